@@ -1,0 +1,182 @@
+"""One dataclass a config group. conf/ fills them in; what is not here is not a key.
+
+This module is imported for `--help`, so it imports nothing heavy.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+SOURCES = ("edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "local")
+# What each source can train: SFT needs conversations, preference training needs response groups.
+CONVERSATION_SOURCES = ("edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "local")
+PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "local")
+
+
+@dataclass
+class Architecture:
+    """Shape of a decoder-only model, for random weights and for planning."""
+
+    model_type: str = MISSING
+    vocab_size: int = MISSING
+    hidden_size: int = MISSING
+    intermediate_size: int = MISSING
+    num_hidden_layers: int = MISSING
+    num_attention_heads: int = MISSING
+    num_key_value_heads: int = MISSING
+    max_position_embeddings: int = MISSING
+    tie_word_embeddings: bool = False
+    rope_theta: float = 10000.0
+    sliding_window: int | None = None
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    path: str | None = None
+    revision: str | None = None
+    weights: str = "pretrained"  # pretrained | random
+    bundled: bool = False
+    tokenizer: str | None = None
+    chat_template: str = "auto"  # auto | own | zephyr
+    trust_remote_code: bool = False
+    architecture: Architecture = field(default_factory=Architecture)
+
+
+@dataclass
+class DatasetConfig:
+    name: str = MISSING
+    sources: list[str] = MISSING
+    path: str | None = None
+    format: str = "auto"  # local only: auto | messages | sharegpt | preference | responses
+    columns: dict[str, str] = field(default_factory=dict)
+    size: int = 1500
+    margin: float = 2.0
+    max_pairs_per_group: int | None = None
+    max_train_records: int | None = None
+    max_eval_records: int | None = None
+    split_seed: str = "edu-v1"
+    test_fraction: float = 0.25
+    validation_fraction: float = 0.10
+    system_prompt: str | None = None
+
+
+@dataclass
+class TrainerConfig:
+    """Keys that SFT and DPO share. `batch_size` is the effective batch, in examples per optimizer step."""
+
+    algorithm: str = MISSING
+    learning_rate: float = MISSING
+    epochs: float = MISSING
+    max_steps: int = -1
+    batch_size: int = MISSING
+    max_length: int = MISSING
+    lr_scheduler: str = "cosine"
+    warmup_ratio: float = 0.1
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    logging_steps: int = 1
+    eval_steps: int | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class SFTTrainerConfig(TrainerConfig):
+    algorithm: str = "sft"
+
+
+@dataclass
+class DPOTrainerConfig(TrainerConfig):
+    algorithm: str = "dpo"
+    beta: float = MISSING
+    loss_type: str = "sigmoid"
+    label_smoothing: float = 0.0
+    precompute_reference: bool = True
+
+
+@dataclass
+class HardwareConfig:
+    name: str = MISSING
+    device: str = "auto"  # auto | cpu | cuda
+    dtype: str = "auto"  # auto | float32 | bfloat16 | float16
+    attention: str = "sdpa"  # sdpa | eager | flash_attention_2
+    quantization: str = "none"  # none | nf4
+    double_quantization: bool = True
+    per_device_batch_size: int = MISSING
+    eval_batch_size: int = MISSING
+    gradient_checkpointing: bool = False
+    optimizer: str = "adamw_torch"
+    memory_gb: float | None = None
+    min_compute_capability: float | None = None
+    threads: int | None = None
+    packing: str = "auto"  # auto | on | off
+
+
+@dataclass
+class AdapterConfig:
+    name: str = MISSING  # lora | full
+    rank: int = 0
+    alpha: int = 0
+    dropout: float = 0.0
+    target_modules: list[str] = field(default_factory=list)
+
+
+@dataclass
+class TrackingConfig:
+    name: str = MISSING  # wandb | off
+    project: str = "edu_align"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    mode: str = "auto"  # auto | online | offline
+
+
+@dataclass
+class EvaluationConfig:
+    enabled: bool = True
+    split: str = "test"  # validation | test
+    max_groups: int | None = None
+    bootstrap_samples: int = 2000
+    confidence: float = 0.95
+    samples: int = 4
+    max_new_tokens: int = 80
+
+
+@dataclass
+class Config:
+    seed: int = 42
+    outputs_root: str = "outputs"
+    data_root: str | None = None
+    init_from: str | None = None
+    run_name: str | None = None
+    preview: int = 0
+    objective: str = "train/loss"
+    model: ModelConfig = MISSING
+    dataset: DatasetConfig = MISSING
+    trainer: TrainerConfig = MISSING
+    hardware: HardwareConfig = MISSING
+    adapter: AdapterConfig = MISSING
+    tracking: TrackingConfig = MISSING
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+GROUP_SCHEMAS: dict[str, dict[str, type]] = {
+    "model": {"model_schema": ModelConfig},
+    "dataset": {"dataset_schema": DatasetConfig},
+    "trainer": {"sft_schema": SFTTrainerConfig, "dpo_schema": DPOTrainerConfig},
+    "hardware": {"hardware_schema": HardwareConfig},
+    "adapter": {"adapter_schema": AdapterConfig},
+    "tracking": {"tracking_schema": TrackingConfig},
+}
+
+
+def register() -> None:
+    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    for group, schemas in GROUP_SCHEMAS.items():
+        for name, node in schemas.items():
+            store.store(group=group, name=name, node=node)

@@ -1,0 +1,91 @@
+"""The two record types of edu_align, and the pairs derived from them.
+
+`Conversation` is what SFT reads, `ResponseGroup` is what preference training and evaluation read. Both are plain
+immutable values: no tokenizer, no tensor, nothing heavy is imported here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. `train` says whether SFT takes a loss on it; only assistant turns may carry it."""
+
+    role: str
+    content: str
+    train: bool = False
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"`role` must be one of {', '.join(ROLES)}, got {self.role!r}")
+        if self.train and self.role != "assistant":
+            raise ValueError(f"`train` may be set on assistant turns only, got it on a {self.role!r} turn")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns of one dialogue.
+
+    `group` is the split key: records that share it (the same maths question, the same session) stay on one side of
+    every split. `source` names the data set, `id` the row in it. `meta` is for slicing results, never for training.
+    """
+
+    messages: tuple[Message, ...]
+    id: str
+    source: str
+    group: str
+    meta: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Response:
+    """One reply to a prompt. `score`: higher is better, on the source's own scale; `scores`: per dimension."""
+
+    text: str
+    score: float
+    scores: dict[str, float] = field(default_factory=dict)
+    author: str = ""
+
+
+@dataclass(frozen=True)
+class ResponseGroup:
+    """A prompt (turns that end with the user's) and N >= 2 scored responses. Pairs are derived, never stored."""
+
+    prompt: tuple[Message, ...]
+    responses: tuple[Response, ...]
+    id: str
+    source: str
+    group: str
+    meta: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Indices into `group.responses`: the response `chosen` scored at least the margin above `rejected`."""
+
+    group: ResponseGroup
+    chosen: int
+    rejected: int
+
+    @property
+    def margin(self) -> float:
+        return self.group.responses[self.chosen].score - self.group.responses[self.rejected].score
+
+
+Record = Conversation | ResponseGroup
+
+
+def pairs_of(group: ResponseGroup, margin: float) -> Iterator[Pair]:
+    """Every ordered pair whose score difference is at least `margin` (> 0), in order of the responses.
+
+    Equal texts never make a pair: there is nothing to prefer between them.
+    """
+    if not margin > 0:
+        raise ValueError(f"`margin` must be > 0, got {margin}")
+    for i, better in enumerate(group.responses):
+        for j, worse in enumerate(group.responses):
+            if better.score - worse.score >= margin and better.text != worse.text:
+                yield Pair(group, i, j)
