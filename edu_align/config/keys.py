@@ -1,0 +1,112 @@
+"""Every key that the schemas know, with its type: what a key may be, and who owns it."""
+
+import types
+from dataclasses import fields, is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from edu_align.config.schema import GROUP_SCHEMAS, Config
+from edu_align.config.suggest import listed, nearest
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def leaves(schema: type, prefix: str = "") -> dict[str, Any]:
+    """`{dotted key: type}` of a dataclass, nested dataclasses opened: `{"architecture.vocab_size": int, ...}`."""
+    hints = get_type_hints(schema)
+    found: dict[str, Any] = {}
+    for item in fields(schema):
+        kind = hints[item.name]
+        if is_dataclass(kind) and isinstance(kind, type):
+            found.update(leaves(kind, f"{prefix}{item.name}."))
+        else:
+            found[prefix + item.name] = kind
+    return found
+
+
+def base_schema(group: str) -> type:
+    """The dataclass that `Config` declares for a group, before an option narrows it."""
+    schema: type = get_type_hints(Config)[group]
+    return schema
+
+
+def root_leaves(schemas: dict[str, type]) -> dict[str, Any]:
+    """`{dotted key: type}` of the whole config, with `schemas[group]` in the place of each group's base."""
+    hints = get_type_hints(Config)
+    found: dict[str, Any] = {}
+    for item in fields(Config):
+        kind = schemas.get(item.name, hints[item.name])
+        if is_dataclass(kind) and isinstance(kind, type):
+            found.update(leaves(kind, f"{item.name}."))
+        else:
+            found[item.name] = kind
+    return found
+
+
+def is_open(kind: Any) -> bool:
+    """Whether a key of this type holds keys of the user's own (`trainer.args`, `dataset.columns`)."""
+    return get_origin(kind) is dict
+
+
+OPEN_KEYS = tuple(key for key, kind in root_leaves({}).items() if is_open(kind))
+
+
+def expected(kind: Any) -> str:
+    """A type in plain words: `int | None` is "a whole number or null"."""
+    if get_origin(kind) in (Union, types.UnionType):
+        inner = [expected(part) for part in get_args(kind) if part is not type(None)]
+        return " or ".join([*inner, "null"])
+    if get_origin(kind) is list:
+        return f"a list of {_NAMES[get_args(kind)[0]]}"
+    if is_open(kind):
+        return "a mapping {key: value}"
+    return _NAMES[kind]
+
+
+def owners(key: str) -> list[str]:
+    """The choices that have `key`, where not every option of its group does: `trainer.beta` -> `["trainer=dpo"]`."""
+    group, _, rest = key.partition(".")
+    variants = GROUP_SCHEMAS.get(group, {})
+    having = [name for name, schema in variants.items() if rest in leaves(schema)]
+    return [f"{group}={name.removesuffix('_schema')}" for name in having if len(having) < len(variants)]
+
+
+def every_key() -> list[str]:
+    """Every dotted key of every option, each once."""
+    found = dict.fromkeys(root_leaves({}))
+    for group, variants in GROUP_SCHEMAS.items():
+        found.update(dict.fromkeys(f"{group}.{leaf}" for schema in variants.values() for leaf in leaves(schema)))
+    return list(found)
+
+
+def unknown_key(key: str, known: dict[str, Any], choices: dict[str, str | None]) -> str:
+    """What to say of a key that the chosen schemas do not have."""
+    group = key.partition(".")[0]
+    owned = owners(key)
+    if owned:
+        here = f", and this config has {group}={choices[group]}" if choices.get(group) else ""
+        return f"`{key}` belongs to {listed(owned)}{here}. Choose {owned[0]} or drop the key."
+    everything = list(dict.fromkeys([*known, *_branches(known), *every_key()]))
+    best = nearest(key, everything)
+    if best is not None:
+        owner = "" if best in known or not owners(best) else f" It belongs to {listed(owners(best))}."
+        return f"`{key}` is not a key. Did you mean `{best}`?{owner}"
+    parent = key.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == parent]
+    if not siblings or not parent:
+        parent, siblings = "", [name for name in everything if "." not in name]
+    place = f"Keys of `{parent}`" if parent else "Keys at the root"
+    return f"`{key}` is not a key. {place}: {', '.join(siblings)}."
+
+
+def _branches(known: dict[str, Any]) -> list[str]:
+    """`["model", "model.architecture", ...]`: the keys that hold keys."""
+    found: dict[str, None] = {}
+    for key in known:
+        parts = key.split(".")
+        found.update((".".join(parts[:count]), None) for count in range(1, len(parts)))
+    return list(found)
+
+
+def is_branch(key: str, known: dict[str, Any]) -> bool:
+    """Whether `key` holds keys of the schema, as a group does."""
+    return any(name.startswith(key + ".") for name in known)

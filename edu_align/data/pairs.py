@@ -1,0 +1,88 @@
+"""Pairs and subsets drawn from records, and the rows that TRL's preference trainers read."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import TypeVar
+
+from edu_align.data.records import Conversation, Message, Pair, ResponseGroup, pairs_of
+from edu_align.errors import UserError
+
+T = TypeVar("T")
+
+
+def training_pairs(
+    groups: Iterable[ResponseGroup], margin: float, max_pairs_per_group: int | None, seed: int
+) -> list[Pair]:
+    """Pairs to train on: score difference at least `margin`, at most `max_pairs_per_group` a group (None: all).
+
+    A chosen reply that people marked as revealing the answer (`meta["leaking_authors"]`) makes no pair: nobody should
+    learn it. Under a cap, each next pair is the one whose replies were used least, then the one with the largest
+    margin; ties are drawn with `seed` and the group's id, so a group's pairs do not depend on the others. Raises
+    UserError for a margin or a cap that is not positive.
+    """
+    if not margin > 0:
+        raise UserError(f"`dataset.margin` must be > 0, got {margin}. Equal scores are no preference.")
+    if max_pairs_per_group is not None and max_pairs_per_group < 1:
+        raise UserError(f"`dataset.max_pairs_per_group` must be >= 1 or null, got {max_pairs_per_group}.")
+    pairs: list[Pair] = []
+    for group in groups:
+        leaking = group.meta.get("leaking_authors", "").split(",")
+        found = [
+            pair for pair in pairs_of(group, margin) if (group.responses[pair.chosen].author or None) not in leaking
+        ]
+        pairs += found if max_pairs_per_group is None else _spread(found, max_pairs_per_group, seed)
+    return pairs
+
+
+def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
+    if len(pairs) <= limit:
+        return pairs
+    left = list(pairs)
+    Random(f"{seed}:{pairs[0].group.id}").shuffle(left)
+    used: Counter[int] = Counter()
+    taken: list[Pair] = []
+    while len(taken) < limit:
+        pair = min(left, key=lambda p: (used[p.chosen] + used[p.rejected], -p.margin))
+        left.remove(pair)
+        taken.append(pair)
+        used.update((pair.chosen, pair.rejected))
+    return taken
+
+
+def subsample(records: Sequence[T], n: int | None, seed: int) -> list[T]:
+    """`n` of the records in their order, drawn with `seed`; all of them when `n` is None or not smaller.
+
+    Raises UserError for n < 1.
+    """
+    if n is not None and n < 1:
+        raise UserError(f"A number of records to keep must be >= 1 or null, got {n}.")
+    if n is None or n >= len(records):
+        return list(records)
+    return [records[i] for i in sorted(Random(seed).sample(range(len(records)), n))]
+
+
+def preference_rows(pairs: Iterable[Pair]) -> list[dict[str, list[dict[str, str]]]]:
+    """What TRL reads: {"prompt": messages, "chosen": [message], "rejected": [message]} with role and content."""
+    return [
+        {
+            "prompt": [{"role": m.role, "content": m.content} for m in pair.group.prompt],
+            "chosen": [{"role": "assistant", "content": pair.group.responses[pair.chosen].text}],
+            "rejected": [{"role": "assistant", "content": pair.group.responses[pair.rejected].text}],
+        }
+        for pair in pairs
+    ]
+
+
+def best_reply(group: ResponseGroup) -> Conversation:
+    """The prompt and its best-scored reply as the only trained turn.
+
+    Among equal scores a reply that does not reveal the answer comes first, then a human expert's, then file order.
+    """
+    leaking = group.meta.get("leaking_authors", "").split(",")
+    best = max(group.responses, key=lambda r: (r.score, not r.author or r.author not in leaking, r.author == "Expert"))
+    messages = (*group.prompt, Message("assistant", best.text, train=True))
+    meta = {key: value for key, value in group.meta.items() if key != "leaking_authors"}
+    return Conversation(
+        messages, group.id, group.source, group.group, meta | ({"author": best.author} if best.author else {})
+    )

@@ -1,0 +1,169 @@
+"""Strict readers of JSON, JSONL, CSV and Parquet: every error names the file and the row and shows it."""
+
+import csv
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edu_align.errors import UserError
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+SHOWN = 300  # most characters of a row that an error prints
+FIELD_LIMIT = 2**31 - 1  # most characters of a CSV cell
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row and where it stands.
+
+    `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
+    says which.
+    """
+
+    data: dict[str, Any]
+    file: str
+    number: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}, row {self.number}" if self.number else self.file
+
+    def shown(self) -> str:
+        """The row as JSON, shortened for an error message."""
+        return shorten(json.dumps(self.data, ensure_ascii=False, default=str))
+
+    def get(self, column: str, kind: type[T]) -> T:
+        """The value of a column that has to be there and of that type. Raises UserError otherwise."""
+        if column not in self.data:
+            raise UserError(f"{self.place}: no column `{column}`{self._near(column)} The row: {self.shown()}")
+        value = self.data[column]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            raise UserError(
+                f"{self.place}: `{column}` must be {_name(kind)}, got {_name(type(value))} "
+                f"{shorten(repr(value), 80)}. Mend the row: {self.shown()}"
+            )
+        return value
+
+    def nested(self, column: str) -> list["Row"]:
+        """A column that holds a list of objects, each as a row of its own that keeps this one's place."""
+        result = []
+        for i, item in enumerate(self.get(column, list)):
+            if not isinstance(item, dict):
+                raise UserError(
+                    f"{self.place}: `{column}[{i}]` must be an object, got {_name(type(item))} "
+                    f"{shorten(repr(item), 80)}. Mend the row: {self.shown()}"
+                )
+            result.append(Row(item, f"{self.place}, {column}[{i}]", 0))
+        return result
+
+    def child(self, column: str) -> "Row":
+        """A column that holds an object, as a row of its own."""
+        return Row(self.get(column, dict), f"{self.place}, {column}", 0)
+
+    def _near(self, column: str) -> str:
+        near = difflib.get_close_matches(column, list(self.data), n=1, cutoff=0.5)
+        hint = f" (did you mean `{near[0]}`?)" if near else ""
+        return f"{hint}. Columns that are there: {', '.join(map(str, self.data)) or 'none'}."
+
+
+def shorten(text: str, limit: int = SHOWN) -> str:
+    return text if len(text) <= limit else text[:limit] + f"... ({len(text)} characters)"
+
+
+def _name(kind: type) -> str:
+    names = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", type(None): "null"}
+    return names.get(kind, kind.__name__)
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """All rows of a file; the suffix says how to read it (.jsonl, .json, .csv, .parquet).
+
+    A .json file holds a list of objects. Blank lines of a JSONL file are skipped. Raises UserError for a missing,
+    empty or broken file, an unknown suffix, and a row that is not an object.
+    """
+    path = Path(path)
+    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
+    if path.suffix not in readers:
+        raise UserError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}, got {path.suffix!r}. Rename it.")
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
+    rows = []
+    try:
+        for number, data in readers[path.suffix](path):
+            if not isinstance(data, dict):
+                raise UserError(
+                    f"{path}, row {number}: a row must be an object, got {_name(type(data))} "
+                    f"{shorten(repr(data), 80)}. Write {{column: value}} for each row."
+                )
+            rows.append(Row(data, str(path), number))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
+    if not rows:
+        raise UserError(f"{path}: the file holds no rows. Check that it was written or downloaded to its end.")
+    return rows
+
+
+def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield number, _parse(line, f"{path}, row {number}")
+
+
+def _json(path: Path) -> Iterator[tuple[int, Any]]:
+    text = path.read_text(encoding="utf-8-sig")
+    if not text.strip():
+        return
+    data = _parse(text, str(path))
+    if not isinstance(data, list):
+        raise UserError(
+            f"{path}: the file must hold a list of objects, got {_name(type(data))} "
+            f"{shorten(repr(data), 80)}. Wrap the rows in [...], or name the file .jsonl with one object a line."
+        )
+    yield from enumerate(data, start=1)
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        around = text[max(0, error.pos - 60) : error.pos + 60]
+        raise UserError(
+            f"{place}: broken JSON, {error.msg} at line {error.lineno}, column {error.colno}, near {around!r}. Mend it."
+        ) from None
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Any]]:
+    csv.field_size_limit(FIELD_LIMIT)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        number = 0
+        try:
+            for number, data in enumerate(reader, start=1):
+                cells = [value for key, value in data.items() if key is not None]
+                if None in data or None in cells:
+                    extra = len(data.get(None) or [])
+                    found = len([cell for cell in cells if cell is not None]) + extra
+                    raise UserError(
+                        f"{path}, row {number}: {found} cells under {len(reader.fieldnames or [])} column names. "
+                        f"Quote cells that hold commas. The row: {shorten(repr(cells))}"
+                    )
+                yield number, data
+        except csv.Error as error:
+            raise UserError(f"{path}, row {number + 1}: broken CSV, {error}. Mend the quotes there.") from None
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    import pyarrow.parquet
+    from pyarrow import ArrowException
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({shorten(str(error), 120)}). Write it anew.") from None
+    yield from enumerate(table.to_pylist(), start=1)

@@ -1,0 +1,133 @@
+"""What one run reads: training examples, validation examples, and what is held out to measure on."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edu_align.config.schema import PREFERENCE_SOURCES, Config
+from edu_align.data.build import LoadedData, load_records
+from edu_align.data.pairs import subsample, training_pairs
+from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
+from edu_align.errors import UserError
+
+SPLIT_FILE = "split.json"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """`train` and `validation` hold conversations (sft) or pairs (dpo, those of one prompt next to each other).
+
+    `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
+    """
+
+    loaded: LoadedData
+    train: list[Any]
+    validation: list[Any]
+    groups: list[ResponseGroup] = field(default_factory=list)
+    conversations: list[Conversation] = field(default_factory=list)
+    training_groups: list[ResponseGroup] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """What was read, left out and kept, for people."""
+        kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
+        prompts = len({example.group.id for example in self.train}) if kind == "pairs" else len(self.train)
+        of = f" of {prompts} prompts" if kind == "pairs" else ""
+        sizes = f"training on {len(self.train)} {kind}{of}, validation {len(self.validation)}"
+        return "\n".join([self.loaded.describe(), sizes, *self.notes])
+
+    def facts(self) -> dict[str, Any]:
+        """Counts and fingerprints for run.json."""
+        return {**self.loaded.report, "train_examples": len(self.train), "notes": list(self.notes)}
+
+    def write_split(self, folder: Path) -> None:
+        """Write which record went where, and the groups that training may have seen, into the run's folder."""
+        splits = self.loaded.splits
+        manifest = {
+            "records": {name: sorted(record.id for record in records) for name, records in splits.items()},
+            "training_groups": sorted({record.group for record in splits["train"]}),
+        }
+        (folder / SPLIT_FILE).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def trained_groups(runs: Iterable[Path]) -> set[str]:
+    """Groups that these earlier runs trained on, from their split files."""
+    seen: set[str] = set()
+    for run in runs:
+        seen |= set(json.loads((run / SPLIT_FILE).read_text(encoding="utf-8"))["training_groups"])
+    return seen
+
+
+def training_data(config: Config, seen: set[str]) -> TrainingData:
+    """Everything that `config` trains and measures on; records of groups in `seen` are not measured on.
+
+    Errors: an unusable data set, no training example, nothing held out.
+    """
+    preference = config.trainer.algorithm != "sft"
+    loaded = _load(config, "preference" if preference else "conversation", list(config.dataset.sources))
+    train, validation = (_examples(config, loaded, split) for split in ("train", "validation"))
+    if not train:
+        raise UserError(
+            f"`dataset={config.dataset.name}` gives no training example: no two replies differ by `dataset.margin="
+            f"{config.dataset.margin}`. Lower dataset.margin.\n{loaded.describe()}"
+        )
+    data = TrainingData(loaded, train, validation[: config.dataset.max_eval_records])
+    return _with_held_out(config, data, seen) if config.evaluation.enabled else data
+
+
+def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
+    dataset = replace(config.dataset, sources=sources)
+    return load_records(dataset, config.data_root, config.outputs_root, config.seed, view)
+
+
+def _examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
+    """Conversations, or pairs with those of one prompt next to each other, in an order drawn by the seed."""
+    dataset = config.dataset
+    records = loaded.require("train") if split == "train" else loaded.splits[split]
+    order = list(records)
+    Random(config.seed).shuffle(order)
+    if config.trainer.algorithm == "sft":
+        return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
+    groups = [record for record in order if isinstance(record, ResponseGroup)]
+    pairs = training_pairs(groups, dataset.margin, dataset.max_pairs_per_group, config.seed)
+    return subsample(pairs, dataset.max_train_records if split == "train" else None, config.seed)
+
+
+def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> TrainingData:
+    """Add the records of `evaluation.split`: response groups where the sources have them, conversations for SFT."""
+    split = config.evaluation.split
+    sources = [name for name in config.dataset.sources if name in PREFERENCE_SOURCES]
+    preference = data.loaded
+    if config.trainer.algorithm == "sft":
+        preference = _groups_of(config, sources)
+    trained = {record.group for record in data.loaded.splits["train"]} | seen
+    notes = list(data.notes)
+
+    def unseen(records: Iterable[Record], kind: str) -> list[Any]:
+        every = list(records)
+        kept = [record for record in every if record.group not in trained]
+        if len(kept) < len(every):
+            notes.append(f"not measured on {len(every) - len(kept)} {kind}: their question was trained on")
+        return kept
+
+    held = preference.splits if preference else {}
+    groups = unseen((r for r in held.get(split, []) if isinstance(r, ResponseGroup)), "response groups")
+    talks = unseen((r for r in data.loaded.splits[split] if isinstance(r, Conversation)), "conversations")
+    if not groups and not talks:
+        raise UserError(
+            f"`evaluation.split={split}` holds no record of `dataset={config.dataset.name}`. Add data, raise "
+            f"dataset.{split}_fraction, or set evaluation.enabled=false.\n{data.loaded.describe()}"
+        )
+    known = [r for r in held.get("train", []) if isinstance(r, ResponseGroup)]
+    tested = {group.group for group in groups}
+    prior = [group for group in known if group.group not in tested]
+    return replace(data, groups=groups, conversations=talks, training_groups=prior, notes=tuple(notes))
+
+
+def _groups_of(config: Config, sources: list[str]) -> LoadedData | None:
+    if "local" in sources and config.trainer.algorithm == "sft":
+        sources = [name for name in sources if name != "local"]  # a conversation file has no scored replies
+    return _load(config, "preference", sources) if sources else None

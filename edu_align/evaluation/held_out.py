@@ -1,0 +1,110 @@
+"""Measuring one model on held-out records, before and after training, with the same items both times."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from edu_align.config.schema import Config
+from edu_align.data.records import Conversation, Record, ResponseGroup
+from edu_align.data.training import TrainingData
+from edu_align.evaluation.bootstrap import interval
+from edu_align.evaluation.generate import generate, prompt_and_reference
+from edu_align.evaluation.preference import Metric, evaluate_preferences
+from edu_align.evaluation.scored import ScoredGroup
+from edu_align.evaluation.scoring import conversation_nll, score_replies
+from edu_align.models.tokenizer import as_chat
+
+R = TypeVar("R", bound=Record)
+ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is measured: response groups and conversations of one held-out split, and prompts to answer."""
+
+    groups: list[ResponseGroup]
+    conversations: list[Conversation]
+    training_groups: list[ResponseGroup]
+    samples: list[Record]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one model said about a `HeldOut`."""
+
+    replies: ReplyScores
+    nll: list[tuple[str, float, int]]  # group, nats, tokens
+    samples: list[dict[str, Any]]
+
+
+def choose(records: Sequence[R], count: int | None) -> list[R]:
+    """At most `count` records, by the hash of their ids: the same ones for every seed, model and order."""
+    ordered = sorted(records, key=lambda record: hashlib.sha256(f"{record.source}:{record.id}".encode()).hexdigest())
+    return ordered if count is None else ordered[:count]
+
+
+def held_out(config: Config, data: TrainingData) -> HeldOut:
+    """At most `evaluation.max_groups` of the measured groups and as many conversations, and the prompts to answer."""
+    groups = choose(data.groups, config.evaluation.max_groups)
+    conversations = choose(data.conversations, config.evaluation.max_groups)
+    samples: list[Record] = choose([*(groups or conversations)], config.evaluation.samples)
+    return HeldOut(groups, conversations, data.training_groups, samples)
+
+
+def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measured:
+    """One pass of the model over everything held out."""
+    length = config.trainer.max_length
+    replies = score_replies(model, tokenizer, held.groups, length) if held.groups else []
+    nll = conversation_nll(model, tokenizer, held.conversations, length) if held.conversations else []
+    return Measured(replies, nll, _samples(config, model, tokenizer, held.samples))
+
+
+def _samples(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
+    prompts = [prompt_and_reference(record) for record in records]
+    if not prompts:
+        return []
+    replies = generate(model, tokenizer, [prompt for prompt, _ in prompts], config.evaluation.max_new_tokens)
+    return [
+        {"id": record.id, "prompt": as_chat(prompt), "reply": reply, "reference_reply": reference}
+        for record, (prompt, reference), reply in zip(records, prompts, replies, strict=True)
+    ]
+
+
+def summarise(config: Config, held: HeldOut, measured: Measured, reference: Measured | None) -> dict[str, Any]:
+    """Metrics with n, intervals and baselines; `reference` adds the implicit reward against that model.
+
+    `human_turn_nll` is the mean negative log-likelihood of the held-out trained turns, in nats a token; its interval
+    resamples groups of conversations, each weighted by its tokens.
+    """
+    options = {"samples": config.evaluation.bootstrap_samples, "confidence": config.evaluation.confidence}
+    result: dict[str, Any] = {}
+    if held.groups:
+        references = [logp for logp, _ in reference.replies] if reference else [None] * len(held.groups)
+        scored = [
+            ScoredGroup(group, logp, tokens, other)
+            for group, (logp, tokens), other in zip(held.groups, measured.replies, references, strict=True)
+        ]
+        result |= evaluate_preferences(
+            scored, config.dataset.margin, seed=config.seed, training_groups=held.training_groups, **options
+        )
+    if measured.nll:
+        per_token = [nats / count for _, nats, count in measured.nll]
+        spread = interval(
+            per_token,
+            [group for group, _, _ in measured.nll],
+            seed=config.seed,
+            weights=[float(count) for _, _, count in measured.nll],
+            **options,
+        )
+        result["human_turn_nll"] = Metric.of("human_turn_nll", spread).as_json()
+    return result
+
+
+def values(result: dict[str, Any], prefix: str) -> dict[str, float]:
+    """The bare values of a result's metrics, named for run.json and W&B."""
+    return {
+        f"{prefix}/{name}": entry["value"]
+        for name, entry in result.items()
+        if isinstance(entry, dict) and "value" in entry
+    }

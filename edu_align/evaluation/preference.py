@@ -1,0 +1,181 @@
+"""How well a model's scores order replies as people did, beside rules that read no mathematics.
+
+Every number comes with how many items and independent groups it rests on, and with an interval from resampling whole
+groups. Baselines are measured on the very same items, and the difference to the strongest one is paired.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from edu_align.data.records import ResponseGroup
+from edu_align.errors import UserError
+from edu_align.evaluation import baselines, scored
+from edu_align.evaluation.bootstrap import Interval, difference, interval
+from edu_align.evaluation.scored import ScoredGroup, Scores
+
+AllScores = dict[str, list[Scores]]  # name of a scorer or rule -> one tuple a group
+Options = Callable[..., tuple[list["Metric"], list["Metric"]]]  # `measure` with its settings filled in
+CEILING = "oracle"  # what no model can exceed; never a baseline to beat
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value with its interval, and how it stands to the strongest baseline on the same items.
+
+    `difference` is paired: this metric minus `strongest`. `low` and `high` are NaN with one cluster only.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    strongest: str | None = None
+    difference: Interval | None = None
+
+    @classmethod
+    def of(cls, name: str, spread: Interval, strongest: str | None = None, gap: Interval | None = None) -> "Metric":
+        """The metric whose value and interval are `spread`."""
+        return cls(name, spread.mean, spread.low, spread.high, spread.n, spread.clusters, strongest, gap)
+
+    @property
+    def beats_strongest(self) -> bool:
+        """Whether the whole interval of the difference lies above 0."""
+        return self.difference is not None and self.difference.low > 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dict; NaN becomes None, which JSON can hold."""
+        result: dict[str, Any] = {"value": self.value, "low": _number(self.low), "high": _number(self.high)}
+        result |= {"n": self.n, "clusters": self.clusters}
+        if self.strongest is not None and self.difference is not None:
+            gap = self.difference
+            result["strongest_baseline"] = self.strongest
+            result["difference"] = {"value": gap.mean, "low": _number(gap.low), "high": _number(gap.high)}
+            result["beats_baseline"] = self.beats_strongest
+        return result
+
+
+def measure(
+    values: Mapping[str, Sequence[float]],
+    rules: Mapping[str, Sequence[float]],
+    clusters: Sequence[str],
+    *,
+    seed: int,
+    samples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[list[Metric], list[Metric]]:
+    """(metrics, baselines) from per-item values by name; all lists are over the same items.
+
+    The strongest baseline is the one of the highest mean, the ceiling apart.
+    """
+    spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
+    measured = {name: Metric.of(name, spread(items, clusters)) for name, items in rules.items()}
+    strongest = max((name for name in rules if name != CEILING), key=lambda name: measured[name].value)
+    metrics = []
+    for name, items in values.items():
+        gap = difference(items, rules[strongest], clusters, seed=seed, samples=samples, confidence=confidence)
+        metrics.append(Metric.of(name, spread(items, clusters), strongest, gap))
+    return metrics, list(measured.values())
+
+
+def evaluate_preferences(
+    scored_groups: Sequence[ScoredGroup],
+    margin: float,
+    seed: int,
+    samples: int = 2000,
+    confidence: float = 0.95,
+    training_groups: Iterable[ResponseGroup] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Pair accuracy and selection score of one model, ready for JSON.
+
+    Metrics are `pair_accuracy_logp`, `pair_accuracy_mean_logp` and, with a reference, `pair_accuracy_implicit`
+    (shares, 0 to 1, over all pairs whose scores differ by at least `margin`; ties count 1/2), and the same three as
+    `selection_score_*` (mean human score of the reply ranked first, on the source's own scale, so only where all
+    groups are of one source). Each holds value, low, high, n, clusters, strongest_baseline, difference (paired, to
+    that baseline) and beats_baseline. Beside them: `baselines` by family (`pair_accuracy`, `selection_score`) and
+    rule, `verdicts` (a sentence for every metric not shown to beat its strongest baseline) and `settings`. The tutor
+    prior reads only `training_groups`. Raises UserError for no group, no pair, a margin <= 0, or a training group that
+    is tested too.
+    """
+    groups = [item.group for item in scored_groups]
+    training = None if training_groups is None else list(training_groups)
+    _check_groups(groups, training, margin)
+    options = partial(measure, seed=seed, samples=samples, confidence=confidence)
+    model = {name: [score(item) for item in scored_groups] for name, score in scored.scorers(scored_groups).items()}
+    rules = {name: [rule(group) for group in groups] for name, rule in baselines.pair_rules(training).items()}
+    metrics, by_rule = _pair_accuracy(groups, model, rules, margin, options)
+    measured = {"pair_accuracy": by_rule}
+    sources = sorted({group.source for group in groups})
+    if len(sources) == 1:
+        selection, measured["selection_score"] = _selection_score(groups, model, rules, options)
+        metrics += selection
+    result: dict[str, dict[str, Any]] = {metric.name: metric.as_json() for metric in metrics}
+    result["baselines"] = {
+        family: {metric.name: metric.as_json() for metric in by_name} for family, by_name in measured.items()
+    }
+    result["verdicts"] = {metric.name: verdict(metric) for metric in metrics if not metric.beats_strongest}
+    result["settings"] = {"margin": margin, "seed": seed, "samples": samples, "confidence": confidence}
+    result["settings"] |= {"groups": len(groups), "sources": sources}
+    return result
+
+
+def _pair_accuracy(
+    groups: Sequence[ResponseGroup], model: AllScores, rules: AllScores, margin: float, options: Options
+) -> tuple[list[Metric], list[Metric]]:
+    clusters = scored.pair_clusters(groups, margin)
+    if not clusters:
+        raise UserError(
+            f"No two replies of the {len(groups)} groups differ by the margin {margin}. Lower `dataset.margin` or "
+            "evaluate on more groups."
+        )
+    return options(
+        {f"pair_accuracy_{name}": scored.pair_values(groups, scores, margin) for name, scores in model.items()},
+        {name: scored.pair_values(groups, scores, margin) for name, scores in rules.items()},
+        clusters,
+    )
+
+
+def _selection_score(
+    groups: Sequence[ResponseGroup], model: AllScores, rules: AllScores, options: Options
+) -> tuple[list[Metric], list[Metric]]:
+    names = {"chance": "random", "longer": "longest"}
+    ranked = {names.get(name, name): scores for name, scores in rules.items()}
+    ranked[CEILING] = [baselines.oracle(group) for group in groups]
+    return options(
+        {f"selection_score_{name}": scored.selected_scores(groups, scores) for name, scores in model.items()},
+        {name: scored.selected_scores(groups, scores) for name, scores in ranked.items()},
+        [group.group for group in groups],
+    )
+
+
+def verdict(metric: Metric) -> str:
+    """One sentence for a metric that does not beat its strongest baseline."""
+    gap = metric.difference
+    if gap is None:
+        return f"{metric.name} {metric.value:.3f} has no baseline beside it."
+    if math.isnan(gap.low):
+        why = "all items belong to one group, so there is no interval"
+    else:
+        why = f"difference {gap.mean:+.3f}, interval {gap.low:+.3f} to {gap.high:+.3f}"
+    return f"{metric.name} {metric.value:.3f} is not shown to beat the baseline {metric.strongest!r} ({why})."
+
+
+def _check_groups(groups: Sequence[ResponseGroup], training: Sequence[ResponseGroup] | None, margin: float) -> None:
+    if not groups:
+        raise UserError("There is no group to evaluate, got 0. Choose another `evaluation.split` or data set.")
+    if not margin > 0:
+        raise UserError(f"`dataset.margin` must be > 0, got {margin}. 2.0 keeps pairs that people clearly tell apart.")
+    shared = {group.group for group in groups} & {group.group for group in training or ()}
+    if shared:
+        raise UserError(
+            f"{len(shared)} groups are both trained and tested on, the first is {min(shared)!r}. Split by group: the "
+            "tutor prior must not read test labels."
+        )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

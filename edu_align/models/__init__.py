@@ -1,0 +1,1 @@
+"""Tokenizers, weights, adapters and the device they run on."""

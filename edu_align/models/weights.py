@@ -1,0 +1,112 @@
+"""Weights and adapters: what is trained, on top of what."""
+
+from pathlib import Path
+from typing import Any
+
+from edu_align.config.schema import AdapterConfig, ModelConfig
+from edu_align.errors import UserError
+from edu_align.models.device import Device
+from edu_align.models.locate import Location
+
+
+def load_model(model: ModelConfig, location: Location, device: Device, seed: int, double_quantization: bool) -> Any:
+    """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it."""
+    import torch
+    from transformers import AutoModelForCausalLM, set_seed
+
+    dtype = getattr(torch, device.dtype)
+    options: dict[str, Any] = {"attn_implementation": device.attention, "dtype": dtype}
+    if location.folder is None:
+        set_seed(seed)
+        loaded = AutoModelForCausalLM.from_config(_architecture(model), **options)
+        return loaded.to(device.device)
+    if device.quantization == "nf4":
+        options["quantization_config"] = _nf4(dtype, double_quantization)
+        options["device_map"] = {"": device.device}
+    loaded = AutoModelForCausalLM.from_pretrained(
+        str(location.folder), use_safetensors=True, trust_remote_code=False, **options
+    )
+    return loaded if device.quantization == "nf4" else loaded.to(device.device)
+
+
+def _nf4(dtype: Any, double: bool) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=double,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _architecture(model: ModelConfig) -> Any:
+    from transformers import AutoConfig
+
+    shape = model.architecture
+    extra = {"sliding_window": shape.sliding_window} if shape.model_type == "mistral" else {}
+    return AutoConfig.for_model(
+        shape.model_type,
+        vocab_size=shape.vocab_size,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.num_hidden_layers,
+        num_attention_heads=shape.num_attention_heads,
+        num_key_value_heads=shape.num_key_value_heads,
+        max_position_embeddings=shape.max_position_embeddings,
+        tie_word_embeddings=shape.tie_word_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        **extra,
+    )
+
+
+def linear_layers(model: Any) -> set[str]:
+    """Last names of the linear layers that may carry an adapter; the LM head is none (TRL scores through it)."""
+    head = model.get_output_embeddings()
+    return {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if module is not head and "Linear" in type(module).__name__
+    }
+
+
+def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
+    """LoRA on the linear layers that `adapter.target_modules` names. Errors: a name that matches no layer."""
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from transformers import set_seed
+
+    targets = list(adapter.target_modules)
+    layers = linear_layers(model)
+    unknown = [name for name in targets if name != "all-linear" and name not in layers]
+    if unknown:
+        raise UserError(
+            f"`adapter.target_modules`: {', '.join(unknown)} matches no linear layer of this model. "
+            f"Use all-linear, or some of: {', '.join(sorted(layers))}."
+        )
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    set_seed(seed)  # the adapter's first matrix is drawn at random
+    lora = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules="all-linear" if "all-linear" in targets else targets,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, lora)
+
+
+def continue_adapter(model: Any, folder: Path) -> Any:
+    """A finished run's adapter on the base it was trained on, ready to be trained further."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)
+
+
+def trainable_in_float32(model: Any) -> None:
+    """Keep trained parameters in float32: float16 training scales gradients and needs them so (TRL casts to bf16)."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype != torch.float32:
+            parameter.data = parameter.data.float()

@@ -1,0 +1,1 @@
+"""Shared-prefix packing: rows that begin alike are computed once."""

@@ -1,0 +1,103 @@
+"""The packed forward under TRL: the decoder runs on a forest, everyone above it sees the batch that they sent.
+
+TRL's trainers call the model's backbone with a padded (B, L) batch and read hidden states (B, L, H). `share_prefixes`
+replaces the backbone's `forward` by one that plants the batch (`forest.plant`), runs the original forward on the packed
+rows with restarted positions and an ancestors-only 4D mask, and scatters the hidden states back; gradients flow through
+the scatter. Losses, metrics and reference log-probabilities stay TRL's own code.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edu_align.packing.forest import plant
+
+# Decoders that take position ids and a 4D mask, and compute nothing else across positions.
+SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
+
+
+@dataclass
+class Sharing:
+    """What was saved so far: real tokens that the batches held, and tokens that the decoder computed."""
+
+    asked: int = 0
+    computed: int = 0
+
+    @property
+    def ratio(self) -> float:
+        return self.asked / max(self.computed, 1)
+
+
+def causal_model(model: Any) -> Any:
+    """The transformers model under a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def why_not(model: Any) -> str | None:
+    """Why packing would not be exact for this model, or None where it is."""
+    config = model.config
+    if config.model_type not in SUPPORTED:
+        return f"model_type {config.model_type!r} is not one of {', '.join(SUPPORTED)}"
+    attention = config._attn_implementation
+    if attention != "sdpa":
+        return f"attention {attention!r} is not sdpa, which takes a 4D mask of booleans"
+    layers = set(getattr(config, "layer_types", None) or ())
+    if len(layers) > 1:
+        return f"the layers attend in several ways ({', '.join(sorted(layers))})"
+    return None
+
+
+def share_prefixes(model: Any) -> Sharing:
+    """Pack every training and scoring forward of `model`'s backbone; returns the running count of what is saved.
+
+    Generation (a cache, or positions given) goes through the original forward. Errors: ValueError where packing would
+    not be exact (see `why_not`). Install it before TRL's trainer is built.
+    """
+    reason = why_not(model)
+    if reason is not None:
+        raise ValueError(f"packing is not exact here: {reason}")
+    backbone = causal_model(model).base_model
+    sharing = Sharing()
+    backbone.forward = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None))
+    return sharing
+
+
+def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None) -> Callable[..., Any]:
+    import torch
+
+    @functools.wraps(original)
+    def forward(input_ids: Any = None, attention_mask: Any = None, **options: Any) -> Any:
+        plain = options.get("use_cache") is not False or any(
+            options.get(key) is not None for key in ("past_key_values", "position_ids", "inputs_embeds")
+        )
+        if plain or input_ids is None or (attention_mask is not None and attention_mask.dim() != 2):
+            return original(input_ids=input_ids, attention_mask=attention_mask, **options)
+        device = input_ids.device
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        forest = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window)
+        sharing.asked += forest.asked
+        sharing.computed += forest.nodes
+        output = original(
+            input_ids=torch.from_numpy(forest.tokens).to(device),
+            position_ids=torch.from_numpy(forest.positions).to(device),
+            attention_mask=torch.from_numpy(forest.mask).to(device)[:, None],
+            **options,
+        )
+        hidden = output.last_hidden_state
+        place = torch.from_numpy(forest.place).to(device)
+        output.last_hidden_state = hidden.reshape(-1, hidden.size(-1))[place.reshape(-1)].view(*place.shape, -1)
+        return output
+
+    return forward
+
+
+def score_labels_only() -> None:
+    """Let TRL's fused LM head score labelled positions only on every device, as it does where it has Triton.
+
+    On CPU TRL scores prompts and padding too and drops them afterwards; its compact path computes the same numbers
+    (tests/packing compares them).
+    """
+    import trl.trainer.utils as trl_utils
+
+    trl_utils._use_triton = lambda device: True

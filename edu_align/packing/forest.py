@@ -1,0 +1,134 @@
+"""Rows of a batch as a forest: what several rows begin with is one path, laid out once.
+
+Before, two pairs of one prompt as four rows (p prompt tokens, r reply tokens, . padding):
+
+    p p p p a a .        After, one tree:   p p p p a a b b b c
+    p p p p b b b                           0 1 2 3 4 5 4 5 6 4    positions restart at each branch
+    p p p p a a .
+    p p p p c . .
+
+A token attends to itself and to its ancestors, which are what stood before it in every row that it came from, so each
+row's hidden states are those of the row computed alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Forest:
+    """R packed rows of at most W nodes, for B rows of length L.
+
+    tokens, positions: int64 (R, W), padding is 0. mask: bool (R, W, W), True where the query (second axis) may attend
+    to the key (third). place: int64 (B, L), flat index r * W + w of the node that holds the row's token (0 where the
+    row is padding). nodes: real nodes in all; asked: real tokens of the B rows.
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    mask: np.ndarray
+    place: np.ndarray
+    nodes: int
+    asked: int
+
+
+# Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
+# wider attention mask.
+SHARED_SHARE = 0.5
+
+_Path = tuple[int, list[int], np.ndarray]  # tree, nodes, columns
+
+
+@dataclass
+class _Tree:
+    tokens: list[int]
+    parents: list[int]
+    depths: list[int]
+
+
+def plant(input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None = None) -> Forest:
+    """Merge the rows of (B, L) `input_ids` that begin alike. Padding is where `attention_mask` (B, L) is 0, right or left.
+
+    `window`: a sliding attention window in tokens; keys at that distance or further are masked. Trees are packed into
+    rows no longer than the longest tree (first fit, longest first).
+    """
+    trees, where = _grow(input_ids, attention_mask)
+    order = sorted(range(len(trees)), key=lambda t: -len(trees[t].tokens))
+    width = len(trees[order[0]].tokens)
+    rows: list[int] = []  # nodes used in each packed row
+    home: dict[int, tuple[int, int]] = {}  # tree -> (packed row, offset)
+    for t in order:
+        size = len(trees[t].tokens)
+        row = next((r for r, used in enumerate(rows) if used + size <= width), len(rows))
+        if row == len(rows):
+            rows.append(0)
+        home[t] = (row, rows[row])
+        rows[row] += size
+    tokens = np.zeros((len(rows), width), dtype=np.int64)
+    positions = np.zeros((len(rows), width), dtype=np.int64)
+    mask = np.zeros((len(rows), width, width), dtype=bool)
+    mask[:, np.arange(width), np.arange(width)] = True  # padding nodes attend to themselves, never to nothing
+    for t, (row, start) in home.items():
+        tree, stop = trees[t], start + len(trees[t].tokens)
+        tokens[row, start:stop] = tree.tokens
+        positions[row, start:stop] = tree.depths
+        mask[row, start:stop, start:stop] = _ancestors(tree, window)
+    place = np.zeros(input_ids.shape, dtype=np.int64)
+    for b, (t, path, columns) in enumerate(where):
+        row, start = home[t]
+        place[b, columns] = row * width + start + np.asarray(path, dtype=np.int64)
+    return Forest(tokens, positions, mask, place, sum(rows), int((attention_mask != 0).sum()))
+
+
+def _grow(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Tree], list[_Path]]:
+    """Tries of the rows, and for each row its tree, its path of nodes and its real columns."""
+    columns = [np.flatnonzero(keep) for keep in attention_mask]
+    rows = [row[real].tolist() for row, real in zip(input_ids, columns, strict=True)]
+    if not all(rows):
+        raise ValueError("a row without a real token cannot be packed")
+    trees: list[_Tree] = []
+    paths: list[_Path | None] = [None] * len(rows)
+    known: dict[tuple[int, int], int] = {}  # (parent, token) -> node of the newest tree
+    previous: list[int] = []
+    for b in sorted(range(len(rows)), key=rows.__getitem__):  # rows that begin alike become neighbours
+        ids = rows[b]
+        shared = _common_prefix(previous, ids)
+        if not trees or shared < SHARED_SHARE * min(len(previous), len(ids)):
+            trees.append(_Tree([], [], []))
+            known = {}
+        paths[b] = (len(trees) - 1, _insert(trees[-1], known, ids), columns[b])
+        previous = ids
+    return trees, [path for path in paths if path is not None]
+
+
+def _insert(tree: _Tree, known: dict[tuple[int, int], int], ids: list[int]) -> list[int]:
+    """Nodes of `ids` from the root on, the missing ones added; a parent always comes before its children."""
+    parent, path = -1, []
+    for depth, token in enumerate(ids):
+        node = known.setdefault((parent, token), len(tree.tokens))
+        if node == len(tree.tokens):
+            tree.tokens.append(token)
+            tree.parents.append(parent)
+            tree.depths.append(depth)
+        path.append(node)
+        parent = node
+    return path
+
+
+def _common_prefix(a: list[int], b: list[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _ancestors(tree: _Tree, window: int | None) -> np.ndarray:
+    """bool (n, n): node i may attend to j, when j is i or an ancestor of i (nearer than `window`)."""
+    n = len(tree.tokens)
+    allowed = np.zeros((n, n), dtype=bool)
+    for i, parent in enumerate(tree.parents):
+        if parent >= 0:
+            allowed[i] = allowed[parent]
+        allowed[i, i] = True
+    if window is not None:
+        depths = np.asarray(tree.depths)
+        allowed &= depths[:, None] - depths[None, :] < window
+    return allowed

@@ -1,0 +1,120 @@
+"""One run, start to finish: find, read, build, measure, train, measure again, always clean up."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from edu_align.config.schema import Config
+from edu_align.data.training import TrainingData, trained_groups, training_data
+from edu_align.errors import UserError
+from edu_align.models.locate import Location, locate
+from edu_align.runs.folder import RunFolder, ancestors, find_run
+
+
+def run(composed: DictConfig) -> float | None:
+    """Train what `composed` describes and return the metric that `objective` names.
+
+    What the user can mend (a missing model, data or earlier run) fails before the run's folder exists.
+    """
+    config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    outputs = Path(config.outputs_root)
+    start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    location = locate(config.model, outputs)
+    if start is not None:
+        _check_start(config, start, location)
+    data = training_data(config, trained_groups(ancestors(start)))
+    print(data.describe(), flush=True)
+
+    from edu_align.models.device import resolve
+    from edu_align.models.tokenizer import load_tokenizer
+
+    device = resolve(config.hardware)
+    tokenizer = load_tokenizer(config.model, location.folder)
+    if config.preview > 0:
+        from edu_align.data.preview import preview
+
+        print(preview(config, tokenizer, data))
+        return None
+    for reason in device.reasons:
+        print(f"edu_align: {reason}", flush=True)
+
+    from edu_align.session import Session
+
+    folder = _new_folder(config, composed, location, start, data)
+    with recorded(folder):
+        Session(config, location, start, device, tokenizer, data, folder).train()
+    return _objective(config, folder)
+
+
+def _check_start(config: Config, start: RunFolder, location: Location) -> None:
+    base = start.record["base_model"]
+    if base != location.identity:
+        raise UserError(
+            f"`init_from={config.init_from}`: that run was trained on {base}, and this one loads {location.identity}. "
+            f"An adapter only fits its own base: choose the same model (that run used model={start.record['model']})."
+        )
+    if start.record["adapter"] != config.adapter.name:
+        raise UserError(
+            f"`init_from={config.init_from}`: that run trained adapter={start.record['adapter']}, got adapter="
+            f"{config.adapter.name}. Use adapter={start.record['adapter']}."
+        )
+
+
+def _new_folder(
+    config: Config, composed: DictConfig, location: Location, start: RunFolder | None, data: TrainingData
+) -> RunFolder:
+    from edu_align.models.device import machine_name
+    from edu_align.runs.facts import git_state, package_versions
+
+    record = {
+        "model": config.model.name,
+        "base_model": location.identity,
+        "adapter": config.adapter.name,
+        "trainer": config.trainer.algorithm,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "init_from": str(start.path) if start else None,
+        "data": data.facts(),
+        "versions": package_versions(),
+        "git": git_state(),
+        "machine": machine_name(),
+        "metrics": {},
+    }
+    name = f"{config.trainer.algorithm}-{config.dataset.name}-{config.model.name}"
+    folder = RunFolder.create(Path(config.outputs_root), config.run_name, name, record)
+    OmegaConf.save(composed, folder.path / "config.yaml", resolve=True)
+    data.write_split(folder.path)
+    print(f"edu_align: run folder {folder.path}", flush=True)
+    return folder
+
+
+@contextmanager
+def recorded(folder: RunFolder) -> Iterator[None]:
+    """Keep run.json's `state` true, whatever ends the block."""
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        folder.save(
+            state="interrupted" if stopped else "failed",
+            error=f"{type(error).__name__}: {error}",
+            seconds=round(time.monotonic() - began, 1),
+        )
+        raise
+    folder.save(state="finished", seconds=round(time.monotonic() - began, 1))
+    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+
+
+def _objective(config: Config, folder: RunFolder) -> float:
+    metrics: dict[str, Any] = folder.record["metrics"]
+    if config.objective not in metrics:
+        raise UserError(
+            f"`objective={config.objective}` is no metric of this run ({folder.path}, finished). "
+            f"It has: {', '.join(sorted(metrics))}."
+        )
+    return float(metrics[config.objective])

@@ -1,0 +1,49 @@
+"""What a run has to say about the code and the machine that made it."""
+
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "hydra-core", "wandb", "bitsandbytes")
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of what a result depends on; packages that are not installed are left out."""
+    from edu_align import __version__
+
+    versions = {"edu_align": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_state() -> dict[str, str | bool | None]:
+    """Commit of the checkout that the package lies in, and whether it has uncommitted changes; null outside one."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
+
+
+def peak_memory_gib() -> float:
+    """Largest resident memory of this process so far, in GiB; on CUDA add what the allocator peaked at."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    import torch
+
+    if torch.cuda.is_available():
+        gib += torch.cuda.max_memory_allocated() / 2**30
+    return round(gib, 3)

@@ -1,0 +1,143 @@
+"""The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
+
+import logging
+import time
+import warnings
+from typing import Any
+
+from transformers import PrinterCallback
+
+from edu_align.config.schema import Config
+from edu_align.data.training import TrainingData
+from edu_align.errors import UserError
+from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, summarise, values
+from edu_align.models.build import build_model
+from edu_align.models.device import Device
+from edu_align.models.locate import Location
+from edu_align.packing.decoder import Sharing, score_labels_only, share_prefixes, why_not
+from edu_align.runs.card import model_card
+from edu_align.runs.facts import peak_memory_gib
+from edu_align.runs.folder import RunFolder, write_json
+from edu_align.tracking.tracker import Tracker, tracking
+from edu_align.trainers.build import BUILDERS
+from edu_align.trainers.callback import Recorder
+
+
+class Session:
+    """One training run on one device. `train` does all of it; the parts are its steps in their order."""
+
+    def __init__(
+        self,
+        config: Config,
+        location: Location,
+        start: RunFolder | None,
+        device: Device,
+        tokenizer: Any,
+        data: TrainingData,
+        folder: RunFolder,
+    ) -> None:
+        self.config = config
+        self.start = start
+        self.device = device
+        self.tokenizer = tokenizer
+        self.data = data
+        self.folder = folder
+        quiet()
+        self.model = build_model(config, location, device, start.path if start else None)
+        self.sharing = install_packing(config.hardware.packing, self.model)
+
+    def train(self) -> None:
+        """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there."""
+        with tracking(self.config.tracking, self.folder.path, _settings(self.config)) as tracker:
+            held = held_out(self.config, self.data) if self.config.evaluation.enabled else None
+            before = self._measure("before", held, tracker)
+            trained = self._fit(tracker)
+            self._save_model()
+            self.folder.save(metrics=trained)
+            after = self._measure("after", held, tracker)
+            self._evaluation(held, before, after)
+            tracker.summary(self.folder.record["metrics"])
+        (self.folder.path / "README.md").write_text(model_card(self.config, self.folder.record), encoding="utf-8")
+
+    def _measure(self, when: str, held: HeldOut | None, tracker: Tracker) -> Measured | None:
+        if held is None:
+            return None
+        print(f"edu_align: measuring {when} training", flush=True)
+        measured = measure(self.config, self.model, self.tokenizer, held)
+        for row in measured.samples:
+            self.folder.append("samples.jsonl", {"when": when, **row})
+        if measured.samples:
+            tracker.samples(when, measured.samples)
+        return measured
+
+    def _fit(self, tracker: Tracker) -> dict[str, float]:
+        config, data = self.config, self.data
+        self.tokenizer.padding_side = "right"
+        build = BUILDERS[config.trainer.algorithm]
+        trainer: Any = build(  # type: ignore[operator]
+            config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path
+        )
+        trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
+        trainer.add_callback(Recorder(self.folder, tracker))
+        self.model = trainer.model
+        asked, computed = self.sharing.asked, self.sharing.computed
+        began = time.monotonic()
+        result = trainer.train()
+        seconds = time.monotonic() - began
+        metrics = {f"train/{key.removeprefix('train_')}": value for key, value in result.metrics.items()}
+        metrics |= {"train/steps": trainer.state.global_step, "train/peak_memory_gib": peak_memory_gib()}
+        if self.sharing.computed > computed:
+            asked, computed = self.sharing.asked - asked, self.sharing.computed - computed
+            metrics |= {"train/tokens_per_second": asked / seconds, "train/shared_prefix_ratio": asked / computed}
+        if trainer.eval_dataset is not None:
+            metrics |= {f"eval/{key.removeprefix('eval_')}": value for key, value in trainer.evaluate().items()}
+        return metrics
+
+    def _save_model(self) -> None:
+        if self.config.adapter.name == "lora":
+            self.model.save_pretrained(str(self.folder.path / "adapter"), selected_adapters=["default"])
+        else:
+            self.model.save_pretrained(str(self.folder.path / "model"))
+            self.tokenizer.save_pretrained(str(self.folder.path / "model"))
+
+    def _evaluation(self, held: HeldOut | None, before: Measured | None, after: Measured | None) -> None:
+        if held is None or before is None or after is None:
+            return
+        results = {
+            "before": summarise(self.config, held, before, None),
+            "after": summarise(self.config, held, after, before),
+        }
+        write_json(self.folder.path / "evaluation.json", results)
+        metrics = self.folder.record["metrics"] | values(results["before"], "before") | values(results["after"], "eval")
+        self.folder.save(metrics=metrics)
+
+
+def install_packing(wanted: str, model: Any) -> Sharing:
+    """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which."""
+    score_labels_only()
+    reason = "hardware.packing=off" if wanted == "off" else why_not(model)
+    if reason is None:
+        print("edu_align: packing is on: every shared prefix is computed once", flush=True)
+        return share_prefixes(model)
+    if wanted == "on":
+        raise UserError(f"`hardware.packing=on`, but {reason}. Use hardware.packing=auto or off.")
+    print(f"edu_align: packing is off: {reason}", flush=True)
+    return Sharing()
+
+
+def quiet() -> None:
+    """Keep what libraries say to every user on every start out of the log; warnings about this run stay."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("datasets").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    import datasets
+
+    datasets.disable_progress_bars()
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(config)

@@ -1,0 +1,26 @@
+"""Train a tutor: `python -m edu_align.train trainer=dpo model=zephyr trainer.beta=0.3`; `--help` lists what can be set.
+
+Any Hydra flag works; `-m` runs a sweep. The value returned to a sweeper is the metric that `objective` names.
+"""
+
+from typing import TYPE_CHECKING
+
+from edu_align.config.load import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run_training(cfg: "DictConfig") -> float | None:
+    """Train and evaluate one run, and return its objective. Everything heavy is imported here."""
+    from edu_align.run import run
+
+    return run(cfg)
+
+
+def main() -> None:
+    launch(run_training, "edu_align.train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What SFT and DPO share on the way from a typed config to TRL's arguments."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from edu_align.config.schema import Config
+from edu_align.models.device import Device
+
+
+def device_batch(config: Config) -> int:
+    """Examples in one forward pass: what fits on the device, never more than the effective batch."""
+    return min(config.hardware.per_device_batch_size, config.trainer.batch_size)
+
+
+def accumulation(config: Config) -> int:
+    """Forward passes per optimizer step, so that `trainer.batch_size` examples make one step."""
+    return math.ceil(config.trainer.batch_size / device_batch(config))
+
+
+def common_arguments(config: Config, device: Device, folder: Path) -> dict[str, Any]:
+    """Keyword arguments that TRL's SFTConfig and DPOConfig both take.
+
+    Mixed precision is on only where the weights are 16 bits wide: TRL would turn bfloat16 on by itself otherwise.
+    """
+    trainer, hardware = config.trainer, config.hardware
+    return {
+        "output_dir": str(folder / "checkpoints"),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "learning_rate": trainer.learning_rate,
+        "num_train_epochs": trainer.epochs,
+        "max_steps": trainer.max_steps,
+        "per_device_train_batch_size": device_batch(config),
+        "per_device_eval_batch_size": hardware.eval_batch_size,
+        "gradient_accumulation_steps": accumulation(config),
+        "gradient_checkpointing": hardware.gradient_checkpointing,
+        "optim": hardware.optimizer,
+        "lr_scheduler_type": trainer.lr_scheduler,
+        "warmup_steps": trainer.warmup_ratio,  # transformers reads a number below 1 as a share of the steps
+        "weight_decay": trainer.weight_decay,
+        "max_grad_norm": trainer.max_grad_norm,
+        "max_length": trainer.max_length,
+        "bf16": device.dtype == "bfloat16",
+        "fp16": device.dtype == "float16",
+        "use_cpu": device.device == "cpu",
+        "logging_steps": trainer.logging_steps,
+        "logging_first_step": True,
+        "eval_strategy": "no" if trainer.eval_steps is None else "steps",
+        "eval_steps": trainer.eval_steps,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,  # the recorder draws one bar of its own
+        "dataloader_pin_memory": device.device == "cuda",
+        **trainer.args,
+    }

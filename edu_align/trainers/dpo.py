@@ -1,0 +1,53 @@
+"""Direct preference optimisation through TRL's DPOTrainer (Rafailov et al. 2023, arXiv:2305.18290).
+
+For a prompt x, a chosen reply y_w and a rejected one y_l the loss is equation 7 of the paper,
+
+    -log sigmoid(beta * [(log pi(y_w|x) - log ref(y_w|x)) - (log pi(y_l|x) - log ref(y_l|x))])
+
+with beta > 0, usually 0.01 to 0.5. The reference model is the policy before its first step: the base model under a new
+adapter, or the frozen copy of the adapter that `init_from` brought.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.data.pairs import preference_rows
+from edu_align.data.records import Pair
+from edu_align.models.device import Device
+from edu_align.models.weights import trainable_in_float32
+from edu_align.trainers.arguments import common_arguments
+
+
+def build_dpo(
+    config: Config, model: Any, tokenizer: Any, train: list[Pair], valid: list[Pair], device: Device, folder: Path
+) -> Any:
+    """TRL's DPOTrainer over (prompt, chosen, rejected) rows in the order given: pairs of one prompt are neighbours."""
+    from datasets import Dataset
+    from peft import PeftModel
+    from trl import DPOConfig, DPOTrainer
+
+    trainer = config.trainer
+    assert isinstance(trainer, DPOTrainerConfig)
+    arguments = {
+        "beta": trainer.beta,
+        "loss_type": [trainer.loss_type],
+        "label_smoothing": trainer.label_smoothing,
+        "precompute_ref_log_probs": trainer.precompute_reference,
+        "truncation_mode": "keep_end",
+        "train_sampling_strategy": "sequential",
+        **common_arguments(config, device, folder),
+    }
+    live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
+    reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
+    built = DPOTrainer(
+        model=model,
+        ref_model=reference,
+        args=DPOConfig(**arguments),
+        train_dataset=Dataset.from_list(preference_rows(train)),
+        eval_dataset=Dataset.from_list(preference_rows(valid)) if valid else None,
+        processing_class=tokenizer,
+    )
+    trainable_in_float32(built.model)
+    return built

@@ -1,0 +1,58 @@
+"""The dialogue before the graded reply: a student shows work that holds a mistake."""
+
+from collections.abc import Callable
+from random import Random
+
+from edu_align.data.records import Message
+from edu_align.tutoring import phrasings_student as slots
+from edu_align.tutoring.types import Case
+from edu_align.tutoring.wording import pick, sentence, sentences
+
+# Each form is its turns (user first, then tutor and user by turns); a turn names the slots it holds, "/" starts a line.
+FORMS = (
+    "POSE / LEAD / WORK",
+    "POSE / LEAD / WORK / CHECK",
+    "POSE / WORK / RESULT",
+    "POSE / WORK / CHECK",
+    "CHAT POSE LEAD / WORK / CHECK",
+    "CHAT POSE / RESULT LEAD / WORK",
+    "POSE RESULT CHECK / LEAD / WORK",
+    "HELP POSE | ASK_WORK | COMPLY / WORK",
+    "CHAT HELP POSE | ASK_WORK | COMPLY / WORK / CHECK",
+    "POSE RESULT | ASK_WORK | COMPLY / WORK",
+    "HELP POSE | ASK_GOAL | GOAL LEAD / WORK / CHECK",
+    "POSE | ASK_GOAL | GOAL | ASK_WORK | COMPLY / WORK / RESULT",
+)
+
+
+def _numbered(work: tuple[str, ...]) -> str:
+    return "\n".join(f"Step {place}: {line}" for place, line in enumerate(work, start=1))
+
+
+def _in_a_row(work: tuple[str, ...]) -> str:
+    return "; ".join(line.removesuffix(".") for line in work)
+
+
+# How a student writes the steps down.
+STYLES: tuple[Callable[[tuple[str, ...]], str], ...] = ("\n".join, _in_a_row, sentences, _numbered)
+
+
+def _turn(form: str, fill: Callable[[str], str]) -> str:
+    lines = (" ".join(fill(slot) for slot in line.split()) for line in form.split(" / "))
+    return "\n".join(lines)
+
+
+def dialogue(case: Case, split: str, rng: Random) -> tuple[Message, ...]:
+    """One to five turns (student = user, tutor = assistant) that end with the student's work, worded for `split`."""
+    style = rng.choice(STYLES)
+    values = {"question": sentence(case.question), "topic": case.topic, "wrong": case.wrong_answer}
+
+    def fill(slot: str) -> str:
+        if slot == "WORK":
+            return style(case.work)
+        text = pick(getattr(slots, slot), split, rng).format(**values)
+        return sentence(text) if slot == "GOAL" else text
+
+    turns = rng.choice(FORMS).split(" | ")
+    roles = ("user", "assistant")
+    return tuple(Message(roles[place % 2], _turn(turn, fill)) for place, turn in enumerate(turns))

@@ -1,0 +1,1 @@
+"""Misconceptions by area; `edu_align.tutoring.library` gathers them."""

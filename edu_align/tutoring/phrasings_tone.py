@@ -1,0 +1,116 @@
+"""Wordings of the moves that set the tone, and of those that say only in general that the work is not right."""
+
+WARM = (
+    "Thanks for writing out every step.",
+    "I appreciate the effort.",
+    "Good that you wrote your thinking down, it makes this easy to discuss.",
+    "You are clearly putting effort into this, and I like that.",
+    "Nice and readable, thank you.",
+    "Thank you for sharing.",
+    "I can see that you thought about this, well done for that.",
+    "Great that you tried it on your own first.",
+    "I am glad you asked about this one.",
+    "You set your work out well, so I can follow it.",
+    "It is good to see you go at this step by step.",
+    "Well done so far.",
+    "I like how you kept your steps in order.",
+    "You made a good start on this.",
+    "That is an honest attempt, and I am glad you sent it.",
+)
+
+CREDIT = (
+    "I agree with {wrong_place}.",
+    "There is nothing wrong with {wrong_place}.",
+    "What you have for {wrong_place} is correct.",
+    "You did well with {wrong_place}.",
+    "I like {wrong_place}, that part is fine.",
+    "You have {wrong_place} right.",
+    "Good work on {wrong_place}.",
+    "One thing that is spot on: {wrong_place}.",
+    "Well done for {wrong_place}.",
+    "I checked {wrong_place}, and that is exactly right.",
+    "You can be happy with {wrong_place}.",
+    "No complaints from me about {wrong_place}, nicely done.",
+    "You handled {wrong_place} correctly.",
+)
+
+CHEER = (
+    "Take your time, I know you can do this.",
+    "I am here to help.",
+    "Keep going.",
+    "This is a tricky spot for many people, so do not worry.",
+    "I am sure you can work this out.",
+    "You have what you need to do well here.",
+    "Do not worry about slips, they are how we learn.",
+    "I am happy to look at it again with you.",
+    "Keep at it, your effort is paying off.",
+    "I believe in you, there is no rush.",
+    "It is fine to be unsure, we can work on it together.",
+    "You will be glad you stayed with it.",
+    "You can do this, one small step at a time.",
+)
+
+FLAG = (
+    "There is a mistake somewhere in your work.",
+    "The answer you reached is not right yet.",
+    "I do not get {wrong}, so something is off.",
+    "Sorry, {wrong} is not correct.",
+    "Not quite: this does not come out correctly.",
+    "Something in here does not work.",
+    "Your result does not fit the problem.",
+    "That is not the answer I was looking for.",
+    "I checked {wrong} against the problem and it does not fit.",
+    "One of your steps is wrong.",
+    "This is not correct as it stands.",
+    "An error has crept in along the way.",
+    "The result {wrong} cannot be right.",
+    "Somewhere along the line this went wrong.",
+)
+
+DOUBT = (
+    "Are you sure about {wrong}?",
+    "Hmm, does {wrong} look right to you?",
+    "I wonder about that result.",
+    "Is that really what you get?",
+    "I am not certain about this one.",
+    "Maybe something is not quite as it should be.",
+    "Do you feel confident about {wrong}?",
+    "Would you bet on that answer?",
+    "That may or may not be what we want.",
+    "Could there be something you missed?",
+    "I have some doubts here.",
+    "Does your answer convince you?",
+    "Hmm, I would want to check {wrong} before I trust it.",
+)
+
+SCOLD = (
+    "You really should know this by now.",
+    "Honestly, this is careless work.",
+    "How often do we have to go over this?",
+    "Did you even pay attention in class?",
+    "This is a silly thing to get wrong.",
+    "I expected far better from you.",
+    "You are just not trying.",
+    "That was lazy, and it shows.",
+    "Anyone in your year can do this, so stop guessing.",
+    "I am getting tired of seeing this mistake from you.",
+    "It is embarrassing to see this at your level.",
+    "You obviously rushed this without thinking at all.",
+    "What a sloppy piece of work.",
+    "Do you ever listen when this is explained?",
+)
+
+REMARK = (
+    "This problem is about {topic}.",
+    "Questions on {topic} come back in many chapters.",
+    "We are working on {topic} here.",
+    "The subject of this exercise is {topic}.",
+    "It is all part of {topic}.",
+    "I see that you are practising {topic}.",
+    "So this one deals with {topic}.",
+    "With {topic}, each line matters.",
+    "Every problem about {topic} has a few steps to it.",
+    "This belongs to the unit on {topic}.",
+    "We have a question on {topic} in front of us.",
+    "Let me look at this exercise on {topic} with you.",
+)

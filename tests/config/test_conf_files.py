@@ -1,0 +1,140 @@
+"""conf/ and the schemas say the same, and every key is explained."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from edu_align.config.choices import all_layers, choose
+from edu_align.config.draft import draft
+from edu_align.config.files import search
+from edu_align.config.keys import base_schema, leaves
+from edu_align.config.load import compose, conf_dir
+from edu_align.config.schema import GROUP_SCHEMAS, Config, DPOTrainerConfig
+
+CONF = conf_dir()
+FILES = {
+    group: sorted((CONF / group).glob("*.yaml"))
+    for group in ("model", "dataset", "trainer", "hardware", "adapter", "tracking")
+}
+OPTIONS = [(group, path.stem) for group, paths in FILES.items() for path in paths]
+NEEDED = {"local": ["dataset.path=rows.jsonl"], "full": ["hardware.quantization=none"]}
+
+
+def test_every_group_has_the_options_that_the_design_names() -> None:
+    assert {group: [path.stem for path in paths] for group, paths in FILES.items()} == {
+        "model": ["llama2", "mistral", "smollm2", "tiny", "zephyr"],
+        "dataset": [
+            "bridge",
+            "edu_tutor",
+            "gsm8k_socratic",
+            "local",
+            "mathdial",
+            "mathdial_bridge",
+            "mrbench",
+            "mrbench_bridge",
+        ],
+        "trainer": ["dpo", "sft"],
+        "hardware": ["a100", "auto", "cpu", "t4"],
+        "adapter": ["full", "lora"],
+        "tracking": ["off", "wandb"],
+    }
+    assert set(FILES) == set(GROUP_SCHEMAS)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes(group: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text("{}\n", encoding="utf-8")
+    composed = compose([f"{group}={option}", *NEEDED.get(option, [])])
+    key = "algorithm" if group == "trainer" else "name"
+    assert composed[group][key] == option
+    assert isinstance(OmegaConf.to_object(composed), Config)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_the_yaml_has_every_key_of_its_schema_with_a_comment(group: str, option: str) -> None:
+    path = CONF / group / f"{option}.yaml"
+    schema = GROUP_SCHEMAS[group].get(f"{option}_schema", base_schema(group))
+    assert _keys(path) == set(leaves(schema))
+    assert _uncommented(path) == []
+
+
+def test_the_root_has_every_key_of_its_schema_with_a_comment() -> None:
+    keys = {key for key in _keys(CONF / "config.yaml") if not key.startswith("hydra.")}
+    expected = set(leaves(Config))
+    assert keys == {key for key in expected if key.partition(".")[0] not in GROUP_SCHEMAS}
+    assert _uncommented(CONF / "config.yaml") == []
+
+
+def test_experiments_open_with_their_package_and_command() -> None:
+    experiments = sorted((CONF / "experiment").glob("*.yaml"))
+    assert len(experiments) >= 2
+    for path in experiments:
+        first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+        assert first == "# @package _global_"
+        assert second.startswith("# python -m edu_align.train ")
+        assert f"experiment={path.stem}" in second
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["trainer=dpo", "model=zephyr", "hardware=t4", "tracking=off"],
+        ["experiment=tutor_dpo", "adapter=full"],
+        ["experiment=tutor_sft", "trainer=dpo"],
+    ],
+    ids=" ".join,
+)
+def test_the_check_reads_the_files_as_hydra_composes_them(overrides: list[str]) -> None:
+    given = {key: [value] for key, value in (text.split("=") for text in overrides)}
+    choices = choose(search(CONF, []), "config", given)
+    ours = draft(all_layers(choices, "config"), choices.shown())
+    assert ours.problems == []
+    OmegaConf.resolve(ours.root)
+    assert OmegaConf.to_container(ours.root) == OmegaConf.to_container(compose(overrides))
+
+
+def test_compose_gives_a_resolved_read_only_typed_config() -> None:
+    composed = compose(["trainer=dpo", "trainer.beta=0.3", "outputs_root=out", "run_name=${outputs_root}-a"])
+    assert composed.run_name == "out-a"
+    with pytest.raises(Exception, match="read-only"):
+        composed.seed = 1
+    typed = OmegaConf.to_object(composed)
+    assert isinstance(typed, Config)
+    assert isinstance(typed.trainer, DPOTrainerConfig)
+    assert typed.trainer.beta == 0.3
+
+
+def test_words_of_yaml_11_stay_words() -> None:
+    assert compose(["tracking=off", "hardware.packing=on"]).tracking.name == "off"
+
+
+def _keys(path: Path, prefix: str = "") -> set[str]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content.pop("defaults")
+    found: set[str] = set()
+
+    def walk(node: dict[str, object], prefix: str) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict) and value:
+                walk(value, f"{prefix}{key}.")
+            else:
+                found.add(prefix + key)
+
+    walk(content, prefix)
+    return found
+
+
+def _uncommented(path: Path) -> list[str]:
+    """Keys with a value that have no comment directly above and none behind them."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lacking = []
+    for number, line in enumerate(lines):
+        key, _, value = line.strip().partition(": ")
+        is_key = value and not line.strip().startswith(("#", "-")) and key != "defaults"
+        if is_key and " #" not in line and not lines[number - 1].strip().startswith("#"):
+            lacking.append(key)
+    return lacking

@@ -1,0 +1,157 @@
+"""Every rule across keys, each with an override that breaks it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edu_align.config.bounds import BOUNDS, DPO_LOSSES, WORDS, holds
+from edu_align.config.keys import every_key
+from edu_align.config.load import compose
+from edu_align.config.trl_args import enumeration
+from edu_align.config.validate import problems as rule_problems
+
+Problems = Callable[..., list[str]]
+
+
+def _outside(rule: str) -> list[str]:
+    """Values just outside a rule: `">= 0 and < 0.5"` gives -1 and 0.5."""
+    edges = {">": lambda limit: limit, ">=": lambda limit: limit - 1, "<": lambda limit: limit, "<=": lambda x: x + 1}
+    found = []
+    for clause in rule.split(" and "):
+        sign, limit = clause.split()
+        value = edges[sign](float(limit))
+        found.append(str(int(value)) if value == int(value) else str(value))
+    return found
+
+
+RANGES = [(key, value) for key, (rule, _) in BOUNDS.items() for value in _outside(rule)]
+
+
+@pytest.mark.parametrize(("key", "value"), RANGES)
+def test_numbers_outside_their_range_are_refused(problems: Problems, key: str, value: str) -> None:
+    rule, common = BOUNDS[key]
+    found = problems("trainer=dpo", f"{key}={value}")
+    assert any(text.startswith(f"`{key}` must be {rule}, got {value}") for text in found)
+    if common != "null":
+        fitting = problems("trainer=dpo", f"{key}={common}")
+        assert not [text for text in fitting if text.startswith(f"`{key}` must be {rule}")]
+
+
+@pytest.mark.parametrize("key", [key for key in WORDS if key not in ("adapter.name", "tracking.name")])
+def test_words_outside_their_enumeration_are_refused(problems: Problems, key: str) -> None:
+    word = WORDS[key][-1]
+    wrong = word + word[-1]
+    value = f"[{wrong}]" if key == "dataset.sources" else wrong
+    found = problems("trainer=dpo", f"{key}={value}")
+    assert found[0].startswith(
+        f"`{key}` must be one of {' | '.join(WORDS[key])}, got {wrong!r}. Did you mean `{word}`?"
+    )
+
+
+def test_the_tables_name_real_keys() -> None:
+    keys = set(every_key())
+    assert set(BOUNDS) <= keys
+    assert set(WORDS) <= keys
+    assert len(BOUNDS) >= 35
+    assert len(set(DPO_LOSSES)) == 15
+
+
+CASES = [
+    (["trainer.max_steps=0"], "`trainer.max_steps` must be -1 (epochs decide) or > 0, got 0."),
+    (["trainer.epochs=0"], "`trainer.epochs` must be > 0, got 0.0."),
+    (
+        ["trainer.batch_size=6"],
+        "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (4), got 6.",
+    ),
+    (["trainer=dpo", "trainer.loss_type=exo_pair"], "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0"),
+    (["trainer.lr_scheduler=cosin"], "`trainer.lr_scheduler` must be one of"),
+    (["hardware.optimizer=adamw_torchh"], "`hardware.optimizer` must be one of"),
+    (["trainer=dpo", "dataset=mathdial"], "trainer=dpo needs preferences, and mathdial (`dataset.sources`) has none."),
+    (["trainer=dpo", "dataset.sources=[bridge,gsm8k_socratic]"], "trainer=dpo needs preferences, and gsm8k_socratic"),
+    (["dataset.sources=[]"], "`dataset.sources` must name at least one source, got []."),
+    (["dataset=local"], "dataset=local needs a file. Set dataset.path=<file>"),
+    (["dataset=local", "dataset.path=no.jsonl"], "`dataset.path` must be a file, and 'no.jsonl' does not exist."),
+    (["dataset=local", "dataset.path=no.txt"], "`dataset.path` must end with .jsonl | .json | .csv | .parquet"),
+    (["dataset.path=a.jsonl"], "`dataset.path` is for dataset=local, got 'a.jsonl' with dataset=edu_tutor."),
+    (
+        ["dataset.test_fraction=0.6", "dataset.validation_fraction=0.4"],
+        "`dataset.test_fraction` + `dataset.validation_",
+    ),
+    (["adapter=full", "hardware.quantization=nf4"], "`hardware.quantization` nf4 cannot be trained in full."),
+    (["model.trust_remote_code=true"], "`model.trust_remote_code` must be false"),
+    (["model=tiny", "model.weights=pretrained"], "`model.path` must be a hub id or a folder"),
+    (["model=tiny", "model.architecture.hidden_size=30"], "`model.architecture.hidden_size` must be a multiple of"),
+    (["model=tiny", "model.architecture.num_key_value_heads=3"], "`model.architecture.num_attention_heads` must be a"),
+    (
+        ["model=tiny", "trainer.max_length=4096"],
+        "`trainer.max_length` must be <= 2048, the longest input of this model",
+    ),
+    (["hardware=cpu", "hardware.dtype=float16"], "`hardware.dtype` float16 is for CUDA, got hardware.device=cpu."),
+    (["hardware=cpu", "hardware.attention=flash_attention_2"], "`hardware.attention` flash_attention_2 is for CUDA"),
+    (["adapter.rank=0"], "`adapter.rank` must be >= 1 with adapter=lora, got 0."),
+    (["adapter.alpha=0"], "`adapter.alpha` must be >= 1 with adapter=lora, got 0."),
+    (["adapter.target_modules=[]"], "`adapter.target_modules` must name layers with adapter=lora, got []."),
+    (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
+    (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
+    (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
+    (["run_name=${oc.env:EDU_ALIGN_NOT_SET}"], "`run_name` cannot be resolved from '${oc.env:EDU_ALIGN_NOT_SET}'"),
+    (["trainer.learning_rate=nan"], "`trainer.learning_rate` must be > 0, got nan."),
+    (["trainer.epochs=inf"], "`trainer.epochs` must be > 0, got inf."),
+]
+
+
+@pytest.mark.parametrize(("overrides", "expected"), CASES, ids=[" ".join(case[0]) for case in CASES])
+def test_rules_across_keys(
+    problems: Problems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").write_text("", encoding="utf-8")
+    (found,) = problems(*overrides)
+    assert found.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["trainer.epochs=0", "trainer.max_steps=5"],
+        ["trainer.batch_size=2", "hardware.per_device_batch_size=4"],
+        ["trainer=dpo", "trainer.loss_type=exo_pair", "trainer.label_smoothing=0.001"],
+        ["trainer.lr_scheduler=greedy", "hardware.optimizer=lion_8bit"],
+        ["model=tiny", "hardware.quantization=nf4"],
+        ["adapter=full", "init_from=a_run"],
+        ["seed=0", "trainer.weight_decay=0", "evaluation.samples=0"],
+        ["trainer=dpo", "dataset=mrbench_bridge"],
+    ],
+    ids=" ".join,
+)
+def test_what_the_rules_allow(problems: Problems, overrides: list[str]) -> None:
+    assert problems(*overrides) == []
+
+
+def test_rules_report_together_on_a_composed_config() -> None:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.create(OmegaConf.to_container(compose(["trainer=dpo"])))
+    assert rule_problems(config) == []
+    config.trainer.beta = -1.0
+    config.trainer.loss_type = "sigmod"
+    config.hardware.device = "gpu"
+    assert [text.split("`")[1] for text in rule_problems(config)] == [
+        "trainer.beta",
+        "trainer.loss_type",
+        "hardware.device",
+    ]
+    assert rule_problems(config, skip={"trainer.beta", "trainer.loss_type", "hardware.device"}) == []
+
+
+def test_enumerations_are_read_from_transformers() -> None:
+    assert "paged_adamw_8bit" in enumeration("training_args.py", "OptimizerNames")
+    assert "cosine" in enumeration("trainer_utils.py", "SchedulerType")
+    assert enumeration("training_args.py", "NoSuchClass") == ()
+
+
+def test_infinity_satisfies_no_rule() -> None:
+    assert not holds(float("inf"), "> 0")
+    assert not holds(float("nan"), ">= 0")
+    assert holds(0.0, ">= 0 and < 0.5")

@@ -1,0 +1,202 @@
+"""A key or option that does not exist fails with the nearest one named, wherever it was written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edu_align.config.keys import every_key
+from edu_align.config.load import compose
+from edu_align.config.schema import GROUP_SCHEMAS, Config
+from edu_align.config.suggest import nearest
+from edu_align.errors import UserError
+
+Problems = Callable[..., list[str]]
+# Every key of every group, in the option that has it.
+KEYS = [(key, ["trainer=dpo"] if key.startswith("trainer.") else []) for key in every_key()]
+
+
+def mistyped(key: str) -> str:
+    """The key with two neighbouring letters of its last part swapped, or doubled where they are equal."""
+    parent, _, last = key.rpartition(".")
+    wrong = f"{last[0]}{last[2]}{last[1]}{last[3:]}" if len(last) > 2 and last[1] != last[2] else last + last[-1]
+    return f"{parent}.{wrong}" if parent else wrong
+
+
+@pytest.mark.parametrize(("key", "choice"), KEYS, ids=lambda value: str(value))
+def test_a_mistyped_key_names_the_right_one(problems: Problems, key: str, choice: list[str]) -> None:
+    found = problems(*choice, f"{mistyped(key)}=1")
+    assert len(found) == 1
+    assert found[0].startswith(f"`{mistyped(key)}` is not a key. Did you mean `{key}`?")
+
+
+def test_the_keys_tried_are_all_there_are() -> None:
+    groups = {key.partition(".")[0] for key, _ in KEYS}
+    assert groups >= set(GROUP_SCHEMAS)
+    assert groups == set(Config.__dataclass_fields__)
+    assert len(KEYS) > 80
+
+
+@pytest.mark.parametrize("sign", ["", "+", "++", "~"])
+def test_no_sign_lets_an_unknown_key_through(problems: Problems, sign: str) -> None:
+    value = "" if sign == "~" else "=1"
+    assert problems("trainer=dpo", f"{sign}trainer.bata{value}") == [
+        "`trainer.bata` is not a key. Did you mean `trainer.beta`?"
+    ]
+    (found,) = problems(f"{sign}foo{value}")
+    assert found.startswith("`foo` is not a key.")
+    assert "Root keys: seed, outputs_root" in found
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model=zefyr", "`model=zefyr` is not an option. Did you mean `model=zephyr`?"),
+        ("trainer=dpo_schema", "`trainer=dpo_schema` is not an option. Options of trainer: dpo | sft."),
+        ("modle=zephyr", "`modle` is not a key. Did you mean `model`?"),
+        ("model@other=zephyr", "`model@other` is not a group. Groups: adapter | dataset"),
+        ("trainers/x=1", "`trainers/x` is not a group."),
+        ("trainer.beta=0.1", "`trainer.beta` belongs to trainer=dpo, and this config has trainer=sft."),
+        ("trainer.bata=0.1", "`trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to trainer=dpo."),
+        ("beta=0.1", "`beta` is not a key. Did you mean `trainer.beta`?"),
+        ("dropout=0.1", "`dropout` is not a key. Did you mean `adapter.dropout`?"),
+        ("trainer.max_steps=many", "`trainer.max_steps` must be a whole number, got 'many'."),
+        ("trainer.max_steps=1.5", "`trainer.max_steps` must be a whole number, got 1.5."),
+        ("seed=x", "`seed` must be a whole number, got 'x'."),
+        ("seed=null", "`seed` must be a whole number, got None."),
+        ("dataset.sources=mathdial", "`dataset.sources` must be a list of text, got 'mathdial'. Write [mathdial]."),
+        ("hardware.memory_gb=much", "`hardware.memory_gb` must be a number or null, got 'much'."),
+        ("model.bundled=perhaps", "`model.bundled` must be true or false, got 'perhaps'."),
+        ("evaluation=off", "`evaluation` holds keys and cannot be 'off': set the keys below it."),
+        ("+seed=1", "`+seed`: the key is there already. Drop the `+`: `seed=...`."),
+        ("~seed", "`~seed`: keys of the schema cannot be deleted."),
+        ("~tracking", "`~tracking`: every config has an option of tracking. Choose one: off | wandb."),
+        ("+trainer=dpo", "`+trainer=dpo`: the group is there already. Drop the `+`."),
+        ("trainer.args.tf32=true", "`trainer.args.tf32` is new below `trainer.args`. Put a `+` before it"),
+        ("~trainer.args.tf32", "`~trainer.args.tf32`: there is no such key to delete."),
+        ("model.architecture={vocab_siz:3}", "`model.architecture.vocab_siz` is not a key. Did you mean `model."),
+        ("seed", "`seed` cannot be read as key=value"),
+        ("run_name=a,=b", "`run_name=a,=b` cannot be read as key=value"),
+    ],
+)
+def test_what_is_said_of_a_bad_override(problems: Problems, override: str, expected: str) -> None:
+    (found,) = problems(override)
+    assert found.startswith(expected)
+
+
+def test_every_problem_is_reported_together(problems: Problems) -> None:
+    found = problems("trainer=dpo", "trainer.bata=1", "modle=tiny", "seed=x", "trainer.learning_rate=-1", "model=tinny")
+    assert [text.split("`")[1] for text in found] == [
+        "modle",
+        "model=tinny",
+        "trainer.bata",
+        "seed",
+        "trainer.learning_rate",
+    ]
+
+
+def test_compose_raises_them_as_one_error() -> None:
+    with pytest.raises(UserError) as caught:
+        compose(["foo=1", "seed=x"])
+    assert str(caught.value).startswith("2 problems in the config:\n  - `foo` is not a key.")
+    assert "\n  - `seed` must be a whole number, got 'x'." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "overrides", "expected"),
+    [
+        ("model/mine", "defaults: [tiny, _self_]\nnmae: mine\n", ["model=mine"], "`model.nmae` is not a key. Did you"),
+        ("trainer/mine", "defaults: [dpo, _self_]\nbeta: high\n", ["trainer=mine"], "`trainer.beta` must be a number"),
+        (
+            "trainer/mine",
+            "defaults: [sft, _self_]\nbeta: 0.1\n",
+            ["trainer=mine"],
+            "`trainer.beta` belongs to trainer=dpo",
+        ),
+        ("trainer/mine", "defaults: [sfd, _self_]\n", ["trainer=mine"], "defaults: no config `trainer/sfd`"),
+        (
+            "hardware/mine",
+            "defaults: [cpu, _self_]\nthreads: 2\nthreads: 3\n",
+            ["hardware=mine"],
+            "cannot be read as YAML",
+        ),
+        ("hardware/mine", "defaults: [cpu, _self_]\nthreads: [2\n", ["hardware=mine"], "cannot be read as YAML"),
+        ("hardware/mine", "- cpu\n", ["hardware=mine"], "must hold `key: value` lines, got list"),
+        (
+            "trainer/mine",
+            "algorithm: dpo\n",
+            ["trainer=mine"],
+            "names no schema. Begin it with `defaults: [dpo_schema, _",
+        ),
+        (
+            "experiment/mine",
+            "# @package _global_\ndefaults:\n  - override /trainer: dop\n",
+            ["experiment=mine"],
+            "defaults: `trainer=dop` is not an option. Did you mean `trainer=dpo`?",
+        ),
+        (
+            "experiment/mine",
+            "# @package _global_\ndefaults:\n  - override /tracking: off\n",
+            ["experiment=mine"],
+            "defaults: `tracking=False` is not an option. YAML reads a bare on or off as true or false",
+        ),
+        (
+            "experiment/mine",
+            "# @package _global_\ntrainer:\n  bata: 1\n",
+            ["experiment=mine"],
+            "`trainer.bata` is not a key. Did you mean `trainer.beta`?",
+        ),
+        ("model/tiny", "name: mine\n", ["model=tiny"], "never read, because conf/model/tiny.yaml has its name."),
+    ],
+)
+def test_a_mistake_in_a_yaml_file_names_the_file(
+    problems: Problems, tmp_path: Path, name: str, text: str, overrides: list[str], expected: str
+) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    found = problems(*overrides, folder=tmp_path)
+    assert found[0].startswith(f"{path}: {expected}")
+
+
+def test_a_mistake_in_edu_aligns_own_files_is_found_too(tmp_path: Path) -> None:
+    from shutil import copytree
+
+    from edu_align.config.files import search
+    from edu_align.config.load import conf_dir
+    from edu_align.config.strict import check
+
+    copytree(conf_dir(), tmp_path / "conf")
+    file = tmp_path / "conf" / "trainer" / "sft.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "epoch: 2\n", encoding="utf-8")
+    assert check([], search(tmp_path / "conf", [])) == [
+        "conf/trainer/sft.yaml: `trainer.epoch` is not a key. Did you mean `trainer.epochs`?"
+    ]
+
+
+def test_a_folder_of_ones_own_adds_options_and_groups(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("defaults: [tiny, _self_]\nname: mine\n", encoding="utf-8")
+    (tmp_path / "extra").mkdir()
+    text = "# @package _global_\ndefaults:\n  - override /trainer: dpo\ntrainer:\n  beta: 0.7\n"
+    (tmp_path / "extra" / "x.yaml").write_text(text, encoding="utf-8")
+    composed = compose(["model=mine", "+extra=x"], [tmp_path])
+    assert (composed.model.name, composed.model.weights, composed.trainer.beta) == ("mine", "random", 0.7)
+    assert problems("extra=x", folder=tmp_path) == [
+        "`extra=x`: the group is not in the defaults list. Put a `+` before it: `+extra=x`."
+    ]
+
+
+def test_a_primary_config_of_ones_own(problems: Problems, tmp_path: Path) -> None:
+    text = "defaults:\n  - config\n  - override /trainer: dpo\n  - _self_\ntrainer:\n  beta: 0.5\n  bata: 1\n"
+    (tmp_path / "mine.yaml").write_text(text.replace("  - _self_\n", "", 1).replace("config\n", "config\n  - _self_\n"))
+    (found,) = problems(folder=tmp_path, primary="mine")
+    assert found.startswith(f"{tmp_path}/mine.yaml: `trainer.bata` is not a key.")
+    (found,) = problems(folder=tmp_path, primary="mone")
+    assert found == "There is no config `mone`. Did you mean `mine`? Configs: config | mine."
+
+
+def test_the_nearest_word() -> None:
+    assert nearest("beta", ["seed", "trainer.beta", "model.beta_x"]) == "trainer.beta"
+    assert nearest("tranier.beta", ["trainer.beta", "model.name"]) == "trainer.beta"
+    assert nearest("xyz", ["trainer.beta", "model.name"]) is None

@@ -1,0 +1,65 @@
+"""Local files first, then the cache, then the network, then one message."""
+
+import io
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.data.fetch import REMOTES, TIMEOUT, source_files
+from edu_align.errors import UserError
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that were asked for; every download answers with one row."""
+    addresses: list[str] = []
+
+    def answer(url: str, timeout: float) -> Any:
+        assert timeout == TIMEOUT <= 15
+        addresses.append(url)
+        return io.BytesIO(b"[{}]")
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    return addresses
+
+
+def test_local_root_wins(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert source_files("bridge", FIXTURES, tmp_path) == [FIXTURES / "bridge/train.json"]
+    monkeypatch.setenv("EDU_ALIGN_DATA", str(FIXTURES))
+    assert source_files("mathdial", None, tmp_path) == [FIXTURES / "mathdial/test.jsonl"]
+    assert asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_download_once_with_its_hash(asked: list[str], tmp_path: Path) -> None:
+    files = source_files("bridge", None, tmp_path)
+    assert [file.name for file in files] == ["train.json", "validation.json", "test.json"]
+    assert all(REMOTES["bridge"].revision in url for url in asked)
+    assert source_files("bridge", None, tmp_path) == files
+    assert len(asked) == 3
+    files[0].write_text("[]")
+    with pytest.raises(UserError, match="changed since it was downloaded"):
+        source_files("bridge", None, tmp_path)
+
+
+@pytest.mark.parametrize("error", [urllib.error.URLError("no route"), TimeoutError("slow"), ConnectionError("reset")])
+def test_no_network_names_both_ways_out(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str, timeout: float) -> Any:
+        raise error
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    with pytest.raises(UserError, match=r"(?s)'mrbench'.*data_root.*EDU_ALIGN_DATA.*mrbench/devset\.json.*network"):
+        source_files("mrbench", tmp_path, tmp_path)
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_commits_are_pinned_where_they_are_known() -> None:
+    branches = {name for name, remote in REMOTES.items() if len(remote.revision) != 40}
+    assert branches == {"mrbench"}

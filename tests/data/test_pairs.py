@@ -1,0 +1,82 @@
+"""Pairs under a margin and a cap, subsets, and TRL's rows."""
+
+from collections import Counter
+
+import pytest
+
+from edu_align.data.pairs import best_reply, preference_rows, subsample, training_pairs
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.errors import UserError
+
+
+def group(scores: list[float], name: str = "g", **meta: str) -> ResponseGroup:
+    responses = tuple(Response(f"reply {i}", score, author=f"a{i}") for i, score in enumerate(scores))
+    return ResponseGroup((Message("user", "2 + 3?"),), responses, name, "test", name, dict(meta))
+
+
+def test_margin() -> None:
+    pairs = training_pairs([group([8, 5, 4, 0])], 4, None, 0)
+    assert [(p.chosen, p.rejected) for p in pairs] == [(0, 2), (0, 3), (1, 3), (2, 3)]
+    assert training_pairs([group([1, 1])], 1, None, 0) == []
+
+
+def test_cap_spreads_over_replies_before_it_repeats_one() -> None:
+    pairs = training_pairs([group([8, 8, 7, 1, 0, 0])], 4, 3, seed=1)
+    used = Counter(i for p in pairs for i in (p.chosen, p.rejected))
+    assert sorted(used) == [0, 1, 2, 3, 4, 5]
+    assert max(used.values()) == 1
+    assert pairs[0].margin == 8
+
+
+def test_cap_is_seeded_and_local_to_a_group() -> None:
+    groups = [group([8, 8, 8, 8, 0, 0, 0, 0], f"g{i}") for i in range(20)]
+    one = [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups, 4, 2, seed=1)]
+    assert one == [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups, 4, 2, seed=1)]
+    assert one != [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups, 4, 2, seed=2)]
+    assert one[2:4] == [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups[1:2], 4, 2, seed=1)]
+    assert len({pair[1:] for pair in one}) > 2
+    assert len(one) == 40
+
+
+def test_leaking_replies_are_not_chosen_but_may_be_rejected() -> None:
+    pairs = training_pairs([group([8, 5, 0], leaking_authors="a0,a2")], 3, None, 0)
+    assert [(p.chosen, p.rejected) for p in pairs] == [(1, 2)]
+
+
+def test_best_reply() -> None:
+    record = best_reply(group([3, 8, 8], leaking_authors="a1"))
+    assert [(m.role, m.content, m.train) for m in record.messages] == [
+        ("user", "2 + 3?", False),
+        ("assistant", "reply 2", True),
+    ]
+    assert record.meta == {"author": "a2"}
+
+
+def test_preference_rows() -> None:
+    rows = preference_rows(training_pairs([group([1, 0])], 1, None, 0))
+    assert rows == [
+        {
+            "prompt": [{"role": "user", "content": "2 + 3?"}],
+            "chosen": [{"role": "assistant", "content": "reply 0"}],
+            "rejected": [{"role": "assistant", "content": "reply 1"}],
+        }
+    ]
+
+
+def test_subsample() -> None:
+    items = list(range(50))
+    some = subsample(items, 10, seed=0)
+    assert some == sorted(set(some))
+    assert len(some) == 10
+    assert some != subsample(items, 10, seed=1)
+    assert subsample(items, None, 0) == subsample(items, 50, 0) == items
+
+
+def test_errors() -> None:
+    for margin in (0, -1, float("nan")):
+        with pytest.raises(UserError, match=r"`dataset\.margin` must be > 0"):
+            training_pairs([], margin, None, 0)
+    with pytest.raises(UserError, match=r"`dataset\.max_pairs_per_group` must be >= 1 or null, got 0"):
+        training_pairs([], 1, 0, 0)
+    with pytest.raises(UserError, match="must be >= 1 or null, got 0"):
+        subsample([1], 0, 0)

@@ -1,0 +1,74 @@
+"""Readers: what they accept, and the one message of every fault."""
+
+from pathlib import Path
+
+import pytest
+
+from edu_align.data.read import Row, read_rows
+from edu_align.errors import UserError
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [{"a": "x, y", "b": 'say "hi"'}, {"a": "é", "b": "2\n3"}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
+    files = [
+        write(tmp_path, "d.json", '[{"a": "x, y", "b": "say \\"hi\\""}, {"a": "é", "b": "2\\n3"}]'),
+        write(tmp_path, "d.jsonl", '{"a": "x, y", "b": "say \\"hi\\""}\n\n{"a": "é", "b": "2\\n3"}\n'),
+        write(tmp_path, "d.csv", 'a,b\n"x, y","say ""hi"""\né,"2\n3"\n'),
+        tmp_path / "d.parquet",
+    ]
+    for file in files:
+        assert [row.data for row in read_rows(file)] == rows
+    assert [row.number for row in read_rows(tmp_path / "d.jsonl")] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("d.json", "", "holds no rows"),
+        ("d.jsonl", "\n\n", "holds no rows"),
+        ("d.json", "[]", "holds no rows"),
+        ("d.csv", "a,b\n", "holds no rows"),
+        ("d.json", '{"a": 1}', "must hold a list of objects, got an object"),
+        ("d.json", '[{"a": 1},]', "broken JSON.*line 1, column"),
+        ("d.jsonl", '{"a": 1}\n{"a": \n', r"d\.jsonl, row 2: broken JSON.*near"),
+        ("d.jsonl", '{"a": 1}\n[1, 2]\n', r"row 2: a row must be an object, got a list \[1, 2\]"),
+        ("d.csv", "a,b\n1,2\n1,2,3\n", "row 2: 3 cells under 2 column names"),
+        ("d.csv", "a,b\n1\n", "row 1: 1 cells under 2 column names"),
+        ("d.csv", 'a,b\n"x"y,2\n', "row 1: broken CSV"),
+        ("d.parquet", "not parquet", "not a readable Parquet file"),
+        ("d.txt", "a", r"suffix must be one of \.jsonl.*got '\.txt'"),
+    ],
+)
+def test_broken_files(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_rows(write(tmp_path, name, text))
+
+
+def test_missing_file_and_wrong_encoding(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.json: there is no such file"):
+        read_rows(tmp_path / "none.json")
+    (tmp_path / "latin.jsonl").write_bytes('{"a": "é"}'.encode("latin-1"))
+    with pytest.raises(UserError, match=r"not UTF-8 at byte 7"):
+        read_rows(tmp_path / "latin.jsonl")
+
+
+def test_row_errors_show_the_row() -> None:
+    row = Row({"question": "2 + 2?", "n": None, "items": [1]}, "f.json", 4)
+    with pytest.raises(UserError, match=r"f\.json, row 4: no column `questions` \(did you mean `question`\?\).*2 \+ 2"):
+        row.get("questions", str)
+    with pytest.raises(UserError, match=r"`n` must be text, got null None"):
+        row.get("n", str)
+    with pytest.raises(UserError, match=r"`items\[0\]` must be an object, got a number 1"):
+        row.nested("items")
+    with pytest.raises(UserError, match=r"characters\)"):
+        Row({"a": "x" * 5000}, "f.json", 1).get("b", str)

@@ -1,0 +1,115 @@
+"""The public files, where they lie beside the repository: counts, groups, and the rules that were read off them."""
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.config.schema import DatasetConfig
+from edu_align.data.build import LoadedData, load_records
+from edu_align.data.pairs import training_pairs
+from edu_align.data.read import read_rows
+from edu_align.data.records import Conversation, pairs_of
+from edu_align.data.split import crossing_groups
+from edu_align.data.text import normalise, problem_key
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or REPOSITORY.parent / "shared" / "data")
+pytestmark = pytest.mark.skipif(not (ROOT / "mrbench").is_dir(), reason=f"no public data in {ROOT}")
+
+
+def load(sources: list[str], view: str, **keys: Any) -> LoadedData:
+    return load_records(DatasetConfig(name="mix", sources=sources, **keys), ROOT, "unused", 0, view)
+
+
+def rows(file: str) -> list[dict[str, Any]]:
+    return [row.data for row in read_rows(ROOT / file)]
+
+
+@pytest.fixture(scope="module")
+def preferences() -> LoadedData:
+    return load(["mrbench", "bridge"], "preference")
+
+
+def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedData) -> None:
+    """As many pairs as the raw labels give: cleaning makes no two replies of one dialogue equal."""
+    points = {"Yes": 2, "To some extent": 1, "No": 0}
+    expected = 0
+    for row in rows("mrbench/devset.json"):
+        scores = [sum(points[v] for v in r["annotation"].values()) for r in row["tutor_responses"].values()]
+        expected += sum(a - b >= 2 for a in scores for b in scores)
+    groups = [r for part in ("train", "validation", "test") for r in preferences.response_groups(part)]
+    mrbench = [g for g in groups if g.id.startswith("mrbench:devset:")]
+    assert len(mrbench) == len(rows("mrbench/devset.json"))
+    assert sum(len(list(pairs_of(group, 2))) for group in mrbench) == expected
+    assert len(training_pairs(mrbench, 2, None, 0)) < expected, "leaking replies are not chosen"
+    assert all(group.prompt[0].role == group.prompt[-1].role == "user" for group in groups)
+    assert not any("\u00a0" in response.text for group in groups for response in group.responses)
+
+
+def test_bridge_gives_one_pair_a_row(preferences: LoadedData) -> None:
+    groups = [r for part in ("train", "validation", "test") for r in preferences.response_groups(part)]
+    bridge = [g for g in groups if g.source == "bridge"]
+    assert len(training_pairs(bridge, 1.0, None, 0)) == len(bridge) == preferences.sources["bridge"].kept
+    assert preferences.sources["bridge"].kept > 0.85 * preferences.sources["bridge"].read
+
+
+def test_bridge_error_notes_are_kinds_of_error(preferences: LoadedData) -> None:
+    kinds = {"guess", "careless", "misinterpret", "right-idea", "imprecise", "diagnose"}
+    bridge = [r for part in preferences.splits.values() for r in part if r.source == "bridge"]
+    assert len([r for r in bridge if r.meta["error"] in kinds]) > 0.97 * len(bridge)
+
+
+def test_mrbench_ids_hold_the_bridge_session() -> None:
+    """Where MRBench's history is a Bridge context, the first seven digits of its id are that row's session."""
+    sessions: defaultdict[str, set[str]] = defaultdict(set)
+    for file in ("train", "validation"):
+        for row in rows(f"bridge/{file}.json"):
+            assert re.fullmatch(r"\d{7}_\d+", row["c_id"])
+            sessions[normalise(" ".join(m["text"] for m in row["c_h"]))].add(row["c_id"].split("_")[0])
+    matched = 0
+    for row in rows("mrbench/devset.json"):
+        said = normalise(re.sub(r"(Tutor|Student)\s*:", " ", row["conversation_history"]))
+        if "-" not in row["conversation_id"] and said in sessions:
+            matched += 1
+            assert row["conversation_id"][:7] in sessions[said]
+    assert matched > 30
+
+
+def test_no_group_crosses_over_all_sources() -> None:
+    data = load(["mathdial", "bridge", "mrbench", "gsm8k_socratic"], "conversation")
+    assert crossing_groups(data.splits) == set()
+    assert data.sources["mathdial"].kept == len(rows("mathdial/test.jsonl"))
+    assert all(source.read == source.kept + sum(source.dropped.values()) for source in data.sources.values())
+    for part in data.splits.values():
+        for record in part:
+            assert isinstance(record, Conversation)
+            roles = [message.role for message in record.messages]
+            assert roles == ["user", "assistant"] * (len(roles) // 2)
+            assert all(message.content for message in record.messages)
+    problems = {problem_key(row["question"]) for row in rows("mathdial/test.jsonl")}
+    mrbench = {r.group for p in data.splits.values() for r in p if r.source == "mrbench" and r.meta["problem"]}
+    assert len(mrbench & problems) > 0.9 * len(mrbench), "MRBench's problems are MathDial's"
+    assert not [r.id for r in data.splits["train"] if ":test_socratic" in r.id]
+
+
+def test_sft_and_dpo_mixes_agree_on_the_sides(preferences: LoadedData) -> None:
+    talks = load(["mathdial", "bridge"], "conversation")
+    trained = {r.group for r in talks.splits["train"]} | {r.group for r in preferences.splits["train"]}
+    held = {r.group for r in talks.splits["test"]} | {r.group for r in preferences.splits["test"]}
+    assert not trained & held
+
+
+def test_gsm8k_official_test_is_only_tested_on() -> None:
+    data = load(["gsm8k_socratic"], "conversation")
+    sides = {name for name, part in data.splits.items() if any(":test_socratic:" in r.id for r in part)}
+    assert sides == {"test"}
+
+
+def test_general_preferences_in_ranking_form() -> None:
+    data = load(["local"], "preference", path=str(ROOT / "preferences/dpo_en_demo.json"))
+    assert data.sources["local"].note == "format preference, by its columns"
+    assert data.sources["local"].kept > 0.95 * data.sources["local"].read

@@ -1,0 +1,248 @@
+"""Rows of the public sources become records, or the reason why they cannot."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.data.read import Row, read_rows
+from edu_align.data.records import Conversation, ResponseGroup
+from edu_align.data.sources import bridge, gsm8k_socratic, mathdial, mrbench
+from edu_align.errors import UserError
+
+FIXTURES = Path(__file__).parent / "fixtures"
+CONVERT: dict[str, Callable[[Row, str], Any]] = {
+    "mathdial/test.jsonl": mathdial.to_conversation,
+    "bridge/train.json": bridge.to_group,
+    "mrbench/devset.json": mrbench.to_group,
+    "mrbench/v2.json": mrbench.to_group,
+    "gsm8k/train_socratic.jsonl": gsm8k_socratic.to_conversation,
+}
+
+
+def convert(file: str) -> list[Any]:
+    return [CONVERT[file](row, f"id:{row.number}") for row in read_rows(FIXTURES / file)]
+
+
+def spoken(record: Any) -> list[tuple[str, str]]:
+    turns = record.messages if isinstance(record, Conversation) else record.prompt
+    return [(m.role, m.content) for m in turns]
+
+
+def edited(file: str, number: int, **changes: Any) -> Row:
+    row = read_rows(FIXTURES / file)[number]
+    return Row(json.loads(json.dumps(row.data)) | changes, "some.json", 7)
+
+
+def test_mathdial_dialogue() -> None:
+    record = convert("mathdial/test.jsonl")[0]
+    assert spoken(record) == [
+        (
+            "user",
+            "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?\n\n"
+            "My solution:\n3 + 4 = 7, minus 2 is 5.\n5",
+        ),
+        ("assistant", "Hi Ira, what did you do with the bags?"),
+        ("user", "I added 3 and 4."),
+        ("assistant", "What does one bag hold?"),
+        ("user", "4 pens"),
+        ("assistant", "Then 3 bags hold 3 times as many."),
+    ]
+    assert [m.train for m in record.messages] == [False, True, False, True, False, True]
+    assert record.meta["gold_answer"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("number", "turn", "text"),
+    [
+        (1, 3, "What does one bag hold?"),
+        (2, 3, "What does one bag hold? Take your time."),
+        (3, -1, "Then 6 bags hold 6 times as many."),
+        (6, 3, "What does one bag hold?"),
+    ],
+    ids=["duplicated turn", "teacher twice", "student last", "empty turn"],
+)
+def test_mathdial_quirks(number: int, turn: int, text: str) -> None:
+    record = convert("mathdial/test.jsonl")[number]
+    assert record.messages[turn].content == text
+    assert record.messages[turn].train
+    roles = [m.role for m in record.messages]
+    assert roles == ["user", "assistant"] * (len(roles) // 2)
+
+
+def test_mathdial_student_first_joins_the_opening() -> None:
+    record = convert("mathdial/test.jsonl")[4]
+    assert record.messages[0].content.endswith("My solution:\n7 + 8 = 15, minus 2 is 13.\n13\n\nIs it nine?")
+
+
+def test_mathdial_reasons() -> None:
+    records = convert("mathdial/test.jsonl")
+    reasons = {i: record for i, record in enumerate(records) if isinstance(record, str)}
+    assert reasons == {5: "no teacher turn", 7: "a turn without a speaker", 8: "empty problem"}
+
+
+def test_bridge_pair() -> None:
+    record = convert("bridge/train.json")[0]
+    assert spoken(record) == [
+        ("user", "Let us go on with our lesson on Equal Groups."),
+        ("assistant", "Here is the next one. What is 3 x 4?"),
+        ("user", "7"),
+    ]
+    assert [(r.score, r.author, r.text) for r in record.responses] == [
+        (1.0, "Expert", "Nice start. Can you draw 3 groups of 4?"),
+        (0.0, "Novice", "That is not right. The answer is 12."),
+    ]
+    assert record.group == "session:4000000"
+
+
+def test_bridge_reasons() -> None:
+    reasons = {i: r for i, r in enumerate(convert("bridge/train.json")) if isinstance(r, str)}
+    assert reasons == {
+        4: "the student made no mistake",
+        5: "the session ends",
+        6: "rests on a picture or a link",
+        7: "rests on a picture or a link",
+        8: "empty reply",
+        9: "identical replies",
+    }
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["No mistake!", "no error", "The student didn't make a mistake.", "It doesn't seem like there is a mistake",
+     "The student is not wrong", "Correct Answer", "Student is correct\n", "The student has not made an error yet"],
+)  # fmt: skip
+def test_bridge_no_mistake_in_any_spelling(note: str) -> None:
+    assert bridge.to_group(edited("bridge/train.json", 0, e=note), "x") == "the student made no mistake"
+
+
+@pytest.mark.parametrize(
+    "note", ["guess", "careless", "misinterpret", "imprecise", "right-idea", "a wrong sign, a mistake"]
+)
+def test_bridge_mistakes_stay(note: str) -> None:
+    assert isinstance(bridge.to_group(edited("bridge/train.json", 0, e=note), "x"), ResponseGroup)
+
+
+def test_bridge_history_that_ends_with_the_tutor() -> None:
+    row = edited("bridge/train.json", 0)
+    row.data["c_h"].append({"user": "tutor", "text": "Well?"})
+    assert bridge.to_group(row, "x") == "history does not end with the student"
+
+
+def test_mrbench_group() -> None:
+    record = convert("mrbench/devset.json")[0]
+    assert spoken(record) == [
+        (
+            "user",
+            "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?\n\n"
+            "My solution:\n3 + 4 = 7, minus 2 is 5.\n5",
+        ),
+        ("assistant", "What does one bag hold?"),
+        ("user", "4 pens"),
+    ]
+    assert [(r.author, r.score, r.text) for r in record.responses] == [
+        ("GPT4", 3.0, "It is 10, well tried."),
+        ("Expert", 8.0, "And how many do 3 bags hold?"),
+        ("Mistral", 4.0, "Look at bag number 0 again."),
+        ("Phi3", 0.0, "Great job!"),
+    ]
+    assert record.responses[0].scores == {
+        "mistake_identification": 2.0, "mistake_location": 0.0, "providing_guidance": 1.0, "actionability": 0.0,
+    }  # fmt: skip
+    assert record.group == convert("mathdial/test.jsonl")[0].group
+
+
+def test_mrbench_bridge_dialogue_has_the_session_of_its_id() -> None:
+    record = convert("mrbench/devset.json")[7]
+    assert record.group == "session:4000000" == convert("bridge/train.json")[0].group
+    assert spoken(record) == [
+        ("user", "Let us go on with our lesson."),
+        ("assistant", "Good morning. What is 10 x 11?"),
+        ("user", "21"),
+    ]
+
+
+def test_mrbench_reasons_and_the_wrong_label() -> None:
+    records = convert("mrbench/devset.json")
+    assert spoken(records[2])[-1] == ("user", "Then I took 2 away.")
+    assert {i: r for i, r in enumerate(records) if isinstance(r, str)} == {
+        3: "fewer than two replies",
+        8: "history does not end with the student",
+        9: "neither a maths problem nor a Bridge session",
+    }
+    assert [r.author for r in records[4].responses] == ["GPT4", "Expert", "Mistral"]
+
+
+def test_mrbench_unknown_label_is_an_error() -> None:
+    row = edited("mrbench/devset.json", 0)
+    row.data["tutor_responses"]["GPT4"]["annotation"]["Actionability"] = "Maybe"
+    with pytest.raises(UserError, match=r"row 7, tutor_responses, GPT4, annotation: `Actionability` must be .*'Maybe'"):
+        mrbench.to_group(row, "x")
+
+
+def test_mrbench_versions_merge() -> None:
+    devset, v2 = ([r for r in convert(f"mrbench/{name}.json") if not isinstance(r, str)] for name in ("devset", "v2"))
+    merged, known = mrbench.merge_versions(devset, v2)
+    assert (len(merged), known) == (len(devset) + 1, 2)
+    assert merged[0].meta["gold_answer"] == "10"
+    assert merged[0].meta["leaking_authors"] == "GPT4"
+    assert "gold_answer" not in merged[2].meta
+    assert merged[-1].prompt[-1].content.startswith("A shelf holds 1,200 books")
+    assert merged[-1].meta["gold_answer"] == "300"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ('"Look again."', "Look again."),
+        ("“Look again.”", "Look again."),
+        ("Tutor: Look\u00a0again. ", "Look again."),
+        ("Teacher response: Look again.", "Look again."),
+        ('Here\'s a tutor response that fits:\\n\\n"Tutor: Look again."', "Look again."),
+        ('Look again."', "Look again."),
+        ('"Yes" is not "no"', '"Yes" is not "no"'),
+        ('Say "look" again.', 'Say "look" again.'),
+        ("Here is the number: 12. Your response?", "Here is the number: 12. Your response?"),
+        ("5 \\neq 6", "5 \\neq 6"),
+    ],
+)
+def test_clean_reply(raw: str, text: str) -> None:
+    assert mrbench.clean_reply(raw) == text
+
+
+def test_gsm8k_socratic_dialogue() -> None:
+    record = convert("gsm8k/train_socratic.jsonl")[0]
+    assert spoken(record) == [
+        ("user", "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?"),
+        ("assistant", "How many pens are there?"),
+        ("user", "There are 3*4=12 pens."),
+        ("assistant", "How many are left?"),
+    ]
+    assert [m.train for m in record.messages] == [False, True, False, True]
+    assert record.meta["gold_answer"] == "10"
+    assert "split" not in record.meta
+
+
+def test_gsm8k_reasons_and_pin() -> None:
+    assert convert("gsm8k/train_socratic.jsonl")[8:] == ["empty problem", "no guiding question"]
+    row = read_rows(FIXTURES / "gsm8k/test_socratic.jsonl")[0]
+    pinned = gsm8k_socratic.to_conversation(row, "x", official_test=True)
+    assert isinstance(pinned, Conversation)
+    assert pinned.meta["split"] == "test"
+
+
+@pytest.mark.parametrize("file", CONVERT)
+def test_every_column_that_is_read_must_be_there(file: str) -> None:
+    """Taking any used column away names it."""
+    whole = read_rows(FIXTURES / file)[0]
+    for column in {
+        "mathdial": ("question", "student_incorrect_solution", "conversation", "ground_truth"),
+        "bridge": ("e", "z_what", "c_h", "c_r", "c_r_", "c_id", "lesson_topic"),
+        "mrbench": ("conversation_id", "conversation_history"),
+        "gsm8k": ("question", "answer"),
+    }[file.split("/")[0]]:
+        row = Row({k: v for k, v in whole.data.items() if k != column}, "some.json", 3)
+        with pytest.raises(UserError, match=rf"some\.json, row 3: no column `{column}`"):
+            CONVERT[file](row, "x")

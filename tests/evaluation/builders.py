@@ -1,0 +1,44 @@
+"""Hand-made groups and run folders for the tests of this package."""
+
+import json
+from pathlib import Path
+
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.evaluation.scored import ScoredGroup
+
+PROMPT = (
+    Message("system", "You are a kind tutor who asks questions."),
+    Message("user", "A shop sells 12 red pens a day. How many in 3 days? I got 15."),
+)
+
+
+def group(
+    scores: list[float],
+    texts: list[str] | None = None,
+    authors: list[str] | None = None,
+    key: str = "g0",
+    source: str = "local",
+) -> ResponseGroup:
+    texts = texts or [f"reply {number}" for number in range(len(scores))]
+    authors = authors or [f"author {number}" for number in range(len(scores))]
+    responses = tuple(
+        Response(text, score, author=author) for text, score, author in zip(texts, scores, authors, strict=True)
+    )
+    return ResponseGroup(PROMPT, responses, id=f"row {key}", source=source, group=key)
+
+
+def scored(
+    item: ResponseGroup, logp: list[float], tokens: list[int] | None = None, reference: list[float] | None = None
+) -> ScoredGroup:
+    counts = tuple(tokens or [1] * len(logp))
+    return ScoredGroup(item, tuple(logp), counts, None if reference is None else tuple(reference))
+
+
+def write_run(folder: Path, history: list[dict], samples: list[dict] | None = None) -> Path:
+    """A run folder with run.json, metrics.jsonl and, where given, samples.jsonl."""
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"state": "finished", "seed": 42, "metrics": {}}))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
+    if samples is not None:
+        (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in samples))
+    return folder

@@ -1,0 +1,186 @@
+import json
+import math
+import random
+import time
+
+import pytest
+
+from edu_align.errors import UserError
+from edu_align.evaluation.compare import compare_models
+from edu_align.evaluation.preference import evaluate_preferences, measure
+
+from .builders import group, scored
+
+
+def test_known_pair_accuracies():
+    # Pairs at margin 2: (0, 1), (0, 2); at margin 1 also (1, 2).
+    items = [scored(group([5, 3, 2]), [-10.0, -8.0, -12.0], [10, 4, 3], [-20.0, -8.0, -11.0])]
+    at_two = evaluate_preferences(items, 2.0, seed=0)
+    assert at_two["pair_accuracy_logp"]["value"] == 0.5  # beats 2, loses to 1
+    assert at_two["pair_accuracy_mean_logp"]["value"] == 1.0  # -1 > -2, -1 > -4
+    assert at_two["pair_accuracy_implicit"]["value"] == 1.0  # 10 > 0, 10 > -1
+    assert at_two["pair_accuracy_logp"]["n"] == 2
+    at_one = evaluate_preferences(items, 1.0, seed=0)
+    assert at_one["pair_accuracy_logp"]["value"] == pytest.approx(2 / 3)
+    assert at_one["pair_accuracy_logp"]["n"] == 3
+
+
+def test_ties_count_one_half_and_equal_texts_make_no_pair():
+    items = [
+        scored(group([5, 1]), [-3.0, -3.0]),
+        scored(group([5, 1], ["same", "same"], key="g1"), [-1.0, -9.0]),
+    ]
+    found = evaluate_preferences(items, 2.0, seed=0)
+    assert found["pair_accuracy_logp"]["value"] == 0.5
+    assert found["pair_accuracy_logp"]["n"] == 1
+
+
+def test_baselines_are_measured_on_the_very_same_pairs():
+    texts = ["Why 15?", "It is thirty-six pens in all of the days"]
+    items = [
+        scored(group([5, 1], texts, ["expert", "novice"]), [-1.0, -2.0]),
+        scored(group([1, 5], texts, ["expert", "novice"], key="g1"), [-1.0, -2.0]),
+        scored(group([5, 1], texts, ["expert", "novice"], key="g2"), [-1.0, -2.0]),
+        scored(group([5, 4], texts, ["expert", "novice"], key="g3"), [-1.0, -2.0]),  # below the margin
+    ]
+    training = [group([2, 1], authors=["novice", "expert"], key="train")]
+    rules = evaluate_preferences(items, 2.0, seed=0, training_groups=training)["baselines"]["pair_accuracy"]
+    third = pytest.approx(1 / 3)
+    assert rules["chance"]["value"] == 0.5
+    assert rules["longer"]["value"] == third  # the second text is longer and wins once
+    assert rules["question_mark"]["value"] == pytest.approx(2 / 3)
+    assert rules["overlap"]["value"] == pytest.approx(2 / 3)  # 1 of 2 words (15) against 3 of 10 (pens, in, days)
+    assert rules["tutor_prior"]["value"] == third  # training says novice
+    assert {entry["n"] for entry in rules.values()} == {3}
+
+
+def test_single_author_gives_a_prior_of_one_half():
+    items = [scored(group([5, 1], authors=["llm", "llm"]), [-1.0, -2.0])]
+    training = [group([2, 1], authors=["llm", "llm"], key="train")]
+    found = evaluate_preferences(items, 2.0, seed=0, training_groups=training)
+    assert found["baselines"]["pair_accuracy"]["tutor_prior"]["value"] == 0.5
+
+
+def test_selection_score_and_its_baselines():
+    texts = ["short", "two words", "three words now"]
+    items = [
+        scored(group([6, 3, 0], texts), [-1.0, -2.0, -3.0]),  # ranks 6 first
+        scored(group([0, 3, 6], texts, key="g1"), [-5.0, -5.0, -9.0]),  # tie of 0 and 3
+    ]
+    found = evaluate_preferences(items, 2.0, seed=0)
+    assert found["selection_score_logp"]["value"] == pytest.approx((6 + 1.5) / 2)
+    assert found["selection_score_logp"]["n"] == 2
+    rules = found["baselines"]["selection_score"]
+    assert rules["random"]["value"] == 3.0
+    assert rules["longest"]["value"] == 3.0  # 0 and 6
+    assert rules["oracle"]["value"] == 6.0
+    assert found["selection_score_logp"]["strongest_baseline"] != "oracle"
+
+
+def test_selection_score_is_left_out_where_sources_have_their_own_scales():
+    items = [
+        scored(group([5, 1], source="mrbench"), [-1.0, -2.0]),
+        scored(group([9, 1], source="local", key="g1"), [-1.0, -2.0]),
+    ]
+    found = evaluate_preferences(items, 2.0, seed=0)
+    assert not any(name.startswith("selection") for name in [*found, *found["baselines"]])
+    assert found["settings"]["sources"] == ["local", "mrbench"]
+
+
+def many(right: float, seed: int = 0, groups: int = 120, tokens: int = 10) -> list:
+    """Groups of eight random replies; a reply gets its human score from the model with probability `right`."""
+    rng, noise = random.Random(seed), random.Random(seed + 1)
+    items = []
+    for number in range(groups):
+        scores = [float(rng.randrange(9)) for _ in range(8)]
+        texts = [" ".join(rng.choices("abcdefgh", k=rng.randrange(3, 20))) + f" {index}" for index in range(8)]
+        logp = [score if noise.random() < right else noise.random() * 8 for score in scores]
+        items.append(scored(group(scores, texts, key=f"g{number}"), [value - 50 for value in logp], [tokens] * 8))
+    return items
+
+
+def test_a_good_model_beats_the_baselines_and_a_random_one_is_said_not_to():
+    good = evaluate_preferences(many(0.9), 2.0, seed=0, samples=500)
+    assert good["pair_accuracy_logp"]["beats_baseline"]
+    assert good["pair_accuracy_logp"]["difference"]["low"] > 0
+    assert good["verdicts"] == {}
+    poor = evaluate_preferences(many(0.0), 2.0, seed=0, samples=500)
+    sentence = poor["verdicts"]["pair_accuracy_logp"]
+    assert "not shown to beat the baseline" in sentence
+    assert poor["pair_accuracy_logp"]["strongest_baseline"] in sentence
+    gap = poor["pair_accuracy_logp"]["difference"]
+    assert gap["low"] < 0.05
+    assert not poor["pair_accuracy_logp"]["beats_baseline"]
+
+
+def test_clusters_are_split_keys_and_results_are_json():
+    items = [scored(group([5, 1], key=key), [-1.0, -2.0]) for key in ("a", "a", "b")]
+    found = evaluate_preferences(items, 2.0, seed=0)
+    assert (found["pair_accuracy_logp"]["n"], found["pair_accuracy_logp"]["clusters"]) == (3, 2)
+    alone = evaluate_preferences(items[:2], 2.0, seed=0)
+    assert alone["pair_accuracy_logp"]["low"] is None
+    assert "one group" in alone["verdicts"]["pair_accuracy_logp"]
+    assert json.loads(json.dumps(alone, allow_nan=False)) == alone
+
+
+def test_strongest_baseline_is_the_one_of_the_highest_mean():
+    metrics, rules = measure(
+        {"model": [1.0, 1.0, 0.0, 1.0]},
+        {"chance": [0.5] * 4, "rule": [1.0, 1.0, 1.0, 0.0], "oracle": [1.0] * 4},
+        list("abcd"),
+        seed=0,
+    )
+    assert metrics[0].strongest == "rule"
+    assert metrics[0].difference.mean == 0.0
+    assert [rule.value for rule in rules] == [0.5, 0.75, 1.0]
+
+
+def test_comparing_models_is_paired():
+    before, after = many(0.2), many(0.8)
+    found = compare_models(after, before, 2.0, seed=0, samples=500)
+    values = [evaluate_preferences(items, 2.0, seed=0, samples=50)["pair_accuracy_logp"] for items in (after, before)]
+    gap = found["pair_accuracy_logp"]
+    assert gap["value"] == pytest.approx(values[0]["value"] - values[1]["value"])
+    assert gap["low"] > 0
+    assert gap["n"] == values[0]["n"]
+    assert found["selection_score_mean_logp"]["n"] == 120
+    same = compare_models(before, before, 2.0, seed=0, samples=50)["pair_accuracy_logp"]
+    assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+    with pytest.raises(UserError, match="same groups in the same order"):
+        compare_models(after, before[1:], 2.0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: evaluate_preferences([], 2.0, 0), "no group to evaluate"),
+        (lambda: evaluate_preferences([scored(group([5, 1]), [-1.0, -2.0])], 9.0, 0), "differ by the margin 9.0"),
+        (lambda: evaluate_preferences([scored(group([5, 1]), [-1.0, -2.0])], 0, 0), "margin` must be > 0, got 0"),
+        (
+            lambda: evaluate_preferences(
+                [scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0, training_groups=[group([1, 0])]
+            ),
+            "both trained and tested on, the first is 'g0'",
+        ),
+        (lambda: scored(group([5, 1]), [-1.0]), "has 2 responses, got 1 of `logp`"),
+        (lambda: scored(group([5, 1]), [-1.0, math.nan]), "`logp` must be finite, got nan"),
+        (lambda: scored(group([5, 1]), [-1.0, -2.0], [3, 0]), "`tokens` must be at least 1, got 0"),
+        (
+            lambda: evaluate_preferences(
+                [scored(group([5, 1]), [-1.0, -2.0], None, [-1.0, -1.0]), scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0
+            ),
+            "1 of 2 groups have no `reference_logp`",
+        ),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(UserError, match=words):
+        call()
+
+
+def test_five_thousand_pairs_take_less_than_two_seconds():
+    items = many(0.5, groups=290)
+    start = time.perf_counter()
+    found = evaluate_preferences(items, 2.0, seed=0, samples=2000)
+    assert time.perf_counter() - start < 2.0
+    assert found["pair_accuracy_logp"]["n"] > 5000
