@@ -23,10 +23,14 @@ class ConfigFile:
 
 @dataclass
 class Search:
-    """Config folders in Hydra's order: a file of an earlier folder hides one of the same name in a later one."""
+    """Config folders in Hydra's order: a file of an earlier folder hides one of the same name in a later one.
+
+    `unreadable` says that a file could not be read, so that keys may seem to have no value.
+    """
 
     folders: list[tuple[str, Path]]
     problems: list[str] = field(default_factory=list)
+    unreadable: bool = False
     _read: dict[str, ConfigFile | None] = field(default_factory=dict)
 
     def read(self, name: str) -> ConfigFile | None:
@@ -66,9 +70,11 @@ class Search:
             text = path.read_text(encoding="utf-8")
             content = yaml.load(text, Loader=_loader())
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            self.unreadable = True
             self.problems.append(f"{where}: cannot be read as YAML: {' '.join(str(error).split())}.")
             return ConfigFile(where, {}, None)
         if content is not None and not isinstance(content, dict):
+            self.unreadable = True
             self.problems.append(f"{where}: must hold `key: value` lines, got {type(content).__name__}.")
         header = _PACKAGE.search(text)
         return ConfigFile(where, content if isinstance(content, dict) else {}, header.group(1) if header else None)

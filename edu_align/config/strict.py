@@ -39,7 +39,7 @@ def check(texts: list[str], search: Search, multirun: bool = False, primary: str
     found += wrong
     for combination in islice(group_combinations(changes, search), MOST_COMBINATIONS):
         found += _check_one(combination, search, primary)
-    return list(dict.fromkeys([*found, *search.problems]))
+    return list(dict.fromkeys([*search.problems, *found]))
 
 
 def _check_one(changes: list[Change], search: Search, primary: str) -> list[str]:
@@ -54,6 +54,8 @@ def _check_one(changes: list[Change], search: Search, primary: str) -> list[str]
         *(text for change in groups for text in _sign_problems(change, choices)),
         *made.problems,
     ]
+    if search.unreadable:
+        return found
     unset = {group for group in GROUP_SCHEMAS if found and not made.choices.get(group)}
     tried = [(change, values) for change, values in fitting if values]
     for values in islice(product(*(values for _, values in tried)), MOST_COMBINATIONS):

@@ -28,7 +28,6 @@ OWNED = {
     "max_steps": "trainer.max_steps",
     "max_length": "trainer.max_length",
     "lr_scheduler_type": "trainer.lr_scheduler",
-    "warmup_ratio": "trainer.warmup_ratio",
     "warmup_steps": "trainer.warmup_ratio",
     "weight_decay": "trainer.weight_decay",
     "max_grad_norm": "trainer.max_grad_norm",

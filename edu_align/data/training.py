@@ -93,7 +93,7 @@ def _examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     pairs = training_pairs(groups, dataset.margin, dataset.max_pairs_per_group, config.seed)
-    return subsample(pairs, dataset.max_train_records if split == "train" else None, config.seed)
+    return pairs[: dataset.max_train_records] if split == "train" else pairs  # whole prompts, in their drawn order
 
 
 def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> TrainingData:

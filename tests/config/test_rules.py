@@ -61,7 +61,7 @@ CASES = [
     (["trainer.max_steps=0"], "`trainer.max_steps` must be -1 (epochs decide) or > 0, got 0."),
     (["trainer.epochs=0"], "`trainer.epochs` must be > 0, got 0.0."),
     (
-        ["trainer.batch_size=6"],
+        ["trainer.batch_size=6", "hardware.per_device_batch_size=4"],
         "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (4), got 6.",
     ),
     (["trainer=dpo", "trainer.loss_type=exo_pair"], "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0"),

@@ -1,0 +1,160 @@
+"""The program as a user meets it: Hydra's flags work, and a mistake is one message with exit code 2, at once."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import yaml
+
+from edu_align.config.helping import help_text
+from edu_align.config.load import conf_dir
+
+Program = Callable[..., CompletedProcess[str]]
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "wandb", "numpy", "pandas", "matplotlib", "accelerate")
+JOB = """\
+from edu_align.config.load import launch
+from edu_align.errors import UserError
+
+def job(cfg):
+    print(f"job {cfg.seed} {cfg.run_name} {cfg.trainer.algorithm}")
+    if cfg.run_name == "bad":
+        raise UserError("row 3 has no text")
+    if cfg.run_name == "crash":
+        raise ZeroDivisionError("a bug")
+    return 0.5
+
+if __name__ == "__main__":
+    launch(job, "job")
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "job.py"
+    path.write_text(JOB, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["trainer.bata=1"],
+            "edu_align: error: `trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to",
+        ),
+        (["trainer.bata=1", "seed=x"], "edu_align: error: 2 problems in the config:\n  - `trainer.bata` is not a key."),
+        (["seed=1,2"], "edu_align: error: `seed=1,2` gives several values. Add -m"),
+        (
+            ["-m", "--cfg", "job"],
+            "edu_align: error: Give one of --run, --multirun, --cfg, --info, got --multirun and --cfg.",
+        ),
+        (["--config-dir", "nowhere"], "edu_align: error: The config folder 'nowhere' does not exist."),
+        (["hydra.nosuch=1"], "edu_align: error: Could not override 'hydra.nosuch'."),
+        (["--resolve"], "edu_align: error: --resolve belongs to --cfg: add --cfg job."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_message_and_exit_code_2(program: Program, arguments: list[str], message: str) -> None:
+    result = program(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("edu_align: error:") == 1
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_user_error_in_the_job_is_one_message(program: Program, script: Path) -> None:
+    result = program("run_name=bad", script=script)
+    assert (result.returncode, result.stderr) == (2, "edu_align: error: row 3 has no text\n")
+
+
+def test_any_other_error_keeps_its_traceback(program: Program, script: Path) -> None:
+    result = program("run_name=crash", script=script)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "ZeroDivisionError: a bug" in result.stderr
+
+
+def test_a_sweep_runs_every_job_and_reports_the_failed_ones(program: Program, script: Path, tmp_path: Path) -> None:
+    result = program("-m", "run_name=good,bad", "seed=1,2", script=script)
+    jobs = [line for line in result.stdout.splitlines() if line.startswith("job ")]
+    assert jobs == ["job 1 good sft", "job 2 good sft", "job 1 bad sft", "job 2 bad sft"]
+    assert result.returncode == 2
+    assert "edu_align: error: 2 jobs failed:\n  - #2 (run_name=bad seed=1): row 3 has no text\n  - #3" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job.py", "outputs"]
+
+
+def test_a_single_run_writes_nothing_of_its_own(program: Program, script: Path, tmp_path: Path) -> None:
+    result = program("trainer=dpo", script=script)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "job 42 None dpo\n", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["job.py"]
+
+
+def test_cfg_job_prints_the_composed_config(program: Program) -> None:
+    result = program("--cfg", "job", "trainer=dpo", "trainer.beta=0.3")
+    assert result.returncode == 0
+    composed = yaml.safe_load(result.stdout)
+    assert composed["trainer"]["beta"] == 0.3
+    assert "hydra" not in composed
+    part = program("--cfg", "job", "-p", "model.name", "model=tiny")
+    assert part.stdout == "tiny\n"
+
+
+def test_info_and_hydra_help_are_hydras(program: Program) -> None:
+    assert "model/smollm2" in program("--info", "defaults").stdout
+    assert "--multirun" in program("--hydra-help").stdout
+
+
+def test_help_names_every_option_and_root_key(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("# A model of mine.\nname: mine\n", encoding="utf-8")
+    text = help_text("edu_align.train", [conf_dir(), tmp_path])
+    assert text.startswith("edu_align: python -m edu_align.train ")
+    for path in conf_dir().glob("*/*.yaml"):
+        assert f"\n    {path.stem} " in text
+    assert "\n    mine             A model of mine.\n" in text
+    assert "\n  seed=42\n      Seed of initial adapter weights" in text
+    assert "\n  evaluation.split=test\n" in text
+    assert "--config-dir FOLDER" in text
+    assert "@package" not in text
+
+
+def test_help_is_printed_whatever_else_is_given(program: Program) -> None:
+    result = program("--help", "trainer.bata=1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == help_text("edu_align.train", [conf_dir()])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["trainer.bata=1", "trainer.max_steps=many"]])
+def test_answers_come_in_under_a_second(program: Program, arguments: list[str]) -> None:
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        program(*arguments)
+        best = min(best, time.perf_counter() - start)
+    assert best < 1.0
+
+
+def test_nothing_heavy_is_imported_to_compose(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "compose.py"
+    text = (
+        "import sys\nfrom edu_align import train\nfrom edu_align.config.load import compose\n"
+        "compose(['trainer=dpo', '+trainer.args.adam_beta2=0.95', 'hardware.optimizer=lion_8bit'])\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    result = program(script=path)
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_the_config_folder_is_the_checkouts_or_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from edu_align.config import load
+
+    root = Path(__file__).resolve().parents[2]
+    assert conf_dir() == root / "conf"
+    installed = tmp_path / "site-packages" / "edu_align" / "config" / "load.py"
+    monkeypatch.setattr(load, "__file__", str(installed))
+    assert load.conf_dir() == tmp_path / "site-packages" / "edu_align" / "conf"
