@@ -15,8 +15,8 @@ from edu_align.models.locate import Location, locate
 from edu_align.runs.folder import RunFolder, ancestors, find_run
 
 
-def run(composed: DictConfig) -> float | None:
-    """Train what `composed` describes and return the metric that `objective` names.
+def run(composed: DictConfig) -> RunFolder | None:
+    """Train what `composed` describes and return the finished run; None where `preview` only showed the data.
 
     What the user can mend (a missing model, data or earlier run) fails before the run's folder exists.
     """
@@ -47,7 +47,7 @@ def run(composed: DictConfig) -> float | None:
     folder = _new_folder(config, composed, location, start, data)
     with recorded(folder):
         Session(config, location, start, device, tokenizer, data, folder).train()
-    return _objective(config, folder)
+    return folder
 
 
 def _check_start(config: Config, start: RunFolder, location: Location) -> None:
@@ -67,8 +67,7 @@ def _check_start(config: Config, start: RunFolder, location: Location) -> None:
 def _new_folder(
     config: Config, composed: DictConfig, location: Location, start: RunFolder | None, data: TrainingData
 ) -> RunFolder:
-    from edu_align.models.device import machine_name
-    from edu_align.runs.facts import git_state, package_versions
+    from edu_align.runs.facts import git_state, machine, package_versions
 
     record = {
         "model": config.model.name,
@@ -81,7 +80,7 @@ def _new_folder(
         "data": data.facts(),
         "versions": package_versions(),
         "git": git_state(),
-        "machine": machine_name(),
+        "machine": machine(),
         "metrics": {},
     }
     name = f"{config.trainer.algorithm}-{config.dataset.name}-{config.model.name}"
@@ -110,11 +109,12 @@ def recorded(folder: RunFolder) -> Iterator[None]:
     print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
 
 
-def _objective(config: Config, folder: RunFolder) -> float:
+def objective(name: str, folder: RunFolder) -> float:
+    """The metric that sweepers read. Errors: a name that this run has not measured."""
     metrics: dict[str, Any] = folder.record["metrics"]
-    if config.objective not in metrics:
+    if name not in metrics:
         raise UserError(
-            f"`objective={config.objective}` is no metric of this run ({folder.path}, finished). "
-            f"It has: {', '.join(sorted(metrics))}."
+            f"`objective={name}` is no metric of this run ({folder.path}, finished). It has: "
+            f"{', '.join(sorted(metrics))}."
         )
-    return float(metrics[config.objective])
+    return float(metrics[name])

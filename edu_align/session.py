@@ -9,12 +9,11 @@ from transformers import PrinterCallback
 
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
-from edu_align.errors import UserError
 from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, summarise, values
 from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
-from edu_align.packing.decoder import Sharing, score_labels_only, share_prefixes, why_not
+from edu_align.packing.decoder import install_packing
 from edu_align.runs.card import model_card
 from edu_align.runs.facts import peak_memory_gib
 from edu_align.runs.folder import RunFolder, write_json
@@ -110,19 +109,6 @@ class Session:
         write_json(self.folder.path / "evaluation.json", results)
         metrics = self.folder.record["metrics"] | values(results["before"], "before") | values(results["after"], "eval")
         self.folder.save(metrics=metrics)
-
-
-def install_packing(wanted: str, model: Any) -> Sharing:
-    """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which."""
-    score_labels_only()
-    reason = "hardware.packing=off" if wanted == "off" else why_not(model)
-    if reason is None:
-        print("edu_align: packing is on: every shared prefix is computed once", flush=True)
-        return share_prefixes(model)
-    if wanted == "on":
-        raise UserError(f"`hardware.packing=on`, but {reason}. Use hardware.packing=auto or off.")
-    print(f"edu_align: packing is off: {reason}", flush=True)
-    return Sharing()
 
 
 def quiet() -> None:

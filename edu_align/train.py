@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 def run_training(cfg: "DictConfig") -> float | None:
     """Train and evaluate one run, and return its objective. Everything heavy is imported here."""
-    from edu_align.run import run
+    from edu_align.run import objective, run
 
-    return run(cfg)
+    folder = run(cfg)
+    return None if folder is None else objective(cfg.objective, folder)
 
 
 def main() -> None:

@@ -44,8 +44,9 @@ class Choices:
 
 def choose(search: Search, primary: str, given: dict[str, list[str]]) -> Choices:
     """Follow every defaults list from the file `primary`; `given` wins over `override` lines, those over defaults."""
-    added = [group for group in given if group not in _followed(search, primary, given, []).met]
-    return _followed(search, primary, given, added)
+    choices = _followed(search, primary, given, [])
+    added = [group for group in given if group not in choices.met]
+    return _followed(search, primary, given, added) if added else choices
 
 
 def _followed(search: Search, primary: str, given: dict[str, list[str]], added: list[str]) -> Choices:

@@ -4,33 +4,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edu_align.config.choices import Layer
-from edu_align.config.keys import base_schema, expected, is_branch, is_open, root_leaves, unknown_key
+from edu_align.config.keys import base_schema, branches, expected, is_open, opened_by, root_leaves, unknown_key
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 
 
 @dataclass
 class Draft:
-    """`root` is the typed config, `known` its keys with their types, `bad` the keys whose value was refused."""
+    """`root` is the typed config, `known` its keys with their types, `bad` the keys whose value was refused.
+
+    `nodes` are the parts of `root` that hold keys, None where the group has no choice.
+    """
 
     root: Any
     known: dict[str, Any]
     choices: dict[str, str | None]
+    nodes: dict[str, Any]
     problems: list[str] = field(default_factory=list)
     bad: set[str] = field(default_factory=set)
 
 
 def draft(layers: list[Layer], choices: dict[str, str | None]) -> Draft:
     """Merge `layers` in order into the schemas that they name. Keys under `hydra` are left to Hydra."""
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, flag_override
 
     schemas: dict[str, type] = {group: base_schema(group) for group in GROUP_SCHEMAS}
     schemas.update((layer.package, layer.schema) for layer in layers if layer.schema is not None)
     unnamed = _guess_schemas(layers, schemas)
-    root = OmegaConf.structured(Config)
-    for group in GROUP_SCHEMAS:
-        if choices.get(group):
-            root[group] = OmegaConf.structured(schemas[group])
-    made = Draft(root, root_leaves(schemas), choices, unnamed)
+    root, known = OmegaConf.structured(Config), root_leaves(schemas)
+    with flag_override(root, "no_deepcopy_set_nodes", True):
+        for group in GROUP_SCHEMAS:
+            if choices.get(group):
+                root[group] = OmegaConf.structured(schemas[group])
+    nodes = {name: OmegaConf.select(root, name) for name in branches(known)}
+    made = Draft(root, known, choices, nodes, unnamed)
     for layer in layers:
         if layer.package.split(".")[0] != "hydra":
             prefix = f"{layer.package}." if layer.package else ""
@@ -62,18 +68,22 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    opened = next((name for name, kind in made.known.items() if is_open(kind) and key.startswith(name + ".")), None)
-    if is_branch(key, made.known):
+    opened = opened_by(key)
+    if key in made.nodes:
         return _assign_branch(made, key, value, where, sign)
     if key not in made.known and opened is None:
         return _note(made, key, f"{where}{unknown_key(key, made.known, made.choices)}")
     problem = _sign_problem(made, key, sign, opened)
     if problem is not None:
         return _note(made, key, f"{where}{problem}")
-    if sign == "~" or not made.choices.get(key.partition(".")[0], "a root key"):
+    if sign == "~" or made.nodes.get(key.partition(".")[0], made.root) is None:
         return False  # nothing to set, or the group has no choice, which is a problem of its own
     try:
-        OmegaConf.update(made.root, key, value, merge=True, force_add=opened is not None)
+        if opened is None and not is_open(made.known[key]):
+            parent, _, last = key.rpartition(".")
+            made.nodes.get(parent, made.root)[last] = value
+        else:
+            OmegaConf.update(made.root, key, value, merge=True, force_add=True)
     except OmegaConfBaseException:
         kind = made.known[opened or key]
         return _note(made, key, f"{where}`{key}` must be {expected(kind)}, got {value!r}.{_example(kind, value)}")

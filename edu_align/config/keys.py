@@ -2,6 +2,7 @@
 
 import types
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from edu_align.config.schema import GROUP_SCHEMAS, Config
@@ -10,6 +11,7 @@ from edu_align.config.suggest import listed, nearest
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
+@cache
 def leaves(schema: type, prefix: str = "") -> dict[str, Any]:
     """`{dotted key: type}` of a dataclass, nested dataclasses opened: `{"architecture.vocab_size": int, ...}`."""
     hints = get_type_hints(schema)
@@ -27,6 +29,11 @@ def base_schema(group: str) -> type:
     """The dataclass that `Config` declares for a group, before an option narrows it."""
     schema: type = get_type_hints(Config)[group]
     return schema
+
+
+def opened_by(key: str) -> str | None:
+    """The open key that `key` lies below: `trainer.args.tf32` -> `trainer.args`."""
+    return next((name for name in OPEN_KEYS if key.startswith(name + ".")), None)
 
 
 def root_leaves(schemas: dict[str, type]) -> dict[str, Any]:
@@ -85,7 +92,7 @@ def unknown_key(key: str, known: dict[str, Any], choices: dict[str, str | None])
     if owned:
         here = f", and this config has {group}={choices[group]}" if choices.get(group) else ""
         return f"`{key}` belongs to {listed(owned)}{here}. Choose {owned[0]} or drop the key."
-    everything = list(dict.fromkeys([*known, *_branches(known), *every_key()]))
+    everything = list(dict.fromkeys([*known, *branches(known), *every_key()]))
     best = nearest(key, everything)
     if best is not None:
         owner = "" if best in known or not owners(best) else f" It belongs to {listed(owners(best))}."
@@ -98,15 +105,10 @@ def unknown_key(key: str, known: dict[str, Any], choices: dict[str, str | None])
     return f"`{key}` is not a key. {place}: {', '.join(siblings)}."
 
 
-def _branches(known: dict[str, Any]) -> list[str]:
-    """`["model", "model.architecture", ...]`: the keys that hold keys."""
+def branches(known: dict[str, Any]) -> dict[str, None]:
+    """The keys that hold keys, as an ordered set: `model`, `model.architecture`, ..."""
     found: dict[str, None] = {}
     for key in known:
         parts = key.split(".")
         found.update((".".join(parts[:count]), None) for count in range(1, len(parts)))
-    return list(found)
-
-
-def is_branch(key: str, known: dict[str, Any]) -> bool:
-    """Whether `key` holds keys of the schema, as a group does."""
-    return any(name.startswith(key + ".") for name in known)
+    return found

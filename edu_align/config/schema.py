@@ -52,6 +52,7 @@ class DatasetConfig:
     format: str = "auto"  # local only: auto | messages | sharegpt | preference | responses
     columns: dict[str, str] = field(default_factory=dict)
     size: int = 1500
+    generation_seed: int = 42
     margin: float = 2.0
     max_pairs_per_group: int | None = None
     max_train_records: int | None = None

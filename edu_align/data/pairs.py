@@ -16,10 +16,10 @@ def training_pairs(
 ) -> list[Pair]:
     """Pairs to train on: score difference at least `margin`, at most `max_pairs_per_group` a group (None: all).
 
-    A chosen reply that people marked as revealing the answer (`meta["leaking_authors"]`) makes no pair: nobody should
-    learn it. Under a cap, each next pair is the one whose replies were used least, then the one with the largest
-    margin; ties are drawn with `seed` and the group's id, so a group's pairs do not depend on the others. Raises
-    UserError for a margin or a cap that is not positive.
+    A reply of an author in `meta["unfit_to_learn"]` (comma-separated: it reveals the answer, or scolds) is never the
+    chosen one, whatever its sum. Under a cap, each next pair is the one whose replies were used least, then the one
+    with the largest margin; ties are drawn with `seed` and the group's id, so a group's pairs do not depend on the
+    others. Raises UserError for a margin or a cap that is not positive.
     """
     if not margin > 0:
         raise UserError(f"`dataset.margin` must be > 0, got {margin}. Equal scores are no preference.")
@@ -27,10 +27,8 @@ def training_pairs(
         raise UserError(f"`dataset.max_pairs_per_group` must be >= 1 or null, got {max_pairs_per_group}.")
     pairs: list[Pair] = []
     for group in groups:
-        leaking = group.meta.get("leaking_authors", "").split(",")
-        found = [
-            pair for pair in pairs_of(group, margin) if (group.responses[pair.chosen].author or None) not in leaking
-        ]
+        unfit = group.meta.get("unfit_to_learn", "").split(",")
+        found = [pair for pair in pairs_of(group, margin) if (group.responses[pair.chosen].author or None) not in unfit]
         pairs += found if max_pairs_per_group is None else _spread(found, max_pairs_per_group, seed)
     return pairs
 
@@ -79,10 +77,10 @@ def best_reply(group: ResponseGroup) -> Conversation:
 
     Among equal scores a reply that does not reveal the answer comes first, then a human expert's, then file order.
     """
-    leaking = group.meta.get("leaking_authors", "").split(",")
-    best = max(group.responses, key=lambda r: (r.score, not r.author or r.author not in leaking, r.author == "Expert"))
+    unfit = group.meta.get("unfit_to_learn", "").split(",")
+    best = max(group.responses, key=lambda r: (r.score, not r.author or r.author not in unfit, r.author == "Expert"))
     messages = (*group.prompt, Message("assistant", best.text, train=True))
-    meta = {key: value for key, value in group.meta.items() if key != "leaking_authors"}
+    meta = {key: value for key, value in group.meta.items() if key != "unfit_to_learn"}
     return Conversation(
         messages, group.id, group.source, group.group, meta | ({"author": best.author} if best.author else {})
     )

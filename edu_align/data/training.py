@@ -80,7 +80,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
 
 def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
     dataset = replace(config.dataset, sources=sources)
-    return load_records(dataset, config.data_root, config.outputs_root, config.seed, view)
+    return load_records(dataset, config.data_root, config.outputs_root, dataset.generation_seed, view)
 
 
 def _examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
@@ -100,9 +100,7 @@ def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> Traini
     """Add the records of `evaluation.split`: response groups where the sources have them, conversations for SFT."""
     split = config.evaluation.split
     sources = [name for name in config.dataset.sources if name in PREFERENCE_SOURCES]
-    preference = data.loaded
-    if config.trainer.algorithm == "sft":
-        preference = _groups_of(config, sources)
+    preference = _groups_of(config, sources) if config.trainer.algorithm == "sft" else data.loaded
     trained = {record.group for record in data.loaded.splits["train"]} | seen
     notes = list(data.notes)
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from edu_align.config.schema import Config
@@ -60,6 +61,20 @@ def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measur
     return Measured(replies, nll, _samples(config, model, tokenizer, held.samples))
 
 
+def measure_model(config: Config, run: Path | None, held: HeldOut) -> Measured:
+    """Load the model that the finished run in `run` made (None: the base model), and measure it."""
+    from edu_align.models.build import build_model
+    from edu_align.models.device import resolve
+    from edu_align.models.locate import locate
+    from edu_align.models.tokenizer import load_tokenizer
+    from edu_align.packing.decoder import install_packing
+
+    location = locate(config.model, Path(config.outputs_root))
+    model = build_model(config, location, resolve(config.hardware), run)
+    install_packing(config.hardware.packing, model)
+    return measure(config, model, load_tokenizer(config.model, location.folder), held)
+
+
 def _samples(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
     prompts = [prompt_and_reference(record) for record in records]
     if not prompts:
@@ -77,7 +92,7 @@ def summarise(config: Config, held: HeldOut, measured: Measured, reference: Meas
     `human_turn_nll` is the mean negative log-likelihood of the held-out trained turns, in nats a token; its interval
     resamples groups of conversations, each weighted by its tokens.
     """
-    options = {"samples": config.evaluation.bootstrap_samples, "confidence": config.evaluation.confidence}
+    samples, confidence = config.evaluation.bootstrap_samples, config.evaluation.confidence
     result: dict[str, Any] = {}
     if held.groups:
         references = [logp for logp, _ in reference.replies] if reference else [None] * len(held.groups)
@@ -86,7 +101,12 @@ def summarise(config: Config, held: HeldOut, measured: Measured, reference: Meas
             for group, (logp, tokens), other in zip(held.groups, measured.replies, references, strict=True)
         ]
         result |= evaluate_preferences(
-            scored, config.dataset.margin, seed=config.seed, training_groups=held.training_groups, **options
+            scored,
+            config.dataset.margin,
+            seed=config.seed,
+            samples=samples,
+            confidence=confidence,
+            training_groups=held.training_groups,
         )
     if measured.nll:
         per_token = [nats / count for _, nats, count in measured.nll]
@@ -95,7 +115,8 @@ def summarise(config: Config, held: HeldOut, measured: Measured, reference: Meas
             [group for group, _, _ in measured.nll],
             seed=config.seed,
             weights=[float(count) for _, _, count in measured.nll],
-            **options,
+            samples=samples,
+            confidence=confidence,
         )
         result["human_turn_nll"] = Metric.of("human_turn_nll", spread).as_json()
     return result

@@ -1,7 +1,5 @@
 """What the machine can do, and what a `hardware` preset becomes on it."""
 
-import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +30,6 @@ def cpu_flags() -> set[str]:
         if line.startswith("flags"):
             return set(line.partition(":")[2].split())
     return set()
-
-
-def machine_name() -> str:
-    """One line that says what a number was measured on."""
-    import torch
-
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    name = f"{model}, {os.cpu_count()} cores"
-    return f"{name}, {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else name
 
 
 def resolve(hardware: HardwareConfig) -> Device:

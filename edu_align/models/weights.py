@@ -18,12 +18,12 @@ def load_model(model: ModelConfig, location: Location, device: Device, seed: int
     options: dict[str, Any] = {"attn_implementation": device.attention, "dtype": dtype}
     if location.folder is None:
         set_seed(seed)
-        loaded = AutoModelForCausalLM.from_config(_architecture(model), **options)
+        loaded: Any = AutoModelForCausalLM.from_config(_architecture(model), **options)
         return loaded.to(device.device)
     if device.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype, double_quantization)
         options["device_map"] = {"": device.device}
-    loaded = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         str(location.folder), use_safetensors=True, trust_remote_code=False, **options
     )
     return loaded if device.quantization == "nf4" else loaded.to(device.device)

@@ -9,8 +9,10 @@ the scatter. Losses, metrics and reference log-probabilities stay TRL's own code
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
+from edu_align.errors import UserError
 from edu_align.packing.forest import plant
 
 # Decoders that take position ids and a 4D mask, and compute nothing else across positions.
@@ -59,26 +61,29 @@ def share_prefixes(model: Any) -> Sharing:
         raise ValueError(f"packing is not exact here: {reason}")
     backbone = causal_model(model).base_model
     sharing = Sharing()
-    backbone.forward = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None))
+    # The forward is bound to its backbone, so that a deep copy (the reference of full DPO) runs its own weights.
+    backbone.unpacked_forward = backbone.forward
+    packed = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None))
+    backbone.forward = MethodType(packed, backbone)
     return sharing
 
 
 def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None) -> Callable[..., Any]:
     import torch
 
-    @functools.wraps(original)
-    def forward(input_ids: Any = None, attention_mask: Any = None, **options: Any) -> Any:
+    @functools.wraps(getattr(original, "__func__", original))
+    def forward(self: Any, input_ids: Any = None, attention_mask: Any = None, **options: Any) -> Any:
         plain = options.get("use_cache") is not False or any(
             options.get(key) is not None for key in ("past_key_values", "position_ids", "inputs_embeds")
         )
         if plain or input_ids is None or (attention_mask is not None and attention_mask.dim() != 2):
-            return original(input_ids=input_ids, attention_mask=attention_mask, **options)
+            return self.unpacked_forward(input_ids=input_ids, attention_mask=attention_mask, **options)
         device = input_ids.device
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         forest = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window)
         sharing.asked += forest.asked
         sharing.computed += forest.nodes
-        output = original(
+        output = self.unpacked_forward(
             input_ids=torch.from_numpy(forest.tokens).to(device),
             position_ids=torch.from_numpy(forest.positions).to(device),
             attention_mask=torch.from_numpy(forest.mask).to(device)[:, None],
@@ -101,3 +106,16 @@ def score_labels_only() -> None:
     import trl.trainer.utils as trl_utils
 
     trl_utils._use_triton = lambda device: True
+
+
+def install_packing(wanted: str, model: Any) -> Sharing:
+    """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which."""
+    score_labels_only()
+    reason = "hardware.packing=off" if wanted == "off" else why_not(model)
+    if reason is None:
+        print("edu_align: packing is on: every shared prefix is computed once", flush=True)
+        return share_prefixes(model)
+    if wanted == "on":
+        raise UserError(f"`hardware.packing=on`, but {reason}. Use hardware.packing=auto or off.")
+    print(f"edu_align: packing is off: {reason}", flush=True)
+    return Sharing()

@@ -48,7 +48,7 @@ class _Tree:
 
 
 def plant(input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None = None) -> Forest:
-    """Merge the rows of (B, L) `input_ids` that begin alike. Padding is where `attention_mask` (B, L) is 0, right or left.
+    """Merge the rows of (B, L) `input_ids` that begin alike; padding, right or left, is where `attention_mask` is 0.
 
     `window`: a sliding attention window in tokens; keys at that distance or further are masked. Trees are packed into
     rows no longer than the longest tree (first fit, longest first).

@@ -1,6 +1,7 @@
 """What a run has to say about the code and the machine that made it."""
 
 import importlib.metadata
+import os
 import platform
 import resource
 import subprocess
@@ -23,6 +24,21 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+def machine() -> str:
+    """`"AMD EPYC, 2 cores, 8 GiB"`: processor, cores that this process may use, and memory. Imports nothing heavy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{_processor()}, {cores} cores, {memory:.0f} GiB"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text(encoding="utf-8").splitlines() if info.is_file() else []:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def git_state() -> dict[str, str | bool | None]:
     """Commit of the checkout that the package lies in, and whether it has uncommitted changes; null outside one."""
     here = Path(__file__).resolve().parent
@@ -34,7 +50,8 @@ def git_state() -> dict[str, str | bool | None]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit = git("rev-parse", "HEAD")
+    tracked = git("ls-files", "--error-unmatch", "facts.py") is not None  # not some other project's checkout
+    commit = git("rev-parse", "HEAD") if tracked else None
     return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
 
 

@@ -1,12 +1,12 @@
 """One run's folder: the resolved config, what happened, and what came out.
 
-    outputs/runs/<name>/
-      config.yaml    the resolved config
-      run.json       state (running, finished, failed, interrupted), metrics, throughput, versions, fingerprints, seed
-      metrics.jsonl  one line a logging step
-      samples.jsonl  replies before and after
-      split.json     which record went into which split
-      adapter/ (or model/ for full fine-tuning), README.md (the model card)
+outputs/runs/<name>/
+  config.yaml    the resolved config
+  run.json       state (running, finished, failed, interrupted), metrics, throughput, versions, fingerprints, seed
+  metrics.jsonl  one line a logging step
+  samples.jsonl  replies before and after
+  split.json     which record went into which split
+  adapter/ (or model/ for full fine-tuning), README.md (the model card)
 """
 
 import json
@@ -46,7 +46,9 @@ class RunFolder:
         if name is not None:
             path = runs / name
             if path.exists():
-                raise UserError(f"`run_name={name}`: {path} exists already. Choose another name, or delete that folder.")
+                raise UserError(
+                    f"`run_name={name}`: {path} exists already. Choose another name, or delete that folder."
+                )
             path.mkdir(parents=True)
         else:
             path = _fresh(runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{default_name}")

@@ -58,7 +58,9 @@ def tracking(config: TrackingConfig, folder: Path, settings: dict[str, Any]) -> 
 
     mode = config.mode if config.mode != "auto" else ("online" if has_key() else "offline")
     if config.mode == "auto" and mode == "offline":
-        print(f"edu_align: no W&B key, so tracking is offline; `wandb sync {folder / 'wandb'}/offline-run-*` uploads it")
+        print(
+            f"edu_align: no W&B key, so tracking is offline; `wandb sync {folder / 'wandb'}/offline-run-*` uploads it"
+        )
     run = wandb.init(
         project=config.project,
         entity=config.entity,
@@ -66,7 +68,7 @@ def tracking(config: TrackingConfig, folder: Path, settings: dict[str, Any]) -> 
         tags=list(config.tags),
         name=folder.name,
         dir=str(folder),
-        mode=mode,
+        mode=mode,  # type: ignore[arg-type]
         config=settings,
         settings=wandb.Settings(silent=True, save_code=False, disable_git=True, console="off"),
     )

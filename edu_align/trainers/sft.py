@@ -12,7 +12,7 @@ from edu_align.trainers.arguments import common_arguments
 
 
 def sft_rows(tokenizer: Any, conversations: list[Conversation], max_length: int) -> tuple[list[dict[str, Any]], int]:
-    """Rows {input_ids, labels} of at most `max_length` tokens, and how many had no trained token left and were dropped."""
+    """Rows {input_ids, labels} of at most `max_length` tokens, and how many had no trained token and were dropped."""
     rows, dropped = [], 0
     for conversation in conversations:
         ids, labels = encode(tokenizer, conversation.messages, max_length)
@@ -24,7 +24,13 @@ def sft_rows(tokenizer: Any, conversations: list[Conversation], max_length: int)
 
 
 def build_sft(
-    config: Config, model: Any, tokenizer: Any, train: list[Conversation], valid: list[Conversation], device: Device, folder: Path
+    config: Config,
+    model: Any,
+    tokenizer: Any,
+    train: list[Conversation],
+    valid: list[Conversation],
+    device: Device,
+    folder: Path,
 ) -> Any:
     """TRL's SFTTrainer over pre-tokenized rows, so that the loss lies exactly on the flagged turns.
 

@@ -1,6 +1,7 @@
 """The built-in corpus: generated groups over mathematical misconceptions, and hand-written ones over other subjects."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 
@@ -14,6 +15,7 @@ from edu_align.tutoring.subjects_reader import SOURCE, hand_written
 from edu_align.tutoring.types import Case, Misconception
 
 LEAST_SIZE = 3
+UNFIT_TO_LEARN = "telling,scolding"  # qualities (Response.author) that give the answer away or hurt
 _TRIES = 60
 
 
@@ -68,8 +70,12 @@ def generated(size: int, seed: int) -> list[ResponseGroup]:
 
 
 def build(size: int, seed: int) -> list[ResponseGroup]:
-    """`size` generated groups (at least 3, else `UserError`), then all hand-written ones; `meta` holds the split."""
-    return generated(size, seed) + hand_written()
+    """`size` generated groups (at least 3, else `UserError`), then all hand-written ones; `meta` holds the split.
+
+    `meta["unfit_to_learn"]` names the replies whose sum may be high but that no tutor should be taught to give.
+    """
+    groups = generated(size, seed) + hand_written()
+    return [replace(group, meta={**group.meta, "unfit_to_learn": UNFIT_TO_LEARN}) for group in groups]
 
 
 @lru_cache(maxsize=4)

@@ -19,7 +19,6 @@ FILES = {
     for group in ("model", "dataset", "trainer", "hardware", "adapter", "tracking")
 }
 OPTIONS = [(group, path.stem) for group, paths in FILES.items() for path in paths]
-NEEDED = {"local": ["dataset.path=rows.jsonl"], "full": ["hardware.quantization=none"]}
 
 
 def test_every_group_has_the_options_that_the_design_names() -> None:
@@ -43,13 +42,22 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
     assert set(FILES) == set(GROUP_SCHEMAS)
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_every_option_composes(group: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+ROUNDS = max(len(paths) for paths in FILES.values())
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_every_option_composes(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text("{}\n", encoding="utf-8")
-    composed = compose([f"{group}={option}", *NEEDED.get(option, [])])
-    key = "algorithm" if group == "trainer" else "name"
-    assert composed[group][key] == option
+    chosen = {group: paths[number % len(paths)].stem for group, paths in FILES.items()}
+    needed = ["hardware.quantization=none"] if chosen["adapter"] == "full" else []
+    if chosen["dataset"] == "local":
+        needed.append("dataset.path=rows.jsonl")
+    elif chosen["trainer"] == "dpo":
+        needed.append("dataset.sources=[mrbench]")
+    composed = compose([*(f"{group}={option}" for group, option in chosen.items()), *needed])
+    for group, option in chosen.items():
+        assert composed[group]["algorithm" if group == "trainer" else "name"] == option
     assert isinstance(OmegaConf.to_object(composed), Config)
 
 
@@ -78,13 +86,16 @@ def test_experiments_open_with_their_package_and_command() -> None:
         assert f"experiment={path.stem}" in second
 
 
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
         [],
         ["trainer=dpo", "model=zephyr", "hardware=t4", "tracking=off"],
-        ["experiment=tutor_dpo", "adapter=full"],
-        ["experiment=tutor_sft", "trainer=dpo"],
+        *([f"experiment={name}"] for name in EXPERIMENTS),
+        [f"experiment={EXPERIMENTS[0]}", "trainer=sft", "model=tiny"],
     ],
     ids=" ".join,
 )

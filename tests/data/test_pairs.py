@@ -39,12 +39,12 @@ def test_cap_is_seeded_and_local_to_a_group() -> None:
 
 
 def test_leaking_replies_are_not_chosen_but_may_be_rejected() -> None:
-    pairs = training_pairs([group([8, 5, 0], leaking_authors="a0,a2")], 3, None, 0)
+    pairs = training_pairs([group([8, 5, 0], unfit_to_learn="a0,a2")], 3, None, 0)
     assert [(p.chosen, p.rejected) for p in pairs] == [(1, 2)]
 
 
 def test_best_reply() -> None:
-    record = best_reply(group([3, 8, 8], leaking_authors="a1"))
+    record = best_reply(group([3, 8, 8], unfit_to_learn="a1"))
     assert [(m.role, m.content, m.train) for m in record.messages] == [
         ("user", "2 + 3?", False),
         ("assistant", "reply 2", True),

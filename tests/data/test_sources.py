@@ -91,8 +91,8 @@ def test_bridge_pair() -> None:
         ("user", "7"),
     ]
     assert [(r.score, r.author, r.text) for r in record.responses] == [
-        (1.0, "Expert", "Nice start. Can you draw 3 groups of 4?"),
-        (0.0, "Novice", "That is not right. The answer is 12."),
+        (6.0, "Expert", "Nice start. Can you draw 3 groups of 4?"),
+        (2.0, "Novice", "That is not right. The answer is 12."),
     ]
     assert record.group == "session:4000000"
 
@@ -187,7 +187,7 @@ def test_mrbench_versions_merge() -> None:
     merged, known = mrbench.merge_versions(devset, v2)
     assert (len(merged), known) == (len(devset) + 1, 2)
     assert merged[0].meta["gold_answer"] == "10"
-    assert merged[0].meta["leaking_authors"] == "GPT4"
+    assert merged[0].meta["unfit_to_learn"] == "GPT4"
     assert "gold_answer" not in merged[2].meta
     assert merged[-1].prompt[-1].content.startswith("A shelf holds 1,200 books")
     assert merged[-1].meta["gold_answer"] == "300"

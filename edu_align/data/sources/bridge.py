@@ -7,7 +7,9 @@ from edu_align.data.read import Row
 from edu_align.data.records import Response, ResponseGroup
 from edu_align.data.text import LESSON_OPENING, Turn, clean, merge_turns, session_key, to_messages
 
-EXPERT_SCORE, NOVICE_SCORE = 1.0, 0.0
+# Bridge has no scores. These put its pairs on MRBench's scale of 0 to 8, near the mean that people gave there to the
+# same two kinds of author (experts 6.4, novices 2.25), so that one `dataset.margin` serves both sources.
+EXPERT_SCORE, NOVICE_SCORE = 6.0, 2.0
 
 # The error field names one of six kinds of error; where there was none, teachers wrote so in their own words.
 _NO_MISTAKE = re.compile(
@@ -26,7 +28,7 @@ _STANDARD = re.compile(r"^[A-Z0-9]+(\.[A-Z0-9]+)*\.(?=[A-Za-z])")
 
 
 def to_group(row: Row, record_id: str) -> ResponseGroup | str:
-    """The expert's reply (score 1) over the novice's (score 0), or the reason why the row cannot be used.
+    """The expert's reply (score 6) over the novice's (score 2), or the reason why the row cannot be used.
 
         {"c_id": "1234567_19", "lesson_topic": "3.6D.Areas", "e": "guess", "z_what": "ask_question", ...,
          "c_h":  [{"user": "tutor", "text": "What is 4 x 3?"}, {"user": "student", "text": "7"}],
@@ -36,8 +38,8 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
         prompt     user       Let us go on with our lesson on Areas.
                    assistant  What is 4 x 3?
                    user       7
-        responses  1.0  How many rows of 3 do you see?   (Expert)
-                   0.0  That is wrong. It is 12.         (Novice)
+        responses  6.0  How many rows of 3 do you see?   (Expert)
+                   2.0  That is wrong. It is 12.         (Novice)
 
     Rows in which the student made no mistake or the session ends, and rows that rest on a picture or a link, are
     left out. Raises UserError for a missing column or a value of another type.

@@ -54,7 +54,7 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
     The score is the sum of the four dimensions, 0 to 8. The tutor's opening request disappears: its question, and
     the student's first solution, make the first user turn, as in MathDial. A dialogue of Bridge's that starts with
     the tutor is opened by a neutral user turn. `meta`: `gold_answer` where version 2 gives a worked solution, and
-    `leaking_authors`, whose reply people marked as revealing the correct answer. Raises UserError for a missing
+    `unfit_to_learn`, whose reply people marked as revealing the correct answer. Raises UserError for a missing
     column, a value of another type or an unknown label.
     """
     problem, turns = read_history(row.get("conversation_history", str))
@@ -73,7 +73,7 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
     if len(replies) < 2:
         return "fewer than two replies"
     meta = {"problem": problem, "origin": "bridge" if not problem else "mathdial", "conversation_id": conversation}
-    meta |= {"leaking_authors": ",".join(leaking)} if leaking else {}
+    meta |= {"unfit_to_learn": ",".join(leaking)} if leaking else {}
     meta |= gold_of(row)
     return ResponseGroup(to_messages(turns, train=False), tuple(replies), record_id, "mrbench", group, meta)
 
@@ -100,9 +100,9 @@ def merge_versions(devset: Sequence[ResponseGroup], v2: Sequence[ResponseGroup])
 
 def _enriched(group: ResponseGroup, other: ResponseGroup) -> ResponseGroup:
     texts = {response.author: response.text for response in other.responses}
-    marked = other.meta.get("leaking_authors", "").split(",")
+    marked = other.meta.get("unfit_to_learn", "").split(",")
     leaking = [r.author for r in group.responses if r.author in marked and texts.get(r.author) == r.text]
-    meta = group.meta | ({"leaking_authors": ",".join(leaking)} if leaking else {})
+    meta = group.meta | ({"unfit_to_learn": ",".join(leaking)} if leaking else {})
     meta |= {"gold_answer": other.meta["gold_answer"]} if "gold_answer" in other.meta else {}
     return replace(group, meta=meta)
 

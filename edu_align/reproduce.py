@@ -1,0 +1,89 @@
+"""SFT, then DPO, then evaluation and a report: what `make reproduce` runs.
+
+    python -m edu_align.reproduce                        the built-in corpus
+    python -m edu_align.reproduce data_root=../data      MathDial and Bridge (SFT), MRBench and Bridge (DPO)
+
+Further key=value words override both stages. The report lies in outputs_root/report, and the last line says whether
+the results agree with the ones kept in experiments/.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from edu_align.errors import UserError, entry_point
+from edu_align.runs.folder import RunFolder
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return
+    bad = [word for word in words if "=" not in word]
+    if bad:
+        raise UserError(f"every argument is key=value, got {bad[0]!r}. Example: data_root=../data seed=1.")
+    reproduce(words)
+
+
+def reproduce(words: list[str]) -> bool:
+    """Run both stages and write the report; returns whether the results agree with the kept ones."""
+    from edu_align.config.load import compose
+
+    recipe = "reproduce_real" if any(word.startswith("data_root=") for word in words) else "reproduce"
+    began = time.monotonic()
+    sft = compose([f"experiment={recipe}_sft", *words])
+    compose([f"experiment={recipe}_dpo", *words])  # the second stage's mistakes show before the first one is paid for
+    from edu_align.run import run
+
+    sft_folder = _finished(run(sft))
+    dpo = compose([f"experiment={recipe}_dpo", *words, f"init_from='{sft_folder}'"])
+    dpo_folder = _finished(run(dpo))
+    print("edu_align: measuring the base model", flush=True)
+    from edu_align.evaluation.agreement import check
+    from edu_align.evaluation.report import write_report
+    from edu_align.evaluation.stages import Stage, read_evaluation
+
+    trained = read_evaluation(dpo_folder)
+    base = _base_evaluation(dpo_folder, sft_folder)
+    stages = [
+        Stage("base", None, base),
+        Stage("SFT", sft_folder, trained["before"]),
+        Stage("DPO", dpo_folder, trained["after"]),
+    ]
+    report = Path(dpo.outputs_root) / "report"
+    written = write_report(report, stages)
+    results = {stage.label: stage.evaluation for stage in stages}
+    (report / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"edu_align: report {written}, with curves.png and before_after.png; {time.monotonic() - began:.0f} s in all")
+    agrees, lines = check(_kept(recipe), results)
+    print("\n".join(f"edu_align: {line}" for line in lines))
+    return agrees
+
+
+def _finished(run: RunFolder | None) -> Path:
+    if run is None:
+        raise UserError("`preview` shows data and trains nothing, so there is nothing to reproduce. Leave it out.")
+    return run.path
+
+
+def _base_evaluation(dpo: Path, sft: Path) -> dict[str, Any]:
+    """The base model on the very items that the DPO run measured."""
+    from edu_align.config.stored import stored_config
+    from edu_align.data.training import trained_groups, training_data
+    from edu_align.evaluation.held_out import held_out, measure_model, summarise
+
+    config = stored_config(dpo / "config.yaml", {"evaluation.samples": "0"})
+    held = held_out(config, training_data(config, trained_groups([sft])))
+    return summarise(config, held, measure_model(config, None, held), None)
+
+
+def _kept(recipe: str) -> Path:
+    """Results kept in the checkout's experiments/; a wheel has none."""
+    return Path(__file__).resolve().parents[1] / "experiments" / recipe / "results.json"
+
+
+if __name__ == "__main__":
+    entry_point(main)

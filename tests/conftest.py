@@ -1,0 +1,175 @@
+"""What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.config.load import compose
+
+TINY = [
+    "model=tiny", "dataset=edu_tutor", "dataset.size=60", "tracking=off", "hardware=cpu", "hardware.dtype=float32",
+    "hardware.threads=1", "hardware.per_device_batch_size=4", "hardware.eval_batch_size=4", "adapter.rank=4",
+    "adapter.alpha=8", "trainer.batch_size=4", "trainer.max_steps=3", "trainer.learning_rate=1e-3",
+    "trainer.lr_scheduler=constant", "trainer.warmup_ratio=0.0", "dataset.max_train_records=12",
+    "dataset.max_eval_records=2", "evaluation.max_groups=4", "evaluation.samples=2", "evaluation.max_new_tokens=4",
+    "evaluation.bootstrap_samples=100",
+]  # fmt: skip
+FULL = ["adapter=full", "adapter.rank=0", "adapter.alpha=0"]
+UNMEASURED = "evaluation.enabled=false"
+
+Compose = Callable[..., Any]
+
+
+@dataclass
+class Observed:
+    """A finished run, and the model before and after it: parameters by name, and the names of the trainable ones."""
+
+    path: Path
+    record: dict[str, Any]
+    returned: float | None
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    trained: set[str] = field(default_factory=set)
+    sharing: Any = None
+
+
+def parameters(model: Any) -> dict[str, Any]:
+    """Copies of the parameters by their names in the base model, whether it is wrapped by PEFT or not."""
+    return {name.removeprefix("base_model.model."): value.detach().clone() for name, value in model.named_parameters()}
+
+
+@pytest.fixture(scope="session")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="session")
+def tiny(outputs: Path) -> Compose:
+    """`tiny("trainer=dpo")`: the config of a run that takes a second; `adapter=full` clears LoRA's keys."""
+
+    def config(*overrides: str) -> Any:
+        given = [*TINY, f"outputs_root={outputs}", "data_root=null", *overrides]
+        if "adapter=full" in overrides:
+            given = [*(word for word in given if not word.startswith("adapter.")), *FULL[1:]]
+        return compose(given)
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def typed(tiny: Compose) -> Compose:
+    """The same as dataclasses, as the package's functions take it."""
+    from omegaconf import OmegaConf
+
+    return lambda *overrides: OmegaConf.to_object(tiny(*overrides))
+
+
+@pytest.fixture(scope="session")
+def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
+    """`train("trainer=sft", "run_name=a")`: run it and look at the model before and after."""
+
+    def go(*overrides: str) -> Observed:
+        from edu_align.run import run
+        from edu_align.session import Session
+
+        sessions: list[Any] = []
+        original, before = Session.train, {}
+
+        def watched(self: Any) -> None:
+            sessions.append(self)
+            before.update(parameters(self.model))
+            original(self)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Session, "train", watched)
+            returned = run(tiny(*overrides))
+        (session,) = sessions
+        trained = {
+            name.removeprefix("base_model.model.")
+            for name, parameter in session.model.named_parameters()
+            if parameter.requires_grad
+        }
+        folder = session.folder
+        return Observed(
+            folder.path, folder.record, returned, before, parameters(session.model), trained, session.sharing
+        )
+
+    return go
+
+
+RUNS = {
+    "sft": ["trainer=sft"],
+    "dpo": ["trainer=dpo"],
+    "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
+    "sft_full": ["trainer=sft", "adapter=full"],
+    "dpo_full": ["trainer=dpo", "adapter=full", "init_from=sft_full"],
+}
+
+
+@pytest.fixture(scope="session")
+def runs(train: Callable[..., Observed]) -> Callable[[str], Observed]:
+    """`runs("dpo_on_sft")`: a finished run of RUNS, trained on the first call, after the run that it starts from."""
+    done: dict[str, Observed] = {}
+
+    def get(name: str) -> Observed:
+        if name not in done:
+            for word in RUNS[name]:
+                if word.startswith("init_from="):
+                    get(word.removeprefix("init_from="))
+            done[name] = train(*RUNS[name], f"run_name={name}")
+        return done[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def random_model(typed: Compose) -> Callable[..., Any]:
+    """`random_model("mistral", sliding_window=16)`: a random tiny model in float32, the same for the same arguments."""
+
+    def build(model_type: str = "llama", seed: int = 0, **shape: Any) -> Any:
+        import torch
+
+        from edu_align.models.device import Device
+        from edu_align.models.locate import Location
+        from edu_align.models.weights import load_model
+
+        torch.set_num_threads(1)
+        config = typed("trainer=sft").model
+        config.architecture = replace(config.architecture, model_type=model_type, **shape)
+        device = Device("cpu", "float32", "sdpa", "none", ())
+        model = load_model(config, Location(None, "random:tiny"), device, seed, False)
+        model.config.use_cache = False
+        return model
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def bytes_tokenizer(typed: Compose) -> Any:
+    from edu_align.models.tokenizer import load_tokenizer
+
+    return load_tokenizer(typed("trainer=sft").model, None)
+
+
+@pytest.fixture(scope="session")
+def mistral_folder(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., Any]) -> Path:
+    """A tiny Mistral and a byte tokenizer without a chat template, as save_pretrained leaves them."""
+    from edu_align.models.tokenizer import byte_tokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "small-mistral"
+    random_model("mistral", sliding_window=64).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def scoring_as_trl() -> Iterator[None]:
+    """Undo `score_labels_only` for one test."""
+    import trl.trainer.utils as trl_utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trl_utils, "_use_triton", lambda device: False)
+        yield

@@ -1,0 +1,235 @@
+"""The packed decoder computes what the plain one does: hidden states, losses, metrics and gradients."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from edu_align.config.bounds import DPO_LOSSES
+from edu_align.data.records import Conversation, Message, Pair, Response, ResponseGroup
+from edu_align.errors import UserError
+from edu_align.models.device import Device
+from edu_align.models.weights import add_adapter
+from edu_align.packing.decoder import score_labels_only, share_prefixes, why_not
+from edu_align.session import install_packing
+from edu_align.trainers.build import BUILDERS
+
+WINDOW = 24
+KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}
+DEVICE = Device("cpu", "float32", "sdpa", "none", ())
+
+
+def group(question: str, *replies: str) -> ResponseGroup:
+    responses = tuple(Response(text, float(len(replies) - i)) for i, text in enumerate(replies))
+    return ResponseGroup((Message("user", question),), responses, id=question, source="local", group=question)
+
+
+FIRST = group("I think 1/2 + 1/3 is 2/5. Is it?", "Which piece is larger?", "No, 5/6.", "Try drawing it.")
+OTHER = group("What is 7 x 8?", "How far is it from 7 x 7?", "56")
+PAIRS = [Pair(FIRST, 0, 1), Pair(FIRST, 2, 1), Pair(OTHER, 0, 1), Pair(FIRST, 0, 2)]
+TALKS = [
+    Conversation((*g.prompt, Message("assistant", r.text, train=True)), f"{g.id}-{i}", "local", g.id)
+    for g in (FIRST, OTHER)
+    for i, r in enumerate(g.responses)
+]
+
+
+def close(packed: torch.Tensor, plain: torch.Tensor, what: str, tolerance: float = 1e-5) -> None:
+    """Equal within `tolerance` of the largest value."""
+    scale = max(plain.abs().max().item(), 1e-6)
+    error = (packed - plain).abs().max().item() / scale
+    assert error < tolerance, f"{what}: relative error {error:.2e}"
+
+
+def with_adapter(model: Any, config: Any) -> Any:
+    """LoRA whose second matrix is not zero, so that every gradient of it is."""
+    adapted = add_adapter(model, config.adapter, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
+    return adapted
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_hidden_states_are_those_of_each_row_alone(random_model: Callable[..., Any], kind: str, left: bool) -> None:
+    model = random_model(kind, **KINDS[kind]).eval()
+    generator = torch.Generator().manual_seed(3)
+    prompt = torch.randint(4, 260, (30,), generator=generator).tolist()
+    rows = [prompt + torch.randint(4, 260, (n,), generator=generator).tolist() for n in (9, 14, 1)]
+    rows.append(torch.randint(4, 260, (17,), generator=generator).tolist())
+    width = max(map(len, rows))
+    ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, dtype=torch.long)
+    for i, row in enumerate(rows):
+        at = slice(width - len(row), width) if left else slice(0, len(row))
+        ids[i, at], mask[i, at] = torch.tensor(row), 1
+    with torch.no_grad():
+        plain = [model.base_model(torch.tensor([row]), use_cache=False).last_hidden_state[0] for row in rows]
+        sharing = share_prefixes(model)
+        packed = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    assert packed.shape[:2] == ids.shape
+    for i, alone in enumerate(plain):
+        close(packed[i, mask[i] == 1], alone, f"row {i}")
+    assert (sharing.asked, sharing.computed) == (sum(map(len, rows)), 30 + 9 + 14 + 1 + 17)
+    assert sharing.ratio == sharing.asked / sharing.computed
+
+
+@pytest.fixture(scope="module")
+def dpo_trainers(
+    random_model: Callable[..., Any], typed: Callable[..., Any], bytes_tokenizer: Any, tmp_path_factory: Any
+) -> Callable[[str], tuple[Any, Any, Any]]:
+    """`(plain trainer, packed trainer, batch)` of one model kind."""
+    built: dict[str, tuple[Any, Any, Any]] = {}
+
+    def get(kind: str) -> tuple[Any, Any, Any]:
+        if kind in built:
+            return built[kind]
+        config = typed("trainer=dpo", "trainer.precompute_reference=false", "trainer.label_smoothing=0.1")
+        trainers = []
+        for packed in (False, True):
+            model = with_adapter(random_model(kind, **KINDS[kind]), config)
+            if packed:
+                share_prefixes(model)
+            folder: Path = tmp_path_factory.mktemp(kind)
+            trainer = BUILDERS["dpo"](config, model, bytes_tokenizer, PAIRS, [], DEVICE, folder)  # type: ignore[operator]
+            with_noise = torch.Generator().manual_seed(2)  # the policy moves off the reference
+            for name, parameter in trainer.model.named_parameters():
+                if ".default." in name:
+                    parameter.data += torch.randn(parameter.shape, generator=with_noise) * 0.02
+            trainers.append(trainer)
+        built[kind] = (*trainers, next(iter(trainers[0].get_train_dataloader())))
+        return built[kind]
+
+    return get
+
+
+def dpo_step(trainer: Any, batch: Any, loss_type: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    trainer.loss_types = [loss_type]
+    trainer.model.eval()
+    loss = trainer.compute_loss(trainer.model, dict(batch))
+    loss.backward()
+    return loss.detach(), gradients(trainer.model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss_type"), [("llama", loss) for loss in DPO_LOSSES] + [("mistral", "sigmoid"), ("qwen2", "sigmoid")]
+)
+def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind: str, loss_type: str) -> None:
+    plain, packed, batch = dpo_trainers(kind)
+    assert batch["input_ids"].shape[1] > WINDOW
+    loss, expected = dpo_step(plain, batch, loss_type)
+    got, found = dpo_step(packed, batch, loss_type)
+    close(got, loss, "loss")
+    assert found.keys() == expected.keys()
+    assert all(".default." in name for name in expected)
+    largest = max(value.abs().max().item() for value in expected.values())
+    assert largest > 0
+    for name, value in expected.items():
+        assert (found[name] - value).abs().max().item() < 1e-5 * largest, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sft_loss_and_gradients(
+    random_model: Callable[..., Any], typed: Callable[..., Any], bytes_tokenizer: Any, tmp_path: Path, kind: str
+) -> None:
+    config = typed("trainer=sft", "trainer.batch_size=5", "hardware.per_device_batch_size=5")
+    results = []
+    for packed in (False, True):
+        model = with_adapter(random_model(kind, **KINDS[kind]), config)
+        sharing = share_prefixes(model) if packed else None
+        trainer: Any = BUILDERS["sft"](config, model, bytes_tokenizer, TALKS, [], DEVICE, tmp_path)  # type: ignore[operator]
+        torch.manual_seed(0)  # the order of the loader
+        batch = next(iter(trainer.get_train_dataloader()))
+        loss = trainer.compute_loss(trainer.model, dict(batch))
+        loss.backward()
+        results.append((loss.detach(), gradients(trainer.model), batch["input_ids"]))
+    (loss, expected, ids), (got, found, again) = results
+    assert torch.equal(ids, again)
+    assert sharing is not None
+    assert sharing.asked > sharing.computed > 0
+    close(got, loss, "loss")
+    largest = max(value.abs().max().item() for value in expected.values())
+    for name, value in expected.items():
+        assert (found[name] - value).abs().max().item() < 1e-5 * largest, name
+
+
+def test_scoring_labelled_positions_only_changes_no_number(
+    dpo_trainers: Callable[..., Any], scoring_as_trl: None
+) -> None:
+    plain, _, batch = dpo_trainers("llama")
+    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
+    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
+
+    def log_probs() -> torch.Tensor:
+        with torch.no_grad():
+            return plain.model(**inputs, labels=labels, fused_lm_head=True).log_probs
+
+    every = log_probs()
+    score_labels_only()
+    labelled = log_probs()
+    assert every.shape == labelled.shape
+    assert (every != 0).sum() == (labels[:, 1:] != -100).sum()
+    close(labelled, every, "log-probabilities", 1e-6)
+
+
+def test_generation_is_not_packed(random_model: Callable[..., Any]) -> None:
+    model = random_model().eval()
+    ids = torch.tensor([[0, 0, 7, 8, 9], [7, 8, 9, 10, 11]])
+    options = {"attention_mask": (ids != 0).long(), "max_new_tokens": 6, "do_sample": False, "pad_token_id": 3}
+    plain = model.generate(ids, **options)
+    sharing = share_prefixes(model)
+    assert torch.equal(model.generate(ids, **options), plain)
+    assert sharing.computed == 0
+
+
+def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Callable[..., Any]) -> None:
+    model = random_model().eval()
+    share_prefixes(model)
+    reference = copy.deepcopy(model)
+    ids = torch.tensor([[5, 6, 7, 8], [5, 6, 7, 9]])
+
+    def hidden(of: Any) -> torch.Tensor:
+        with torch.no_grad():
+            return of.base_model(input_ids=ids, use_cache=False).last_hidden_state
+
+    first = hidden(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1)
+    assert torch.equal(hidden(reference), first)
+    assert not torch.allclose(hidden(model), first)
+
+
+def test_models_that_cannot_be_packed_are_named(random_model: Callable[..., Any]) -> None:
+    gpt2 = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1, vocab_size=99))
+    assert "'gpt2'" in str(why_not(gpt2))
+    with pytest.raises(ValueError, match="'gpt2'"):
+        share_prefixes(gpt2)
+    with pytest.raises(UserError, match=r"hardware\.packing=on.*'gpt2'.*hardware\.packing=auto"):
+        install_packing("on", gpt2)
+    assert install_packing("auto", gpt2).computed == 0
+    llama = random_model()
+    assert why_not(llama) is None
+    llama.config._attn_implementation = "eager"
+    assert "'eager' is not sdpa" in str(why_not(llama))
+    mixed = random_model("qwen2")
+    mixed.config.layer_types = ["full_attention", "sliding_attention"]
+    assert "full_attention, sliding_attention" in str(why_not(mixed))
+
+
+def test_packing_off_leaves_the_model_alone(random_model: Callable[..., Any], capsys: Any) -> None:
+    model = random_model()
+    assert install_packing("off", model).computed == 0
+    assert "forward" not in vars(model.base_model)
+    assert "packing is off: hardware.packing=off" in capsys.readouterr().out

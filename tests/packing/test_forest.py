@@ -1,0 +1,111 @@
+"""The forest against hand-drawn trees and against its own definition on random batches."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edu_align.packing.forest import Forest, plant
+
+P, A, B, C = [1, 2, 3, 4], [5, 5], [6, 7, 8], [9]
+
+
+def batch(rows: list[list[int]], left: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    width = max(map(len, rows))
+    ids, mask = np.zeros((len(rows), width), dtype=np.int64), np.zeros((len(rows), width), dtype=np.int64)
+    for i, row in enumerate(rows):
+        at = slice(width - len(row), width) if left else slice(0, len(row))
+        ids[i, at], mask[i, at] = row, 1
+    return ids, mask
+
+
+def check(rows: list[list[int]], forest: Forest, mask: np.ndarray, window: int | None = None) -> None:
+    """Each row's nodes hold its tokens at its positions, and each attends to exactly the nodes before it in the row."""
+    width = forest.tokens.shape[1]
+    real = set()
+    for b, row in enumerate(rows):
+        nodes = forest.place[b, mask[b] == 1]
+        real |= set(nodes.tolist())
+        assert forest.tokens.reshape(-1)[nodes].tolist() == row
+        assert forest.positions.reshape(-1)[nodes].tolist() == list(range(len(row)))
+        for depth, node in enumerate(nodes):
+            packed, at = divmod(int(node), width)
+            seen = (np.flatnonzero(forest.mask[packed, at]) + packed * width).tolist()
+            nearest = 0 if window is None else max(0, depth - window + 1)
+            assert seen == sorted(nodes[nearest : depth + 1].tolist())
+    assert forest.nodes == len(real)
+    assert forest.asked == sum(map(len, rows))
+
+
+def test_two_pairs_of_one_prompt_are_one_tree() -> None:
+    rows = [P + A, P + B, P + A, P + C]
+    ids, mask = batch(rows)
+    forest = plant(ids, mask)
+    assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 5, 6, 7, 8, 9]]
+    assert forest.positions.tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 6, 4]]
+    assert (forest.asked, forest.nodes) == (24, 10)
+    assert forest.place[0, :6].tolist() == forest.place[2, :6].tolist() == [0, 1, 2, 3, 4, 5]
+    assert np.flatnonzero(forest.mask[0, 9]).tolist() == [0, 1, 2, 3, 9]
+    check(rows, forest, mask)
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_on_either_side_gives_the_same_forest(left: bool) -> None:
+    rows = [P + A, P + B, P]
+    ids, mask = batch(rows, left)
+    forest = plant(ids, mask)
+    check(rows, forest, mask)
+    assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 5, 6, 7, 8]]
+    assert (forest.place[mask == 0] == 0).all()
+
+
+def test_a_row_that_begins_another_adds_no_node() -> None:
+    rows = [P + B, P]
+    ids, mask = batch(rows)
+    forest = plant(ids, mask)
+    check(rows, forest, mask)
+    assert forest.nodes == len(P + B)
+
+
+def test_rows_that_share_less_than_half_are_separate_trees() -> None:
+    rows = [[1, 2, 3, 4, 5], [1, 2, 7, 8, 9]]
+    ids, mask = batch(rows)
+    forest = plant(ids, mask)
+    check(rows, forest, mask)
+    assert forest.tokens.shape == (2, 5)
+    assert forest.nodes == 10
+
+
+def test_small_trees_are_packed_into_the_width_of_the_longest() -> None:
+    rows = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11]]
+    ids, mask = batch(rows)
+    forest = plant(ids, mask)
+    check(rows, forest, mask)
+    assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 0]]
+    assert np.flatnonzero(forest.mask[1, 5]).tolist() == [5]  # padding attends to itself alone
+
+
+def test_a_sliding_window_is_counted_along_the_row() -> None:
+    rows = [P + A, P + B]
+    ids, mask = batch(rows)
+    forest = plant(ids, mask, window=3)
+    check(rows, forest, mask, window=3)
+    last = int(forest.place[1, 6])
+    assert np.flatnonzero(forest.mask[0, last]).size == 3
+
+
+def test_a_row_of_padding_only_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a real token"):
+        plant(np.array([[1, 2], [0, 0]]), np.array([[1, 1], [0, 0]]))
+
+
+ROWS = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=9), min_size=1, max_size=6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(ROWS, st.booleans(), st.one_of(st.none(), st.integers(1, 5)))
+def test_any_batch_is_kept_exactly(rows: list[list[int]], left: bool, window: int | None) -> None:
+    ids, mask = batch(rows, left)
+    forest = plant(ids, mask, window)
+    check(rows, forest, mask, window)
+    assert len({tuple(row[: i + 1]) for row in rows for i in range(len(row))}) <= forest.nodes <= forest.asked

@@ -1,0 +1,57 @@
+"""The bench command around the measurements: its table, its file, the machine's description."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ lies beside the package, not in it
+
+from benchmarks.__main__ import RESULTS, keep, main, table
+from benchmarks.machine import machine
+
+
+def row(name: str, ours: float) -> dict[str, object]:
+    return {
+        "name": name,
+        "ours": ours,
+        "peer": 2.0,
+        "ratio": 2.0 / ours,
+        "unit": "s",
+        "peer_name": "it",
+        "machine": "m",
+    }
+
+
+def test_the_table_lines_up() -> None:
+    lines = table([row("a", 0.5), row("longer", 1.23456)]).splitlines()
+    assert [line.split() for line in lines] == [
+        ["name", "ours", "peer", "ratio", "unit", "peer_name", "machine"],
+        ["a", "0.5", "2", "4", "s", "it", "m"],
+        ["longer", "1.23", "2", "1.62", "s", "it", "m"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_results_of_other_benchmarks_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    keep([row("a", 1.0), row("b", 1.0)])
+    keep([row("a", 4.0)])
+    assert [(line["name"], line["ours"]) for line in json.loads(RESULTS.read_text())] == [("b", 1.0), ("a", 4.0)]
+
+
+def test_an_unknown_benchmark_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "nosuch"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "there is no benchmark 'nosuch'; there are cli_help" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_machine_in_one_line() -> None:
+    assert re.fullmatch(r".+, \d+ cores, \d+ GiB", machine())
