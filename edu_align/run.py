@@ -31,8 +31,10 @@ def run(composed: DictConfig) -> RunFolder | None:
 
     from edu_align.models.device import resolve
     from edu_align.models.tokenizer import load_tokenizer
+    from edu_align.models.weights import check_targets
 
     device = resolve(config.hardware)
+    check_targets(config.model, location, config.adapter)
     tokenizer = load_tokenizer(config.model, location.folder)
     if config.preview > 0:
         from edu_align.data.preview import preview

@@ -17,8 +17,6 @@ TINY = [
     "dataset.max_eval_records=2", "evaluation.max_groups=4", "evaluation.samples=2", "evaluation.max_new_tokens=4",
     "evaluation.bootstrap_samples=100",
 ]  # fmt: skip
-FULL = ["adapter=full", "adapter.rank=0", "adapter.alpha=0"]
-UNMEASURED = "evaluation.enabled=false"
 
 Compose = Callable[..., Any]
 
@@ -29,7 +27,7 @@ class Observed:
 
     path: Path
     record: dict[str, Any]
-    returned: float | None
+    folder: Any
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     trained: set[str] = field(default_factory=set)
@@ -53,7 +51,7 @@ def tiny(outputs: Path) -> Compose:
     def config(*overrides: str) -> Any:
         given = [*TINY, f"outputs_root={outputs}", "data_root=null", *overrides]
         if "adapter=full" in overrides:
-            given = [*(word for word in given if not word.startswith("adapter.")), *FULL[1:]]
+            given = [word for word in given if not word.startswith("adapter.")]
         return compose(given)
 
     return config
@@ -85,17 +83,15 @@ def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Session, "train", watched)
-            returned = run(tiny(*overrides))
+            folder = run(tiny(*overrides))
         (session,) = sessions
         trained = {
             name.removeprefix("base_model.model.")
             for name, parameter in session.model.named_parameters()
             if parameter.requires_grad
         }
-        folder = session.folder
-        return Observed(
-            folder.path, folder.record, returned, before, parameters(session.model), trained, session.sharing
-        )
+        assert folder is not None
+        return Observed(folder.path, folder.record, folder, before, parameters(session.model), trained, session.sharing)
 
     return go
 

@@ -70,19 +70,28 @@ def linear_layers(model: Any) -> set[str]:
     }
 
 
+def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig) -> None:
+    """Raise UserError for an `adapter.target_modules` that matches no linear layer; no weights are loaded for it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = AutoConfig.from_pretrained(str(location.folder)) if location.folder else _architecture(model)
+    with torch.device("meta"):
+        layers = linear_layers(AutoModelForCausalLM.from_config(shape))
+    unknown = [name for name in adapter.target_modules if name != "all-linear" and name not in layers]
+    if unknown:
+        raise UserError(
+            f"`adapter.target_modules`: {', '.join(unknown)} matches no linear layer of model={model.name}. "
+            f"Use all-linear, or some of: {', '.join(sorted(layers))}."
+        )
+
+
 def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
-    """LoRA on the linear layers that `adapter.target_modules` names. Errors: a name that matches no layer."""
+    """LoRA on the linear layers that `adapter.target_modules` names, drawn with `seed` (see `check_targets`)."""
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
     from transformers import set_seed
 
     targets = list(adapter.target_modules)
-    layers = linear_layers(model)
-    unknown = [name for name in targets if name != "all-linear" and name not in layers]
-    if unknown:
-        raise UserError(
-            f"`adapter.target_modules`: {', '.join(unknown)} matches no linear layer of this model. "
-            f"Use all-linear, or some of: {', '.join(sorted(layers))}."
-        )
     if getattr(model, "is_loaded_in_4bit", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     set_seed(seed)  # the adapter's first matrix is drawn at random

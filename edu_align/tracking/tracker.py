@@ -9,7 +9,7 @@ from typing import Any
 
 from edu_align.config.schema import TrackingConfig
 
-SAMPLE_COLUMNS = ["prompt", "reply", "reference_reply"]
+SAMPLE_COLUMNS: list[str | int] = ["prompt", "reply", "reference_reply"]
 
 
 class Tracker:

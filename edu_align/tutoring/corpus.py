@@ -15,7 +15,9 @@ from edu_align.tutoring.subjects_reader import SOURCE, hand_written
 from edu_align.tutoring.types import Case, Misconception
 
 LEAST_SIZE = 3
-UNFIT_TO_LEARN = "telling,scolding"  # qualities (Response.author) that give the answer away or hurt
+# Qualities (Response.author) that no tutor should be taught to give, however their sum compares: they give the answer
+# away, hurt, or are wrong.
+UNFIT_TO_LEARN = "telling,scolding,misdiagnosing,agreeing"
 _TRIES = 60
 
 

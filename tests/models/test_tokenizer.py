@@ -1,0 +1,129 @@
+"""Byte tokenizer, chat template, and which tokens carry a loss."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edu_align.data.records import Message
+from edu_align.errors import UserError
+from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, load_tokenizer, marked, render
+
+DIALOGUE = (
+    Message("system", "Be kind."),
+    Message("user", "½ + ⅓ = ⅖?"),
+    Message("assistant", "Which is larger?"),
+    Message("user", "½"),
+    Message("assistant", "Yes — draw it.", train=True),
+)
+TEXT = (
+    "<|system|>\nBe kind.</s>\n<|user|>\n½ + ⅓ = ⅖?</s>\n<|assistant|>\nWhich is larger?</s>\n"
+    "<|user|>\n½</s>\n<|assistant|>\nYes — draw it.</s>\n"
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(lambda text: "<" not in text))
+def test_bytes_come_back(text: str) -> None:
+    ids = BYTES(text, add_special_tokens=False)["input_ids"]
+    assert len(ids) == len(text.encode())
+    assert BYTES.decode(ids) == text
+
+
+BYTES = byte_tokenizer()
+
+
+def test_the_byte_tokenizer_has_260_tokens_and_four_of_control() -> None:
+    assert len(BYTES) == 260
+    control = (BYTES.unk_token_id, BYTES.bos_token_id, BYTES.eos_token_id, BYTES.pad_token_id)
+    assert control == (0, 1, 2, 3)
+    assert BYTES("</s>", add_special_tokens=False)["input_ids"] == [2]
+
+
+def test_zephyr_template_to_the_letter(bytes_tokenizer: Any) -> None:
+    assert render(bytes_tokenizer, DIALOGUE) == TEXT
+    assert render(bytes_tokenizer, DIALOGUE[:2], reply_next=True) == (
+        "<|system|>\nBe kind.</s>\n<|user|>\n½ + ⅓ = ⅖?</s>\n<|assistant|>\n"
+    )
+
+
+def trained_text(tokenizer: Any, labels: list[int]) -> str:
+    return tokenizer.decode([label for label in labels if label != IGNORED])
+
+
+def test_labels_lie_on_the_flagged_turn_and_its_end(bytes_tokenizer: Any) -> None:
+    ids, labels = encode(bytes_tokenizer, DIALOGUE)
+    assert bytes_tokenizer.decode(ids) == TEXT
+    assert len(ids) == len(labels)
+    assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+    assert trained_text(bytes_tokenizer, labels) == "Yes — draw it.</s>"
+    assert labels[-1] == IGNORED  # the line break after the last turn is no part of it
+    assert labels[-2] == bytes_tokenizer.eos_token_id
+
+
+def test_two_flagged_turns_are_both_trained(bytes_tokenizer: Any) -> None:
+    both = tuple(Message(m.role, m.content, train=m.role == "assistant") for m in DIALOGUE)
+    _, labels = encode(bytes_tokenizer, both)
+    assert trained_text(bytes_tokenizer, labels) == "Which is larger?</s>Yes — draw it.</s>"
+
+
+def test_no_flag_no_label(bytes_tokenizer: Any) -> None:
+    _, labels = encode(bytes_tokenizer, DIALOGUE[:4])
+    assert set(labels) == {IGNORED}
+
+
+def test_max_length_cuts_the_end(bytes_tokenizer: Any) -> None:
+    ids, labels = encode(bytes_tokenizer, DIALOGUE)
+    cut_ids, cut_labels = encode(bytes_tokenizer, DIALOGUE, max_length=len(ids) - 4)
+    assert (cut_ids, cut_labels) == (ids[:-4], labels[:-4])
+    assert trained_text(bytes_tokenizer, cut_labels) == "Yes — draw i"
+
+
+def test_marked_shows_what_is_trained(bytes_tokenizer: Any) -> None:
+    ids, labels = encode(bytes_tokenizer, DIALOGUE)
+    assert marked(bytes_tokenizer, ids, labels) == TEXT.replace("Yes — draw it.</s>", ">>>Yes — draw it.</s><<<")
+    assert marked(bytes_tokenizer, ids[:10], [IGNORED] * 10) == "<|system|>"
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    with pytest.raises(UserError, match=r"model\.chat_template=zephyr"):
+        encode(tokenizer, DIALOGUE)
+
+
+def test_what_cannot_be_loaded_is_named(typed: Callable[..., Any], tmp_path: Path) -> None:
+    model = typed("trainer=sft").model
+    model.tokenizer, empty = str(tmp_path), tmp_path
+    with pytest.raises(UserError, match=r"no tokenizer can be loaded from .*model\.tokenizer=bytes"):
+        load_tokenizer(model, None)
+    model.tokenizer = None
+    with pytest.raises(UserError, match=r"`model\.tokenizer` is null and model=tiny has no folder"):
+        load_tokenizer(model, None)
+    with pytest.raises(UserError, match="no tokenizer can be loaded"):
+        load_tokenizer(model, empty)
+
+
+def test_own_needs_a_template_and_auto_falls_back(typed: Callable[..., Any]) -> None:
+    model = typed("trainer=sft", "model.chat_template=auto").model
+    assert render(load_tokenizer(model, None), DIALOGUE) == TEXT
+    model.chat_template = "own"
+    with pytest.raises(UserError, match=r"model\.chat_template=own.*Use model\.chat_template=zephyr"):
+        load_tokenizer(model, None)
+
+
+def test_a_folders_own_template_wins_under_auto(typed: Callable[..., Any], tmp_path: Path) -> None:
+    saved = byte_tokenizer()
+    saved.chat_template = "{% for m in messages %}{{ m['content'] }}|{% endfor %}"
+    saved.pad_token = None
+    saved.save_pretrained(tmp_path)
+    model = typed("trainer=sft", "model.chat_template=auto").model
+    model.tokenizer = None
+    loaded = load_tokenizer(model, tmp_path)
+    assert render(loaded, DIALOGUE[:2]) == "Be kind.|½ + ⅓ = ⅖?|"
+    assert loaded.pad_token == loaded.eos_token == "</s>"
+    model.chat_template = "zephyr"
+    assert render(load_tokenizer(model, tmp_path), DIALOGUE) == TEXT

@@ -1,0 +1,73 @@
+"""Random weights, adapters and which layers carry them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from edu_align.errors import UserError
+from edu_align.models.locate import Location
+from edu_align.models.weights import add_adapter, check_targets, linear_layers, trainable_in_float32
+
+LAYERS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_random_weights_follow_the_seed(random_model: Callable[..., Any]) -> None:
+    one, same, other = (random_model(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(value, same[name]) for name, value in one.items())
+    assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_all_linear_leaves_the_head_out(
+    random_model: Callable[..., Any], typed: Callable[..., Any], tied: bool
+) -> None:
+    model = random_model(tie_word_embeddings=tied)
+    assert linear_layers(model) == LAYERS
+    adapted = add_adapter(model, typed("trainer=sft").adapter, seed=0)
+    carrying = {name.split(".lora_A")[0].rpartition(".")[2] for name in adapted.state_dict() if ".lora_A" in name}
+    assert carrying == LAYERS
+    trainable = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
+    assert len(trainable) == 2 * 2 * len(LAYERS)  # two matrices a layer, two decoder layers
+    assert all("lora_" in name for name in trainable)
+
+
+def test_named_layers_only(random_model: Callable[..., Any], typed: Callable[..., Any]) -> None:
+    adapter = typed("trainer=sft", "adapter.target_modules=[q_proj,v_proj]").adapter
+    names = [name for name in add_adapter(random_model(), adapter, seed=0).state_dict() if ".lora_A" in name]
+    assert len(names) == 4
+    assert all(".q_proj." in name or ".v_proj." in name for name in names)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_unknown_layer_is_named_with_the_known_ones(typed: Any, mistral_folder: Path, folder: bool) -> None:
+    config = typed("trainer=sft", "adapter.target_modules=[q_proj,c_attn]")
+    location = Location(mistral_folder if folder else None, "any")
+    with pytest.raises(UserError, match=r"`adapter\.target_modules`: c_attn matches no linear layer") as caught:
+        check_targets(config.model, location, config.adapter)
+    assert all(name in str(caught.value) for name in LAYERS)
+    config.adapter.target_modules = ["q_proj", "all-linear"]
+    check_targets(config.model, location, config.adapter)
+
+
+def test_a_new_adapter_changes_nothing_and_follows_the_seed(random_model: Callable[..., Any], typed: Any) -> None:
+    adapter = typed("trainer=sft").adapter
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        plain = random_model().eval()(ids).logits
+        models = [add_adapter(random_model(), adapter, seed=seed).eval() for seed in (3, 3, 4)]
+        assert torch.equal(models[0](ids).logits, plain)
+    first, same, other = ({k: v for k, v in m.state_dict().items() if "lora_A" in k} for m in models)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(
+    random_model: Callable[..., Any], typed: Any
+) -> None:
+    model = add_adapter(random_model().to(torch.bfloat16), typed("trainer=sft").adapter, seed=0).to(torch.bfloat16)
+    trainable_in_float32(model)
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16), name

@@ -1,0 +1,156 @@
+"""Whole runs of the tiny model: what they leave behind, how they end, and what they refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from edu_align.errors import UserError
+from edu_align.evaluation.stages import read_evaluation, read_run
+from edu_align.run import objective, run
+from edu_align.trainers.callback import Recorder
+
+UNMEASURED = "evaluation.enabled=false"
+FILES = {"config.yaml", "run.json", "metrics.jsonl", "samples.jsonl", "split.json", "evaluation.json", "README.md"}
+FIELDS = {
+    "state", "started", "seconds", "metrics", "versions", "data", "seed", "model", "base_model", "adapter", "trainer",
+    "dataset", "init_from", "git", "machine",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "sft_full"])
+def test_the_folder_is_complete(runs: Callable[[str], Any], name: str) -> None:
+    done = runs(name)
+    names = {path.name for path in done.path.iterdir()}
+    assert names >= FILES
+    weights = done.path / ("model/model.safetensors" if name == "sft_full" else "adapter/adapter_model.safetensors")
+    assert weights.stat().st_size > 0
+    assert not list(done.path.rglob("*.bin"))
+    assert OmegaConf.load(done.path / "config.yaml").trainer.max_steps == 3
+    card = (done.path / "README.md").read_text(encoding="utf-8")
+    assert "random:tiny" in card
+    assert "| eval/pair_accuracy_logp |" in card
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo"])
+def test_the_record_says_what_happened(runs: Callable[[str], Any], name: str) -> None:
+    done = runs(name)
+    record = read_run(done.path).summary
+    assert record.keys() >= FIELDS
+    assert (record["state"], record["seed"], record["model"], record["adapter"]) == ("finished", 42, "tiny", "lora")
+    assert record["versions"]["trl"]
+    assert len(record["data"]["fingerprint"]) == 64
+    metrics = record["metrics"]
+    assert metrics["train/steps"] == 3
+    assert metrics["train/shared_prefix_ratio"] >= 1
+    assert metrics["train/tokens_per_second"] > 0
+    assert metrics["train/peak_memory_gib"] > 0
+    assert objective("train/loss", done.folder) == metrics["train/loss"]
+    assert {"eval/loss", "before/pair_accuracy_logp", "eval/pair_accuracy_logp"} <= metrics.keys()
+
+
+def test_every_step_is_a_line(runs: Callable[[str], Any]) -> None:
+    for name in ("sft", "dpo"):
+        history = read_run(runs(name).path).history
+        steps = [line["step"] for line in history if "loss" in line]
+        assert steps == [1, 2, 3]
+        assert any("eval_loss" in line for line in history)
+        rewards = {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"}
+        assert (rewards <= history[0].keys()) == (name == "dpo")
+
+
+def test_the_evaluation_has_counts_intervals_and_baselines(runs: Callable[[str], Any]) -> None:
+    results = read_evaluation(runs("sft").path)
+    assert set(results) == {"before", "after"}
+    for when, result in results.items():
+        metric = result["pair_accuracy_logp"]
+        assert metric["low"] <= metric["value"] <= metric["high"]
+        assert metric["n"] > 0
+        assert metric["clusters"] == 4
+        assert {"chance", "longer", "tutor_prior"} <= result["baselines"]["pair_accuracy"].keys()
+        assert result["human_turn_nll"]["n"] == 4
+        assert ("pair_accuracy_implicit" in result) == (when == "after")
+
+
+def test_replies_before_and_after_are_of_the_same_prompts(runs: Callable[[str], Any]) -> None:
+    samples = read_run(runs("dpo").path).samples
+    before, after = ([row for row in samples if row["when"] == when] for when in ("before", "after"))
+    assert [row["id"] for row in before] == [row["id"] for row in after]
+    assert len(before) == 2
+    assert all(row["prompt"][-1]["role"] == "user" and row["reference_reply"] for row in samples)
+
+
+def test_nothing_that_was_trained_on_is_measured(runs: Callable[[str], Any]) -> None:
+    split = json.loads((runs("dpo_on_sft").path / "split.json").read_text())
+    assert not set(split["records"]["train"]) & set(split["records"]["test"])
+    assert split["training_groups"]
+    assert runs("dpo_on_sft").record["init_from"] == str(runs("sft").path)
+
+
+@pytest.mark.parametrize(("error", "state"), [(RuntimeError("boom"), "failed"), (KeyboardInterrupt(), "interrupted")])
+def test_a_run_that_ends_early_says_so(
+    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Recorder, "on_step_end", stop)
+    with pytest.raises(type(error)):
+        run(tiny("trainer=sft", UNMEASURED, "run_name=cut", f"outputs_root={tmp_path}"))
+    record = json.loads((tmp_path / "runs" / "cut" / "run.json").read_text())
+    assert record["state"] == state
+    assert record["error"].startswith(type(error).__name__)
+    assert str(error) in record["error"]
+    with pytest.raises(UserError, match=rf"that run is '{state}'"):
+        run(tiny("trainer=sft", "init_from=cut", f"outputs_root={tmp_path}"))
+
+
+def test_an_unknown_objective_lists_the_metrics(runs: Callable[[str], Any]) -> None:
+    with pytest.raises(UserError, match=r"`objective=eval/nonsense` is no metric of this run.*train/loss"):
+        objective("eval/nonsense", runs("sft").folder)
+
+
+def test_an_unknown_layer_leaves_no_folder_behind(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="c_attn matches no linear layer"):
+        run(tiny("trainer=sft", "adapter.target_modules=[c_attn]", f"outputs_root={tmp_path}"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_another_base_or_kind_of_adapter_is_no_continuation(
+    tiny: Callable[..., Any], runs: Callable[[str], Any], mistral_folder: Path, outputs: Path
+) -> None:
+    runs("sft")
+    there = set((outputs / "runs").iterdir())
+    with pytest.raises(UserError, match=r"trained on random:tiny, and this one loads folder:small-mistral"):
+        run(tiny("trainer=dpo", "init_from=sft", "model=zephyr", f"model.path={mistral_folder}"))
+    with pytest.raises(UserError, match=r"trained adapter=lora, got adapter=full\. Use adapter=lora"):
+        run(tiny("trainer=dpo", "init_from=sft", "adapter=full"))
+    assert set((outputs / "runs").iterdir()) == there
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_preview_prints_and_trains_nothing(tiny: Callable[..., Any], tmp_path: Path, capsys: Any, trainer: str) -> None:
+    assert run(tiny(f"trainer={trainer}", "preview=2", f"outputs_root={tmp_path}")) is None
+    out = capsys.readouterr().out
+    blocks = 2 if trainer == "sft" else 4
+    assert out.count("--- ") == blocks
+    assert out.count("</s><<<") >= blocks
+    assert out.count(">>>") == out.count("<<<")
+    if trainer == "dpo":
+        assert out.count(", chosen: ") == out.count(", rejected: ") == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mistral_from_a_folder_trains_with_zephyrs_template(
+    train: Callable[..., Any], mistral_folder: Path, capsys: Any
+) -> None:
+    done = train("trainer=dpo", "model=zephyr", f"model.path={mistral_folder}", "run_name=mistral", UNMEASURED)
+    assert done.record["base_model"] == "folder:small-mistral"
+    assert done.record["state"] == "finished"
+    assert done.sharing.ratio > 1
+    assert done.path.joinpath("adapter", "adapter_model.safetensors").is_file()
+    assert not (done.path / "evaluation.json").exists()
+    capsys.readouterr()

@@ -1,0 +1,125 @@
+"""What training moves, what it leaves alone, and that it is the same training on every device batch and every time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edu_align.evaluation.stages import read_run
+from edu_align.trainers.sft import sft_rows
+
+UNMEASURED = "evaluation.enabled=false"
+
+
+def moved(done: Any) -> set[str]:
+    return {name for name, value in done.before.items() if not torch.equal(value, done.after[name])}
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "dpo_on_sft", "sft_full", "dpo_full"])
+def test_every_trained_parameter_moves_and_no_other(runs: Callable[[str], Any], name: str) -> None:
+    done = runs(name)
+    assert done.trained
+    assert moved(done) == done.trained
+    if name.endswith("full"):
+        assert done.trained == set(done.before)
+    else:
+        assert all(".lora_A.default." in n or ".lora_B.default." in n for n in done.trained)
+        assert len(done.trained) < len(done.before)
+
+
+def adapter(done: Any) -> dict[str, torch.Tensor]:
+    return load_file(done.path / "adapter" / "adapter_model.safetensors")
+
+
+def test_the_saved_adapter_is_the_trained_one(runs: Callable[[str], Any]) -> None:
+    for name in ("sft", "dpo_on_sft"):
+        saved = adapter(runs(name))
+        after = runs(name).after
+        assert len(saved) == len(runs(name).trained)
+        for key, value in saved.items():
+            assert torch.equal(after[inner(key, "default")], value), key
+
+
+def inner(key: str, adapter_name: str) -> str:
+    """Name of a saved adapter's tensor inside the model."""
+    return key.removeprefix("base_model.model.").replace(".weight", f".{adapter_name}.weight")
+
+
+def test_dpo_continues_the_sft_adapter_and_keeps_it_as_reference(runs: Callable[[str], Any]) -> None:
+    sft, dpo = adapter(runs("sft")), runs("dpo_on_sft")
+    for key, value in sft.items():
+        assert torch.equal(dpo.before[inner(key, "default")], value), key
+        assert torch.equal(dpo.after[inner(key, "ref")], value), key
+        assert inner(key, "ref") not in dpo.trained
+    assert any(not torch.equal(value, sft[key]) for key, value in adapter(dpo).items())
+    first = read_run(dpo.path).history[0]
+    assert first["loss"] == pytest.approx(0.693147, abs=1e-5)  # before its first step the policy is the reference
+    assert first["rewards/margins"] == pytest.approx(0, abs=1e-4)
+
+
+def test_full_dpo_starts_from_the_full_sft_model(runs: Callable[[str], Any]) -> None:
+    saved = load_file(runs("sft_full").path / "model" / "model.safetensors")
+    before = runs("dpo_full").before
+    assert saved.keys() <= before.keys()
+    assert all(torch.equal(before[name], value) for name, value in saved.items())
+
+
+def trajectory(done: Any, *keys: str) -> list[float]:
+    return [line[key] for line in read_run(done.path).history for key in keys if key in line]
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_the_device_batch_changes_nothing(runs: Callable[[str], Any], train: Callable[..., Any], trainer: str) -> None:
+    four = runs(trainer)
+    two = train(f"trainer={trainer}", UNMEASURED, "hardware.per_device_batch_size=2", f"run_name={trainer}-by-two")
+    assert two.record["metrics"]["train/steps"] == 3
+    assert trajectory(two, "loss") == pytest.approx(trajectory(four, "loss"), rel=1e-5)
+    assert trajectory(two, "grad_norm") == pytest.approx(trajectory(four, "grad_norm"), rel=1e-4)
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_the_same_seed_gives_the_same_bytes(
+    runs: Callable[[str], Any], train: Callable[..., Any], trainer: str
+) -> None:
+    first = runs(trainer)
+    again = train(f"trainer={trainer}", UNMEASURED, f"run_name={trainer}-again")
+    one, two = ((done.path / "adapter" / "adapter_model.safetensors").read_bytes() for done in (first, again))
+    assert one == two
+    if trainer == "sft":
+        other = train("trainer=sft", UNMEASURED, "seed=7", "run_name=sft-other-seed")
+        assert (other.path / "adapter" / "adapter_model.safetensors").read_bytes() != one
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_live_reference_is_the_precomputed_one(
+    train: Callable[..., Any], runs: Callable[[str], Any], kind: str
+) -> None:
+    start = {"lora": "sft", "full": "sft_full"}[kind]
+    before = runs("dpo_on_sft" if kind == "lora" else "dpo_full")
+    live = train(
+        "trainer=dpo", f"adapter={kind}", f"init_from={start}", UNMEASURED, "trainer.precompute_reference=false",
+        f"run_name=live-{kind}",
+    )  # fmt: skip
+    assert trajectory(live, "loss") == pytest.approx(trajectory(before, "loss"), rel=1e-5)
+    margins = trajectory(live, "rewards/margins", "eval_rewards/margins")
+    assert margins == pytest.approx(trajectory(before, "rewards/margins", "eval_rewards/margins"), abs=1e-4)
+    assert max(map(abs, margins)) > 1e-3
+
+
+def test_packing_changes_no_loss(train: Callable[..., Any], runs: Callable[[str], Any]) -> None:
+    plain = train("trainer=dpo", UNMEASURED, "hardware.packing=off", "run_name=unpacked")
+    assert plain.sharing.computed == 0
+    assert runs("dpo").sharing.ratio > 1.2
+    assert trajectory(plain, "loss") == pytest.approx(trajectory(runs("dpo"), "loss"), rel=1e-5)
+
+
+def test_conversations_without_a_trained_token_are_dropped(bytes_tokenizer: Any) -> None:
+    from edu_align.data.records import Conversation, Message
+
+    turns = (Message("user", "q"), Message("assistant", "a", train=True))
+    talks = [Conversation(turns, "1", "local", "1"), Conversation((turns[0], Message("assistant", "a")), "2", "l", "2")]
+    rows, dropped = sft_rows(bytes_tokenizer, talks, 100)
+    assert (len(rows), dropped) == (1, 1)
+    assert sft_rows(bytes_tokenizer, talks, 5) == ([], 2)
