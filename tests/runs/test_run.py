@@ -124,7 +124,7 @@ def test_another_base_or_kind_of_adapter_is_no_continuation(
 ) -> None:
     runs("sft")
     there = set((outputs / "runs").iterdir())
-    with pytest.raises(UserError, match=r"trained on random:tiny, and this one loads folder:small-mistral"):
+    with pytest.raises(UserError, match=r"trained on random:tiny:seed\d+, and this one loads folder:small-mistral"):
         run(tiny("trainer=dpo", "init_from=sft", "model=zephyr", f"model.path={mistral_folder}"))
     with pytest.raises(UserError, match=r"trained adapter=lora, got adapter=full\. Use adapter=lora"):
         run(tiny("trainer=dpo", "init_from=sft", "adapter=full"))
