@@ -3,8 +3,8 @@
     python -m edu_align.reproduce                        the built-in corpus
     python -m edu_align.reproduce data_root=../data      MathDial and Bridge (SFT), MRBench and Bridge (DPO)
 
-Further key=value words override both stages. The report lies in outputs_root/report, and the last line says whether
-the results agree with the ones kept in experiments/.
+Further key=value words go to both stages, so they must fit both. The report lies in outputs_root/report, and the last
+line says whether the results agree with the ones kept in experiments/.
 """
 
 import json

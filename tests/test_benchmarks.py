@@ -2,15 +2,12 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ lies beside the package, not in it
-
 from benchmarks.__main__ import RESULTS, keep, main, table
-from benchmarks.machine import machine
+from edu_align.runs.facts import machine
 
 
 def row(name: str, ours: float) -> dict[str, object]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edu_align.config.schema import Config
-from edu_align.data.records import Conversation, Record, ResponseGroup
+from edu_align.data.records import Conversation, Record, ResponseGroup, pairs_of
 from edu_align.data.training import TrainingData
+from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import interval
 from edu_align.evaluation.generate import generate, prompt_and_reference
 from edu_align.evaluation.preference import Metric, evaluate_preferences
@@ -46,8 +47,17 @@ def choose(records: Sequence[R], count: int | None) -> list[R]:
 
 
 def held_out(config: Config, data: TrainingData) -> HeldOut:
-    """At most `evaluation.max_groups` of the measured groups and as many conversations, and the prompts to answer."""
+    """At most `evaluation.max_groups` of the measured groups and as many conversations, and the prompts to answer.
+
+    Errors: groups in which no two replies differ by the margin, so that there would be nothing to measure afterwards.
+    """
     groups = choose(data.groups, config.evaluation.max_groups)
+    margin = config.dataset.margin
+    if groups and not any(True for group in groups for _ in pairs_of(group, margin)):
+        raise UserError(
+            f"no two replies of the {len(groups)} held-out groups differ by `dataset.margin={margin}`, so nothing "
+            "could be measured after training. Lower dataset.margin, or set evaluation.enabled=false."
+        )
     conversations = choose(data.conversations, config.evaluation.max_groups)
     samples: list[Record] = choose([*(groups or conversations)], config.evaluation.samples)
     return HeldOut(groups, conversations, data.training_groups, samples)

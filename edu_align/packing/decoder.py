@@ -4,6 +4,8 @@ TRL's trainers call the model's backbone with a padded (B, L) batch and read hid
 replaces the backbone's `forward` by one that plants the batch (`forest.plant`), runs the original forward on the packed
 rows with restarted positions and an ancestors-only 4D mask, and scatters the hidden states back; gradients flow through
 the scatter. Losses, metrics and reference log-probabilities stay TRL's own code.
+
+With `adapter.dropout` > 0 in SFT a shared token draws one dropout mask instead of one a row; nothing else differs.
 """
 
 import functools

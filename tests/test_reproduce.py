@@ -1,0 +1,42 @@
+"""`make reproduce`, end to end on the tiny model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align import reproduce as module
+from edu_align.errors import UserError
+from edu_align.reproduce import reproduce
+from tests.conftest import TINY
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    return [*TINY, f"outputs_root={tmp_path}"]
+
+
+def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    kept = tmp_path / "kept.json"
+    monkeypatch.setattr(module, "_kept", lambda recipe: kept)
+    assert not reproduce(words)  # nothing is kept yet
+    report = tmp_path / "report"
+    results = json.loads((report / "results.json").read_text())
+    assert list(results) == ["base", "SFT", "DPO"]
+    assert (report / "report.md").stat().st_size > 0
+    assert (report / "curves.png").stat().st_size > 0
+    assert (report / "before_after.png").stat().st_size > 0
+    assert {r["settings"]["groups"] for r in results.values()} == {4}
+    runs = sorted(p.name for p in (tmp_path / "runs").iterdir())
+    assert [name.split("-")[2] for name in runs] == ["sft", "dpo"]
+    value = results["DPO"]["pair_accuracy_implicit"]["value"]
+    kept.write_text(json.dumps({"DPO/pair_accuracy_implicit": {"value": value, "tolerance": 0.0}}))
+    assert reproduce(words)  # the same words on the same machine give the same number
+    assert "agree with the 1 kept" in capsys.readouterr().out
+
+
+def test_a_mistake_shows_before_anything_is_paid_for(words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`trainer\.learning_rate` must be > 0"):
+        reproduce([*words, "trainer.learning_rate=-1"])
+    assert not (tmp_path / "runs").exists()
