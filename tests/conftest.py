@@ -163,9 +163,11 @@ def mistral_folder(tmp_path_factory: pytest.TempPathFactory, random_model: Calla
 
 @pytest.fixture
 def scoring_as_trl() -> Iterator[None]:
-    """Undo `score_labels_only` for one test."""
+    """Undo `score_labels_once` for one test."""
     import trl.trainer.utils as trl_utils
+    from trl.kernels import ChunkedLogProbFunction
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trl_utils, "_use_triton", lambda device: False)
+        patch.setattr(trl_utils, "_ChunkedLogProbFunction", ChunkedLogProbFunction)
         yield

@@ -16,6 +16,7 @@ from typing import Any
 
 from edu_align.errors import UserError
 from edu_align.packing.forest import plant
+from edu_align.packing.head import score_labels_once
 
 # Decoders that take position ids and a 4D mask, and compute nothing else across positions.
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
@@ -99,20 +100,9 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None) 
     return forward
 
 
-def score_labels_only() -> None:
-    """Let TRL's fused LM head score labelled positions only on every device, as it does where it has Triton.
-
-    On CPU TRL scores prompts and padding too and drops them afterwards; its compact path computes the same numbers
-    (tests/packing compares them).
-    """
-    import trl.trainer.utils as trl_utils
-
-    trl_utils._use_triton = lambda device: True
-
-
 def install_packing(wanted: str, model: Any) -> Sharing:
     """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which."""
-    score_labels_only()
+    score_labels_once()
     reason = "hardware.packing=off" if wanted == "off" else why_not(model)
     if reason is None:
         print("edu_align: packing is on: every shared prefix is computed once", flush=True)

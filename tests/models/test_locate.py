@@ -30,7 +30,9 @@ def test_a_folder_of_save_pretrained_is_found(zephyr: Any, mistral_folder: Path,
     assert re.fullmatch(r"folder:small-mistral:[0-9a-f]{12}", location.identity)
 
 
-def test_other_weights_in_a_folder_of_the_same_name_are_another_base(mistral_folder: Path, tmp_path: Path) -> None:
+def test_other_weights_in_a_folder_of_the_same_name_are_another_base(
+    zephyr: Any, mistral_folder: Path, tmp_path: Path
+) -> None:
     twin = tmp_path / mistral_folder.name
     shutil.copytree(mistral_folder, twin)
     same = locate(zephyr(twin), tmp_path, 0).identity

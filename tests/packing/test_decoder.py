@@ -14,7 +14,8 @@ from edu_align.data.records import Conversation, Message, Pair, Response, Respon
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
-from edu_align.packing.decoder import install_packing, score_labels_only, share_prefixes, why_not
+from edu_align.packing.decoder import install_packing, share_prefixes, why_not
+from edu_align.packing.head import distinct_rows, score_labels_once
 from edu_align.trainers.build import BUILDERS
 
 WINDOW = 24
@@ -165,7 +166,7 @@ def test_sft_loss_and_gradients(
         assert (found[name] - value).abs().max().item() < 1e-5 * largest, name
 
 
-def test_scoring_labelled_positions_only_changes_no_number(
+def test_scoring_labelled_positions_once_changes_no_number(
     dpo_trainers: Callable[..., Any], scoring_as_trl: None
 ) -> None:
     plain, _, batch = dpo_trainers("llama")
@@ -177,11 +178,23 @@ def test_scoring_labelled_positions_only_changes_no_number(
             return plain.model(**inputs, labels=labels, fused_lm_head=True).log_probs
 
     every = log_probs()
-    score_labels_only()
+    score_labels_once()
     labelled = log_probs()
     assert every.shape == labelled.shape
     assert (every != 0).sum() == (labels[:, 1:] != -100).sum()
     close(labelled, every, "log-probabilities", 1e-6)
+
+
+def test_equal_rows_are_found_and_unequal_ones_kept() -> None:
+    hidden = torch.tensor([[1.0, 2, 3, 4], [1, 2, 3, 4], [5, 6, 7, 8], [1, 2, 3, 4]])
+    kept, back = distinct_rows(hidden, torch.tensor([7, 7, 7, 8]))
+    assert len(kept) == 3
+    assert back[0] == back[1]
+    assert torch.equal(hidden[kept][back], hidden)
+    alike = torch.tensor([[1.0, 2, 3, 4], [1, 2, 3, 5]])  # the same key, other rows
+    kept, back = distinct_rows(alike, torch.tensor([7, 7]))
+    assert torch.equal(kept, torch.tensor([0, 1]))
+    assert torch.equal(back, torch.tensor([0, 1]))
 
 
 def test_generation_is_not_packed(random_model: Callable[..., Any]) -> None:
