@@ -14,6 +14,8 @@ from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
 from edu_align.errors import UserError
 
 SPLIT_FILE = "split.json"
+# The built-in corpus names a reply's author after its quality, so "who wrote it" would be the label itself.
+AUTHOR_IS_QUALITY = "edu_tutor"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> Traini
         )
     known = [r for r in held.get("train", []) if isinstance(r, ResponseGroup)]
     tested = {group.group for group in groups}
-    prior = [group for group in known if group.group not in tested]
+    prior = [group for group in known if group.group not in tested and group.source != AUTHOR_IS_QUALITY]
     return replace(data, groups=groups, conversations=talks, training_groups=prior, notes=tuple(notes))
 
 

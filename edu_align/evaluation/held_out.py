@@ -116,7 +116,7 @@ def summarise(config: Config, held: HeldOut, measured: Measured, reference: Meas
             seed=config.seed,
             samples=samples,
             confidence=confidence,
-            training_groups=held.training_groups,
+            training_groups=held.training_groups or None,
         )
     if measured.nll:
         per_token = [nats / count for _, nats, count in measured.nll]

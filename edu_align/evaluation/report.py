@@ -22,7 +22,7 @@ from edu_align.evaluation.tables import (
 MAX_SAMPLES = 6  # side-by-side samples shown a stage
 UNITS = {
     "pair_accuracy": "share of pairs",
-    "selection_score": "mean human score",
+    "selection_score": "mean score of the reply ranked first",
     "human_turn_nll": "nats per token (lower is better)",
 }
 
