@@ -18,8 +18,8 @@ def load_model(model: ModelConfig, location: Location, device: Device, seed: int
     options: dict[str, Any] = {"attn_implementation": device.attention, "dtype": dtype}
     if location.folder is None:
         set_seed(seed)
-        loaded: Any = AutoModelForCausalLM.from_config(_architecture(model), **options)
-        return loaded.to(device.device)
+        drawn: Any = AutoModelForCausalLM.from_config(_architecture(model), **options)
+        return drawn.to(device.device)
     if device.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype, double_quantization)
         options["device_map"] = {"": device.device}

