@@ -36,7 +36,6 @@ class Session:
         folder: RunFolder,
     ) -> None:
         self.config = config
-        self.start = start
         self.device = device
         self.tokenizer = tokenizer
         self.data = data

@@ -17,8 +17,6 @@ from typing import Any
 
 from edu_align.errors import UserError
 
-STATES = ("running", "finished", "failed", "interrupted")
-
 
 def write_json(path: Path, value: Any) -> None:
     """Write aside, sync and rename, so that a reader finds the old file or the new one, never half of one."""
