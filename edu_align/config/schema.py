@@ -54,12 +54,14 @@ class DatasetConfig:
     size: int = 1500
     generation_seed: int = 42
     margin: float = 2.0
+    training_margin: float | None = None
     max_pairs_per_group: int | None = None
     max_train_records: int | None = None
     max_eval_records: int | None = None
     split_seed: str = "edu-v1"
     test_fraction: float = 0.25
     validation_fraction: float = 0.10
+    validation_fold: int = 0
     system_prompt: str | None = None
 
 

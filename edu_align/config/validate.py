@@ -137,6 +137,14 @@ def _fractions(values: Values) -> Iterator[str]:
             "`dataset.test_fraction` + `dataset.validation_fraction` must be < 1, to leave something to train on, "
             f"got {test} + {validation}."
         )
+        return
+    fold = values.get("dataset.validation_fold", 0)
+    if 0 < test < 1 and 0 < validation < 1 and fold > 0 and test + (fold + 1) * validation > 1 + 1e-9:
+        most = int((1 - test) / validation + 1e-9) - 1
+        yield (
+            f"`dataset.validation_fold` must be <= {most} with a test part of {test} and validation parts of "
+            f"{validation}, got {fold}."
+        )
 
 
 def _model(values: Values) -> Iterator[str]:

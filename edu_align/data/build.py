@@ -94,7 +94,9 @@ def load_records(
     _check_sources(cfg, view)
     loaded = {name: load_source(name, cfg, data_root, outputs_root, seed, view) for name in cfg.sources}
     records = [record for source in loaded.values() for record in _unrepeated(source)]
-    splits, refused = split_records(records, cfg.split_seed, cfg.test_fraction, cfg.validation_fraction)
+    splits, refused = split_records(
+        records, cfg.split_seed, cfg.test_fraction, cfg.validation_fraction, cfg.validation_fold
+    )
     for (name, reason), count in refused.items():
         loaded[name].dropped[reason] += count
     kept = {name: [r for part in splits.values() for r in part if r.source == name] for name in cfg.sources}

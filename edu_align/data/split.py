@@ -1,11 +1,9 @@
 """The grouped split: one question, session or history stays on one side, across every source that is loaded."""
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from edu_align.data.records import Conversation, Message, Record
 from edu_align.data.text import history_key
@@ -53,19 +51,21 @@ def with_groups(records: Sequence[Record]) -> list[Record]:
     return [replace(record, group=root(record.group)) for record in records]
 
 
-def side(group: str, salt: str, test_fraction: float, validation_fraction: float) -> str:
+def side(group: str, salt: str, test_fraction: float, validation_fraction: float, fold: int = 0) -> str:
     """`test` | `validation` | `train` by u = sha256(salt + ":" + group) / 2^256, which is uniform in [0, 1).
 
-    u < test_fraction is test, u < test_fraction + validation_fraction validation, the rest train.
+    u < test_fraction is test. Of the rest the validation is the part number `fold` (from 0) of length
+    validation_fraction, and everything else is train; fold 0 begins where the test ends.
     """
     u = int.from_bytes(hashlib.sha256(f"{salt}:{group}".encode()).digest(), "big") / 2**256
     if u < test_fraction:
         return "test"
-    return "validation" if u < test_fraction + validation_fraction else "train"
+    begin = test_fraction + fold * validation_fraction
+    return "validation" if begin <= u < begin + validation_fraction else "train"
 
 
 def split_records(
-    records: Sequence[Record], salt: str, test_fraction: float, validation_fraction: float
+    records: Sequence[Record], salt: str, test_fraction: float, validation_fraction: float, fold: int = 0
 ) -> tuple[dict[str, list[Record]], Counter[tuple[str, str]]]:
     """Records by split, in their order, and how many were left out by (source, reason).
 
@@ -86,7 +86,7 @@ def split_records(
     splits: dict[str, list[Record]] = {name: [] for name in SPLITS}
     dropped: Counter[tuple[str, str]] = Counter()
     for record in grouped:
-        hashed = side(record.group, salt, test_fraction, validation_fraction)
+        hashed = side(record.group, salt, test_fraction, validation_fraction, fold)
         where = _pinned_side(record, pinned) if PINNED in record.meta else hashed
         if record.group in free and where != hashed:
             dropped[record.source, f"held for {where}, but its question is in {hashed}"] += 1
@@ -120,13 +120,3 @@ def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:
         for record in records:
             sides[record.group].add(name)
     return {group for group, names in sides.items() if len(names) > 1}
-
-
-def write_split(path: str | Path, splits: Mapping[str, Sequence[Record]]) -> None:
-    """Write the manifest {"counts": {split: {"records": n, "groups": n}}, "records": {split: sorted ids}} as JSON."""
-    groups = group_counts(splits)
-    manifest = {
-        "counts": {name: {"records": len(records), "groups": groups[name]} for name, records in splits.items()},
-        "records": {name: sorted(record.id for record in records) for name, records in splits.items()},
-    }
-    Path(path).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -74,7 +74,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
     if not train:
         raise UserError(
             f"`dataset={config.dataset.name}` gives no training example: no two replies differ by `dataset.margin="
-            f"{config.dataset.margin}`. Lower dataset.margin.\n{loaded.describe()}"
+            f"{config.dataset.margin}` (training_margin={config.dataset.training_margin}). Lower it.\n{loaded.describe()}"
         )
     data = TrainingData(loaded, train, validation[: config.dataset.max_eval_records])
     return _with_held_out(config, data, seen) if config.evaluation.enabled else data
@@ -94,7 +94,8 @@ def _examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if config.trainer.algorithm == "sft":
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
-    pairs = training_pairs(groups, dataset.margin, dataset.max_pairs_per_group, config.seed)
+    margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
+    pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed)
     if split == "train":
         pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
     return in_steps(pairs, config.trainer.batch_size)

@@ -77,6 +77,10 @@ CASES = [
         ["dataset.test_fraction=0.6", "dataset.validation_fraction=0.4"],
         "`dataset.test_fraction` + `dataset.validation_",
     ),
+    (
+        ["dataset.validation_fraction=0.25", "dataset.validation_fold=3"],
+        "`dataset.validation_fold` must be <= 2 with a test part of 0.25 and validation parts of 0.25, got 3.",
+    ),
     (["adapter=full", "hardware.quantization=nf4"], "`hardware.quantization` nf4 cannot be trained in full."),
     (["model.trust_remote_code=true"], "`model.trust_remote_code` must be false"),
     (["model=tiny", "model.weights=pretrained"], "`model.path` must be a hub id or a folder"),

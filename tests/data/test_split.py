@@ -1,13 +1,11 @@
 """Groups, the hash rule, pinned records and the manifest."""
 
 import hashlib
-import json
-from pathlib import Path
 
 import pytest
 
 from edu_align.data.records import Conversation, Message, Record, Response, ResponseGroup
-from edu_align.data.split import crossing_groups, side, split_records, with_groups, write_split
+from edu_align.data.split import crossing_groups, side, split_records, with_groups
 from edu_align.data.text import history_key, normalise, problem_key
 from edu_align.errors import UserError
 
@@ -68,6 +66,17 @@ def test_side_follows_the_rule() -> None:
     assert sides != [side(f"problem:{i}", "other", 0.25, 0.10) for i in range(4000)]
 
 
+def test_the_folds_cover_what_is_not_test_once() -> None:
+    keys = [f"problem:{i}" for i in range(400)]
+    by_fold = [{key for key in keys if side(key, "edu-v1", 0.25, 0.25, fold) == "validation"} for fold in range(3)]
+    free = {key for key in keys if side(key, "edu-v1", 0.25, 0.25) != "test"}
+    assert set.union(*by_fold) == free
+    assert sum(map(len, by_fold)) == len(free)
+    assert all(len(part) > 60 for part in by_fold)
+    tests = [{key for key in keys if side(key, "edu-v1", 0.25, 0.25, fold) == "test"} for fold in range(3)]
+    assert tests[0] == tests[1] == tests[2]
+
+
 def test_no_group_crosses_and_order_is_kept() -> None:
     records: list[Record] = [talk(f"ask {i}", f"problem:{i % 30}", f"{i:03d}") for i in range(200)]
     splits, dropped = split_records(records, "edu-v1", 0.25, 0.10)
@@ -105,16 +114,3 @@ def test_errors() -> None:
     for test, validation in ((1.0, 0.0), (-0.1, 0.1), (0.5, 0.5)):
         with pytest.raises(UserError, match=r"must be in \[0, 1\)"):
             split_records([], "s", test, validation)
-
-
-def test_manifest(tmp_path: Path) -> None:
-    splits = {"train": [talk("a", "k", "2"), talk("b", "k", "1")], "validation": [], "test": [talk("c", "m", "3")]}
-    write_split(tmp_path / "split.json", splits)
-    assert json.loads((tmp_path / "split.json").read_text()) == {
-        "counts": {
-            "train": {"records": 2, "groups": 1},
-            "validation": {"records": 0, "groups": 0},
-            "test": {"records": 1, "groups": 1},
-        },
-        "records": {"train": ["1", "2"], "validation": [], "test": ["3"]},
-    }
