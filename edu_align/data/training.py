@@ -74,7 +74,8 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
     if not train:
         raise UserError(
             f"`dataset={config.dataset.name}` gives no training example: no two replies differ by `dataset.margin="
-            f"{config.dataset.margin}` (training_margin={config.dataset.training_margin}). Lower it.\n{loaded.describe()}"
+            f"{config.dataset.margin}` (dataset.training_margin={config.dataset.training_margin}). Lower it.\n"
+            f"{loaded.describe()}"
         )
     data = TrainingData(loaded, train, validation[: config.dataset.max_eval_records])
     return _with_held_out(config, data, seen) if config.evaluation.enabled else data
