@@ -35,6 +35,7 @@ def build_dpo(
         "loss_type": [trainer.loss_type],
         "label_smoothing": trainer.label_smoothing,
         "precompute_ref_log_probs": trainer.precompute_reference,
+        "precompute_ref_batch_size": config.hardware.eval_batch_size,
         "truncation_mode": "keep_end",
         "train_sampling_strategy": "sequential",
         **common_arguments(config, device, folder),
