@@ -58,6 +58,7 @@ class DatasetConfig:
     max_pairs_per_group: int | None = None
     max_train_records: int | None = None
     max_eval_records: int | None = None
+    streaming: bool = False
     split_seed: str = "edu-v1"
     test_fraction: float = 0.25
     validation_fraction: float = 0.10
@@ -87,6 +88,7 @@ class TrainerConfig:
 @dataclass
 class SFTTrainerConfig(TrainerConfig):
     algorithm: str = "sft"
+    long_conversations: str = "window"  # window | truncate | drop
 
 
 @dataclass
@@ -96,6 +98,7 @@ class DPOTrainerConfig(TrainerConfig):
     loss_type: str = "sigmoid"
     label_smoothing: float = 0.0
     precompute_reference: bool = True
+    max_prompt_length: int | None = None
 
 
 @dataclass
@@ -103,7 +106,7 @@ class HardwareConfig:
     name: str = MISSING
     device: str = "auto"  # auto | cpu | cuda
     dtype: str = "auto"  # auto | float32 | bfloat16 | float16
-    attention: str = "sdpa"  # sdpa | eager | flash_attention_2
+    attention: str = "sdpa"  # auto | sdpa | eager | flash_attention_2
     quantization: str = "none"  # none | nf4
     double_quantization: bool = True
     per_device_batch_size: int = MISSING
@@ -111,9 +114,11 @@ class HardwareConfig:
     gradient_checkpointing: bool = False
     optimizer: str = "adamw_torch"
     memory_gb: float | None = None
+    memory_check: str = "refuse"  # refuse | warn | off
     min_compute_capability: float | None = None
     threads: int | None = None
     packing: str = "auto"  # auto | on | off
+    fsdp: str = "off"  # off | full_shard | shard_grad_op
 
 
 @dataclass
@@ -133,6 +138,7 @@ class TrackingConfig:
     group: str | None = None
     tags: list[str] = field(default_factory=list)
     mode: str = "auto"  # auto | online | offline
+    artifact: bool = False
 
 
 @dataclass
@@ -144,6 +150,16 @@ class EvaluationConfig:
     confidence: float = 0.95
     samples: int = 4
     max_new_tokens: int = 80
+    samples_steps: int | None = None
+
+
+@dataclass
+class GenerationConfig:
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
 
 
 @dataclass
@@ -154,6 +170,7 @@ class Config:
     init_from: str | None = None
     run_name: str | None = None
     preview: int = 0
+    chain: list[str] = field(default_factory=list)
     objective: str = "train/loss"
     model: ModelConfig = MISSING
     dataset: DatasetConfig = MISSING
@@ -162,6 +179,7 @@ class Config:
     adapter: AdapterConfig = MISSING
     tracking: TrackingConfig = MISSING
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
 
 
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {

@@ -42,7 +42,8 @@ def test_words_outside_their_enumeration_are_refused(problems: Problems, key: st
     word = WORDS[key][-1]
     wrong = word + word[-1]
     value = f"[{wrong}]" if key == "dataset.sources" else wrong
-    found = problems("trainer=dpo", f"{key}={value}")
+    trainer = "sft" if key == "trainer.long_conversations" else "dpo"
+    found = problems(f"trainer={trainer}", f"{key}={value}")
     assert found[0].startswith(
         f"`{key}` must be one of {' | '.join(WORDS[key])}, got {wrong!r}. Did you mean `{word}`?"
     )
