@@ -30,17 +30,12 @@ def main() -> None:
 
 def reproduce(words: list[str]) -> bool:
     """Run both stages and write the report; returns whether the results agree with the kept ones."""
-    from edu_align.config.load import compose
+    from edu_align.chain import run_chain
 
     recipe = "reproduce_real" if any(word.startswith("data_root=") for word in words) else "reproduce"
     began = time.monotonic()
-    sft = compose([f"experiment={recipe}_sft", *words])
-    compose([f"experiment={recipe}_dpo", *words])  # the second stage's mistakes show before the first one is paid for
-    from edu_align.run import run
-
-    sft_folder = _finished(run(sft))
-    dpo = compose([f"experiment={recipe}_dpo", *words, f"init_from='{sft_folder}'"])
-    dpo_folder = _finished(run(dpo))
+    runs = run_chain([f"{recipe}_sft", f"{recipe}_dpo"], words)
+    sft_folder, dpo_folder = (_finished(folder) for folder in (runs[0], runs[-1]))
     print("edu_align: measuring the base model", flush=True)
     from edu_align.evaluation.agreement import check
     from edu_align.evaluation.report import write_report
@@ -53,7 +48,7 @@ def reproduce(words: list[str]) -> bool:
         Stage("SFT", sft_folder, trained["before"]),
         Stage("DPO", dpo_folder, trained["after"]),
     ]
-    report = Path(dpo.outputs_root) / "report"
+    report = dpo_folder.parents[1] / "report"
     written = write_report(report, stages)
     results = {stage.label: stage.evaluation for stage in stages}
     (report / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -12,10 +12,19 @@ if TYPE_CHECKING:
 
 
 def run_training(cfg: "DictConfig") -> float | None:
-    """Train and evaluate one run, and return its objective. Everything heavy is imported here."""
+    """Train and evaluate one run, or a chain of them, and return the objective of the last one.
+
+    Everything heavy is imported here.
+    """
     from edu_align.run import objective, run
 
-    folder = run(cfg)
+    if cfg.chain:
+        from edu_align.chain import run_chain
+        from edu_align.config.load import given
+
+        folder = run_chain(cfg.chain, *given())[-1]
+    else:
+        folder = run(cfg)
     return None if folder is None else objective(cfg.objective, folder)
 
 

@@ -37,17 +37,31 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     others = [Path(folder).resolve() for folder in config_dirs or []]
     _check(overrides, conf_dir(), others)
     _register()
     path = ",".join(f"'file://{folder}'" for folder in others)
-    given = [*overrides, f"hydra.searchpath=[{path}]"] if others else overrides
+    words = [*overrides, f"hydra.searchpath=[{path}]"] if others else overrides
+    around = GlobalHydra.instance().hydra  # inside a job of Hydra's there is one, and it takes only one
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            return settled(hydra_compose(PRIMARY, given))
+            return settled(hydra_compose(PRIMARY, words))
     except Exception as error:
         raise _as_user_error(error) from error
+    finally:
+        GlobalHydra.instance().hydra = around
+
+
+def given() -> tuple[list[str], list[Path]]:
+    """What the job that runs now was given: its overrides, and the config folders besides edu_align's own."""
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    return list(hydra.overrides.task), [folder for folder in folders if folder != conf_dir()]
 
 
 def launch(run: Job, name: str = "edu_align.train") -> None:

@@ -1,0 +1,66 @@
+"""Several experiments one after the other, each from the one before: `python -m edu_align.train experiment=tutor`."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edu_align.config.load import compose
+from edu_align.config.schema import GROUP_SCHEMAS
+from edu_align.errors import UserError
+
+if TYPE_CHECKING:
+    from edu_align.runs.folder import RunFolder
+
+FIRST_ONLY = "init_from"  # what the user starts from; later stages start from the stage before
+OWN = ("experiment", "chain")  # each stage has its own
+
+
+def run_chain(
+    names: Sequence[str], overrides: Sequence[str], config_dirs: Sequence[Path] = ()
+) -> "list[RunFolder | None]":
+    """Train `experiment=<name>` for each name and return the runs; every stage is composed before the first one runs.
+
+    `overrides` go to each stage, but for `experiment` and `chain`: `init_from` goes to the first one, `run_name` gets
+    the stage's name behind it, and a `trainer` key goes to the stages whose trainer has it. Errors: fewer than two
+    names, and whatever is wrong with a stage's config.
+    """
+    if len(names) < 2:
+        raise UserError(
+            f"`chain` must name at least two experiments, got {list(names)}. For one, choose experiment={names[0]}."
+        )
+    from edu_align.run import run
+
+    folders = list(config_dirs)
+    words = [_words(name, overrides, first=i == 0, config_dirs=folders) for i, name in enumerate(names)]
+    for stage in words:
+        compose(stage, folders)
+    runs: list[RunFolder | None] = []
+    for name, stage in zip(names, words, strict=True):
+        print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
+        before = runs[-1] if runs else None
+        runs.append(run(compose([*stage, *([f"init_from='{before.path}'"] if before else [])], folders)))
+        if runs[-1] is None:
+            break  # `preview` only shows the first stage's data
+    return runs
+
+
+def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[Path]) -> list[str]:
+    """The command line of one stage."""
+    experiment = f"experiment={name}"
+    chosen = [word for word in overrides if _key(word) == "trainer"]
+    algorithm = compose([experiment, *chosen], config_dirs).trainer.algorithm
+    known = {field.name for field in fields(GROUP_SCHEMAS["trainer"][f"{algorithm}_schema"])}
+    words = [experiment]
+    for word in overrides:
+        key = _key(word)
+        if key in OWN or (key == FIRST_ONLY and not first):
+            continue
+        if key.startswith("trainer.") and key.split(".")[1] not in known:
+            continue
+        words.append(f"{word}-{name}" if key == "run_name" else word)
+    return words
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")

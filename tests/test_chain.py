@@ -1,0 +1,43 @@
+"""A chain of experiments: what each stage is given, and two stages end to end on the tiny model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edu_align.chain import _words, run_chain
+from edu_align.errors import UserError
+from tests.conftest import TINY
+
+STAGES = ["reproduce_sft", "reproduce_dpo"]
+
+
+def test_what_each_stage_is_given() -> None:
+    given = ["experiment=tutor", "model=tiny", "trainer.beta=0.3", "run_name=a", "init_from=b", "seed=1", "chain=[x,y]"]
+    sft, dpo = (_words(name, given, first=name == STAGES[0], config_dirs=[]) for name in STAGES)
+    assert sft == ["experiment=reproduce_sft", "model=tiny", "run_name=a-reproduce_sft", "init_from=b", "seed=1"]
+    assert dpo == ["experiment=reproduce_dpo", "model=tiny", "trainer.beta=0.3", "run_name=a-reproduce_dpo", "seed=1"]
+
+
+def test_one_experiment_is_no_chain() -> None:
+    with pytest.raises(UserError, match=r"at least two experiments.*choose experiment=reproduce_sft"):
+        run_chain(["reproduce_sft"], [])
+
+
+def test_a_mistake_of_the_last_stage_shows_before_the_first_one_runs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`trainer\.beta` must be > 0"):
+        run_chain(STAGES, [*TINY, f"outputs_root={tmp_path}", "trainer.beta=-1"])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_line_runs_a_chain(tmp_path: Path) -> None:
+    words = [*TINY, f"outputs_root={tmp_path}", f"chain=[{','.join(STAGES)}]", "run_name=c"]
+    command = [sys.executable, "-m", "edu_align.train", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    sft, dpo = (json.loads((tmp_path / "runs" / f"c-{name}" / "run.json").read_text()) for name in STAGES)
+    assert [sft["trainer"], dpo["trainer"]] == ["sft", "dpo"]
+    assert dpo["init_from"].endswith("c-reproduce_sft")
+    assert sft["state"] == dpo["state"] == "finished"
