@@ -8,10 +8,13 @@ from typing import Any
 
 from omegaconf import MISSING
 
-SOURCES = ("edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "local")
+SOURCES = (
+    "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "agentinstruct", "puffin", "stack_exchange",
+    "ultrachat", "ultrafeedback", "local",
+)  # fmt: skip
 # What each source can train: SFT needs conversations, preference training needs response groups.
-CONVERSATION_SOURCES = ("edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "local")
-PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "local")
+CONVERSATION_SOURCES = SOURCES
+PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local")
 
 
 @dataclass
@@ -114,11 +117,9 @@ class HardwareConfig:
     gradient_checkpointing: bool = False
     optimizer: str = "adamw_torch"
     memory_gb: float | None = None
-    memory_check: str = "refuse"  # refuse | warn | off
     min_compute_capability: float | None = None
     threads: int | None = None
     packing: str = "auto"  # auto | on | off
-    fsdp: str = "off"  # off | full_shard | shard_grad_op
 
 
 @dataclass

@@ -1,20 +1,42 @@
 """One source's files as records of one view."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
-from edu_align.config.schema import DatasetConfig
+from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.fetch import source_files
+from edu_align.data.hub import HOMES, Opened, open_parts
 from edu_align.data.local import CONVERSATION_FORMATS, choose_format, rename, to_record
 from edu_align.data.pairs import best_reply
-from edu_align.data.read import Row, read_rows
+from edu_align.data.read import Row, iter_rows
 from edu_align.data.records import Record, ResponseGroup
-from edu_align.data.sources import bridge, gsm8k_socratic, mathdial, mrbench
+from edu_align.data.sources import (
+    agentinstruct,
+    bridge,
+    gsm8k_socratic,
+    mathdial,
+    mrbench,
+    puffin,
+    stack_exchange,
+    ultrachat,
+    ultrafeedback,
+)
+from edu_align.data.streaming import TEST_RECORDS, Enough, in_turn
 from edu_align.errors import UserError
 
 Convert = Callable[[Row, str], Record | str]
+ConvertPart = Callable[[Row, str, bool], Record | str]  # the last argument: a row of the source's own test part
+
+_HUB: dict[str, dict[str, ConvertPart]] = {
+    "agentinstruct": {"conversation": agentinstruct.to_conversation},
+    "puffin": {"conversation": puffin.to_conversation},
+    "stack_exchange": {"conversation": stack_exchange.to_conversation, "preference": stack_exchange.to_group},
+    "ultrachat": {"conversation": ultrachat.to_conversation},
+    "ultrafeedback": {"conversation": ultrafeedback.to_group, "preference": ultrafeedback.to_group},
+}
 
 
 @dataclass
@@ -31,11 +53,18 @@ class Loaded:
 def load_source(
     name: str, cfg: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
 ) -> Loaded:
-    """Read one source. `view` is `conversation` or `preference`; a group becomes its best reply's conversation."""
+    """Read one source. `view` is `conversation` or `preference`; a group becomes its best reply's conversation.
+
+    With `dataset.streaming` the sources of the hub, local copies of them too, and `local` are read row by row until
+    there is enough (see `streaming.Enough`); the other files are small and read whole.
+    """
     if name == "edu_tutor":
         return _edu_tutor(cfg.size, seed, view)
     if name == "local":
         return _as_view(_local(cfg, view), view)
+    if name in HOMES:
+        opened = open_parts(name, view, data_root, outputs_root, cfg.streaming)
+        return _as_view(_hub(name, cfg, opened, _HUB[name][view]), view)
     return _as_view(_public(name, source_files(name, data_root, outputs_root)), view)
 
 
@@ -84,17 +113,48 @@ def _mrbench(files: Sequence[Path]) -> Loaded:
     return result
 
 
-def _convert(file: Path, source: str, convert: Convert) -> Loaded:
+def _hub(name: str, cfg: DatasetConfig, opened: Sequence[Opened], convert: ConvertPart) -> Loaded:
+    """The parts of a source on the hub; where streaming, a row of each in turn, until there is enough."""
+    official_test = any(part.test for part in HOMES[name].parts)
+    result = Loaded([], 0, files=[place for part in opened for place in part.where])
+    for test in (False, True):
+        rows = [_numbered(name, part, convert) for part in opened if part.part.test == test]
+        enough = Enough(cfg, official_test) if cfg.streaming and not test else None
+        most = TEST_RECORDS if cfg.streaming and test else None
+        part = _collect(in_turn(rows) if cfg.streaming else chain(*rows), enough, most)
+        result = _joined(result, part)
+    return result
+
+
+def _numbered(name: str, opened: Opened, convert: ConvertPart) -> Iterator[Record | str]:
+    """A part's rows as records; the ids are `source:part:row`, the same for every kind of file."""
+    for number, row in enumerate(opened.rows, start=1):
+        yield convert(row, f"{name}:{opened.part.name}:{number}", opened.part.test)
+
+
+def _convert(file: Path, source: str, convert: Convert, enough: Enough | None = None) -> Loaded:
     """A file's rows as records; the ids are `source:file:row`."""
-    rows = read_rows(file)
-    result = Loaded([], len(rows), files=[str(file)])
-    records = []
-    for row in rows:
-        record = convert(row, f"{source}:{file.stem}:{row.number}")
+    result = _collect((convert(row, f"{source}:{file.stem}:{row.number}") for row in iter_rows(file)), enough)
+    result.files = [str(file)]
+    return result
+
+
+def _collect(converted: Iterable[Record | str], enough: Enough | None = None, most: int | None = None) -> Loaded:
+    """Converted rows as records and counted reasons, until there is `enough`, or `most` records of a test part."""
+    result = Loaded([], 0)
+    records: list[Record] = []
+    for record in converted:
+        result.read += 1
         if isinstance(record, str):
             result.dropped[record] += 1
-        else:
-            records.append(record)
+            continue
+        records.append(record)
+        if enough:
+            enough.add(record)
+        if (enough and enough.reached) or (most and len(records) >= most):
+            kind = "training" if enough else "test"
+            result.note = f"streamed, {kind} rows: reading stopped after {result.read}, that is enough"
+            break
     result.records = records
     return result
 
@@ -105,7 +165,7 @@ def _joined(one: Loaded, other: Loaded) -> Loaded:
         one.read + other.read,
         one.dropped + other.dropped,
         [*one.files, *other.files],
-        one.note or other.note,
+        "; ".join(note for note in (one.note, other.note) if note),
     )
 
 
@@ -114,14 +174,16 @@ def _local(cfg: DatasetConfig, view: str) -> Loaded:
     if not cfg.path:
         raise UserError("`dataset.path` must name your file for `dataset=local`, got null. Set dataset.path=FILE.")
     path = Path(cfg.path).expanduser()
-    first = rename(read_rows(path)[0], cfg.columns)
+    first = rename(next(iter_rows(path)), cfg.columns)
     chosen = choose_format(first, cfg.format, view)
     if view == "preference" and chosen in CONVERSATION_FORMATS:
         raise UserError(
             f"`dataset.path`={path}: format {chosen!r} has conversations only, preference training needs scored "
             "replies. Give prompt + chosen + rejected, or prompt + responses; or take a `dataset` that has "
-            "preferences: edu_tutor, bridge, mrbench."
+            f"preferences: {', '.join(name for name in PREFERENCE_SOURCES if name != 'local')}."
         )
-    result = _convert(path, "local", lambda row, _: to_record(rename(row, cfg.columns), chosen))
-    result.note = f"format {chosen}" + (", by its columns" if cfg.format == "auto" else "")
+    enough = Enough(cfg, official_test=False) if cfg.streaming else None
+    result = _convert(path, "local", lambda row, _: to_record(rename(row, cfg.columns), chosen), enough)
+    known = f"format {chosen}" + (", by its columns" if cfg.format == "auto" else "")
+    result.note = f"{known}; {result.note}" if result.note else known
     return result

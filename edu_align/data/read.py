@@ -13,6 +13,7 @@ from edu_align.errors import UserError
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 SHOWN = 300  # most characters of a row that an error prints
 FIELD_LIMIT = 2**31 - 1  # most characters of a CSV cell
+PARQUET_ROWS = 256  # rows of a Parquet file that are decoded at a time
 
 T = TypeVar("T")
 
@@ -81,10 +82,15 @@ def _name(kind: type) -> str:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """All rows of a file; the suffix says how to read it (.jsonl, .json, .csv, .parquet).
+    """All rows of a file, see `iter_rows`."""
+    return list(iter_rows(path))
 
-    A .json file holds a list of objects. Blank lines of a JSONL file are skipped. Raises UserError for a missing,
-    empty or broken file, an unknown suffix, and a row that is not an object.
+
+def iter_rows(path: str | Path) -> Iterator[Row]:
+    """The rows of a file one by one; the suffix says how to read it (.jsonl, .json, .csv, .parquet).
+
+    Only .json, which holds a list of objects, is read whole. Blank lines of a JSONL file are skipped. Raises UserError
+    for a missing, empty or broken file, an unknown suffix, and a row that is not an object, when it comes to it.
     """
     path = Path(path)
     readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
@@ -92,7 +98,7 @@ def read_rows(path: str | Path) -> list[Row]:
         raise UserError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}, got {path.suffix!r}. Rename it.")
     if not path.is_file():
         raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
-    rows = []
+    number = 0
     try:
         for number, data in readers[path.suffix](path):
             if not isinstance(data, dict):
@@ -100,12 +106,11 @@ def read_rows(path: str | Path) -> list[Row]:
                     f"{path}, row {number}: a row must be an object, got {_name(type(data))} "
                     f"{shorten(repr(data), 80)}. Write {{column: value}} for each row."
                 )
-            rows.append(Row(data, str(path), number))
+            yield Row(data, str(path), number)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
-    if not rows:
+    if not number:
         raise UserError(f"{path}: the file holds no rows. Check that it was written or downloaded to its end.")
-    return rows
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -162,8 +167,11 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
     import pyarrow.parquet
     from pyarrow import ArrowException
 
+    number = 0
     try:
-        table = pyarrow.parquet.read_table(path)
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for data in batch.to_pylist():
+                    yield (number := number + 1), data
     except (ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({shorten(str(error), 120)}). Write it anew.") from None
-    yield from enumerate(table.to_pylist(), start=1)

@@ -1,5 +1,6 @@
 """Every logging step of TRL's trainer: a progress bar, a line of metrics.jsonl, and the tracker."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -36,3 +37,15 @@ class Recorder(TrainerCallback):
         self.bar.set_postfix({SHOWN[k]: f"{v:.3f}" for k, v in numbers.items() if k in SHOWN}, refresh=False)
         named = {f"eval/{k[5:]}" if k.startswith("eval_") else f"train/{k}": v for k, v in numbers.items()}
         self.tracker.log(named, state.global_step)
+
+
+class Sampler(TrainerCallback):
+    """Calls `look(step)` every `steps` optimizer steps, but not after the last one, which is measured anyway."""
+
+    def __init__(self, steps: int, look: Callable[[int], None]) -> None:
+        self.steps = steps
+        self.look = look
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step % self.steps == 0 and state.global_step < state.max_steps:
+            self.look(state.global_step)

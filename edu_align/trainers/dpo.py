@@ -18,18 +18,27 @@ from edu_align.data.records import Pair
 from edu_align.models.device import Device
 from edu_align.models.weights import trainable_in_float32
 from edu_align.trainers.arguments import common_arguments
+from edu_align.trainers.prompt_length import shorten_prompts
 
 
 def build_dpo(
     config: Config, model: Any, tokenizer: Any, train: list[Pair], valid: list[Pair], device: Device, folder: Path
 ) -> Any:
-    """TRL's DPOTrainer over (prompt, chosen, rejected) rows in the order given: pairs of one prompt are neighbours."""
+    """TRL's DPOTrainer over (prompt, chosen, rejected) rows in the order given: pairs of one prompt are neighbours.
+
+    Prompts are cut to `trainer.max_prompt_length` first, then TRL cuts prompt and reply to `max_length`, at the start.
+    """
     from datasets import Dataset
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
 
     trainer = config.trainer
     assert isinstance(trainer, DPOTrainerConfig)
+    if trainer.max_prompt_length is not None:
+        short = shorten_prompts(tokenizer, train, trainer.max_prompt_length)
+        if line := short.describe(trainer.max_prompt_length):
+            print(line, flush=True)
+        train, valid = short.pairs, shorten_prompts(tokenizer, valid, trainer.max_prompt_length).pairs
     arguments = {
         "beta": trainer.beta,
         "loss_type": [trainer.loss_type],

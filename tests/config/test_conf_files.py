@@ -25,6 +25,7 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
     assert {group: [path.stem for path in paths] for group, paths in FILES.items()} == {
         "model": ["llama2", "mistral", "smollm2", "tiny", "zephyr"],
         "dataset": [
+            "agentinstruct",
             "bridge",
             "edu_tutor",
             "gsm8k_socratic",
@@ -33,6 +34,10 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
             "mathdial_bridge",
             "mrbench",
             "mrbench_bridge",
+            "puffin",
+            "stack_exchange",
+            "ultrachat",
+            "ultrafeedback",
         ],
         "trainer": ["dpo", "sft"],
         "hardware": ["a100", "auto", "cpu", "t4"],
@@ -95,7 +100,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
         [],
         ["trainer=dpo", "model=zephyr", "hardware=t4", "tracking=off"],
         *([f"experiment={name}"] for name in EXPERIMENTS),
-        [f"experiment={EXPERIMENTS[0]}", "trainer=sft", "model=tiny"],
+        ["experiment=reproduce_dpo", "trainer=sft", "model=tiny"],
     ],
     ids=" ".join,
 )

@@ -120,6 +120,7 @@ def test_conversations_without_a_trained_token_are_dropped(bytes_tokenizer: Any)
 
     turns = (Message("user", "q"), Message("assistant", "a", train=True))
     talks = [Conversation(turns, "1", "local", "1"), Conversation((turns[0], Message("assistant", "a")), "2", "l", "2")]
-    rows, dropped = sft_rows(bytes_tokenizer, talks, 100)
-    assert (len(rows), dropped) == (1, 1)
-    assert sft_rows(bytes_tokenizer, talks, 5) == ([], 2)
+    rows, counts = sft_rows(bytes_tokenizer, talks, 100)
+    assert (len(rows), counts.dropped) == (1, 1)
+    rows, counts = sft_rows(bytes_tokenizer, talks, 5)
+    assert (rows, counts.dropped) == ([], 2)

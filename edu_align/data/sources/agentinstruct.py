@@ -1,0 +1,59 @@
+"""AgentInstruct (Zeng et al. 2023, arXiv 2310.12823): trajectories of GPT-4 in six environments."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edu_align.data.read import Row
+from edu_align.data.records import Conversation, Message
+from edu_align.data.sources.turns import pinned, read_turns, to_trained
+from edu_align.data.text import problem_key
+from edu_align.errors import UserError
+
+_TASK = re.compile(r"^Task:.*$", re.MULTILINE)  # mind2web: every step of one task is a row of its own
+
+
+def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Conversation | str:
+    """A trajectory in which the turns flagged with `loss` are trained on, or the reason why it cannot be used.
+
+        {"id": "os_7", "conversations": [
+          {"from": "human", "loss": null, "value": "You are an assistant that acts on a Linux system ..."},
+          {"from": "gpt", "loss": false, "value": "OK."},
+          {"from": "human", "loss": null, "value": "How many files are in /etc?"},
+          {"from": "gpt", "loss": true, "value": "Think: ... Act: bash ..."}]}
+        ->
+        user       You are an assistant that acts on a Linux system ...
+        assistant  OK.
+        user       How many files are in /etc?
+        assistant  Think: ... Act: bash ...  (trained)
+
+    A gpt turn is trained on when, and only when, its `loss` is true; false marks turns that the environment put in
+    the agent's mouth (the acknowledgement, the worked example). Neither the data set's card nor the paper says what
+    null means on a gpt turn; here it is not trained on. The task, and with it the group, is the last human turn before
+    the first trained one. Raises UserError for a missing column, a value of another type or another flag.
+    """
+    flags = [_flag(part, row) for part in row.nested("conversations")]
+    said = read_turns(row, "conversations", trained=False)
+    turns = [replace(turn, train=bool(flag)) for turn, flag in zip(said, flags, strict=True)]
+    messages = to_trained(turns)
+    if isinstance(messages, str):
+        return messages
+    meta = {"task": row.get("id", str)} | pinned(official_test)
+    return Conversation(messages, record_id, "agentinstruct", problem_key(_task(messages)), meta)
+
+
+def _flag(part: Row, row: Row) -> bool:
+    flag = part.get("loss", object)
+    if flag not in (None, True, False) or (flag and part.data.get("from") != "gpt"):
+        raise UserError(
+            f"{part.place}: `loss` must be true, false or null, and true on gpt turns only, got {flag!r}. "
+            f"Mend the row: {row.shown()}"
+        )
+    return bool(flag)
+
+
+def _task(messages: Sequence[Message]) -> str:
+    first = next(i for i, message in enumerate(messages) if message.train)
+    text = messages[first - 1].content
+    line = _TASK.search(text)
+    return line[0] if line else text

@@ -1,0 +1,24 @@
+"""UltraChat 200k (Ding et al. 2023, arXiv 2305.14233, filtered for Zephyr): what Zephyr's SFT reads."""
+
+from edu_align.data.read import Row
+from edu_align.data.records import Conversation
+from edu_align.data.sources.turns import first_user, pinned, read_turns, to_trained
+from edu_align.data.text import problem_key
+
+
+def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Conversation | str:
+    """A conversation with every assistant turn trained on, or the reason why the row cannot be used.
+
+        {"prompt": "Why is the sky blue?", "prompt_id": "f0a1...", "messages": [
+          {"role": "user", "content": "Why is the sky blue?"}, {"role": "assistant", "content": "Air scatters ..."}]}
+        ->
+        user       Why is the sky blue?
+        assistant  Air scatters ...  (trained)
+
+    `official_test` pins a row of test_sft to the test split. Raises UserError for a missing column, a value of
+    another type or an unknown role.
+    """
+    messages = to_trained(read_turns(row, "messages"))
+    if isinstance(messages, str):
+        return messages
+    return Conversation(messages, record_id, "ultrachat", problem_key(first_user(messages)), pinned(official_test))
