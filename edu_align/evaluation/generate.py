@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from edu_align.config.schema import GenerationConfig
 from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.models.tokenizer import render
 
@@ -18,9 +19,26 @@ def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:
 
 def generate(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
     """Greedy replies, one a prompt, batched with left padding; the same on every call."""
+    return replies(model, tokenizer, prompts, GenerationConfig(max_new_tokens=max_new_tokens))
+
+
+def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], settings: GenerationConfig) -> list[str]:
+    """Replies drawn as `settings` say, one a prompt, in one batch with left padding.
+
+    With temperature 0 they are the likeliest tokens and the same on every call, alone or in a batch; otherwise torch's
+    generator decides.
+    """
     import torch
 
     model.eval()
+    batch = inputs(model, tokenizer, prompts)
+    with torch.no_grad():
+        ids = model.generate(**batch, generation_config=drawn_as(settings, tokenizer))
+    return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in ids[:, batch["input_ids"].size(1) :]]
+
+
+def inputs(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> Any:
+    """The prompts as the model reads them, the assistant's turn opened: ids and mask (B, T), padded on the left."""
     tokenizer.padding_side = "left"
     batch = tokenizer(
         [render(tokenizer, prompt, reply_next=True) for prompt in prompts],
@@ -29,12 +47,23 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], m
         add_special_tokens=False,
     ).to(model.device)
     batch.pop("token_type_ids", None)
-    with torch.no_grad():
-        ids = model.generate(
-            **batch,
-            do_sample=False,
-            max_new_tokens=max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in ids[:, batch["input_ids"].size(1) :]]
+    return batch
+
+
+def drawn_as(settings: GenerationConfig, tokenizer: Any) -> Any:
+    """`settings` as transformers' own config. Every key is set: an unset one would come from the model's folder."""
+    from transformers import GenerationConfig as Drawing
+
+    sampled = settings.temperature > 0
+    return Drawing(
+        do_sample=sampled,
+        temperature=settings.temperature if sampled else 1.0,
+        top_p=settings.top_p if sampled else 1.0,
+        top_k=settings.top_k if sampled else 0,
+        repetition_penalty=settings.repetition_penalty,
+        max_new_tokens=settings.max_new_tokens,
+        num_beams=1,
+        use_cache=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )

@@ -68,7 +68,7 @@ def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measur
     length = config.trainer.max_length
     replies = score_replies(model, tokenizer, held.groups, length) if held.groups else []
     nll = conversation_nll(model, tokenizer, held.conversations, length) if held.conversations else []
-    return Measured(replies, nll, _samples(config, model, tokenizer, held.samples))
+    return Measured(replies, nll, sample(config, model, tokenizer, held.samples))
 
 
 def measure_model(config: Config, run: Path | None, held: HeldOut) -> Measured:
@@ -85,7 +85,8 @@ def measure_model(config: Config, run: Path | None, held: HeldOut) -> Measured:
     return measure(config, model, load_tokenizer(config.model, location.folder), held)
 
 
-def _samples(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
+def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Rows {id, prompt, reply, reference_reply}: what the model answers to the prompts of `records`, greedily."""
     prompts = [prompt_and_reference(record) for record in records]
     if not prompts:
         return []

@@ -1,0 +1,95 @@
+"""Files of prompts: what is to be answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edu_align.data.local_shapes import read_messages, read_responses
+from edu_align.data.read import SUFFIXES, Row, read_rows
+from edu_align.data.records import Message
+from edu_align.errors import UserError
+
+COLUMNS = ("messages", "conversations", "prompt")  # the first one that a row has is read
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Turns that end with the user's. `reference` is the reply that stood behind them in the file, if one did."""
+
+    id: str
+    turns: tuple[Message, ...]
+    reference: str | None = None
+
+
+def read_prompts(path: str | Path) -> list[Prompt]:
+    """The prompts of a .txt (one a line), .jsonl, .json, .csv or .parquet file, in its order.
+
+        2 + 3?                                                               a line of a .txt
+        {"prompt": "2 + 3?"}  {"prompt": [{"role": "user", ...}]}            text or turns
+        {"messages": [{"role": "user", ...}]}  {"conversations": [...]}      turns; a last assistant turn is taken off
+                                                                             as the reference reply
+
+    A column `id` names the rows, else their number does. Raises UserError for a row without a prompt, turns that do
+    not alternate, and an id that occurs twice.
+    """
+    path = Path(path).expanduser()
+    rows = _lines(path) if path.suffix == ".txt" else _rows(path)
+    prompts = [_prompt(row) for row in rows]
+    seen: dict[str, str] = {}
+    for row, prompt in zip(rows, prompts, strict=True):
+        if prompt.id in seen:
+            raise UserError(f"{row.place}: the id {prompt.id!r} is taken by {seen[prompt.id]}. Give each row its own.")
+        seen[prompt.id] = row.place
+    return prompts
+
+
+def _rows(path: Path) -> Sequence[Row]:
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"`input={path}`: the suffix must be one of .txt, {', '.join(SUFFIXES)}, got {path.suffix!r}.")
+    return read_rows(path)
+
+
+def _lines(path: Path) -> list[Row]:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
+    rows = [Row({"prompt": line}, str(path), i) for i, line in enumerate(lines, start=1) if line.strip()]
+    if not rows:
+        raise UserError(f"{path}: the file holds no line with text.")
+    return rows
+
+
+def _prompt(row: Row) -> Prompt:
+    column = next((name for name in COLUMNS if row.data.get(name) is not None), None)
+    if column is None:
+        raise UserError(
+            f"{row.place}: none of the columns {', '.join(COLUMNS)}; there are {', '.join(row.data) or 'none'}. "
+            f"Rename yours. The row: {row.shown()}"
+        )
+    if column == "prompt":
+        # The prompt of scored replies may be text or turns; here there are no replies.
+        turns, _ = read_responses(Row({"prompt": row.data["prompt"], "responses": []}, row.file, row.number))
+    else:
+        turns = tuple(Message(turn.role, turn.content) for turn in read_messages(row, column))
+    reference = None
+    if len(turns) > 1 and turns[-1].role == "assistant":
+        turns, reference = turns[:-1], turns[-1].content
+    fault = _fault(turns)
+    if fault:
+        raise UserError(f"{row.place}: {fault}. Mend or remove the row: {row.shown()}")
+    return Prompt(str(row.data["id"]) if row.data.get("id") is not None else str(row.number), turns, reference)
+
+
+def _fault(turns: tuple[Message, ...]) -> str:
+    """Why turns are no prompt: "" when they are one."""
+    spoken = turns[1:] if turns and turns[0].role == "system" else turns
+    if not spoken:
+        return "there is no turn to answer"
+    if not all(turn.content.strip() for turn in turns):
+        return "a turn is empty"
+    if any(turn.role != ("user", "assistant")[i % 2] for i, turn in enumerate(spoken)):
+        return "the turns do not alternate user, assistant"
+    return "" if spoken[-1].role == "user" else "the last turn is not the user's"

@@ -1,0 +1,92 @@
+"""What is to be talked to: a finished run or a base model, found and checked before anything heavy is imported."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from edu_align.chatting.words import Words
+from edu_align.config.schema import Config
+from edu_align.errors import UserError
+from edu_align.models.locate import Location, locate
+from edu_align.runs.folder import RunFolder, find_run
+
+# A run's data is not read here, so it may have moved since.
+UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """`run` is None for a base model; `location` is where its base lies and which one it is."""
+
+    label: str
+    config: Config
+    location: Location
+    run: RunFolder | None
+
+
+def run_source(name: str, overrides: dict[str, str], outputs_root: str | None) -> Source:
+    """The finished run `name` with the settings it was trained with, `overrides` on top.
+
+    Errors: no such run, an unfinished one, a wrong override, a base model that is not there or is another one.
+    """
+    from edu_align.config.stored import stored_config
+
+    run = find_run("run", name, Path(outputs_root or "outputs"))
+    given = {key: value for key, value in overrides.items() if key != "hardware"}
+    root = {} if outputs_root is None else {"outputs_root": json.dumps(outputs_root)}
+    preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
+    config = stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
+    location = locate(config.model, Path(config.outputs_root), config.seed)
+    check_base(f"run={name}", run, location)
+    return Source(run.path.resolve().name, config, location, run)
+
+
+def model_source(overrides: dict[str, str], outputs_root: str | None) -> Source:
+    """A base model, untrained. `overrides` has `model` or `model.path` in it. Errors: as a run's config."""
+    from omegaconf import OmegaConf
+
+    from edu_align.config.load import compose
+
+    root = [] if outputs_root is None else [f"outputs_root={json.dumps(outputs_root)}"]
+    words = [f"{key}={value}" for key, value in overrides.items()]
+    composed = compose([*words, *root, "data_root=null", "tracking=off"])
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return Source(config.model.name, config, locate(config.model, Path(config.outputs_root), config.seed), None)
+
+
+def check_base(key: str, run: RunFolder, location: Location) -> None:
+    """Raise UserError where `location` is not the base model that `run` was trained on."""
+    base = run.record["base_model"]
+    if base != location.identity:
+        raise UserError(
+            f"`{key}`: that run was trained on {base}, and its settings now load {location.identity}. An adapter only "
+            f"fits its own base (model={run.record['model']}). Put that base back, or set model.path=<folder of it>."
+        )
+
+
+def _preset(name: str) -> dict[str, str]:
+    """The keys of `hardware=<name>`, for a machine other than the one that trained."""
+    from edu_align.config.load import compose
+
+    preset = compose([f"hardware={name}", "data_root=null"]).hardware
+    # The device batch belongs to training and is tied to its batch size.
+    return {f"hardware.{key}": json.dumps(preset[key]) for key in preset if key != "per_device_batch_size"}
+
+
+def source_of(words: Words) -> Source:
+    """The run or the base model that a command line names first."""
+    return sources_of(words)[0]
+
+
+def sources_of(words: Words) -> list[Source]:
+    """The runs that a command line names, or its base model. Errors: neither is named."""
+    outputs_root = words.own.get("outputs_root")
+    if words.runs:
+        return [run_source(name, words.overrides, outputs_root) for name in words.runs]
+    if "model" not in words.overrides:
+        raise UserError(
+            "`run` is missing. Give run=<folder of a finished run, or its name under outputs_root/runs>, or "
+            "model=<option> for a base model."
+        )
+    return [model_source(words.overrides, outputs_root)]

@@ -1,0 +1,97 @@
+"""A chat in the terminal, or through a pipe: one line in, one answer out."""
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+from edu_align.chatting.columns import MIN_WIDTH, side_by_side
+from edu_align.chatting.history import TooLong
+from edu_align.chatting.talk import Talk
+from edu_align.chatting.text import printable
+from edu_align.chatting.tutor import Voice
+
+COMMANDS = {
+    "/reset": "forget the dialogue and begin anew",
+    "/quit": "end (so does the end of the input)",
+    "/help": "list the commands",
+}
+
+
+def note(text: str) -> None:
+    """A line about the chat rather than of it; stdout holds the dialogue only."""
+    print(f"({text})", file=sys.stderr, flush=True)
+
+
+def converse(voices: Sequence[Voice]) -> None:
+    """Talk until /quit, the end of the input, or Ctrl-C at the prompt. Ctrl-C during an answer stops the answer.
+
+    Several voices hold a dialogue each and answer in turn.
+    """
+    note(f"{' and '.join(f'{voice.label} on {voice.base}' for voice in voices)}; /help lists the commands")
+    talks = [Talk(voice) for voice in voices]
+    for line in _lines():
+        if line == "/quit":
+            return
+        if line == "/reset":
+            talks = [Talk(voice) for voice in voices]
+            note("the dialogue begins anew")
+        elif line == "/help":
+            note("; ".join(f"{name}: {text}" for name, text in COMMANDS.items()) + "; Ctrl-C stops an answer")
+        elif line.startswith("/") and line[1:].isalpha():
+            note(f"{line} is no command; there are {', '.join(COMMANDS)}")
+        else:
+            _round(talks, line)
+
+
+def _lines() -> Iterator[str]:
+    """What the person says, without blank lines."""
+    asking = sys.stdin.isatty()
+    while True:
+        try:
+            line = (input("you: ") if asking else _next_line()).strip()
+        except (EOFError, KeyboardInterrupt):
+            if asking:
+                print()
+            return
+        if line:
+            yield line
+
+
+def _next_line() -> str:
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line
+
+
+def _round(talks: Sequence[Talk], line: str) -> None:
+    """One question and the answers to it."""
+    try:
+        questions = [talk.ask(line) for talk in talks]
+    except TooLong as error:
+        note(str(error))
+        return
+    answers = []
+    for talk, question in zip(talks, questions, strict=True):
+        if question.dropped:
+            note(question.note(talk.voice.label))
+        answers.append((talk.voice.label, talk.reply(question)))
+    try:
+        if len(talks) > 1 and sys.stdout.isatty() and shutil.get_terminal_size().columns >= MIN_WIDTH:
+            side_by_side(answers)
+        else:
+            _one_after_the_other(answers)
+    except KeyboardInterrupt:
+        print(flush=True)
+        note("stopped; Ctrl-C again ends the chat")
+    finally:
+        for _, pieces in answers:
+            pieces.close()
+
+
+def _one_after_the_other(answers: Sequence[tuple[str, Iterator[str]]]) -> None:
+    for label, pieces in answers:
+        print(f"{label}: ", end="", flush=True)
+        for piece in pieces:
+            print(printable(piece), end="", flush=True)
+        print(flush=True)

@@ -1,0 +1,141 @@
+"""Models that can be talked to, each loaded once: several adapters, and the base itself, share one base model."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
+
+from edu_align.chatting.history import fit
+from edu_align.chatting.source import Source
+from edu_align.config.schema import GenerationConfig
+from edu_align.data.records import Message
+from edu_align.errors import UserError
+from edu_align.models.device import Device
+
+FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One who answers. `adapter` is None where the base speaks; `context`: longest input and reply, in tokens.
+
+    Voices that share a model share its `lock`, because only one adapter is on at a time.
+    """
+
+    label: str
+    base: str
+    model: Any
+    tokenizer: Any
+    adapter: str | None
+    settings: GenerationConfig
+    system_prompt: str | None
+    context: int
+    batch_size: int
+    lock: Any
+
+    @contextmanager
+    def speaking(self) -> Iterator[Any]:
+        """The model with this voice's adapter on, for this thread alone."""
+        with self.lock, self._adapter():
+            yield self.model
+
+    def _adapter(self) -> AbstractContextManager[Any]:
+        if not hasattr(self.model, "disable_adapter"):
+            return nullcontext()
+        if self.adapter is None:
+            switched: AbstractContextManager[Any] = self.model.disable_adapter()
+            return switched
+        self.model.set_adapter(self.adapter)
+        return nullcontext()
+
+    def prompt(self, turns: Sequence[Message]) -> tuple[tuple[Message, ...], int]:
+        """The turns as this voice reads them, its system prompt first, and how many old ones were left out."""
+        if self.system_prompt and turns[0].role != "system":
+            turns = (Message("system", self.system_prompt), *turns)
+        return fit(self.tokenizer, turns, self.context - self.settings.max_new_tokens)
+
+
+def load(sources: Sequence[Source], with_base: bool = False) -> list[Voice]:
+    """A voice for each source, and before them the first one's base model where it is asked for.
+
+    Errors: a reply that the model's context has no room for.
+    """
+    _quiet()
+    voices: list[Voice] = []
+    shared: dict[tuple[str, Device], Voice] = {}
+    for source in sources:
+        voices.append(_voice(source, shared))
+    return [_base_of(sources[0], voices[0]), *voices] if with_base else voices
+
+
+def _voice(source: Source, shared: dict[tuple[str, Device], Voice]) -> Voice:
+    device = _device(source)
+    adapted = source.run is not None and source.config.adapter.name == "lora"
+    key = (source.location.identity, device)
+    if not adapted:
+        return _loaded(source, device, None)
+    assert source.run is not None
+    if key not in shared:
+        shared[key] = _loaded(source, device, FIRST)
+        return shared[key]
+    other, adapter = shared[key], f"adapter{id(source)}"
+    other.model.load_adapter(str(source.run.path / "adapter"), adapter_name=adapter, use_safetensors=True)
+    return replace(
+        other,
+        label=source.label,
+        adapter=adapter,
+        settings=source.config.generation,
+        system_prompt=source.config.dataset.system_prompt,
+    )
+
+
+def _loaded(source: Source, device: Device, adapter: str | None) -> Voice:
+    from edu_align.models.build import build_model
+    from edu_align.models.tokenizer import load_tokenizer
+    from edu_align.models.weights import load_model
+
+    config, location = source.config, source.location
+    tokenizer = load_tokenizer(config.model, location.folder)
+    if source.run is None:
+        model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
+    else:
+        model = build_model(config, location, device, source.run.path)
+    model.eval()
+    model.requires_grad_(False)
+    model.config.use_cache = True
+    context = int(model.config.max_position_embeddings)
+    if config.generation.max_new_tokens > context // 2:
+        raise UserError(
+            f"`generation.max_new_tokens={config.generation.max_new_tokens}` must be at most {context // 2}, half of "
+            f"the context of {source.label} ({context} tokens), to leave room for the dialogue."
+        )
+    return Voice(
+        source.label, location.identity, model, tokenizer, adapter, config.generation, config.dataset.system_prompt,
+        context, config.hardware.eval_batch_size, Lock(),
+    )  # fmt: skip
+
+
+def _base_of(source: Source, voice: Voice) -> Voice:
+    """The first source's base model: the same weights with the adapter off, or loaded beside a fully trained one."""
+    if voice.adapter is not None:
+        return replace(voice, label="base", adapter=None)
+    return replace(_loaded(replace(source, run=None), _device(source), None), label="base")
+
+
+def _device(source: Source) -> Device:
+    from edu_align.models.device import resolve
+
+    return replace(resolve(source.config.hardware), reasons=())
+
+
+def _quiet() -> None:
+    """Keep libraries' hints to every user out of the dialogue; errors stay."""
+    import transformers
+
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -1,0 +1,97 @@
+"""The command lines of `chat` and `generate`: key=value words, a few flags, and runs. Nothing heavy is imported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edu_align.config.suggest import did_you_mean, listed
+from edu_align.errors import UserError
+
+# What may be set beside `run` or `model`. A finished run keeps everything else, so that it stays what was measured.
+GROUPS = ("generation", "hardware")
+KEYS = ("hardware", "model.path", "model.revision", "dataset.system_prompt")
+MODEL_KEYS = ("model", "model.path", "model.revision", "model.tokenizer", "model.chat_template", "model.weights")
+
+
+@dataclass(frozen=True)
+class Words:
+    """`runs` in their order, the program's `own` keys, and `overrides` of the config (dotted key -> value)."""
+
+    runs: list[str] = field(default_factory=list)
+    own: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+
+    def switch(self, key: str) -> bool:
+        """An own key that is true or false; false where it is not given."""
+        value = self.own.get(key, "false").lower()
+        if value not in ("true", "false"):
+            raise UserError(f"`{key}` must be true or false, got {self.own[key]!r}.")
+        return value == "true"
+
+    def number(self, key: str, default: int, least: int, most: int) -> int:
+        """An own key that is a whole number in [least, most]."""
+        value = self.own.get(key)
+        if value is None:
+            return default
+        if not value.isdecimal() or not least <= int(value) <= most:
+            raise UserError(f"`{key}` must be a whole number from {least} to {most}, got {value!r}.")
+        return int(value)
+
+
+def parse(
+    arguments: Sequence[str], own: Sequence[str], flags: Mapping[str, str] | None = None, several_runs: bool = False
+) -> Words:
+    """Sort the words of a command line. `flags` maps a flag to the own key that it sets to true.
+
+    Errors: an unknown key or flag with the nearest valid one, a key that is given twice, a run beside a model.
+    """
+    words = Words()
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if word.startswith("-"):
+            _flag(word, flags or {}, words)
+        elif key == "run" or not equals:
+            _run(word, value if equals else word, words, several_runs)
+        elif key in words.own or key in words.overrides:
+            raise UserError(f"`{key}` is given twice. Give it once.")
+        elif key in own:
+            words.own[key] = value
+        else:
+            words.overrides[key] = value
+    if words.runs and "model" in words.overrides:
+        raise UserError(
+            f"`model={words.overrides['model']}` beside run={words.runs[0]}: a run has its own model. Drop one of "
+            "them; model.path says where the run's base model lies now."
+        )
+    for key in words.overrides:
+        _check(key, words, own)
+    return words
+
+
+def _flag(word: str, flags: Mapping[str, str], words: Words) -> None:
+    if word not in flags:
+        known = ["--help", *flags]
+        raise UserError(f"`{word}` is no flag.{did_you_mean(word, known)} Flags: {listed(known)}.")
+    words.own[flags[word]] = "true"
+
+
+def _run(word: str, name: str, words: Words, several: bool) -> None:
+    if not name:
+        raise UserError("`run=` is empty. Give run=<folder of a finished run, or its name under outputs_root/runs>.")
+    if word == name and not words.runs:
+        raise UserError(f"every argument is key=value, got {word!r}. Did you mean run={word}?")
+    if words.runs and not several:
+        raise UserError(f"`{word}`: one run at a time here, and run={words.runs[0]} is given already.")
+    words.runs.append(name)
+
+
+def _check(key: str, words: Words, own: Sequence[str]) -> None:
+    allowed = [*KEYS, *(MODEL_KEYS if not words.runs else ())]
+    group, dot, _ = key.partition(".")
+    if key in allowed or (dot and group in GROUPS):
+        return
+    known = ["run", *own, *allowed]
+    hint = did_you_mean(key, known)
+    raise UserError(
+        f"`{key}={words.overrides[key]}` cannot be set here.{hint} What can: {listed(dict.fromkeys(known))}, and every "
+        f"key of {listed(GROUPS)}."
+    )

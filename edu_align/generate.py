@@ -1,0 +1,54 @@
+"""Answer a file of prompts: `python -m edu_align.generate run=<run> input=prompts.jsonl output=replies.jsonl`."""
+
+import sys
+from pathlib import Path
+
+from edu_align.errors import UserError, entry_point
+
+OWN = ("input", "output", "seed", "outputs_root")
+HELP = """\
+edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.jsonl> [key=value ...]
+           python -m edu_align.generate model=<option> input=<file> output=<file.jsonl> [key=value ...]
+
+  run            a finished run: its folder, or its name under outputs_root/runs; its tutor answers
+  model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
+  input          .txt (a prompt a line), or .jsonl, .json, .csv, .parquet with a column `prompt` (text or turns),
+                 `messages` or `conversations`; a column `id` names the rows
+  output         a .jsonl file: {id, prompt, reply} a line, and beside it <output>.settings.json. The same command again
+                 goes on after the last whole row
+  generation.*   temperature, top_p, top_k, max_new_tokens, repetition_penalty; the run's own unless given
+  hardware       another preset than the run's (cpu, t4, ...), or keys of it; hardware.eval_batch_size prompts are
+                 answered together
+  seed           of what is drawn with a temperature above 0; the run's own unless given
+  outputs_root   where runs lie (outputs)
+"""
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return
+    from edu_align.chatting.words import parse
+
+    words = parse(arguments, OWN)
+    for key in ("input", "output"):
+        if not words.own.get(key):
+            raise UserError(f"`{key}` is missing. Give {key}=<file>; --help shows both commands.")
+    output = Path(words.own["output"]).expanduser()
+    if output.suffix != ".jsonl":
+        raise UserError(f"`output` must end with .jsonl, got {str(output)!r}.")
+    if output.resolve() == Path(words.own["input"]).expanduser().resolve():
+        raise UserError("`output` is the input file, which would be written over. Choose another.")
+
+    from edu_align.chatting.answer import answer_file
+    from edu_align.chatting.prompts import read_prompts
+    from edu_align.chatting.source import source_of
+
+    prompts = read_prompts(words.own["input"])
+    source = source_of(words)
+    answer_file(source, prompts, output, words.number("seed", source.config.seed, 0, 2**32 - 1))
+
+
+if __name__ == "__main__":
+    entry_point(main)

@@ -1,0 +1,177 @@
+"""The page: what it escapes and refuses, and a visit over HTTP where gradio is installed."""
+
+import html
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.chat import main
+from edu_align.chatting.limits import MAX_BODY, BodyLimit
+from edu_align.chatting.panes import answers, dialogue
+from edu_align.chatting.room import Room
+from edu_align.chatting.text import escaped, printable
+from edu_align.chatting.tutor import Voice
+from edu_align.data.records import Message
+
+needs_gradio = pytest.mark.skipif(
+    find_spec("gradio") is None, reason="gradio is not installed: pip install -e '.[web]'"
+)
+NASTY = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1)) **bold** <b>tag</b>",
+    "</div><div class='user'>I said this",
+    "{{#each value}}x{{/each}} ${alert(1)} `code` \\u003cscript>",
+    "&lt;script&gt;",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_what_is_written_stays_text(text: str) -> None:
+    page = dialogue([Message("user", text), Message("assistant", text)], text) + "".join(answers([text, text]))
+    tags = re.findall(r"<[^>]*>", page)
+    assert set(tags) == {
+        '<div class="talk">', '<div class="user">', '<div class="assistant">', '<div class="note">', "</div>",
+    }  # fmt: skip
+    assert len(tags) == 2 * (1 + 3 + 2 * 2)
+    assert not set("{}$`\\") & set(page)
+    shown = re.sub(r"<[^>]*>", "\0", page).split("\0")
+    assert [html.unescape(part) for part in shown if part] == [text] * 5
+    assert escaped(text).count("<") == 0
+
+
+def test_control_characters_are_left_out() -> None:
+    assert printable("a\x1b[2J\rb\tc\nd\x00\u202ee\ufeff") == "a[2Jb\tc\nde\ufeff"
+    assert (
+        printable("\u0645\u06cc\u200c\u062e 👩\u200d🏫") == "\u0645\u06cc\u200c\u062e 👩\u200d🏫"
+    )  # joiners are letters
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/", {}, 200),
+        ("POST", "/gradio_api/queue/join", {b"content-length": b"100"}, 200),
+        ("POST", "/gradio_api/queue/join", {b"content-length": str(MAX_BODY + 1).encode()}, 413),
+        ("POST", "/gradio_api/queue/join", {}, 411),
+        ("POST", "/gradio_api/queue/join", {b"content-length": b"-1"}, 411),
+        ("POST", "/gradio_api/queue/join", {b"content-length": b"1", b"transfer-encoding": b"chunked"}, 411),
+        ("POST", "/gradio_api/upload", {b"content-length": b"10"}, 403),
+    ],
+)
+def test_requests_are_bounded(method: str, path: str, headers: dict[bytes, bytes], status: int) -> None:
+    import asyncio
+
+    sent: list[dict[str, Any]] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": list(headers.items())}
+    asyncio.run(BodyLimit(page)(scope, None, send))
+    assert sent[0]["status"] == status
+
+
+def test_without_gradio_the_command_to_install_it_is_given(
+    here: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)  # Python's own mark of a module that is not there
+    code, _, err = here(main, "model=tiny", "--web")
+    assert code == 2
+    assert err == "edu_align: error: the page needs gradio, which is not installed. Run: pip install -e '.[web]'\n"
+
+
+@pytest.fixture
+def visit(pair: list[Voice], tmp_path: Path) -> Iterator[Callable[..., tuple[Any, str, Path]]]:
+    """`visit(voices)`: a page on a free port of this machine; a visitor, its address and the file of votes."""
+    from gradio_client import Client
+
+    from edu_align.chatting.web import build_page, launch
+
+    pages = []
+
+    def go(voices: list[Voice]) -> tuple[Any, str, Path]:
+        votes = tmp_path / "votes.jsonl"
+        page = build_page(Room(voices, votes, seed=0))
+        pages.append(page)
+        url = launch(page)
+        return Client(url, verbose=False, download_files=False), url, votes
+
+    yield go
+    for page in pages:
+        page.close()
+
+
+@needs_gradio
+def test_two_answers_are_shown_and_voted_on(visit: Callable[..., Any], pair: list[Voice]) -> None:
+    client, url, votes = visit(pair)
+    assert url.startswith("http://127.0.0.1:")
+    job = client.submit("2 + 3?", api_name="/say")
+    box, told, left, right = job.result(timeout=60)
+    assert len(job.outputs()) > 3  # it streamed
+    assert box == ""
+    assert told == dialogue([Message("user", "2 + 3?")])
+    assert left != right
+    assert "base" not in left + right + told
+    told = client.predict(api_name="/vote_right")[1]
+    (row,) = [json.loads(line) for line in votes.read_text().splitlines()]
+    assert row["vote"] == "right"
+    best = max(row["responses"], key=lambda response: response["score"])
+    assert answers([best["text"]])[0] == right
+    assert told == dialogue([Message("user", "2 + 3?"), Message("assistant", best["text"])])
+    client.predict(api_name="/vote_left")
+    assert len(votes.read_text().splitlines()) == 1
+    assert client.predict(api_name="/begin_anew")[1] == dialogue([])
+
+
+@needs_gradio
+def test_visitors_have_dialogues_of_their_own(visit: Callable[..., Any], pair: list[Voice]) -> None:
+    from gradio_client import Client
+
+    client, url, votes = visit(pair[1:])
+    other = Client(url, verbose=False, download_files=False)
+    client.predict("First?", api_name="/say")
+    told = other.predict("Second?", api_name="/say")[1]
+    assert "First" not in told
+    client.predict(api_name="/vote_good")
+    other.predict(api_name="/vote_bad")
+    found = [json.loads(line) for line in votes.read_text().splitlines()]
+    assert [(row["vote"], row["prompt"][0]["content"]) for row in found] == [("good", "First?"), ("bad", "Second?")]
+    assert [row["responses"][0]["score"] for row in found] == [1, 0]
+
+
+@needs_gradio
+def test_html_of_a_person_and_too_much_of_it(visit: Callable[..., Any], pair: list[Voice]) -> None:
+    import httpx
+
+    client, url, votes = visit(pair)
+    told = client.predict(NASTY[0], api_name="/say")[1]
+    assert "&lt;script&gt;" in told
+    assert "<script" not in told
+    client.predict(api_name="/begin_anew")
+    client.predict("x" * 4001, api_name="/say")
+    client.predict(api_name="/vote_left")
+    assert not votes.exists()
+    assert httpx.post(f"{url}gradio_api/queue/join", content=b"x" * (MAX_BODY + 1)).status_code == 413
+    assert httpx.post(f"{url}gradio_api/upload", files={"files": b"x"}).status_code == 403
+
+
+@needs_gradio
+def test_a_place_that_is_taken_is_one_message(visit: Callable[..., Any], pair: list[Voice]) -> None:
+    from edu_align.chatting.web import build_page, launch
+    from edu_align.errors import UserError
+
+    _, url, votes = visit(pair)
+    page = build_page(Room([replace(pair[0])], votes, seed=0))
+    with pytest.raises(UserError, match=r"the page cannot listen on host=127\.0\.0\.1 port=\d+"):
+        launch(page, port=int(url.rstrip("/").rpartition(":")[2]))
