@@ -9,7 +9,7 @@ from transformers import PrinterCallback
 
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
-from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, summarise, values
+from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, sample, summarise, values
 from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
@@ -19,7 +19,7 @@ from edu_align.runs.facts import peak_memory_gib
 from edu_align.runs.folder import RunFolder, write_json
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
-from edu_align.trainers.callback import Recorder
+from edu_align.trainers.callback import Recorder, Sampler
 
 
 class Session:
@@ -49,8 +49,8 @@ class Session:
         with tracking(self.config.tracking, self.folder.path, _settings(self.config)) as tracker:
             held = held_out(self.config, self.data) if self.config.evaluation.enabled else None
             before = self._measure("before", held, tracker)
-            trained = self._fit(tracker)
-            self._save_model()
+            trained = self._fit(tracker, held)
+            self._save_model(tracker)
             self.folder.save(metrics=trained)
             after = self._measure("after", held, tracker)
             self._evaluation(held, before, after)
@@ -62,13 +62,23 @@ class Session:
             return None
         print(f"edu_align: measuring {when} training", flush=True)
         measured = measure(self.config, self.model, self.tokenizer, held)
-        for row in measured.samples:
-            self.folder.append("samples.jsonl", {"when": when, **row})
-        if measured.samples:
-            tracker.samples(when, measured.samples)
+        self._keep_samples(when, measured.samples, tracker)
         return measured
 
-    def _fit(self, tracker: Tracker) -> dict[str, float]:
+    def _keep_samples(self, when: str, rows: list[dict[str, Any]], tracker: Tracker) -> None:
+        for row in rows:
+            self.folder.append("samples.jsonl", {"when": when, **row})
+        if rows:
+            tracker.samples(when, rows)
+
+    def _look(self, step: int, held: HeldOut, tracker: Tracker) -> None:
+        """Answer the sample prompts in the middle of training, and leave model and tokenizer as they were."""
+        side = self.tokenizer.padding_side
+        self._keep_samples(f"step_{step}", sample(self.config, self.model, self.tokenizer, held.samples), tracker)
+        self.tokenizer.padding_side = side
+        self.model.train()
+
+    def _fit(self, tracker: Tracker, held: HeldOut | None) -> dict[str, float]:
         config, data = self.config, self.data
         self.tokenizer.padding_side = "right"
         build = BUILDERS[config.trainer.algorithm]
@@ -78,6 +88,9 @@ class Session:
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
         trainer.add_callback(Recorder(self.folder, tracker))
         self.model = trainer.model
+        if held is not None and config.evaluation.samples_steps is not None:
+            every = config.evaluation.samples_steps
+            trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
         asked, computed = self.sharing.asked, self.sharing.computed
         began = time.monotonic()
         result = trainer.train()
@@ -91,12 +104,16 @@ class Session:
             metrics |= {f"eval/{key.removeprefix('eval_')}": value for key, value in trainer.evaluate().items()}
         return metrics
 
-    def _save_model(self) -> None:
+    def _save_model(self, tracker: Tracker) -> None:
         if self.config.adapter.name == "lora":
-            self.model.save_pretrained(str(self.folder.path / "adapter"), selected_adapters=["default"])
+            saved = self.folder.path / "adapter"
+            self.model.save_pretrained(str(saved), selected_adapters=["default"])
         else:
-            self.model.save_pretrained(str(self.folder.path / "model"))
-            self.tokenizer.save_pretrained(str(self.folder.path / "model"))
+            saved = self.folder.path / "model"
+            self.model.save_pretrained(str(saved))
+            self.tokenizer.save_pretrained(str(saved))
+        if self.config.tracking.artifact:
+            tracker.artifact(self.folder.path.name, saved)
 
     def _evaluation(self, held: HeldOut | None, before: Measured | None, after: Measured | None) -> None:
         if held is None or before is None or after is None:

@@ -83,8 +83,6 @@ WORDS: dict[str, tuple[str, ...]] = {
     "hardware.attention": ("auto", "sdpa", "eager", "flash_attention_2"),
     "hardware.quantization": ("none", "nf4"),
     "hardware.packing": ("auto", "on", "off"),
-    "hardware.memory_check": ("refuse", "warn", "off"),
-    "hardware.fsdp": ("off", "full_shard", "shard_grad_op"),
     "adapter.name": ("lora", "full"),
     "tracking.name": ("wandb", "off"),
     "tracking.mode": ("auto", "online", "offline"),

@@ -1,6 +1,7 @@
 """What the machine can do, and what a `hardware` preset becomes on it."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from edu_align.config.schema import HardwareConfig
@@ -48,6 +49,9 @@ def resolve(hardware: HardwareConfig) -> Device:
         dtype, why = _auto_dtype(device)
         reasons.append(f"dtype={dtype}: {why}")
     attention = hardware.attention
+    if attention == "auto":
+        attention, why = _auto_attention(device)
+        reasons.append(f"attention={attention}: {why}")
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
     return Device(device, dtype, attention, hardware.quantization, tuple(reasons))
@@ -74,6 +78,19 @@ def _check_cuda(hardware: HardwareConfig) -> None:
             f"`hardware.dtype=bfloat16` needs compute capability {NATIVE_BF16_CAPABILITY}, got {capability}. "
             "Use hardware.dtype=float16."
         )
+
+
+def _auto_attention(device: str) -> tuple[str, str]:
+    if device != "cuda":
+        return "sdpa", "FlashAttention-2 is for CUDA"
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(0)
+    if major + minor / 10 < NATIVE_BF16_CAPABILITY:
+        return "sdpa", f"FlashAttention-2 needs compute capability {NATIVE_BF16_CAPABILITY}, got {major}.{minor}"
+    if find_spec("flash_attn") is None:
+        return "sdpa", "the flash-attn package is not installed; `pip install flash-attn` makes long inputs faster"
+    return "flash_attention_2", "the flash-attn package is installed"
 
 
 def _auto_dtype(device: str) -> tuple[str, str]:

@@ -33,6 +33,15 @@ class Tracker:
                 table.add_data(prompt, row["reply"], row["reference_reply"])
             self.run.log({f"samples/{name}": table})
 
+    def artifact(self, name: str, folder: Path) -> None:
+        """The files of `folder` as a W&B artifact of type `model`."""
+        if self.run is not None:
+            import wandb
+
+            artifact = wandb.Artifact(name, type="model")
+            artifact.add_dir(str(folder))
+            self.run.log_artifact(artifact)
+
     def summary(self, values: dict[str, Any]) -> None:
         if self.run is not None:
             self.run.summary.update(values)
