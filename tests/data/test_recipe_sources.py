@@ -1,0 +1,373 @@
+"""The sources of the public recipes: rows become records, official tests stay tests, streaming stops early."""
+
+import io
+import json
+import urllib.error
+import urllib.request
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.config.load import compose
+from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
+from edu_align.data import hub
+from edu_align.data.build import LoadedData, load_records
+from edu_align.data.read import Row, iter_rows, read_rows
+from edu_align.data.records import Conversation, ResponseGroup
+from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
+from edu_align.data.split import crossing_groups
+from edu_align.data.streaming import TEST_RECORDS, in_turn
+from edu_align.errors import UserError
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+SAMPLES = {
+    "agentinstruct": EXPERIMENTS / "zephyr_agentinstruct/samples",
+    "puffin": EXPERIMENTS / "mistral_puffin_t4/samples",
+    "stack_exchange": EXPERIMENTS / "llama2_stack/samples",
+    "ultrachat": EXPERIMENTS / "zephyr_beta/samples",
+    "ultrafeedback": EXPERIMENTS / "zephyr_beta/samples",
+}
+VIEWS = [
+    (source, view)
+    for source in SAMPLES
+    for view in ("conversation", "preference")
+    if view == "conversation" or source in PREFERENCE_SOURCES
+]
+
+
+def config(source: str, **keys: Any) -> DatasetConfig:
+    """The data set's own YAML with some keys changed."""
+    from omegaconf import OmegaConf
+
+    composed: Any = OmegaConf.to_object(compose([f"dataset={source}"]))
+    return replace(composed.dataset, **keys)
+
+
+def load(source: str, view: str = "conversation", root: Path | None = None, **keys: Any) -> LoadedData:
+    return load_records(config(source, **keys), root or SAMPLES[source], "unused", 0, view)
+
+
+def row(source: str, part: str, number: int = 0, **changes: Any) -> Row:
+    data = read_rows(SAMPLES[source] / source / f"{part}.jsonl")[number].data
+    return Row(json.loads(json.dumps(data)) | changes, "some.jsonl", 7)
+
+
+def write(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("source", "view"), VIEWS)
+def test_the_samples_train_validate_and_test(source: str, view: str) -> None:
+    data = load(source, view)
+    report = data.sources[source]
+    assert report.read >= 12
+    assert report.read == report.kept + sum(report.dropped.values())
+    assert all(data.splits.values()), data.describe()
+    assert crossing_groups(data.splits) == set()
+    kind = Conversation if view == "conversation" else ResponseGroup
+    for record in (r for part in data.splits.values() for r in part):
+        assert isinstance(record, kind)
+        turns = record.messages if isinstance(record, Conversation) else record.prompt
+        assert [m.role for m in turns] == ["user", "assistant"] * (len(turns) // 2) + ["user"] * (len(turns) % 2)
+        assert (turns[-1].role == "assistant") == isinstance(record, Conversation)
+
+
+@pytest.mark.parametrize("source", ["stack_exchange", "ultrachat", "ultrafeedback"])
+def test_the_sources_own_test_is_never_trained_on(source: str) -> None:
+    for view in ("conversation", "preference") if source in PREFERENCE_SOURCES else ("conversation",):
+        data = load(source, view)
+        sides = {name: {r.id.split(":")[1] for r in part} for name, part in data.splits.items()}
+        own = {part.name for part in hub.HOMES[source].parts if part.test}
+        assert own <= sides["test"]
+        assert not own & (sides["train"] | sides["validation"])
+
+
+def test_a_question_of_the_test_that_is_also_trained_on_is_not_measured(tmp_path: Path) -> None:
+    rows = [r.data for r in iter_rows(SAMPLES["stack_exchange"] / "stack_exchange/rl.jsonl")]
+    write(tmp_path / "stack_exchange", "rl.jsonl", rows)
+    other = rows[0] | {"response_k": "Something else.", "question": "The same question, edited."}
+    write(tmp_path / "stack_exchange", "evaluation.jsonl", [other, rows[0] | {"qid": 9, "question": "Another?"}])
+    data = load("stack_exchange", "preference", tmp_path)
+    assert [r.group for r in data.splits["test"]] == ["question:9"]
+    assert data.sources["stack_exchange"].dropped == {"held for test, but its question is in train": 1}
+
+
+def test_agentinstruct_has_two_long_enough_trajectories_of_each_environment() -> None:
+    data = load("agentinstruct")
+    every = [r for part in data.splits.values() for r in part]
+    assert min(Counter(r.id.split(":")[1] for r in every).values()) >= 2
+    assert {r.id.split(":")[1] for r in every} == {part.name for part in hub.HOMES["agentinstruct"].parts}
+    assert max(len(r.messages) for r in every if isinstance(r, Conversation)) > 20
+
+
+def test_loss_flags_decide_what_is_trained() -> None:
+    raw = row("agentinstruct", "os")
+    record = agentinstruct.to_conversation(raw, "id")
+    assert isinstance(record, Conversation)
+    flags = [turn["loss"] is True for turn in raw.data["conversations"]]
+    assert [m.train for m in record.messages] == flags
+    assert True in flags
+    assert [m.role for m, flag in zip(record.messages, flags, strict=True) if not flag].count("assistant") == 3
+    turns = raw.data["conversations"]
+    unknown = [turn | {"loss": None} if turn["loss"] is False else turn for turn in turns]
+    assert agentinstruct.to_conversation(row("agentinstruct", "os", conversations=unknown), "id") == record
+    silent = [turn | {"loss": None} for turn in turns]
+    assert agentinstruct.to_conversation(row("agentinstruct", "os", conversations=silent), "id") == (
+        "no turn to train on"
+    )
+
+
+def test_loss_flags_are_honoured_on_token_level(bytes_tokenizer: Any) -> None:
+    from edu_align.models.tokenizer import IGNORED, encode
+
+    raw = row("agentinstruct", "kg")
+    record = agentinstruct.to_conversation(raw, "id")
+    assert isinstance(record, Conversation)
+    ids, labels = encode(bytes_tokenizer, record.messages)
+    spoken = bytes_tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label != IGNORED])
+    expected = [turn["value"] for turn in raw.data["conversations"] if turn["loss"]]
+    assert spoken == "".join(text + bytes_tokenizer.eos_token for text in expected)
+
+
+def test_the_steps_of_one_web_task_are_one_group() -> None:
+    groups = [agentinstruct.to_conversation(row("agentinstruct", "mind2web", i), str(i)) for i in range(3)]
+    assert [groups[0].group == other.group for other in groups[1:]] == [True, False]  # type: ignore[union-attr]
+
+
+def test_puffin_trains_every_reply_and_keeps_code_as_it_is() -> None:
+    record = puffin.to_conversation(row("puffin", "train", 1), "id")
+    assert isinstance(record, Conversation)
+    assert [m.train for m in record.messages] == [False, True] * 3
+    assert "\n    letters = word.casefold()\n    return" in record.messages[1].content
+
+
+def test_stack_exchange_prefers_j() -> None:
+    raw = row("stack_exchange", "rl")
+    talk, group = stack_exchange.to_conversation(raw, "id"), stack_exchange.to_group(raw, "id", True)
+    assert isinstance(talk, Conversation)
+    assert isinstance(group, ResponseGroup)
+    assert [(m.content, m.train) for m in talk.messages] == [
+        (raw.data["question"], False),
+        (raw.data["response_j"], True),
+    ]
+    assert [(r.text, r.score) for r in group.responses] == [
+        (raw.data["response_j"], 1.0),
+        (raw.data["response_k"], 0.0),
+    ]
+    assert (talk.group, group.group) == (f"question:{raw.data['qid']}",) * 2
+    assert (talk.meta, group.meta) == ({}, {"split": "test"})
+
+
+def test_ultrachat_and_ultrafeedback() -> None:
+    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id", True)
+    assert isinstance(talk, Conversation)
+    assert [m.train for m in talk.messages] == [False, True, False, True]
+    assert talk.meta == {"split": "test"}
+    group = ultrafeedback.to_group(row("ultrafeedback", "train_prefs"), "id")
+    assert isinstance(group, ResponseGroup)
+    assert [r.score for r in group.responses] == [9.0, 3.0]
+    assert [m.role for m in group.prompt] == ["user"]
+
+
+Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        ([], "no reply"),
+        ([Q], "no reply"),
+        ([A, Q, A], "does not start with the user"),
+        ([Q, A, A], "two replies in a row"),
+        ([Q, {"role": "assistant", "content": "  "}], "empty turn"),
+        ([Q, {"role": "system", "content": "s"}, A], "a system turn inside the dialogue"),
+    ],
+)
+def test_dialogues_that_are_none(turns: list[dict[str, str]], reason: str) -> None:
+    assert ultrachat.to_conversation(row("ultrachat", "train_sft", messages=turns), "id") == reason
+
+
+def test_dialogues_are_made_to_alternate() -> None:
+    turns = [{"role": "system", "content": ""}, Q, Q | {"content": "more"}, A, Q]
+    record = ultrachat.to_conversation(row("ultrachat", "train_sft", messages=turns), "id")
+    assert isinstance(record, Conversation)
+    assert [(m.role, m.content) for m in record.messages] == [("user", "q\n\nmore"), ("assistant", "a")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"score_rejected": 9.0}, "equal scores"),
+        ({"score_rejected": 10}, "the chosen reply has the lower score"),
+        ({"rejected": [Q, A]}, "chosen and rejected continue different dialogues"),
+        ({"chosen": [Q, A], "rejected": [Q, A]}, "identical replies"),
+    ],
+)
+def test_rows_without_a_preference_are_counted(changes: dict[str, Any], reason: str) -> None:
+    assert ultrafeedback.to_group(row("ultrafeedback", "train_prefs", **changes), "id") == reason
+
+
+@pytest.mark.parametrize(
+    ("source", "part", "turns", "message"),
+    [
+        ("puffin", "train", "text", "`conversations` must be a list, got text"),
+        ("puffin", "train", [{"from": "tool", "value": "v"}], "`from` must be one of human, .*, got 'tool'"),
+        ("puffin", "train", [{"from": "gpt"}], "no column `value`"),
+        ("agentinstruct", "os", [{"from": "gpt", "value": "v"}], "no column `loss`"),
+        ("agentinstruct", "os", [{"from": "gpt", "value": "v", "loss": "yes"}], "`loss` must be true, false or null"),
+        ("agentinstruct", "os", [{"from": "human", "value": "v", "loss": True}], "true on gpt turns only"),
+    ],
+)
+def test_a_malformed_conversation_is_one_error_with_the_row(
+    source: str, part: str, turns: Any, message: str, tmp_path: Path
+) -> None:
+    good = row(source, part).data
+    write(tmp_path / source, f"{part}.jsonl", [good, good | {"conversations": turns}])
+    with pytest.raises(UserError, match=rf"(?s){part}\.jsonl, row 2.*{message}.*[Rr]ow: \{{"):
+        load(source, root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "part", "changes", "message"),
+    [
+        ("stack_exchange", "rl", {"qid": None}, "`qid` must be a number or text, got None"),
+        ("stack_exchange", "rl", {"response_j": 3}, "`response_j` must be text, got a number 3"),
+        ("ultrafeedback", "train_prefs", {"score_chosen": "9"}, "`score_chosen` must be a finite number, got '9'"),
+        ("ultrafeedback", "train_prefs", {"chosen": None}, "`chosen` must be a list, got null"),
+    ],
+)
+def test_a_malformed_pair_is_one_error_with_the_row(
+    source: str, part: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    good = row(source, part).data
+    write(tmp_path / source, f"{part}.jsonl", [good, good | changes])
+    with pytest.raises(UserError, match=rf"(?s){part}\.jsonl, row 2.*{message}.*[Rr]ow: \{{"):
+        load(source, "preference", root=tmp_path)
+
+
+def many(number: int) -> list[dict[str, Any]]:
+    turns = [{"from": "human", "value": ""}, {"from": "gpt", "value": "a"}]
+    return [{"id": str(i), "conversations": [turns[0] | {"value": f"question {i}?"}, turns[1]]} for i in range(number)]
+
+
+STREAM = {"streaming": True, "max_train_records": 20, "max_eval_records": 2}
+
+
+def test_streaming_reads_no_further_than_it_needs(tmp_path: Path) -> None:
+    """The row behind the needed ones is broken, so reading it would be an error."""
+    whole = write(tmp_path / "all/puffin", "train.jsonl", many(400))
+    read = load("puffin", root=tmp_path / "all", **STREAM).sources["puffin"].read
+    assert 20 < read < 100
+    lines = whole.read_text(encoding="utf-8").splitlines()[:read]
+    write(tmp_path / "short/puffin", "train.jsonl", []).write_text("\n".join([*lines, "{broken"]), encoding="utf-8")
+    data = load("puffin", root=tmp_path / "short", **STREAM)
+    assert len(data.splits["train"]) >= 20
+    assert min(len(data.splits["validation"]), len(data.splits["test"])) >= 2
+    assert f"reading stopped after {read}, that is enough" in data.describe()
+    with pytest.raises(UserError, match="broken JSON"):
+        load("puffin", root=tmp_path / "short", **STREAM | {"streaming": False})
+
+
+def test_streaming_reads_parquet_and_copies_of_a_repository_alike(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    write(tmp_path / "lines/puffin", "train.jsonl", many(400))
+    shards = tmp_path / "shards/puffin/data"
+    shards.mkdir(parents=True)
+    for i, part in enumerate((many(400)[:10], many(400)[10:])):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), shards / f"train-0000{i}-of-00002-ab.parquet")
+    one, two = (load("puffin", root=tmp_path / name, **STREAM) for name in ("lines", "shards"))
+    assert one.fingerprint == two.fingerprint
+    assert len(two.sources["puffin"].files) == 2
+
+
+def test_streaming_counts_each_record_once(tmp_path: Path) -> None:
+    twice = [r for r in many(400) for _ in range(5)]
+    write(tmp_path / "puffin", "train.jsonl", twice)
+    assert len(load("puffin", root=tmp_path, **STREAM).splits["train"]) >= 20
+
+
+def test_streaming_takes_from_every_environment() -> None:
+    data = load("agentinstruct", streaming=True, max_train_records=6, max_eval_records=1)
+    assert len({r.id.split(":")[1] for part in data.splits.values() for r in part}) == 6
+    assert data.sources["agentinstruct"].read < 20
+    assert list(in_turn(["ab", "", "cdef"])) == list("acbdef")
+
+
+def test_streaming_bounds_the_sources_own_test(tmp_path: Path) -> None:
+    pairs = [{"question": f"Question {i}?", "qid": i, "response_j": "j", "response_k": "k"} for i in range(3000)]
+    write(tmp_path / "stack_exchange", "rl.jsonl", pairs)
+    write(tmp_path / "stack_exchange", "evaluation.jsonl", [p | {"qid": p["qid"] + 9000} for p in pairs])
+    data = load("stack_exchange", "preference", tmp_path, max_train_records=50, max_eval_records=2)
+    sides = Counter(r.id.split(":")[1] for r in data.splits["test"])
+    assert 0 < sides["evaluation"] <= TEST_RECORDS
+    assert data.sources["stack_exchange"].read < 1500 + TEST_RECORDS
+
+
+def test_streaming_of_a_local_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine.jsonl", many(400))
+    path.write_text(path.read_text(encoding="utf-8") + "{broken\n", encoding="utf-8")
+    cfg = DatasetConfig(name="local", sources=["local"], path=str(path), **STREAM)
+    data = load_records(cfg, None, tmp_path, 0, "conversation")
+    assert data.sources["local"].read < 100
+    assert "format sharegpt, by its columns; streamed" in data.describe()
+
+
+def test_streaming_needs_to_know_how_much_is_enough() -> None:
+    with pytest.raises(UserError, match=r"`dataset\.streaming=true` needs `dataset\.max_train_records`, got null"):
+        load("puffin", streaming=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the shape of Puffin's repository takes the hub's place; `datasets` reads it as it reads the hub."""
+    monkeypatch.delenv(hub.DATA_ROOT_VARIABLE, raising=False)
+    folder = tmp_path / "repository"
+    write(folder, "train.jsonl", many(400))
+    monkeypatch.setitem(hub.HOMES, "puffin", replace(hub.HOMES["puffin"], repository=str(folder)))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: io.BytesIO(b"{}"))
+    return folder
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_rows_of_the_hub_come_through_datasets(repository: Path, tmp_path: Path, streaming: bool) -> None:
+    data = load_records(config("puffin", **STREAM | {"streaming": streaming}), None, tmp_path, 0, "conversation")
+    assert (data.sources["puffin"].read < 100) == streaming
+    local = load("puffin", root=_as_root(repository, tmp_path), **STREAM | {"streaming": streaming})
+    assert data.fingerprint == local.fingerprint
+
+
+def _as_root(repository: Path, tmp_path: Path) -> Path:
+    write(tmp_path / "root/puffin", "train.jsonl", []).write_bytes((repository / "train.jsonl").read_bytes())
+    return tmp_path / "root"
+
+
+def test_a_broken_hub_file_is_one_error(repository: Path, tmp_path: Path) -> None:
+    (repository / "train.jsonl").write_text("{broken", encoding="utf-8")
+    with pytest.raises(UserError, match=r"reading from the hub broke off after 0 rows .*`data_root`"):
+        load_records(config("puffin"), None, tmp_path, 0, "conversation")
+
+
+def test_no_hub_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str, timeout: float) -> Any:
+        assert timeout <= 15
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.delenv(hub.DATA_ROOT_VARIABLE, raising=False)
+    expected = r"'stack_exchange'.*no route.*data_root.*EDU_ALIGN_DATA.*stack_exchange/rl\.jsonl"
+    with pytest.raises(UserError, match=expected):
+        load_records(config("stack_exchange"), tmp_path, tmp_path, 0, "preference")
+
+
+def test_commits_are_pinned_where_they_are_known() -> None:
+    branches = {name for name, home in hub.HOMES.items() if len(home.revision) != 40}
+    assert branches == {"puffin", "stack_exchange"}
+    assert {hub.HOMES[name].revision for name in branches} == {hub.BRANCH}
