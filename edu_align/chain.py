@@ -10,6 +10,8 @@ from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.errors import UserError
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from edu_align.runs.folder import RunFolder
 
 FIRST_ONLY = "init_from"  # what the user starts from; later stages start from the stage before
@@ -25,24 +27,30 @@ def run_chain(
     the stage's name behind it, and a `trainer` key goes to the stages whose trainer has it. Errors: fewer than two
     names, and whatever is wrong with a stage's config.
     """
-    if len(names) < 2:
-        raise UserError(
-            f"`chain` must name at least two experiments, got {list(names)}. For one, choose experiment={names[0]}."
-        )
     from edu_align.run import run
 
     folders = list(config_dirs)
-    words = [_words(name, overrides, first=i == 0, config_dirs=folders) for i, name in enumerate(names)]
-    for stage in words:
-        compose(stage, folders)
     runs: list[RunFolder | None] = []
-    for name, stage in zip(names, words, strict=True):
+    for name, (stage, _) in zip(names, stages(names, overrides, folders), strict=True):
         print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
         before = runs[-1] if runs else None
         runs.append(run(compose([*stage, *([f"init_from='{before.path}'"] if before else [])], folders)))
         if runs[-1] is None:
             break  # `preview` only shows the first stage's data
     return runs
+
+
+def stages(
+    names: Sequence[str], overrides: Sequence[str], config_dirs: Sequence[Path] = ()
+) -> "list[tuple[list[str], DictConfig]]":
+    """Command line and config of each stage; see `run_chain` for how overrides reach them, and for the errors."""
+    if len(names) < 2:
+        raise UserError(
+            f"`chain` must name at least two experiments, got {list(names)}. For one, choose experiment={names[0]}."
+        )
+    folders = list(config_dirs)
+    words = [_words(name, overrides, first=i == 0, config_dirs=folders) for i, name in enumerate(names)]
+    return [(stage, compose(stage, folders)) for stage in words]
 
 
 def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[Path]) -> list[str]:

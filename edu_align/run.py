@@ -8,25 +8,41 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from edu_align import processes
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData, trained_groups, training_data
 from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate
+from edu_align.planning.plan import refuse_too_big
 from edu_align.runs.folder import RunFolder, ancestors, find_run
+from edu_align.tracking.key import mode_of
+from edu_align.trainers.arguments import check_batch
 
 
 def run(composed: DictConfig) -> RunFolder | None:
     """Train what `composed` describes and return the finished run; None where `preview` only showed the data.
 
-    What the user can mend (a missing model, data or earlier run) fails before the run's folder exists.
+    What the user can mend (a missing model, data or earlier run) fails before the run's folder exists. Under `torchrun`
+    or `accelerate launch` every process calls this, and gets the same run.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    check_batch(config)
+    if config.tracking.name == "wandb":
+        mode_of(config.tracking)
+    processes.join(config.hardware.device)
+    with processes.one_voice():
+        return _run(config, composed)
+
+
+def _run(config: Config, composed: DictConfig) -> RunFolder | None:
+    if not config.preview:
+        refuse_too_big(config)
     outputs = Path(config.outputs_root)
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
-    location = locate(config.model, outputs, config.seed)
+    location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         _check_start(config, start, location)
-    data = training_data(config, trained_groups(ancestors(start)))
+    data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
     print(data.describe(), flush=True)
 
     from edu_align.models.device import resolve
@@ -46,7 +62,8 @@ def run(composed: DictConfig) -> RunFolder | None:
 
     from edu_align.session import Session
 
-    folder = _new_folder(config, composed, location, start, data)
+    made = processes.first(lambda: _new_folder(config, composed, location, start, data))
+    folder = RunFolder(made.path, made.record, writes=processes.is_first())
     with recorded(folder):
         Session(config, location, start, device, tokenizer, data, folder).train()
     return folder
@@ -83,6 +100,7 @@ def _new_folder(
         "versions": package_versions(),
         "git": git_state(),
         "machine": machine(),
+        "processes": processes.count(),
         "metrics": {},
     }
     name = f"{config.trainer.algorithm}-{config.dataset.name}-{config.model.name}"

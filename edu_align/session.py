@@ -1,8 +1,10 @@
 """The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
 
 import logging
-import time
+import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import Any
 
 from transformers import PrinterCallback
@@ -14,12 +16,15 @@ from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.packing.decoder import install_packing
+from edu_align.processes import first, is_first, wait
 from edu_align.runs.card import model_card
-from edu_align.runs.facts import peak_memory_gib
 from edu_align.runs.folder import RunFolder, write_json
+from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
 from edu_align.trainers.callback import Recorder, Sampler
+from edu_align.trainers.fit import trained_metrics
+from edu_align.trainers.rows import remove_rows
 
 
 class Session:
@@ -40,43 +45,62 @@ class Session:
         self.tokenizer = tokenizer
         self.data = data
         self.folder = folder
+        self.during: list[Row] = []
         quiet()
         self.model = build_model(config, location, device, start.path if start else None)
         self.sharing = install_packing(config.hardware.packing, self.model)
 
     def train(self) -> None:
-        """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there."""
-        with tracking(self.config.tracking, self.folder.path, _settings(self.config)) as tracker:
-            held = held_out(self.config, self.data) if self.config.evaluation.enabled else None
-            before = self._measure("before", held, tracker)
+        """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.
+
+        With several processes the first one measures and saves, and all of them train.
+        """
+        held = held_out(self.config, self.data) if self.config.evaluation.enabled else None
+        with self._tracked() as tracker:
+            before = self._measure("before", 0, held, tracker)
             trained = self._fit(tracker, held)
             self._save_model(tracker)
             self.folder.save(metrics=trained)
-            after = self._measure("after", held, tracker)
+            after = self._measure("after", int(trained["train/steps"]), held, tracker)
             self._evaluation(held, before, after)
             tracker.summary(self.folder.record["metrics"])
-        (self.folder.path / "README.md").write_text(model_card(self.config, self.folder.record), encoding="utf-8")
+        if is_first():
+            card = model_card(self.config, self.folder.record)
+            (self.folder.path / "README.md").write_text(card, encoding="utf-8")
+        self.folder.record = first(lambda: self.folder.record)
 
-    def _measure(self, when: str, held: HeldOut | None, tracker: Tracker) -> Measured | None:
-        if held is None:
-            return None
-        print(f"edu_align: measuring {when} training", flush=True)
-        measured = measure(self.config, self.model, self.tokenizer, held)
-        self._keep_samples(when, measured.samples, tracker)
+    def _tracked(self) -> AbstractContextManager[Tracker]:
+        if not is_first():
+            return nullcontext(Tracker(None))
+        return tracking(self.config.tracking, self.folder, asdict(self.config))
+
+    def _measure(self, when: str, step: int, held: HeldOut | None, tracker: Tracker) -> Measured | None:
+        """What the model says now, in the first process; the others wait for it."""
+        measured = None
+        if held is not None and is_first():
+            print(f"edu_align: measuring {when} training", flush=True)
+            measured = measure(self.config, self.model, self.tokenizer, held)
+            rows = self._keep_samples(when, step, measured.samples)
+            if rows:
+                tracker.samples(when, rows)
+        wait()
         return measured
 
-    def _keep_samples(self, when: str, rows: list[dict[str, Any]], tracker: Tracker) -> None:
+    def _keep_samples(self, when: str, step: int, samples: list[Row]) -> list[Row]:
+        rows = [with_metrics({"when": when, "step": step, **row}) for row in samples]
         for row in rows:
-            self.folder.append("samples.jsonl", {"when": when, **row})
-        if rows:
-            tracker.samples(when, rows)
+            self.folder.append("samples.jsonl", row)
+        return rows
 
     def _look(self, step: int, held: HeldOut, tracker: Tracker) -> None:
         """Answer the sample prompts in the middle of training, and leave model and tokenizer as they were."""
         side = self.tokenizer.padding_side
-        self._keep_samples(f"step_{step}", sample(self.config, self.model, self.tokenizer, held.samples), tracker)
+        rows = sample(self.config, self.model, self.tokenizer, held.samples)
         self.tokenizer.padding_side = side
         self.model.train()
+        self.during += self._keep_samples(f"step_{step}", step, rows)
+        if self.during:
+            tracker.samples("during", self.during)
 
     def _fit(self, tracker: Tracker, held: HeldOut | None) -> dict[str, float]:
         config, data = self.config, self.data
@@ -86,25 +110,19 @@ class Session:
             config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path
         )
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
-        trainer.add_callback(Recorder(self.folder, tracker))
         self.model = trainer.model
-        if held is not None and config.evaluation.samples_steps is not None:
-            every = config.evaluation.samples_steps
+        if is_first():
+            trainer.add_callback(Recorder(self.folder, tracker))
+        every = config.evaluation.samples_steps
+        if is_first() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
-        asked, computed = self.sharing.asked, self.sharing.computed
-        began = time.monotonic()
-        result = trainer.train()
-        seconds = time.monotonic() - began
-        metrics = {f"train/{key.removeprefix('train_')}": value for key, value in result.metrics.items()}
-        metrics |= {"train/steps": trainer.state.global_step, "train/peak_memory_gib": peak_memory_gib()}
-        if self.sharing.computed > computed:
-            asked, computed = self.sharing.asked - asked, self.sharing.computed - computed
-            metrics |= {"train/tokens_per_second": asked / seconds, "train/shared_prefix_ratio": asked / computed}
-        if trainer.eval_dataset is not None:
-            metrics |= {f"eval/{key.removeprefix('eval_')}": value for key, value in trainer.evaluate().items()}
+        metrics = trained_metrics(trainer, self.sharing)
+        remove_rows(self.folder.path)
         return metrics
 
     def _save_model(self, tracker: Tracker) -> None:
+        if not is_first():
+            return
         if self.config.adapter.name == "lora":
             saved = self.folder.path / "adapter"
             self.model.save_pretrained(str(saved), selected_adapters=["default"])
@@ -113,7 +131,7 @@ class Session:
             self.model.save_pretrained(str(saved))
             self.tokenizer.save_pretrained(str(saved))
         if self.config.tracking.artifact:
-            tracker.artifact(self.folder.path.name, saved)
+            tracker.artifact(saved, {"base_model": self.folder.record["base_model"], "seed": self.config.seed})
 
     def _evaluation(self, held: HeldOut | None, before: Measured | None, after: Measured | None) -> None:
         if held is None or before is None or after is None:
@@ -128,8 +146,14 @@ class Session:
 
 
 def quiet() -> None:
-    """Keep what libraries say to every user on every start out of the log; warnings about this run stay."""
+    """Keep what libraries say to every user on every start out of the log; warnings about this run stay.
+
+    Only the first process draws progress bars.
+    """
     import transformers
+
+    if not is_first():
+        os.environ["TQDM_DISABLE"] = "1"
 
     transformers.logging.set_verbosity_error()
     logging.getLogger("datasets").setLevel(logging.ERROR)
@@ -137,9 +161,3 @@ def quiet() -> None:
     import datasets
 
     datasets.disable_progress_bars()
-
-
-def _settings(config: Config) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(config)

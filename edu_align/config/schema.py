@@ -117,6 +117,7 @@ class HardwareConfig:
     gradient_checkpointing: bool = False
     optimizer: str = "adamw_torch"
     memory_gb: float | None = None
+    memory_check: bool = True
     min_compute_capability: float | None = None
     threads: int | None = None
     packing: str = "auto"  # auto | on | off

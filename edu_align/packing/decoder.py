@@ -17,9 +17,7 @@ from typing import Any
 from edu_align.errors import UserError
 from edu_align.packing.forest import plant
 from edu_align.packing.head import score_labels_once
-
-# Decoders that take position ids and a 4D mask, and compute nothing else across positions.
-SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
+from edu_align.packing.supported import SUPPORTED
 
 
 @dataclass

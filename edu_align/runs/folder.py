@@ -4,7 +4,7 @@ outputs/runs/<name>/
   config.yaml    the resolved config
   run.json       state (running, finished, failed, interrupted), metrics, throughput, versions, fingerprints, seed
   metrics.jsonl  one line a logging step
-  samples.jsonl  replies before and after
+  samples.jsonl  replies before, during and after training
   split.json     which record went into which split
   adapter/ (or model/ for full fine-tuning), README.md (the model card)
 """
@@ -30,11 +30,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class RunFolder:
-    """Handle of a run's folder; `record` holds what run.json says."""
+    """Handle of a run's folder; `record` holds what run.json says.
 
-    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+    With several processes only the first one `writes`; the others keep their record in memory.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], writes: bool = True) -> None:
         self.path = path
         self.record = record
+        self.writes = writes
 
     @classmethod
     def create(cls, root: Path, name: str | None, default_name: str, record: dict[str, Any]) -> "RunFolder":
@@ -56,10 +60,13 @@ class RunFolder:
 
     def save(self, **changes: Any) -> None:
         self.record.update(changes)
-        write_json(self.path / "run.json", self.record)
+        if self.writes:
+            write_json(self.path / "run.json", self.record)
 
     def append(self, name: str, row: dict[str, Any]) -> None:
         """Add one line to a .jsonl file of the run."""
+        if not self.writes:
+            return
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 

@@ -1,19 +1,21 @@
 """Weights & Biases beside the run folder: the same numbers, online with a key, offline without one."""
 
-import netrc
-import os
+import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import TrackingConfig
-
-SAMPLE_COLUMNS: list[str | int] = ["prompt", "reply", "reference_reply"]
+from edu_align.errors import UserError
+from edu_align.runs.folder import RunFolder
+from edu_align.tracking.key import mode_of
+from edu_align.tracking.samples import COLUMNS, Row, table_rows
 
 
 class Tracker:
-    """Sends metrics and sample tables to one W&B run; with tracking=off there is none and nothing is sent."""
+    """Sends metrics, sample tables and the adapter to one W&B run; with tracking=off there is none, nothing is sent."""
 
     def __init__(self, run: Any | None) -> None:
         self.run = run
@@ -22,24 +24,26 @@ class Tracker:
         if self.run is not None:
             self.run.log({**metrics, **({} if step is None else {"trainer/step": step})})
 
-    def samples(self, name: str, rows: list[dict[str, Any]]) -> None:
-        """A W&B Table `samples/<name>` of prompts, replies and reference replies."""
+    def samples(self, name: str, rows: list[Row]) -> None:
+        """A W&B Table `samples/<name>` with the columns of `tracking.samples`.
+
+        A table that was logged cannot grow, so a growing one is logged whole each time: W&B shows the last, and keeps
+        the earlier ones in the run's history.
+        """
         if self.run is not None:
             import wandb
 
-            table = wandb.Table(columns=SAMPLE_COLUMNS)
-            for row in rows:
-                prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in row["prompt"])
-                table.add_data(prompt, row["reply"], row["reference_reply"])
-            self.run.log({f"samples/{name}": table})
+            table = wandb.Table(columns=COLUMNS, data=table_rows(rows))
+            self.run.log({f"samples/{name}": table, "trainer/step": max(row["step"] for row in rows)})
 
-    def artifact(self, name: str, folder: Path) -> None:
-        """The files of `folder` as a W&B artifact of type `model`."""
+    def artifact(self, folder: Path, facts: dict[str, Any]) -> None:
+        """The files of `folder` (`<run>/adapter` or `<run>/model`) as a W&B artifact of type `model`."""
         if self.run is not None:
             import wandb
 
-            artifact = wandb.Artifact(name, type="model")
-            artifact.add_dir(str(folder))
+            name = re.sub(r"[^A-Za-z0-9._-]", "-", f"{folder.parent.name}-{folder.name}")
+            artifact = wandb.Artifact(name[:128], type="model", metadata=facts)
+            artifact.add_dir(str(folder), policy="immutable")  # no second copy in W&B's cache
             self.run.log_artifact(artifact)
 
     def summary(self, values: dict[str, Any]) -> None:
@@ -47,40 +51,25 @@ class Tracker:
             self.run.summary.update(values)
 
 
-def has_key() -> bool:
-    """Whether a W&B API key is at hand, in the environment or in the netrc file that `wandb login` writes."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
 @contextmanager
-def tracking(config: TrackingConfig, folder: Path, settings: dict[str, Any]) -> Iterator[Tracker]:
-    """A tracker for one run, always finished at the end, so that the next job of a multirun gets its own."""
+def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]) -> Iterator[Tracker]:
+    """A tracker for one run, always finished at the end, so that the next job of a multirun gets its own.
+
+    The W&B run's id is kept in run.json, so that a run that is resumed continues it. Errors: no key although
+    `tracking.mode=online`, and a server that does not answer.
+    """
     if config.name == "off":
         yield Tracker(None)
         return
-    import wandb
-
-    mode = config.mode if config.mode != "auto" else ("online" if has_key() else "offline")
+    mode = mode_of(config)
     if config.mode == "auto" and mode == "offline":
+        place = folder.path / "wandb"
         print(
-            f"edu_align: no W&B key, so tracking is offline; `wandb sync {folder / 'wandb'}/offline-run-*` uploads it"
+            f"edu_align: tracking is offline (no W&B key, or WANDB_MODE says so); "
+            f"`wandb sync {place}/offline-run-*` uploads it",
+            flush=True,
         )
-    run = wandb.init(
-        project=config.project,
-        entity=config.entity,
-        group=config.group,
-        tags=list(config.tags),
-        name=folder.name,
-        dir=str(folder),
-        mode=mode,  # type: ignore[arg-type]
-        config=settings,
-        settings=wandb.Settings(silent=True, save_code=False, disable_git=True, console="off"),
-    )
+    run = _start(config, folder, settings, mode)
     run.define_metric("*", step_metric="trainer/step")
     failed = True
     try:
@@ -88,3 +77,29 @@ def tracking(config: TrackingConfig, folder: Path, settings: dict[str, Any]) -> 
         failed = False
     finally:
         run.finish(exit_code=int(failed))
+
+
+def _start(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any], mode: str) -> Any:
+    import wandb
+
+    known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
+    folder.save(wandb_id=known)
+    try:
+        return wandb.init(
+            project=config.project,
+            entity=config.entity,
+            group=config.group,
+            tags=list(config.tags),
+            name=folder.path.name,
+            id=known,
+            resume="allow",
+            dir=str(folder.path),
+            mode=mode,  # type: ignore[arg-type]
+            config=settings,
+            settings=wandb.Settings(silent=True, save_code=False, disable_git=True, console="off"),
+        )
+    except wandb.errors.Error as error:
+        raise UserError(
+            f"`tracking.mode={config.mode}`: W&B could not start the run ({str(error).splitlines()[0]}). Check the "
+            "network and the key, or use tracking.mode=offline and upload it later with `wandb sync`."
+        ) from error

@@ -1,21 +1,41 @@
 """What SFT and DPO share on the way from a typed config to TRL's arguments."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
+from edu_align.errors import UserError
 from edu_align.models.device import Device
+from edu_align.processes import count
 
 
 def device_batch(config: Config) -> int:
-    """Examples in one forward pass: what fits on the device, never more than the effective batch."""
-    return min(config.hardware.per_device_batch_size, config.trainer.batch_size)
+    """Examples in one forward pass of one process: what fits on the device, never more than its share of the batch."""
+    return min(config.hardware.per_device_batch_size, config.trainer.batch_size // count())
 
 
 def accumulation(config: Config) -> int:
-    """Forward passes per optimizer step, so that `trainer.batch_size` examples make one step."""
-    return math.ceil(config.trainer.batch_size / device_batch(config))
+    """Forward passes per optimizer step, so that all processes together take `trainer.batch_size` examples a step."""
+    return config.trainer.batch_size // (device_batch(config) * count())
+
+
+def check_batch(config: Config) -> None:
+    """Errors: `trainer.batch_size` cannot be dealt out evenly to the processes, or a share of it to forward passes."""
+    batch, processes = config.trainer.batch_size, count()
+    share, rest = divmod(batch, processes)
+    if rest or not share:
+        near = [size for size in (share * processes, (share + 1) * processes) if size > 0]
+        raise UserError(
+            f"`trainer.batch_size={batch}` cannot be dealt out evenly to {processes} processes. Use trainer.batch_size="
+            f"{' or '.join(map(str, near))}, or launch another number of processes."
+        )
+    fits = min(config.hardware.per_device_batch_size, share)
+    if share % fits:
+        whole = max(size for size in range(1, fits + 1) if share % size == 0)
+        raise UserError(
+            f"each of {processes} processes takes {share} examples a step (trainer.batch_size={batch}), which "
+            f"`hardware.per_device_batch_size={fits}` does not divide. Use hardware.per_device_batch_size={whole}."
+        )
 
 
 def common_arguments(config: Config, device: Device, folder: Path) -> dict[str, Any]:
@@ -52,5 +72,6 @@ def common_arguments(config: Config, device: Device, folder: Path) -> dict[str, 
         "report_to": [],
         "disable_tqdm": True,  # the recorder draws one bar of its own
         "dataloader_pin_memory": device.device == "cuda",
+        "ddp_find_unused_parameters": False,  # every trained parameter takes part in every step
         **trainer.args,
     }

@@ -19,6 +19,7 @@ from edu_align.models.device import Device
 from edu_align.models.weights import trainable_in_float32
 from edu_align.trainers.arguments import common_arguments
 from edu_align.trainers.prompt_length import shorten_prompts
+from edu_align.trainers.rows import as_dataset
 
 
 def build_dpo(
@@ -28,7 +29,6 @@ def build_dpo(
 
     Prompts are cut to `trainer.max_prompt_length` first, then TRL cuts prompt and reply to `max_length`, at the start.
     """
-    from datasets import Dataset
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
 
@@ -55,8 +55,8 @@ def build_dpo(
         model=model,
         ref_model=reference,
         args=DPOConfig(**arguments),
-        train_dataset=Dataset.from_list(preference_rows(train)),
-        eval_dataset=Dataset.from_list(preference_rows(valid)) if valid else None,
+        train_dataset=as_dataset(preference_rows(train), "train", folder),
+        eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
         processing_class=tokenizer,
     )
     trainable_in_float32(built.model)

@@ -11,6 +11,7 @@ from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.trainers.arguments import common_arguments
+from edu_align.trainers.rows import as_dataset
 from edu_align.trainers.windows import cut
 
 Row = dict[str, Any]
@@ -95,7 +96,6 @@ def build_sft(
 
     Errors: no conversation keeps a trained token within `trainer.max_length`.
     """
-    from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     assert isinstance(config.trainer, SFTTrainerConfig)
@@ -112,7 +112,7 @@ def build_sft(
     return SFTTrainer(
         model=model,
         args=SFTConfig(**common_arguments(config, device, folder)),
-        train_dataset=Dataset.from_list(rows),
-        eval_dataset=Dataset.from_list(valid_rows) if valid_rows else None,
+        train_dataset=as_dataset(rows, "train", folder),
+        eval_dataset=as_dataset(valid_rows, "validation", folder) if valid_rows else None,
         processing_class=tokenizer,
     )

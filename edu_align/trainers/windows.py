@@ -35,18 +35,23 @@ def cut(messages: Sequence[Message], max_length: int, length: Callable[[Sequence
     does, else with nothing. A trained turn whose exchange is longer than `max_length` on its own is left out.
     """
     turns = tuple(messages)
+    if not any(turn.train for turn in turns):
+        return Cut((), 0)
     ends = [i + 1 for i, turn in enumerate(turns) if turn.role == "assistant"]
-    spans = list(zip([0, *ends][:-1], ends, strict=True))
+    begin = int(turns[0].role == "system")
+    spans = list(zip([begin, *ends][:-1], ends, strict=True))
     estimates = _estimates(turns, length)
     windows: list[Messages] = []
     lost = number = 0
     while number < len(spans):
         start, after = spans[number][0], number
+        if not any(turn.train for turn in turns[slice(*spans[number])]):
+            number += 1  # nothing to train on here, so nothing begins here
+            continue
         for head in _heads(turns, start, max_length, estimates):
             after = _last_fitting(turns, head, spans, number, max_length, length, estimates)
             if after > number:
-                window = (*_untrained(turns, head), *turns[start : spans[after - 1][1]])
-                windows += [window] if any(turn.train for turn in window) else []
+                windows.append((*_untrained(turns, head), *turns[start : spans[after - 1][1]]))
                 break
         else:
             lost += sum(turn.train for turn in turns[slice(*spans[number])])
@@ -64,17 +69,17 @@ def _estimates(turns: Messages, length: Callable[[Sequence[Message]], int]) -> l
 
 def _heads(turns: Messages, start: int, max_length: int, estimates: Sequence[float]) -> list[list[int]]:
     """What may stand before the exchange at `start`, as positions, the fullest first."""
-    if start == 0:
-        return [[]]
     system = [0] if turns[0].role == "system" else []
     task_end = next((i + 1 for i, turn in enumerate(turns) if turn.role == "user"), 0)
-    opening_end = next((i for i, turn in enumerate(turns) if turn.train), 0)
+    opening_end = next(i for i, turn in enumerate(turns) if turn.train)
     candidates = []
     if start <= opening_end:
         candidates.append(list(range(start)))
     elif sum(estimates[:opening_end]) <= max_length / 2:
         candidates.append(sorted({*range(opening_end), start - 1}))
-    candidates += [sorted({*range(task_end), start - 1}), system, []]
+    if start > task_end:
+        candidates.append(sorted({*range(task_end), start - 1}))
+    candidates += [system, []]
     return [head for i, head in enumerate(candidates) if head not in candidates[:i]]
 
 

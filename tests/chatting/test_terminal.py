@@ -124,12 +124,17 @@ def read_until(handle: int, text: str, seconds: float = 90) -> str:
     return shown
 
 
+def hears_control_c() -> None:
+    """A shell that starts the tests in the background lets its children ignore Ctrl-C, and they inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_control_c_stops_the_answer_and_then_the_chat(talker: str, outputs: Path) -> None:
     ours, theirs = pty.openpty()
     words = [f"run={talker}", f"outputs_root={outputs}", TALKATIVE, "generation.max_new_tokens=1000"]
     process = subprocess.Popen(
         command("edu_align.chat", *words), stdin=theirs, stdout=theirs, stderr=theirs, env=environment(),
-        start_new_session=True,
+        start_new_session=True, preexec_fn=hears_control_c,
     )  # fmt: skip
     os.close(theirs)
     try:

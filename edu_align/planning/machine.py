@@ -1,0 +1,71 @@
+"""The device that a plan is for, found out without torch: what `hardware` names, else what the machine tells."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from edu_align.config.schema import HardwareConfig
+from edu_align.models.device import CPU_BF16_FLAGS, NATIVE_BF16_CAPABILITY, cpu_flags
+
+# Peak of dense 16-bit matrix products in TFLOP/s, from NVIDIA's data sheets (T4, A100, H100 SXM, H200 SXM).
+PEAKS = {"t4": 65.0, "a100": 312.0, "h100": 989.0, "h200": 989.0}
+QUESTION = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`budget`: bytes that the run may take, None where nobody says; `source` says who does. `peak`: TFLOP/s."""
+
+    device: str  # cpu | cuda
+    dtype: str  # float32 | bfloat16 | float16
+    budget: int | None
+    source: str
+    peak: float | None
+
+
+def machine_of(hardware: HardwareConfig) -> Machine:
+    """Every `auto` of the preset resolved as `models.device.resolve` does, as far as that can be told without torch.
+
+    A preset that names a GPU is planned for that GPU, wherever the plan is made.
+    """
+    gpu = _gpu() if hardware.device == "auto" else None
+    device = hardware.device if hardware.device != "auto" else ("cuda" if gpu else "cpu")
+    name = gpu[0].lower() if gpu else hardware.name
+    dtype = hardware.dtype if hardware.dtype != "auto" else _dtype(device, gpu, hardware)
+    peak = next((value for key, value in PEAKS.items() if key in name), None) if device == "cuda" else None
+    if hardware.memory_gb is not None:
+        return Machine(device, dtype, int(hardware.memory_gb * 2**30), "hardware.memory_gb", peak)
+    if gpu:
+        return Machine(device, dtype, gpu[1] << 20, gpu[0], peak)
+    if device == "cpu" and (free := _available()) is not None:
+        return Machine(device, dtype, free, "memory that is available now", peak)
+    return Machine(device, dtype, None, "", peak)
+
+
+def _dtype(device: str, gpu: tuple[str, int, float] | None, hardware: HardwareConfig) -> str:
+    if device == "cpu":
+        return "bfloat16" if cpu_flags() & CPU_BF16_FLAGS else "float32"
+    capability = gpu[2] if gpu else hardware.min_compute_capability or NATIVE_BF16_CAPABILITY
+    return "bfloat16" if capability >= NATIVE_BF16_CAPABILITY else "float16"
+
+
+def _gpu() -> tuple[str, int, float] | None:
+    """Name, memory in MiB and compute capability of the first GPU, None where there is none."""
+    if shutil.which(QUESTION[0]) is None:
+        return None
+    try:
+        told = subprocess.run(QUESTION, capture_output=True, text=True, timeout=10, check=True).stdout
+        name, memory, capability = (part.strip() for part in told.splitlines()[0].split(","))
+        return name, int(memory), float(capability)
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def _available() -> int | None:
+    """Bytes that a new process can take without swapping, on Linux."""
+    info = Path("/proc/meminfo")
+    for line in info.read_text().splitlines() if info.is_file() else []:
+        if line.startswith("MemAvailable"):
+            return int(line.split()[1]) << 10
+    return None

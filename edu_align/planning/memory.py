@@ -1,0 +1,130 @@
+"""Peak memory of a training run by part, from the architecture and the tokens of the largest forward pass.
+
+The activations are the tensors that autograd keeps for the backward pass of a Llama or Mistral block under LoRA with
+autocast, counted one by one; a test compares the count with what autograd saved. What is left of a formula that could
+not be checked (GPUs: none was at hand) is said where the plan is printed.
+"""
+
+from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.planning.machine import Machine
+from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
+from edu_align.planning.work import Work
+
+WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+BLOCK, NESTED_BLOCK = 64, 256  # parameters that share an NF4 constant, constants that share one (arXiv:2305.14314)
+# Resident memory with torch, transformers, TRL and the data loaded and no model: read off a run of the tiny model on an
+# AMD EPYC with 2 cores. On CUDA: the context and cuBLAS workspaces, assumed.
+FRAMEWORK = {"cpu": 0.60 * 2**30, "cuda": 0.75 * 2**30}
+# glibc keeps the gaps that freed tensors leave between kept ones. Read off smollm2 with 512, 1,024 and 2,048 tokens in
+# bfloat16 and float32 on the same machine, in hidden vectors a token and layer; CUDA's allocator leaves next to none.
+GAPS = {"cpu": 15.7, "cuda": 0.0}
+LOGITS_TILE = 1024 * 8192  # largest tile of float32 logits that TRL's chunked head holds, and its gradient
+
+Parts = dict[str, float]
+
+
+def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
+    """Bytes by part: weights, quantization state, adapter, gradients, optimizer, activations, logits, framework."""
+    weights, state = _weights(config, machine)
+    trained = trained_parameters(config)
+    each = trained_width(config, machine)
+    lora = config.adapter.name == "lora"
+    return {
+        "weights": weights,
+        "quantization state": state,
+        "adapter": trained * each if lora else 0.0,
+        "gradients": trained * each,
+        "optimizer": trained * _optimizer_bytes(config.hardware.optimizer, each),
+        "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
+        "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
+        "framework": FRAMEWORK[machine.device],
+    }
+
+
+def trained_parameters(config: Config) -> int:
+    shape = config.model.architecture
+    return adapter_parameters(shape, config.adapter) if config.adapter.name == "lora" else parameters(shape)
+
+
+def trained_width(config: Config, machine: Machine) -> int:
+    """Bytes of one trained parameter: adapters are float32, and so is what DPO trains in full."""
+    in_float32 = config.adapter.name == "lora" or isinstance(config.trainer, DPOTrainerConfig)
+    return 4 if in_float32 else WIDTH[machine.dtype]
+
+
+def _weights(config: Config, machine: Machine) -> tuple[float, float]:
+    shape, width = config.model.architecture, WIDTH[machine.dtype]
+    every, linear = parameters(shape), linear_parameters(shape)
+    if config.adapter.name == "full":
+        trainer = config.trainer
+        live = isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference
+        return every * (trained_width(config, machine) + (width if live else 0)), 0.0
+    if config.hardware.quantization == "none":
+        return float(every * width), 0.0
+    # PEFT keeps what is not quantized (embeddings, head, norms) in float32.
+    nested = config.hardware.double_quantization
+    constant = 1 / BLOCK + 4 / (BLOCK * NESTED_BLOCK) if nested else 4 / BLOCK
+    return linear * 0.5 + (every - linear) * 4.0, linear * constant
+
+
+def _optimizer_bytes(name: str, width: int) -> float:
+    """Bytes of state for one trained parameter: Adam's two moments, of one byte each in the 8-bit kinds."""
+    if "8bit" in name:
+        return 2.0
+    if "adafactor" in name:
+        return 0.1
+    return float(width) if "sgd" in name else 2.0 * width
+
+
+def activations(config: Config, machine: Machine, work: Work) -> float:
+    """Bytes that wait for the backward pass; with gradient checkpointing every block's input and one block whole."""
+    shape = config.model.architecture
+    width = WIDTH[machine.dtype]
+    layers, hidden = shape.num_hidden_layers, shape.hidden_size
+    block = work.tokens * _block_bytes(config, width) + _mask_bytes(config, work, width)
+    gaps = GAPS[machine.device] * hidden * width * layers * work.tokens
+    last = 4.0 * hidden * work.tokens
+    if config.hardware.gradient_checkpointing:
+        return layers * hidden * width * work.tokens + block + last + gaps
+    return layers * block + last + gaps
+
+
+def _block_bytes(config: Config, width: int) -> float:
+    """Bytes a token that one block keeps: norms in float32, inputs of trained layers, attention, and the gated unit."""
+    shape, adapter = config.model.architecture, config.adapter
+    hidden, inner = shape.hidden_size, shape.intermediate_size
+    norms = 2 * 4 * hidden
+    gated = 3 * inner * width
+    heads = 4 * shape.num_attention_heads  # the log of the softmax's sum
+    if adapter.name == "full":
+        inputs = sum({"qkv": hidden, "o": hidden, "gate_up": hidden, "down": inner}.values()) * width
+        return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width
+    carriers = targets(shape, adapter)
+    if width == 2:  # each adapter casts its input for itself
+        inputs = sum(size[0] for size in carriers.values()) * width
+        attention = 4 * hidden * width
+    else:  # layers that read the same tensor keep it once, and the output of attention is the input of o_proj
+        groups = {_reads(name): size[0] for name, size in carriers.items()}
+        inputs = sum(groups.values()) * width
+        attention = (3 if "o" in groups else 4) * hidden * width
+    dropped = sum(size[0] for size in carriers.values()) * (width + 1) if adapter.dropout else 0
+    return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
+
+
+def _reads(name: str) -> str:
+    first = name.partition("_")[0]
+    return {"q": "qkv", "k": "qkv", "v": "qkv", "gate": "gate_up", "up": "gate_up"}.get(first, first)
+
+
+def _mask_bytes(config: Config, work: Work, width: int) -> float:
+    """A 4D mask of the packed rows, kept once a block; flash attention and plain causal attention need none."""
+    if config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
+        return 0.0
+    return float(work.tokens) * work.width * width
+
+
+def _without_gradient(config: Config, machine: Machine, work: Work) -> float:
+    """Bytes of a forward pass in evaluation batches (the reference model's, for one): one block and the mask."""
+    shape, width = config.model.architecture, WIDTH[machine.dtype]
+    inside = sum(outputs for _, outputs in linear_layers(shape).values()) + 4 * shape.hidden_size
+    return work.eval_tokens * (inside * width + float(work.width) * (width + 1))

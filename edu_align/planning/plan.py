@@ -1,0 +1,177 @@
+"""A plan: memory by part against the budget, the work, the time, and what to change if it does not fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from edu_align.config.schema import AdapterConfig, Config, DPOTrainerConfig
+from edu_align.errors import UserError
+from edu_align.packing.supported import SUPPORTED
+from edu_align.planning.duration import seconds
+from edu_align.planning.machine import Machine, machine_of
+from edu_align.planning.memory import Parts, memory_parts, trained_parameters
+from edu_align.planning.network import parameters, shape_of
+from edu_align.planning.work import Rows, Work, read_rows, work_of
+
+GB = 2**30
+LORA = AdapterConfig("lora", 32, 64, 0.0, ["all-linear"])
+WORTH = 0.05 * GB  # smaller savings are not worth a word
+
+
+@dataclass(frozen=True)
+class Change:
+    """One override, what it saves in bytes, and whether the run fits with it."""
+
+    override: str
+    saves: float
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    config: Config
+    machine: Machine
+    work: Work
+    parts: Parts
+    changes: tuple[Change, ...]
+    together: tuple[str, ...]  # overrides that fit together where no single one does; empty where none do
+
+    @property
+    def peak(self) -> float:
+        return sum(self.parts.values())
+
+    @property
+    def fits(self) -> bool:
+        return self.machine.budget is None or self.peak <= self.machine.budget
+
+    def describe(self) -> str:
+        return "\n".join([*self._head(), *self._memory(), *self._work(), *self._advice()])
+
+    def _head(self) -> Iterator[str]:
+        config, machine = self.config, self.machine
+        shape = config.model.architecture
+        every, trained = parameters(shape), trained_parameters(config)
+        yield (
+            f"edu_align: plan for trainer={config.trainer.algorithm} model={config.model.name} "
+            f"dataset={config.dataset.name} hardware={config.hardware.name}"
+        )
+        yield f"model      {every:,} parameters, {trained:,} trained ({config.adapter.name}), {machine.dtype}" + (
+            f", quantization {config.hardware.quantization}" if config.hardware.quantization != "none" else ""
+        )
+
+    def _memory(self) -> Iterator[str]:
+        yield "memory     GB (2^30 bytes), largest moment of one process"
+        for name, size in self.parts.items():
+            yield f"  {name:<19}{size / GB:8.2f}"
+        total = f"  {'in all':<19}{self.peak / GB:8.2f}"
+        if self.machine.budget is None:
+            yield f"{total}  (no budget known: set hardware.memory_gb)"
+        else:
+            verdict = "fits" if self.fits else "DOES NOT FIT"
+            yield f"{total}  of {self.machine.budget / GB:.2f} ({self.machine.source}): {verdict}"
+        if self.machine.device == "cuda":
+            yield "  (the formula was checked against measured peaks on a CPU only)"
+
+    def _work(self) -> Iterator[str]:
+        work, trainer = self.work, self.config.trainer
+        noun = "pairs" if isinstance(trainer, DPOTrainerConfig) else "conversations"
+        many = f"{work.examples:,} {noun}" if work.examples is not None else f"unknown number of {noun}"
+        steps = f"{work.steps:,} steps" if work.steps is not None else "unknown number of steps"
+        yield f"work       {many}, {steps} of {trainer.batch_size}; largest forward pass {work.tokens:,} tokens"
+        if work.total_tokens is not None:
+            yield f"           about {work.total_tokens:,} tokens computed in training"
+        yield f"           {work.source}"
+        found = seconds(self.config, self.machine, work)
+        if found is None:
+            yield "time       unknown: set trainer.max_steps, or bring the data here (data_root)"
+        else:
+            yield f"time       about {_spoken(found[0])} of training, from {found[1]}"
+
+    def _advice(self) -> Iterator[str]:
+        if self.fits:
+            return
+        for change in self.changes:
+            yield f"  {change.override} saves {change.saves / GB:.1f} GB" + (": then it fits" if change.fits else "")
+        if self.together:
+            yield f"  together these fit: {' '.join(self.together)}"
+        elif not any(change.fits for change in self.changes):
+            yield "  nothing of this makes it fit: choose a smaller model or a larger device"
+
+
+def make_plan(config: Config) -> Plan:
+    """The plan of one run. Errors: an architecture that is not in the config, and unusable local data."""
+    config = replace(config, model=replace(config.model, architecture=shape_of(config.model)))
+    machine, rows = machine_of(config.hardware), read_rows(config)
+    parts, work = _estimate(config, machine, rows)
+    plan = Plan(config, machine, work, parts, (), ())
+    if plan.fits:
+        return plan
+    budget = machine.budget or 0
+    changes: list[Change] = []
+    together: list[str] = []
+    best, left = config, plan.peak
+    for override, changed in _alternatives(config):
+        size = sum(_estimate(changed, machine_of(changed.hardware), rows)[0].values())
+        if plan.peak - size >= WORTH:
+            changes.append(Change(override, plan.peak - size, size <= budget))
+    changes.sort(key=lambda change: -change.saves)
+    if not any(change.fits for change in changes):
+        for change in changes:
+            best = next((made for name, made in _alternatives(best) if name == change.override), best)
+            now = sum(_estimate(best, machine_of(best.hardware), rows)[0].values())
+            if now < left - WORTH:
+                together, left = [*together, change.override], now
+            if left <= budget:
+                break
+        together = together if left <= budget else []
+    return replace(plan, changes=tuple(changes), together=tuple(together))
+
+
+def refuse_too_big(config: Config) -> None:
+    """Errors: the planned peak exceeds the budget, unless `hardware.memory_check=false`."""
+    if not config.hardware.memory_check:
+        return
+    plan = make_plan(config)
+    if not plan.fits:
+        raise UserError(
+            f"this run is planned to take {plan.peak / GB:.1f} GB and may take "
+            f"{(plan.machine.budget or 0) / GB:.1f} GB ({plan.machine.source}). Change what the plan names, or set "
+            f"hardware.memory_check=false to try it.\n{plan.describe()}"
+        )
+
+
+def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work]:
+    hardware = config.hardware
+    packed = hardware.packing != "off" and hardware.attention in ("sdpa", "auto")
+    packed = packed and config.model.architecture.model_type in SUPPORTED
+    work = work_of(config, rows, packed)
+    return memory_parts(config, machine, work), work
+
+
+def _alternatives(config: Config) -> Iterator[tuple[str, Config]]:
+    """Overrides that may lower the peak, each with the config that it makes."""
+    hardware, trainer = config.hardware, config.trainer
+    if hardware.per_device_batch_size > 1 and trainer.batch_size > 1:
+        yield "hardware.per_device_batch_size=1", _with(config, per_device_batch_size=1)
+    if not hardware.gradient_checkpointing:
+        yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
+    if config.adapter.name == "full":
+        yield "adapter=lora", replace(config, adapter=LORA)
+    elif hardware.quantization == "none":
+        yield "hardware.quantization=nf4", _with(config, quantization="nf4")
+    if "8bit" not in hardware.optimizer and hardware.device != "cpu":
+        yield "hardware.optimizer=paged_adamw_8bit", _with(config, optimizer="paged_adamw_8bit")
+    if trainer.max_length > 512:
+        shorter = replace(trainer, max_length=trainer.max_length // 2)
+        yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
+    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and config.adapter.name == "full":
+        yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
+
+
+def _with(config: Config, **keys: object) -> Config:
+    return replace(config, hardware=replace(config.hardware, **keys))  # type: ignore[arg-type]
+
+
+def _spoken(time: float) -> str:
+    if time < 120:
+        return f"{time:.0f} s"
+    return f"{time / 60:.0f} min" if time < 7200 else f"{time / 3600:.1f} h"

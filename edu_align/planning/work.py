@@ -1,0 +1,173 @@
+"""How much there is to compute: examples, steps, and the tokens of the largest forward pass."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.data.records import Pair
+from edu_align.data.training import training_data
+from edu_align.errors import UserError
+from edu_align.planning.lengths import Lengths, lengths_of
+from edu_align.processes import count
+
+LOCAL = {"edu_tutor", "local"}  # sources that never ask a network
+GENERATED = 200  # groups of the built-in corpus that are drawn to plan; counts are scaled to dataset.size
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Token lengths. `rows`: one tuple an example, in the order of training: (prompt's key, prompt, chosen's key,
+    chosen, rejected's key, rejected) for pairs, (length,) for conversations. `examples` is None where nobody knows.
+    """
+
+    rows: list[tuple[int, ...]]
+    examples: int | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """`tokens`: of the largest forward pass of one process, in training; `width`: of its longest packed row;
+    where the data is unknown they follow from `trainer.max_length`. `steps` and `total_tokens` (computed in
+    all steps by all processes) are None where the number of examples is unknown. `scored`: tokens under the loss.
+    """
+
+    tokens: int
+    width: int
+    scored: int
+    eval_tokens: int
+    examples: int | None
+    steps: int | None
+    total_tokens: int | None
+    source: str
+
+
+def read_rows(config: Config) -> Rows:
+    """Lengths of the training examples where the data is local; no row where it is not (nothing is downloaded).
+
+    Errors: local data that cannot be used, as in training.
+    """
+    names = set(config.dataset.sources)
+    streamed = config.dataset.streaming
+    if streamed or (names - LOCAL and not _is_local(config, names)):
+        why = "is streamed" if streamed else "is not here"
+        return Rows([], None, f"the data {why}: rows are taken to fill trainer.max_length")
+    dataset, scale = config.dataset, 1.0
+    if "edu_tutor" in names and dataset.size > GENERATED:
+        scale = dataset.size / GENERATED
+        dataset = replace(dataset, size=GENERATED)
+    plain = replace(config, dataset=dataset, evaluation=replace(config.evaluation, enabled=False))
+    try:
+        data = training_data(plain, set())
+    except UserError:
+        if scale == 1.0:
+            raise
+        data, scale = training_data(replace(plain, dataset=config.dataset), set()), 1.0
+    lengths = lengths_of(config)
+    trainer = config.trainer
+    limit = trainer.max_prompt_length if isinstance(trainer, DPOTrainerConfig) else None
+    rows = [_lengths(example, lengths, trainer.max_length, limit) for example in data.train]
+    examples = round(len(rows) * scale)
+    if dataset.max_train_records is not None and scale > 1:
+        examples = min(examples, max(len(rows), dataset.max_train_records))
+    drawn = f", from {GENERATED} of {config.dataset.size} generated groups" if scale > 1 else ""
+    return Rows(rows, examples, f"{lengths.source}{drawn}")
+
+
+def _is_local(config: Config, names: set[str]) -> bool:
+    root = config.data_root
+    return (
+        root is not None and os.path.isdir(root) and all(name in LOCAL or _folder(Path(root), name) for name in names)
+    )
+
+
+def _folder(root: Path, name: str) -> bool:
+    known = {path.name.lower().replace("-", "_") for path in root.iterdir()}
+    return any(part.startswith(name.split("_")[0]) for part in known)
+
+
+def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> tuple[int, ...]:
+    if not isinstance(example, Pair):
+        return (min(lengths.messages(example.messages), longest),)
+    group = example.group
+    prompt = min(lengths.messages(group.prompt), longest_prompt or longest)
+    sides: list[int] = []
+    for index in (example.chosen, example.rejected):
+        reply = lengths.text(group.responses[index].text) + lengths.turn
+        sides += [hash((group.id, index)), min(reply, longest)]
+    longest_reply = max(sides[1], sides[3])
+    prompt = max(min(prompt, longest - longest_reply), 0)  # TRL keeps the end of what is too long
+    return (hash(group.id), prompt, *sides)
+
+
+def work_of(config: Config, read: Rows, packed: bool) -> Work:
+    """Batches as TRL makes them: pairs in their order, conversations shuffled by the seed."""
+    trainer, hardware = config.trainer, config.hardware
+    share = max(trainer.batch_size // count(), 1)
+    device_batch = min(hardware.per_device_batch_size, share)
+    pairs = isinstance(trainer, DPOTrainerConfig)
+    if not read.rows:
+        return _unknown(config, read, device_batch, packed, pairs)
+    examples = read.examples or len(read.rows)
+    steps = trainer.max_steps if trainer.max_steps > 0 else max(-(-examples // trainer.batch_size), 1)
+    steps = steps if trainer.max_steps > 0 else max(round(steps * trainer.epochs), 1)
+    rows = list(read.rows)
+    if not pairs:
+        Random(config.seed).shuffle(rows)
+    batches = [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
+    seen = batches[: max(steps * trainer.batch_size // device_batch, 1)]
+    sizes = [_size(batch, packed, pairs) for batch in seen]
+    tokens, width, scored = max(sizes)
+    evaluated = [rows[i : i + hardware.eval_batch_size] for i in range(0, len(rows), hardware.eval_batch_size)]
+    eval_tokens = max(_size(batch, packed, pairs)[0] for batch in evaluated)
+    mean = sum(size[0] for size in sizes) / sum(len(batch) for batch in seen)
+    total = round(mean * steps * trainer.batch_size)
+    return Work(tokens, width, scored, eval_tokens, examples, steps, total, read.source)
+
+
+def _size(batch: list[tuple[int, ...]], packed: bool, pairs: bool) -> tuple[int, int, int]:
+    """Tokens computed, width of the widest row and scored tokens of one batch."""
+    if not pairs:
+        lengths = [row[0] for row in batch]
+        widest = max(lengths)
+        return (_filled(lengths) if packed else widest * len(lengths), widest, sum(lengths))
+    if not packed:
+        widest = max(row[1] + max(row[3], row[5]) for row in batch)
+        return 2 * len(batch) * widest, widest, sum(row[3] + row[5] for row in batch)
+    trees: dict[int, tuple[int, dict[int, int]]] = {}
+    for key, prompt, chosen, a, rejected, b in batch:
+        trees.setdefault(key, (prompt, {}))[1].update({chosen: a, rejected: b})
+    lengths = [prompt + sum(replies.values()) for prompt, replies in trees.values()]
+    scored = sum(sum(replies.values()) for _, replies in trees.values())
+    return _filled(lengths), max(lengths), scored
+
+
+def _filled(lengths: list[int]) -> int:
+    """Tokens of packed rows as wide as the longest: first fit, longest first, as in packing.forest."""
+    width = max(lengths)
+    rows: list[int] = []
+    for length in sorted(lengths, reverse=True):
+        place = next((i for i, used in enumerate(rows) if used + length <= width), None)
+        if place is None:
+            rows.append(length)
+        else:
+            rows[place] += length
+    return width * len(rows)
+
+
+def _unknown(config: Config, read: Rows, device_batch: int, packed: bool, pairs: bool) -> Work:
+    trainer, longest = config.trainer, config.trainer.max_length
+    prompt = 0
+    if isinstance(trainer, DPOTrainerConfig):
+        prompt = min(trainer.max_prompt_length or longest // 2, longest)
+    reply = longest - prompt
+    one = (0, prompt, 1, reply, 2, reply) if pairs else (longest,)
+    rows = [(i, *one[1:]) if pairs else one for i in range(device_batch)]
+    tokens, width, scored = _size(rows, packed, pairs)
+    many = [(i, *one[1:]) if pairs else one for i in range(config.hardware.eval_batch_size)]
+    steps = trainer.max_steps if trainer.max_steps > 0 else None
+    total = None if steps is None else steps * trainer.batch_size * tokens // device_batch
+    return Work(tokens, width, scored, _size(many, packed, pairs)[0], None, steps, total, read.source)

@@ -1,0 +1,160 @@
+"""Plans: exact counts, activations against what autograd keeps, budgets, and refusals before anything is loaded."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.config.load import compose
+from edu_align.errors import UserError
+from edu_align.planning.machine import Machine
+from edu_align.planning.memory import _block_bytes
+from edu_align.planning.network import adapter_parameters, parameters, shape_of
+from edu_align.planning.plan import make_plan
+from edu_align.planning.work import _size
+
+COUNTS = {"mistral": 7_241_732_096, "zephyr": 7_241_732_096, "llama2": 6_738_415_616, "smollm2": 134_515_008}
+T4 = ["trainer=dpo", "model=zephyr", "hardware=t4"]
+
+
+def config_of(*overrides: str) -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_object(compose(list(overrides)))
+
+
+def plan(*overrides: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "edu_align.plan", *overrides]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("name", sorted(COUNTS))
+def test_parameters_are_those_of_transformers(name: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from edu_align.models.weights import _architecture
+
+    config = config_of(f"model={name}")
+    shape = config.model.architecture
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(_architecture(config.model))
+    assert parameters(shape) == COUNTS[name] == sum(p.numel() for p in model.parameters())
+
+
+def test_adapter_parameters_are_those_of_peft(typed: Callable[..., Any], random_model: Callable[..., Any]) -> None:
+    from edu_align.models.weights import add_adapter
+
+    config = typed("trainer=sft", "adapter.rank=4", "adapter.target_modules=[q_proj,down_proj]")
+    for targets in (["q_proj", "down_proj"], ["all-linear"]):
+        config.adapter.target_modules = targets
+        model = add_adapter(random_model(), config.adapter, 0)
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        assert adapter_parameters(config.model.architecture, config.adapter) == trained
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_activations_are_what_autograd_keeps(
+    dtype: str, typed: Callable[..., Any], random_model: Callable[..., Any]
+) -> None:
+    """Between 64 and 128 tokens the kept bytes grow by the plan's bytes a token, within 5 %."""
+    import torch
+
+    from edu_align.models.weights import add_adapter
+
+    config = typed("trainer=sft")
+    model = add_adapter(random_model().to(getattr(torch, dtype)), config.adapter, 0)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
+    model.train()
+    fixed = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def kept(tokens: int) -> int:
+        found: dict[int, int] = {}
+
+        def keep(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        ids = torch.arange(tokens)[None] % 100
+        # As packing does: a mask of its own, so that attention repeats the keys. Its bytes grow with the square.
+        mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()[None, None]
+        mixed = torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
+        with mixed, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            hidden = model.get_base_model().model(ids, attention_mask=mask).last_hidden_state
+            hidden.sum().backward()
+        return sum(size for place, size in found.items() if place not in fixed)
+
+    shape, width = config.model.architecture, 4 if dtype == "float32" else 2
+    masks = shape.num_hidden_layers * width * (128**2 - 64**2)
+    planned = 64 * (shape.num_hidden_layers * _block_bytes(config, width) + 4 * shape.hidden_size)
+    assert kept(128) - kept(64) - masks == pytest.approx(planned, rel=0.05)
+
+
+def test_a_shared_prompt_counts_once() -> None:
+    batch = [(1, 100, 11, 10, 12, 20), (1, 100, 11, 10, 13, 30), (2, 50, 21, 5, 22, 5)]
+    assert _size(batch, packed=True, pairs=True) == (320, 160, 70)  # two rows of 160
+    assert _size(batch, packed=False, pairs=True)[0] == 6 * 130
+
+
+def test_the_two_plans_of_the_readme_fit_a_t4_in_three_seconds() -> None:
+    for words in (["experiment=mistral_puffin_t4"], T4):
+        began = time.monotonic()
+        done = plan(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "of 15.00 (hardware.memory_gb): fits" in done.stdout
+        assert time.monotonic() - began < 3
+
+
+def test_without_quantization_it_says_why_not_and_what_would() -> None:
+    done = plan(*T4, "hardware.quantization=none")
+    assert done.returncode == 1
+    assert "DOES NOT FIT" in done.stdout
+    assert "hardware.quantization=nf4 saves 9.2 GB: then it fits" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_plan_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['plan', 'experiment=mistral_puffin_t4']; import edu_align.plan as p; p.main(); "
+        "print(sorted({'torch', 'transformers', 'trl', 'datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_training_refuses_what_cannot_fit(train: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["trainer=sft", "hardware.memory_gb=0.5", f"outputs_root={tmp_path}/o", "evaluation.enabled=false"]
+    with pytest.raises(UserError, match=r"may take 0\.5 GB \(hardware\.memory_gb\).*hardware\.memory_check=false"):
+        train(*words)
+    assert not (tmp_path / "o").exists()
+    assert train(*words, "hardware.memory_check=false", "run_name=anyway").record["state"] == "finished"
+
+
+def test_a_local_folder_is_planned_by_its_own_config(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 64, "vocab_size": 99, "model_type": "mistral"}))
+    shape = shape_of(config_of("model=zephyr", f"model.path={tmp_path}").model)
+    assert (shape.hidden_size, shape.vocab_size, shape.num_hidden_layers) == (64, 99, 32)
+
+
+def test_every_change_that_is_advised_saves(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_plan(
+        config_of(*T4, "hardware.quantization=none", "hardware.memory_gb=9", "hardware.optimizer=adamw_torch")
+    )
+    assert not made.fits
+    assert made.changes
+    assert all(change.saves > 0 for change in made.changes)
+    assert [change.saves for change in made.changes] == sorted((c.saves for c in made.changes), reverse=True)
+    assert made.machine == Machine("cuda", "float16", 9 * 2**30, "hardware.memory_gb", 65.0)
+
+
+def test_a_chain_plans_each_stage() -> None:
+    done = plan("experiment=tutor", "hardware=t4", "model=zephyr")
+    assert "trainer=sft model=zephyr" in done.stdout
+    assert "trainer=dpo model=zephyr" in done.stdout

@@ -1,0 +1,81 @@
+"""Several processes on one machine, joined over gloo as on a machine with several GPUs they are over NCCL."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import TINY
+
+SHARED = [word for word in TINY if not word.startswith("evaluation.")]
+KEYS = ("loss", "grad_norm", "learning_rate", "rewards/margins", "rewards/chosen", "eval_loss")
+
+
+def launch(processes: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m"]
+    if processes > 1:
+        words += ["torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}", "-m"]
+    clean = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
+    return subprocess.run(
+        [*words, "edu_align.train", *SHARED, *overrides],
+        capture_output=True, text=True, timeout=300, env={**clean, "OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
+    """The same effective batch gives the same losses, and one run folder that the first process wrote."""
+    options = [
+        f"trainer={trainer}", "trainer.batch_size=4", "hardware.per_device_batch_size=2", "evaluation.max_groups=4",
+        "evaluation.samples=2", "evaluation.max_new_tokens=4", "evaluation.bootstrap_samples=100",
+        f"outputs_root={tmp_path}",
+    ]  # fmt: skip
+    for processes in (1, 2):
+        done = launch(processes, *options, f"run_name=by{processes}")
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("measuring after training") == 1
+    one, two = tmp_path / "runs/by1", tmp_path / "runs/by2"
+    alone, together = lines(one), lines(two)
+    assert len(alone) == len(together) >= 3
+    compared = 0
+    for a, b in zip(alone, together, strict=True):
+        for key in KEYS:
+            assert (key in a) == (key in b)
+            if key in a:
+                assert b[key] == pytest.approx(a[key], rel=2e-4, abs=2e-6), (a["step"], key)
+                compared += 1
+    assert compared >= 9
+    records = [json.loads((folder / "run.json").read_text()) for folder in (one, two)]
+    assert [record["processes"] for record in records] == [1, 2]
+    assert [record["state"] for record in records] == ["finished", "finished"]
+    for name in ("train/loss", "train/steps"):
+        assert records[1]["metrics"][name] == pytest.approx(records[0]["metrics"][name], rel=2e-4)
+    assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in one.iterdir())
+    from safetensors.torch import load_file
+
+    adapters = [load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (one, two)]
+    for name, value in adapters[0].items():
+        assert adapters[1][name].allclose(value, rtol=1e-3, atol=2e-5), name
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_an_error(tmp_path: Path) -> None:
+    done = launch(
+        2, "trainer=sft", "trainer.batch_size=3", "hardware.per_device_batch_size=1", f"outputs_root={tmp_path}"
+    )
+    assert done.returncode != 0
+    assert "`trainer.batch_size=3` cannot be dealt out evenly to 2 processes" in done.stderr
+    assert "trainer.batch_size=2 or 4" in done.stderr
+    assert "train.py" not in done.stderr.split("ChildFailedError")[0], "no traceback of ours"
+    assert not tmp_path.joinpath("runs").exists()
