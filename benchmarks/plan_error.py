@@ -13,7 +13,13 @@ from typing import Any
 
 from edu_align.runs.facts import machine
 
-BASE = ["hardware=cpu", "tracking=off", "evaluation.enabled=false", "trainer.max_steps=2", "outputs_root=outputs"]
+BASE = [
+    "hardware=cpu",
+    "tracking=off",
+    "evaluation.enabled=false",
+    "trainer.max_steps=2",
+    "dataset.max_train_records=48",
+]
 CASES = {
     "sft": ["trainer=sft"],
     "dpo": ["trainer=dpo"],
@@ -48,5 +54,6 @@ def _row(name: str, words: list[str]) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     return {
         "name": f"plan_error_{name}", "ours": found["planned"], "peer": found["measured"],
-        "peer_name": "measured peak", "ratio": found["planned"] / found["measured"], "unit": "GiB", "machine": machine(),
+        "peer_name": "measured peak", "ratio": found["planned"] / found["measured"], "unit": "GiB",
+        "machine": machine(),
     }  # fmt: skip

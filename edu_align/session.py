@@ -15,6 +15,7 @@ from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, 
 from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing
 from edu_align.processes import first, is_first, wait
 from edu_align.runs.card import model_card
@@ -111,6 +112,7 @@ class Session:
         )
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
         self.model = trainer.model
+        trainable_in_float32(self.model)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))
         every = config.evaluation.samples_steps

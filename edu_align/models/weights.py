@@ -26,7 +26,10 @@ def load_model(model: ModelConfig, location: Location, device: Device, seed: int
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         str(location.folder), use_safetensors=True, trust_remote_code=False, **options
     )
-    return loaded if device.quantization == "nf4" else loaded.to(device.device)
+    if device.quantization == "nf4":
+        _keep_packing(loaded)
+        return loaded
+    return loaded.to(device.device)
 
 
 def _nf4(dtype: Any, double: bool) -> Any:
@@ -38,6 +41,17 @@ def _nf4(dtype: Any, double: bool) -> Any:
         bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=dtype,
     )
+
+
+def _keep_packing(model: Any) -> None:
+    """Forbid bitsandbytes to repack 4-bit weights for CPU inference, which it does where the chip has AVX-512 BF16.
+
+    The first forward without gradients would round their scales to bfloat16 and drop the double quantization, so that
+    measuring a model changed what is then trained; it also fails for layers narrower than a block.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _architecture(model: ModelConfig) -> Any:
@@ -113,7 +127,10 @@ def continue_adapter(model: Any, folder: Path) -> Any:
 
 
 def trainable_in_float32(model: Any) -> None:
-    """Keep trained parameters in float32: float16 training scales gradients and needs them so (TRL casts to bf16)."""
+    """Keep trained parameters in float32, once TRL's trainer is built: it casts the adapters of 4-bit models to bfloat16.
+
+    float16 training scales gradients and needs them so, and in bfloat16 a small step of AdamW changes no weight.
+    """
     import torch
 
     for parameter in model.parameters():

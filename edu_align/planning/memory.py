@@ -11,6 +11,7 @@ from edu_align.planning.network import adapter_parameters, linear_layers, linear
 from edu_align.planning.work import Work
 
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+TRAINED_WIDTH = 4  # bytes of a trained parameter, which is float32 whatever the rest is
 BLOCK, NESTED_BLOCK = 64, 256  # parameters that share an NF4 constant, constants that share one (arXiv:2305.14314)
 # Resident memory with torch, transformers, TRL and the data loaded and no model: read off a run of the tiny model on an
 # AMD EPYC with 2 cores. On CUDA: the context and cuBLAS workspaces, assumed.
@@ -27,14 +28,13 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
     """Bytes by part: weights, quantization state, adapter, gradients, optimizer, activations, logits, framework."""
     weights, state = _weights(config, machine)
     trained = trained_parameters(config)
-    each = trained_width(config, machine)
     lora = config.adapter.name == "lora"
     return {
         "weights": weights,
         "quantization state": state,
-        "adapter": trained * each if lora else 0.0,
-        "gradients": trained * each,
-        "optimizer": trained * _optimizer_bytes(config.hardware.optimizer, each),
+        "adapter": trained * TRAINED_WIDTH if lora else 0.0,
+        "gradients": trained * TRAINED_WIDTH,
+        "optimizer": trained * _optimizer_bytes(config.hardware.optimizer),
         "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
         "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
         "framework": FRAMEWORK[machine.device],
@@ -46,19 +46,13 @@ def trained_parameters(config: Config) -> int:
     return adapter_parameters(shape, config.adapter) if config.adapter.name == "lora" else parameters(shape)
 
 
-def trained_width(config: Config, machine: Machine) -> int:
-    """Bytes of one trained parameter: adapters are float32, and so is what DPO trains in full."""
-    in_float32 = config.adapter.name == "lora" or isinstance(config.trainer, DPOTrainerConfig)
-    return 4 if in_float32 else WIDTH[machine.dtype]
-
-
 def _weights(config: Config, machine: Machine) -> tuple[float, float]:
     shape, width = config.model.architecture, WIDTH[machine.dtype]
     every, linear = parameters(shape), linear_parameters(shape)
     if config.adapter.name == "full":
         trainer = config.trainer
         live = isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference
-        return every * (trained_width(config, machine) + (width if live else 0)), 0.0
+        return every * (TRAINED_WIDTH + (width if live else 0)), 0.0
     if config.hardware.quantization == "none":
         return float(every * width), 0.0
     # PEFT keeps what is not quantized (embeddings, head, norms) in float32.
@@ -67,13 +61,13 @@ def _weights(config: Config, machine: Machine) -> tuple[float, float]:
     return linear * 0.5 + (every - linear) * 4.0, linear * constant
 
 
-def _optimizer_bytes(name: str, width: int) -> float:
+def _optimizer_bytes(name: str) -> float:
     """Bytes of state for one trained parameter: Adam's two moments, of one byte each in the 8-bit kinds."""
     if "8bit" in name:
         return 2.0
     if "adafactor" in name:
         return 0.1
-    return float(width) if "sgd" in name else 2.0 * width
+    return TRAINED_WIDTH * (1.0 if "sgd" in name else 2.0)
 
 
 def activations(config: Config, machine: Machine, work: Work) -> float:

@@ -16,7 +16,6 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
 from edu_align.models.device import Device
-from edu_align.models.weights import trainable_in_float32
 from edu_align.trainers.arguments import common_arguments
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.rows import as_dataset
@@ -51,7 +50,7 @@ def build_dpo(
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    built = DPOTrainer(
+    return DPOTrainer(
         model=model,
         ref_model=reference,
         args=DPOConfig(**arguments),
@@ -59,5 +58,3 @@ def build_dpo(
         eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
         processing_class=tokenizer,
     )
-    trainable_in_float32(built.model)
-    return built

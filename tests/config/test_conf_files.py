@@ -40,7 +40,7 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
             "ultrafeedback",
         ],
         "trainer": ["dpo", "sft"],
-        "hardware": ["a100", "auto", "cpu", "t4"],
+        "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
         "adapter": ["full", "lora"],
         "tracking": ["off", "wandb"],
     }

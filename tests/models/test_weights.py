@@ -71,3 +71,21 @@ def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(
     trainable_in_float32(model)
     for name, parameter in model.named_parameters():
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16), name
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_qlora_trains_on_a_cpu(trainer: str, train: Callable[..., Any], mistral_folder: Path) -> None:
+    """bitsandbytes' 4-bit layers stay as they were, and the adapter on them learns."""
+    import torch
+
+    done = train(
+        f"trainer={trainer}", "model=zephyr", f"model.path={mistral_folder}", "hardware.quantization=nf4",
+        "evaluation.enabled=false", f"run_name=qlora-{trainer}",
+    )  # fmt: skip
+    packed = {name for name, value in done.before.items() if value.dtype == torch.uint8}
+    assert len(packed) == 2 * 7, "every linear layer of the two blocks"
+    assert all(torch.equal(done.before[name], done.after[name]) for name in packed)
+    assert done.trained
+    assert all("lora" in name for name in done.trained)
+    assert any(not torch.equal(done.before[name], done.after[name]) for name in done.trained)
+    assert all(done.after[name].dtype == torch.float32 for name in done.trained)
