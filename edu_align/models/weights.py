@@ -127,7 +127,7 @@ def continue_adapter(model: Any, folder: Path) -> Any:
 
 
 def trainable_in_float32(model: Any) -> None:
-    """Keep trained parameters in float32, once TRL's trainer is built, which casts adapters of 4-bit models to bfloat16.
+    """Make trained parameters float32 once TRL's trainer is built: it casts the adapters of 4-bit models to bfloat16.
 
     float16 training scales gradients and needs them so, and in bfloat16 a small step of AdamW changes no weight.
     """
