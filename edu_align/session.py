@@ -16,7 +16,7 @@ from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.weights import trainable_in_float32
-from edu_align.packing.decoder import install_packing
+from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
 from edu_align.runs.card import model_card
 from edu_align.runs.folder import RunFolder, write_json
@@ -24,7 +24,7 @@ from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
 from edu_align.trainers.callback import Recorder, Sampler
-from edu_align.trainers.fit import trained_metrics
+from edu_align.trainers.fit import sharing_ahead, trained_metrics
 from edu_align.trainers.rows import remove_rows
 
 
@@ -49,7 +49,7 @@ class Session:
         self.during: list[Row] = []
         quiet()
         self.model = build_model(config, location, device, start.path if start else None)
-        self.sharing = install_packing(config.hardware.packing, self.model)
+        self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
 
     def train(self) -> None:
         """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.
@@ -118,6 +118,8 @@ class Session:
         every = config.evaluation.samples_steps
         if is_first() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
+        if is_packed(self.model):
+            print(sharing_ahead(config, trainer), flush=True)
         metrics = trained_metrics(trainer, self.sharing)
         remove_rows(self.folder.path)
         return metrics

@@ -58,6 +58,7 @@ class DatasetConfig:
     generation_seed: int = 42
     margin: float = 2.0
     training_margin: float | None = None
+    drop_unfit_chosen: bool = True
     max_pairs_per_group: int | None = None
     max_train_records: int | None = None
     max_eval_records: int | None = None
@@ -102,6 +103,7 @@ class DPOTrainerConfig(TrainerConfig):
     label_smoothing: float = 0.0
     precompute_reference: bool = True
     max_prompt_length: int | None = None
+    batching: str = "prompts"  # prompts | pairs
 
 
 @dataclass
@@ -121,6 +123,7 @@ class HardwareConfig:
     min_compute_capability: float | None = None
     threads: int | None = None
     packing: str = "auto"  # auto | on | off
+    packing_backend: str = "auto"  # auto | dense | blocks | flex
 
 
 @dataclass

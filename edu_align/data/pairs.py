@@ -13,14 +13,18 @@ T = TypeVar("T")
 
 
 def training_pairs(
-    groups: Iterable[ResponseGroup], margin: float, max_pairs_per_group: int | None, seed: int
+    groups: Iterable[ResponseGroup],
+    margin: float,
+    max_pairs_per_group: int | None,
+    seed: int,
+    drop_unfit_chosen: bool = True,
 ) -> list[Pair]:
     """Pairs to train on: score difference at least `margin`, at most `max_pairs_per_group` a group (None: all).
 
-    A reply of an author in `meta["unfit_to_learn"]` (comma-separated: it reveals the answer, or scolds) is never the
-    chosen one, whatever its sum. Under a cap, each next pair is the one whose replies were used least, then the one
-    with the largest margin; ties are drawn with `seed` and the group's id, so a group's pairs do not depend on the
-    others. Raises UserError for a margin or a cap that is not positive.
+    With `drop_unfit_chosen` a reply of an author in `meta["unfit_to_learn"]` (comma-separated: it reveals the answer,
+    or scolds) is never the chosen one, whatever its sum. Under a cap, each next pair is the one whose replies were used
+    least, then the one with the largest margin; ties are drawn with `seed` and the group's id, so a group's pairs do
+    not depend on the others. Raises UserError for a margin or a cap that is not positive.
     """
     if not margin > 0:
         raise UserError(f"`dataset.margin` must be > 0, got {margin}. Equal scores are no preference.")
@@ -28,7 +32,7 @@ def training_pairs(
         raise UserError(f"`dataset.max_pairs_per_group` must be >= 1 or null, got {max_pairs_per_group}.")
     pairs: list[Pair] = []
     for group in groups:
-        unfit = group.meta.get("unfit_to_learn", "").split(",")
+        unfit = group.meta.get("unfit_to_learn", "").split(",") if drop_unfit_chosen else []
         found = [pair for pair in pairs_of(group, margin) if (group.responses[pair.chosen].author or None) not in unfit]
         pairs += found if max_pairs_per_group is None else _spread(found, max_pairs_per_group, seed)
     return pairs

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from edu_align.config.schema import PREFERENCE_SOURCES, Config
+from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
 from edu_align.data.build import LoadedData, load_records
 from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
@@ -23,11 +23,13 @@ class TrainingData:
     """`train` and `validation` hold conversations (sft) or pairs (dpo, those of one prompt next to each other).
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
+    `batch_size` is the effective batch, in training examples.
     """
 
     loaded: LoadedData
     train: list[Any]
     validation: list[Any]
+    batch_size: int
     groups: list[ResponseGroup] = field(default_factory=list)
     conversations: list[Conversation] = field(default_factory=list)
     training_groups: list[ResponseGroup] = field(default_factory=list)
@@ -37,13 +39,24 @@ class TrainingData:
         """What was read, left out and kept, for people."""
         kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
         prompts = len({example.group.id for example in self.train}) if kind == "pairs" else len(self.train)
-        of = f" of {prompts} prompts" if kind == "pairs" else ""
+        of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if kind == "pairs" else ""
         sizes = f"training on {len(self.train)} {kind}{of}, validation {len(self.validation)}"
         return "\n".join([self.loaded.describe(), sizes, *self.notes])
 
+    def prompts_per_step(self) -> float | None:
+        """Distinct prompts in a step of `batch_size` pairs, on average; None for conversations.
+
+        The pairs of one prompt are not independent, so this is the batch that counts where they are trained together.
+        """
+        if not self.train or not isinstance(self.train[0], Pair):
+            return None
+        steps = [self.train[i : i + self.batch_size] for i in range(0, len(self.train), self.batch_size)]
+        return sum(len({pair.group.id for pair in step}) for step in steps) / len(steps)
+
     def facts(self) -> dict[str, Any]:
         """Counts and fingerprints for run.json."""
-        return {**self.loaded.report, "train_examples": len(self.train), "notes": list(self.notes)}
+        batch = {"batch_size": self.batch_size, "prompts_per_step": self.prompts_per_step()}
+        return {**self.loaded.report, "train_examples": len(self.train), **batch, "notes": list(self.notes)}
 
     def write_split(self, folder: Path) -> None:
         """Write which record went where, and the groups that training may have seen, into the run's folder."""
@@ -77,7 +90,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
             f"{config.dataset.margin}` (dataset.training_margin={config.dataset.training_margin}). Lower it.\n"
             f"{loaded.describe()}"
         )
-    data = TrainingData(loaded, train, validation[: config.dataset.max_eval_records])
+    data = TrainingData(loaded, train, validation[: config.dataset.max_eval_records], config.trainer.batch_size)
     return _with_held_out(config, data, seen) if config.evaluation.enabled else data
 
 
@@ -96,9 +109,12 @@ def _examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
-    pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed)
+    pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":
         pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
+    if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
+        Random(config.seed).shuffle(pairs)
+        return pairs
     return in_steps(pairs, config.trainer.batch_size)
 
 

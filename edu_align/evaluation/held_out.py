@@ -81,7 +81,7 @@ def measure_model(config: Config, run: Path | None, held: HeldOut) -> Measured:
 
     location = locate(config.model, Path(config.outputs_root), config.seed)
     model = build_model(config, location, resolve(config.hardware), run)
-    install_packing(config.hardware.packing, model)
+    install_packing(config.hardware.packing, model, config.hardware.packing_backend)
     return measure(config, model, load_tokenizer(config.model, location.folder), held)
 
 

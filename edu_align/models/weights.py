@@ -116,14 +116,34 @@ def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
         target_modules="all-linear" if "all-linear" in targets else targets,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, lora)
+    return _cast_once(get_peft_model(model, lora))
 
 
 def continue_adapter(model: Any, folder: Path) -> Any:
     """A finished run's adapter on the base it was trained on, ready to be trained further."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)
+    return _cast_once(PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True))
+
+
+def _cast_once(model: Any) -> Any:
+    """Leave the inputs of adapters to autocast where it is on.
+
+    PEFT casts them to the adapters' float32, and autocast casts them back: two copies a layer that change no number,
+    and a copy of every input that waits for the backward pass.
+    """
+    import torch
+    from peft.tuners.lora import LoraLayer
+
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            original = module._cast_input_dtype
+
+            def cast(x: Any, dtype: Any, original: Any = original) -> Any:
+                return x if x is None or torch.is_autocast_enabled(x.device.type) else original(x, dtype)
+
+            module._cast_input_dtype = cast  # type: ignore[method-assign]
+    return model
 
 
 def trainable_in_float32(model: Any) -> None:

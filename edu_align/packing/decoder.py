@@ -2,8 +2,8 @@
 
 TRL's trainers call the model's backbone with a padded (B, L) batch and read hidden states (B, L, H). `share_prefixes`
 replaces the backbone's `forward` by one that plants the batch (`forest.plant`), runs the original forward on the packed
-rows with restarted positions and an ancestors-only 4D mask, and scatters the hidden states back; gradients flow through
-the scatter. Losses, metrics and reference log-probabilities stay TRL's own code.
+rows with restarted positions and ancestors-only attention (`backends`), and scatters the hidden states back; gradients
+flow through the scatter. Losses, metrics and reference log-probabilities stay TRL's own code.
 
 With `adapter.dropout` > 0 in SFT a shared token draws one dropout mask instead of one a row; nothing else differs.
 """
@@ -15,9 +15,9 @@ from types import MethodType
 from typing import Any
 
 from edu_align.errors import UserError
+from edu_align.packing.backends import attend_to_ancestors, choose_backend, reads_forests, why_not
 from edu_align.packing.forest import plant
 from edu_align.packing.head import score_labels_once
-from edu_align.packing.supported import SUPPORTED
 
 
 @dataclass
@@ -37,39 +37,34 @@ def causal_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def why_not(model: Any) -> str | None:
-    """Why packing would not be exact for this model, or None where it is."""
-    config = model.config
-    if config.model_type not in SUPPORTED:
-        return f"model_type {config.model_type!r} is not one of {', '.join(SUPPORTED)}"
-    attention = config._attn_implementation
-    if attention != "sdpa":
-        return f"attention {attention!r} is not sdpa, which takes a 4D mask of booleans"
-    layers = set(getattr(config, "layer_types", None) or ())
-    if len(layers) > 1:
-        return f"the layers attend in several ways ({', '.join(sorted(layers))})"
-    return None
+def is_packed(model: Any) -> bool:
+    """Whether `share_prefixes` was installed in this model."""
+    return hasattr(causal_model(model).base_model, "unpacked_forward")
 
 
-def share_prefixes(model: Any) -> Sharing:
+def share_prefixes(model: Any, backend: str = "auto") -> Sharing:
     """Pack every training and scoring forward of `model`'s backbone; returns the running count of what is saved.
 
-    Generation (a cache, or positions given) goes through the original forward. Errors: ValueError where packing would
-    not be exact (see `why_not`). Install it before TRL's trainer is built.
+    `backend` is one of `backends.BACKENDS`, or auto. Generation (a cache, or positions given) goes through the original
+    forward. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's trainer is
+    built.
     """
     reason = why_not(model)
     if reason is not None:
         raise ValueError(f"packing is not exact here: {reason}")
+    if backend == "auto":
+        backend, _ = choose_backend(model)
+    reads_forests(model)
     backbone = causal_model(model).base_model
     sharing = Sharing()
     # The forward is bound to its backbone, so that a deep copy (the reference of full DPO) runs its own weights.
     backbone.unpacked_forward = backbone.forward
-    packed = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None))
+    packed = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None), backend)
     backbone.forward = MethodType(packed, backbone)
     return sharing
 
 
-def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None) -> Callable[..., Any]:
+def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, backend: str) -> Callable[..., Any]:
     import torch
 
     @functools.wraps(getattr(original, "__func__", original))
@@ -87,7 +82,7 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None) 
         output = self.unpacked_forward(
             input_ids=torch.from_numpy(forest.tokens).to(device),
             position_ids=torch.from_numpy(forest.positions).to(device),
-            attention_mask=torch.from_numpy(forest.mask).to(device)[:, None],
+            **attend_to_ancestors(forest, backend, device),
             **options,
         )
         hidden = output.last_hidden_state
@@ -98,13 +93,22 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None) 
     return forward
 
 
-def install_packing(wanted: str, model: Any) -> Sharing:
-    """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which."""
+def install_packing(wanted: str, model: Any, backend: str = "auto") -> Sharing:
+    """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which.
+
+    `backend` is `hardware.packing_backend`.
+    """
     score_labels_once()
     reason = "hardware.packing=off" if wanted == "off" else why_not(model)
     if reason is None:
-        print("edu_align: packing is on: every shared prefix is computed once", flush=True)
-        return share_prefixes(model)
+        why = f"hardware.packing_backend={backend}"
+        if backend == "auto":
+            backend, why = choose_backend(model)
+        print(
+            f"edu_align: packing is on: every shared prefix is computed once, attention by {backend} ({why})",
+            flush=True,
+        )
+        return share_prefixes(model, backend)
     if wanted == "on":
         raise UserError(f"`hardware.packing=on`, but {reason}. Use hardware.packing=auto or off.")
     print(f"edu_align: packing is off: {reason}", flush=True)

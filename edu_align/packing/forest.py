@@ -22,15 +22,20 @@ class Forest:
 
     tokens, positions: int64 (R, W), padding is 0. mask: bool (R, W, W), True where the query (second axis) may attend
     to the key (third). place: int64 (B, L), flat index r * W + w of the node that holds the row's token (0 where the
-    row is padding). nodes: real nodes in all; asked: real tokens of the B rows.
+    row is padding). sizes: real nodes of each packed row, which come first; asked: real tokens of the B rows.
     """
 
     tokens: np.ndarray
     positions: np.ndarray
     mask: np.ndarray
     place: np.ndarray
-    nodes: int
+    sizes: tuple[int, ...]
     asked: int
+
+    @property
+    def nodes(self) -> int:
+        """Real nodes in all: what is computed for the `asked` tokens."""
+        return sum(self.sizes)
 
 
 # Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
@@ -78,7 +83,7 @@ def plant(input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None 
     for b, (t, path, columns) in enumerate(where):
         row, start = home[t]
         place[b, columns] = row * width + start + np.asarray(path, dtype=np.int64)
-    return Forest(tokens, positions, mask, place, sum(rows), int((attention_mask != 0).sum()))
+    return Forest(tokens, positions, mask, place, tuple(rows), int((attention_mask != 0).sum()))
 
 
 def _grow(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Tree], list[_Path]]:

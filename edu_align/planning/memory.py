@@ -94,13 +94,10 @@ def _block_bytes(config: Config, width: int) -> float:
         inputs = sum({"qkv": hidden, "o": hidden, "gate_up": hidden, "down": inner}.values()) * width
         return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width
     carriers = targets(shape, adapter)
-    if width == 2:  # each adapter casts its input for itself
-        inputs = sum(size[0] for size in carriers.values()) * width
-        attention = 4 * hidden * width
-    else:  # layers that read the same tensor keep it once, and the output of attention is the input of o_proj
-        groups = {_reads(name): size[0] for name, size in carriers.items()}
-        inputs = sum(groups.values()) * width
-        attention = (3 if "o" in groups else 4) * hidden * width
+    # Layers that read the same tensor keep it once, and the output of attention is the input of o_proj.
+    groups = {_reads(name): size[0] for name, size in carriers.items()}
+    inputs = sum(groups.values()) * width
+    attention = (3 if "o" in groups else 4) * hidden * width
     dropped = sum(size[0] for size in carriers.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
 

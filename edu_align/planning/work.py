@@ -12,8 +12,10 @@ from edu_align.data.training import training_data
 from edu_align.errors import UserError
 from edu_align.planning.lengths import Lengths, lengths_of
 from edu_align.processes import count
+from edu_align.trainers.arguments import token_budget
 
 LOCAL = {"edu_tutor", "local"}  # sources that never ask a network
+Row = tuple[int, ...]
 GENERATED = 200  # groups of the built-in corpus that are drawn to plan; counts are scaled to dataset.size
 
 
@@ -23,7 +25,7 @@ class Rows:
     chosen, rejected's key, rejected) for pairs, (length,) for conversations. `examples` is None where nobody knows.
     """
 
-    rows: list[tuple[int, ...]]
+    rows: list[Row]
     examples: int | None
     source: str
 
@@ -107,18 +109,16 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     """Batches as TRL makes them: pairs in their order, conversations shuffled by the seed."""
     trainer, hardware = config.trainer, config.hardware
     share = max(trainer.batch_size // count(), 1)
-    device_batch = min(hardware.per_device_batch_size, share)
     pairs = isinstance(trainer, DPOTrainerConfig)
     if not read.rows:
-        return _unknown(config, read, device_batch, packed, pairs)
+        return _unknown(config, read, share, packed, pairs)
     examples = read.examples or len(read.rows)
     steps = trainer.max_steps if trainer.max_steps > 0 else max(-(-examples // trainer.batch_size), 1)
     steps = steps if trainer.max_steps > 0 else max(round(steps * trainer.epochs), 1)
     rows = list(read.rows)
     if not pairs:
         Random(config.seed).shuffle(rows)
-    batches = [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
-    seen = batches[: max(steps * trainer.batch_size // device_batch, 1)]
+    seen = _batches(config, rows[: steps * share], share, packed, pairs)
     sizes = [_size(batch, packed, pairs) for batch in seen]
     tokens, width, scored = max(sizes)
     evaluated = [rows[i : i + hardware.eval_batch_size] for i in range(0, len(rows), hardware.eval_batch_size)]
@@ -128,7 +128,37 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     return Work(tokens, width, scored, eval_tokens, examples, steps, total, read.source)
 
 
-def _size(batch: list[tuple[int, ...]], packed: bool, pairs: bool) -> tuple[int, int, int]:
+def _batches(config: Config, rows: list[Row], share: int, packed: bool, pairs: bool) -> list[list[Row]]:
+    """The examples of each forward pass: a fixed number, or as many as the packed trainer's token budget holds."""
+    device_batch = min(config.hardware.per_device_batch_size, share)
+    if not packed:
+        return [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
+    budget, found = token_budget(config), []
+    for start in range(0, len(rows), share):
+        part: list[Row] = []
+        for row in rows[start : start + share]:
+            if part and _distinct([*part, row], pairs) > budget:
+                found.append(part)
+                part = []
+            part.append(row)
+        found.append(part)
+    return found
+
+
+def _distinct(batch: list[Row], pairs: bool) -> int:
+    return sum(_trees(batch)[0]) if pairs else sum(row[0] for row in batch)
+
+
+def _trees(batch: list[Row]) -> tuple[list[int], int]:
+    """Tokens of each prompt with its distinct replies, and of the replies in all."""
+    trees: dict[int, tuple[int, dict[int, int]]] = {}
+    for key, prompt, chosen, a, rejected, b in batch:
+        trees.setdefault(key, (prompt, {}))[1].update({chosen: a, rejected: b})
+    replies = [sum(lengths.values()) for _, lengths in trees.values()]
+    return [prompt + reply for (prompt, _), reply in zip(trees.values(), replies, strict=True)], sum(replies)
+
+
+def _size(batch: list[Row], packed: bool, pairs: bool) -> tuple[int, int, int]:
     """Tokens computed, width of the widest row and scored tokens of one batch."""
     if not pairs:
         lengths = [row[0] for row in batch]
@@ -137,11 +167,7 @@ def _size(batch: list[tuple[int, ...]], packed: bool, pairs: bool) -> tuple[int,
     if not packed:
         widest = max(row[1] + max(row[3], row[5]) for row in batch)
         return 2 * len(batch) * widest, widest, sum(row[3] + row[5] for row in batch)
-    trees: dict[int, tuple[int, dict[int, int]]] = {}
-    for key, prompt, chosen, a, rejected, b in batch:
-        trees.setdefault(key, (prompt, {}))[1].update({chosen: a, rejected: b})
-    lengths = [prompt + sum(replies.values()) for prompt, replies in trees.values()]
-    scored = sum(sum(replies.values()) for _, replies in trees.values())
+    lengths, scored = _trees(batch)
     return _filled(lengths), max(lengths), scored
 
 
@@ -158,16 +184,17 @@ def _filled(lengths: list[int]) -> int:
     return width * len(rows)
 
 
-def _unknown(config: Config, read: Rows, device_batch: int, packed: bool, pairs: bool) -> Work:
+def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) -> Work:
     trainer, longest = config.trainer, config.trainer.max_length
     prompt = 0
     if isinstance(trainer, DPOTrainerConfig):
         prompt = min(trainer.max_prompt_length or longest // 2, longest)
     reply = longest - prompt
     one = (0, prompt, 1, reply, 2, reply) if pairs else (longest,)
-    rows = [(i, *one[1:]) if pairs else one for i in range(device_batch)]
-    tokens, width, scored = _size(rows, packed, pairs)
+    rows = [(i, *one[1:]) if pairs else one for i in range(share)]
+    batch = _batches(config, rows, share, packed, pairs)[0]
+    tokens, width, scored = _size(batch, packed, pairs)
     many = [(i, *one[1:]) if pairs else one for i in range(config.hardware.eval_batch_size)]
     steps = trainer.max_steps if trainer.max_steps > 0 else None
-    total = None if steps is None else steps * trainer.batch_size * tokens // device_batch
+    total = None if steps is None else steps * trainer.batch_size * tokens // len(batch)
     return Work(tokens, width, scored, _size(many, packed, pairs)[0], None, steps, total, read.source)

@@ -9,14 +9,23 @@ from edu_align.models.device import Device
 from edu_align.processes import count
 
 
-def device_batch(config: Config) -> int:
-    """Examples in one forward pass of one process: what fits on the device, never more than its share of the batch."""
-    return min(config.hardware.per_device_batch_size, config.trainer.batch_size // count())
+def device_batch(config: Config, packed: bool) -> int:
+    """Examples that one process gets at once: what fits on the device, never more than its share of the batch.
+
+    A packed trainer gets its whole share and cuts it by tokens (see `token_budget`).
+    """
+    share = config.trainer.batch_size // count()
+    return share if packed else min(config.hardware.per_device_batch_size, share)
 
 
-def accumulation(config: Config) -> int:
-    """Forward passes per optimizer step, so that all processes together take `trainer.batch_size` examples a step."""
-    return config.trainer.batch_size // (device_batch(config) * count())
+def accumulation(config: Config, packed: bool) -> int:
+    """Batches per optimizer step, so that all processes together take `trainer.batch_size` examples a step."""
+    return config.trainer.batch_size // (device_batch(config, packed) * count())
+
+
+def token_budget(config: Config) -> int:
+    """Tokens that one packed forward pass computes at most."""
+    return config.hardware.per_device_batch_size * config.trainer.max_length
 
 
 def check_batch(config: Config) -> None:
@@ -38,7 +47,7 @@ def check_batch(config: Config) -> None:
         )
 
 
-def common_arguments(config: Config, device: Device, folder: Path) -> dict[str, Any]:
+def common_arguments(config: Config, device: Device, folder: Path, packed: bool) -> dict[str, Any]:
     """Keyword arguments that TRL's SFTConfig and DPOConfig both take.
 
     Mixed precision is on only where the weights are 16 bits wide: TRL would turn bfloat16 on by itself otherwise.
@@ -51,9 +60,9 @@ def common_arguments(config: Config, device: Device, folder: Path) -> dict[str, 
         "learning_rate": trainer.learning_rate,
         "num_train_epochs": trainer.epochs,
         "max_steps": trainer.max_steps,
-        "per_device_train_batch_size": device_batch(config),
+        "per_device_train_batch_size": device_batch(config, packed),
         "per_device_eval_batch_size": hardware.eval_batch_size,
-        "gradient_accumulation_steps": accumulation(config),
+        "gradient_accumulation_steps": accumulation(config, packed),
         "gradient_checkpointing": hardware.gradient_checkpointing,
         "optim": hardware.optimizer,
         "lr_scheduler_type": trainer.lr_scheduler,

@@ -16,7 +16,9 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
 from edu_align.models.device import Device
-from edu_align.trainers.arguments import common_arguments
+from edu_align.packing.budget import budgeted
+from edu_align.packing.decoder import is_packed
+from edu_align.trainers.arguments import common_arguments, token_budget
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.rows import as_dataset
 
@@ -31,7 +33,7 @@ def build_dpo(
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
 
-    trainer = config.trainer
+    trainer, packed = config.trainer, is_packed(model)
     assert isinstance(trainer, DPOTrainerConfig)
     if trainer.max_prompt_length is not None:
         short = shorten_prompts(tokenizer, train, trainer.max_prompt_length)
@@ -46,11 +48,12 @@ def build_dpo(
         "precompute_ref_batch_size": config.hardware.eval_batch_size,
         "truncation_mode": "keep_end",
         "train_sampling_strategy": "sequential",
-        **common_arguments(config, device, folder),
+        **common_arguments(config, device, folder, packed),
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    return DPOTrainer(
+    trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if packed else DPOTrainer
+    return trainer_class(
         model=model,
         ref_model=reference,
         args=DPOConfig(**arguments),

@@ -3,9 +3,31 @@
 import time
 from typing import Any
 
+from edu_align.config.schema import Config
+from edu_align.packing.budget import first_look
 from edu_align.packing.decoder import Sharing
 from edu_align.processes import count, total
 from edu_align.runs.facts import peak_memory_gib
+from edu_align.trainers.arguments import token_budget
+
+LOOKED_AT = 2000  # examples that the report before training counts
+
+
+def sharing_ahead(config: Config, trainer: Any) -> str:
+    """What packing is about to save, in one line: counted over the first training examples, in their order."""
+    rows = trainer.train_dataset.select(range(min(LOOKED_AT, len(trainer.train_dataset))))
+    longest = config.trainer.max_length
+    if "chosen_ids" in rows.column_names:
+        columns = zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True)
+        examples = [[(prompt + reply)[-longest:] for reply in replies] for prompt, *replies in columns]
+    else:
+        examples = [[ids[:longest]] for ids in rows["input_ids"]]
+    asked, computed = first_look(examples, config.trainer.batch_size, token_budget(config))
+    many = "all" if len(rows) == len(trainer.train_dataset) else "the first"
+    return (
+        f"edu_align: packing: {many} {len(rows)} examples ask for {asked} tokens, {computed} are computed "
+        f"({asked / computed:.1f} times fewer)"
+    )
 
 
 def trained_metrics(trainer: Any, sharing: Sharing) -> dict[str, float]:

@@ -49,7 +49,9 @@ def test_cap_is_seeded_and_local_to_a_group() -> None:
 
 
 def test_leaking_replies_are_not_chosen_but_may_be_rejected() -> None:
-    pairs = training_pairs([group([8, 5, 0], unfit_to_learn="a0,a2")], 3, None, 0)
+    judged = [group([8, 5, 0], unfit_to_learn="a0,a2")]
+    assert len(training_pairs(judged, 3, None, 0, drop_unfit_chosen=False)) == 3
+    pairs = training_pairs(judged, 3, None, 0)
     assert [(p.chosen, p.rejected) for p in pairs] == [(1, 2)]
 
 

@@ -15,13 +15,13 @@ def test_accumulation_makes_the_effective_batch(
     typed: Callable[..., Any], batch: int, fits: int, each: int, steps: int
 ) -> None:
     config = typed("trainer=sft", f"trainer.batch_size={batch}", f"hardware.per_device_batch_size={fits}")
-    assert (device_batch(config), accumulation(config)) == (each, steps)
-    assert device_batch(config) * accumulation(config) == batch
+    assert (device_batch(config, False), accumulation(config, False)) == (each, steps)
+    assert device_batch(config, False) * accumulation(config, False) == batch
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_mixed_precision_only_with_16_bit_weights(typed: Callable[..., Any], dtype: str) -> None:
-    arguments = common_arguments(typed("trainer=sft"), Device("cuda", dtype, "sdpa", "none", ()), Path("run"))
+    arguments = common_arguments(typed("trainer=sft"), Device("cuda", dtype, "sdpa", "none", ()), Path("run"), False)
     assert arguments["bf16"] == (dtype == "bfloat16")
     assert arguments["fp16"] == (dtype == "float16")
     assert arguments["use_cpu"] is False
@@ -30,6 +30,6 @@ def test_mixed_precision_only_with_16_bit_weights(typed: Callable[..., Any], dty
 
 def test_own_arguments_of_trl_pass_through(typed: Callable[..., Any]) -> None:
     config = typed("trainer=sft", "+trainer.args.neftune_noise_alpha=5")
-    arguments = common_arguments(config, Device("cpu", "float32", "sdpa", "none", ()), Path("run"))
+    arguments = common_arguments(config, Device("cpu", "float32", "sdpa", "none", ()), Path("run"), False)
     assert arguments["neftune_noise_alpha"] == 5
     assert (arguments["use_cpu"], arguments["max_steps"]) == (True, 3)

@@ -1,0 +1,153 @@
+"""Attention over a forest in blocks: a block of nodes and the keys that it may see, and nothing else is computed.
+
+    p: prompt, a b c: replies          keys ->
+                                  p p p p a a b b c
+    a dense mask computes      p  # . . . . . . . .
+    every cell; blocks skip    p  # # . . . . . . .
+    what no node of them       b  # # # # . . # . .     block {b b}: keys p p p p, b b
+    may see                    b  # # # # . . # # .
+
+It stands in for SDPA's kernel, whose backward is the largest single part of a CPU's step and computes masked cells too.
+Scores and softmax are float32, products with them in the dtype of the inputs. Key heads that several query heads share
+(grouped-query attention) are not repeated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+BLOCK = 128  # nodes of one block: fewer compute fewer masked cells, more make larger matrix products
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Nodes `start` to `stop` of packed row `row`, and the ranges of nodes that at least one of them may attend to.
+
+    `bias`: float32 (stop - start, n), 0 where the node may attend to the key and -inf elsewhere, for n keys from number
+    `hidden` on (counted over the ranges); every node may attend to all other keys. None where there is no such key.
+    """
+
+    row: int
+    start: int
+    stop: int
+    keys: Ranges
+    hidden: int
+    bias: torch.Tensor | None
+
+
+def blocks_of(mask: np.ndarray, sizes: Sequence[int], size: int = BLOCK) -> list[Block]:
+    """The blocks of a forest's mask, bool (R, W, W); only the first `sizes[r]` nodes of row r are real."""
+    found = []
+    for row, real in enumerate(sizes):
+        for start in range(0, real, size):
+            stop = min(start + size, real)
+            allowed = mask[row, start:stop]
+            seen = allowed.any(axis=0)
+            part = allowed[:, seen]
+            hidden = np.flatnonzero(~part.all(axis=0))
+            first, bias = 0, None
+            if len(hidden):
+                first = int(hidden[0])
+                cells = part[:, first : hidden[-1] + 1]
+                bias = torch.from_numpy(np.where(cells, np.float32(0), np.float32("-inf")))
+            found.append(Block(row, start, stop, _ranges(seen), first, bias))
+    return found
+
+
+def _ranges(seen: Any) -> Ranges:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], seen, [False]]).astype(np.int8)))
+    return tuple((int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def block_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, blocks: Sequence[Block]
+) -> torch.Tensor:
+    """Attention of `query` (R, H, W, D) to `key`, `value` (R, K, W, D), H a multiple of K, as (R, W, H, D).
+
+    Nodes outside the blocks (the padding of a row) get 0.
+    """
+    return _BlockAttention.apply(query, key, value, scale, blocks)
+
+
+class _BlockAttention(torch.autograd.Function):
+    """softmax(scale * q k^T + bias) v, block by block; the probabilities are kept for the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, blocks: Sequence[Block]
+    ) -> torch.Tensor:
+        rows, heads, width, depth = query.shape
+        shared = key.shape[1]
+        out = query.new_zeros(rows, width, heads, depth)
+        kept = []
+        with torch.autocast(query.device.type, enabled=False):
+            for block in blocks:
+                asking = _asking(query, block, shared)
+                scores = torch.matmul(asking.float() * scale, _seen(key, block).float().transpose(1, 2))
+                if block.bias is not None:
+                    nodes, hidden = block.bias.shape
+                    scores.view(shared, -1, nodes, scores.shape[-1])[..., block.hidden :][..., :hidden] += block.bias
+                weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+                _rows(out, block, shared).copy_(_by_node(torch.matmul(weights, _seen(value, block)), block))
+                kept.append(weights)
+        ctx.save_for_backward(query, key, value, *kept)
+        ctx.scale, ctx.blocks = scale, blocks
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        query, key, value, *kept = ctx.saved_tensors
+        shared = key.shape[1]
+        grads = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        with torch.autocast(query.device.type, enabled=False):
+            for block, weights in zip(ctx.blocks, kept, strict=True):
+                given = _rows(gradient, block, shared).permute(1, 2, 0, 3).reshape(shared, -1, query.shape[-1])
+                given = given.to(query.dtype)
+                asking, keys, values = _asking(query, block, shared), _seen(key, block), _seen(value, block)
+                _add(grads[2], block, torch.matmul(weights.transpose(1, 2), given))
+                inner = torch.matmul(given, values.transpose(1, 2))
+                inner = torch._softmax_backward_data(inner, weights, -1, weights.dtype)
+                part = torch.matmul(inner, keys).view(shared, -1, block.stop - block.start, query.shape[-1])
+                grads[0][block.row].view(shared, -1, *query.shape[2:])[:, :, block.start : block.stop] = part
+                _add(grads[1], block, torch.matmul(inner.transpose(1, 2), asking))
+            for part in grads[:2]:
+                part.mul_(ctx.scale)
+        return (*grads, None, None)
+
+
+def _asking(query: torch.Tensor, block: Block, shared: int) -> torch.Tensor:
+    """(K, G * b, D): the block's queries, with the G query heads of a key head behind each other."""
+    part = query[block.row, :, block.start : block.stop]
+    return part.reshape(shared, -1, query.shape[-1])
+
+
+def _seen(keys: torch.Tensor, block: Block) -> torch.Tensor:
+    """(K, n, D): the keys, or values, that the block may see."""
+    row = keys[block.row]
+    if len(block.keys) == 1:
+        return row[:, block.keys[0][0] : block.keys[0][1]]
+    return torch.cat([row[:, a:b] for a, b in block.keys], dim=1)
+
+
+def _rows(out: torch.Tensor, block: Block, shared: int) -> torch.Tensor:
+    """(b, K, G, D): the block's part of (R, W, H, D)."""
+    part = out[block.row, block.start : block.stop]
+    return part.view(*part.shape[:1], shared, -1, part.shape[-1])
+
+
+def _by_node(out: torch.Tensor, block: Block) -> torch.Tensor:
+    """(K, G * b, D) as (b, K, G, D)."""
+    return out.view(out.shape[0], -1, block.stop - block.start, out.shape[-1]).permute(2, 0, 1, 3)
+
+
+def _add(total: torch.Tensor, block: Block, part: torch.Tensor) -> None:
+    """Add (K, n, D) to the keys of (R, K, W, D) that the block sees."""
+    at = 0
+    for a, b in block.keys:
+        total[block.row, :, a:b] += part[:, at : at + b - a]
+        at += b - a
