@@ -172,6 +172,11 @@ def _hardware(values: Values) -> Iterator[str]:
     for key, word, instead in (("dtype", "float16", "float32"), ("attention", "flash_attention_2", "sdpa")):
         if values.get("hardware.device") == "cpu" and values.get(f"hardware.{key}") == word:
             yield f"`hardware.{key}` {word} is for CUDA, got hardware.device=cpu. Set hardware.{key}={instead}."
+    if values.get("hardware.device") == "cpu" and values.get("hardware.packing_backend") == "flex":
+        yield (
+            "`hardware.packing_backend` flex is for CUDA: FlexAttention has no backward pass on a CPU. Got "
+            "hardware.device=cpu. Set hardware.packing_backend=auto."
+        )
     if values.get("adapter.name") == "lora":
         for key in ("adapter.rank", "adapter.alpha"):
             if values.get(key, 1) < 1:

@@ -10,7 +10,6 @@ from typing import Any
 from edu_align.packing.forest import Forest
 from edu_align.packing.supported import SUPPORTED
 
-BACKENDS = ("dense", "blocks", "flex")
 NAME = "edu_align_forest"  # of the attention function in transformers' registry
 FLEX_CAPABILITY = 8.0  # least CUDA compute capability; FlexAttention's Triton kernels are not made for older chips
 

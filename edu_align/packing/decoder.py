@@ -45,7 +45,7 @@ def is_packed(model: Any) -> bool:
 def share_prefixes(model: Any, backend: str = "auto") -> Sharing:
     """Pack every training and scoring forward of `model`'s backbone; returns the running count of what is saved.
 
-    `backend` is one of `backends.BACKENDS`, or auto. Generation (a cache, or positions given) goes through the original
+    `backend` is auto, or one of those in `backends`. Generation (a cache, or positions given) goes through the original
     forward. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's trainer is
     built.
     """
