@@ -75,6 +75,7 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    query, key, value = _as_autocast(query, key, value)
     scale = options.get("scaling")
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if isinstance(forest, list):
@@ -82,6 +83,20 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
 
         return block_attention(query, key, value, scale, forest), None
     return _flex_attention(query, key, value, scale, forest), None
+
+
+def _as_autocast(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors in autocast's dtype where it is on, as it does for SDPA.
+
+    With float32 weights the rotation of queries and keys is float32, and the values are not.
+    """
+    import torch
+
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(tensor.to(dtype) for tensor in tensors)
 
 
 def _block_mask(mask: Any) -> Any:

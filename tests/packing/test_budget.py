@@ -79,6 +79,18 @@ def test_the_losses_are_those_of_an_uncut_and_of_an_unpacked_run(trainer: str, t
     assert runs["off"].sharing.computed == 0
 
 
+@pytest.mark.parametrize("backend", ["dense", "blocks"])
+def test_full_fine_tuning_under_autocast_is_packed_too(backend: str, train: Callable[..., Any]) -> None:
+    """float32 weights in a bfloat16 run: queries and keys come in another dtype than values."""
+    done = train(
+        "trainer=dpo", "adapter=full", "hardware.dtype=bfloat16", f"hardware.packing_backend={backend}",
+        "evaluation.enabled=false", f"run_name=budget-full-{backend}", "hardware.packing=on",
+    )  # fmt: skip
+    assert done.record["state"] == "finished"
+    assert done.sharing.computed > 0
+    assert next(line["loss"] for line in logged(done.path)) == pytest.approx(0.6931, abs=0.02)
+
+
 def test_a_run_says_what_packing_saves(train: Callable[..., Any], capsys: Any) -> None:
     done = train("trainer=dpo", "evaluation.enabled=false", "run_name=budget-said", "dataset.max_eval_records=1")
     said = capsys.readouterr().out
