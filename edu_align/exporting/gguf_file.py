@@ -40,7 +40,7 @@ def check_architecture(shape: dict[str, Any]) -> None:
 
 
 def tensor_name(name: str) -> str:
-    """llama.cpp's name of a tensor: `model.layers.3.mlp.up_proj.weight` is `blk.3.ffn_up.weight`. Errors: none is known."""
+    """llama.cpp's name: `model.layers.3.mlp.up_proj.weight` is `blk.3.ffn_up.weight`. Errors: it has none."""
     stem, _, ending = name.rpartition(".")
     inside = _IN_LAYER.fullmatch(stem)
     found = _LAYER.get(inside[2]) if inside else _TOP.get(stem)
@@ -126,7 +126,7 @@ def _add_tokenizer(writer: Any, words: Vocabulary, tokenizer: Any) -> None:
 
 
 def _add_tensor_info(writer: Any, name: str, shape: list[int], kind: str) -> Any:
-    """Announce a tensor and return its type: vectors stay f32, and f16 stands in where q8_0's blocks of 32 do not fit."""
+    """Announce a tensor and return its type: f32 for vectors, and f16 where q8_0's blocks of 32 do not fit."""
     import numpy
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     from gguf.quants import quant_shape_to_byte_shape
@@ -159,7 +159,7 @@ def _weights(folder: Path, config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def interleaved(weights: Any, heads: int) -> Any:
-    """Rows (heads * d, n) of each head in the order 0, d/2, 1, d/2 + 1, ...: pairs that rotate together are neighbours."""
+    """Rows (heads * d, n) of each head in the order 0, d/2, 1, d/2 + 1, ...: what rotates together lies together."""
     rows, columns = weights.shape
     return weights.view(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(rows, columns)
 

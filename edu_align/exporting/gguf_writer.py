@@ -14,7 +14,7 @@ class Writer(GGUFWriter):
     """One file, written in the order metadata, tensor table, tensors."""
 
     def add_strings(self, key: str, texts: list[str]) -> None:
-        """A list of texts, also an empty one: llama.cpp refuses a byte-level tokenizer without the key of its merges."""
+        """A list of texts, also an empty one: llama.cpp refuses a byte-level tokenizer without a list of merges."""
         self.add_key_value(key, texts or _NoStrings(), GGUFValueType.ARRAY, GGUFValueType.STRING)
 
     def _pack_val(

@@ -40,21 +40,22 @@ def _base(subject: Subject) -> Any:
     return model.to(getattr(torch, subject.dtype))
 
 
-def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> Any:
-    """Merge, write weights, config, generation config and tokenizer into `folder`, and return the merged model.
+def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> list[int]:
+    """Merge, write weights, config, generation config and tokenizer into `folder`; returns ids that end a reply.
 
     Tied embeddings are written once, as the config says. Raises ValueError for an adapter with broken numbers.
     """
     merged = model.merge_and_unload(safe_merge=True) if subject.adapter is not None else model
     merged.config.use_cache = True
-    merged.generation_config = generation_config(merged, tokenizer, subject.config.generation)
+    ends = end_tokens(merged, tokenizer)
+    merged.generation_config = generation_config(ends, tokenizer, subject.config.generation)
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(merged.config, key, getattr(merged.generation_config, key))
     merged.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     for name in ("config.json", "tokenizer_config.json"):
         _without_local_keys(folder / name)
-    return merged
+    return ends
 
 
 def load_merged(folder: Path) -> tuple[Any, Any]:
@@ -65,17 +66,16 @@ def load_merged(folder: Path) -> tuple[Any, Any]:
     return model.eval(), AutoTokenizer.from_pretrained(str(folder))
 
 
-def generation_config(model: Any, tokenizer: Any, settings: GenerationConfig) -> Any:
-    """How the model writes unless told otherwise: the run's drawing, and every token that ends a turn."""
+def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfig) -> Any:
+    """How the model writes unless told otherwise: drawn as the run's settings say, and ended by every one of `ends`."""
     from transformers import GenerationConfig as Drawing
 
-    drawn = {"do_sample": False}
+    drawn: dict[str, Any] = {"do_sample": False}
     if settings.temperature > 0:
-        drawn = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
-        drawn |= {"top_k": settings.top_k}
+        keys = ("temperature", "top_p", "top_k")
+        drawn = {"do_sample": True, **{key: getattr(settings, key) for key in keys}}
     if settings.repetition_penalty != 1.0:
         drawn["repetition_penalty"] = settings.repetition_penalty
-    ends = end_tokens(model, tokenizer)
     return Drawing(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=ends[0] if len(ends) == 1 else ends,

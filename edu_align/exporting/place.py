@@ -55,8 +55,8 @@ def written_aside(output: Path) -> Iterator[Path]:
     """
     aside = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     try:
-        _open_to_readers(aside)
         yield aside
+        _open_to_readers(aside)
         _put(aside, output)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -79,7 +79,8 @@ def _put(aside: Path, output: Path) -> None:
 
 
 def _open_to_readers(folder: Path) -> None:
-    """Give a folder of `mkdtemp`, which only its owner may read, the rights that `mkdir` would have given."""
+    """Give folders and files the rights that plain ones get: some libraries leave them to their owner alone."""
     mask = os.umask(0)
     os.umask(mask)
-    folder.chmod(0o777 & ~mask)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
