@@ -48,17 +48,15 @@ def main() -> None:
     if shown:
         _show(config)
         return
-    from edu_align.exporting.place import check_writable, is_there
+    from edu_align.exporting.hub import find_hub
+    from edu_align.exporting.place import check_place, is_there
     from edu_align.exporting.subject import find_weights
 
     output = Path(words.own.get("output") or run.path / "export").expanduser()
-    check_writable(output)
-    subject = find_weights(run, config)
-    there = is_there(output, subject.settings(), config.export.overwrite)
-    from edu_align.exporting.hub import find_hub
-
+    check_place(output)
     hub = find_hub(config.export)
-    if there:
+    subject = find_weights(run, config)
+    if is_there(output, subject.settings(), config.export.overwrite):
         print(f"edu_align: {output} holds this export already", flush=True)
     else:
         from edu_align.exporting.write import check_before, write_export

@@ -94,8 +94,10 @@ def _check(key: str, words: Words, own: Sequence[str], groups: Sequence[str]) ->
     group, dot, _ = key.partition(".")
     if key in allowed or (dot and group in groups):
         return
+    from edu_align.config.keys import root_leaves
+
     known = ["run", *own, *allowed]
-    hint = did_you_mean(key, known)
+    hint = did_you_mean(key, [*known, *(name for name in root_leaves({}) if name.partition(".")[0] in groups)])
     raise UserError(
         f"`{key}={words.overrides[key]}` cannot be set here.{hint} What can: {listed(dict.fromkeys(known))}, and every "
         f"key of {listed(groups)}."

@@ -15,17 +15,8 @@ RECORD = "export.json"
 
 
 def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
-    """Whether `output` holds the export that `settings` describe already.
-
-    Errors: it holds another one and `overwrite` is false, or something that is no export, which is never replaced.
-    """
-    if not output.exists():
-        return False
-    if not output.is_dir():
-        raise UserError(f"`output={output}` is a file. Give a folder that does not exist yet.")
+    """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
     if not (output / RECORD).is_file():
-        if any(output.iterdir()):
-            raise UserError(f"`output={output}` is a folder with other things in it. Give one that does not exist yet.")
         return False
     before = json.loads((output / RECORD).read_text(encoding="utf-8")).get("settings", {})
     others = [key for key in settings if before.get(key) != settings[key]]
@@ -37,8 +28,15 @@ def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     return not others
 
 
-def check_writable(output: Path) -> None:
-    """Create the folder above `output`, and a file in it for a moment. Errors: a place that cannot be written."""
+def check_place(output: Path) -> None:
+    """Create the folder above `output`, and a file in it for a moment.
+
+    Errors: a place that cannot be written, or that holds something that is no export, which is never replaced.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"`output={output}` is a file. Give a folder that does not exist yet.")
+    if output.is_dir() and not (output / RECORD).is_file() and any(output.iterdir()):
+        raise UserError(f"`output={output}` is a folder with other things in it. Give one that does not exist yet.")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):

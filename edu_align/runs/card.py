@@ -123,7 +123,7 @@ def _limits(config: Config) -> list[str]:
     if config.hardware.quantization != "none":
         lines += [
             "",
-            f"It was trained and measured on a base in {config.hardware.quantization}. On whole weights its replies and",
-            "its scores may differ a little.",
+            f"It was trained and measured on a base in {config.hardware.quantization}. On whole weights its replies",
+            "and its scores may differ a little.",
         ]
     return lines
