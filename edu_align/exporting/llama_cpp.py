@@ -18,9 +18,10 @@ def find_converter(given: str) -> Path:
     return script.resolve()
 
 
-def convert(script: Path, folder: Path, file: Path, kind: str) -> None:
+def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> None:
     """Run it on the merged model in `folder`, with this Python, to write `file`. Errors: it fails; its last words."""
     command = [sys.executable, str(script), str(folder), "--outfile", str(file), "--outtype", kind]
+    command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not file.is_file():
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]

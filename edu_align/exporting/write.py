@@ -106,7 +106,7 @@ def _write_gguf(subject: Subject, folder: Path, gguf: Path, tokenizer: Any, tuto
     export = subject.config.export
     assert export.gguf is not None
     if export.converter is not None:
-        convert(find_converter(export.converter), folder, gguf, export.gguf)
+        convert(find_converter(export.converter), folder, gguf, export.gguf, subject.label)
         return [_or_unread(lambda: _check_gguf(subject, gguf, tokenizer, tutor), gguf)]
     write_gguf(folder, tokenizer, gguf, export.gguf, subject.label)
     return [_check_gguf(subject, gguf, tokenizer, tutor)]
