@@ -94,8 +94,9 @@ def end_tokens(model: Any, tokenizer: Any) -> list[int]:
     said = (Message("user", "Hi"), Message("assistant", "Yes"))
     closing = render(tokenizer, said).rpartition("Yes")[2]
     first = tokenizer(closing, add_special_tokens=False)["input_ids"][:1]
+    special = {index for index, added in tokenizer.added_tokens_decoder.items() if added.special}
     base = model.generation_config.eos_token_id
-    found = [tokenizer.eos_token_id, *(token for token in first if token in tokenizer.all_special_ids)]
+    found = [tokenizer.eos_token_id, *(token for token in first if token in special)]
     found += base if isinstance(base, list) else [base]
     return [int(token) for token in dict.fromkeys(found) if token is not None]
 

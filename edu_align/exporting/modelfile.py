@@ -50,5 +50,6 @@ def write_modelfile(
 
 
 def _quoted(text: str) -> str:
-    """A text over several lines. Three quotes inside it would end it, so a space is put between them."""
-    return '"""' + text.replace('"""', '"" "') + '"""'
+    """A text over several lines. Three quotes inside it would end it, so a space is put between or behind them."""
+    inside = text.replace('"""', '"" "')
+    return '"""' + inside + (" " if inside.endswith('"') else "") + '"""'

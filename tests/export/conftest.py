@@ -45,7 +45,7 @@ def trained(raw: Any, trainer: Any, **special: str) -> Any:
 
 @pytest.fixture(scope="session")
 def byte_level() -> Callable[..., Any]:
-    """`byte_level(pre_tokenizer)`: a byte-level BPE with merges, ChatML's tokens and one that is added but not special."""
+    """`byte_level(pre_tokenizer)`: a byte-level BPE with merges, ChatML's tokens and an added, not special one."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     def build(pre: Any = None) -> Any:
@@ -95,7 +95,7 @@ def _plain_bytes(tokenizer: Any) -> Any:
 
 CHATML = (
     "{% for message in messages %}"
-    "{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}"
+    "{% if loop.first and message['role'] != 'system' %}{{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}"
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )

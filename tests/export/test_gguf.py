@@ -165,7 +165,10 @@ def test_names_of_the_ways_to_split_text(byte_level: Callable[..., Any]) -> None
     for pattern, name in SPLITS.items():
         steps = [pre_tokenizers.Split(Regex(pattern), behavior="isolated"), plain]
         assert vocabulary(byte_level(pre_tokenizers.Sequence(steps)), 400).pre == name
-    for other in ([pre_tokenizers.Split(Regex(r"\d"), behavior="isolated"), plain], [pre_tokenizers.Whitespace(), split]):
+    for other in (
+        [pre_tokenizers.Split(Regex(r"\d"), behavior="isolated"), plain],
+        [pre_tokenizers.Whitespace(), split],
+    ):
         with pytest.raises(UserError, match=r"splits text by .* and ByteLevel in a way that is not known"):
             vocabulary(byte_level(pre_tokenizers.Sequence(other)), 400)
 
