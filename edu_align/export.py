@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edu_align.config.schema import Config
 
 OWN = ("output", "outputs_root")
+GROUPS = ("export", "generation")
 HELP = """\
 edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...]
 
@@ -43,7 +44,7 @@ def main() -> None:
     from edu_align.exporting.subject import read_run
 
     shown, arguments = _without_cfg(arguments)
-    words = parse(arguments, OWN, groups=("export", "generation"))
+    words = parse(arguments, OWN, groups=GROUPS)
     run, config = read_run(words)
     if shown:
         _show(config)

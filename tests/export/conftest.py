@@ -1,5 +1,6 @@
 """What the tests of exporting share: the program, an export that is made once, and tokenizers of every kind."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ def exported(runs: Callable[[str], Any], outputs: Path, tmp_path_factory: pytest
         patch.setattr("sys.argv", ["export", *words])
         main()
     return output
+
+
+def copied(run: Path, name: str) -> Path:
+    """A copy of a finished run beside it, without its exports."""
+    target = run.parent / name
+    shutil.copytree(run, target, ignore=shutil.ignore_patterns("export"))
+    return target
 
 
 def trained(raw: Any, trainer: Any, **special: str) -> Any:

@@ -1,6 +1,8 @@
 """The program: what it refuses, where it writes, and what it leaves alone."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -11,10 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
+from edu_align.chatting.source import run_config
+from edu_align.chatting.words import parse
 from edu_align.errors import UserError
+from edu_align.export import GROUPS, OWN
 from edu_align.exporting.place import RECORD, check_place, is_there, written_aside
 
-from .conftest import Export
+from .conftest import Export, copied
 
 
 @pytest.mark.parametrize(
@@ -47,11 +52,7 @@ def test_a_mistake_is_one_message(export: Export, runs: Callable[[str], Any], wo
     assert err.count("\n") == 1
 
 
-def test_a_run_that_is_not_finished_or_has_no_weights(
-    export: Export, runs: Callable[[str], Any], outputs: Path
-) -> None:
-    from .test_merged import copied
-
+def test_a_run_that_is_not_finished_or_has_no_weights(export: Export, runs: Callable[[str], Any]) -> None:
     run = copied(runs("sft").path, "robbed")
     (run / "adapter" / "adapter_model.safetensors").unlink()
     assert "`run=robbed`: adapter/adapter_model.safetensors is missing" in export("run=robbed")[2]
@@ -126,17 +127,22 @@ def test_other_things_are_never_replaced(tmp_path: Path) -> None:
 
 def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    with pytest.raises(RuntimeError), written_aside(output) as folder:
-        (folder / "half").write_text("x")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with written_aside(output) as folder:
+            (folder / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert list(tmp_path.iterdir()) == []
     for turn in ("first", "second"):
         with written_aside(output) as folder:
             (folder / turn).write_text("x")
             (folder / RECORD).write_text("{}")
         assert {path.name for path in output.iterdir()} == {turn, RECORD}
-    with pytest.raises(RuntimeError), written_aside(output):
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert (output / "second").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -165,3 +171,28 @@ def test_llama_cpps_converter(export: Export, runs: Callable[[str], Any], tmp_pa
     assert code == 2
     assert "convert_hf_to_gguf.py ended with code 1: No module named sentencepiece. Install what it asks for" in err
     assert not (tmp_path / "no").exists()
+
+
+def documented() -> list[tuple[str, str]]:
+    """`(page, command)` of every `python -m edu_align.export` in the READMEs."""
+    root = Path(__file__).resolve().parents[2]
+    pages = [root / "README.md", *sorted((root / "experiments").glob("*/README.md"))]
+    command = re.compile(r"python -m edu_align\.export\b[^\n`]*")
+    return [
+        (page.relative_to(root).as_posix(), found.group())
+        for page in pages
+        for found in command.finditer(page.read_text(encoding="utf-8").replace("\\\n", " "))
+    ]
+
+
+def test_there_are_commands_to_check() -> None:
+    assert {"README.md", "experiments/llama2_stack/README.md"} <= {page for page, _ in documented()}
+
+
+@pytest.mark.parametrize(("page", "command"), documented())
+def test_a_documented_command_is_taken(runs: Callable[[str], Any], outputs: Path, page: str, command: str) -> None:
+    words = shlex.split(re.sub(r"<[^>\n]*>", "placeholder", command.partition("#")[0]))[3:]
+    found = parse(words, OWN, groups=GROUPS)
+    assert found.runs, f"{page} names no run"
+    runs("sft")
+    run_config("sft", found.overrides, str(outputs))

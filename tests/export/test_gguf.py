@@ -38,7 +38,7 @@ def written(random_model: Callable[..., Any], tmp_path: Path) -> Callable[..., t
 
 
 def _stir(model: Any) -> None:
-    """Biases and norms start as zeros and ones, which would hide one that went to the wrong place; and larger weights."""
+    """Make weights larger, and biases and norms other than 0 and 1, which would hide one in a wrong place."""
     import torch
 
     torch.manual_seed(1)

@@ -14,7 +14,7 @@ from edu_align.data.records import Message
 from edu_align.evaluation.generate import replies
 from edu_align.exporting.merge import end_tokens, generation_config
 
-from .conftest import CHATML, Export
+from .conftest import CHATML, Export, copied
 
 ASKED = [(Message("user", "2 + 3?"),), (Message("user", "Why is 7 x 8 = 56?"), Message("assistant", "Guess."))]
 
@@ -31,13 +31,6 @@ def logits(model: Any, ids: list[int]) -> Any:
 
     with torch.no_grad():
         return model(input_ids=torch.tensor([ids])).logits[0]
-
-
-def copied(run: Path, name: str) -> Path:
-    """A copy of a finished run beside it, without its exports."""
-    target = run.parent / name
-    shutil.copytree(run, target, ignore=shutil.ignore_patterns("export"))
-    return target
 
 
 def test_it_says_what_the_tutor_says(exported: Path, outputs: Path) -> None:
