@@ -7,6 +7,7 @@ from edu_align.evaluation.stages import read_evaluation
 from edu_align.exporting.place import RECORD
 from edu_align.exporting.subject import Subject
 from edu_align.runs.card import Background, Exported, model_card
+from edu_align.runs.facts import package_versions
 from edu_align.runs.folder import RunFolder, ancestors, records, write_json
 
 
@@ -23,7 +24,7 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
     exported = Exported(subject.label, _usage(export.push_to_hub, subject, gguf), checks, export.license)
     card = model_card(subject.config, run.record, background, exported)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    write_json(folder / RECORD, {"settings": subject.settings(), "checks": checks, "versions": run.record["versions"]})
+    write_json(folder / RECORD, {"settings": subject.settings(), "checks": checks, "versions": package_versions()})
 
 
 def earlier_records(run: RunFolder) -> list[dict[str, Any]]:

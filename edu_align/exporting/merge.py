@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
+from edu_align.errors import UserError
 from edu_align.exporting.subject import Subject
 from edu_align.models.device import Device, resolve
 from edu_align.models.tokenizer import load_tokenizer
@@ -43,9 +44,9 @@ def _base(subject: Subject) -> Any:
 def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> list[int]:
     """Merge, write weights, config, generation config and tokenizer into `folder`; returns ids that end a reply.
 
-    Tied embeddings are written once, as the config says. Raises ValueError for an adapter with broken numbers.
+    Tied embeddings are written once, as the config says. Errors: an adapter with broken numbers.
     """
-    merged = model.merge_and_unload(safe_merge=True) if subject.adapter is not None else model
+    merged = _merged(model, subject) if subject.adapter is not None else model
     merged.config.use_cache = True
     ends = end_tokens(merged, tokenizer)
     merged.generation_config = generation_config(ends, tokenizer, subject.config.generation)
@@ -56,6 +57,16 @@ def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> l
     for name in ("config.json", "tokenizer_config.json"):
         _without_local_keys(folder / name)
     return ends
+
+
+def _merged(model: Any, subject: Subject) -> Any:
+    try:
+        return model.merge_and_unload(safe_merge=True)
+    except ValueError as error:  # how PEFT says that a merged weight is not finite
+        raise UserError(
+            f"`run={subject.label}`: its adapter cannot be merged ({error}). The training diverged: train it "
+            "again with a lower trainer.learning_rate."
+        ) from error
 
 
 def load_merged(folder: Path) -> tuple[Any, Any]:

@@ -1,16 +1,15 @@
 """One export, start to finish: merge, write, load back, compare, describe; nothing stays of one that is not right."""
 
 import json
-import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edu_align.chatting.tutor import quiet
 from edu_align.errors import UserError
 from edu_align.exporting.agreement import Agreement, Replies, compare, prompts, replies_of, require
 from edu_align.exporting.describe import describe
-from edu_align.exporting.gguf_file import check_architecture
+from edu_align.exporting.gguf_file import check_architecture, context_length, write_gguf
 from edu_align.exporting.gguf_vocabulary import vocabulary
 from edu_align.exporting.llama_cpp import convert, find_converter
 from edu_align.exporting.merge import load_merged, load_tutor, save_merged
@@ -66,16 +65,6 @@ def say(text: str) -> None:
     print(f"edu_align: {text}", flush=True)
 
 
-def quiet() -> None:
-    """Keep libraries' hints to every user out of the report; errors stay."""
-    import transformers
-
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-
-
 def _without_adapter(tutor: Replies, model: Any) -> Agreement | None:
     """How far the base is from the tutor: what a merge that failed would look like."""
     if not hasattr(model, "disable_adapter"):
@@ -101,15 +90,13 @@ def _check_merged(subject: Subject, folder: Path, tutor: Replies, tokenizer: Any
 
 
 def _write_gguf(subject: Subject, folder: Path, gguf: Path, tokenizer: Any, tutor: Replies) -> list[str]:
-    from edu_align.exporting.gguf_file import write_gguf
-
     export = subject.config.export
     assert export.gguf is not None
     if export.converter is not None:
         convert(find_converter(export.converter), folder, gguf, export.gguf, subject.label)
         return [_or_unread(lambda: _check_gguf(subject, gguf, tokenizer, tutor), gguf)]
     write_gguf(folder, tokenizer, gguf, export.gguf, subject.label)
-    return [_check_gguf(subject, gguf, tokenizer, tutor)]
+    return [_check_gguf(subject, gguf, tokenizer, tutor), *_about_context(folder)]
 
 
 def _or_unread(check: Callable[[], str], gguf: Path) -> str:
@@ -140,6 +127,16 @@ def _check_gguf(subject: Subject, gguf: Path, tokenizer: Any, tutor: Replies) ->
     tolerance = require(found, [subject.dtype, kind], gguf.name)
     unsure = "" if alike else f" transformers reads its tokenizer ({pre}) in another way; only llama.cpp can tell."
     return f"GGUF ({kind}), loaded back: {found.describe()} (tolerance {tolerance:g}).{unsure}"
+
+
+def _about_context(folder: Path) -> list[str]:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(str(folder))
+    context = context_length(config)
+    if context == config.max_position_embeddings:
+        return []
+    return [f"the GGUF's context ends at {context} tokens, the model's sliding window, which llama.cpp does not have."]
 
 
 def _about_template(found: bool) -> str:

@@ -46,7 +46,8 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
         ["## Use", "", *exported.usage] if exported else [],
         ["## Data", "", *_data(data), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
-        ["## Results", "", *_results(record, background.evaluation)],
+        ["## Results", "", *_results(background.evaluation)],
+        ["## Logged", "", *_logged(record)] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
         ["## Limits", "", *_limits(config)],
     ]
@@ -102,17 +103,22 @@ def _settings(config: Config, sources: list[str]) -> list[str]:
     return ["```yaml", OmegaConf.to_yaml(without_paths(shown)).rstrip(), "```"]
 
 
-def _results(record: dict[str, Any], evaluation: dict[str, Any]) -> list[str]:
+def _results(evaluation: dict[str, Any]) -> list[str]:
     stages = [Stage(label, None, result) for label, result in evaluation.items()]
-    if metric_names(stages):
-        return [
-            "On held-out questions. Brackets hold the interval from resampling whole groups of related questions; n",
-            "counts items, groups the independent ones.",
-            "",
-            *markdown(results_table(stages)),
-        ]
+    if not metric_names(stages):
+        return ["It was not measured on held-out questions."]
+    return [
+        "On held-out questions. Brackets hold the interval from resampling whole groups of related questions; n counts",
+        "items, groups the independent ones.",
+        "",
+        *markdown(results_table(stages)),
+    ]
+
+
+def _logged(record: dict[str, Any]) -> list[str]:
+    """Every number that the run kept, throughput and training loss among them."""
     rows = [[name, f"{value:.4g}"] for name, value in sorted(record["metrics"].items())]
-    return ["It was not measured on held-out questions.", "", *markdown([["metric", "value"], *rows])]
+    return markdown([["metric", "value"], *rows])
 
 
 def _limits(config: Config) -> list[str]:

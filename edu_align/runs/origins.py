@@ -67,7 +67,7 @@ def base_of(identity: str, folder: Path | None) -> Origin:
         told = front_matter(folder / "README.md") if folder else {}
         where = f"a local folder named {name} (fingerprint {fingerprint})"
         return Origin(where, told.get("base_model"), told.get("license"))
-    return Origin("random weights", None, None)
+    return Origin(f"random weights ({identity})", None, None)
 
 
 def front_matter(card: Path) -> dict[str, str]:

@@ -191,7 +191,7 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize(("page", "command"), documented())
 def test_a_documented_command_is_taken(runs: Callable[[str], Any], outputs: Path, page: str, command: str) -> None:
-    words = shlex.split(re.sub(r"<[^>\n]*>", "placeholder", command.partition("#")[0]))[3:]
+    words = shlex.split(re.sub(r"<[^>\n]*>", "some/name", command.partition("#")[0]))[3:]
     found = parse(words, OWN, groups=GROUPS)
     assert found.runs, f"{page} names no run"
     runs("sft")

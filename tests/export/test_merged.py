@@ -162,6 +162,47 @@ def test_a_merge_that_went_wrong_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_adapter_with_broken_numbers_is_one_message(
+    export: Export, runs: Callable[[str], Any], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = copied(runs("sft").path, "diverged") / "adapter" / "adapter_model.safetensors"
+    weights = load_file(file)
+    next(iter(weights.values()))[0, 0] = float("nan")
+    save_file(weights, file, metadata={"format": "pt"})
+    code, _, err = export("run=diverged", f"output={tmp_path / 'out'}")
+    assert code == 2
+    assert "`run=diverged`: its adapter cannot be merged" in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gguf_that_went_wrong_is_not_kept(
+    export: Export, runs: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs("sft")
+    monkeypatch.setattr("edu_align.exporting.gguf_file.interleaved", lambda weights, heads: weights)
+    code, _, err = export("run=sft", f"output={tmp_path / 'out'}", "export.gguf=f32")
+    assert code == 2
+    assert "sft-f32.gguf was loaded back and does not say what the tutor says" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_window_that_llama_cpp_does_not_have_is_said(
+    export: Export, train: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    from edu_align.models.tokenizer import byte_tokenizer
+
+    random_model("mistral", sliding_window=1024).save_pretrained(tmp_path / "base")
+    byte_tokenizer().save_pretrained(tmp_path / "base")
+    places = [f"model.path={tmp_path / 'base'}", "model.weights=pretrained", "model.tokenizer=null"]
+    train("trainer=sft", "run_name=windowed", "evaluation.enabled=false", *places)
+    code, out, err = export("run=windowed", f"output={tmp_path / 'out'}", "export.gguf=f16")
+    assert code == 0, err
+    assert "the GGUF's context ends at 1024 tokens, the model's sliding window" in out
+
+
 def test_settings_of_generation_are_passed_on(export: Export, runs: Callable[[str], Any], tmp_path: Path) -> None:
     runs("sft")
     drawn = ["generation.temperature=0.7", "generation.top_p=0.9", "generation.repetition_penalty=1.1"]
