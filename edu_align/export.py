@@ -29,7 +29,7 @@ edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...
   model.path            where the run's base model lies now, if it moved
   outputs_root          where runs lie (outputs)
 
-  --cfg job             print the config that this would use, and stop
+  --cfg job             print the settings that this would use, and stop
 
 What is written is loaded back and compared with base and adapter; what does not agree is not kept.
 """
@@ -80,9 +80,13 @@ def _without_cfg(arguments: list[str]) -> tuple[bool, list[str]]:
 
 
 def _show(config: "Config") -> None:
+    """Print what an export depends on; what else the run was trained with lies in its config.yaml."""
     from omegaconf import OmegaConf
 
-    print(OmegaConf.to_yaml(OmegaConf.structured(config)), end="")
+    every = OmegaConf.structured(config)
+    shown = {key: every[key] for key in ("outputs_root", "seed", "model", "adapter", "generation", "export")}
+    shown["dataset"] = {"system_prompt": config.dataset.system_prompt}
+    print(OmegaConf.to_yaml(OmegaConf.create(shown)), end="")
 
 
 if __name__ == "__main__":

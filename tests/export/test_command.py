@@ -91,7 +91,7 @@ def test_the_config_is_shown(export: Export, runs: Callable[[str], Any]) -> None
     shown = yaml.safe_load(out)
     assert code == 0
     assert (shown["export"]["gguf"], shown["generation"]["top_p"]) == ("q8_0", 0.5)
-    assert shown["trainer"]["algorithm"] == "dpo"
+    assert (shown["model"]["name"], shown["adapter"]["name"], shown["seed"]) == ("tiny", "lora", 42)
 
 
 def test_it_lands_in_the_runs_folder_and_is_made_once(export: Export, runs: Callable[[str], Any]) -> None:
