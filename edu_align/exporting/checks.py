@@ -39,9 +39,7 @@ class Tutor:
         """Weights, tokenizer and chat template of the merged folder. Errors: they are not the tutor's."""
         model, tokenizer = load_merged(folder)
         if not self._reads_alike(tokenizer) or tokenizer.chat_template != self.tokenizer.chat_template:
-            raise UserError(
-                "the tokenizer, loaded back, reads text in another way. Nothing was kept: it is a bug."
-            )
+            raise UserError("the tokenizer, loaded back, reads text in another way. Nothing was kept: it is a bug.")
         dtype = self.subject.dtype
         found = compare(self.replies, model)
         tolerance = require(found, [dtype], f"the merged model ({dtype})")

@@ -43,6 +43,13 @@ def copied(run: Path, name: str) -> Path:
     return target
 
 
+def by_hand(folder: Path) -> tuple[Any, Any]:
+    """As a user's program loads it."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+
 def trained(raw: Any, trainer: Any, **special: str) -> Any:
     """A fast tokenizer around a `tokenizers` one, trained on `TEXT`."""
     from transformers import PreTrainedTokenizerFast

@@ -11,8 +11,7 @@ import pytest
 from edu_align.exporting.gguf_reading import load_gguf
 from edu_align.models.locate import BUNDLED_PACKAGE
 
-from .conftest import Export
-from .test_merged import by_hand
+from .conftest import Export, by_hand
 
 
 @pytest.mark.slow
