@@ -18,8 +18,8 @@ from edu_align.models.locate import Location
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
-from edu_align.runs.card import model_card
-from edu_align.runs.folder import RunFolder, write_json
+from edu_align.runs.card import Background, model_card
+from edu_align.runs.folder import RunFolder, ancestors, records, write_json
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
@@ -46,6 +46,9 @@ class Session:
         self.tokenizer = tokenizer
         self.data = data
         self.folder = folder
+        self.base_folder = location.folder
+        self.start = start
+        self.results: dict[str, Any] = {}
         self.during: list[Row] = []
         quiet()
         self.model = build_model(config, location, device, start.path if start else None)
@@ -66,7 +69,8 @@ class Session:
             self._evaluation(held, before, after)
             tracker.summary(self.folder.record["metrics"])
         if is_first():
-            card = model_card(self.config, self.folder.record)
+            background = Background(self.base_folder, records(ancestors(self.start)), self.results)
+            card = model_card(self.config, self.folder.record, background)
             (self.folder.path / "README.md").write_text(card, encoding="utf-8")
         self.folder.record = first(lambda: self.folder.record)
 
@@ -140,7 +144,7 @@ class Session:
     def _evaluation(self, held: HeldOut | None, before: Measured | None, after: Measured | None) -> None:
         if held is None or before is None or after is None:
             return
-        results = {
+        self.results = results = {
             "before": summarise(self.config, held, before, None),
             "after": summarise(self.config, held, after, before),
         }

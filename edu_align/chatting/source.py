@@ -29,16 +29,21 @@ def run_source(name: str, overrides: dict[str, str], outputs_root: str | None) -
 
     Errors: no such run, an unfinished one, a wrong override, a base model that is not there or is another one.
     """
+    run, config = run_config(name, overrides, outputs_root)
+    location = locate(config.model, Path(config.outputs_root), config.seed)
+    check_base(f"run={name}", run, location)
+    return Source(run.path.resolve().name, config, location, run)
+
+
+def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -> tuple[RunFolder, Config]:
+    """The finished run `name` and its config with `overrides` on top; its base model is not looked for."""
     from edu_align.config.stored import stored_config
 
     run = find_run("run", name, Path(outputs_root or "outputs"))
     given = {key: value for key, value in overrides.items() if key != "hardware"}
     root = {} if outputs_root is None else {"outputs_root": json.dumps(outputs_root)}
     preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
-    config = stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
-    location = locate(config.model, Path(config.outputs_root), config.seed)
-    check_base(f"run={name}", run, location)
-    return Source(run.path.resolve().name, config, location, run)
+    return run, stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
 
 
 def model_source(overrides: dict[str, str], outputs_root: str | None) -> Source:

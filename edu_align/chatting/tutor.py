@@ -63,7 +63,7 @@ def load(sources: Sequence[Source], with_base: bool = False) -> list[Voice]:
 
     Errors: a reply that the model's context has no room for.
     """
-    _quiet()
+    quiet()
     voices: list[Voice] = []
     shared: dict[tuple[str, Device], Voice] = {}
     for source in sources:
@@ -131,8 +131,8 @@ def _device(source: Source) -> Device:
     return replace(resolve(source.config.hardware), reasons=())
 
 
-def _quiet() -> None:
-    """Keep libraries' hints to every user out of the dialogue; errors stay."""
+def quiet() -> None:
+    """Keep libraries' hints to every user out of what is printed; errors stay."""
     import transformers
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

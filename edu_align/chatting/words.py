@@ -38,9 +38,13 @@ class Words:
 
 
 def parse(
-    arguments: Sequence[str], own: Sequence[str], flags: Mapping[str, str] | None = None, several_runs: bool = False
+    arguments: Sequence[str],
+    own: Sequence[str],
+    flags: Mapping[str, str] | None = None,
+    several_runs: bool = False,
+    groups: Sequence[str] = GROUPS,
 ) -> Words:
-    """Sort the words of a command line. `flags` maps a flag to the own key that it sets to true.
+    """Sort the words of a command line. `flags` maps a flag to the own key that it sets to true; `groups` can be set.
 
     Errors: an unknown key or flag with the nearest valid one, a key that is given twice, a run beside a model.
     """
@@ -63,7 +67,7 @@ def parse(
             "them; model.path says where the run's base model lies now."
         )
     for key in words.overrides:
-        _check(key, words, own)
+        _check(key, words, own, groups)
     return words
 
 
@@ -84,14 +88,17 @@ def _run(word: str, name: str, words: Words, several: bool) -> None:
     words.runs.append(name)
 
 
-def _check(key: str, words: Words, own: Sequence[str]) -> None:
-    allowed = [*KEYS, *(MODEL_KEYS if not words.runs else ())]
+def _check(key: str, words: Words, own: Sequence[str], groups: Sequence[str]) -> None:
+    keys = [name for name in KEYS if "." in name or name in groups]
+    allowed = [*keys, *(MODEL_KEYS if not words.runs else ())]
     group, dot, _ = key.partition(".")
-    if key in allowed or (dot and group in GROUPS):
+    if key in allowed or (dot and group in groups):
         return
+    from edu_align.config.keys import root_leaves
+
     known = ["run", *own, *allowed]
-    hint = did_you_mean(key, known)
+    hint = did_you_mean(key, [*known, *(name for name in root_leaves({}) if name.partition(".")[0] in groups)])
     raise UserError(
         f"`{key}={words.overrides[key]}` cannot be set here.{hint} What can: {listed(dict.fromkeys(known))}, and every "
-        f"key of {listed(GROUPS)}."
+        f"key of {listed(groups)}."
     )

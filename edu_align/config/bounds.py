@@ -5,6 +5,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from edu_align.config.exporting import DTYPES, GGUF_TYPES
 from edu_align.config.schema import SOURCES
 from edu_align.config.suggest import did_you_mean, listed
 
@@ -89,6 +90,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "tracking.name": ("wandb", "off"),
     "tracking.mode": ("auto", "online", "offline"),
     "evaluation.split": ("validation", "test"),
+    "export.dtype": ("auto", *DTYPES),
+    "export.gguf": GGUF_TYPES,
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from edu_align.config.exporting import ExportConfig
+
 SOURCES = (
     "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "agentinstruct", "puffin", "stack_exchange",
     "ultrachat", "ultrafeedback", "local",
@@ -185,6 +187,7 @@ class Config:
     tracking: TrackingConfig = MISSING
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {

@@ -5,6 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.config.validate import problems
 from edu_align.errors import UserError
@@ -17,7 +18,13 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
     """
     stored = OmegaConf.load(path)
     schema = OmegaConf.structured(Config)
-    schema.trainer = GROUP_SCHEMAS["trainer"][f"{stored.trainer.algorithm}_schema"]
+    trainer = GROUP_SCHEMAS["trainer"][f"{stored.trainer.algorithm}_schema"]
+    schema.trainer = trainer
+    known = root_leaves({"trainer": trainer})
+    unknown = [key for key in overrides if key not in known | branches(known) and not opened_by(key)]
+    if unknown:
+        chosen = {"trainer": stored.trainer.algorithm}
+        raise UserError(" ".join(unknown_key(key, known, chosen) for key in unknown))
     try:
         words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()])
         merged = OmegaConf.merge(schema, stored, words)

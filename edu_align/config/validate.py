@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
+from edu_align.config.exporting import problems_of_export
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERENCE_SOURCES
 from edu_align.config.suggest import listed
@@ -194,5 +195,5 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _local_file, _fractions, _model, _hardware, _places,
+    _steps, _trainer, _sources, _local_file, _fractions, _model, _hardware, problems_of_export, _places,
 )  # fmt: skip

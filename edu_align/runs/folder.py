@@ -12,6 +12,7 @@ outputs/runs/<name>/
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,8 @@ def ancestors(start: RunFolder | None) -> list[Path]:
         found.append(Path(path))
         path = json.loads((found[-1] / "run.json").read_text(encoding="utf-8")).get("init_from")
     return found
+
+
+def records(runs: Iterable[Path]) -> list[dict[str, Any]]:
+    """What run.json says in each of these folders."""
+    return [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in runs]

@@ -1,0 +1,93 @@
+"""Take a tutor with you: `python -m edu_align.export run=<run>`; `export.gguf=q8_0` makes a file for Ollama too."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edu_align.errors import UserError, entry_point
+
+if TYPE_CHECKING:
+    from edu_align.config.schema import Config
+
+OWN = ("output", "outputs_root")
+GROUPS = ("export", "generation")
+HELP = """\
+edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...]
+
+  run                   a finished run: its folder, or its name under outputs_root/runs
+  output                the folder that is made (<run>/export): merged safetensors, tokenizer with the chat template,
+                        generation config, model card. transformers, vLLM and `transformers serve` load it as it is
+  export.gguf           f32 | f16 | bf16 | q8_0: also <output>/gguf/ with a GGUF and a Modelfile for Ollama
+  export.converter      llama.cpp's convert_hf_to_gguf.py, for models other than llama, mistral, qwen2 and qwen3
+  export.dtype          auto | float32 | bfloat16 | float16: of the merged weights; auto is the base's own
+  export.push_to_hub    owner/name: upload the folder there, into a private repository
+  export.private        false makes that repository public
+  export.license        licence on the model card; the base model's unless given
+  export.overwrite      true replaces an export with other settings
+  generation.*          temperature, top_p, top_k, ...: what the generation config and the Modelfile say
+  dataset.system_prompt put another system prompt into the Modelfile
+  model.path            where the run's base model lies now, if it moved
+  outputs_root          where runs lie (outputs)
+
+  --cfg job             print the settings that this would use, and stop
+
+What is written is loaded back and compared with base and adapter; what does not agree is not kept.
+"""
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return
+    from edu_align.chatting.words import parse
+    from edu_align.exporting.subject import read_run
+
+    shown, arguments = _without_cfg(arguments)
+    words = parse(arguments, OWN, groups=GROUPS)
+    run, config = read_run(words)
+    if shown:
+        _show(config)
+        return
+    from edu_align.exporting.hub import find_hub
+    from edu_align.exporting.place import check_place, is_there
+    from edu_align.exporting.subject import find_weights
+
+    output = Path(words.own.get("output") or run.path / "export").expanduser()
+    check_place(output)
+    hub = find_hub(config.export)
+    subject = find_weights(run, config)
+    if is_there(output, subject.settings(), config.export.overwrite):
+        print(f"edu_align: {output} holds this export already", flush=True)
+    else:
+        from edu_align.exporting.write import check_before, write_export
+
+        check_before(subject)
+        write_export(subject, output)
+    if hub is not None:
+        print(f"edu_align: uploading to {hub.repository}", flush=True)
+        print(f"edu_align: {hub.upload(output, f'Export of {subject.label} by edu_align')}", flush=True)
+
+
+def _without_cfg(arguments: list[str]) -> tuple[bool, list[str]]:
+    """Whether the config is to be shown, and the other arguments. Errors: Hydra's other things to show."""
+    if "--cfg" not in arguments:
+        return False, arguments
+    at = arguments.index("--cfg")
+    if arguments[at + 1 : at + 2] != ["job"]:
+        raise UserError("`--cfg` shows the job here. Give --cfg job.")
+    return True, arguments[:at] + arguments[at + 2 :]
+
+
+def _show(config: "Config") -> None:
+    """Print what an export depends on; what else the run was trained with lies in its config.yaml."""
+    from omegaconf import OmegaConf
+
+    every = OmegaConf.structured(config)
+    shown = {key: every[key] for key in ("outputs_root", "seed", "model", "adapter", "generation", "export")}
+    shown["dataset"] = {"system_prompt": config.dataset.system_prompt}
+    print(OmegaConf.to_yaml(OmegaConf.create(shown)), end="")
+
+
+if __name__ == "__main__":
+    entry_point(main)

@@ -1,0 +1,118 @@
+"""Base model and adapter, merged into one folder that transformers, vLLM and others load."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edu_align.config.schema import GenerationConfig
+from edu_align.errors import UserError
+from edu_align.exporting.subject import Subject
+from edu_align.models.device import Device, resolve
+from edu_align.models.tokenizer import load_tokenizer
+from edu_align.models.weights import load_model
+
+# What transformers writes down about where it read from; a path of this machine says nothing to others.
+LOCAL_KEYS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
+
+
+def load_tutor(subject: Subject) -> tuple[Any, Any]:
+    """The tutor, not yet merged, and its tokenizer, on the CPU.
+
+    The base is never quantized, whatever it was while training: an adapter can only be merged into whole weights.
+    """
+    model = _base(subject)
+    if subject.adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(subject.adapter), use_safetensors=True)
+    model.eval()
+    model.requires_grad_(False)
+    return model, load_tokenizer(subject.config.model, subject.location.folder)
+
+
+def _base(subject: Subject) -> Any:
+    config, location, dtype = subject.config, subject.location, subject.dtype
+    if location.folder is None:  # drawn as for training, then rounded: another format would draw other weights
+        dtype = resolve(config.hardware).dtype
+    device = Device("cpu", dtype, "sdpa", "none", ())
+    model = load_model(config.model, location, device, config.seed, double_quantization=False)
+    import torch
+
+    return model.to(getattr(torch, subject.dtype))
+
+
+def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> list[int]:
+    """Merge, write weights, config, generation config and tokenizer into `folder`; returns ids that end a reply.
+
+    Tied embeddings are written once, as the config says. Errors: an adapter with broken numbers.
+    """
+    merged = _merged(model, subject) if subject.adapter is not None else model
+    merged.config.use_cache = True
+    ends = end_tokens(merged, tokenizer)
+    merged.generation_config = generation_config(ends, tokenizer, subject.config.generation)
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(merged.config, key, getattr(merged.generation_config, key))
+    merged.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    for name in ("config.json", "tokenizer_config.json"):
+        _without_local_keys(folder / name)
+    return ends
+
+
+def _merged(model: Any, subject: Subject) -> Any:
+    try:
+        return model.merge_and_unload(safe_merge=True)
+    except ValueError as error:  # how PEFT says that a merged weight is not finite
+        raise UserError(
+            f"`run={subject.label}`: its adapter cannot be merged ({error}). The training diverged: train it "
+            "again with a lower trainer.learning_rate."
+        ) from error
+
+
+def load_merged(folder: Path) -> tuple[Any, Any]:
+    """The folder as a user loads it: nothing is said but where it is."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any = AutoModelForCausalLM.from_pretrained(str(folder))
+    return model.eval(), AutoTokenizer.from_pretrained(str(folder))
+
+
+def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfig) -> Any:
+    """How the model writes unless told otherwise: drawn as the run's settings say, and ended by every one of `ends`."""
+    from transformers import GenerationConfig as Drawing
+
+    drawn: dict[str, Any] = {"do_sample": False}
+    if settings.temperature > 0:
+        keys = ("temperature", "top_p", "top_k")
+        drawn = {"do_sample": True, **{key: getattr(settings, key) for key in keys}}
+    if settings.repetition_penalty != 1.0:
+        drawn["repetition_penalty"] = settings.repetition_penalty
+    return Drawing(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=ends[0] if len(ends) == 1 else ends,
+        pad_token_id=tokenizer.pad_token_id,
+        **drawn,
+    )
+
+
+def end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Ids that end a reply: the tokenizer's end token, the special one that the template closes a turn with, and those
+    that the base model ends with.
+    """
+    from edu_align.data.records import Message
+    from edu_align.models.tokenizer import render
+
+    said = (Message("user", "Hi"), Message("assistant", "Yes"))
+    closing = render(tokenizer, said).rpartition("Yes")[2]
+    first = tokenizer(closing, add_special_tokens=False)["input_ids"][:1]
+    special = {index for index, added in tokenizer.added_tokens_decoder.items() if added.special}
+    base = model.generation_config.eos_token_id
+    found = [tokenizer.eos_token_id, *(token for token in first if token in special)]
+    found += base if isinstance(base, list) else [base]
+    return [int(token) for token in dict.fromkeys(found) if token is not None]
+
+
+def _without_local_keys(file: Path) -> None:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
+    file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
