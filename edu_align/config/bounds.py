@@ -83,6 +83,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "hardware.attention": ("auto", "sdpa", "eager", "flash_attention_2"),
     "hardware.quantization": ("none", "nf4"),
     "hardware.packing": ("auto", "on", "off"),
+    "hardware.sharding": ("none", "fsdp"),
     "adapter.name": ("lora", "full"),
     "tracking.name": ("wandb", "off"),
     "tracking.mode": ("auto", "online", "offline"),

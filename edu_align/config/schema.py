@@ -121,6 +121,7 @@ class HardwareConfig:
     min_compute_capability: float | None = None
     threads: int | None = None
     packing: str = "auto"  # auto | on | off
+    sharding: str = "none"  # none | fsdp
 
 
 @dataclass

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edu_align.config.schema import HardwareConfig
 from edu_align.errors import UserError
+from edu_align.processes import count
 
 NATIVE_BF16_CAPABILITY = 8.0  # CUDA compute capability; a T4 (7.5) only emulates bfloat16, whatever torch says
 CPU_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -20,6 +21,7 @@ class Device:
     attention: str
     quantization: str
     reasons: tuple[str, ...]
+    sharding: str = "none"  # none | fsdp; none wherever one process is alone
 
 
 def cpu_flags() -> set[str]:
@@ -54,7 +56,8 @@ def resolve(hardware: HardwareConfig) -> Device:
         reasons.append(f"attention={attention}: {why}")
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
-    return Device(device, dtype, attention, hardware.quantization, tuple(reasons))
+    sharding = hardware.sharding if count() > 1 else "none"
+    return Device(device, dtype, attention, hardware.quantization, tuple(reasons), sharding)
 
 
 def _check_cuda(hardware: HardwareConfig) -> None:
