@@ -1,6 +1,5 @@
 """Base model plus what is trained on it, in one call."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ from edu_align.models.weights import add_adapter, continue_adapter, load_model
 
 def build_model(config: Config, location: Location, device: Device, start: Path | None) -> Any:
     """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable."""
-    if config.adapter.name == "full" and start is not None:
+    full = config.adapter.name == "full"
+    if full and start is not None:
         location = Location(start / "model", location.identity)
-    if config.adapter.name == "full" and device.sharding == "fsdp":
-        device = replace(device, dtype="float32")  # a sharded weight keeps the width that it was loaded with
-    model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
+    model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization, full)
     model.config.use_cache = False
-    if config.adapter.name == "lora":
+    if not full:
         model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)
     if is_sharded(model):
         settle(model)

@@ -17,11 +17,14 @@ from edu_align.models.device import Device
 from edu_align.processes import count, first, is_first, wait
 
 
-def layout() -> Any:
-    """What transformers' `from_pretrained` takes as `distributed_config`: all processes share one copy."""
+def layout(mixed: bool) -> Any:
+    """What transformers' `from_pretrained` takes as `distributed_config`: all processes share one copy.
+
+    `mixed` keeps float32 parts, gathers them in bfloat16 and adds up gradients in float32.
+    """
     from transformers.distributed import DistributedConfig
 
-    return DistributedConfig(fsdp_size=count())
+    return DistributedConfig(fsdp_size=count(), fsdp_mixed_precision=mixed)
 
 
 @contextmanager
@@ -54,8 +57,8 @@ def through_head(model: Any, hidden: Any) -> Any:
     head = model.get_output_embeddings()
     if not isinstance(head.weight, DTensor):
         return head(hidden)
-    bias = None if head.bias is None else head.bias.full_tensor()
-    return torch.nn.functional.linear(hidden, head.weight.full_tensor(), bias)
+    bias = None if head.bias is None else head.bias.to(hidden.dtype).full_tensor()
+    return torch.nn.functional.linear(hidden, head.weight.to(hidden.dtype).full_tensor(), bias)
 
 
 def settle(model: Any) -> None:

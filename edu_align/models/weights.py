@@ -11,14 +11,20 @@ from edu_align.models.locate import Location
 from edu_align.models.sharding import layout, on_disk
 
 
-def load_model(model: ModelConfig, location: Location, device: Device, seed: int, double_quantization: bool) -> Any:
-    """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it."""
+def load_model(
+    model: ModelConfig, location: Location, device: Device, seed: int, double_quantization: bool, full: bool = False
+) -> Any:
+    """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it.
+
+    Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`.
+    """
     import torch
     from transformers import AutoModelForCausalLM, set_seed
 
     dtype = getattr(torch, device.dtype)
-    plain: dict[str, Any] = {"attn_implementation": device.attention, "dtype": dtype}
     sharded = device.sharding == "fsdp"
+    read = torch.float32 if sharded and full else dtype
+    plain: dict[str, Any] = {"attn_implementation": device.attention, "dtype": read}
 
     def draw() -> Any:
         set_seed(seed)
@@ -31,7 +37,7 @@ def load_model(model: ModelConfig, location: Location, device: Device, seed: int
         options["quantization_config"] = _nf4(dtype, double_quantization)
         options["device_map"] = {"": device.device}
     if sharded:
-        options["distributed_config"] = layout()
+        options["distributed_config"] = layout(mixed=read != dtype)
     with on_disk(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, **options

@@ -9,6 +9,7 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.planning.machine import Machine
 from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
 from edu_align.planning.work import Work
+from edu_align.processes import count
 
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
 TRAINED_WIDTH = 4  # bytes of a trained parameter, which is float32 whatever the rest is
@@ -25,20 +26,50 @@ Parts = dict[str, float]
 
 
 def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
-    """Bytes by part: weights, quantization state, adapter, gradients, optimizer, activations, logits, framework."""
+    """Bytes by part in one process: weights, adapter, gradients, optimizer, activations, logits and so on."""
     weights, state = _weights(config, machine)
     trained = trained_parameters(config)
     lora = config.adapter.name == "lora"
+    parts = shares(config)
+    held = trained if lora else trained / parts  # adapters stay whole in every process
     return {
-        "weights": weights,
+        "weights": weights / parts,
+        **_gathered(config, machine),
+        **_copies(config, machine),
         "quantization state": state,
         "adapter": trained * TRAINED_WIDTH if lora else 0.0,
-        "gradients": trained * TRAINED_WIDTH,
-        "optimizer": trained * _optimizer_bytes(config.hardware.optimizer),
+        "gradients": held * TRAINED_WIDTH,
+        "optimizer": held * _optimizer_bytes(config.hardware.optimizer),
         "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
         "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
         "framework": FRAMEWORK[machine.device],
     }
+
+
+def shares(config: Config) -> int:
+    """How many processes share one copy of the weights: all of them with `hardware.sharding=fsdp`, else none."""
+    return count() if config.hardware.sharding == "fsdp" else 1
+
+
+def _gathered(config: Config, machine: Machine) -> Parts:
+    """Bytes of sharded weights that are whole for a moment: the layer that is computed, the next one and the head;
+    with full fine-tuning the gradients of one layer and of the head as well.
+    """
+    if shares(config) == 1:
+        return {}
+    shape = config.model.architecture
+    layer, head = linear_parameters(shape) / shape.num_hidden_layers, shape.vocab_size * shape.hidden_size
+    gradients = (layer + head) * TRAINED_WIDTH if config.adapter.name == "full" else 0.0
+    return {"gathered layers": (2 * layer + head) * WIDTH[machine.dtype] + gradients}
+
+
+def _copies(config: Config, machine: Machine) -> Parts:
+    """Bytes of the 16-bit copies of float32 weights that autocast makes of every linear layer and keeps until the
+    backward pass. Sharded weights are gathered in 16 bits instead, and frozen ones have no need of it.
+    """
+    if config.adapter.name != "full" or machine.dtype == "float32" or shares(config) > 1:
+        return {}
+    return {"16-bit copies": float(linear_parameters(config.model.architecture) * WIDTH[machine.dtype])}
 
 
 def trained_parameters(config: Config) -> int:

@@ -8,9 +8,10 @@ from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
-from edu_align.planning.memory import Parts, memory_parts, trained_parameters
+from edu_align.planning.memory import Parts, memory_parts, shares, trained_parameters
 from edu_align.planning.network import parameters, shape_of
 from edu_align.planning.work import Rows, Work, read_rows, work_of
+from edu_align.processes import count
 
 GB = 2**30
 LORA = AdapterConfig("lora", 32, 64, 0.0, ["all-linear"])
@@ -59,7 +60,10 @@ class Plan:
         )
 
     def _memory(self) -> Iterator[str]:
-        yield "memory     GB (2^30 bytes), largest moment of one process"
+        spread = shares(self.config)
+        yield "memory     GB (2^30 bytes), largest moment of one process" + (
+            f" of {spread} that share the weights" if spread > 1 else ""
+        )
         for name, size in self.parts.items():
             yield f"  {name:<19}{size / GB:8.2f}"
         total = f"  {'in all':<19}{self.peak / GB:8.2f}"
@@ -150,20 +154,23 @@ def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work
 def _alternatives(config: Config) -> Iterator[tuple[str, Config]]:
     """Overrides that may lower the peak, each with the config that it makes."""
     hardware, trainer = config.hardware, config.trainer
+    sharded, full = hardware.sharding == "fsdp", config.adapter.name == "full"
     if hardware.per_device_batch_size > 1 and trainer.batch_size > 1:
         yield "hardware.per_device_batch_size=1", _with(config, per_device_batch_size=1)
     if not hardware.gradient_checkpointing:
         yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
-    if config.adapter.name == "full":
+    if full:
         yield "adapter=lora", replace(config, adapter=LORA)
-    elif hardware.quantization == "none":
+    elif hardware.quantization == "none" and not sharded:
         yield "hardware.quantization=nf4", _with(config, quantization="nf4")
-    if "8bit" not in hardware.optimizer and hardware.device != "cpu":
+    if count() > 1 and not sharded and hardware.quantization == "none" and not (full and "8bit" in hardware.optimizer):
+        yield "hardware.sharding=fsdp", _with(config, sharding="fsdp")
+    if "8bit" not in hardware.optimizer and hardware.device != "cpu" and not (full and sharded):
         yield "hardware.optimizer=paged_adamw_8bit", _with(config, optimizer="paged_adamw_8bit")
     if trainer.max_length > 512:
         shorter = replace(trainer, max_length=trainer.max_length // 2)
         yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
-    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and config.adapter.name == "full":
+    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and full:
         yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
 
 
