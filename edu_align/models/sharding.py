@@ -57,8 +57,12 @@ def through_head(model: Any, hidden: Any) -> Any:
     head = model.get_output_embeddings()
     if not isinstance(head.weight, DTensor):
         return head(hidden)
-    bias = None if head.bias is None else head.bias.to(hidden.dtype).full_tensor()
-    return torch.nn.functional.linear(hidden, head.weight.to(hidden.dtype).full_tensor(), bias)
+
+    def whole(part: Any) -> Any:
+        return part.to(hidden.dtype).full_tensor()
+
+    bias = None if head.bias is None else whole(head.bias)
+    return torch.nn.functional.linear(hidden, whole(head.weight), bias)
 
 
 def settle(model: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from edu_align.config.hardware_rules import sharding
 from edu_align.config.schema import AdapterConfig, Config, DPOTrainerConfig
 from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
@@ -11,7 +12,6 @@ from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares, trained_parameters
 from edu_align.planning.network import parameters, shape_of
 from edu_align.planning.work import Rows, Work, read_rows, work_of
-from edu_align.processes import count
 
 GB = 2**30
 LORA = AdapterConfig("lora", 32, 64, 0.0, ["all-linear"])
@@ -163,7 +163,7 @@ def _alternatives(config: Config) -> Iterator[tuple[str, Config]]:
         yield "adapter=lora", replace(config, adapter=LORA)
     elif hardware.quantization == "none" and not sharded:
         yield "hardware.quantization=nf4", _with(config, quantization="nf4")
-    if count() > 1 and not sharded and hardware.quantization == "none" and not (full and "8bit" in hardware.optimizer):
+    if not sharded and _shardable(config):
         yield "hardware.sharding=fsdp", _with(config, sharding="fsdp")
     if "8bit" not in hardware.optimizer and hardware.device != "cpu" and not (full and sharded):
         yield "hardware.optimizer=paged_adamw_8bit", _with(config, optimizer="paged_adamw_8bit")
@@ -172,6 +172,13 @@ def _alternatives(config: Config) -> Iterator[tuple[str, Config]]:
         yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
     if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and full:
         yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
+
+
+def _shardable(config: Config) -> bool:
+    values = {f"hardware.{key}": value for key, value in vars(config.hardware).items()} | {"hardware.sharding": "fsdp"}
+    values |= {"adapter.name": config.adapter.name}
+    values |= {f"trainer.{key}": value for key, value in vars(config.trainer).items()}
+    return not list(sharding(values))
 
 
 def _with(config: Config, **keys: object) -> Config:
