@@ -65,11 +65,14 @@ def _gathered(config: Config, machine: Machine) -> Parts:
 
 def _copies(config: Config, machine: Machine) -> Parts:
     """Bytes of the 16-bit copies of float32 weights that autocast makes of every linear layer and keeps until the
-    backward pass. Sharded weights are gathered in 16 bits instead, and frozen ones have no need of it.
+    backward pass. Sharded weights are gathered in 16 bits instead, and frozen ones have no need of it. On CPU the
+    16 bits that the weights had when they were read, before they became float32, stay with glibc as well.
     """
     if config.adapter.name != "full" or machine.dtype == "float32" or shares(config) > 1:
         return {}
-    return {"16-bit copies": float(linear_parameters(config.model.architecture) * WIDTH[machine.dtype])}
+    shape = config.model.architecture
+    copied = linear_parameters(shape) + (parameters(shape) if machine.device == "cpu" else 0)
+    return {"16-bit copies": float(copied * WIDTH[machine.dtype])}
 
 
 def trained_parameters(config: Config) -> int:
@@ -108,7 +111,7 @@ def activations(config: Config, machine: Machine, work: Work) -> float:
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
     block = work.tokens * _block_bytes(config, width) + _mask_bytes(config, work, width)
     gaps = GAPS[machine.device] * hidden * width * layers * work.tokens
-    last = 4.0 * hidden * work.tokens
+    last = _last_bytes(config, width) * work.tokens
     if config.hardware.gradient_checkpointing:
         return layers * hidden * width * work.tokens + block + last + gaps
     return layers * block + last + gaps
@@ -121,8 +124,11 @@ def _block_bytes(config: Config, width: int) -> float:
     norms = 2 * 4 * hidden
     gated = 3 * inner * width
     heads = 4 * shape.num_attention_heads  # the log of the softmax's sum
+    if adapter.name == "full" and width == 2:  # around the linear layers it is float32, and each casts its input
+        inputs = (6 * hidden + inner) * width
+        return 2 * norms + gated + heads + inputs + 3 * hidden * width
     if adapter.name == "full":
-        inputs = sum({"qkv": hidden, "o": hidden, "gate_up": hidden, "down": inner}.values()) * width
+        inputs = (3 * hidden + inner) * width
         return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width
     carriers = targets(shape, adapter)
     if width == 2:  # each adapter casts its input for itself
@@ -134,6 +140,11 @@ def _block_bytes(config: Config, width: int) -> float:
         attention = (3 if "o" in groups else 4) * hidden * width
     dropped = sum(size[0] for size in carriers.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
+
+
+def _last_bytes(config: Config, width: int) -> float:
+    """Bytes a token that the norm after the last block keeps; under autocast its input and what it scaled."""
+    return (8.0 if config.adapter.name == "full" and width == 2 else 4.0) * config.model.architecture.hidden_size
 
 
 def _reads(name: str) -> str:
