@@ -25,6 +25,7 @@ CASES = {
     "dpo": ["trainer=dpo"],
     "sft_small_batch": ["trainer=sft", "hardware.per_device_batch_size=2"],
     "dpo_small_batch": ["trainer=dpo", "hardware.per_device_batch_size=2"],
+    "sft_full": ["trainer=sft", "adapter=full", "trainer.batch_size=2", "hardware.per_device_batch_size=2"],
     "dpo_checkpointing": ["trainer=dpo", "hardware.gradient_checkpointing=true"],
 }
 CODE = """

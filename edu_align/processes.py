@@ -33,10 +33,16 @@ def is_first() -> bool:
 def join(device: str) -> None:
     """Form the group of processes and give each its device (auto | cpu | cuda); nothing where there is only one.
 
-    Errors: more processes on this machine than it has GPUs.
+    Errors: more processes on this machine than it has GPUs; accelerate's own FSDP or DeepSpeed.
     """
     if count() == 1:
         return
+    for name in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+            raise UserError(
+                f"`accelerate launch` was told to use {name}, and weights are sharded by the config here. Launch it "
+                "without (--config_file=<another>, or torchrun), and set hardware.sharding=fsdp."
+            )
     from datetime import timedelta
 
     import torch

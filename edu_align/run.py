@@ -45,11 +45,14 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
     print(data.describe(), flush=True)
 
-    from edu_align.models.device import resolve
+    from edu_align.models.device import check_optimizer, resolve
+    from edu_align.models.sharding import check_sharding
     from edu_align.models.tokenizer import load_tokenizer
     from edu_align.models.weights import check_targets
 
     device = resolve(config.hardware)
+    check_optimizer(config.hardware)
+    check_sharding(config, device)
     check_targets(config.model, location, config.adapter)
     tokenizer = load_tokenizer(config.model, location.folder)
     if config.preview > 0:

@@ -15,6 +15,7 @@ from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, 
 from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.sharding import is_sharded, let_go
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
@@ -80,16 +81,21 @@ class Session:
         return tracking(self.config.tracking, self.folder, asdict(self.config))
 
     def _measure(self, when: str, step: int, held: HeldOut | None, tracker: Tracker) -> Measured | None:
-        """What the model says now, in the first process; the others wait for it."""
+        """What the model says now, in the first process; the others wait for it, or help where weights are sharded."""
         measured = None
-        if held is not None and is_first():
+        if held is not None and self._computes():
             print(f"edu_align: measuring {when} training", flush=True)
             measured = measure(self.config, self.model, self.tokenizer, held)
+            let_go(self.model)
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
                 tracker.samples(when, rows)
         wait()
         return measured
+
+    def _computes(self) -> bool:
+        """Whether this process takes part where one could do it alone: with sharded weights no one can."""
+        return is_first() or is_sharded(self.model)
 
     def _keep_samples(self, when: str, step: int, samples: list[Row]) -> list[Row]:
         rows = [with_metrics({"when": when, "step": step, **row}) for row in samples]
@@ -101,6 +107,7 @@ class Session:
         """Answer the sample prompts in the middle of training, and leave model and tokenizer as they were."""
         side = self.tokenizer.padding_side
         rows = sample(self.config, self.model, self.tokenizer, held.samples)
+        let_go(self.model)
         self.tokenizer.padding_side = side
         self.model.train()
         self.during += self._keep_samples(f"step_{step}", step, rows)
@@ -116,11 +123,12 @@ class Session:
         )
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
         self.model = trainer.model
+        let_go(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))
         every = config.evaluation.samples_steps
-        if is_first() and held is not None and every is not None:
+        if self._computes() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
         if is_packed(self.model):
             print(sharing_ahead(config, trainer), flush=True)
@@ -129,7 +137,7 @@ class Session:
         return metrics
 
     def _save_model(self, tracker: Tracker) -> None:
-        if not is_first():
+        if not self._computes():
             return
         if self.config.adapter.name == "lora":
             saved = self.folder.path / "adapter"
@@ -138,7 +146,7 @@ class Session:
             saved = self.folder.path / "model"
             self.model.save_pretrained(str(saved))
             self.tokenizer.save_pretrained(str(saved))
-        if self.config.tracking.artifact:
+        if self.config.tracking.artifact and is_first():
             tracker.artifact(saved, {"base_model": self.folder.record["base_model"], "seed": self.config.seed})
 
     def _evaluation(self, held: HeldOut | None, before: Measured | None, after: Measured | None) -> None:

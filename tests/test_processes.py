@@ -10,28 +10,47 @@ from typing import Any
 
 import pytest
 
+from edu_align.errors import UserError
 from tests.conftest import TINY
 
 SHARED = [word for word in TINY if not word.startswith("evaluation.")]
 KEYS = ("loss", "grad_norm", "learning_rate", "rewards/margins", "rewards/chosen", "eval_loss")
 
 
-def launch(processes: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+def launch(processes: int, *overrides: str, by: str = "torchrun") -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     words = [sys.executable, "-m"]
-    if processes > 1:
+    if by == "accelerate":  # without --multi_gpu it starts one process where there is no GPU
+        words += ["accelerate.commands.launch", "--multi_gpu", f"--num-processes={processes}"]
+        words += [f"--main-process-port={port}", "-m"]
+    elif processes > 1:
         words += ["torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}", "-m"]
+    shared = [word for word in SHARED if not ("adapter=full" in overrides and word.startswith("adapter."))]
     clean = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
     return subprocess.run(
-        [*words, "edu_align.train", *SHARED, *overrides],
+        [*words, "edu_align.train", *shared, *overrides],
         capture_output=True, text=True, timeout=300, env={**clean, "OMP_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def compare(one: Path, two: Path) -> int:
+    """Check that two runs logged the same numbers at the same steps, and return how many."""
+    alone, together = lines(one), lines(two)
+    assert len(alone) == len(together) >= 3
+    compared = 0
+    for a, b in zip(alone, together, strict=True):
+        for key in KEYS:
+            assert (key in a) == (key in b)
+            if key in a:
+                assert b[key] == pytest.approx(a[key], rel=2e-4, abs=2e-6), (a["step"], key)
+                compared += 1
+    return compared
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
@@ -47,16 +66,7 @@ def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count("measuring after training") == 1
     one, two = tmp_path / "runs/by1", tmp_path / "runs/by2"
-    alone, together = lines(one), lines(two)
-    assert len(alone) == len(together) >= 3
-    compared = 0
-    for a, b in zip(alone, together, strict=True):
-        for key in KEYS:
-            assert (key in a) == (key in b)
-            if key in a:
-                assert b[key] == pytest.approx(a[key], rel=2e-4, abs=2e-6), (a["step"], key)
-                compared += 1
-    assert compared >= 9
+    assert compare(one, two) >= 9
     records = [json.loads((folder / "run.json").read_text()) for folder in (one, two)]
     assert [record["processes"] for record in records] == [1, 2]
     assert [record["state"] for record in records] == ["finished", "finished"]
@@ -79,3 +89,22 @@ def test_a_batch_that_cannot_be_dealt_out_is_an_error(tmp_path: Path) -> None:
     assert "trainer.batch_size=2 or 4" in done.stderr
     assert "train.py" not in done.stderr.split("ChildFailedError")[0], "no traceback of ours"
     assert not tmp_path.joinpath("runs").exists()
+
+
+def test_accelerate_launch_is_the_same_entry_point(tmp_path: Path) -> None:
+    done = launch(
+        2, "trainer=sft", "hardware.per_device_batch_size=2", "evaluation.enabled=false", f"outputs_root={tmp_path}",
+        "run_name=launched", by="accelerate",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((tmp_path / "runs/launched/run.json").read_text())
+    assert (record["state"], record["processes"], record["metrics"]["train/steps"]) == ("finished", 2, 3)
+
+
+def test_sharding_by_accelerate_itself_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edu_align.processes import join
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(UserError, match=r"told to use FSDP.*hardware\.sharding=fsdp"):
+        join("cpu")

@@ -86,6 +86,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "hardware.quantization": ("none", "nf4"),
     "hardware.packing": ("auto", "on", "off"),
     "hardware.packing_backend": ("auto", "dense", "blocks", "flex"),
+    "hardware.sharding": ("none", "fsdp"),
     "adapter.name": ("lora", "full"),
     "tracking.name": ("wandb", "off"),
     "tracking.mode": ("auto", "online", "offline"),

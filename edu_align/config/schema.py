@@ -126,6 +126,7 @@ class HardwareConfig:
     threads: int | None = None
     packing: str = "auto"  # auto | on | off
     packing_backend: str = "auto"  # auto | dense | blocks | flex
+    sharding: str = "none"  # none | fsdp
 
 
 @dataclass

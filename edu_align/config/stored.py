@@ -17,6 +17,7 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
     Errors: a key that does not exist, a value of the wrong type, a rule that is broken.
     """
     stored = OmegaConf.load(path)
+    stored.hardware.sharding = "none"  # it is read in one process, however many trained it
     schema = OmegaConf.structured(Config)
     trainer = GROUP_SCHEMAS["trainer"][f"{stored.trainer.algorithm}_schema"]
     schema.trainer = trainer

@@ -6,6 +6,7 @@ from typing import Any
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.exporting import problems_of_export
+from edu_align.config.hardware_rules import hardware, sharding
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERENCE_SOURCES
 from edu_align.config.suggest import listed
@@ -167,25 +168,6 @@ def _model(values: Values) -> Iterator[str]:
         yield f"`trainer.max_length` must be <= {most}, the longest input of this model, got {length}."
 
 
-def _hardware(values: Values) -> Iterator[str]:
-    if values.get("hardware.quantization") == "nf4" and values.get("adapter.name") == "full":
-        yield "`hardware.quantization` nf4 cannot be trained in full. Set adapter=lora or hardware.quantization=none."
-    for key, word, instead in (("dtype", "float16", "float32"), ("attention", "flash_attention_2", "sdpa")):
-        if values.get("hardware.device") == "cpu" and values.get(f"hardware.{key}") == word:
-            yield f"`hardware.{key}` {word} is for CUDA, got hardware.device=cpu. Set hardware.{key}={instead}."
-    if values.get("hardware.device") == "cpu" and values.get("hardware.packing_backend") == "flex":
-        yield (
-            "`hardware.packing_backend` flex is for CUDA: FlexAttention has no backward pass on a CPU. Got "
-            "hardware.device=cpu. Set hardware.packing_backend=auto."
-        )
-    if values.get("adapter.name") == "lora":
-        for key in ("adapter.rank", "adapter.alpha"):
-            if values.get(key, 1) < 1:
-                yield f"`{key}` must be >= 1 with adapter=lora, got {values[key]}. A common value is {key}=32."
-        if values.get("adapter.target_modules") == []:
-            yield "`adapter.target_modules` must name layers with adapter=lora, got []. Set it to [all-linear]."
-
-
 def _places(values: Values) -> Iterator[str]:
     data, outputs = values.get("data_root"), values.get("outputs_root")
     if data is not None and not Path(data).is_dir():
@@ -195,5 +177,5 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _local_file, _fractions, _model, _hardware, problems_of_export, _places,
+    _steps, _trainer, _sources, _local_file, _fractions, _model, hardware, sharding, problems_of_export, _places,
 )  # fmt: skip

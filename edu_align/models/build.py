@@ -6,15 +6,19 @@ from typing import Any
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.sharding import is_sharded, settle
 from edu_align.models.weights import add_adapter, continue_adapter, load_model
 
 
 def build_model(config: Config, location: Location, device: Device, start: Path | None) -> Any:
     """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable."""
-    if config.adapter.name == "full" and start is not None:
+    full = config.adapter.name == "full"
+    if full and start is not None:
         location = Location(start / "model", location.identity)
-    model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
+    model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization, full)
     model.config.use_cache = False
-    if config.adapter.name == "full":
-        return model
-    return continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)
+    if not full:
+        model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)
+    if is_sharded(model):
+        settle(model)
+    return model

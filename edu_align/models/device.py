@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edu_align.config.schema import HardwareConfig
 from edu_align.errors import UserError
+from edu_align.processes import count
 
 NATIVE_BF16_CAPABILITY = 8.0  # CUDA compute capability; a T4 (7.5) only emulates bfloat16, whatever torch says
 CPU_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -20,6 +21,7 @@ class Device:
     attention: str
     quantization: str
     reasons: tuple[str, ...]
+    sharding: str = "none"  # none | fsdp; none wherever one process is alone
 
 
 def cpu_flags() -> set[str]:
@@ -34,16 +36,19 @@ def cpu_flags() -> set[str]:
 
 
 def resolve(hardware: HardwareConfig) -> Device:
-    """Resolve every `auto`. Errors: CUDA asked for where there is none, or a chip below what the preset needs."""
+    """Resolve every `auto`. Errors: CUDA or a package asked for where it is not, a chip below what the preset needs."""
     import torch
 
     reasons = []
     device = hardware.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        reasons.append(f"device={device}: " + ("CUDA is available" if device == "cuda" else "no CUDA device was found"))
+        found = f"found {torch.cuda.get_device_name(0)}" if device == "cuda" else "no CUDA device was found"
+        reasons.append(f"device={device}: {found}")
     if device == "cuda":
         _check_cuda(hardware)
+    _need(hardware, "quantization", "nf4", "bitsandbytes", "none")
+    _need(hardware, "attention", "flash_attention_2", "flash_attn", "auto")
     dtype = hardware.dtype
     if dtype == "auto":
         dtype, why = _auto_dtype(device)
@@ -54,7 +59,8 @@ def resolve(hardware: HardwareConfig) -> Device:
         reasons.append(f"attention={attention}: {why}")
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
-    return Device(device, dtype, attention, hardware.quantization, tuple(reasons))
+    sharding = hardware.sharding if count() > 1 else "none"
+    return Device(device, dtype, attention, hardware.quantization, tuple(reasons), sharding)
 
 
 def _check_cuda(hardware: HardwareConfig) -> None:
@@ -77,6 +83,21 @@ def _check_cuda(hardware: HardwareConfig) -> None:
         raise UserError(
             f"`hardware.dtype=bfloat16` needs compute capability {NATIVE_BF16_CAPABILITY}, got {capability}. "
             "Use hardware.dtype=float16."
+        )
+
+
+def check_optimizer(hardware: HardwareConfig) -> None:
+    """Errors: an optimizer of bitsandbytes where that is not installed. Only training needs it."""
+    for word in ("8bit", "paged"):
+        _need(hardware, "optimizer", word, "bitsandbytes", "adamw_torch")
+
+
+def _need(hardware: HardwareConfig, key: str, word: str, package: str, instead: str) -> None:
+    chosen, name = getattr(hardware, key), package.replace("_", "-")
+    if word in chosen and find_spec(package) is None:
+        raise UserError(
+            f"`hardware.{key}={chosen}` needs the package {name}, which is not installed. `pip install {name}`, or set "
+            f"hardware.{key}={instead}."
         )
 
 

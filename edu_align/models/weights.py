@@ -1,5 +1,6 @@
 """Weights and adapters: what is trained, on top of what."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -7,29 +8,46 @@ from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.sharding import layout, on_disk
 
 
-def load_model(model: ModelConfig, location: Location, device: Device, seed: int, double_quantization: bool) -> Any:
-    """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it."""
+def load_model(
+    model: ModelConfig, location: Location, device: Device, seed: int, double_quantization: bool, full: bool = False
+) -> Any:
+    """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it.
+
+    Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`.
+    """
     import torch
     from transformers import AutoModelForCausalLM, set_seed
 
     dtype = getattr(torch, device.dtype)
-    options: dict[str, Any] = {"attn_implementation": device.attention, "dtype": dtype}
-    if location.folder is None:
+    sharded = device.sharding == "fsdp"
+    read = torch.float32 if sharded and full else dtype
+    plain: dict[str, Any] = {"attn_implementation": device.attention, "dtype": read}
+
+    def draw() -> Any:
         set_seed(seed)
-        drawn: Any = AutoModelForCausalLM.from_config(_architecture(model), **options)
-        return drawn.to(device.device)
+        return AutoModelForCausalLM.from_config(_architecture(model), **plain)
+
+    if location.folder is None and not sharded:
+        return draw().to(device.device)
+    options = dict(plain)
     if device.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype, double_quantization)
         options["device_map"] = {"": device.device}
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        str(location.folder), use_safetensors=True, trust_remote_code=False, **options
-    )
+    if sharded:
+        options["distributed_config"] = layout(mixed=read != dtype)
+    with on_disk(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, **options
+        )
+    if location.folder is None:
+        loaded.config._name_or_path = loaded.name_or_path = ""  # the folder is gone
     if device.quantization == "nf4":
         _keep_packing(loaded)
         return loaded
-    return loaded.to(device.device)
+    return loaded if sharded else loaded.to(device.device)
 
 
 def _nf4(dtype: Any, double: bool) -> Any:

@@ -9,6 +9,7 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.planning.machine import Machine
 from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
 from edu_align.planning.work import Work
+from edu_align.processes import count
 
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
 TRAINED_WIDTH = 4  # bytes of a trained parameter, which is float32 whatever the rest is
@@ -25,20 +26,53 @@ Parts = dict[str, float]
 
 
 def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
-    """Bytes by part: weights, quantization state, adapter, gradients, optimizer, activations, logits, framework."""
+    """Bytes by part in one process: weights, adapter, gradients, optimizer, activations, logits and so on."""
     weights, state = _weights(config, machine)
     trained = trained_parameters(config)
     lora = config.adapter.name == "lora"
+    parts = shares(config)
+    held = trained if lora else trained / parts  # adapters stay whole in every process
     return {
-        "weights": weights,
+        "weights": weights / parts,
+        **_gathered(config, machine),
+        **_copies(config, machine),
         "quantization state": state,
         "adapter": trained * TRAINED_WIDTH if lora else 0.0,
-        "gradients": trained * TRAINED_WIDTH,
-        "optimizer": trained * _optimizer_bytes(config.hardware.optimizer),
+        "gradients": held * TRAINED_WIDTH,
+        "optimizer": held * _optimizer_bytes(config.hardware.optimizer),
         "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
         "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
         "framework": FRAMEWORK[machine.device],
     }
+
+
+def shares(config: Config) -> int:
+    """How many processes share one copy of the weights: all of them with `hardware.sharding=fsdp`, else none."""
+    return count() if config.hardware.sharding == "fsdp" else 1
+
+
+def _gathered(config: Config, machine: Machine) -> Parts:
+    """Bytes of sharded weights that are whole for a moment: the layer that is computed, the next one and the head;
+    with full fine-tuning the gradients of one layer and of the head as well.
+    """
+    if shares(config) == 1:
+        return {}
+    shape = config.model.architecture
+    layer, head = linear_parameters(shape) / shape.num_hidden_layers, shape.vocab_size * shape.hidden_size
+    gradients = (layer + head) * TRAINED_WIDTH if config.adapter.name == "full" else 0.0
+    return {"gathered layers": (2 * layer + head) * WIDTH[machine.dtype] + gradients}
+
+
+def _copies(config: Config, machine: Machine) -> Parts:
+    """Bytes of the 16-bit copies of float32 weights that autocast makes of every linear layer and keeps until the
+    backward pass. Sharded weights are gathered in 16 bits instead, and frozen ones have no need of it. On CPU the
+    16 bits that the weights had when they were read, before they became float32, stay with glibc as well.
+    """
+    if config.adapter.name != "full" or machine.dtype == "float32" or shares(config) > 1:
+        return {}
+    shape = config.model.architecture
+    copied = linear_parameters(shape) + (parameters(shape) if machine.device == "cpu" else 0)
+    return {"16-bit copies": float(copied * WIDTH[machine.dtype])}
 
 
 def trained_parameters(config: Config) -> int:
@@ -77,7 +111,7 @@ def activations(config: Config, machine: Machine, work: Work) -> float:
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
     block = work.tokens * _block_bytes(config, width) + _mask_bytes(config, work, width)
     gaps = GAPS[machine.device] * hidden * width * layers * work.tokens
-    last = 4.0 * hidden * work.tokens
+    last = _last_bytes(config, width) * work.tokens
     if config.hardware.gradient_checkpointing:
         return layers * hidden * width * work.tokens + block + last + gaps
     return layers * block + last + gaps
@@ -90,8 +124,11 @@ def _block_bytes(config: Config, width: int) -> float:
     norms = 2 * 4 * hidden
     gated = 3 * inner * width
     heads = 4 * shape.num_attention_heads  # the log of the softmax's sum
+    if adapter.name == "full" and width == 2:  # around the linear layers it is float32, and each casts its input
+        inputs = (6 * hidden + inner) * width
+        return 2 * norms + gated + heads + inputs + 3 * hidden * width
     if adapter.name == "full":
-        inputs = sum({"qkv": hidden, "o": hidden, "gate_up": hidden, "down": inner}.values()) * width
+        inputs = (3 * hidden + inner) * width
         return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width
     carriers = targets(shape, adapter)
     # Layers that read the same tensor keep it once, and the output of attention is the input of o_proj.
@@ -100,6 +137,11 @@ def _block_bytes(config: Config, width: int) -> float:
     attention = (3 if "o" in groups else 4) * hidden * width
     dropped = sum(size[0] for size in carriers.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
+
+
+def _last_bytes(config: Config, width: int) -> float:
+    """Bytes a token that the norm after the last block keeps; under autocast its input and what it scaled."""
+    return (8.0 if config.adapter.name == "full" and width == 2 else 4.0) * config.model.architecture.hidden_size
 
 
 def _reads(name: str) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from edu_align.config.hardware_rules import sharding
 from edu_align.config.schema import AdapterConfig, Config, DPOTrainerConfig
 from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
-from edu_align.planning.memory import Parts, memory_parts, trained_parameters
+from edu_align.planning.memory import Parts, memory_parts, shares, trained_parameters
 from edu_align.planning.network import parameters, shape_of
 from edu_align.planning.work import Rows, Work, read_rows, work_of
 
@@ -59,7 +60,10 @@ class Plan:
         )
 
     def _memory(self) -> Iterator[str]:
-        yield "memory     GB (2^30 bytes), largest moment of one process"
+        spread = shares(self.config)
+        yield "memory     GB (2^30 bytes), largest moment of one process" + (
+            f" of {spread} that share the weights" if spread > 1 else ""
+        )
         for name, size in self.parts.items():
             yield f"  {name:<19}{size / GB:8.2f}"
         total = f"  {'in all':<19}{self.peak / GB:8.2f}"
@@ -150,21 +154,31 @@ def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work
 def _alternatives(config: Config) -> Iterator[tuple[str, Config]]:
     """Overrides that may lower the peak, each with the config that it makes."""
     hardware, trainer = config.hardware, config.trainer
+    sharded, full = hardware.sharding == "fsdp", config.adapter.name == "full"
     if hardware.per_device_batch_size > 1 and trainer.batch_size > 1:
         yield "hardware.per_device_batch_size=1", _with(config, per_device_batch_size=1)
     if not hardware.gradient_checkpointing:
         yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
-    if config.adapter.name == "full":
+    if full:
         yield "adapter=lora", replace(config, adapter=LORA)
-    elif hardware.quantization == "none":
+    elif hardware.quantization == "none" and not sharded:
         yield "hardware.quantization=nf4", _with(config, quantization="nf4")
-    if "8bit" not in hardware.optimizer and hardware.device != "cpu":
+    if not sharded and _shardable(config):
+        yield "hardware.sharding=fsdp", _with(config, sharding="fsdp")
+    if "8bit" not in hardware.optimizer and hardware.device != "cpu" and not (full and sharded):
         yield "hardware.optimizer=paged_adamw_8bit", _with(config, optimizer="paged_adamw_8bit")
     if trainer.max_length > 512:
         shorter = replace(trainer, max_length=trainer.max_length // 2)
         yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
-    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and config.adapter.name == "full":
+    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and full:
         yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
+
+
+def _shardable(config: Config) -> bool:
+    values = {f"hardware.{key}": value for key, value in vars(config.hardware).items()} | {"hardware.sharding": "fsdp"}
+    values |= {"adapter.name": config.adapter.name}
+    values |= {f"trainer.{key}": value for key, value in vars(config.trainer).items()}
+    return not list(sharding(values))
 
 
 def _with(config: Config, **keys: object) -> Config:

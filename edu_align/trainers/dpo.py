@@ -9,6 +9,8 @@ adapter, or the frozen copy of the adapter that `init_from` brought.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
 from edu_align.models.device import Device
+from edu_align.models.sharding import is_sharded
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
 from edu_align.trainers.arguments import common_arguments, token_budget
@@ -53,11 +56,27 @@ def build_dpo(
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if packed else DPOTrainer
-    return trainer_class(
-        model=model,
-        ref_model=reference,
-        args=DPOConfig(**arguments),
-        train_dataset=as_dataset(preference_rows(train), "train", folder),
-        eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
-        processing_class=tokenizer,
-    )
+    with _not_hashed() if is_sharded(model) else nullcontext():
+        return trainer_class(
+            model=model,
+            ref_model=reference,
+            args=DPOConfig(**arguments),
+            train_dataset=as_dataset(preference_rows(train), "train", folder),
+            eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
+            processing_class=tokenizer,
+        )
+
+
+@contextmanager
+def _not_hashed() -> Iterator[None]:
+    """TRL names the file of reference log-probabilities after a hash of the weights, which no process has when they are
+    sharded. The file lies in this run's own folder (`rows.as_dataset`), so a constant tells it apart as well.
+    """
+    import trl.trainer.dpo_trainer as internals
+
+    original = internals.hash_module
+    internals.hash_module = lambda module: "sharded"
+    try:
+        yield
+    finally:
+        internals.hash_module = original

@@ -1,0 +1,109 @@
+"""Weights spread over the processes of a run: fully sharded data parallelism (FSDP2, arXiv:2304.11277).
+
+Transformers shards while it loads, so that no process ever holds the whole model: each keeps a part of every weight,
+gathers one decoder layer at a time for its forward and backward pass, and forgets it again. Adapters are small and stay
+whole in every process. Forward passes are collective: all processes must run the same number of them.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edu_align.config.schema import Config
+from edu_align.errors import UserError
+from edu_align.models.device import Device
+from edu_align.processes import count, first, is_first, wait
+
+
+def layout(mixed: bool) -> Any:
+    """What transformers' `from_pretrained` takes as `distributed_config`: all processes share one copy.
+
+    `mixed` keeps float32 parts, gathers them in bfloat16 and adds up gradients in float32.
+    """
+    from transformers.distributed import DistributedConfig
+
+    return DistributedConfig(fsdp_size=count(), fsdp_mixed_precision=mixed)
+
+
+@contextmanager
+def on_disk(draw: Callable[[], Any]) -> Iterator[str]:
+    """A folder with the random model that the first process draws: sharding happens while weights are read."""
+
+    def save() -> str:
+        folder = tempfile.mkdtemp(prefix="edu_align-random-")
+        draw().save_pretrained(folder)
+        return folder
+
+    folder = first(save)
+    try:
+        yield folder
+    finally:
+        wait()
+        if is_first():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_sharded(model: Any) -> bool:
+    return bool(getattr(model, "is_distributed_loading_by_transformers", False))
+
+
+def through_head(model: Any, hidden: Any) -> Any:
+    """Logits (N, V) of `hidden` (N, H); where the head is sharded, its weight is gathered for the product."""
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    head = model.get_output_embeddings()
+    if not isinstance(head.weight, DTensor):
+        return head(hidden)
+
+    def whole(part: Any) -> Any:
+        return part.to(hidden.dtype).full_tensor()
+
+    bias = None if head.bias is None else whole(head.bias)
+    return torch.nn.functional.linear(hidden, whole(head.weight), bias)
+
+
+def settle(model: Any) -> None:
+    """Run one token through the whole model, once its frozen weights are frozen.
+
+    torch takes the module that runs first for the root of the sharding, and scoring calls the decoder inside it; and
+    which weights get gradients is settled when they are gathered for the first time.
+    """
+    import torch
+
+    with torch.no_grad():
+        model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device))
+    let_go(model)
+
+
+def let_go(model: Any) -> None:
+    """Free what a forward pass without gradients has left gathered: the last norm, the head and what is tied to it.
+
+    An optimizer made while they are gathered would hold the copies, and its steps would be lost.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def check_sharding(config: Config, device: Device) -> None:
+    """Errors: what this machine turned out to be cannot be sharded over, though the config reads well."""
+    import torch
+
+    if device.sharding != "fsdp":
+        return
+    if device.device == "cpu" and torch.cuda.is_available():
+        raise UserError(
+            "`hardware.sharding=fsdp` with hardware.device=cpu on a machine with a GPU would shard over the GPU. "
+            "Launch with CUDA_VISIBLE_DEVICES= (empty), or choose a CUDA preset."
+        )
+    if device.dtype == "float16" and config.adapter.name == "full":
+        raise UserError(
+            "`hardware.sharding=fsdp` cannot train all weights in float16, which is what this GPU resolves "
+            f"hardware.dtype={config.hardware.dtype} to: each process would scale its own part of the gradients. "
+            "Set adapter=lora or hardware.dtype=float32."
+        )
