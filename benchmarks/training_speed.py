@@ -1,8 +1,8 @@
 """Training beside TRL on real tutoring data: pairs and tokens a second, and peak memory; smollm2 on this CPU.
 
 Each side runs in a process of its own, in turns, `REPEATS` times; the medians stand in the table. The data is read from
-the folder that EDU_ALIGN_DATA names. A step of ours holds whole prompts with all their pairs (64 on MRBench). One of TRL
-holds 4, drawn at random: a padded batch of 64 needs more memory than a laptop has, and is no faster a pair.
+the folder that EDU_ALIGN_DATA names. A step of ours has whole prompts with all their pairs (64 on MRBench). One of TRL
+has 4, drawn at random: a padded batch of 64 needs more memory than a laptop has, and is no faster a pair.
 """
 
 import json
