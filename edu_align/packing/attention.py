@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-BLOCK = 128  # nodes of one block: fewer compute fewer masked cells, more make larger matrix products
+from edu_align.packing.supported import BLOCK
 
 Ranges = tuple[tuple[int, int], ...]
 

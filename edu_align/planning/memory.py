@@ -6,6 +6,8 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.packing.supported import BLOCK as ATTENTION_BLOCK
+from edu_align.packing.supported import SUPPORTED
 from edu_align.planning.machine import Machine
 from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
 from edu_align.planning.work import Work
@@ -109,7 +111,8 @@ def activations(config: Config, machine: Machine, work: Work) -> float:
     shape = config.model.architecture
     width = WIDTH[machine.dtype]
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
-    block = work.tokens * _block_bytes(config, width) + _mask_bytes(config, work, width)
+    blocks = _attends_in_blocks(config, machine)
+    block = work.tokens * (_block_bytes(config, width, blocks) + _cells_bytes(config, work, width, blocks))
     gaps = GAPS[machine.device] * hidden * width * layers * work.tokens
     last = _last_bytes(config, width) * work.tokens
     if config.hardware.gradient_checkpointing:
@@ -117,24 +120,37 @@ def activations(config: Config, machine: Machine, work: Work) -> float:
     return layers * block + last + gaps
 
 
-def _block_bytes(config: Config, width: int) -> float:
-    """Bytes a token that one block keeps: norms in float32, inputs of trained layers, attention, and the gated unit."""
+def _attends_in_blocks(config: Config, machine: Machine) -> bool:
+    """Whether packed rows go through `packing.attention`, which a CPU takes by itself."""
+    hardware = config.hardware
+    chosen = hardware.packing_backend == "blocks" or (hardware.packing_backend == "auto" and machine.device == "cpu")
+    packed = hardware.packing != "off" and hardware.attention in ("sdpa", "auto")
+    return chosen and packed and config.model.architecture.model_type in SUPPORTED
+
+
+def _block_bytes(config: Config, width: int, blocks: bool) -> float:
+    """Bytes a token that one layer keeps: norms in float32, inputs of trained layers, attention, and the gated unit.
+
+    SDPA is given keys and values repeated for every query head; block attention (`blocks`) keeps them as they are.
+    """
     shape, adapter = config.model.architecture, config.adapter
     hidden, inner = shape.hidden_size, shape.intermediate_size
     norms = 2 * 4 * hidden
     gated = 3 * inner * width
-    heads = 4 * shape.num_attention_heads  # the log of the softmax's sum
+    heads = 0 if blocks else 4 * shape.num_attention_heads  # the log of the softmax's sum
+    shared = hidden * shape.num_key_value_heads / shape.num_attention_heads if blocks else hidden
+    unrepeated = 2 * (hidden - shared) * width
     if adapter.name == "full" and width == 2:  # around the linear layers it is float32, and each casts its input
         inputs = (6 * hidden + inner) * width
-        return 2 * norms + gated + heads + inputs + 3 * hidden * width
+        return 2 * norms + gated + heads + inputs + 3 * hidden * width - unrepeated
     if adapter.name == "full":
         inputs = (3 * hidden + inner) * width
-        return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width
+        return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width - unrepeated
     carriers = targets(shape, adapter)
     # Layers that read the same tensor keep it once, and the output of attention is the input of o_proj.
     groups = {_reads(name): size[0] for name, size in carriers.items()}
     inputs = sum(groups.values()) * width
-    attention = (3 if "o" in groups else 4) * hidden * width
+    attention = (3 if "o" in groups else 4) * hidden * width - unrepeated
     dropped = sum(size[0] for size in carriers.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
 
@@ -149,11 +165,17 @@ def _reads(name: str) -> str:
     return {"q": "qkv", "k": "qkv", "v": "qkv", "gate": "gate_up", "up": "gate_up"}.get(first, first)
 
 
-def _mask_bytes(config: Config, work: Work, width: int) -> float:
-    """A 4D mask of the packed rows, kept once a block; flash attention and plain causal attention need none."""
+def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
+    """Bytes a token that one layer keeps for the cells of the attention matrix.
+
+    SDPA keeps a 4D mask of the packed rows; flash attention and plain causal attention none. Block attention keeps the
+    probabilities of every head, for about half of a row and half a block.
+    """
+    if blocks:
+        return config.model.architecture.num_attention_heads * (work.width / 2 + ATTENTION_BLOCK / 2) * width
     if config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
         return 0.0
-    return float(work.tokens) * work.width * width
+    return float(work.width * width)
 
 
 def _without_gradient(config: Config, machine: Machine, work: Work) -> float:

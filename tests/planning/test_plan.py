@@ -58,16 +58,17 @@ def test_adapter_parameters_are_those_of_peft(typed: Callable[..., Any], random_
         assert adapter_parameters(config.model.architecture, config.adapter) == trained
 
 
+@pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("adapter", ["lora", "full"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_activations_are_what_autograd_keeps(
-    dtype: str, adapter: str, typed: Callable[..., Any], random_model: Callable[..., Any]
+    dtype: str, adapter: str, blocks: bool, typed: Callable[..., Any], random_model: Callable[..., Any]
 ) -> None:
     """Between 64 and 128 tokens the kept bytes grow by the plan's bytes a token, within 6 %."""
     import torch
 
     from edu_align.models.weights import add_adapter
-    from edu_align.packing.decoder import causal_model
+    from edu_align.packing.decoder import causal_model, share_prefixes
 
     config = typed("trainer=sft", f"adapter={adapter}")
     model = random_model().to(getattr(torch, dtype))
@@ -75,6 +76,8 @@ def test_activations_are_what_autograd_keeps(
     for parameter in model.parameters():
         parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
     model.train()
+    if blocks:
+        share_prefixes(model, "blocks")
     fixed = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
 
     def kept(tokens: int) -> int:
@@ -86,17 +89,17 @@ def test_activations_are_what_autograd_keeps(
             return tensor
 
         ids = torch.arange(tokens)[None] % 100
-        # As packing does: a mask of its own, so that attention repeats the keys. Its bytes grow with the square.
-        mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()[None, None]
+        # As packing with SDPA does: a mask of its own, so that attention repeats the keys. It grows with the square.
+        mask = None if blocks else torch.ones(tokens, tokens, dtype=torch.bool).tril()[None, None]
         mixed = torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
         with mixed, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            hidden = causal_model(model).model(ids, attention_mask=mask).last_hidden_state
+            hidden = causal_model(model).model(ids, attention_mask=mask, use_cache=False).last_hidden_state
             hidden.sum().backward()
         return sum(size for place, size in found.items() if place not in fixed)
 
     shape, width = config.model.architecture, 4 if dtype == "float32" else 2
-    masks = shape.num_hidden_layers * width * (128**2 - 64**2)
-    planned = 64 * (shape.num_hidden_layers * _block_bytes(config, width) + _last_bytes(config, width))
+    masks = shape.num_hidden_layers * width * (128**2 - 64**2) * (shape.num_attention_heads if blocks else 1)
+    planned = 64 * (shape.num_hidden_layers * _block_bytes(config, width, blocks) + _last_bytes(config, width))
     assert kept(128) - kept(64) - masks == pytest.approx(planned, rel=0.06)
 
 
