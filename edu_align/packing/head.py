@@ -30,9 +30,19 @@ class _Once:
         """`hidden` (N, H) and `labels` (N,): N values an output, computed for the distinct rows among them."""
         kept, back = distinct_rows(hidden.detach(), labels)
         if len(kept) == len(labels):
-            return self.function.apply(hidden, weight, bias, labels, *options)
-        outputs = self.function.apply(hidden[kept], weight, bias, labels[kept], *options)
+            return self._scored(hidden, weight, bias, labels, *options)
+        outputs = self._scored(hidden[kept], weight, bias, labels[kept], *options)
         return tuple(None if values is None else values[back] for values in outputs)
+
+    def _scored(self, hidden: Any, weight: Any, bias: Any, labels: Any, *options: Any) -> Any:
+        """Our own head where it does the same in less time: on a CPU, frozen, with logits as they are."""
+        temperature, _, softcap, scale, wanted = options
+        plain = bias is None and softcap is None and temperature == 1 and scale == 1
+        if len(labels) and hidden.device.type == "cpu" and plain and not weight.requires_grad:
+            from edu_align.packing.scores import label_scores
+
+            return label_scores(hidden, weight, labels, wanted)
+        return self.function.apply(hidden, weight, bias, labels, *options)
 
 
 def distinct_rows(hidden: Any, labels: Any) -> tuple[Any, Any]:
