@@ -12,7 +12,8 @@ Scores and softmax are float32, products with them in the dtype of the inputs. K
 (grouped-query attention) are not repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,10 +86,10 @@ class _BlockAttention(torch.autograd.Function):
         shared = key.shape[1]
         out = query.new_zeros(rows, width, heads, depth)
         kept = []
-        with torch.autocast(query.device.type, enabled=False):
+        with torch.autocast(query.device.type, enabled=False), _exact_products(query):
             for block in blocks:
                 asking = _asking(query, block, shared)
-                scores = torch.matmul(asking.float() * scale, _seen(key, block).float().transpose(1, 2))
+                scores = torch.matmul(asking.float(), _seen(key, block).float().transpose(1, 2)).mul_(scale)
                 if block.bias is not None:
                     nodes, hidden = block.bias.shape
                     scores.view(shared, -1, nodes, scores.shape[-1])[..., block.hidden :][..., :hidden] += block.bias
@@ -118,6 +119,20 @@ class _BlockAttention(torch.autograd.Function):
             for part in grads[:2]:
                 part.mul_(ctx.scale)
         return (*grads, None, None)
+
+
+@contextmanager
+def _exact_products(query: torch.Tensor) -> Iterator[None]:
+    """Let float32 products run on bfloat16 units where their factors are bfloat16: nothing is rounded but the sum."""
+    if query.dtype != torch.bfloat16 or query.device.type != "cpu":
+        yield
+        return
+    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before, matmul.fp32_precision = matmul.fp32_precision, "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
 
 
 def _asking(query: torch.Tensor, block: Block, shared: int) -> torch.Tensor:

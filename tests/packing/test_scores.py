@@ -1,0 +1,61 @@
+"""Our head for CPUs against TRL's: the same numbers and the same gradient of the hidden states."""
+
+import pytest
+import torch
+from trl.kernels import ChunkedLogProbFunction
+from trl.kernels.chunked_logprob import OPTIONAL_OUTPUTS
+
+import edu_align.packing.scores as scores
+from edu_align.packing.head import _Once
+
+
+def inputs(rows: int, vocabulary: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(3)
+    hidden = torch.randn(rows, 16, generator=draw).to(dtype).requires_grad_()
+    weight = torch.randn(vocabulary, 16, generator=draw).to(dtype)
+    return hidden, weight, torch.randint(0, vocabulary, (rows,), generator=draw)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("rows", "product", "tile"), [(1, 4, 2), (4, 4, 2), (11, 4, 3), (30, 64, 64)])
+def test_the_outputs_and_the_gradient_are_trls(
+    rows: int, product: int, tile: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "ROWS", product)
+    monkeypatch.setattr(scores, "TILE", tile)
+    hidden, weight, labels = inputs(rows, 300, dtype)
+    slopes = torch.linspace(-1, 2, rows)
+    expected = ChunkedLogProbFunction.apply(hidden, weight, None, labels, 1.0, 128, None, 1.0, OPTIONAL_OUTPUTS)
+    (wanted,) = torch.autograd.grad((expected[0] * slopes).sum(), hidden)
+    found = scores.label_scores(hidden, weight, labels, OPTIONAL_OUTPUTS)
+    (got,) = torch.autograd.grad((found[0] * slopes).sum(), hidden)
+    for name, one, other in zip(("log_probs", *OPTIONAL_OUTPUTS), found, expected, strict=True):
+        assert torch.allclose(one.float(), other.float(), rtol=1e-4, atol=1e-5), name
+    tolerance = 1e-5 if dtype == torch.float32 else 0.02
+    assert (got - wanted).abs().max() <= tolerance * wanted.abs().max()
+    assert got.dtype == wanted.dtype
+
+
+def test_only_what_is_asked_for_is_computed() -> None:
+    hidden, weight, labels = inputs(5, 40, torch.float32)
+    log_probs, *others = scores.label_scores(hidden, weight, labels, ())
+    assert log_probs.shape == (5,)
+    assert others == [None] * 4
+
+
+def test_of_equal_logits_the_first_counts_as_the_top() -> None:
+    hidden, weight = torch.ones(2, 1), torch.tensor([[1.0], [3.0], [3.0]])
+    top = scores.label_scores(hidden, weight, torch.tensor([1, 2]), ("is_top1",))[-1]
+    assert top.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_head_that_is_trained_stays_trls(trained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(scores, "label_scores", lambda *given: calls.append(given) or (None,) * 5)
+    hidden, weight, labels = inputs(3, 40, torch.float32)
+    head = _Once(ChunkedLogProbFunction)
+    head.apply(hidden, weight.requires_grad_(trained), None, labels, 1.0, 128, None, 1.0, ())
+    assert bool(calls) is not trained
+    head.apply(hidden, weight, None, labels, 0.7, 128, None, 1.0, ())
+    assert len(calls) == (0 if trained else 1), "a temperature is TRL's to apply"
