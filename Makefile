@@ -43,8 +43,8 @@ format: $(READY) ## Apply the style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(READY) ## Measure, side by side with other tools; writes outputs/bench/results.json
-	$(PY) -m benchmarks
+bench: $(READY) ## Measure beside other tools, into outputs/bench/results.json; DATA=<folder> for the training speed
+	$(if $(DATA),EDU_ALIGN_DATA=$(DATA)) $(PY) -m benchmarks
 
 reproduce: $(READY) ## SFT, DPO, evaluation and report; DATA=<folder> uses the public data sets
 	$(PY) -m edu_align.reproduce $(if $(DATA),data_root=$(DATA))

@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 import benchmarks
+from edu_align.errors import UserError, entry_point
 
 RESULTS = Path("outputs") / "bench" / "results.json"
 COLUMNS = ("name", "ours", "peer", "ratio", "unit", "peer_name", "machine")
@@ -26,10 +27,19 @@ def main() -> None:
     for name in names:
         if name not in known:
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(sorted(known))}")
-    rows = [row for name in names for row in known[name]()]
-    keep(rows)
-    print(table(rows))
-    print(f"\nwritten to {RESULTS}")
+    rows, refused = [], []
+    for name in names:
+        try:
+            rows += known[name]()
+        except UserError as error:  # what the others measured is kept
+            refused.append(str(error))
+            continue
+        keep(rows)
+    if rows:
+        print(table(rows))
+        print(f"\nwritten to {RESULTS}")
+    if refused:
+        raise UserError("\n".join(refused))
 
 
 def keep(rows: list[dict[str, Any]]) -> None:
@@ -53,4 +63,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    entry_point(main)

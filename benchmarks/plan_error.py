@@ -23,8 +23,9 @@ BASE = [
 CASES = {
     "sft": ["trainer=sft"],
     "dpo": ["trainer=dpo"],
-    "sft_small_batch": ["trainer=sft", "hardware.per_device_batch_size=2"],
-    "dpo_small_batch": ["trainer=dpo", "hardware.per_device_batch_size=2"],
+    "sft_larger_budget": ["trainer=sft", "hardware.per_device_batch_size=4"],
+    "dpo_smaller_budget": ["trainer=dpo", "hardware.per_device_batch_size=1"],
+    "dpo_unpacked": ["trainer=dpo", "hardware.packing=off"],
     "sft_full": ["trainer=sft", "adapter=full", "trainer.batch_size=2", "hardware.per_device_batch_size=2"],
     "dpo_checkpointing": ["trainer=dpo", "hardware.gradient_checkpointing=true"],
 }

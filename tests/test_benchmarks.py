@@ -50,5 +50,24 @@ def test_an_unknown_benchmark_is_refused(
     assert "there is no benchmark 'nosuch'; there are cli_help" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_what_others_measured_is_kept_where_one_cannot_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import benchmarks.cli_help
+    from edu_align.errors import entry_point
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmarks.cli_help, "measure", lambda: [row("cli_help_seconds", 0.1)])
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "training_speed", "cli_help"])
+    with pytest.raises(SystemExit) as caught:
+        entry_point(main)
+    assert caught.value.code == 2
+    said = capsys.readouterr()
+    assert "set EDU_ALIGN_DATA to their folder, got None" in said.err
+    assert "cli_help_seconds" in said.out
+    assert [line["name"] for line in json.loads(RESULTS.read_text())] == ["cli_help_seconds"]
+
+
 def test_the_machine_in_one_line() -> None:
     assert re.fullmatch(r".+, \d+ cores, \d+ GiB", machine())

@@ -21,7 +21,7 @@ def label_scores(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tenso
 
     `hidden` (N, H), `weight` (V, H) without gradient, `labels` (N,). Only log_probs is differentiable.
     """
-    return _LabelScores.apply(hidden, weight, labels, wanted)  # type: ignore[no-any-return]
+    return _LabelScores.apply(hidden, weight, labels, wanted)
 
 
 class _LabelScores(torch.autograd.Function):

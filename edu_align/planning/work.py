@@ -12,7 +12,7 @@ from edu_align.data.training import training_data
 from edu_align.errors import UserError
 from edu_align.planning.lengths import Lengths, lengths_of
 from edu_align.processes import count
-from edu_align.trainers.arguments import token_budget
+from edu_align.trainers.arguments import cuts_by_tokens, token_budget
 
 LOCAL = {"edu_tutor", "local"}  # sources that never ask a network
 Row = tuple[int, ...]
@@ -131,7 +131,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
 def _batches(config: Config, rows: list[Row], share: int, packed: bool, pairs: bool) -> list[list[Row]]:
     """The examples of each forward pass: a fixed number, or as many as the packed trainer's token budget holds."""
     device_batch = min(config.hardware.per_device_batch_size, share)
-    if not packed:
+    if not cuts_by_tokens(packed):
         return [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
     budget, found = token_budget(config), []
     for start in range(0, len(rows), share):

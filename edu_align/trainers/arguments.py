@@ -9,18 +9,26 @@ from edu_align.models.device import Device
 from edu_align.processes import count
 
 
-def device_batch(config: Config, packed: bool) -> int:
+def cuts_by_tokens(packed: bool) -> bool:
+    """Whether a step's examples are cut by `token_budget`: in a packed model, trained by one process.
+
+    Several processes must make the same number of forward passes, because they gather numbers in each.
+    """
+    return packed and count() == 1
+
+
+def device_batch(config: Config, by_tokens: bool) -> int:
     """Examples that one process gets at once: what fits on the device, never more than its share of the batch.
 
-    A packed trainer gets its whole share and cuts it by tokens (see `token_budget`).
+    A trainer that cuts by tokens gets its whole share.
     """
     share = config.trainer.batch_size // count()
-    return share if packed else min(config.hardware.per_device_batch_size, share)
+    return share if by_tokens else min(config.hardware.per_device_batch_size, share)
 
 
-def accumulation(config: Config, packed: bool) -> int:
+def accumulation(config: Config, by_tokens: bool) -> int:
     """Batches per optimizer step, so that all processes together take `trainer.batch_size` examples a step."""
-    return config.trainer.batch_size // (device_batch(config, packed) * count())
+    return config.trainer.batch_size // (device_batch(config, by_tokens) * count())
 
 
 def token_budget(config: Config) -> int:
@@ -47,7 +55,7 @@ def check_batch(config: Config) -> None:
         )
 
 
-def common_arguments(config: Config, device: Device, folder: Path, packed: bool) -> dict[str, Any]:
+def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bool) -> dict[str, Any]:
     """Keyword arguments that TRL's SFTConfig and DPOConfig both take.
 
     Mixed precision is on only where the weights are 16 bits wide: TRL would turn bfloat16 on by itself otherwise.
@@ -60,9 +68,9 @@ def common_arguments(config: Config, device: Device, folder: Path, packed: bool)
         "learning_rate": trainer.learning_rate,
         "num_train_epochs": trainer.epochs,
         "max_steps": trainer.max_steps,
-        "per_device_train_batch_size": device_batch(config, packed),
+        "per_device_train_batch_size": device_batch(config, by_tokens),
         "per_device_eval_batch_size": hardware.eval_batch_size,
-        "gradient_accumulation_steps": accumulation(config, packed),
+        "gradient_accumulation_steps": accumulation(config, by_tokens),
         "gradient_checkpointing": hardware.gradient_checkpointing,
         "optim": hardware.optimizer,
         "lr_scheduler_type": trainer.lr_scheduler,

@@ -21,7 +21,7 @@ from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
-from edu_align.trainers.arguments import common_arguments, token_budget
+from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.rows import as_dataset
 
@@ -36,7 +36,7 @@ def build_dpo(
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
 
-    trainer, packed = config.trainer, is_packed(model)
+    trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
     assert isinstance(trainer, DPOTrainerConfig)
     if trainer.max_prompt_length is not None:
         short = shorten_prompts(tokenizer, train, trainer.max_prompt_length)
@@ -51,11 +51,11 @@ def build_dpo(
         "precompute_ref_batch_size": config.hardware.eval_batch_size,
         "truncation_mode": "keep_end",
         "train_sampling_strategy": "sequential",
-        **common_arguments(config, device, folder, packed),
+        **common_arguments(config, device, folder, by_tokens),
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if packed else DPOTrainer
+    trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer
     with _not_hashed() if is_sharded(model) else nullcontext():
         return trainer_class(
             model=model,

@@ -12,7 +12,7 @@ from edu_align.models.device import Device
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
-from edu_align.trainers.arguments import common_arguments, token_budget
+from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
 from edu_align.trainers.rows import as_dataset
 from edu_align.trainers.windows import cut
 
@@ -111,11 +111,11 @@ def build_sft(
     if line := counts.describe(mode, max_length):
         print(line, flush=True)
     valid_rows, _ = sft_rows(tokenizer, valid, max_length, mode)
-    packed = is_packed(model)
-    trainer_class = budgeted(SFTTrainer, token_budget(config), sides=1) if packed else SFTTrainer
+    by_tokens = cuts_by_tokens(is_packed(model))
+    trainer_class = budgeted(SFTTrainer, token_budget(config), sides=1) if by_tokens else SFTTrainer
     return trainer_class(
         model=model,
-        args=SFTConfig(**common_arguments(config, device, folder, packed)),
+        args=SFTConfig(**common_arguments(config, device, folder, by_tokens)),
         train_dataset=as_dataset(rows, "train", folder),
         eval_dataset=as_dataset(valid_rows, "validation", folder) if valid_rows else None,
         processing_class=tokenizer,
