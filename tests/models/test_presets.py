@@ -43,7 +43,7 @@ def test_a_t4_computes_in_float16_on_4_bits(machine: Callable[..., None], tmp_pa
     config = config_of("hardware=t4")
     found = resolve(config.hardware)
     assert found == Device("cuda", "float16", "sdpa", "nf4", ())
-    arguments = common_arguments(config, found, tmp_path)
+    arguments = common_arguments(config, found, tmp_path, by_tokens=False)
     assert (arguments["fp16"], arguments["bf16"], arguments["optim"]) == (True, False, "paged_adamw_8bit")
     assert (config.hardware.double_quantization, config.hardware.gradient_checkpointing) == (True, True)
 
@@ -55,7 +55,7 @@ def test_the_large_cards_compute_in_bfloat16_with_flash_attention_where_it_is_in
     machine(CARDS[preset], "flash_attn")
     found = resolved(f"hardware={preset}")
     assert (found.dtype, found.attention, found.quantization) == ("bfloat16", "flash_attention_2", "none")
-    arguments = common_arguments(config_of(f"hardware={preset}"), found, tmp_path)
+    arguments = common_arguments(config_of(f"hardware={preset}"), found, tmp_path, by_tokens=False)
     assert (arguments["fp16"], arguments["bf16"]) == (False, True)
     machine(CARDS[preset])
     found = resolved(f"hardware={preset}")
