@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-gpu test-slurm lint format bench reproduce clean distclean
+.PHONY: help install test test-slow test-gpu test-slurm lint format bench bench-gpu reproduce clean distclean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: $(READY) ## Apply the style
 
 bench: $(READY) ## Measure beside other tools, into outputs/bench/results.json; DATA=<folder> for the training speed
 	$(if $(DATA),EDU_ALIGN_DATA=$(DATA)) $(PY) -m benchmarks
+
+bench-gpu: $(READY) ## Measure QLoRA of a 7B shape beside TRL on one GPU
+	$(PY) -m benchmarks gpu_speed
 
 reproduce: $(READY) ## SFT, DPO, evaluation and report; DATA=<folder> uses the public data sets
 	$(PY) -m edu_align.reproduce $(if $(DATA),data_root=$(DATA))

@@ -1,7 +1,7 @@
 """`python -m benchmarks [name ...]`: run every benchmark, or those named, print a table and keep the numbers.
 
 A benchmark is a module of this package with a function `measure()` that returns rows `{name, ours, peer, peer_name,
-ratio, unit, machine}`. The rows go to outputs/bench/results.json.
+ratio, unit, machine}`. One with `ON_REQUEST` runs only where it is named. The rows go to outputs/bench/results.json.
 """
 
 import argparse
@@ -23,7 +23,8 @@ def main() -> None:
     known = {name: module.measure for name, module in modules.items() if hasattr(module, "measure")}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure edu_align beside its peers.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(sorted(known))}")
-    names = parser.parse_args().names or sorted(known)
+    names = parser.parse_args().names
+    names = names or sorted(name for name in known if not hasattr(modules[name], "ON_REQUEST"))
     for name in names:
         if name not in known:
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(sorted(known))}")

@@ -1,8 +1,8 @@
 """One timed training in a process of its own: `python -m benchmarks.trainer_process ours dpo_mrbench result.json`.
 
 Ours is the trainer that `edu_align.train` builds; the peer is TRL's own, on the same rows and the same model, as a
-short script of its documentation would set it up. Both train LoRA of rank 32 on every linear layer, in bfloat16 where
-the CPU computes it, with the reference model scored in each step.
+short script of its documentation would set it up. Both train LoRA of rank 32 on every linear layer, with the reference
+model scored in each step.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,89 +21,123 @@ from edu_align.data.training import training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
 from edu_align.models.tokenizer import load_tokenizer
+from edu_align.planning.network import parameters, shape_of
 from edu_align.runs.facts import peak_memory_gib
 
-# What is trained on, the examples of a step, and how many steps are timed after the first: (ours, TRL).
-TASKS: dict[str, tuple[list[str], tuple[int, int], tuple[int, int]]] = {
-    "dpo_mrbench": (["trainer=dpo", "dataset=mrbench", "dataset.training_margin=2"], (64, 4), (3, 2)),
-    "dpo_bridge": (["trainer=dpo", "dataset=bridge"], (8, 8), (6, 3)),
-    "sft_mathdial": (["trainer=sft", "dataset=mathdial"], (8, 8), (5, 2)),
+SIDE = 2048  # of the matrices whose product tells what the device can do
+
+
+@dataclass(frozen=True)
+class Task:
+    """`words`: overrides. `batches`: examples of a step (ours, TRL's); `timed`: steps after the first; `budget`: our
+    `hardware.per_device_batch_size`; `memory_gb`: cap on a GPU's memory, None for all of it.
+    """
+
+    words: tuple[str, ...]
+    batches: tuple[int, int]
+    timed: tuple[int, int]
+    budget: int = 2
+    memory_gb: float | None = None
+
+
+CPU = ("hardware=cpu",)
+# Random weights in the shape of the 7B models and a token a byte: no download, and prompts of several hundred tokens.
+SHAPE = ("model=mistral", "model.weights=random", "model.tokenizer=bytes", "hardware.quantization=nf4")
+LONG = (*SHAPE, "trainer.max_length=1024", "hardware.gradient_checkpointing=true", "hardware.packing=on")
+CPU_TASKS = {
+    "dpo_mrbench": Task(("trainer=dpo", "dataset=mrbench", "dataset.training_margin=2", *CPU), (64, 4), (3, 2)),
+    "dpo_bridge": Task(("trainer=dpo", "dataset=bridge", *CPU), (8, 8), (6, 3)),
+    "sft_mathdial": Task(("trainer=sft", "dataset=mathdial", *CPU), (8, 8), (5, 2)),
 }
+GPU_TASKS = {
+    "gpu_dpo_7b": Task(("trainer=dpo", *LONG, "hardware=auto"), (32, 8), (5, 5), 8),
+    "gpu_sft_7b": Task(("trainer=sft", *LONG, "hardware=auto"), (32, 8), (5, 5), 8),
+    "gpu_dpo_7b_t4_size": Task(("trainer=dpo", *LONG, "hardware.dtype=float16"), (8, 1), (5, 5), 1, 15),
+}
+TASKS = CPU_TASKS | GPU_TASKS
 
 
 def main() -> None:
-    side, task, target = sys.argv[1:]
-    words, batches, timed = TASKS[task]
-    number = 0 if side == "ours" else 1
-    on_device = 2 if side == "ours" else batches[number]
+    side, name, target = sys.argv[1:]
+    task, number = TASKS[name], ["ours", "trl"].index(side)
+    batch = task.batches[number]
     words = [
-        *words, f"trainer.batch_size={batches[number]}", f"trainer.max_steps={timed[number] + 1}", "tracking=off",
-        "evaluation.enabled=false", "hardware=cpu", f"hardware.per_device_batch_size={on_device}",
-        *(["trainer.precompute_reference=false"] if "trainer=dpo" in words else []),
+        *task.words, f"trainer.batch_size={batch}", f"trainer.max_steps={task.timed[number] + 1}", "tracking=off",
+        f"hardware.per_device_batch_size={task.budget if side == 'ours' else batch}", "evaluation.enabled=false",
+        *(["trainer.precompute_reference=false"] if "trainer=dpo" in task.words else []),
     ]  # fmt: skip
+    if task.memory_gb is not None:
+        cap_memory(task.memory_gb)
     with tempfile.TemporaryDirectory() as folder:
-        config, trainer = _trainer(side, words, Path(folder))
-        result = _timed(trainer, config.trainer.batch_size)
+        config, device, trainer = build(side, words, Path(folder))
+        result = timed(trainer, config.trainer.batch_size)
+    result["share_of_matrix_rate"] = operations_a_token(config) * result["tokens_per_second"] / matrix_rate(device)
     Path(target).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _trainer(side: str, words: list[str], folder: Path) -> tuple[Config, Any]:
+def cap_memory(gib: float) -> None:
+    """Let this process allocate at most `gib` GiB of the first GPU."""
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(gib * 2**30 / torch.cuda.get_device_properties(0).total_memory)
+
+
+def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, Any]:
+    """The config, the device and the trainer of one side."""
     from omegaconf import OmegaConf
+
+    from edu_align.models.weights import load_model
 
     config: Config = OmegaConf.to_object(compose(words))  # type: ignore[assignment]
     device = resolve(config.hardware)
     location = locate(config.model, Path(config.outputs_root), config.seed)
     tokenizer = load_tokenizer(config.model, location.folder)
     train = training_data(config, set()).train
-    build = _ours if side == "ours" else _trl
-    return config, build(config, location, device, tokenizer, train, folder)
+    model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
+    make = _ours if side == "ours" else _trl
+    return config, device, make(config, model, device, tokenizer, train, folder)
 
 
-def _ours(config: Config, location: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
-    from edu_align.models.build import build_model
-    from edu_align.models.weights import trainable_in_float32
+def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
+    from edu_align.models.weights import add_adapter, trainable_in_float32
     from edu_align.packing.decoder import install_packing
     from edu_align.trainers.build import BUILDERS
 
-    model = build_model(config, location, device, None)
+    base.config.use_cache = False
+    model = add_adapter(base, config.adapter, config.seed)
     install_packing("on", model)
-    build: Any = BUILDERS[config.trainer.algorithm]
-    trainer = build(config, model, tokenizer, train, [], device, folder)
+    make: Any = BUILDERS[config.trainer.algorithm]
+    trainer = make(config, model, tokenizer, train, [], device, folder)
     trainable_in_float32(trainer.model)
     return trainer
 
 
-def _trl(config: Config, location: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
+def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
     """TRL's trainer with TRL's defaults, but for what both sides share: rows, batch, length, precision, adapter."""
-    import torch
     import trl
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(str(location.folder), dtype=getattr(torch, device.dtype))
+    trainer, hardware = config.trainer, config.hardware
     lora = LoraConfig(r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear")
     common = {
-        "output_dir": str(folder), "per_device_train_batch_size": config.trainer.batch_size, "report_to": [],
-        "max_steps": config.trainer.max_steps, "max_length": config.trainer.max_length, "use_cpu": True,
-        "bf16": device.dtype == "bfloat16", "gradient_checkpointing": False, "save_strategy": "no", "seed": config.seed,
-        "learning_rate": config.trainer.learning_rate,
+        "output_dir": str(folder), "per_device_train_batch_size": trainer.batch_size, "report_to": [],
+        "max_steps": trainer.max_steps, "max_length": trainer.max_length, "use_cpu": device.device == "cpu",
+        "bf16": device.dtype == "bfloat16", "fp16": device.dtype == "float16", "save_strategy": "no",
+        "gradient_checkpointing": hardware.gradient_checkpointing, "seed": config.seed,
+        "learning_rate": trainer.learning_rate,
     }  # fmt: skip
-    if config.trainer.algorithm == "dpo":
-        return trl.DPOTrainer(
-            model=model, args=trl.DPOConfig(**common), train_dataset=Dataset.from_list(preference_rows(train)),
-            processing_class=tokenizer, peft_config=lora,
-        )  # fmt: skip
+    shared = {"model": base, "processing_class": tokenizer, "peft_config": lora}
+    if trainer.algorithm == "dpo":
+        rows = Dataset.from_list(preference_rows(train))
+        return trl.DPOTrainer(args=trl.DPOConfig(**common), train_dataset=rows, **shared)
     from edu_align.trainers.sft import sft_rows
 
-    rows, _ = sft_rows(tokenizer, train, config.trainer.max_length, "window")
-    return trl.SFTTrainer(
-        model=model, args=trl.SFTConfig(**common), train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
-        peft_config=lora,
-    )  # fmt: skip
+    rows = Dataset.from_list(sft_rows(tokenizer, train, trainer.max_length, "window")[0])
+    return trl.SFTTrainer(args=trl.SFTConfig(**common), train_dataset=rows, **shared)
 
 
-def _timed(trainer: Any, batch: int) -> dict[str, float]:
+def timed(trainer: Any, batch: int) -> dict[str, float]:
     """Examples and real tokens (padding and sharing not counted) a second over the steps after the first."""
     from transformers import TrainerCallback
 
@@ -115,26 +150,51 @@ def _timed(trainer: Any, batch: int) -> dict[str, float]:
         tokens.append(int(made["attention_mask"].sum()))
         return made
 
+    def now() -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
+            now()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
+            now()
 
     trainer.data_collator = counted
     trainer.add_callback(Clock())
     trainer.train()
-    seconds = _spans(times)[1:]
+    spans = [end - start for start, end in zip(times[::2], times[1::2], strict=True)][1:]
     return {
-        "examples_per_second": batch * len(seconds) / sum(seconds),
-        "tokens_per_second": sum(tokens[1 : len(seconds) + 1]) / sum(seconds),
+        "examples_per_second": batch * len(spans) / sum(spans),
+        "tokens_per_second": sum(tokens[1 : len(spans) + 1]) / sum(spans),
         "peak_memory_gib": peak_memory_gib(),
     }
 
 
-def _spans(times: list[float]) -> list[float]:
-    return [end - start for start, end in zip(times[::2], times[1::2], strict=True)]
+def operations_a_token(config: Config) -> float:
+    """Operations that plain training needs for a real token: 2 a parameter forward, 2 back to the inputs under LoRA,
+    and 2 for the reference model. What is shared or recomputed is not counted, so sharing can bring the share above 1.
+    """
+    passes = 6 if config.trainer.algorithm == "dpo" else 4
+    return float(passes) * parameters(shape_of(config.model))
+
+
+def matrix_rate(device: Device) -> float:
+    """Operations a second of the device's matrix products in the run's number format, the best of ten."""
+    import torch
+
+    left = torch.ones(SIDE, SIDE, dtype=getattr(torch, device.dtype), device=device.device)
+    best = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        product = left @ left
+        float(product[0, 0])  # waits for a GPU
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * SIDE**3 / best
 
 
 if __name__ == "__main__":

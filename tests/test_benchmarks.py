@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import RESULTS, keep, main, table
+from edu_align.errors import UserError
 from edu_align.runs.facts import machine
 
 
@@ -67,6 +68,42 @@ def test_what_others_measured_is_kept_where_one_cannot_run(
     assert "set EDU_ALIGN_DATA to their folder, got None" in said.err
     assert "cli_help_seconds" in said.out
     assert [line["name"] for line in json.loads(RESULTS.read_text())] == ["cli_help_seconds"]
+
+
+def test_medians_and_ratios_say_how_much_better_ours_is() -> None:
+    from benchmarks.side_by_side import Line
+    from benchmarks.side_by_side import row as row_of
+
+    runs = {"ours": [{"x": 4.0}, {"x": 9.0}, {"x": 6.0}], "trl": [{"x": 2.0}, {"x": 3.0}, {"x": 30.0}]}
+    assert row_of(Line("fast", "t", "x", "pairs/s"), runs, "m")["ratio"] == 2.0
+    found = row_of(Line("small", "t", "x", "GiB", less=True), runs, "m")
+    assert (found["ours"], found["peer"], found["ratio"], found["machine"]) == (6.0, 3.0, 0.5, "m")
+
+
+@pytest.mark.parametrize("side", ["ours", "trl"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_either_side_is_timed_on_the_same_rows(side: str, trainer: str, tmp_path: Path) -> None:
+    from benchmarks.trainer_process import build, timed
+    from tests.conftest import TINY
+
+    words = [*TINY, f"trainer={trainer}", "evaluation.enabled=false", "data_root=null", f"outputs_root={tmp_path}"]
+    config, _, trained = build(side, words, tmp_path / "run")
+    found = timed(trained, config.trainer.batch_size)
+    assert found["examples_per_second"] > 0
+    assert found["tokens_per_second"] > found["examples_per_second"] * 20
+    assert hasattr(trained.model.get_base_model().base_model, "unpacked_forward") is (side == "ours")
+
+
+def test_the_gpu_benchmark_is_run_on_request_only() -> None:
+    import torch
+
+    import benchmarks.gpu_speed as gpu
+
+    assert gpu.ON_REQUEST
+    assert len(gpu.LINES) == 9
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="needs a CUDA GPU"):
+            gpu.measure()
 
 
 def test_the_machine_in_one_line() -> None:

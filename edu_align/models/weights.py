@@ -30,7 +30,7 @@ def load_model(
         set_seed(seed)
         return AutoModelForCausalLM.from_config(_architecture(model), **plain)
 
-    if location.folder is None and not sharded:
+    if location.folder is None and not sharded and device.quantization == "none":
         return draw().to(device.device)
     options = dict(plain)
     if device.quantization == "nf4":

@@ -73,14 +73,14 @@ def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16), name
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
-def test_qlora_trains_on_a_cpu(trainer: str, train: Callable[..., Any], mistral_folder: Path) -> None:
-    """bitsandbytes' 4-bit layers stay as they were, and the adapter on them learns."""
+@pytest.mark.parametrize(("trainer", "random"), [("sft", False), ("dpo", False), ("sft", True)])
+def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Callable[..., Any], mistral_folder: Path) -> None:
+    """bitsandbytes' 4-bit layers stay as they were, and the adapter on them learns; random weights are packed too."""
     import torch
 
     done = train(
-        f"trainer={trainer}", "model=zephyr", f"model.path={mistral_folder}", "hardware.quantization=nf4",
-        "evaluation.enabled=false", f"run_name=qlora-{trainer}",
+        f"trainer={trainer}", *(["model=tiny"] if random else ["model=zephyr", f"model.path={mistral_folder}"]),
+        "hardware.quantization=nf4", "evaluation.enabled=false", f"run_name=qlora-{trainer}-{random}",
     )  # fmt: skip
     packed = {name for name, value in done.before.items() if value.dtype == torch.uint8}
     assert len(packed) == 2 * 7, "every linear layer of the two blocks"
