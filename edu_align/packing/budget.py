@@ -9,7 +9,6 @@ tokens (SFT, where TRL does it).
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 Tokens = Sequence[int]
@@ -21,16 +20,22 @@ def parts_within(examples: Sequence[Sequence[Tokens]], budget: int) -> list[list
     An example is the sequences that are computed together for it: one conversation, or a chosen and a rejected row. One
     that is over the budget on its own gets a part of its own.
     """
-    parts: list[list[int]] = []
+    return [part for part, _ in _costed(examples, budget)]
+
+
+def _costed(examples: Sequence[Sequence[Tokens]], budget: int) -> list[tuple[list[int], int]]:
+    """The parts, and the tokens that each computes."""
+    found: list[tuple[list[int], int]] = []
     prefixes = Prefixes()
     for index, sequences in enumerate(examples):
         prefixes.add(sequences)
-        if not parts or prefixes.count > budget:
-            parts.append([])
-            prefixes = Prefixes()
-            prefixes.add(sequences)
-        parts[-1].append(index)
-    return parts
+        if found and prefixes.count <= budget:
+            found[-1] = ([*found[-1][0], index], prefixes.count)
+            continue
+        prefixes = Prefixes()
+        prefixes.add(sequences)
+        found.append(([index], prefixes.count))
+    return found
 
 
 class Prefixes:
@@ -56,11 +61,7 @@ def first_look(examples: Sequence[Sequence[Tokens]], batch: int, budget: int) ->
     for start in range(0, len(examples), batch):
         step = examples[start : start + batch]
         asked += sum(len(sequence) for sequences in step for sequence in sequences)
-        for part in parts_within(step, budget):
-            prefixes = Prefixes()
-            for index in part:
-                prefixes.add(step[index])
-            computed += prefixes.count
+        computed += sum(cost for _, cost in _costed(step, budget))
     return asked, computed
 
 
@@ -68,24 +69,22 @@ def budgeted(trainer_class: type[Any], budget: int, sides: int) -> type[Any]:
     """`trainer_class` (TRL's) with training steps cut into forward passes of at most `budget` computed tokens.
 
     `sides`: rows of an example in a batch, 1 for SFT, 2 for DPO: its batches hold the chosen rows, then the rejected.
+    For one process: several would have to make the same number of passes (see `arguments.cuts_by_tokens`).
     """
 
     class Budgeted(trainer_class):
         current_gradient_accumulation_steps: float
         _metrics: dict[str, dict[str, list[float]]]
-        accelerator: Any
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
             count = len(inputs["input_ids"]) // sides
             parts = parts_within(_examples(inputs, sides), budget)
             whole = self.current_gradient_accumulation_steps
             loss = 0.0
-            for number, part in enumerate(parts):
+            for part in parts:
                 seen = {name: len(values) for name, values in self._metrics["train"].items()}
                 self.current_gradient_accumulation_steps = whole * count / len(part)
-                last = number == len(parts) - 1
-                with nullcontext() if last else self.accelerator.no_sync(model):
-                    loss += super().training_step(model, _taken(inputs, part, sides, count), num_items_in_batch)
+                loss += super().training_step(model, _taken(inputs, part, sides, count), num_items_in_batch)
                 _weigh(self._metrics["train"], seen, len(part))
             self.current_gradient_accumulation_steps = whole
             return loss

@@ -1,7 +1,7 @@
 """Log-probabilities of labels under a frozen LM head on a CPU, with few passes over the logits.
 
 TRL's portable head folds 8,192 columns of the vocabulary at a time and adds up the gradient of the hidden states in
-float32; on a CPU that is a quarter of a training step. Here some rows are scored against the whole vocabulary at once:
+float32; on a CPU that is much of a training step. Here some rows are scored against the whole vocabulary at once:
 a softmax needs no rescaling, the gradient of a row is one product, and the passes over the logits go by tiles that stay
 in the processor's cache. The outputs are TRL's, and the tests hold them against TRL's.
 """
