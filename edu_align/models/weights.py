@@ -123,6 +123,8 @@ def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
     from transformers import set_seed
 
+    from edu_align.fused import fuse
+
     targets = list(adapter.target_modules)
     if getattr(model, "is_loaded_in_4bit", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
@@ -134,14 +136,16 @@ def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
         target_modules="all-linear" if "all-linear" in targets else targets,
         task_type="CAUSAL_LM",
     )
-    return _cast_once(get_peft_model(model, lora))
+    return fuse(_cast_once(get_peft_model(model, lora)))
 
 
 def continue_adapter(model: Any, folder: Path) -> Any:
     """A finished run's adapter on the base it was trained on, ready to be trained further."""
     from peft import PeftModel
 
-    return _cast_once(PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True))
+    from edu_align.fused import fuse
+
+    return fuse(_cast_once(PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)))
 
 
 def _cast_once(model: Any) -> Any:

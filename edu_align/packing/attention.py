@@ -12,7 +12,8 @@ Scores and softmax are float32, products with them in the dtype of the inputs. K
 (grouped-query attention) are not repeated.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from edu_align.packing.forest import Tree
 from edu_align.packing.supported import BLOCK
 
 Ranges = tuple[tuple[int, int], ...]
@@ -37,26 +39,21 @@ class Block:
     start: int
     stop: int
     keys: Ranges
-    hidden: int
     bias: torch.Tensor | None
 
 
-def blocks_of(mask: np.ndarray, sizes: Sequence[int], size: int = BLOCK) -> list[Block]:
-    """The blocks of a forest's mask, bool (R, W, W); only the first `sizes[r]` nodes of row r are real."""
+def blocks_of(trees: Iterable[Tree], size: int = BLOCK) -> list[Block]:
+    """The blocks of each tree, of at most `size` nodes; no block holds nodes of two trees."""
     found = []
-    for row, real in enumerate(sizes):
-        for start in range(0, real, size):
-            stop = min(start + size, real)
-            allowed = mask[row, start:stop]
+    for tree in trees:
+        for start in range(0, len(tree.seen), size):
+            allowed = tree.seen[start : start + size]
             seen = allowed.any(axis=0)
             part = allowed[:, seen]
-            hidden = np.flatnonzero(~part.all(axis=0))
-            first, bias = 0, None
-            if len(hidden):
-                first = int(hidden[0])
-                cells = part[:, first : hidden[-1] + 1]
-                bias = torch.from_numpy(np.where(cells, np.float32(0), np.float32("-inf")))
-            found.append(Block(row, start, stop, _ranges(seen), first, bias))
+            bias = None if part.all() else torch.from_numpy(np.where(part, np.float32(0), np.float32("-inf")))
+            keys = tuple((tree.start + a, tree.start + b) for a, b in _ranges(seen))
+            begin = tree.start + start
+            found.append(Block(tree.row, begin, begin + len(allowed), keys, bias))
     return found
 
 
@@ -76,40 +73,41 @@ def block_attention(
 
 
 class _BlockAttention(torch.autograd.Function):
-    """softmax(scale * q k^T + bias) v, block by block; the probabilities are kept for the backward pass."""
+    """softmax(scale * q k^T + bias) v, block by block; the backward pass computes the probabilities again."""
 
     @staticmethod
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, blocks: Sequence[Block]
     ) -> torch.Tensor:
         rows, heads, width, depth = query.shape
-        shared = key.shape[1]
         out = query.new_zeros(rows, width, heads, depth)
-        kept = []
-        with torch.autocast(query.device.type, enabled=False), _exact_products(query):
-            for block in blocks:
-                asking = _asking(query, block, shared)
-                scores = torch.matmul(asking.float(), _seen(key, block).float().transpose(1, 2)).mul_(scale)
-                if block.bias is not None:
-                    nodes, hidden = block.bias.shape
-                    scores.view(shared, -1, nodes, scores.shape[-1])[..., block.hidden :][..., :hidden] += block.bias
-                weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-                _rows(out, block, shared).copy_(_by_node(torch.matmul(weights, _seen(value, block)), block))
-                kept.append(weights)
-        ctx.save_for_backward(query, key, value, *kept)
+        sums = []
+        for block in blocks:
+            nodes = slice(block.start, block.stop)
+            part, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                query[block.row : block.row + 1, :, nodes],
+                _seen(key, block)[None],
+                _seen(value, block)[None],
+                attn_mask=block.bias,
+                scale=scale,
+            )
+            out[block.row, nodes] = part[0].transpose(0, 1)
+            sums.append(logsumexp)
+        ctx.save_for_backward(query, key, value, *sums)
         ctx.scale, ctx.blocks = scale, blocks
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        query, key, value, *kept = ctx.saved_tensors
+        query, key, value, *sums = ctx.saved_tensors
         shared = key.shape[1]
         grads = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
         with torch.autocast(query.device.type, enabled=False):
-            for block, weights in zip(ctx.blocks, kept, strict=True):
+            for block, logsumexp in zip(ctx.blocks, sums, strict=True):
                 given = _rows(gradient, block, shared).permute(1, 2, 0, 3).reshape(shared, -1, query.shape[-1])
                 given = given.to(query.dtype)
                 asking, keys, values = _asking(query, block, shared), _seen(key, block), _seen(value, block)
+                weights = _weights(asking, keys, logsumexp, ctx.scale, block)
                 _add(grads[2], block, torch.matmul(weights.transpose(1, 2), given))
                 inner = torch.matmul(given, values.transpose(1, 2))
                 inner = torch._softmax_backward_data(inner, weights, -1, weights.dtype)
@@ -119,6 +117,21 @@ class _BlockAttention(torch.autograd.Function):
             for part in grads[:2]:
                 part.mul_(ctx.scale)
         return (*grads, None, None)
+
+
+def _weights(
+    asking: torch.Tensor, keys: torch.Tensor, logsumexp: torch.Tensor, scale: float, block: Block
+) -> torch.Tensor:
+    """(K, G * b, n): the probabilities, from the scores and the logarithm of their summed exponentials."""
+    # In powers of two: torch's exp takes ten times as long where its result underflows, which masked keys make it do.
+    lse = logsumexp.reshape(len(keys), -1, 1)
+    with _exact_products(asking):
+        scores = torch.baddbmm(
+            lse, asking.float(), keys.float().transpose(1, 2), beta=-math.log2(math.e), alpha=scale * math.log2(math.e)
+        )
+    if block.bias is not None:
+        scores.view(len(keys), -1, *block.bias.shape).add_(block.bias)
+    return scores.exp2_().to(asking.dtype)
 
 
 @contextmanager

@@ -58,14 +58,14 @@ def attend_to_ancestors(forest: Forest, backend: str, device: Any) -> dict[str, 
     import torch
 
     if backend == "dense":
-        return {"attention_mask": torch.from_numpy(forest.mask).to(device)[:, None]}
+        return {"attention_mask": torch.from_numpy(forest.mask()).to(device)[:, None]}
     # A 4D mask, however small, keeps the decoder from making a causal one; the attention function does not read it.
     unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
     if backend == "flex":
-        return {"attention_mask": unread, "forest": _block_mask(torch.from_numpy(forest.mask).to(device))}
+        return {"attention_mask": unread, "forest": _block_mask(torch.from_numpy(forest.mask()).to(device))}
     from edu_align.packing.attention import blocks_of
 
-    return {"attention_mask": unread, "forest": blocks_of(forest.mask, forest.sizes)}
+    return {"attention_mask": unread, "forest": blocks_of(forest.trees)}
 
 
 def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any) -> tuple[Any, None]:

@@ -76,7 +76,7 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, 
             return self.unpacked_forward(input_ids=input_ids, attention_mask=attention_mask, **options)
         device = input_ids.device
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        forest = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window)
+        forest = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
         sharing.asked += forest.asked
         sharing.computed += forest.nodes
         output = self.unpacked_forward(

@@ -17,25 +17,45 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Tree:
+    """A tree's place: packed row `row`, from node `start` on. seen: bool (n, n), True where its node (first axis) may
+    attend to its other node (second).
+    """
+
+    row: int
+    start: int
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
 class Forest:
     """R packed rows of at most W nodes, for B rows of length L.
 
-    tokens, positions: int64 (R, W), padding is 0. mask: bool (R, W, W), True where the query (second axis) may attend
-    to the key (third). place: int64 (B, L), flat index r * W + w of the node that holds the row's token (0 where the
-    row is padding). sizes: real nodes of each packed row, which come first; asked: real tokens of the B rows.
+    tokens, positions: int64 (R, W), padding is 0. trees: what the rows hold, one tree behind the other. place: int64
+    (B, L), flat index r * W + w of the node that holds the row's token (0 where the row is padding). asked: real tokens
+    of the B rows.
     """
 
     tokens: np.ndarray
     positions: np.ndarray
-    mask: np.ndarray
+    trees: tuple[Tree, ...]
     place: np.ndarray
-    sizes: tuple[int, ...]
     asked: int
 
     @property
     def nodes(self) -> int:
         """Real nodes in all: what is computed for the `asked` tokens."""
-        return sum(self.sizes)
+        return sum(len(tree.seen) for tree in self.trees)
+
+    def mask(self) -> np.ndarray:
+        """bool (R, W, W), True where the node (second axis) may attend to the other (third)."""
+        rows, width = self.tokens.shape
+        mask = np.zeros((rows, width, width), dtype=bool)
+        mask[:, np.arange(width), np.arange(width)] = True  # padding nodes attend to themselves, never to nothing
+        for tree in self.trees:
+            stop = tree.start + len(tree.seen)
+            mask[tree.row, tree.start : stop, tree.start : stop] = tree.seen
+        return mask
 
 
 # Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
@@ -46,53 +66,59 @@ _Path = tuple[int, list[int], np.ndarray]  # tree, nodes, columns
 
 
 @dataclass
-class _Tree:
+class _Trie:
     tokens: list[int]
     parents: list[int]
     depths: list[int]
 
 
-def plant(input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None = None) -> Forest:
+def plant(
+    input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None = None, one_row: bool = False
+) -> Forest:
     """Merge the rows of (B, L) `input_ids` that begin alike; padding, right or left, is where `attention_mask` is 0.
 
-    `window`: a sliding attention window in tokens; keys at that distance or further are masked. Trees are packed into
-    rows no longer than the longest tree (first fit, longest first).
+    `window`: a sliding attention window in tokens; keys at that distance or further are masked. `one_row`: all trees
+    behind each other in a single row, which has no padding; otherwise they are packed into rows no longer than the
+    longest tree (first fit, longest first), which keeps a dense mask small.
     """
-    trees, where = _grow(input_ids, attention_mask)
-    order = sorted(range(len(trees)), key=lambda t: -len(trees[t].tokens))
-    width = len(trees[order[0]].tokens)
-    rows: list[int] = []  # nodes used in each packed row
-    home: dict[int, tuple[int, int]] = {}  # tree -> (packed row, offset)
-    for t in order:
-        size = len(trees[t].tokens)
-        row = next((r for r, used in enumerate(rows) if used + size <= width), len(rows))
-        if row == len(rows):
-            rows.append(0)
-        home[t] = (row, rows[row])
-        rows[row] += size
-    tokens = np.zeros((len(rows), width), dtype=np.int64)
-    positions = np.zeros((len(rows), width), dtype=np.int64)
-    mask = np.zeros((len(rows), width, width), dtype=bool)
-    mask[:, np.arange(width), np.arange(width)] = True  # padding nodes attend to themselves, never to nothing
-    for t, (row, start) in home.items():
-        tree, stop = trees[t], start + len(trees[t].tokens)
-        tokens[row, start:stop] = tree.tokens
-        positions[row, start:stop] = tree.depths
-        mask[row, start:stop, start:stop] = _ancestors(tree, window)
+    tries, where = _grow(input_ids, attention_mask)
+    sizes = [len(trie.tokens) for trie in tries]
+    width = sum(sizes) if one_row else max(sizes)
+    home, rows = _homes(sizes, width)
+    tokens = np.zeros((rows, width), dtype=np.int64)
+    positions = np.zeros((rows, width), dtype=np.int64)
+    for trie, (row, start) in zip(tries, home, strict=True):
+        tokens[row, start : start + len(trie.tokens)] = trie.tokens
+        positions[row, start : start + len(trie.tokens)] = trie.depths
     place = np.zeros(input_ids.shape, dtype=np.int64)
     for b, (t, path, columns) in enumerate(where):
         row, start = home[t]
         place[b, columns] = row * width + start + np.asarray(path, dtype=np.int64)
-    return Forest(tokens, positions, mask, place, tuple(rows), int((attention_mask != 0).sum()))
+    trees = [Tree(row, start, _ancestors(trie, window)) for trie, (row, start) in zip(tries, home, strict=True)]
+    trees.sort(key=lambda tree: (tree.row, tree.start))
+    return Forest(tokens, positions, tuple(trees), place, int((attention_mask != 0).sum()))
 
 
-def _grow(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Tree], list[_Path]]:
+def _homes(sizes: list[int], width: int) -> tuple[list[tuple[int, int]], int]:
+    """(packed row, first node) of each tree, and the number of rows: first fit, longest first."""
+    used: list[int] = []
+    home = [(0, 0)] * len(sizes)
+    for t in sorted(range(len(sizes)), key=lambda t: -sizes[t]):
+        row = next((r for r, nodes in enumerate(used) if nodes + sizes[t] <= width), len(used))
+        if row == len(used):
+            used.append(0)
+        home[t] = (row, used[row])
+        used[row] += sizes[t]
+    return home, len(used)
+
+
+def _grow(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Trie], list[_Path]]:
     """Tries of the rows, and for each row its tree, its path of nodes and its real columns."""
     columns = [np.flatnonzero(keep) for keep in attention_mask]
     rows = [row[real].tolist() for row, real in zip(input_ids, columns, strict=True)]
     if not all(rows):
         raise ValueError("a row without a real token cannot be packed")
-    trees: list[_Tree] = []
+    trees: list[_Trie] = []
     paths: list[_Path | None] = [None] * len(rows)
     known: dict[tuple[int, int], int] = {}  # (parent, token) -> node of the newest tree
     previous: list[int] = []
@@ -100,14 +126,14 @@ def _grow(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Tree
         ids = rows[b]
         shared = _common_prefix(previous, ids)
         if not trees or shared < SHARED_SHARE * min(len(previous), len(ids)):
-            trees.append(_Tree([], [], []))
+            trees.append(_Trie([], [], []))
             known = {}
         paths[b] = (len(trees) - 1, _insert(trees[-1], known, ids), columns[b])
         previous = ids
     return trees, [path for path in paths if path is not None]
 
 
-def _insert(tree: _Tree, known: dict[tuple[int, int], int], ids: list[int]) -> list[int]:
+def _insert(tree: _Trie, known: dict[tuple[int, int], int], ids: list[int]) -> list[int]:
     """Nodes of `ids` from the root on, the missing ones added; a parent always comes before its children."""
     parent, path = -1, []
     for depth, token in enumerate(ids):
@@ -125,7 +151,7 @@ def _common_prefix(a: list[int], b: list[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def _ancestors(tree: _Tree, window: int | None) -> np.ndarray:
+def _ancestors(tree: _Trie, window: int | None) -> np.ndarray:
     """bool (n, n): node i may attend to j, when j is i or an ancestor of i (nearer than `window`)."""
     n = len(tree.tokens)
     allowed = np.zeros((n, n), dtype=bool)

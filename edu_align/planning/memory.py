@@ -6,7 +6,6 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.packing.supported import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.supported import SUPPORTED
 from edu_align.planning.machine import Machine
 from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
@@ -19,9 +18,9 @@ BLOCK, NESTED_BLOCK = 64, 256  # parameters that share an NF4 constant, constant
 # Resident memory with torch, transformers, TRL and the data loaded and no model: read off a run of the tiny model on an
 # AMD EPYC with 2 cores. On CUDA: the context and cuBLAS workspaces, assumed.
 FRAMEWORK = {"cpu": 0.60 * 2**30, "cuda": 0.75 * 2**30}
-# glibc keeps the gaps that freed tensors leave between kept ones. Read off smollm2 with 512, 1,024 and 2,048 tokens in
-# bfloat16 and float32 on the same machine, in hidden vectors a token and layer; CUDA's allocator leaves next to none.
-GAPS = {"cpu": 15.7, "cuda": 0.0}
+# glibc keeps the gaps that freed tensors leave between kept ones. Read off smollm2 on an Intel Xeon with 2 cores in
+# bfloat16, in hidden vectors a token and layer, with block attention and without; CUDA's allocator leaves next to none.
+GAPS = {"blocks": 8.0, "cpu": 15.7, "cuda": 0.0}
 LOGITS_TILE = 1024 * 8192  # largest tile of float32 logits that TRL's chunked head holds, and its gradient
 
 Parts = dict[str, float]
@@ -112,9 +111,12 @@ def activations(config: Config, machine: Machine, work: Work) -> float:
     width = WIDTH[machine.dtype]
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
     blocks = _attends_in_blocks(config, machine)
-    block = work.tokens * (_block_bytes(config, width, blocks) + _cells_bytes(config, work, width, blocks))
-    gaps = GAPS[machine.device] * hidden * width * layers * work.tokens
-    last = _last_bytes(config, width) * work.tokens
+    norm = hidden * _norm_width(config, machine)
+    block = work.tokens * (_block_bytes(config, width, norm, blocks) + _cells_bytes(config, work, width, blocks))
+    gaps = (
+        GAPS["blocks" if blocks and machine.device == "cpu" else machine.device] * hidden * width * layers * work.tokens
+    )
+    last = _last_bytes(config, width, norm) * work.tokens
     if config.hardware.gradient_checkpointing:
         return layers * hidden * width * work.tokens + block + last + gaps
     return layers * block + last + gaps
@@ -128,16 +130,16 @@ def _attends_in_blocks(config: Config, machine: Machine) -> bool:
     return chosen and packed and config.model.architecture.model_type in SUPPORTED
 
 
-def _block_bytes(config: Config, width: int, blocks: bool) -> float:
-    """Bytes a token that one layer keeps: norms in float32, inputs of trained layers, attention, and the gated unit.
+def _block_bytes(config: Config, width: int, norm: int, blocks: bool) -> float:
+    """Bytes a token that one layer keeps: norms (`norm` each), inputs of trained layers, attention, and the gated unit.
 
     SDPA is given keys and values repeated for every query head; block attention (`blocks`) keeps them as they are.
     """
     shape, adapter = config.model.architecture, config.adapter
     hidden, inner = shape.hidden_size, shape.intermediate_size
-    norms = 2 * 4 * hidden
+    norms = 2 * norm
     gated = 3 * inner * width
-    heads = 0 if blocks else 4 * shape.num_attention_heads  # the log of the softmax's sum
+    heads = 4 * shape.num_attention_heads  # the log of the softmax's sum
     shared = hidden * shape.num_key_value_heads / shape.num_attention_heads if blocks else hidden
     unrepeated = 2 * (hidden - shared) * width
     if adapter.name == "full" and width == 2:  # around the linear layers it is float32, and each casts its input
@@ -155,9 +157,14 @@ def _block_bytes(config: Config, width: int, blocks: bool) -> float:
     return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
 
 
-def _last_bytes(config: Config, width: int) -> float:
-    """Bytes a token that the norm after the last block keeps; under autocast its input and what it scaled."""
-    return (8.0 if config.adapter.name == "full" and width == 2 else 4.0) * config.model.architecture.hidden_size
+def _norm_width(config: Config, machine: Machine) -> int:
+    """Bytes a value that a norm keeps: transformers' keep float32; the fused ones of a CPU, if frozen, their input."""
+    return WIDTH[machine.dtype] if machine.device == "cpu" and config.adapter.name == "lora" else 4
+
+
+def _last_bytes(config: Config, width: int, norm: int) -> int:
+    """Bytes a token that the norm after the last block keeps; trained under autocast, its input and what it scaled."""
+    return norm * (2 if config.adapter.name == "full" and width == 2 else 1)
 
 
 def _reads(name: str) -> str:
@@ -168,12 +175,9 @@ def _reads(name: str) -> str:
 def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
     """Bytes a token that one layer keeps for the cells of the attention matrix.
 
-    SDPA keeps a 4D mask of the packed rows; flash attention and plain causal attention none. Block attention keeps the
-    probabilities of every head, for about half of a row and half a block.
+    SDPA keeps a 4D mask of the packed rows; flash attention, plain causal attention and block attention none.
     """
-    if blocks:
-        return config.model.architecture.num_attention_heads * (work.width / 2 + ATTENTION_BLOCK / 2) * width
-    if config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
+    if blocks or config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
         return 0.0
     return float(work.width * width)
 

@@ -26,14 +26,21 @@ def forest_of(rows: list[list[int]], window: int | None = None) -> Any:
     return plant(ids, mask, window)
 
 
+def real(forest: Any) -> torch.Tensor:
+    """bool (R, W): nodes that are no padding."""
+    nodes = torch.zeros(forest.tokens.shape, dtype=torch.bool)
+    for tree in forest.trees:
+        nodes[tree.row, tree.start : tree.start + len(tree.seen)] = True
+    return nodes
+
+
 def inputs(forest: Any, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
     """Query, key, value and the gradient of the output, drawn alike for the same forest."""
     rows, width = forest.tokens.shape
     draw = torch.Generator().manual_seed(5)
     shapes = [(rows, HEADS, width, DEPTH), *[(rows, SHARED, width, DEPTH)] * 2, (rows, width, HEADS, DEPTH)]
     drawn = [torch.randn(shape, generator=draw).to(dtype) for shape in shapes]
-    for row, size in enumerate(forest.sizes):
-        drawn[3][row, size:] = 0  # nobody reads the padding
+    drawn[3] = drawn[3] * real(forest)[..., None, None]  # nobody reads the padding
     return [tensor.requires_grad_(number < 3) for number, tensor in enumerate(drawn)]
 
 
@@ -41,14 +48,11 @@ def outcome(attend: Callable[..., torch.Tensor], tensors: list[torch.Tensor], fo
     query, key, value, gradient = tensors
     out = attend(query, key, value)
     grads = torch.autograd.grad(out, [query, key, value], gradient)
-    real = torch.zeros(forest.tokens.shape, dtype=torch.bool)
-    for row, size in enumerate(forest.sizes):
-        real[row, :size] = True
-    return [out.detach() * real[..., None, None], *grads]
+    return [out.detach() * real(forest)[..., None, None], *grads]
 
 
 def dense(forest: Any) -> Callable[..., torch.Tensor]:
-    mask = torch.from_numpy(forest.mask)[:, None]
+    mask = torch.from_numpy(forest.mask())[:, None]
 
     def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         repeated = [tensor.repeat_interleave(HEADS // SHARED, dim=1) for tensor in (key, value)]
@@ -67,7 +71,7 @@ def largest_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> fl
 @given(rows_of_tokens, st.integers(1, 9), st.none() | st.integers(1, 6))
 def test_blocks_of_any_size_equal_sdpa_on_any_forest(rows: list[list[int]], size: int, window: int | None) -> None:
     forest = forest_of(rows, window)
-    blocks = blocks_of(forest.mask, forest.sizes, size)
+    blocks = blocks_of(forest.trees, size)
     tensors = inputs(forest)
     found = outcome(lambda *qkv: block_attention(*qkv, DEPTH**-0.5, blocks), tensors, forest)
     assert largest_error(found, outcome(dense(forest), tensors, forest)) < 1e-5
@@ -76,9 +80,9 @@ def test_blocks_of_any_size_equal_sdpa_on_any_forest(rows: list[list[int]], size
 def test_blocks_compute_fewer_cells_than_a_dense_mask() -> None:
     prompt = list(range(10, 300))
     forest = forest_of([[*prompt, *range(1000 * n, 1000 * n + 40)] for n in range(1, 10)])
-    blocks = blocks_of(forest.mask, forest.sizes)
+    blocks = blocks_of(forest.trees)
     cells = sum((b.stop - b.start) * sum(stop - start for start, stop in b.keys) for b in blocks)
-    assert forest.mask.sum() <= cells < 0.65 * forest.mask.size
+    assert forest.mask().sum() <= cells < 0.65 * forest.mask().size
     assert sum(b.stop - b.start for b in blocks) == forest.nodes
 
 
@@ -87,7 +91,7 @@ def test_blocks_in_bfloat16_are_as_near_as_sdpa_is() -> None:
     forest = forest_of(rows)
     exact = outcome(dense(forest), inputs(forest), forest)
     rough = inputs(forest, torch.bfloat16)
-    blocks = blocks_of(forest.mask, forest.sizes)
+    blocks = blocks_of(forest.trees)
     by_blocks = largest_error(outcome(lambda *qkv: block_attention(*qkv, DEPTH**-0.5, blocks), rough, forest), exact)
     by_sdpa = largest_error(outcome(dense(forest), rough, forest), exact)
     assert by_blocks < max(2 * by_sdpa, 0.02)
@@ -99,10 +103,9 @@ def test_flex_attention_equals_sdpa(window: int | None) -> None:
     prompt = list(range(10, 40))
     forest = forest_of([[*prompt, 1, 2, 3], [*prompt, 1, 5], [7, 8, 9], prompt[:20] + [2] * 9], window)
     query, key, value, _ = (tensor.detach() for tensor in inputs(forest))
-    found = _flex_attention(query, key, value, DEPTH**-0.5, _block_mask(torch.from_numpy(forest.mask)))
+    found = _flex_attention(query, key, value, DEPTH**-0.5, _block_mask(torch.from_numpy(forest.mask())))
     expected = dense(forest)(query, key, value)
-    for row, size in enumerate(forest.sizes):
-        assert largest_error([found[row, :size]], [expected[row, :size]]) < 1e-5
+    assert largest_error([found[real(forest)]], [expected[real(forest)]]) < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "qwen3"])

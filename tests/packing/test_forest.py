@@ -30,11 +30,20 @@ def check(rows: list[list[int]], forest: Forest, mask: np.ndarray, window: int |
         assert forest.positions.reshape(-1)[nodes].tolist() == list(range(len(row)))
         for depth, node in enumerate(nodes):
             packed, at = divmod(int(node), width)
-            seen = (np.flatnonzero(forest.mask[packed, at]) + packed * width).tolist()
+            seen = (np.flatnonzero(forest.mask()[packed, at]) + packed * width).tolist()
             nearest = 0 if window is None else max(0, depth - window + 1)
             assert seen == sorted(nodes[nearest : depth + 1].tolist())
     assert forest.nodes == len(real)
     assert forest.asked == sum(map(len, rows))
+
+
+def test_in_one_row_no_node_is_padding() -> None:
+    rows = [P + A, P + B, [30, 31], [40, 41, 42]]
+    ids, mask = batch(rows)
+    forest = plant(ids, mask, one_row=True)
+    check(rows, forest, mask)
+    assert forest.tokens.shape == (1, forest.nodes)
+    assert plant(ids, mask).tokens.shape == (2, 9)  # a second row, padded to the first
 
 
 def test_two_pairs_of_one_prompt_are_one_tree() -> None:
@@ -45,7 +54,7 @@ def test_two_pairs_of_one_prompt_are_one_tree() -> None:
     assert forest.positions.tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 6, 4]]
     assert (forest.asked, forest.nodes) == (24, 10)
     assert forest.place[0, :6].tolist() == forest.place[2, :6].tolist() == [0, 1, 2, 3, 4, 5]
-    assert np.flatnonzero(forest.mask[0, 9]).tolist() == [0, 1, 2, 3, 9]
+    assert np.flatnonzero(forest.mask()[0, 9]).tolist() == [0, 1, 2, 3, 9]
     check(rows, forest, mask)
 
 
@@ -82,7 +91,7 @@ def test_small_trees_are_packed_into_the_width_of_the_longest() -> None:
     forest = plant(ids, mask)
     check(rows, forest, mask)
     assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 0]]
-    assert np.flatnonzero(forest.mask[1, 5]).tolist() == [5]  # padding attends to itself alone
+    assert np.flatnonzero(forest.mask()[1, 5]).tolist() == [5]  # padding attends to itself alone
 
 
 def test_a_sliding_window_is_counted_along_the_row() -> None:
@@ -91,7 +100,7 @@ def test_a_sliding_window_is_counted_along_the_row() -> None:
     forest = plant(ids, mask, window=3)
     check(rows, forest, mask, window=3)
     last = int(forest.place[1, 6])
-    assert np.flatnonzero(forest.mask[0, last]).size == 3
+    assert np.flatnonzero(forest.mask()[0, last]).size == 3
 
 
 def test_a_row_of_padding_only_is_refused() -> None:
@@ -108,4 +117,5 @@ def test_any_batch_is_kept_exactly(rows: list[list[int]], left: bool, window: in
     ids, mask = batch(rows, left)
     forest = plant(ids, mask, window)
     check(rows, forest, mask, window)
+    check(rows, plant(ids, mask, window, one_row=True), mask, window)
     assert len({tuple(row[: i + 1]) for row in rows for i in range(len(row))}) <= forest.nodes <= forest.asked

@@ -13,7 +13,7 @@ import pytest
 from edu_align.config.load import compose
 from edu_align.errors import UserError
 from edu_align.planning.machine import Machine
-from edu_align.planning.memory import _block_bytes, _last_bytes
+from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width
 from edu_align.planning.network import adapter_parameters, linear_parameters, parameters, shape_of
 from edu_align.planning.plan import make_plan
 from edu_align.planning.work import _size
@@ -98,8 +98,10 @@ def test_activations_are_what_autograd_keeps(
         return sum(size for place, size in found.items() if place not in fixed)
 
     shape, width = config.model.architecture, 4 if dtype == "float32" else 2
-    masks = shape.num_hidden_layers * width * (128**2 - 64**2) * (shape.num_attention_heads if blocks else 1)
-    planned = 64 * (shape.num_hidden_layers * _block_bytes(config, width, blocks) + _last_bytes(config, width))
+    masks = 0 if blocks else shape.num_hidden_layers * width * (128**2 - 64**2)
+    norm = shape.hidden_size * _norm_width(config, Machine("cpu", dtype, None, "", None))
+    layers = shape.num_hidden_layers * _block_bytes(config, width, norm, blocks)
+    planned = 64 * (layers + _last_bytes(config, width, norm))
     assert kept(128) - kept(64) - masks == pytest.approx(planned, rel=0.06)
 
 

@@ -1,0 +1,95 @@
+"""A linear layer and its LoRA adapter (Hu et al. 2021, arXiv:2106.09685, equation 3) as one operation.
+
+    y = W x + s B A x
+
+PEFT adds the two products, scaled, in passes of their own over (tokens, features), and autograd does the same for the
+input's gradient. Here the matrix product itself adds the second product to the first, in both directions.
+"""
+
+from types import MethodType
+from typing import Any
+
+import torch
+
+
+def fuse_lora(model: Any) -> Any:
+    """Let every plain LoRA layer of `model` use the fused product where it may (see `_fits`); PEFT's code elsewhere."""
+    from peft.tuners.lora import Linear
+
+    for module in model.modules():
+        if type(module) is Linear and type(module.base_layer) is torch.nn.Linear:
+            # Bound to its module, so that a deep copy runs its own weights.
+            module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
+    return model
+
+
+def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+    adapter = _adapter(layer)
+    if args or options or adapter is None or not _fits(layer, adapter, x):
+        return type(layer).forward(layer, x, *args, **options)
+    base = layer.base_layer
+    down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+    return _LoraProduct.apply(x, base.weight, base.bias, down, up, layer.scaling[adapter])
+
+
+def _adapter(layer: Any) -> str | None:
+    """The one adapter that the layer applies, or None."""
+    if layer.disable_adapters or layer.merged:
+        return None
+    active = [name for name in layer.active_adapters if name in layer.lora_A]
+    return active[0] if len(active) == 1 else None
+
+
+def _fits(layer: Any, adapter: str, x: torch.Tensor) -> bool:
+    """Whether the fused product is the layer's own: a CPU, a frozen base in the dtype of the products, no extras."""
+    weight, bias = layer.base_layer.weight, layer.base_layer.bias
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    adapted = dtype == layer.lora_A[adapter].weight.dtype or torch.is_autocast_enabled("cpu")
+    return (
+        x.device.type == "cpu"
+        and weight.dtype == dtype
+        and adapted
+        and not weight.requires_grad
+        and (bias is None or not bias.requires_grad)
+        and adapter not in layer.lora_variant
+        and layer.lora_B[adapter].bias is None
+        and (not layer.training or type(layer.lora_dropout[adapter]) is torch.nn.Identity)
+    )
+
+
+class _LoraProduct(torch.autograd.Function):
+    """x (..., in), weight (out, in), bias (out), down (r, in), up (out, r) -> (..., out) in the weight's dtype."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        down: torch.Tensor,
+        up: torch.Tensor,
+        scaling: float,
+    ) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
+            first, second = down.to(weight.dtype), (up * scaling).to(weight.dtype)
+            inner = rows @ first.t()
+            out = (rows @ weight.t()).addmm_(inner, second.t())
+            if bias is not None:
+                out += bias
+        ctx.save_for_backward(rows, inner, weight, first, second)
+        ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, down.dtype, up.dtype)
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        rows, inner, weight, first, second = ctx.saved_tensors
+        with torch.autocast("cpu", enabled=False):
+            given = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
+            inside = given @ second
+            to_x = None
+            if ctx.needs_input_grad[0]:
+                to_x = (given @ weight).addmm_(inside, first).view(ctx.shape).to(ctx.dtypes[0])
+            to_down = (inside.t() @ rows).to(ctx.dtypes[1])
+            to_up = (inner.t() @ given).t().to(ctx.dtypes[2]).mul_(ctx.scaling)
+        return to_x, None, None, to_down, to_up, None

@@ -1,0 +1,108 @@
+"""Fused adapters, norms and rotations against PEFT and transformers: values, gradients, and who uses them."""
+
+import copy
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from edu_align.fused import fuse
+from edu_align.fused.lora import _LoraProduct
+
+IDS = torch.tensor([[5, 9, 31, 7, 64, 12, 80], [3, 3, 40, 41, 42, 43, 44]])
+
+
+def adapted(random_model: Callable[..., Any], kind: str = "llama", **options: Any) -> Any:
+    """A random model under LoRA whose second matrix is not zero, so that every gradient flows."""
+    torch.manual_seed(1)
+    model = get_peft_model(random_model(kind), LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", **options))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def outcome(model: Any, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+    """Logits and the gradient of every trained parameter; under autocast where a dtype is given."""
+    model.zero_grad()
+    with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        logits = model(input_ids=IDS).logits
+    logits.float().logsumexp(-1).square().sum().backward()
+    grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    return {"logits": logits.detach().float(), **grads}
+
+
+def largest_error(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    assert found.keys() == expected.keys()
+    return max((found[k] - expected[k]).norm().item() / expected[k].norm().item() for k in expected)
+
+
+@pytest.fixture(autouse=True)
+def transformers_rotation() -> None:
+    """Every test starts with transformers' own rotation, which an earlier one may have replaced in this process."""
+    for kind in ("llama", "mistral", "qwen2", "qwen3"):
+        home: Any = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
+        home.apply_rotary_pos_emb = getattr(home.apply_rotary_pos_emb, "unfused", home.apply_rotary_pos_emb)
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "qwen3"])
+def test_equals_peft_and_transformers_in_float32(random_model: Callable[..., Any], kind: str) -> None:
+    model = adapted(random_model, kind)
+    expected = outcome(copy.deepcopy(model))
+    assert len(expected) > 10
+    assert largest_error(outcome(fuse(model)), expected) < 1e-5
+
+
+def test_in_bfloat16_it_is_as_near_to_float32_as_peft_is(random_model: Callable[..., Any]) -> None:
+    model = adapted(random_model)
+    exact = outcome(model)
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if "lora" not in name and not parameter.requires_grad:
+                parameter.data = parameter.data.bfloat16()
+    apart = largest_error(outcome(copy.deepcopy(model), torch.bfloat16), exact)
+    fused = largest_error(outcome(fuse(model), torch.bfloat16), exact)
+    assert 0 < fused < max(1.5 * apart, 0.02)
+
+
+def test_a_copy_runs_its_own_weights(random_model: Callable[..., Any]) -> None:
+    """TRL deep-copies a model where it needs a frozen one."""
+    model = fuse(adapted(random_model))
+    twin = copy.deepcopy(model)
+    before = outcome(twin)["logits"]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert torch.equal(outcome(twin)["logits"], before)
+    assert outcome(model)["logits"].abs().max() == 0
+
+
+@pytest.mark.parametrize("options", [{"lora_dropout": 0.5}, {"use_dora": True}, {"lora_bias": True}])
+def test_leaves_what_it_does_not_know_to_peft(
+    random_model: Callable[..., Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fuse(adapted(random_model, **options)).train()
+    monkeypatch.setattr(_LoraProduct, "apply", lambda *_: pytest.fail("fused"))
+    outcome(model)
+
+
+def test_an_adapter_that_is_off_or_merged_is_not_applied(random_model: Callable[..., Any]) -> None:
+    model = adapted(random_model)
+    plain = copy.deepcopy(model)
+    fuse(model)
+    with torch.no_grad(), model.disable_adapter(), plain.disable_adapter():
+        assert torch.allclose(model(IDS).logits, plain(IDS).logits, atol=1e-5)
+    model.merge_adapter()
+    plain.merge_adapter()
+    assert torch.allclose(model(IDS).logits, plain(IDS).logits, atol=1e-5)
+
+
+def test_norms_that_are_trained_get_their_gradient(random_model: Callable[..., Any]) -> None:
+    model = random_model("llama")
+    expected = outcome(copy.deepcopy(model))
+    assert "model.norm.weight" in expected
+    assert largest_error(outcome(fuse(model)), expected) < 1e-5
