@@ -14,7 +14,7 @@ ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
 HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
 
-  run                a finished run: its folder, or its name under outputs_root/runs
+  run                a finished run: its folder, its name under outputs_root/runs, or its id
   evaluation.split   validation | test, and every other key of evaluation, hardware and dataset
   data_root          where the data sets are now, if they moved
 """
@@ -28,7 +28,9 @@ def main() -> None:
     given = dict(_split(word) for word in words)
     outputs = Path(given.pop("outputs_root", "outputs"))
     if "run" not in given:
-        raise UserError("`run` is missing. Give run=<folder of a finished run, or its name under outputs_root/runs>.")
+        raise UserError(
+            "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>."
+        )
     evaluate(given.pop("run"), given, outputs)
 
 

@@ -14,7 +14,7 @@ GROUPS = ("export", "generation")
 HELP = """\
 edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...]
 
-  run                   a finished run: its folder, or its name under outputs_root/runs
+  run                   a finished run: its folder, its name under outputs_root/runs, or its id
   output                the folder that is made (<run>/export): merged safetensors, tokenizer with the chat template,
                         generation config, model card. transformers, vLLM and `transformers serve` load it as it is
   export.gguf           f32 | f16 | bf16 | q8_0: also <output>/gguf/ with a GGUF and a Modelfile for Ollama

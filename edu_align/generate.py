@@ -10,7 +10,7 @@ HELP = """\
 edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.jsonl> [key=value ...]
            python -m edu_align.generate model=<option> input=<file> output=<file.jsonl> [key=value ...]
 
-  run            a finished run: its folder, or its name under outputs_root/runs; its tutor answers
+  run            a finished run: its folder, its name under outputs_root/runs, or its id; its tutor answers
   model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
   input          .txt (a prompt a line), or .jsonl, .json, .csv, .parquet with a column `prompt` (text or turns),
                  `messages` or `conversations`; a column `id` names the rows

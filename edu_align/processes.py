@@ -27,7 +27,7 @@ def launched() -> bool:
 
 
 def is_first() -> bool:
-    return count() == 1 or os.environ.get("RANK", "0") == "0"
+    return rank() == 0
 
 
 def join(device: str) -> None:
@@ -98,6 +98,16 @@ def first_then_others(work: Callable[[], T]) -> T:
     done: list[T] = []
     first(lambda: done.append(work()))
     return done[0] if is_first() else work()
+
+
+def rank() -> int:
+    """Which of the run's processes this is, from 0."""
+    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+
+
+def anyone(said: bool) -> bool:
+    """Whether any process says so; all of them must ask."""
+    return total(float(said)) > 0
 
 
 def total(value: float) -> float:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
 from edu_align.config.schema import Config
+from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
 from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate
 from edu_align.planning.plan import refuse_too_big
+from edu_align.runs.attempts import Launch
+from edu_align.runs.facts import machine
 from edu_align.runs.folder import RunFolder, ancestors, find_run
+from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.stopping import Interrupted
+from edu_align.runs.work import finished, working
 from edu_align.tracking.key import mode_of
 from edu_align.trainers.arguments import check_batch
 
@@ -22,8 +29,9 @@ from edu_align.trainers.arguments import check_batch
 def run(composed: DictConfig) -> RunFolder | None:
     """Train what `composed` describes and return the finished run; None where `preview` only showed the data.
 
-    What the user can mend (a missing model, data or earlier run) fails before the run's folder exists. Under `torchrun`
-    or `accelerate launch` every process calls this, and gets the same run.
+    A run that is finished is returned as it is, one that was cut off goes on. What the user can mend (a missing model,
+    data or earlier run, another process at work on this one) fails before anything is made. Under `torchrun` or
+    `accelerate launch` every process calls this, and gets the same run.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
     check_batch(config)
@@ -42,7 +50,14 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         _check_start(config, start, location)
+    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
+    if known is not None and (done := finished(_launch(config, known, location, start))):
+        return done
     data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+    read = processes.first(lambda: fingerprints(config, data))
+    launch = _launch(config, read, location, start)
+    if read != known and not config.preview and (done := finished(launch)):
+        return done
     print(data.describe(), flush=True)
 
     from edu_align.models.device import check_optimizer, resolve
@@ -65,11 +80,24 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
 
     from edu_align.session import Session
 
-    made = processes.first(lambda: _new_folder(config, composed, location, start, data))
-    folder = RunFolder(made.path, made.record, writes=processes.is_first())
-    with recorded(folder):
-        Session(config, location, start, device, tokenizer, data, folder).train()
-    return folder
+    with working(launch, composed, lambda: _facts(config, location, start, data)) as work:
+        if work.begun:
+            processes.first(lambda: data.write_split(work.folder.path))
+            with recorded(work.folder):
+                Session(config, location, start, device, tokenizer, data, work).train()
+    return work.folder
+
+
+def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> Launch:
+    identity = Identity(settings_of(asdict(config)), read, location.identity, _parent(start))
+    return Launch(config, identity, Path(config.outputs_root) / "runs")
+
+
+def _parent(start: RunFolder | None) -> str | None:
+    """The id of the run that this one starts from; of one made before there were ids, its folder and its start."""
+    if start is None:
+        return None
+    return str(start.record.get("id") or f"{start.path.resolve().name} {start.record.get('started')}")
 
 
 def _check_start(config: Config, start: RunFolder, location: Location) -> None:
@@ -86,12 +114,9 @@ def _check_start(config: Config, start: RunFolder, location: Location) -> None:
         )
 
 
-def _new_folder(
-    config: Config, composed: DictConfig, location: Location, start: RunFolder | None, data: TrainingData
-) -> RunFolder:
-    from edu_align.runs.facts import git_state, machine, package_versions
-
-    record = {
+def _facts(config: Config, location: Location, start: RunFolder | None, data: TrainingData) -> dict[str, Any]:
+    """What run.json says of a run besides its id, its state and the code that makes it."""
+    return {
         "model": config.model.name,
         "base_model": location.identity,
         "adapter": config.adapter.name,
@@ -100,24 +125,16 @@ def _new_folder(
         "seed": config.seed,
         "init_from": str(start.path) if start else None,
         "data": data.facts(),
-        "versions": package_versions(),
-        "git": git_state(),
         "machine": machine(),
         "processes": processes.count(),
         "metrics": {},
     }
-    name = f"{config.trainer.algorithm}-{config.dataset.name}-{config.model.name}"
-    folder = RunFolder.create(Path(config.outputs_root), config.run_name, name, record)
-    OmegaConf.save(composed, folder.path / "config.yaml", resolve=True)
-    data.write_split(folder.path)
-    print(f"edu_align: run folder {folder.path}", flush=True)
-    return folder
 
 
 @contextmanager
 def recorded(folder: RunFolder) -> Iterator[None]:
-    """Keep run.json's `state` true, whatever ends the block."""
-    began = time.monotonic()
+    """Keep run.json's `state` true, whatever ends the block. `seconds` adds those of the attempts before."""
+    began = time.monotonic() - sum(attempt.get("seconds", 0.0) for attempt in folder.record.get("attempts", []))
     try:
         yield
     except BaseException as error:
@@ -127,6 +144,8 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             error=f"{type(error).__name__}: {error}",
             seconds=round(time.monotonic() - began, 1),
         )
+        if isinstance(error, Interrupted):
+            print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
         raise
     folder.save(state="finished", seconds=round(time.monotonic() - began, 1))
     print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)

@@ -5,6 +5,7 @@ import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback
@@ -21,11 +22,14 @@ from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records, write_json
+from edu_align.runs.progress import Progress
+from edu_align.runs.work import Work
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
 from edu_align.trainers.callback import Recorder, Sampler
-from edu_align.trainers.fit import sharing_ahead, trained_metrics
+from edu_align.trainers.fit import beginning, sharing_ahead, trained_metrics, validated
+from edu_align.trainers.resume import Keeper, Resume
 from edu_align.trainers.rows import remove_rows
 
 
@@ -40,13 +44,15 @@ class Session:
         device: Device,
         tokenizer: Any,
         data: TrainingData,
-        folder: RunFolder,
+        work: Work,
     ) -> None:
         self.config = config
         self.device = device
         self.tokenizer = tokenizer
         self.data = data
-        self.folder = folder
+        self.folder = work.folder
+        self.work = work
+        self.progress = Progress(work.folder)
         self.base_folder = location.folder
         self.start = start
         self.results: dict[str, Any] = {}
@@ -58,12 +64,17 @@ class Session:
     def train(self) -> None:
         """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.
 
-        With several processes the first one measures and saves, and all of them train.
+        What an earlier attempt measured and trained is not done again. With several processes the first one measures
+        and saves, and all of them train.
         """
         held = held_out(self.config, self.data) if self.config.evaluation.enabled else None
+        kept, checkpoint = first(self.progress.resume)
+        self.during = [row for row in self.folder.rows("samples.jsonl") if row["when"].startswith("step_")]
         with self._tracked() as tracker:
-            before = self._measure("before", 0, held, tracker)
-            trained = self._fit(tracker, held)
+            before = Measured.of(kept) if kept else self._measure("before", 0, held, tracker)
+            if before is not None and not kept:
+                self.progress.keep_before(asdict(before))
+            trained = self._fit(tracker, held, checkpoint)
             self._save_model(tracker)
             self.folder.save(metrics=trained)
             after = self._measure("after", int(trained["train/steps"]), held, tracker)
@@ -74,6 +85,7 @@ class Session:
             card = model_card(self.config, self.folder.record, background)
             (self.folder.path / "README.md").write_text(card, encoding="utf-8")
         self.folder.record = first(lambda: self.folder.record)
+        self.progress.remove()
 
     def _tracked(self) -> AbstractContextManager[Tracker]:
         if not is_first():
@@ -114,7 +126,7 @@ class Session:
         if self.during:
             tracker.samples("during", self.during)
 
-    def _fit(self, tracker: Tracker, held: HeldOut | None) -> dict[str, float]:
+    def _fit(self, tracker: Tracker, held: HeldOut | None, checkpoint: Path | None) -> dict[str, float]:
         config, data = self.config, self.data
         self.tokenizer.padding_side = "right"
         build = BUILDERS[config.trainer.algorithm]
@@ -125,14 +137,20 @@ class Session:
         self.model = trainer.model
         let_go(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
+        trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))
         every = config.evaluation.samples_steps
         if self._computes() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
+        trainer.add_callback(Resume(trainer, self.work))  # last: what the others keep of a step belongs to it
         if is_packed(self.model):
             print(sharing_ahead(config, trainer), flush=True)
-        metrics = trained_metrics(trainer, self.sharing)
+        if line := beginning(config, checkpoint):
+            print(line, flush=True)
+        with self.work.stop.at_step_ends():
+            metrics = trained_metrics(trainer)
+        metrics |= validated(trainer)
         remove_rows(self.folder.path)
         return metrics
 

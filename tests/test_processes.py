@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,11 @@ KEYS = ("loss", "grad_norm", "learning_rate", "rewards/margins", "rewards/chosen
 
 
 def launch(processes: int, *overrides: str, by: str = "torchrun") -> subprocess.CompletedProcess[str]:
+    words, environment = command(processes, *overrides, by=by)
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment, check=False)
+
+
+def command(processes: int, *overrides: str, by: str = "torchrun") -> tuple[list[str], dict[str, str]]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -29,10 +36,7 @@ def launch(processes: int, *overrides: str, by: str = "torchrun") -> subprocess.
         words += ["torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}", "-m"]
     shared = [word for word in SHARED if not ("adapter=full" in overrides and word.startswith("adapter."))]
     clean = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
-    return subprocess.run(
-        [*words, "edu_align.train", *shared, *overrides],
-        capture_output=True, text=True, timeout=300, env={**clean, "OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
+    return [*words, "edu_align.train", *shared, *overrides], {**clean, "OMP_NUM_THREADS": "1"}
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -78,6 +82,38 @@ def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
     adapters = [load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (one, two)]
     for name, value in adapters[0].items():
         assert adapters[1][name].allclose(value, rtol=1e-3, atol=2e-5), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_two_processes_go_on_where_they_were_cut_off(tmp_path: Path, number: int) -> None:
+    """SIGTERM, which torchrun passes on and all processes heed at one step; SIGKILL of one, which ends the others."""
+    options = [
+        "trainer=dpo", "hardware.per_device_batch_size=2", "trainer.max_steps=60", "trainer.save_steps=7",
+        "trainer.logging_steps=3", "evaluation.enabled=false", "run_name=it",
+    ]  # fmt: skip
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert launch(2, *options, f"outputs_root={whole}").returncode == 0
+    words, environment = command(2, *options, f"outputs_root={cut}")
+    folder = cut / "runs" / "it"
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as torchrun:
+        while torchrun.poll() is None and not (folder / "checkpoints" / "checkpoint-7").exists():
+            time.sleep(0.02)
+        first = json.loads(next(folder.glob(".lock.*")).read_text())["pid"]
+        os.kill(torchrun.pid if number == signal.SIGTERM else first, number)
+        said = torchrun.communicate(timeout=120)[0]
+    state = json.loads((folder / "run.json").read_text())["state"]
+    assert state == ("interrupted" if number == signal.SIGTERM else "running"), said[-3000:]
+    done = launch(2, *options, f"outputs_root={cut}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "going on from" in done.stdout
+    one, two = (place / "runs" / "it" for place in (whole, cut))
+    for a, b in zip(lines(one), lines(two), strict=True):
+        assert {key: a.get(key) for key in ("step", *KEYS)} == {key: b.get(key) for key in ("step", *KEYS)}
+    weights = [(place / "adapter" / "adapter_model.safetensors").read_bytes() for place in (one, two)]
+    assert weights[0] == weights[1]
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_an_error(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatc
     assert (report / "before_after.png").stat().st_size > 0
     assert {r["settings"]["groups"] for r in results.values()} == {4}
     runs = sorted(p.name for p in (tmp_path / "runs").iterdir())
-    assert [name.split("-")[2] for name in runs] == ["sft", "dpo"]
+    assert [name.split("-")[0] for name in runs] == ["dpo", "sft"]
     value = results["DPO"]["pair_accuracy_implicit"]["value"]
     kept.write_text(json.dumps({"DPO/pair_accuracy_implicit": {"value": value, "tolerance": 0.0}}))
     assert reproduce(words)  # the same words on the same machine give the same number

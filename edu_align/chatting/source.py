@@ -91,7 +91,7 @@ def sources_of(words: Words) -> list[Source]:
         return [run_source(name, words.overrides, outputs_root) for name in words.runs]
     if "model" not in words.overrides:
         raise UserError(
-            "`run` is missing. Give run=<folder of a finished run, or its name under outputs_root/runs>, or "
+            "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>, or "
             "model=<option> for a base model."
         )
     return [model_source(words.overrides, outputs_root)]

@@ -80,7 +80,9 @@ def _flag(word: str, flags: Mapping[str, str], words: Words) -> None:
 
 def _run(word: str, name: str, words: Words, several: bool) -> None:
     if not name:
-        raise UserError("`run=` is empty. Give run=<folder of a finished run, or its name under outputs_root/runs>.")
+        raise UserError(
+            "`run=` is empty. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>."
+        )
     if word == name and not words.runs:
         raise UserError(f"every argument is key=value, got {word!r}. Did you mean run={word}?")
     if words.runs and not several:

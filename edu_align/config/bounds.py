@@ -43,6 +43,8 @@ BOUNDS: dict[str, tuple[str, str]] = {
     "trainer.max_grad_norm": ("> 0", "1.0"),
     "trainer.logging_steps": (">= 1", "1"),
     "trainer.eval_steps": (">= 1", "null"),
+    "trainer.save_steps": (">= 1", "50"),
+    "trainer.save_total_limit": (">= 1", "2"),
     "trainer.beta": ("> 0", "0.1"),
     "trainer.max_prompt_length": (">= 8", "null"),
     "trainer.label_smoothing": (">= 0 and < 0.5", "0.0"),

@@ -88,6 +88,8 @@ class TrainerConfig:
     max_grad_norm: float = 1.0
     logging_steps: int = 1
     eval_steps: int | None = None
+    save_steps: int | None = 50
+    save_total_limit: int = 2
     args: dict[str, Any] = field(default_factory=dict)
 
 
@@ -177,6 +179,7 @@ class Config:
     data_root: str | None = None
     init_from: str | None = None
     run_name: str | None = None
+    force: bool = False
     preview: int = 0
     chain: list[str] = field(default_factory=list)
     objective: str = "train/loss"

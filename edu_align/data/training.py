@@ -23,7 +23,8 @@ class TrainingData:
     """`train` and `validation` hold conversations (sft) or pairs (dpo, those of one prompt next to each other).
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
-    `batch_size` is the effective batch, in training examples.
+    `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
+    come from, where they are read apart from the training examples (sft).
     """
 
     loaded: LoadedData
@@ -33,6 +34,7 @@ class TrainingData:
     groups: list[ResponseGroup] = field(default_factory=list)
     conversations: list[Conversation] = field(default_factory=list)
     training_groups: list[ResponseGroup] = field(default_factory=list)
+    scored_fingerprint: str | None = None
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -144,7 +146,15 @@ def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> Traini
     known = [r for r in held.get("train", []) if isinstance(r, ResponseGroup)]
     tested = {group.group for group in groups}
     prior = [group for group in known if group.group not in tested and group.source != AUTHOR_IS_QUALITY]
-    return replace(data, groups=groups, conversations=talks, training_groups=prior, notes=tuple(notes))
+    scored = preference.fingerprint if preference and preference is not data.loaded else None
+    return replace(
+        data,
+        groups=groups,
+        conversations=talks,
+        training_groups=prior,
+        scored_fingerprint=scored,
+        notes=tuple(notes),
+    )
 
 
 def _groups_of(config: Config, sources: list[str]) -> LoadedData | None:

@@ -39,6 +39,12 @@ class Measured:
     nll: list[tuple[str, float, int]]  # group, nats, tokens
     samples: list[dict[str, Any]]
 
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> "Measured":
+        """The reverse of `dataclasses.asdict`, also through JSON, which keeps floats to the bit and tuples as lists."""
+        replies = [(tuple(logp), tuple(tokens)) for logp, tokens in plain["replies"]]
+        return cls(replies, [(group, nats, count) for group, nats, count in plain["nll"]], plain["samples"])
+
 
 def choose(records: Sequence[R], count: int | None) -> list[R]:
     """At most `count` records, by the hash of their ids: the same ones for every seed, model and order."""

@@ -48,7 +48,9 @@ class Subject:
 def read_run(words: Words) -> tuple[RunFolder, Config]:
     """The run that a command line names and its config. Errors: none, an unknown or unfinished one, a wrong key."""
     if not words.runs:
-        raise UserError("`run` is missing. Give run=<folder of a finished run, or its name under outputs_root/runs>.")
+        raise UserError(
+            "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>."
+        )
     return run_config(words.runs[0], words.overrides, words.own.get("outputs_root"))
 
 

@@ -1,5 +1,6 @@
 """What a run has to say about the code and the machine that made it."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -40,7 +41,11 @@ def _processor() -> str:
 
 
 def git_state() -> dict[str, str | bool | None]:
-    """Commit of the checkout that the package lies in, and whether it has uncommitted changes; null outside one."""
+    """Commit of the checkout that the package lies in, whether it has uncommitted changes, and which; null outside one.
+
+    `diff`: twelve hex digits over what is changed in the package's own folder, untracked files included; null where
+    nothing is.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str | None:
@@ -52,7 +57,18 @@ def git_state() -> dict[str, str | bool | None]:
 
     tracked = git("ls-files", "--error-unmatch", "facts.py") is not None  # not some other project's checkout
     commit = git("rev-parse", "HEAD") if tracked else None
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
+    if commit is None:
+        return {"commit": None, "dirty": None, "diff": None}
+    changed = git("diff", "HEAD", "--", str(here.parent)) or ""
+    added = (git("ls-files", "--others", "--exclude-standard", "--full-name", "--", str(here.parent)) or "").split("\n")
+    root = Path(git("rev-parse", "--show-toplevel") or here)
+    texts = [changed, *(f"{name} {_sha(root / name)}" for name in added if name)]
+    diff = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12] if any(texts) else None
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain")), "diff": diff}
+
+
+def _sha(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def peak_memory_gib() -> float:

@@ -2,21 +2,27 @@
 
 outputs/runs/<name>/
   config.yaml    the resolved config
-  run.json       state (running, finished, failed, interrupted), metrics, throughput, versions, fingerprints, seed
+  run.json       id, state (running, finished, failed, interrupted), metrics, throughput, versions, fingerprints, seed,
+                 error, and `attempts`: what became of those before
   metrics.jsonl  one line a logging step
   samples.jsonl  replies before, during and after training
   split.json     which record went into which split
   adapter/ (or model/ for full fine-tuning), README.md (the model card)
+  checkpoints/   while it is not finished: what another attempt goes on from (progress.py)
+  .lock.<n>      who works in it (lock.py)
 """
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edu_align.errors import UserError
+
+ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,19 +48,9 @@ class RunFolder:
         self.writes = writes
 
     @classmethod
-    def create(cls, root: Path, name: str | None, default_name: str, record: dict[str, Any]) -> "RunFolder":
-        """A new folder under `root`/runs. Errors: `run_name` is taken."""
-        runs = root / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
-        if name is not None:
-            path = runs / name
-            if path.exists():
-                raise UserError(
-                    f"`run_name={name}`: {path} exists already. Choose another name, or delete that folder."
-                )
-            path.mkdir(parents=True)
-        else:
-            path = _fresh(runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{default_name}")
+    def create(cls, path: Path, record: dict[str, Any]) -> "RunFolder":
+        """Begin a run, or an attempt to go on with one, in a folder that may be there already."""
+        path.mkdir(parents=True, exist_ok=True)
         folder = cls(path, {"state": "running", "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **record})
         folder.save()
         return folder
@@ -71,30 +67,68 @@ class RunFolder:
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a .jsonl file of the run; none where it has no such file."""
+        file = self.path / name
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        return [json.loads(line) for line in lines]
 
-def _fresh(runs: Path, name: str) -> Path:
-    for suffix in ["", *(f"-{i}" for i in range(2, 1000))]:
-        path = runs / f"{name}{suffix}"
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-    raise UserError(f"no free folder name is left for {name!r} under {runs}. Set run_name=<name>.")
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What run.json in the folder `path` says; None where there is none."""
+    file = path / "run.json"
+    try:
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise UserError(f"{file} cannot be read ({error}). Restore that file, or move the folder away.") from None
+    return record
 
 
 def find_run(key: str, value: str, root: Path) -> RunFolder:
-    """The finished run that `value` names: a folder, or a name under root/runs. Errors name `key` and the ways out."""
+    """The finished run that `value` names: a folder, a name under root/runs, or an id or the start of one.
+
+    Of several attempts with one id it is the newest finished one. Errors name `key` and the ways out.
+    """
     candidates = [Path(value), root / "runs" / value]
     for path in candidates:
-        if (path / "run.json").is_file():
-            record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            if record.get("state") != "finished":
-                raise UserError(f"`{key}={value}`: that run is {record.get('state')!r}, not finished. Finish it first.")
-            return RunFolder(path, record)
-    known = sorted(p.parent.name for p in (root / "runs").glob("*/run.json"))[-5:]
-    hint = f" Newest runs there: {', '.join(known)}." if known else " There is no run yet."
-    raise UserError(f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}.{hint}")
+        record = read_record(path)
+        if record is not None:
+            return _finished(key, value, RunFolder(path, record))
+    folders = every_run(root) if ID_PREFIX.fullmatch(value) else []
+    matching = [folder for folder in folders if str(folder.record.get("id", "")).startswith(value)]
+    ids = sorted({folder.record["id"] for folder in matching})
+    if len(ids) > 1:
+        raise UserError(f"`{key}={value}`: {len(ids)} runs have ids that start so: {', '.join(ids)}. Give more digits.")
+    if matching:
+        done = [folder for folder in matching if folder.record.get("state") == "finished"]
+        return _finished(key, value, max(done or matching, key=_age))
+    known = sorted((p.parent for p in (root / "runs").glob("*/run.json")), key=lambda p: p.stat().st_mtime)[-5:]
+    hint = f" Newest runs there: {', '.join(p.name for p in known)}." if known else " There is no run yet."
+    raise UserError(
+        f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}, and no run with that id.{hint}"
+    )
+
+
+def every_run(root: Path) -> list[RunFolder]:
+    """Every run under root/runs, in the order of their names."""
+    found = ((path.parent, read_record(path.parent)) for path in sorted((root / "runs").glob("*/run.json")))
+    return [RunFolder(path, record) for path, record in found if record is not None]
+
+
+def _age(folder: RunFolder) -> tuple[str, int, str]:
+    """A key that sorts runs from the oldest to the newest: their start, to the second; `<name>-10` after `<name>-9`."""
+    return str(folder.record.get("started")), len(folder.path.name), folder.path.name
+
+
+def _finished(key: str, value: str, folder: RunFolder) -> RunFolder:
+    state = folder.record.get("state")
+    if state != "finished":
+        raise UserError(
+            f"`{key}={value}`: that run is {state!r}, not finished. Finish it first: give its command again."
+        )
+    return folder
 
 
 def ancestors(start: RunFolder | None) -> list[Path]:

@@ -36,6 +36,11 @@ def token_budget(config: Config) -> int:
     return config.hardware.per_device_batch_size * config.trainer.max_length
 
 
+def keeps_checkpoints(config: Config) -> bool:
+    """Whether training is kept on the way. Sharded weights are not: no process has them whole."""
+    return config.trainer.save_steps is not None and config.hardware.sharding == "none"
+
+
 def check_batch(config: Config) -> None:
     """Errors: `trainer.batch_size` cannot be dealt out evenly to the processes, or a share of it to forward passes."""
     batch, processes = config.trainer.batch_size, count()
@@ -85,7 +90,8 @@ def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bo
         "logging_first_step": True,
         "eval_strategy": "no" if trainer.eval_steps is None else "steps",
         "eval_steps": trainer.eval_steps,
-        "save_strategy": "no",
+        "save_strategy": "steps" if keeps_checkpoints(config) else "no",
+        "save_steps": trainer.save_steps or 1,
         "report_to": [],
         "disable_tqdm": True,  # the recorder draws one bar of its own
         "dataloader_pin_memory": device.device == "cuda",

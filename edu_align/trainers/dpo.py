@@ -23,6 +23,7 @@ from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
 from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
 from edu_align.trainers.prompt_length import shorten_prompts
+from edu_align.trainers.resume import resumable
 from edu_align.trainers.rows import as_dataset
 
 
@@ -55,7 +56,7 @@ def build_dpo(
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer
+    trainer_class = resumable(budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer)
     with _not_hashed() if is_sharded(model) else nullcontext():
         return trainer_class(
             model=model,

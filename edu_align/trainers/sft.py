@@ -13,6 +13,7 @@ from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
 from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
+from edu_align.trainers.resume import resumable
 from edu_align.trainers.rows import as_dataset
 from edu_align.trainers.windows import cut
 
@@ -112,7 +113,7 @@ def build_sft(
         print(line, flush=True)
     valid_rows, _ = sft_rows(tokenizer, valid, max_length, mode)
     by_tokens = cuts_by_tokens(is_packed(model))
-    trainer_class = budgeted(SFTTrainer, token_budget(config), sides=1) if by_tokens else SFTTrainer
+    trainer_class = resumable(budgeted(SFTTrainer, token_budget(config), sides=1) if by_tokens else SFTTrainer)
     return trainer_class(
         model=model,
         args=SFTConfig(**common_arguments(config, device, folder, by_tokens)),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,28 +10,20 @@ from edu_align.errors import UserError
 from edu_align.runs.folder import RunFolder, ancestors, find_run, write_json
 
 
+def begun(root: Path, name: str, **record: Any) -> RunFolder:
+    return RunFolder.create(root / "runs" / name, record)
+
+
 def test_a_new_folder_says_that_it_is_running(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "mine", "unused", {"seed": 1})
+    folder = begun(tmp_path, "mine", seed=1)
     assert folder.path == tmp_path / "runs" / "mine"
     record = json.loads((folder.path / "run.json").read_text())
     assert (record["state"], record["seed"]) == ("running", 1)
     assert record["started"]
 
 
-def test_a_taken_name_is_refused(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path, "mine", "unused", {})
-    with pytest.raises(UserError, match=r"`run_name=mine`.*exists already.*Choose another name"):
-        RunFolder.create(tmp_path, "mine", "unused", {})
-
-
-def test_names_from_the_clock_never_collide(tmp_path: Path) -> None:
-    names = [RunFolder.create(tmp_path, None, "sft-x-tiny", {}).path.name for _ in range(3)]
-    assert len(set(names)) == 3
-    assert all("sft-x-tiny" in name for name in names)
-
-
 def test_saving_leaves_no_half_written_file(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "mine", "unused", {})
+    folder = begun(tmp_path, "mine")
     folder.save(state="finished", metrics={"train/loss": 1.5})
     with pytest.raises(TypeError):
         write_json(folder.path / "run.json", {"state": object()})
@@ -42,7 +35,7 @@ def test_saving_leaves_no_half_written_file(tmp_path: Path) -> None:
 
 
 def test_a_run_is_found_by_name_and_by_folder(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path, "first", "unused", {}).save(state="finished")
+    begun(tmp_path, "first").save(state="finished")
     by_name, by_folder = (find_run("init_from", v, tmp_path) for v in ("first", str(tmp_path / "runs" / "first")))
     assert by_name.path == by_folder.path
     assert by_name.record["state"] == "finished"
@@ -50,7 +43,7 @@ def test_a_run_is_found_by_name_and_by_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["running", "failed", "interrupted"])
 def test_an_unfinished_run_is_no_start(tmp_path: Path, state: str) -> None:
-    RunFolder.create(tmp_path, "half", "unused", {}).save(state=state)
+    begun(tmp_path, "half").save(state=state)
     with pytest.raises(UserError, match=rf"`init_from=half`: that run is '{state}', not finished"):
         find_run("init_from", "half", tmp_path)
 
@@ -58,13 +51,38 @@ def test_an_unfinished_run_is_no_start(tmp_path: Path, state: str) -> None:
 def test_an_unknown_run_lists_those_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no run yet"):
         find_run("init_from", "nope", tmp_path)
-    RunFolder.create(tmp_path, "first", "unused", {})
+    begun(tmp_path, "first")
     with pytest.raises(UserError, match=r"`init_from=nope`: no run\.json.*Newest runs there: first\."):
         find_run("init_from", "nope", tmp_path)
 
 
+def test_a_run_is_found_by_its_id_or_the_start_of_it(tmp_path: Path) -> None:
+    for name, known in (("a", "abcd12345678"), ("b", "abce12345678")):
+        begun(tmp_path, name, id=known).save(state="finished")
+    assert find_run("run", "abcd", tmp_path).path.name == "a"
+    assert find_run("run", "abce12345678", tmp_path).path.name == "b"
+    with pytest.raises(
+        UserError, match=r"2 runs have ids that start so: abcd12345678, abce12345678\. Give more digits"
+    ):
+        find_run("run", "abc", tmp_path)
+
+
+def test_of_several_attempts_the_newest_finished_one_is_found(tmp_path: Path) -> None:
+    states = {"x": ("finished", "2026-01-01"), "x-2": ("finished", "2026-01-02"), "x-3": ("failed", "2026-01-03")}
+    for name, (state, started) in states.items():
+        begun(tmp_path, name, id="abcd12345678", started=started).save(state=state)
+    assert find_run("run", "abcd1234", tmp_path).path.name == "x-2"
+    assert find_run("run", "x", tmp_path).path.name == "x"
+
+
+def test_a_record_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (begun(tmp_path, "torn").path / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json cannot be read .*Restore that file, or move the folder away"):
+        find_run("run", "torn", tmp_path)
+
+
 def test_ancestors_go_back_to_the_first_run(tmp_path: Path) -> None:
-    first = RunFolder.create(tmp_path, "first", "unused", {"init_from": None})
-    second = RunFolder.create(tmp_path, "second", "unused", {"init_from": str(first.path)})
+    first = begun(tmp_path, "first", init_from=None)
+    second = begun(tmp_path, "second", init_from=str(first.path))
     assert ancestors(None) == []
     assert ancestors(second) == [second.path, first.path]

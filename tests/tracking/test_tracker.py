@@ -156,7 +156,7 @@ def test_two_runs_of_one_process_are_two_wandb_runs(train: Callable[..., Any], t
 
 
 def test_a_run_that_is_resumed_continues_its_wandb_run(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "again", "again", {})
+    folder = RunFolder.create(tmp_path / "again", {})
     for step in (1, 2):
         with tracking(
             TrackingConfig(name="wandb", mode="offline"), RunFolder(folder.path, folder.record), {}
@@ -170,7 +170,7 @@ def test_a_run_that_is_resumed_continues_its_wandb_run(tmp_path: Path) -> None:
 def test_auto_is_offline_without_a_key_and_a_failure_finishes_the_run(tmp_path: Path, capsys: Any) -> None:
     import wandb
 
-    folder = RunFolder.create(tmp_path, "broken", "broken", {})
+    folder = RunFolder.create(tmp_path / "broken", {})
     row = {"prompt": [{"role": "user", "content": "why is 2 + 2 = 5"}], "reply": "is it 5 ?", "reference_reply": "r"}
 
     def broken() -> None:

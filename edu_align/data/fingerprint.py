@@ -1,0 +1,74 @@
+"""What a run's data is, known without reading it again.
+
+Reading and splitting the data takes seconds, and a launch of a finished run needs nothing of it but its fingerprints.
+They are kept in outputs_root/cache/fingerprints under everything that they depend on: the dataset's keys, the code that
+reads and generates data, and the files, by size and time of change (as `make` does it: a change of neither is not
+noticed). Sources on the hub are read every time.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import edu_align.data
+import edu_align.tutoring
+from edu_align.config.schema import Config
+from edu_align.data.fetch import REMOTES, source_files
+from edu_align.data.training import TrainingData
+from edu_align.runs.folder import write_json
+
+
+def known_fingerprints(config: Config) -> dict[str, str] | None:
+    """What `fingerprints` said when the same data was read before; None where it was not, or may have changed."""
+    place = _place(config)
+    try:
+        found: dict[str, str] = json.loads(place.read_text(encoding="utf-8")) if place else {}
+    except (OSError, ValueError):
+        return None
+    return found or None
+
+
+def fingerprints(config: Config, data: TrainingData) -> dict[str, str]:
+    """A fingerprint for each view of the data that the run reads, which is noted for the next launch."""
+    found = {"trained": data.loaded.fingerprint}
+    if data.scored_fingerprint is not None:
+        found["scored"] = data.scored_fingerprint
+    place = _place(config)
+    if place is not None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, found)
+    return found
+
+
+def _place(config: Config) -> Path | None:
+    signatures = list(_signatures(config))
+    if None in signatures:
+        return None
+    dataset = asdict(replace(config.dataset, path=None))  # its signature names it
+    what = [dataset, config.trainer.algorithm, config.evaluation.enabled, signatures]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+    return Path(config.outputs_root) / "cache" / "fingerprints" / f"{digest}.json"
+
+
+def _signatures(config: Config) -> Iterator[str | None]:
+    """One text a file that the records depend on: its name, size and time of change; None for what has no file."""
+    for package in (edu_align.data, edu_align.tutoring):
+        root = Path(package.__path__[0])
+        yield from (_stat(file) for file in sorted(root.rglob("*")) if file.suffix in (".py", ".jsonl"))
+    for source in config.dataset.sources:
+        if source == "local":
+            yield _stat(Path(config.dataset.path or "").expanduser())
+        elif source in REMOTES:
+            yield from (_stat(file) for file in source_files(source, config.data_root, config.outputs_root))
+        elif source != "edu_tutor":
+            yield None
+
+
+def _stat(file: Path) -> str | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return f"{file.resolve()} {found.st_size} {found.st_mtime_ns}"

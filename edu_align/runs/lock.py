@@ -1,0 +1,192 @@
+"""Who works in a run's folder: one process at a time, on one machine or on several that share the folder.
+
+The lock is the file `.lock.<n>` with the highest n. Whoever finds its holder dead or gone creates `.lock.<n+1>`, which
+only one can, and then looks again: where a higher one is there by then, it was too slow. The highest file is never
+deleted, only marked as released, so numbers are never used twice and of two starters one wins. It needs nothing of the
+file system but that creating a file with O_EXCL is atomic; no flock, which shared ones often lack.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edu_align.errors import UserError
+
+BEAT_SECONDS = 5  # between two signs of life
+DEAD_SECONDS = 60  # without one: a holder on another machine counts as dead
+PREFIX = ".lock."
+CLOCK_SLACK = 2.0  # seconds that two readings of one process' start may differ by
+
+
+@dataclass(frozen=True)
+class Holder:
+    """`machine` tells one boot and one pid namespace from another; `started`: seconds since 1970; pid 0: nobody."""
+
+    host: str
+    machine: str
+    pid: int
+    started: float
+
+
+class Held(UserError):
+    """Another process works in the folder."""
+
+
+class Lock:
+    """The lock of a folder that this process holds. Use as a context manager; `lost` says that another took it over."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock. Errors: `Held`, with host and pid of the process that has it."""
+        self.path = _take(folder)
+        self.lost = False
+        self._done = threading.Event()
+        self._beats = threading.Thread(target=self._beat, name="run-lock", daemon=True)
+        self._beats.start()
+
+    def release(self) -> None:
+        """Let go of the folder. Does nothing the second time, nor where another has taken it over."""
+        if self._done.is_set():
+            return
+        self._done.set()
+        self._beats.join()
+        if not self.lost and newest(self.path.parent) == self.path:
+            _write(self.path, Holder("", "", 0, 0.0))
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _beat(self) -> None:
+        while not self.lost and not self._done.wait(BEAT_SECONDS):
+            try:
+                self.lost = newest(self.path.parent) != self.path
+                os.utime(self.path)
+            except OSError:  # a file system that is away for a while
+                continue
+
+
+def newest(folder: Path) -> Path | None:
+    """The lock file that counts, None where there is none."""
+    return max(_locks(folder), key=_number, default=None)
+
+
+def holder(folder: Path) -> Holder | None:
+    """The living process that works in the folder, None where none does."""
+    while (path := newest(folder)) is not None:
+        try:
+            return _living(path)
+        except FileNotFoundError:  # a higher one has replaced it
+            continue
+    return None
+
+
+def refuse_held(folder: Path) -> None:
+    """Errors: `Held`, where another process works in the folder."""
+    found = holder(folder)
+    if found is not None:
+        raise _held(folder, found)
+
+
+def _held(folder: Path, found: Holder) -> Held:
+    return Held(
+        f"{folder} is being worked on by process {found.pid} on {found.host}. Wait for it, or stop it. One that died "
+        f"on another machine is taken over {DEAD_SECONDS} s after its last sign of life."
+    )
+
+
+def _take(folder: Path) -> Path:
+    while True:
+        before = newest(folder)
+        try:
+            found = None if before is None else _living(before)
+        except FileNotFoundError:
+            continue
+        if found is not None:
+            raise _held(folder, found)
+        mine = folder / f"{PREFIX}{1 if before is None else _number(before) + 1}"
+        try:
+            os.close(os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        except FileExistsError:
+            continue
+        _write(mine, _me())
+        if newest(folder) != mine:
+            mine.unlink(missing_ok=True)
+            continue
+        for path in _locks(folder):
+            if _number(path) < _number(mine):
+                path.unlink(missing_ok=True)
+        return mine
+
+
+def _living(path: Path) -> Holder | None:
+    """Whoever holds this lock file and lives. One whose file has no text yet is given the time to write it."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        found = Holder(**json.loads(text))
+    except (ValueError, TypeError):
+        found = Holder("a machine that has not said so yet", "", -1, 0.0)
+    if found.pid == 0:
+        return None
+    alive = _runs_here(found) if found.machine == _machine() else _age(path) < DEAD_SECONDS
+    return found if alive else None
+
+
+def _runs_here(found: Holder) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(found.pid)
+        same = abs(process.create_time() - found.started) <= CLOCK_SLACK
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _me() -> Holder:
+    import psutil
+
+    return Holder(socket.gethostname(), _machine(), os.getpid(), psutil.Process().create_time())
+
+
+def _machine() -> str:
+    """This boot of this machine, and the pid namespace that its pids are from (a container has its own)."""
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        return f"{socket.gethostname()} {boot.read_text().strip()} {os.readlink(space)}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _age(path: Path) -> float:
+    """Seconds since the last sign of life, by the clock that stamps the folder's files (a server's, on a network)."""
+    probe = path.with_name(f".clock.{os.getpid()}.{threading.get_ident()}")
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+    except OSError:
+        now = time.time()
+    return max(0.0, now - path.stat().st_mtime)
+
+
+def _write(path: Path, found: Holder) -> None:
+    """Write aside and rename: a reader finds the old text or the new one."""
+    aside = path.with_name(f".{os.getpid()}{path.name}")
+    aside.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    aside.replace(path)
+
+
+def _locks(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{PREFIX}*") if path.suffix[1:].isdigit()]
+
+
+def _number(path: Path) -> int:
+    return int(path.suffix[1:])

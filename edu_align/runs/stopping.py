@@ -1,0 +1,75 @@
+"""SIGTERM, SIGINT and whatever else asks a run to stop: it keeps a checkpoint at the end of its step and ends.
+
+While nothing is trained there is nothing to keep that is not kept already, and it ends at once; so it does the second
+time it is asked.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(SystemExit):
+    """A run was asked to stop. The exit code is the convention's: 128 and the signal's number (130, 143)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"asked to stop by {signal.Signals(self.number).name}"
+
+
+class Stop:
+    """Whether a run is to stop at the end of its step. `training`: whether it is in a step that is worth ending."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.training = False
+
+    def ask(self, number: int) -> None:
+        """Stop at the end of the step, or now (raises `Interrupted`). `number`: of the signal that says so."""
+        if self.number is not None or not self.training:
+            raise Interrupted(number)
+        self.number = number
+        name = signal.Signals(number).name
+        # print() may be in the middle of a line when a signal comes, and is not made for being called again then.
+        os.write(2, f"edu_align: {name}: stopping at the end of this step; once more ends at once\n".encode())
+
+    @contextmanager
+    def at_step_ends(self) -> Iterator[None]:
+        """Inside the block the first signal waits for the end of the step. One that came too late for it ends here."""
+        self.training = True
+        try:
+            yield
+        finally:
+            self.training = False
+        if self.number is not None:
+            raise Interrupted(self.number)
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """A `Stop` that SIGINT and SIGTERM ask while the block runs; outside of the main thread no signal reaches it."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, _: Any) -> None:
+        if stop.number is not None:
+            for each in SIGNALS:
+                signal.signal(each, signal.SIG_DFL)  # a third time is not ours to handle
+        stop.ask(number)
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -1,0 +1,115 @@
+"""The run id: what changes it, what does not, and that no key is forgotten."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from edu_align.config.keys import every_key
+from edu_align.runs.identity import LEFT_OUT, Identity, counts, other_code, settings_of
+
+# Every key that is part of the id. A new key belongs here, or into LEFT_OUT if it only says how or where.
+COUNT = {
+    "seed",
+    *(f"model.{key}" for key in ("name", "weights", "tokenizer", "chat_template", "trust_remote_code")),
+    *(
+        f"model.architecture.{key}"
+        for key in (
+            "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+            "num_key_value_heads", "max_position_embeddings", "tie_word_embeddings", "rope_theta", "sliding_window",
+        )
+    ),
+    *(
+        f"dataset.{key}"
+        for key in (
+            "name", "sources", "format", "columns", "size", "generation_seed", "margin", "training_margin",
+            "drop_unfit_chosen", "max_pairs_per_group", "max_train_records", "max_eval_records", "streaming",
+            "split_seed", "test_fraction", "validation_fraction", "validation_fold", "system_prompt",
+        )
+    ),
+    *(
+        f"trainer.{key}"
+        for key in (
+            "algorithm", "learning_rate", "epochs", "max_steps", "batch_size", "max_length", "lr_scheduler",
+            "warmup_ratio", "weight_decay", "max_grad_norm", "logging_steps", "eval_steps", "args",
+            "long_conversations", "beta", "loss_type", "label_smoothing", "precompute_reference",
+            "max_prompt_length", "batching",
+        )
+    ),
+    *(f"hardware.{key}" for key in ("dtype", "quantization", "double_quantization", "optimizer")),
+    *(f"adapter.{key}" for key in ("name", "rank", "alpha", "dropout", "target_modules")),
+    *(
+        f"evaluation.{key}"
+        for key in (
+            "enabled", "split", "max_groups", "bootstrap_samples", "confidence", "samples", "max_new_tokens",
+            "samples_steps",
+        )
+    ),
+}  # fmt: skip
+OTHER: dict[type, Any] = {bool: lambda value: not value, int: lambda value: value + 1, float: lambda value: value + 0.5}
+
+
+def test_every_key_is_classified() -> None:
+    left_out = {key for key in every_key() if not counts(key)}
+    assert left_out | COUNT == set(every_key())
+    assert not left_out & COUNT
+    for name in LEFT_OUT:
+        assert name == "sweep." or any(key == name or key.startswith(name) for key in every_key()), name
+
+
+def identity(config: Any) -> Identity:
+    return Identity(settings_of(asdict(config)), {"trained": "a"}, "random:tiny", None)
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_each_key_that_counts_changes_the_id_and_no_other_does(typed: Callable[..., Any], trainer: str) -> None:
+    config = typed(f"trainer={trainer}")
+    before = identity(config).id
+    seen = set()
+    for key in every_key():
+        *path, last = key.split(".")
+        node = config
+        for part in path:
+            node = getattr(node, part, None)
+        if not hasattr(node, last):
+            continue  # another trainer's
+        old = getattr(node, last)
+        new = OTHER.get(type(old), lambda value: {"a": 1} if isinstance(value, dict) else [] if value else "other")(old)
+        setattr(node, last, new)
+        assert (identity(config).id != before) == (key in COUNT), key
+        setattr(node, last, old)
+        seen.add(key)
+    assert identity(config).id == before
+    assert len(seen) > 90
+
+
+def test_order_and_defaults_play_no_part(typed: Callable[..., Any]) -> None:
+    plain = identity(typed("trainer=dpo", "seed=7", "trainer.beta=0.3")).id
+    assert identity(typed("trainer.beta=3e-1", "trainer.label_smoothing=0", "seed=7", "trainer=dpo")).id == plain
+    assert len(plain) == 12
+    assert set(plain) <= set("0123456789abcdef")
+
+
+def test_data_base_model_and_parent_play_a_part(typed: Callable[..., Any]) -> None:
+    settings = settings_of(asdict(typed("trainer=sft")))
+    given = [({"trained": "a"}, "base", None), ({"trained": "b"}, "base", None), ({"trained": "a"}, "other", None),
+             ({"trained": "a"}, "base", "0123"), ({"trained": "a", "scored": "c"}, "base", None)]  # fmt: skip
+    assert len({Identity(settings, *rest).id for rest in given}) == len(given)
+
+
+def test_differences_name_key_and_values(typed: Callable[..., Any]) -> None:
+    here, there = (identity(typed("trainer=dpo", f"trainer.beta={beta}")) for beta in (0.3, 0.1))
+    assert here.differences(there) == ["trainer.beta (0.1 there, 0.3 here)"]
+    assert here.differences(here) == []
+
+
+def test_other_code_is_told_by_versions_commit_and_changes() -> None:
+    now = {"versions": {"torch": "2", "trl": "1"}, "git": {"commit": "a" * 40, "diff": None}}
+    assert other_code(now, now) == ""
+    then = {"versions": {"torch": "1", "peft": "3"}, "git": {"commit": "b" * 40, "diff": "c"}}
+    told = other_code(then, now)
+    assert told == (
+        "peft 3 then, absent now; torch 1 then, 2 now; trl absent then, 1 now; "
+        "commit bbbbbbbbb then, aaaaaaaaa now; other uncommitted changes"
+    )

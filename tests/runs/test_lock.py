@@ -1,0 +1,135 @@
+"""The lock on a run's folder: held by the living, taken over from the dead, and by one of several at once."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from edu_align.runs import lock as module
+from edu_align.runs.lock import Held, Holder, Lock, holder, newest
+from tests.runs.conftest import in_child
+
+
+def test_a_living_holder_is_named_and_a_released_lock_is_free(tmp_path: Path) -> None:
+    with Lock(tmp_path):
+        found = holder(tmp_path)
+        assert found is not None
+        assert found.pid == os.getpid()
+        with pytest.raises(Held, match=rf"worked on by process {os.getpid()} on \S+\. Wait for it, or stop it"):
+            Lock(tmp_path)
+    assert holder(tmp_path) is None
+    Lock(tmp_path).release()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock.2"]
+
+
+def test_it_is_let_go_of_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Lock(tmp_path):
+        raise KeyboardInterrupt
+    assert holder(tmp_path) is None
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    def die() -> None:
+        Lock(tmp_path)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(die) == -signal.SIGKILL
+    assert newest(tmp_path) == tmp_path / ".lock.1"
+    with Lock(tmp_path) as taken:
+        assert taken.path == tmp_path / ".lock.2"
+    assert not (tmp_path / ".lock.1").exists()
+
+
+def write(folder: Path, found: Holder, age: float = 0.0) -> None:
+    file = folder / ".lock.1"
+    file.write_text(json.dumps(asdict(found)))
+    os.utime(file, (time.time() - age, time.time() - age))
+
+
+def test_a_pid_that_was_given_to_another_process_holds_nothing(tmp_path: Path) -> None:
+    me = module._me()
+    write(tmp_path, me)
+    assert holder(tmp_path) == me
+    write(tmp_path, replace(me, started=me.started - 100))
+    assert holder(tmp_path) is None
+
+
+def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
+    there = replace(module._me(), host="elsewhere", machine="elsewhere boot pid")
+    write(tmp_path, there, age=module.DEAD_SECONDS - 10)
+    with pytest.raises(Held, match=rf"by process {there.pid} on elsewhere"):
+        Lock(tmp_path)
+    write(tmp_path, there, age=module.DEAD_SECONDS + 1)
+    Lock(tmp_path).release()
+
+
+def test_a_lock_without_text_is_one_that_is_being_taken(tmp_path: Path) -> None:
+    (tmp_path / ".lock.1").touch()
+    with pytest.raises(Held):
+        Lock(tmp_path)
+    os.utime(tmp_path / ".lock.1", (0, 0))
+    Lock(tmp_path).release()
+
+
+def test_the_heart_beats_and_notices_a_takeover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.02)
+    taken = Lock(tmp_path)
+    os.utime(taken.path, (0, 0))
+    wait_for(lambda: taken.path.stat().st_mtime > 1)
+    assert not taken.lost
+    (tmp_path / ".lock.2").write_text(json.dumps(asdict(replace(module._me(), host="elsewhere", machine="there"))))
+    wait_for(lambda: taken.lost)
+    taken.release()
+    assert holder(tmp_path) is not None
+
+
+def wait_for(said: object) -> None:
+    until = time.monotonic() + 10
+    while not said():  # type: ignore[operator]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("first", ["nobody", "a dead process", "one that let go"])
+def test_of_many_starters_one_at_a_time_wins(tmp_path: Path, first: str) -> None:
+    """Five processes take, hold and release it over and over; inside, a file that only one may create proves it."""
+    if first == "a dead process":
+        write(tmp_path, replace(module._me(), started=1.0))
+    if first == "one that let go":
+        Lock(tmp_path).release()
+    begin = time.time() + 0.3
+    children = []
+    for _ in range(5):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = compete(tmp_path, begin)
+            finally:
+                os._exit(code)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert codes == [0] * len(children)
+    assert len((tmp_path / "won").read_text()) == 25
+
+
+def compete(folder: Path, begin: float) -> int:
+    """Five turns with the lock; 0 where nobody else was ever inside at the same time."""
+    time.sleep(max(0.0, begin - time.time()))
+    won, until = 0, time.monotonic() + 30
+    while won < 5 and time.monotonic() < until:
+        try:
+            with Lock(folder):
+                os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
+                with (folder / "won").open("a") as file:
+                    file.write("x")
+                time.sleep(0.001)
+                (folder / "inside").unlink()
+                won += 1
+        except Held:
+            time.sleep(0.002)
+    return 0 if won == 5 else 2
