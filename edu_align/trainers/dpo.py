@@ -14,6 +14,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from edu_align.caching.references import remembering
+from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
@@ -27,11 +29,19 @@ from edu_align.trainers.rows import as_dataset
 
 
 def build_dpo(
-    config: Config, model: Any, tokenizer: Any, train: list[Pair], valid: list[Pair], device: Device, folder: Path
+    config: Config,
+    model: Any,
+    tokenizer: Any,
+    train: list[Pair],
+    valid: list[Pair],
+    device: Device,
+    folder: Path,
+    shared: Shared | None = None,
 ) -> Any:
     """TRL's DPOTrainer over (prompt, chosen, rejected) rows in the order given: pairs of one prompt are neighbours.
 
     Prompts are cut to `trainer.max_prompt_length` first, then TRL cuts prompt and reply to `max_length`, at the start.
+    Rows and reference log-probabilities that an earlier run computed are taken from `shared`.
     """
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
@@ -56,7 +66,11 @@ def build_dpo(
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer
-    with _not_hashed() if is_sharded(model) else nullcontext():
+    says = "sharded" if is_sharded(model) else None
+    if shared is not None and shared.on:
+        says = shared.says(model)
+        trainer_class = remembering(trainer_class, shared, says)
+    with _hashed_as(says) if says else nullcontext():
         return trainer_class(
             model=model,
             ref_model=reference,
@@ -68,14 +82,15 @@ def build_dpo(
 
 
 @contextmanager
-def _not_hashed() -> Iterator[None]:
-    """TRL names the file of reference log-probabilities after a hash of the weights, which no process has when they are
-    sharded. The file lies in this run's own folder (`rows.as_dataset`), so a constant tells it apart as well.
+def _hashed_as(says: str) -> Iterator[None]:
+    """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `says`
+    stands in for it: the key of the model, or a constant where the weights are sharded, so that no process has them, and
+    the file lies in this run's own folder (`rows.as_dataset`).
     """
     import trl.trainer.dpo_trainer as internals
 
     original = internals.hash_module
-    internals.hash_module = lambda module: "sharded"
+    internals.hash_module = lambda module: says
     try:
         yield
     finally:
