@@ -1,9 +1,9 @@
 """The frozen base model and the tokenizer, loaded once for all runs of a process that train adapters on them.
 
 A run never gets the model that is kept. It gets a copy of its modules, config and buffers over the same weights: what
-PEFT, TRL and packing put into that copy (layers, forwards, hooks, flags) ends with the run, and the next one starts from
-what was loaded. Weights themselves are never copied, so two runs cost one base. They are frozen in every run that shares
-them, and torch counts writes to them, so a base that was written to after all is loaded again.
+PEFT, TRL and packing put into that copy (layers, forwards, hooks, flags) ends with the run, and the next one starts
+from what was loaded. Weights themselves are never copied, so two runs cost one base. They are frozen in every run that
+shares them, and torch counts writes to them, so a base that was written to after all is loaded again.
 """
 
 import copy

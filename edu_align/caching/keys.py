@@ -23,7 +23,7 @@ DIGITS = 32
 # Folders and files of edu_align whose code decides what a model says.
 CODE = (
     "caching",
-    "data/records.py",
+    "data",
     "evaluation/generate.py",
     "evaluation/scoring.py",
     "models",
@@ -114,7 +114,9 @@ def adapter_content(model: Any) -> str | None:
     """Over the weights and scales of a LoRA adapter; None without one, and for one that adds nothing yet."""
     from peft.tuners.lora import LoraLayer
 
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)]
+    layers: list[tuple[str, Any]] = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)
+    ]
     if not any(bool(layer.lora_B["default"].weight.any()) for _, layer in layers):
         return None
     found = hashlib.sha256()

@@ -1,8 +1,8 @@
 """Tokenized pairs, and what the reference model says of them, under TRL's DPOTrainer.
 
-TRL computes both whenever a trainer is built. The trainer here asks for them first and lets TRL compute what is missing, so
-the numbers are TRL's own, bit for bit: the key holds all rows in their order and the size of a batch, since what is in a
-batch together moves the last bit.
+TRL computes both whenever a trainer is built. The trainer here asks for them first and lets TRL compute what is
+missing, so the numbers are TRL's own, bit for bit: the key holds all rows in their order and the size of a batch, since
+what is in a batch together moves the last bit.
 """
 
 from typing import Any

@@ -39,7 +39,7 @@ def remembered_rows(
     arrays, facts = shared.once(KIND, key, TENSORS, make)
     if fresh:
         return fresh[0]
-    from edu_align.trainers.sft import Counts
+    from edu_align.trainers import sft
 
     columns = (rows_of(arrays, name) for name in ("input_ids", "labels"))
-    return [{"input_ids": ids, "labels": labels} for ids, labels in zip(*columns, strict=True)], Counts(**facts)
+    return [{"input_ids": ids, "labels": labels} for ids, labels in zip(*columns, strict=True)], sft.Counts(**facts)

@@ -37,7 +37,7 @@ class Shared:
         return bool(self.store.limit)
 
     def once(self, kind: str, key: str, codec: Codec[T], make: Callable[[], T]) -> T:
-        """The value of `make`, computed now or earlier; noted in `taken` where it was (a part may be asked for twice)."""
+        """The value of `make`, computed now or earlier, which `taken` notes; a part may be asked for twice."""
         value, found = self.store.once(kind, key, codec, make)
         before = self.taken.get(kind)
         now = "cache" if found else "computed"

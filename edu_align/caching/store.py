@@ -2,10 +2,10 @@
 
 outputs/cache/shared/<kind>/<key>-<checksum>.safetensors (or .jsonl)
 
-`key` says what went in (see `keys`), `checksum` what came out. A file is written aside and renamed, so it is whole or not
-there; one that does not match its checksum is named, dropped and computed again. Of several processes that need the same
-entry at once, one computes and the others wait for it. What was not used for longest goes when the folder outgrows its
-limit.
+`key` says what went in (see `keys`), `checksum` what came out. A file is written aside and renamed, so it is whole or
+not there; one that does not match its checksum is named, dropped and computed again. Of several processes that need the
+same entry at once, one computes and the others wait for it. What was not used for longest goes when the folder outgrows
+its limit.
 """
 
 import contextlib
@@ -112,7 +112,7 @@ class Store:
 
     @contextlib.contextmanager
     def _alone(self, kind: str, key: str) -> Iterator[None]:
-        """Hold the lock of `key`; a holder that dies lets go of it. Where there are no locks, every process computes."""
+        """Hold the lock of `key`; a holder that dies lets go. Where a disk has no locks, every process computes."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(str(self.root / "locks" / f"{kind}-{key[:2]}"))  # so there are few of these files

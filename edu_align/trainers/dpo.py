@@ -84,8 +84,8 @@ def build_dpo(
 @contextmanager
 def _hashed_as(says: str) -> Iterator[None]:
     """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `says`
-    stands in for it: the key of the model, or a constant where the weights are sharded, so that no process has them, and
-    the file lies in this run's own folder (`rows.as_dataset`).
+    stands in for it: the key of the model, or a constant where the weights are sharded: no process has them all then,
+    and the file lies in this run's own folder (`rows.as_dataset`).
     """
     import trl.trainer.dpo_trainer as internals
 
