@@ -1,4 +1,4 @@
-"""The store: what was written is found, a damaged file is dropped, room is made, and processes share one computation."""
+"""The store: what was written is found, what is damaged is dropped, room is made, processes share one computation."""
 
 import json
 import multiprocessing
