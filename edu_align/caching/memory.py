@@ -22,7 +22,7 @@ def free() -> None:
     import torch
 
     gc.collect()
-    if not _settled:
+    if not _settled and sys.exc_info()[0] is None:  # a failure on its way up still holds its run
         gc.freeze()
         _settled = True
     if torch.cuda.is_available() and torch.cuda.is_initialized():

@@ -18,7 +18,8 @@ FOLDER = ("cache", "shared")  # under outputs_root
 
 
 class Shared:
-    """The cache as one run sees it. `taken` says of each part whether it was `computed`, or taken from `cache`.
+    """The cache as one run sees it. `taken` says of each part whether it was `computed` or taken from `cache`, and of the
+    base model whether it was `loaded` or in `memory`.
 
     Processes that train one run together take nothing: what they compute depends on how the batches were dealt out.
     """
@@ -56,6 +57,6 @@ class Shared:
     def report(self, folder: RunFolder) -> None:
         """Keep `taken` in run.json, and print a line where anything was taken."""
         folder.save(shared=self.taken)
-        found = [f"{kind} ({where})" for kind, where in self.taken.items() if where != "computed"]
+        found = [f"{kind} ({where})" for kind, where in self.taken.items() if where not in ("computed", "loaded")]
         if found:
             print(f"edu_align: taken from earlier work: {', '.join(found)}", flush=True)

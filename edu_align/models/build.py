@@ -34,7 +34,7 @@ def build_model(
     else:
         model, there = base_model(config, location, device)
         if taken is not None:
-            taken["base model"] = "memory" if there else "computed"
+            taken["base model"] = "memory" if there else "loaded"
     model.config.use_cache = False
     if not full:
         model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)

@@ -124,7 +124,7 @@ def test_another_base_is_loaded_once_the_kept_one_is_gone(
         return original(*arguments)
 
     monkeypatch.setattr(base, "load_model", watched)
-    assert built(typed("trainer=dpo", other), tmp_path)[1] == "computed"
+    assert built(typed("trainer=dpo", other), tmp_path)[1] == "loaded"
     assert alive == [None]
     assert built(typed("trainer=dpo", other, "adapter.rank=2"), tmp_path)[1] == "memory"
 
@@ -157,7 +157,7 @@ def test_full_fine_tuning_has_its_own_weights(typed: Callable[..., Any], tmp_pat
         for parameter in full.parameters():
             parameter.add_(1.0)
     assert bits(adapted.get_base_model()) == weights
-    assert built(typed("trainer=dpo"), tmp_path)[1] == "computed"
+    assert built(typed("trainer=dpo"), tmp_path)[1] == "loaded"
 
 
 def test_a_base_that_was_written_to_is_loaded_again(typed: Callable[..., Any], tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_base_that_was_written_to_is_loaded_again(typed: Callable[..., Any], t
     with torch.no_grad():
         model.get_base_model().get_input_embeddings().weight[0, 0] += 1.0
     again, where = built(typed("trainer=dpo", "adapter.rank=2"), tmp_path)
-    assert where == "computed"
+    assert where == "loaded"
     assert bits(again.unload()) == weights
 
 

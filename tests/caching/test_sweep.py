@@ -33,7 +33,7 @@ def shared(folder: Path) -> dict[str, str]:
 def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, number: int) -> None:
     base.forget()
     alone = job(tmp_path, number, "cache_gb=0").path
-    assert shared(alone) == {"base model": "computed"}
+    assert shared(alone) == {"base model": "loaded"}
     assert not (tmp_path / "cache").exists()
     assert said(sweep / "runs" / f"job{number}") == said(alone)
 
@@ -47,7 +47,7 @@ def test_a_job_that_continues_another_equals_it_alone(sweep: Path, tmp_path: Pat
 
 def test_what_jobs_have_in_common_is_computed_once(sweep: Path) -> None:
     taken = [shared(sweep / "runs" / f"job{number}") for number in range(4)]
-    assert [found["base model"] for found in taken] == ["computed", "memory", "memory", "memory"]
+    assert [found["base model"] for found in taken] == ["loaded", "memory", "memory", "memory"]
     assert [found["measurement before training"] for found in taken] == ["computed", "computed", "computed", "cache"]
     assert taken[0]["tokenized conversations"] == "computed"
     pairs = [[found[name] for name in sorted(CACHED - {"measurement before training"})] for found in taken[1:]]
@@ -148,7 +148,7 @@ def test_full_fine_tuning_between_two_jobs_changes_neither(sweep: Path, tmp_path
     job(tmp_path, 3)
     full = job(tmp_path, 1, *words, "run_name=full")
     assert "base model" not in shared(full.path)
-    assert shared(job(tmp_path, 1).path)["base model"] == "computed"
+    assert shared(job(tmp_path, 1).path)["base model"] == "loaded"
     assert said(tmp_path / "runs" / "job1") == said(sweep / "runs" / "job1")
 
 
