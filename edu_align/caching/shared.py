@@ -18,8 +18,8 @@ FOLDER = ("cache", "shared")  # under outputs_root
 
 
 class Shared:
-    """The cache as one run sees it. `taken` says of each part whether it was `computed` or taken from `cache`, and of the
-    base model whether it was `loaded` or in `memory`.
+    """The cache as one run sees it. `taken` says of each part whether it was `computed` or taken from `cache`, and of
+    the base model whether it was `loaded` or in `memory`.
 
     Processes that train one run together take nothing: what they compute depends on how the batches were dealt out.
     """
