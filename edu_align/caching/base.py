@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edu_align.caching.keys import digest, file_state
+from edu_align.caching.memory import thaw
 from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
@@ -57,7 +58,7 @@ def forget() -> None:
     global _base
     if _base is not None:
         _base = None
-        gc.unfreeze()
+        thaw()
         gc.collect()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import sys
+import threading
 from pathlib import Path
 
 _settled = False
@@ -22,7 +23,8 @@ def free() -> None:
     import torch
 
     gc.collect()
-    if not _settled and sys.exc_info()[0] is None:  # a failure on its way up still holds its run
+    # A failure on its way up still holds its run, and runs that take turns in threads are not all at their end.
+    if not _settled and sys.exc_info()[0] is None and threading.current_thread() is threading.main_thread():
         gc.freeze()
         _settled = True
     if torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -32,3 +34,10 @@ def free() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def thaw() -> None:
+    """Let the garbage collector look at everything again, at what is about to be dropped above all."""
+    global _settled
+    gc.unfreeze()
+    _settled = False

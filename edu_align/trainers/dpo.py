@@ -66,9 +66,8 @@ def build_dpo(
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer
-    says = "sharded" if is_sharded(model) else None
-    if shared is not None and shared.on:
-        says = shared.says(model)
+    says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
+    if shared and shared.on:
         trainer_class = remembering(trainer_class, shared, says)
     with _hashed_as(says) if says else nullcontext():
         return trainer_class(

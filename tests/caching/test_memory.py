@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,13 @@ def test_what_a_failure_holds_is_not_frozen() -> None:
     assert gc.get_freeze_count() == 0
     gc.collect()
     assert gone() is None
+
+
+def test_runs_that_take_turns_in_threads_are_not_frozen() -> None:
+    thread = threading.Thread(target=memory.free)
+    thread.start()
+    thread.join()
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can forget a peak")
