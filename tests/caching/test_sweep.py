@@ -172,8 +172,9 @@ def test_two_processes_that_start_at_once_share_what_they_need(tmp_path: Path) -
     started = [subprocess.Popen([*program, number], stdout=subprocess.DEVNULL) for number in ("10", "20")]
     assert [process.wait(300) for process in started] == [0, 0]
     taken = [shared(path.parent) for path in (tmp_path / "runs").glob("*/run.json")]
-    for kind in CACHED:
-        assert sorted(found[kind] for found in taken) in (["cache", "computed"], ["computed", "partly cache"])
+    for kind in CACHED:  # training and validation rows may have been computed by one process each
+        once = [["cache", "computed"], ["partly cache", "partly cache"]]
+        assert sorted(found[kind] for found in taken) in once
 
 
 def test_memory_of_finished_jobs_is_freed(tmp_path: Path) -> None:
