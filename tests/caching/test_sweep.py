@@ -1,6 +1,7 @@
 """Jobs that share work equal the same jobs alone, and what they share is computed once."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,6 +30,15 @@ def shared(folder: Path) -> dict[str, str]:
     return json.loads((folder / "run.json").read_text())["shared"]
 
 
+@pytest.fixture
+def warm(sweep: Path, tmp_path: Path) -> Path:
+    """Another outputs folder with the sweep's cache, and the run that job 2 starts from."""
+    base.forget()
+    shutil.copytree(sweep / "cache", tmp_path / "cache")
+    shutil.copytree(sweep / "runs" / "job0", tmp_path / "runs" / "job0")
+    return tmp_path
+
+
 @pytest.mark.parametrize("number", [3, 1, 0])
 def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, number: int) -> None:
     base.forget()
@@ -54,15 +64,20 @@ def test_what_jobs_have_in_common_is_computed_once(sweep: Path) -> None:
     assert pairs == [["computed", "computed"], ["computed", "cache"], ["cache", "cache"]]
 
 
-def test_a_warm_cache_equals_a_cold_one(sweep: Path, capsys: Any) -> None:
-    for number, words in ((1, ["run_name=warm1"]), (2, ["run_name=warm2"]), (0, ["run_name=warm0"])):
+def test_a_warm_cache_equals_a_cold_one(sweep: Path, warm: Path, capsys: Any) -> None:
+    for number in (1, 2, 0):
+        if number == 0:
+            shutil.rmtree(warm / "runs" / "job0")
         capsys.readouterr()
-        warm = job(sweep, number, *words).path
-        assert said(warm) == said(sweep / "runs" / f"job{number}")
+        done = job(warm, number).path
+        assert said(done) == said(sweep / "runs" / f"job{number}")
         lines = [line for line in capsys.readouterr().out.splitlines() if "taken from earlier work" in line]
         assert len(lines) == 1
-        assert all(f"{kind} ({where})" in lines[0] for kind, where in shared(warm).items())
-        assert set(shared(warm).values()) == {"cache", "memory"}
+        found = {kind: where for kind, where in shared(done).items() if where != "loaded"}
+        assert all(f"{kind} ({where})" in lines[0] for kind, where in found.items())
+        assert found.pop("base model", "loaded") == ("loaded" if number == 1 else "memory")
+        assert set(found.values()) == {"cache"}
+        assert len(found) == (2 if number == 0 else 3)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +95,8 @@ def test_a_warm_cache_equals_a_cold_one(sweep: Path, capsys: Any) -> None:
         ("evaluation.max_new_tokens=3", {"measurement before training"}),
     ],
 )
-def test_what_depends_on_a_key_is_computed_again(sweep: Path, override: str, again: set[str]) -> None:
-    name = override.partition("=")[0].replace(".", "-") + "-" + override.partition("=")[2]
-    done = job(sweep, 3, override, "trainer.max_steps=1", f"run_name={name}")
+def test_what_depends_on_a_key_is_computed_again(warm: Path, override: str, again: set[str]) -> None:
+    done = job(warm, 3, override, "trainer.max_steps=1")
     taken = {kind: where for kind, where in shared(done.path).items() if kind != "base model"}
     assert {kind for kind, where in taken.items() if where != "cache"} == again
     assert set(taken) == CACHED
@@ -132,11 +146,11 @@ def test_the_references_are_those_of_trl(
     assert trl[0]["ref_chosen_logps"].abs().min() > 0
 
 
-def test_a_damaged_reference_is_computed_again(sweep: Path, capsys: Any) -> None:
-    for path in (sweep / "cache" / "shared" / "reference log-probabilities").iterdir():
+def test_a_damaged_reference_is_computed_again(sweep: Path, warm: Path, capsys: Any) -> None:
+    for path in (warm / "cache" / "shared" / "reference log-probabilities").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
     capsys.readouterr()
-    done = job(sweep, 1, "run_name=damaged")
+    done = job(warm, 1)
     assert shared(done.path)["reference log-probabilities"] == "computed"
     assert "dropping a damaged file of the cache" in capsys.readouterr().err
     assert said(done.path) == said(sweep / "runs" / "job1")
