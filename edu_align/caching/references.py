@@ -5,6 +5,9 @@ missing, so the numbers are TRL's own, bit for bit: the key holds all rows in th
 what is in a batch together moves the last bit.
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from edu_align.caching.keys import code_content, digest, tokenizer_content
@@ -17,9 +20,10 @@ LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
 def remembering(trainer_class: type[Any], cache: Shared, says: str) -> type[Any]:
-    """`trainer_class` (TRL's DPOTrainer) with both taken from the cache where they are there.
+    """`trainer_class` (TRL's DPOTrainer) with both taken from the cache where they are there. For one process.
 
     `says` is the key (`Shared.says`) of the model that the trainer will be built with: TRL takes it for the reference.
+    It is not read where the cache is off.
     """
     config = cache.config
 
@@ -42,8 +46,9 @@ def remembering(trainer_class: type[Any], cache: Shared, says: str) -> type[Any]
             original = super()._precompute_ref_logps
 
             def make() -> tuple[Arrays, dict[str, Any]]:
-                done = original(dataset, name, batch_size).with_format("arrow")[:]
-                return {column: done[column].combine_chunks().to_numpy(zero_copy_only=False) for column in LOGPS}, {}
+                with _file_of_its_own(dataset):
+                    done = original(dataset, name, batch_size).with_format("arrow")[:]
+                    return {column: done[column].to_numpy().copy() for column in LOGPS}, {}
 
             batch = [batch_size, config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
             key = digest(says, content(_ids(dataset)), batch)
@@ -52,6 +57,19 @@ def remembering(trainer_class: type[Any], cache: Shared, says: str) -> type[Any]
 
     Remembering.__name__ = trainer_class.__name__
     return Remembering
+
+
+@contextmanager
+def _file_of_its_own(dataset: Any) -> Iterator[None]:
+    """TRL writes what it computes into a file and takes one that is there for the same. For rows in memory its name is
+    a random number, which a forked process draws as well, in a folder that it shares; and files stay to the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="edu_align-references-") as folder:
+        dataset._get_cache_file_path = lambda fingerprint: f"{folder}/{fingerprint}.arrow"
+        try:
+            yield
+        finally:
+            del dataset._get_cache_file_path
 
 
 def _ids(dataset: Any) -> Arrays:

@@ -40,6 +40,8 @@ class Shared:
     def once(self, kind: str, key: str, codec: Codec[T], make: Callable[[], T]) -> T:
         """The value of `make`, computed now or earlier, which `taken` notes; a part may be asked for twice."""
         value, found = self.store.once(kind, key, codec, make)
+        if not self.on:
+            return value
         before = self.taken.get(kind)
         now = "cache" if found else "computed"
         self.taken[kind] = now if before in (None, now) else "partly cache"

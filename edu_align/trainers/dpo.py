@@ -23,6 +23,7 @@ from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
+from edu_align.processes import count
 from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.rows import as_dataset
@@ -67,7 +68,7 @@ def build_dpo(
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     trainer_class = budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer
     says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
-    if shared and shared.on:
+    if shared and count() == 1:
         trainer_class = remembering(trainer_class, shared, says)
     with _hashed_as(says) if says else nullcontext():
         return trainer_class(

@@ -1,6 +1,7 @@
 """Jobs that share work equal the same jobs alone, and what they share is computed once."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, numb
     base.forget()
     alone = job(tmp_path, number, "cache_gb=0").path
     assert shared(alone) == {"base model": "loaded"}
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "shared").exists()
     assert said(sweep / "runs" / f"job{number}") == said(alone)
 
 
@@ -154,6 +155,23 @@ def test_a_damaged_reference_is_computed_again(sweep: Path, warm: Path, capsys: 
     assert shared(done.path)["reference log-probabilities"] == "computed"
     assert "dropping a damaged file of the cache" in capsys.readouterr().err
     assert said(done.path) == said(sweep / "runs" / "job1")
+
+
+@pytest.mark.parametrize("kept", ["cache_gb=1", "cache_gb=0"])
+def test_a_forked_job_leaves_nothing_that_another_takes(sweep: Path, warm: Path, tmp_path: Path, kept: str) -> None:
+    """Processes that fork draw the same names for their files, and this one has another reference model."""
+    job(tmp_path / "other", 3, kept)
+    shutil.rmtree(warm / "cache")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            job(warm, 2, kept)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert said(warm / "runs" / "job2") == said(sweep / "runs" / "job2")
+    job(tmp_path / "another", 1, kept)
+    assert said(tmp_path / "another" / "runs" / "job1") == said(sweep / "runs" / "job1")
 
 
 def test_full_fine_tuning_between_two_jobs_changes_neither(sweep: Path, tmp_path: Path) -> None:
