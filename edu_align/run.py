@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
+from edu_align.caching.memory import free
 from edu_align.config.schema import Config
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
@@ -38,8 +39,11 @@ def run(composed: DictConfig) -> RunFolder | None:
     if config.tracking.name == "wandb":
         mode_of(config.tracking)
     processes.join(config.hardware.device)
-    with processes.one_voice():
-        return _run(config, composed)
+    try:
+        with processes.one_voice():
+            return _run(config, composed)
+    finally:
+        free()
 
 
 def _run(config: Config, composed: DictConfig) -> RunFolder | None:
@@ -60,16 +64,16 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
         return done
     print(data.describe(), flush=True)
 
+    from edu_align.caching.base import shared_tokenizer
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
-    from edu_align.models.tokenizer import load_tokenizer
     from edu_align.models.weights import check_targets
 
     device = resolve(config.hardware)
     check_optimizer(config.hardware)
     check_sharding(config, device)
     check_targets(config.model, location, config.adapter)
-    tokenizer = load_tokenizer(config.model, location.folder)
+    tokenizer = shared_tokenizer(config.model, location)
     if config.preview > 0:
         from edu_align.data.preview import preview
 

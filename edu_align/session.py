@@ -10,10 +10,12 @@ from typing import Any
 
 from transformers import PrinterCallback
 
+from edu_align.caching.measured import remembered_measurement
+from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
 from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, sample, summarise, values
-from edu_align.models.build import build_model
+from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.sharding import is_sharded, let_go
@@ -58,7 +60,9 @@ class Session:
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
         quiet()
-        self.model = build_model(config, location, device, start.path if start else None)
+        begin = start.path if start else None
+        self.shared = Shared(config, weights_of(config, location, begin), device)
+        self.model = build_model(config, location, device, begin, self.shared.taken)
         self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
 
     def train(self) -> None:
@@ -97,13 +101,22 @@ class Session:
         measured = None
         if held is not None and self._computes():
             print(f"edu_align: measuring {when} training", flush=True)
-            measured = measure(self.config, self.model, self.tokenizer, held)
+            measured = self._measured(when, held)
             let_go(self.model)
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
                 tracker.samples(when, rows)
         wait()
         return measured
+
+    def _measured(self, when: str, held: HeldOut) -> Measured:
+        """Before training it is the same for all runs that begin from this model, and measured once."""
+        model, tokenizer = self.model, self.tokenizer
+        if when == "before":
+            return remembered_measurement(
+                self.shared, model, tokenizer, held, lambda: measure(self.config, model, tokenizer, held)
+            )
+        return measure(self.config, model, tokenizer, held)
 
     def _computes(self) -> bool:
         """Whether this process takes part where one could do it alone: with sharded weights no one can."""
@@ -131,8 +144,9 @@ class Session:
         self.tokenizer.padding_side = "right"
         build = BUILDERS[config.trainer.algorithm]
         trainer: Any = build(  # type: ignore[operator]
-            config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path
+            config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path, self.shared
         )
+        self.shared.report(self.folder)
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
         self.model = trainer.model
         let_go(self.model)  # TRL may have measured the reference model

@@ -17,6 +17,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 BOUNDS: dict[str, tuple[str, str]] = {
     "seed": (">= 0 and < 4294967296", "42"),
     "preview": (">= 0", "0"),
+    "cache_gb": (">= 0", "10"),
     "model.architecture.vocab_size": (">= 1", "32000"),
     "model.architecture.hidden_size": (">= 1", "576"),
     "model.architecture.intermediate_size": (">= 1", "1536"),

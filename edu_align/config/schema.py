@@ -183,6 +183,7 @@ class Config:
     preview: int = 0
     chain: list[str] = field(default_factory=list)
     objective: str = "train/loss"
+    cache_gb: float = 10.0
     model: ModelConfig = MISSING
     dataset: DatasetConfig = MISSING
     trainer: TrainerConfig = MISSING

@@ -1,8 +1,10 @@
 """Base model plus what is trained on it, in one call."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+from edu_align.caching.base import base_model, forget
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
@@ -10,12 +12,29 @@ from edu_align.models.sharding import is_sharded, settle
 from edu_align.models.weights import add_adapter, continue_adapter, load_model
 
 
-def build_model(config: Config, location: Location, device: Device, start: Path | None) -> Any:
-    """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable."""
+def weights_of(config: Config, location: Location, start: Path | None) -> Location:
+    """Where the weights under the adapter come from: `location`, or the run that full fine-tuning starts from."""
+    if config.adapter.name == "full" and start is not None:
+        return dataclasses.replace(location, folder=start / "model")
+    return location
+
+
+def build_model(
+    config: Config, location: Location, device: Device, start: Path | None, taken: dict[str, str] | None = None
+) -> Any:
+    """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable.
+
+    Adapters come on the base that this process has loaded already, where it has (`taken` is told); see `caching.base`.
+    """
     full = config.adapter.name == "full"
-    if full and start is not None:
-        location = Location(start / "model", location.identity)
-    model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization, full)
+    if full or device.sharding != "none":
+        forget()
+        weights = weights_of(config, location, start)
+        model = load_model(config.model, weights, device, config.seed, config.hardware.double_quantization, full)
+    else:
+        model, there = base_model(config, location, device)
+        if taken is not None:
+            taken["base model"] = "memory" if there else "loaded"
     model.config.use_cache = False
     if not full:
         model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)

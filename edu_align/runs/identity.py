@@ -15,7 +15,7 @@ DIGITS = 12
 # Keys that say how or where a run is made and not what it computes. A name that ends with a dot stands for all below.
 LEFT_OUT = (
     # Where it is kept and what is done around it.
-    "run_name", "outputs_root", "preview", "chain", "objective", "force", "tracking.", "export.", "sweep.",
+    "run_name", "outputs_root", "preview", "chain", "objective", "force", "cache_gb", "tracking.", "export.", "sweep.",
     # How the finished tutor answers; nothing in training or measuring draws a reply with them.
     "generation.",
     # Where things lie: the fingerprint of the records and the identity of the weights stand for them.

@@ -14,6 +14,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from edu_align.caching.references import remembering
+from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
@@ -21,6 +23,7 @@ from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
+from edu_align.processes import count
 from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.resume import resumable
@@ -28,11 +31,19 @@ from edu_align.trainers.rows import as_dataset
 
 
 def build_dpo(
-    config: Config, model: Any, tokenizer: Any, train: list[Pair], valid: list[Pair], device: Device, folder: Path
+    config: Config,
+    model: Any,
+    tokenizer: Any,
+    train: list[Pair],
+    valid: list[Pair],
+    device: Device,
+    folder: Path,
+    shared: Shared | None = None,
 ) -> Any:
     """TRL's DPOTrainer over (prompt, chosen, rejected) rows in the order given: pairs of one prompt are neighbours.
 
     Prompts are cut to `trainer.max_prompt_length` first, then TRL cuts prompt and reply to `max_length`, at the start.
+    Rows and reference log-probabilities that an earlier run computed are taken from `shared`.
     """
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
@@ -57,7 +68,10 @@ def build_dpo(
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     trainer_class = resumable(budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer)
-    with _not_hashed() if is_sharded(model) else nullcontext():
+    says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
+    if shared and count() == 1:
+        trainer_class = remembering(trainer_class, shared, says)
+    with _hashed_as(says) if says else nullcontext():
         return trainer_class(
             model=model,
             ref_model=reference,
@@ -69,14 +83,15 @@ def build_dpo(
 
 
 @contextmanager
-def _not_hashed() -> Iterator[None]:
-    """TRL names the file of reference log-probabilities after a hash of the weights, which no process has when they are
-    sharded. The file lies in this run's own folder (`rows.as_dataset`), so a constant tells it apart as well.
+def _hashed_as(says: str) -> Iterator[None]:
+    """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `says`
+    stands in for it: the key of the model, or a constant where the weights are sharded: no process has them all then,
+    and the file lies in this run's own folder (`rows.as_dataset`).
     """
     import trl.trainer.dpo_trainer as internals
 
     original = internals.hash_module
-    internals.hash_module = lambda module: "sharded"
+    internals.hash_module = lambda module: says
     try:
         yield
     finally:

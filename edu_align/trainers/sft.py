@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.caching.rows import remembered_rows
+from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config, SFTTrainerConfig
 from edu_align.data.records import Conversation, Message
 from edu_align.errors import UserError
@@ -94,6 +96,7 @@ def build_sft(
     valid: list[Conversation],
     device: Device,
     folder: Path,
+    shared: Shared | None = None,
 ) -> Any:
     """TRL's SFTTrainer over pre-tokenized rows, so that the loss lies exactly on the flagged turns.
 
@@ -103,7 +106,7 @@ def build_sft(
 
     assert isinstance(config.trainer, SFTTrainerConfig)
     mode, max_length = config.trainer.long_conversations, config.trainer.max_length
-    rows, counts = sft_rows(tokenizer, train, max_length, mode)
+    rows, counts = remembered_rows(shared, tokenizer, train, max_length, mode, sft_rows)
     if not rows:
         raise UserError(
             f"none of the {len(train)} training conversations has a trained token within `trainer.max_length="
@@ -111,7 +114,7 @@ def build_sft(
         )
     if line := counts.describe(mode, max_length):
         print(line, flush=True)
-    valid_rows, _ = sft_rows(tokenizer, valid, max_length, mode)
+    valid_rows, _ = remembered_rows(shared, tokenizer, valid, max_length, mode, sft_rows)
     by_tokens = cuts_by_tokens(is_packed(model))
     trainer_class = resumable(budgeted(SFTTrainer, token_budget(config), sides=1) if by_tokens else SFTTrainer)
     return trainer_class(

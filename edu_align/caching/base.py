@@ -1,0 +1,109 @@
+"""The frozen base model and the tokenizer, loaded once for all runs of a process that train adapters on them.
+
+A run never gets the model that is kept. It gets a copy of its modules, config and buffers over the same weights: what
+PEFT, TRL and packing put into that copy (layers, forwards, hooks, flags) ends with the run, and the next one starts
+from what was loaded. Weights themselves are never copied, so two runs cost one base. They are frozen in every run that
+shares them, and torch counts writes to them, so a base that was written to after all is loaded again.
+"""
+
+import copy
+import gc
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edu_align.caching.keys import digest, file_state
+from edu_align.caching.memory import thaw
+from edu_align.config.schema import Config, ModelConfig
+from edu_align.models.device import Device
+from edu_align.models.locate import Location
+from edu_align.models.tokenizer import load_tokenizer
+from edu_align.models.weights import load_model
+
+
+@dataclass
+class _Kept:
+    """Something loaded; `key` says from what, `state` what it looked like then."""
+
+    key: str
+    loaded: Any
+    state: Any = None
+
+
+_base: _Kept | None = None
+_tokenizer: _Kept | None = None
+
+
+def base_model(config: Config, location: Location, device: Device) -> tuple[Any, bool]:
+    """A copy of the base model over shared weights, and whether they were loaded already.
+
+    Another base, number format, device or way to attend lets go of the one that was kept before it loads its own. Only
+    for runs that train no weight of the base: see `forget`.
+    """
+    global _base
+    key = digest(_source(config, location), asdict(config.hardware)["double_quantization"], _chosen(device))
+    kept = _base
+    if kept is not None and (kept.key != key or kept.state != _writes(kept.loaded)):
+        kept = None
+        forget()
+    if kept is None:
+        loaded = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
+        loaded.requires_grad_(False)
+        _base = _Kept(key, loaded, _writes(loaded))
+        return over_shared_weights(loaded), False
+    return over_shared_weights(kept.loaded), True
+
+
+def forget() -> None:
+    """Let go of the kept base: before another is loaded, and before full fine-tuning, which needs the memory."""
+    global _base
+    if _base is not None:
+        _base = None
+        thaw()
+        gc.collect()
+
+
+def over_shared_weights(model: Any) -> Any:
+    """A copy of `model` whose weights are those of `model`, frozen; everything else is its own."""
+    import torch
+
+    memo: dict[int, Any] = {}
+    for weight in model.parameters():
+        plain = type(weight) is torch.nn.Parameter
+        memo[id(weight)] = torch.nn.Parameter(weight.detach(), requires_grad=False) if plain else weight
+        if not plain:  # 4-bit weights and the constants beside them, which nothing changes
+            memo[id(weight.quant_state)] = weight.quant_state
+    return copy.deepcopy(model, memo)
+
+
+def shared_tokenizer(model: ModelConfig, location: Location) -> Any:
+    """`load_tokenizer`, once a process; with padding and cutting as they were when it was loaded."""
+    global _tokenizer
+    files = sorted(location.folder.glob("*")) if location.folder else []
+    known = digest(asdict(model), [file_state(file) for file in files if file.suffix != ".safetensors"])
+    if _tokenizer is None or _tokenizer.key != known:
+        loaded = load_tokenizer(model, location.folder)
+        _tokenizer = _Kept(known, loaded, {name: getattr(loaded, name) for name in TOKENIZER_FLAGS})
+        return loaded
+    for name, value in _tokenizer.state.items():
+        setattr(_tokenizer.loaded, name, value)
+    _tokenizer.loaded.backend_tokenizer.no_padding()
+    _tokenizer.loaded.backend_tokenizer.no_truncation()
+    return _tokenizer.loaded
+
+
+TOKENIZER_FLAGS = ("padding_side", "truncation_side", "chat_template", "pad_token", "model_max_length")
+
+
+def _source(config: Config, location: Location) -> Any:
+    if location.folder is None:
+        return [asdict(config.model.architecture), config.seed]
+    return [file_state(file) for file in sorted(location.folder.glob("*")) if file.suffix in (".json", ".safetensors")]
+
+
+def _chosen(device: Device) -> list[str]:
+    return [device.device, device.dtype, device.attention, device.quantization]
+
+
+def _writes(model: Any) -> list[int]:
+    """How often each weight was written to; copies over the same weights count along."""
+    return [weight._version for weight in model.parameters()]

@@ -1,0 +1,60 @@
+"""What an untouched model says about held-out records: the measurement before training, kept as JSON lines."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from edu_align.caching.keys import digest, tokenizer_content
+from edu_align.caching.shared import Shared
+from edu_align.caching.store import Codec
+from edu_align.config.schema import Config
+from edu_align.data.records import Message
+from edu_align.evaluation.generate import prompt_and_reference
+from edu_align.evaluation.held_out import HeldOut, Measured
+from edu_align.models.sharding import is_sharded
+
+KIND = "measurement before training"
+
+
+def remembered_measurement(
+    shared: Shared, model: Any, tokenizer: Any, held: HeldOut, measure: Callable[[], Measured]
+) -> Measured:
+    """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it."""
+    if not shared.on or is_sharded(model):
+        return measure()
+    key = digest(shared.says(model), tokenizer_content(tokenizer), _asked(shared.config, held))
+    measured = shared.once(KIND, key, CODEC, measure)
+    model.eval()
+    return measured
+
+
+def _asked(config: Config, held: HeldOut) -> list[Any]:
+    """All that reaches the model, and what is kept beside it."""
+    groups = [[_said(group.prompt), [response.text for response in group.responses]] for group in held.groups]
+    talks = [[talk.group, _said(talk.messages)] for talk in held.conversations]
+    prompts = [(record.id, *prompt_and_reference(record)) for record in held.samples]
+    asked = [[name, _said(prompt), reference] for name, prompt, reference in prompts]
+    return [groups, talks, asked, config.trainer.max_length, config.evaluation.max_new_tokens]
+
+
+def _said(turns: tuple[Message, ...]) -> list[list[Any]]:
+    return [[turn.role, turn.content, turn.train] for turn in turns]
+
+
+def _encode(measured: Measured) -> bytes:
+    rows: list[dict[str, Any]] = [{"logps": logps, "tokens": tokens} for logps, tokens in measured.replies]
+    rows += [{"group": group, "nats": nats, "tokens": tokens} for group, nats, tokens in measured.nll]
+    rows += [{"sample": sample} for sample in measured.samples]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _decode(content: bytes) -> Measured:
+    rows = [json.loads(line) for line in content.decode().split("\n")[:-1]]
+    return Measured(
+        [(tuple(row["logps"]), tuple(row["tokens"])) for row in rows if "logps" in row],
+        [(row["group"], row["nats"], row["tokens"]) for row in rows if "nats" in row],
+        [row["sample"] for row in rows if "sample" in row],
+    )
+
+
+CODEC: Codec[Measured] = Codec("jsonl", _encode, _decode)

@@ -1,0 +1,78 @@
+"""What a finished run gives back."""
+
+import gc
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edu_align.caching import memory
+from edu_align.runs.facts import peak_memory_gib
+
+
+class Node:
+    """Something that holds itself."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture(autouse=True)
+def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import torch  # noqa: F401  # without it there is nothing to free
+
+    monkeypatch.setattr(memory, "_settled", False)
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+def test_cycles_are_collected_before_and_after_the_freeze() -> None:
+    for _ in range(2):
+        gone = weakref.ref(Node())
+        gc.disable()
+        try:
+            memory.free()
+        finally:
+            gc.enable()
+        assert gone() is None
+    assert gc.get_freeze_count() > 0
+
+
+def test_what_a_failure_holds_is_not_frozen() -> None:
+    try:
+        held = Node()
+        gone = weakref.ref(held)
+        raise RuntimeError("boom")
+    except RuntimeError:
+        memory.free()
+    del held
+    assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert gone() is None
+
+
+def test_runs_that_take_turns_in_threads_are_not_frozen() -> None:
+    thread = threading.Thread(target=memory.free)
+    thread.start()
+    thread.join()
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can forget a peak")
+def test_the_peak_of_one_run_is_not_that_of_the_one_before() -> None:
+    large = os.urandom(1) * (1 << 29)
+    raised = peak_memory_gib()
+    del large
+    memory.free()
+    assert peak_memory_gib() <= raised - 0.4
+
+
+def test_a_command_without_torch_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(gc, "collect", lambda: pytest.fail("this takes time"))
+    memory.free()

@@ -1,0 +1,92 @@
+"""Tokenized conversations: the same rows from the cache, and other rows for anything that would change them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.caching.rows import KIND, remembered_rows
+from edu_align.caching.shared import Shared
+from edu_align.data.records import Conversation, Message
+from edu_align.models.device import resolve
+from edu_align.models.locate import locate
+from edu_align.models.tokenizer import load_tokenizer
+from edu_align.trainers.sft import sft_rows
+
+TURNS = (
+    Message("user", "Is 1/2 + 1/3 = 2/5?"),
+    Message("assistant", "How did you get 2/5?", train=True),
+    Message("user", "I added both parts."),
+    Message("assistant", "Draw a half and a third: are the pieces equally large?", train=True),
+)
+TALKS = [Conversation(TURNS, str(i), "local", str(i)) for i in range(3)] + [Conversation(TURNS[:2], "3", "local", "3")]
+
+
+@pytest.fixture
+def shared(typed: Callable[..., Any], tmp_path: Path) -> Callable[[], Shared]:
+    config = typed("trainer=sft", f"outputs_root={tmp_path}")
+    return lambda: Shared(config, locate(config.model, tmp_path, config.seed), resolve(config.hardware))
+
+
+def changed(number: int, **fields: Any) -> list[Conversation]:
+    turns = list(TURNS)
+    turns[number] = replace(turns[number], **fields)
+    return [*TALKS[:2], Conversation(tuple(turns), "2", "local", "2"), TALKS[3]]
+
+
+@pytest.mark.parametrize("mode", ["window", "truncate", "drop"])
+@pytest.mark.parametrize("max_length", [60, 200])
+def test_rows_and_counts_come_back(shared: Any, bytes_tokenizer: Any, mode: str, max_length: int) -> None:
+    expected = sft_rows(bytes_tokenizer, TALKS, max_length, mode)
+    for where in ("computed", "cache"):
+        run = shared()
+        assert remembered_rows(run, bytes_tokenizer, TALKS, max_length, mode, sft_rows) == expected
+        assert run.taken == {KIND: where}
+    assert remembered_rows(None, bytes_tokenizer, TALKS, max_length, mode, sft_rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("talks", "max_length", "mode"),
+    [
+        (changed(0, content="Is 1/2 + 1/3 = 2/6?"), 150, "window"),
+        (changed(1, train=False), 150, "window"),
+        (changed(0, role="system"), 150, "window"),
+        (TALKS[1:], 150, "window"),
+        ([TALKS[3], *TALKS[:3]], 150, "window"),
+        (TALKS, 149, "window"),
+        (TALKS, 150, "drop"),
+    ],
+)
+def test_other_rows_are_computed(
+    shared: Any, bytes_tokenizer: Any, talks: list[Conversation], max_length: int, mode: str
+) -> None:
+    remembered_rows(shared(), bytes_tokenizer, TALKS, 150, "window", sft_rows)
+    run = shared()
+    found = remembered_rows(run, bytes_tokenizer, talks, max_length, mode, sft_rows)
+    assert run.taken == {KIND: "computed"}
+    assert found == sft_rows(bytes_tokenizer, talks, max_length, mode)
+
+
+def test_another_template_or_vocabulary_is_another_key(shared: Any, typed: Callable[..., Any]) -> None:
+    model = typed("trainer=sft").model
+    one, same, template, vocabulary = (load_tokenizer(model, None) for _ in range(4))
+    template.chat_template = template.chat_template.replace("<|", "<<")
+    vocabulary.add_tokens(["fraction"])
+    taken = []
+    for tokenizer in (one, same, template, vocabulary):
+        run = shared()
+        remembered_rows(run, tokenizer, TALKS, 150, "window", sft_rows)
+        taken.append(run.taken[KIND])
+    assert taken == ["computed", "cache", "computed", "computed"]
+
+
+def test_padding_a_batch_changes_no_key(shared: Any, typed: Callable[..., Any]) -> None:
+    tokenizer = load_tokenizer(typed("trainer=sft").model, None)
+    remembered_rows(shared(), tokenizer, TALKS, 150, "window", sft_rows)
+    other = load_tokenizer(typed("trainer=sft").model, None)
+    other(["a", "bc"], padding=True, truncation=True, max_length=1)
+    run = shared()
+    remembered_rows(run, other, TALKS, 150, "window", sft_rows)
+    assert run.taken == {KIND: "cache"}
