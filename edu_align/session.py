@@ -5,6 +5,7 @@ import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from transformers import PrinterCallback
@@ -21,6 +22,7 @@ from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records, write_json
+from edu_align.together.place import here
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
@@ -54,6 +56,7 @@ class Session:
         quiet()
         self.model = build_model(config, location, device, start.path if start else None)
         self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
+        here().settle(self.model, self.sharing, folder)
 
     def train(self) -> None:
         """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.
@@ -85,7 +88,8 @@ class Session:
         measured = None
         if held is not None and self._computes():
             print(f"edu_align: measuring {when} training", flush=True)
-            measured = measure(self.config, self.model, self.tokenizer, held)
+            measure_it = partial(measure, self.config, self.model, self.tokenizer, held)
+            measured = here().once("before", measure_it) if when == "before" else measure_it()
             let_go(self.model)
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
@@ -125,6 +129,7 @@ class Session:
         self.model = trainer.model
         let_go(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
+        here().join(trainer)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))
         every = config.evaluation.samples_steps

@@ -38,6 +38,22 @@ class Forest:
         return sum(self.sizes)
 
 
+def repeated(forest: Forest, copies: int) -> Forest:
+    """The forest `copies` times over, one after the other: (copies * R, W) for (copies * B, L) rows."""
+    if copies == 1:
+        return forest
+    rows, width = forest.tokens.shape
+    starts = np.arange(copies).repeat(len(forest.place)) * rows * width
+    return Forest(
+        np.tile(forest.tokens, (copies, 1)),
+        np.tile(forest.positions, (copies, 1)),
+        np.tile(forest.mask, (copies, 1, 1)),
+        np.tile(forest.place, (copies, 1)) + starts[:, None],
+        forest.sizes * copies,
+        forest.asked * copies,
+    )
+
+
 # Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
 # wider attention mask.
 SHARED_SHARE = 0.5
