@@ -47,8 +47,8 @@ def share_prefixes(model: Any, backend: str = "auto") -> Sharing:
 
     `backend` is auto, or one of those in `backends`. Generation (a cache, or positions given) goes through the original
     forward. `copies=n` in a call computes the batch n times as rows that share nothing, (n * B, L, H), for layers that
-    tell them apart. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's trainer is
-    built.
+    tell them apart. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's
+    trainer is built.
     """
     reason = why_not(model)
     if reason is not None:
@@ -69,9 +69,7 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, 
     import torch
 
     @functools.wraps(getattr(original, "__func__", original))
-    def forward(
-        self: Any, input_ids: Any = None, attention_mask: Any = None, copies: int = 1, **options: Any
-    ) -> Any:
+    def forward(self: Any, input_ids: Any = None, attention_mask: Any = None, copies: int = 1, **options: Any) -> Any:
         plain = options.get("use_cache") is not False or any(
             options.get(key) is not None for key in ("past_key_values", "position_ids", "inputs_embeds")
         )

@@ -73,13 +73,11 @@ class Host:
                 setattr(owner, last, SlicedLinear(getattr(owner, last), self.stack))
             getattr(owner, last).adapters[number] = layer
 
-    def forward(
-        self, slices: Sequence[Slice], like: Any, options: dict[str, Any], conditions: Conditions
-    ) -> list[Any]:
+    def forward(self, slices: Sequence[Slice], like: Any, options: dict[str, Any], conditions: Conditions) -> list[Any]:
         """The decoder's output for each slice, every one over the batch in `options` (B, L).
 
         Where gradients are on, a slice's hidden states (B, L, H) are a leaf, and `backward` goes on from the gradient
-        that has gathered there. `like` is the backbone of a run: what it does about gradient checkpointing is done here.
+        that has gathered there. `like` is the backbone of a run: gradient checkpointing is on here where it is there.
         """
         many = len(slices)
         self.stack.slices = tuple(slices)

@@ -1,6 +1,7 @@
 """A linear layer with several LoRA adapters, each on its own slice of the stacked rows.
 
-    x = [rows of run 0 | rows of run 1 | rows of the base]     y = x W^T + [x_0 A_0^T B_0^T s_0 | x_1 A_1^T B_1^T s_1 | 0]
+    x = [x_0 | x_1 | x_2]: rows of run 0, of run 1, and of the base model
+    y = x W^T + [x_0 A_0^T B_0^T s_0 | x_1 A_1^T B_1^T s_1 | 0]
 
 The frozen layer is computed once over the whole stack, the adapters as one batched product: A (S, r, in) and B (S, out,
 r) with zeros where an adapter has a lower rank than the largest, or where a slice has none. Zeros add nothing, so that

@@ -96,7 +96,15 @@ class Seat(Place):
         scored = options.get("labels") is not None and not torch.is_grad_enabled()
         if adapter == "default" or not scored or not self._meets(options):
             return alone(**options)
-        return self._once((self.key, adapter, _signature(options)), lambda: alone(**options))
+        before = self.sharing.asked, self.sharing.computed
+
+        def work() -> Any:
+            output = alone(**options)
+            return output, self.sharing.asked - before[0], self.sharing.computed - before[1]
+
+        output, asked, computed = self._once((self.key, adapter, _signature(options)), work)
+        self.sharing.asked, self.sharing.computed = before[0] + asked, before[1] + computed
+        return output
 
     def _adapter(self) -> str | None:
         """The adapter that is active in the run's model now, None where none is."""
