@@ -21,7 +21,7 @@ from edu_align.runs.facts import machine
 REPEATS = 3
 WORDS = (
     "trainer=dpo", "dataset=bridge", "model=smollm2", "hardware=cpu", "tracking=off", "evaluation.enabled=false",
-    "trainer.batch_size=8", "trainer.max_steps=6", "dataset.max_train_records=48", "dataset.max_eval_records=0",
+    "trainer.batch_size=8", "trainer.max_steps=6", "dataset.max_train_records=48", "dataset.max_eval_records=1",
 )  # fmt: skip
 EACH = [(f"trainer.beta={beta}", f"trainer.learning_rate={rate}") for beta in (0.05, 0.3) for rate in (1.0e-4, 2.0e-4)]
 
