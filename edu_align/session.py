@@ -5,6 +5,7 @@ import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records, write_json
 from edu_align.runs.progress import Progress
 from edu_align.runs.work import Work
+from edu_align.together.place import here
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.build import BUILDERS
@@ -64,6 +66,7 @@ class Session:
         self.shared = Shared(config, weights_of(config, location, begin), device)
         self.model = build_model(config, location, device, begin, self.shared.taken)
         self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
+        here().settle(self.model, self.sharing, self.folder)
 
     def train(self) -> None:
         """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.
@@ -112,11 +115,10 @@ class Session:
     def _measured(self, when: str, held: HeldOut) -> Measured:
         """Before training it is the same for all runs that begin from this model, and measured once."""
         model, tokenizer = self.model, self.tokenizer
-        if when == "before":
-            return remembered_measurement(
-                self.shared, model, tokenizer, held, lambda: measure(self.config, model, tokenizer, held)
-            )
-        return measure(self.config, model, tokenizer, held)
+        measure_it = partial(measure, self.config, model, tokenizer, held)
+        if when != "before":
+            return measure_it()
+        return remembered_measurement(self.shared, model, tokenizer, held, lambda: here().once("before", measure_it))
 
     def _computes(self) -> bool:
         """Whether this process takes part where one could do it alone: with sharded weights no one can."""
@@ -151,6 +153,7 @@ class Session:
         self.model = trainer.model
         let_go(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
+        here().join(trainer)
         trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))

@@ -94,6 +94,7 @@ def _start(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any], 
             id=known,
             resume="allow",
             dir=str(folder.path),
+            reinit="create_new",  # runs that train at once each have their own
             mode=mode,  # type: ignore[arg-type]
             config=settings,
             settings=wandb.Settings(silent=True, save_code=False, disable_git=True, console="off"),

@@ -7,6 +7,7 @@ from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.processes import count
+from edu_align.together.place import here
 
 
 def cuts_by_tokens(packed: bool) -> bool:
@@ -23,7 +24,10 @@ def device_batch(config: Config, by_tokens: bool) -> int:
     A trainer that cuts by tokens gets its whole share.
     """
     share = config.trainer.batch_size // count()
-    return share if by_tokens else min(config.hardware.per_device_batch_size, share)
+    if by_tokens:
+        return share
+    fits = max(1, min(config.hardware.per_device_batch_size, share) // here().cut)
+    return max(size for size in range(1, fits + 1) if share % size == 0)
 
 
 def accumulation(config: Config, by_tokens: bool) -> int:
@@ -33,7 +37,7 @@ def accumulation(config: Config, by_tokens: bool) -> int:
 
 def token_budget(config: Config) -> int:
     """Tokens that one packed forward pass computes at most."""
-    return config.hardware.per_device_batch_size * config.trainer.max_length
+    return config.hardware.per_device_batch_size * config.trainer.max_length // here().cut
 
 
 def keeps_checkpoints(config: Config) -> bool:
