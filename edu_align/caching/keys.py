@@ -29,6 +29,7 @@ CODE = (
     "fused",
     "models",
     "packing",
+    "together",
     "trainers",
 )
 # Keys of `hardware` that change no number: how it is called, what fits, and how training steps.

@@ -43,6 +43,7 @@ def test_numbers_that_overflow_stay_in_their_own_run(tiny: Callable[..., Any], t
 
 def test_a_user_error_of_one_reaches_only_that_one(tiny: Callable[..., Any], outputs: Any) -> None:
     (outputs / "runs" / "taken").mkdir(parents=True)
+    (outputs / "runs" / "taken" / "notes.txt").write_text("not a run", encoding="utf-8")
     refused, done = run_together([tiny(*SHARED, f"run_name={name}") for name in ("taken", "not-taken")])
     assert isinstance(refused, Exception)
     assert "taken" in str(refused)
