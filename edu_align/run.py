@@ -15,6 +15,7 @@ from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate
 from edu_align.planning.plan import refuse_too_big
 from edu_align.runs.folder import RunFolder, ancestors, find_run
+from edu_align.sweeps.job import note_run
 from edu_align.tracking.key import mode_of
 from edu_align.trainers.arguments import check_batch
 
@@ -67,6 +68,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
 
     made = processes.first(lambda: _new_folder(config, composed, location, start, data))
     folder = RunFolder(made.path, made.record, writes=processes.is_first())
+    note_run(folder)
     with recorded(folder):
         Session(config, location, start, device, tokenizer, data, folder).train()
     return folder

@@ -124,13 +124,21 @@ def _launch(run: Job, name: str) -> None:
 
 
 def _job(run: Job, failed: list[str]) -> Job:
-    """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes."""
+    """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes.
+
+    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one.
+    """
 
     @wraps(run)
     def job(cfg: "DictConfig") -> Any:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        place = os.environ.get("EDU_ALIGN_JOB")
+        if place is not None:
+            from edu_align.sweeps.job import run_recorded
+
+            return run_recorded(run, cfg, Path(place))
         hydra = HydraConfig.get()
         if hydra.mode != RunMode.MULTIRUN:
             result: list[Any] = []
