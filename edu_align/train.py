@@ -1,6 +1,7 @@
 """Train a tutor: `python -m edu_align.train trainer=dpo model=zephyr trainer.beta=0.3`; `--help` lists what can be set.
 
-Any Hydra flag works; `-m` or `sweep=<preset>` runs a sweep. The value returned to a sweeper is the metric that `objective` names.
+Any Hydra flag works; `-m` or `sweep=<preset>` runs a sweep. The value returned to a sweeper is the metric that
+`objective` names.
 """
 
 from typing import TYPE_CHECKING

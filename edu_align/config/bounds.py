@@ -7,8 +7,8 @@ from typing import Any
 
 from edu_align.config.exporting import DTYPES, GGUF_TYPES
 from edu_align.config.schema import SOURCES
-from edu_align.config.sweeping import DIRECTIONS, SAMPLERS
 from edu_align.config.suggest import did_you_mean, listed
+from edu_align.config.sweeping import DIRECTIONS, SAMPLERS
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,

@@ -14,10 +14,6 @@ from edu_align.sweeps.progress import Progress, told
 from edu_align.sweeps.state import Job, SweepFolder
 
 SEQUENTIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-PACKAGES = {  # launcher: the package that it needs, and what that is imported as
-    "JoblibLauncher": ("hydra-joblib-launcher", "joblib"),
-    "SlurmLauncher": ("submitit", "submitit"),
-}
 ELSEWHERE = 4  # trials that TPE chooses at once for launchers that do not say how many they run
 
 
@@ -25,11 +21,9 @@ def made(context: Any, task: Any, config: DictConfig) -> Any:
     """The launcher that the config names. Errors: the package that it comes from is not installed."""
     from hydra.core.plugins import Plugins
 
-    target = str(config.hydra.launcher._target_)
-    package = PACKAGES.get(target.rpartition(".")[2])
-    if package is not None and find_spec(package[1]) is None:
+    if str(config.hydra.launcher._target_).endswith(".SlurmLauncher") and find_spec("submitit") is None:
         chosen = config.hydra.runtime.choices.get("hydra/launcher")
-        raise UserError(f'`hydra/launcher={chosen}` needs {package[0]}: pip install "edu_align[sweep]".')
+        raise UserError(f'`hydra/launcher={chosen}` needs submitit: pip install "edu_align[sweep]".')
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
 
 

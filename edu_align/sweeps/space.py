@@ -109,7 +109,8 @@ def drawn(space: list[Dimension], trials: int, seed: int) -> Iterator[list[str]]
 
     The first ones are the same whatever `trials` is.
     """
-    source, seen = random.Random(seed), set()
+    source = random.Random(seed)
+    seen: set[tuple[str, ...]] = set()
     size = math.prod(len(dimension.words) or math.inf for dimension in space)
     while len(seen) < min(trials, size):
         words = tuple(dimension.draw(source) for dimension in space)

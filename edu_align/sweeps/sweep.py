@@ -1,13 +1,8 @@
 """A whole sweep: find or make its folder, hand out what is not done, say how it went."""
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from omegaconf import DictConfig
@@ -15,6 +10,7 @@ from omegaconf import DictConfig
 from edu_align import processes
 from edu_align.config.sweeping import direction_of
 from edu_align.errors import SomeFailed, UserError
+from edu_align.sweeps.ending import stoppable, write_report
 from edu_align.sweeps.launching import Launching, at_once, is_sequential
 from edu_align.sweeps.listed import Listed
 from edu_align.sweeps.naming import asked, default_name
@@ -141,15 +137,19 @@ class Sweep:
             else:
                 return self.folder.jobs()
 
-    def _launch(self, batch: list[int]) -> None:
-        """Launch `batch`; where the launcher itself breaks, those that it has not started are left to the next call."""
+    def _launch(self, batch: list[int], alone: bool = False) -> None:
+        """Launch `batch`. Where the launcher itself breaks, those that it has not started are left to the next call.
+
+        A process that is killed takes its neighbours with it (joblib ends them all), so those that died in company are
+        tried again, each alone.
+        """
         self.launched = True
         broken: Exception | None = None
         try:
             self.launching.run(batch)
         except Exception as error:
             broken = error
-        self._bury("failed", batch)
+        died = self._bury("failed", batch)
         waiting = [number for number in batch if self.folder.job(number)["state"] == "waiting"]
         if broken is not None and len(waiting) == len(batch):
             raise broken
@@ -157,13 +157,19 @@ class Sweep:
             for number in waiting:
                 self._mark(number, "failed", "the launcher did not start it")
         self.progress.say()
+        if broken is not None and not alone and len(died) > 1:
+            for number in died:
+                self._launch([number], alone=True)
 
-    def _bury(self, state: str, numbers: list[int] | None = None) -> None:
-        """Jobs that say they run, and whose process is gone, get the state that they ended in."""
+    def _bury(self, state: str, numbers: list[int] | None = None) -> list[int]:
+        """Jobs that say they run, and whose process is gone, get the state that they ended in; returns their numbers."""
+        died = []
         for job in self.folder.jobs():
-            if job["state"] == "running" and (numbers is None or job["number"] in numbers):
-                if not self._alive(job["number"]) or job.get("pid") == who()["pid"]:
-                    self._mark(job["number"], state, DIED)
+            meant = job["state"] == "running" and (numbers is None or job["number"] in numbers)
+            if meant and (not self._alive(job["number"]) or job.get("pid") == who()["pid"]):
+                self._mark(job["number"], state, DIED)
+                died.append(job["number"])
+        return died
 
     def _mark(self, number: int, state: str, error: str) -> None:
         update(self.folder.job_path(number), self.folder.job(number), state=state, error=error, user_error=False)
@@ -193,34 +199,5 @@ class Sweep:
             raise SomeFailed(texts, by_user=all(job.get("user_error") for job in failed))
 
 
-def write_report(folder: Path) -> None:
-    """Tables and plots of the sweep. A report that cannot be written takes nothing from the sweep."""
-    try:
-        from edu_align.sweeps.report import write_report as write
-    except ImportError:
-        return
-    try:
-        write(folder)
-    except Exception as error:
-        print(f"edu_align: no report: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-
-
 def _command() -> list[str]:
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, where this is the main thread."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -117,7 +117,7 @@ class Tpe:
         return found
 
 
-def study_at(folder: Path, direction: str, pruner: Any) -> Any:
+def study_at(folder: Path, direction: Any, pruner: Any) -> Any:
     """The study whose journal lies in `folder`, made where there is none."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
