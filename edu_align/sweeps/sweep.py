@@ -162,7 +162,7 @@ class Sweep:
                 self._launch([number], alone=True)
 
     def _bury(self, state: str, numbers: list[int] | None = None) -> list[int]:
-        """Jobs that say they run, and whose process is gone, get the state that they ended in; returns their numbers."""
+        """Jobs that say they run, and whose process is gone, get the state that they ended in; returns them."""
         died = []
         for job in self.folder.jobs():
             meant = job["state"] == "running" and (numbers is None or job["number"] in numbers)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 
 class SlurmLauncher(Launcher):
-    """Hydra's side of jobs on SLURM: takes the settings of conf/hydra/launcher/submitit_slurm.yaml and hands them on."""
+    """Hydra's side of jobs on SLURM: takes the settings of the launcher and hands them on."""
 
     def __init__(self, **params: Any) -> None:
         self.params = params

@@ -50,7 +50,7 @@ class Sweeps:
     place: Path
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "job.py", "trainer=dpo", *words]
+        return [sys.executable, "job.py", *words, "trainer=dpo"]
 
     def environment(self, **variables: str) -> dict[str, str]:
         plain = {key: value for key, value in os.environ.items() if key not in ("EDU_ALIGN_DATA", "HYDRA_FULL_ERROR")}

@@ -19,7 +19,7 @@ def test_a_sweep_keeps_its_jobs_and_is_not_run_twice(sweep: Any) -> None:
     record = sweep.record
     expected = {"state": "finished", "total": 6, "sampler": "grid", "direction": "maximize"}
     assert record | expected | {"keys": ["trainer.beta", "seed"], "objective": "eval/score"} == record
-    assert record["command"] == ["job.py", "trainer=dpo", "-m", BETAS, "seed=1,2", "objective=eval/score"]
+    assert record["command"] == ["job.py", "-m", BETAS, "seed=1,2", "objective=eval/score", "trainer=dpo"]
     job = sweep.jobs()[4]
     assert job | {"number": 4, "values": {"trainer.beta": 0.3, "seed": 1}, "state": "finished", "error": None} == job
     assert job["objective"] == pytest.approx(-0.2)
@@ -126,14 +126,14 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(sweep: Any, seed: int) 
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        before = {job["number"] for job in sweep.jobs() if job["state"] == "finished"}
-        assert before <= {index for index, _ in enumerate(sweep.jobs())}
+        done_before = [job for job in sweep.jobs() if job["state"] == "finished"]
     done = sweep(*words)
     assert done.returncode == 0, done.stderr
     assert [(job["number"], job["values"]["trainer.beta"], job["values"]["seed"]) for job in sweep.jobs()] == [
         (index, beta, seed) for index, (beta, seed) in enumerate((b, s) for b in (0.05, 0.1, 0.2, 0.3) for s in (1, 2))
     ]
     assert {job["state"] for job in sweep.jobs()} == {"finished"}
+    assert [job for job in sweep.jobs() if job in done_before] == done_before
     assert sorted(set(sweep.notes())) == sorted(f"{b} {s}" for b in (0.05, 0.1, 0.2, 0.3) for s in (1, 2))
 
 
