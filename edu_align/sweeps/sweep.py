@@ -86,7 +86,7 @@ class Sweep:
             )
         keys = [one.name for one in self.space if one.swept]
         self.folder.save(
-            name=self.folder.path.name, command=_command(), sampler=self.config.sweep.sampler, asked=digest,
+            name=self.folder.path.name, command=[Path(sys.argv[0]).name, *sys.argv[1:]], sampler=self.config.sweep.sampler, asked=digest,
             objective=self.config.objective, direction=self.direction, keys=keys, state="running",
             started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
             versions=versions(), **who(),
@@ -197,7 +197,3 @@ class Sweep:
         if failed:
             texts = [f"#{job['number']} ({told(job['values'])}): {job['error']}" for job in failed]
             raise SomeFailed(texts, by_user=all(job.get("user_error") for job in failed))
-
-
-def _command() -> list[str]:
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
