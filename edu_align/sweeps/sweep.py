@@ -85,8 +85,9 @@ class Sweep:
                 f"({' '.join(self.folder.record['command'])}). Choose another name."
             )
         keys = [one.name for one in self.space if one.swept]
+        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
         self.folder.save(
-            name=self.folder.path.name, command=[Path(sys.argv[0]).name, *sys.argv[1:]], sampler=self.config.sweep.sampler, asked=digest,
+            name=self.folder.path.name, command=command, sampler=self.config.sweep.sampler, asked=digest,
             objective=self.config.objective, direction=self.direction, keys=keys, state="running",
             started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
             versions=versions(), **who(),
