@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+EXIT_CRASH = 1
 EXIT_USER_ERROR = 2
 
 
@@ -13,6 +14,18 @@ class UserError(Exception):
     Entry points print it as one message without a traceback and end with exit code 2.
     """
 
+    exit_code = EXIT_USER_ERROR
+
+
+class SomeFailed(UserError):
+    """Jobs of a sweep that failed, each as a text. The exit code is 2 where all of them were user errors, else 1."""
+
+    def __init__(self, jobs: list[str], by_user: bool) -> None:
+        lines = [job.replace("\n", "\n  ") for job in jobs]
+        count = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+        super().__init__("\n  - ".join([f"{count} failed:", *lines]))
+        self.exit_code = EXIT_USER_ERROR if by_user else EXIT_CRASH
+
 
 @contextmanager
 def user_errors(prefix: str = "edu_align") -> Iterator[None]:
@@ -21,7 +34,7 @@ def user_errors(prefix: str = "edu_align") -> Iterator[None]:
         yield
     except UserError as error:
         print(f"{prefix}: error: {error}", file=sys.stderr)
-        raise SystemExit(EXIT_USER_ERROR) from None
+        raise SystemExit(error.exit_code) from None
 
 
 def entry_point(main: Callable[[], None]) -> None:

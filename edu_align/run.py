@@ -23,6 +23,7 @@ from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import finished, working
+from edu_align.sweeps.job import note_run
 from edu_align.tracking.key import mode_of
 from edu_align.trainers.arguments import check_batch
 
@@ -85,6 +86,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     from edu_align.session import Session
 
     with working(launch, composed, lambda: _facts(config, location, start, data)) as work:
+        note_run(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder):

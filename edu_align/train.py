@@ -1,6 +1,7 @@
 """Train a tutor: `python -m edu_align.train trainer=dpo model=zephyr trainer.beta=0.3`; `--help` lists what can be set.
 
-Any Hydra flag works; `-m` runs a sweep. The value returned to a sweeper is the metric that `objective` names.
+Any Hydra flag works; `-m` or `sweep=<preset>` runs a sweep. The value returned to a sweeper is the metric that
+`objective` names.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ def run_training(cfg: "DictConfig") -> float | None:
     Everything heavy is imported here.
     """
     from edu_align.run import objective, run
+    from edu_align.sweeps.job import note_run
 
     if cfg.chain:
         from edu_align.chain import run_chain
@@ -25,7 +27,10 @@ def run_training(cfg: "DictConfig") -> float | None:
         folder = run_chain(cfg.chain, *given())[-1]
     else:
         folder = run(cfg)
-    return None if folder is None else objective(cfg.objective, folder)
+    if folder is None:
+        return None
+    note_run(folder)
+    return objective(cfg.objective, folder)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from edu_align.config.exporting import DTYPES, GGUF_TYPES
 from edu_align.config.schema import SOURCES
 from edu_align.config.suggest import did_you_mean, listed
+from edu_align.config.sweeping import DIRECTIONS, SAMPLERS
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
@@ -61,6 +62,12 @@ BOUNDS: dict[str, tuple[str, str]] = {
     "evaluation.samples": (">= 0", "4"),
     "evaluation.max_new_tokens": (">= 1", "80"),
     "evaluation.samples_steps": (">= 1", "null"),
+    "sweep.trials": (">= 1", "20"),
+    "sweep.seed": (">= 0 and < 4294967296", "null"),
+    "sweep.concurrent": (">= 1", "1"),
+    "sweep.batch": (">= 1", "null"),
+    "sweep.prune_min_steps": (">= 1", "10"),
+    "sweep.prune_factor": (">= 2", "3"),
     "generation.max_new_tokens": (">= 1", "256"),
     "generation.temperature": (">= 0", "0.0"),
     "generation.top_p": ("> 0 and <= 1", "1.0"),
@@ -94,6 +101,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "tracking.name": ("wandb", "off"),
     "tracking.mode": ("auto", "online", "offline"),
     "evaluation.split": ("validation", "test"),
+    "sweep.sampler": SAMPLERS,
+    "sweep.direction": DIRECTIONS,
     "export.dtype": ("auto", *DTYPES),
     "export.gguf": GGUF_TYPES,
 }

@@ -10,6 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edu_align.config.flags import check_flags, folders_after_flag
 from edu_align.errors import UserError, entry_point
 
 if TYPE_CHECKING:
@@ -95,14 +96,14 @@ def _launch(run: Job, name: str) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         from edu_align.config.helping import help_text
 
-        print(help_text(name, [conf_dir(), *_folders_after_flag(sys.argv[1:])]), end="")
+        print(help_text(name, [conf_dir(), *folders_after_flag(sys.argv[1:])]), end="")
         return
     from hydra import main as hydra_main
     from hydra._internal.utils import get_args_parser
 
     args = get_args_parser().parse_args()
     if not (args.hydra_help or args.shell_completion or args.experimental_rerun):
-        _check_flags(args)
+        check_flags(args)
         main = Path(args.config_path).absolute() if args.config_path else conf_dir()
         others = [Path(args.config_dir)] if args.config_dir else []
         _check(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
@@ -124,13 +125,21 @@ def _launch(run: Job, name: str) -> None:
 
 
 def _job(run: Job, failed: list[str]) -> Job:
-    """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes."""
+    """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes.
+
+    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one.
+    """
 
     @wraps(run)
     def job(cfg: "DictConfig") -> Any:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        place = os.environ.get("EDU_ALIGN_JOB")
+        if place is not None:
+            from edu_align.sweeps.job import run_recorded
+
+            return run_recorded(run, cfg, Path(place))
         hydra = HydraConfig.get()
         if hydra.mode != RunMode.MULTIRUN:
             result: list[Any] = []
@@ -154,16 +163,6 @@ def _check(
     _refuse(check(overrides, search(main, others), multirun, primary.removesuffix(".yaml")))
 
 
-def _check_flags(args: Any) -> None:
-    """Flags that Hydra refuses with a traceback."""
-    given = {"--run": args.run, "--multirun": args.multirun, "--cfg": args.cfg, "--info": args.info}
-    asked = [flag for flag, value in given.items() if value]
-    if len(asked) > 1:
-        raise UserError(f"Give one of {', '.join(given)}, got {' and '.join(asked)}.")
-    if args.resolve and not args.cfg:
-        raise UserError("--resolve belongs to --cfg: add --cfg job.")
-
-
 def _refuse(problems: list[str]) -> None:
     if len(problems) == 1:
         raise UserError(problems[0])
@@ -185,13 +184,6 @@ def _as_user_error(error: Exception) -> Exception:
         return error
     parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]
     return UserError(" ".join(" ".join(parts).split()))
-
-
-def _folders_after_flag(argv: list[str]) -> list[Path]:
-    """Existing folders given with --config-dir (or -cd), in either spelling."""
-    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
-    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
-    return [Path(folder) for folder in found if Path(folder).is_dir()]
 
 
 def _register() -> None:

@@ -20,6 +20,7 @@ class Change:
     values: tuple[Any, ...]
     sweep: bool = False
     package: str | None = None
+    endless: bool = False  # an interval, whose values cannot be listed
 
     @property
     def for_hydra(self) -> bool:
@@ -43,7 +44,7 @@ def read(text: str, options: Any) -> Change:
         raise UserError(f"`{text}` cannot be read as key=value ({first}). Quote values with special signs.") from None
     sign = "~" if parsed.is_delete() else "+" if parsed.is_add() else "++" if parsed.is_force_add() else ""
     sweep = parsed.is_sweep_override()
-    return Change(text, parsed.key_or_group, sign, values, sweep, parsed.package)
+    return Change(text, parsed.key_or_group, sign, values, sweep, parsed.package, parsed.is_interval_sweep())
 
 
 def _values(parsed: Any, kind: Any, options: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from edu_align.config.exporting import ExportConfig
+from edu_align.config.sweeping import SweepConfig
 
 SOURCES = (
     "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "agentinstruct", "puffin", "stack_exchange",
@@ -193,6 +194,7 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {

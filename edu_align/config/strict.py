@@ -15,7 +15,14 @@ from edu_align.config.keys import every_key
 from edu_align.config.overrides import Change, read_all
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.config.suggest import did_you_mean, listed
-from edu_align.config.sweeps import MOST_COMBINATIONS, asks_for_sweep, group_combinations, not_swept, sweeper_params
+from edu_align.config.sweeps import (
+    MOST_COMBINATIONS,
+    asks_for_sweep,
+    group_combinations,
+    no_end,
+    not_swept,
+    sweeper_params,
+)
 from edu_align.config.validate import problems as rule_problems
 
 
@@ -32,7 +39,7 @@ def check(texts: list[str], search: Search, multirun: bool = False, primary: str
         given = {change.key for change in changes}
         swept, wrong = read_all(sweeper_params(base), search.options)
         changes = [change for change in swept if change.key not in given] + changes
-        found += wrong
+        found += [*wrong, *no_end(changes, base)]
     else:
         found += [not_swept(change) for change in changes if change.sweep]
     changes, wrong = _for_us(changes, search)

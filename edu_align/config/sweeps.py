@@ -44,6 +44,19 @@ def not_swept(change: Change) -> str:
     return f"`{change.text}` gives several values. Add -m to run each of them, or write {change.key}=[a,b] for a list."
 
 
+def no_end(changes: list[Change], layers: list[Layer]) -> Iterator[str]:
+    """A problem for every interval in a grid, which would have to try all of its values."""
+    nodes = [layer.content.get("sweep") for layer in layers if layer.package == ""]
+    values = [node["sampler"] for node in nodes if isinstance(node, dict) and "sampler" in node]
+    values += [change.values[0] for change in changes if change.key == "sweep.sampler" and change.values]
+    for change in changes:
+        if change.endless and values and values[-1] == "grid" and not change.for_hydra:
+            yield (
+                f"`{change.text}` has no end of values, and sweep.sampler=grid tries all. "
+                "List them (0.1,0.2), write range(...), or set sweep.sampler=random or tpe."
+            )
+
+
 def _hydra_nodes(layers: list[Layer]) -> Iterator[dict[str, Any]]:
     """What each layer says under `hydra`, wherever its package puts it."""
     for layer in layers:

@@ -10,6 +10,7 @@ from edu_align.config.hardware_rules import hardware, sharding
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERENCE_SOURCES
 from edu_align.config.suggest import listed
+from edu_align.config.sweeping import problems_of_sweep
 from edu_align.config.trl_args import enumeration, problems_of_args
 
 Values = dict[str, Any]
@@ -177,5 +178,6 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _local_file, _fractions, _model, hardware, sharding, problems_of_export, _places,
+    _steps, _trainer, _sources, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
+    problems_of_sweep, _places,
 )  # fmt: skip

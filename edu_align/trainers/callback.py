@@ -7,6 +7,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from edu_align.runs.folder import RunFolder
+from edu_align.sweeps import pruning
 from edu_align.tracking.tracker import Tracker
 
 SHOWN = {"loss": "loss", "rewards/accuracies": "acc", "rewards/margins": "margin", "eval_loss": "eval_loss"}
@@ -37,6 +38,7 @@ class Recorder(TrainerCallback):
         self.bar.set_postfix({SHOWN[k]: f"{v:.3f}" for k, v in numbers.items() if k in SHOWN}, refresh=False)
         named = {f"eval/{k[5:]}" if k.startswith("eval_") else f"train/{k}": v for k, v in numbers.items()}
         self.tracker.log(named, state.global_step)
+        pruning.report(state.global_step, named)
 
 
 class Sampler(TrainerCallback):

@@ -71,14 +71,14 @@ def test_the_yaml_has_every_key_of_its_schema_with_a_comment(group: str, option:
     path = CONF / group / f"{option}.yaml"
     schema = GROUP_SCHEMAS[group].get(f"{option}_schema", base_schema(group))
     assert _keys(path) == set(leaves(schema))
-    assert _uncommented(path) == []
+    assert uncommented(path) == []
 
 
 def test_the_root_has_every_key_of_its_schema_with_a_comment() -> None:
     keys = {key for key in _keys(CONF / "config.yaml") if not key.startswith("hydra.")}
     expected = set(leaves(Config))
     assert keys == {key for key in expected if key.partition(".")[0] not in GROUP_SCHEMAS}
-    assert _uncommented(CONF / "config.yaml") == []
+    assert uncommented(CONF / "config.yaml") == []
 
 
 def test_experiments_open_with_their_package_and_command() -> None:
@@ -144,7 +144,7 @@ def _keys(path: Path, prefix: str = "") -> set[str]:
     return found
 
 
-def _uncommented(path: Path) -> list[str]:
+def uncommented(path: Path) -> list[str]:
     """Keys with a value that have no comment directly above and none behind them."""
     lines = path.read_text(encoding="utf-8").splitlines()
     lacking = []

@@ -1,0 +1,39 @@
+"""What a sweep asks, as text that stays the same when the same is asked again, and the folder's name made of it."""
+
+import hashlib
+import json
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+# Keys that change where things go or how fast, and not what is computed. The same sweep may be gone on with others.
+BOOKKEEPING = (
+    "hydra", "outputs_root", "run_name", "tracking", "force", "export", "generation", "sweep.name", "sweep.concurrent",
+    "sweep.batch", "sweep.trials",
+)  # fmt: skip
+
+
+def is_bookkeeping(key: str) -> bool:
+    return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in BOOKKEEPING)
+
+
+def asked(config: DictConfig, swept: dict[str, str]) -> str:
+    """64 hex digits of the config without bookkeeping and of what is swept: `{key: values as they were typed}`.
+
+    `config` is the one that Hydra composes for the sweep, with every override but the swept ones.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    kept = {key: value for key, value in plain.items() if not is_bookkeeping(key)}
+    if isinstance(kept.get("sweep"), dict):
+        sweep = kept["sweep"].items()
+        kept["sweep"] = {key: value for key, value in sweep if not is_bookkeeping(f"sweep.{key}")}
+    searched = [[key, "".join(text.split())] for key, text in swept.items() if not is_bookkeeping(key.lstrip("+~"))]
+    text = json.dumps([kept, searched], sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def default_name(choices: dict[str, Any], digest: str) -> str:
+    """`beta_lr-1a2b3c4d`: the preset, or else trainer and data set, where each is one; then 8 digits of `asked`."""
+    parts = [choices.get("sweep")] if choices.get("sweep") else [choices.get("trainer"), choices.get("dataset")]
+    words = [str(part) for part in parts if part and "," not in str(part) and str(part).isidentifier()]
+    return "-".join([*(words or ["sweep"]), digest[:8]])

@@ -1,0 +1,150 @@
+"""What a sweep's folder says, and who may write it.
+
+outputs/sweeps/<name>/
+  sweep.json       {name, command, sampler, objective, direction, keys, state, started, updated, total, versions ...}
+  jobs/0000.json   one file a job, written by the process that runs it, whole or not at all:
+                   {number, overrides, values, state, run, run_id, objective, error, host, pid, seconds ...}
+  .lock            held by the one process that hands out jobs
+State of a job: waiting | running | finished | failed | pruned | interrupted.
+"""
+
+import json
+import math
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edu_align.errors import UserError
+from edu_align.runs.folder import write_json
+
+HEARTBEAT = 15.0  # seconds between two signs of life of a running job
+SILENCE = 120.0  # seconds without one after which a job on another machine counts as dead
+Job = dict[str, Any]
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is no file, or nothing that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+class SweepFolder:
+    """A sweep's folder; `record` is what sweep.json says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record: dict[str, Any] = read_json(path / "sweep.json") or {}
+
+    def save(self, **changes: Any) -> None:
+        self.record.update(changes, updated=now())
+        write_json(self.path / "sweep.json", self.record)
+
+    def job_path(self, number: int) -> Path:
+        return self.path / "jobs" / f"{number:04d}.json"
+
+    def job(self, number: int) -> Job:
+        return read_json(self.job_path(number)) or {"number": number, "state": "waiting"}
+
+    def jobs(self) -> list[Job]:
+        """Every job, by number."""
+        found = [read_json(path) for path in (self.path / "jobs").glob("*.json")]
+        return sorted((job for job in found if job is not None), key=lambda job: job["number"])
+
+    def add(self, number: int, overrides: list[str], values: dict[str, Any]) -> Job:
+        """Write a job that waits."""
+        job: Job = {"number": number, "overrides": overrides, "values": values, "state": "waiting", "run": None}
+        job |= {"run_id": None, "objective": None, "error": None, "host": None, "pid": None, "seconds": None}
+        self.job_path(number).parent.mkdir(parents=True, exist_ok=True)
+        update(self.job_path(number), job)
+        return job
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only process that hands out this sweep's jobs. Errors: another one is."""
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            record = read_json(self.path / "sweep.json") or {}
+            raise UserError(
+                f"The sweep {self.path.name} is running already, on {record.get('host')} as process "
+                f"{record.get('pid')}. Wait for it, stop it, or set sweep.name=<another name>."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def update(path: Path, job: Job, **changes: Any) -> None:
+    """Change `job` and write its file. NaN and infinity become null, which is all that JSON has for them."""
+    job.update(changes)
+    value = job.get("objective")
+    if value is not None and not math.isfinite(value):
+        job["objective"] = None
+    write_json(path, job)
+
+
+def is_done(job: Job, outputs: Path) -> bool:
+    """Whether a job needs no launch: it was pruned, or finished and its run is still there, finished."""
+    if job.get("state") == "pruned":
+        return True
+    if job.get("state") != "finished":
+        return False
+    if job.get("run") is None:
+        return job.get("objective") is not None
+    run = read_json(outputs / "runs" / job["run"] / "run.json")
+    return run is not None and run.get("state") == "finished"
+
+
+def is_alive(path: Path, job: Job) -> bool:
+    """Whether a process runs this job now: here by its id and start, elsewhere by its last sign of life."""
+    if job.get("state") != "running" or job.get("pid") is None:
+        return False
+    if job.get("host") != socket.gethostname():
+        return path.exists() and time.time() - path.stat().st_mtime < SILENCE
+    return began(job["pid"]) is not None and began(job["pid"]) == job.get("began")
+
+
+def began(pid: int) -> float | None:
+    """When the process with this id started; None where there is none."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def who() -> dict[str, Any]:
+    """This process, as a job's file and sweep.json name it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "began": began(os.getpid())}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what makes the numbers, without importing any of it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("edu_align", "torch", "transformers", "trl", "peft", "optuna"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,200 @@
+"""A whole sweep: find or make its folder, hand out what is not done, say how it went."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from edu_align import processes
+from edu_align.config.sweeping import direction_of
+from edu_align.errors import SomeFailed, UserError
+from edu_align.sweeps.ending import stoppable, write_report
+from edu_align.sweeps.launching import Launching, at_once, is_sequential
+from edu_align.sweeps.listed import Listed
+from edu_align.sweeps.naming import asked, default_name
+from edu_align.sweeps.progress import LOOK, Progress, told
+from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
+from edu_align.sweeps.state import Job, SweepFolder, is_alive, is_done, now, update, versions, who
+
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+DIED = "its process died without a word: killed, or out of memory"
+
+
+def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) -> None:
+    """Run what `words` ask, leaving out what an earlier call has done. Errors: jobs that failed, listed at the end.
+
+    `config` is Hydra's for the sweep; `words` are its overrides, those of `hydra.sweeper.params` first.
+    """
+    if processes.launched():
+        raise UserError(
+            "A sweep starts its own runs, and torchrun or accelerate launch started several sweeps. Launch each "
+            "run by itself, or sweep with one process a job."
+        )
+    if config.sweep.concurrent > 1 and not is_sequential(config):
+        raise UserError(
+            f"`sweep.concurrent={config.sweep.concurrent}` trains several jobs in one process, and hydra/launcher "
+            "starts several processes. Set sweep.concurrent=1, or drop hydra/launcher."
+        )
+    space = dimensions(words, loader, config)
+    digest = asked(config, {one.key: one.text for one in space if one.swept})
+    name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
+    folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
+    with folder.held():
+        Sweep(config, loader, launcher, folder, space).run(digest)
+
+
+class Sweep:
+    """The jobs of one folder, handed out by this process and no other."""
+
+    def __init__(
+        self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, space: list[Dimension]
+    ) -> None:
+        self.config, self.folder, self.space = config, folder, space
+        self.outputs = Path(config.outputs_root)
+        self.direction = direction_of(config.objective, config.sweep.direction)
+        self.progress = Progress(folder)
+        self.launching = Launching(config, loader, launcher, folder, self.progress)
+        self.launched = False
+
+    def run(self, digest: str) -> None:
+        self._open(digest)
+        search = self._search()
+        self.progress.total = search.total
+        try:
+            with stoppable():
+                jobs = self._hand_out(search)
+        except (KeyboardInterrupt, SystemExit):
+            self._bury("interrupted")
+            self._close("interrupted")
+            print("edu_align: interrupted. The same command goes on from here.", file=sys.stderr, flush=True)
+            raise SystemExit(INTERRUPTED) from None
+        except BaseException:
+            self._bury("interrupted")
+            self._close("failed")
+            raise
+        self._end(jobs)
+
+    def _open(self, digest: str) -> None:
+        """Take the folder, or refuse where it holds another sweep."""
+        before = self.folder.record.get("asked")
+        if before is not None and before != digest:
+            raise UserError(
+                f"`sweep.name={self.folder.path.name}`: that sweep asked for something else "
+                f"({' '.join(self.folder.record['command'])}). Choose another name."
+            )
+        keys = [one.name for one in self.space if one.swept]
+        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        self.folder.save(
+            name=self.folder.path.name, command=command, sampler=self.config.sweep.sampler, asked=digest,
+            objective=self.config.objective, direction=self.direction, keys=keys, state="running",
+            started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
+            versions=versions(), **who(),
+        )  # fmt: skip
+
+    def _search(self) -> Any:
+        config = self.config.sweep
+        seed = self.config.seed if config.seed is None else config.seed
+        if config.sampler == "grid":
+            return Listed(self.folder, self.space, grid(self.space))
+        if config.sampler == "random":
+            return Listed(self.folder, self.space, drawn(self.space, config.trials, seed))
+        try:
+            from edu_align.sweeps.tpe import Tpe
+        except ImportError:
+            raise UserError('`sweep.sampler=tpe` needs Optuna: pip install "edu_align[sweep]".') from None
+        batch = at_once(self.config)
+        return Tpe(self.folder, self.space, config.trials, seed, batch, self.direction, self._pruning())
+
+    def _pruning(self) -> Job | None:
+        """What a job needs to know to be given up. Optuna compares in the objective's direction: `sign` turns to it."""
+        config = self.config.sweep
+        if config.prune_metric is None:
+            return None
+        sign = 1 if direction_of(config.prune_metric) == self.direction else -1
+        return {
+            "metric": config.prune_metric, "sign": sign, "min_steps": config.prune_min_steps,
+            "factor": config.prune_factor,
+        }  # fmt: skip
+
+    def _hand_out(self, search: Any) -> list[Job]:
+        """Launch what is left until nothing is; returns the jobs as they stand then."""
+        force = bool(self.config.get("force"))
+        left = {job["number"] for job in self.folder.jobs() if force or not is_done(job, self.outputs)}
+        self.progress.say()
+        while True:
+            elsewhere = {number for number in left if self._alive(number)}
+            batch = search.next(left - elsewhere)
+            if batch:
+                self._launch(batch)
+                left -= {number for number in batch if self.folder.job(number)["state"] != "waiting"}
+                for number in batch:
+                    search.tell(self.folder.job(number))
+            elif elsewhere:
+                with self.progress.watching():
+                    self._wait(elsewhere)
+                left -= {number for number in elsewhere if is_done(self.folder.job(number), self.outputs)}
+            else:
+                return self.folder.jobs()
+
+    def _launch(self, batch: list[int], alone: bool = False) -> None:
+        """Launch `batch`. Where the launcher itself breaks, those that it has not started are left to the next call.
+
+        A process that is killed takes its neighbours with it (joblib ends them all), so those that died in company are
+        tried again, each alone.
+        """
+        self.launched = True
+        broken: Exception | None = None
+        try:
+            self.launching.run(batch)
+        except Exception as error:
+            broken = error
+        died = self._bury("failed", batch)
+        waiting = [number for number in batch if self.folder.job(number)["state"] == "waiting"]
+        if broken is not None and len(waiting) == len(batch):
+            raise broken
+        if broken is None:
+            for number in waiting:
+                self._mark(number, "failed", "the launcher did not start it")
+        self.progress.say()
+        if broken is not None and not alone and len(died) > 1:
+            for number in died:
+                self._launch([number], alone=True)
+
+    def _bury(self, state: str, numbers: list[int] | None = None) -> list[int]:
+        """Jobs that say they run, and whose process is gone, get the state that they ended in; returns them."""
+        died = []
+        for job in self.folder.jobs():
+            meant = job["state"] == "running" and (numbers is None or job["number"] in numbers)
+            if meant and (not self._alive(job["number"]) or job.get("pid") == who()["pid"]):
+                self._mark(job["number"], state, DIED)
+                died.append(job["number"])
+        return died
+
+    def _mark(self, number: int, state: str, error: str) -> None:
+        update(self.folder.job_path(number), self.folder.job(number), state=state, error=error, user_error=False)
+
+    def _alive(self, number: int) -> bool:
+        return is_alive(self.folder.job_path(number), self.folder.job(number))
+
+    def _wait(self, numbers: set[int]) -> None:
+        while any(self._alive(number) for number in numbers):
+            time.sleep(LOOK)
+
+    def _close(self, state: str) -> None:
+        self.folder.save(state=state, total=self.progress.total)
+
+    def _end(self, jobs: list[Job]) -> None:
+        """Keep the state, write the report, and raise what failed."""
+        failed = [job for job in jobs if job["state"] in ("failed", "interrupted")]
+        stopped = any(job["state"] == "interrupted" for job in failed)
+        self._close("interrupted" if stopped else "failed" if failed else "finished")
+        if not self.launched:
+            print("edu_align: every job was finished before; nothing to do.", flush=True)
+        if self.launched or not (self.folder.path / "report.md").exists():
+            write_report(self.folder.path)
+        print(f"edu_align: sweep folder {self.folder.path}", flush=True)
+        if failed:
+            texts = [f"#{job['number']} ({told(job['values'])}): {job['error']}" for job in failed]
+            raise SomeFailed(texts, by_user=all(job.get("user_error") for job in failed))

@@ -1,0 +1,1 @@
+"""Hydra finds its plugins in packages below `hydra_plugins`; what they do is in edu_align.sweeps."""

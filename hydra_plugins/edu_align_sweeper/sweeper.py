@@ -1,0 +1,28 @@
+"""`hydra/sweeper=edu_align`. Hydra imports this on every start, so it imports nothing heavy."""
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class EduAlignSweeper(Sweeper):
+    """Hydra's side of a sweep: takes config and launcher, and hands them on."""
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the launcher that `hydra/launcher` names. Errors: its package is not installed."""
+        from edu_align.sweeps.launching import made
+
+        self.config = config
+        self.loader = hydra_context.config_loader
+        self.launcher = made(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from edu_align.sweeps.sweep import run_sweep
+
+        words = [f"{key}={value}" for key, value in self.params.items()]
+        return run_sweep(self.config, self.loader, self.launcher, [*words, *arguments])

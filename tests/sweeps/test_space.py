@@ -1,0 +1,124 @@
+"""What is searched: the jobs of Hydra's basic sweeper, and draws that stay inside."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from edu_align.config.load import conf_dir
+from edu_align.config.sweeping import direction_of
+from edu_align.errors import UserError
+from edu_align.sweeps.naming import asked, default_name
+from edu_align.sweeps.space import dimensions, drawn, grid, values_of
+from edu_align.sweeps.state import SweepFolder, began, is_alive, is_done, who
+
+CONFIG = OmegaConf.create({"trainer": {"beta": 0.1}, "adapter": {"rank": 4}, "seed": 1, "outputs_root": "a"})
+
+
+@pytest.fixture
+def loader() -> Any:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.beta=0.05,0.1", "seed=1,2,3"],
+        ["seed=range(1,6,2)", "trainer.beta=range(0.1,0.5,0.1)"],
+        ["model=glob(*,exclude=[llama*,mistral])", "trainer=choice(sft,dpo)"],
+        ["trainer.beta=0.1,0.2", "model=tiny", "trainer.beta=0.3,0.4", "seed=1,1"],
+        ["run_name='a,b','c d'", "adapter.target_modules=[q_proj,v_proj],[all-linear]", "+trainer.args.x=1,2"],
+        ["seed=sort(3,1,2)", "~tracking", "init_from=null,a"],
+    ],
+    ids=" ".join,
+)
+def test_a_grid_is_that_of_the_basic_sweeper(loader: Any, words: list[str]) -> None:
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    (expected,) = BasicSweeper.split_arguments(parsed, None)
+    assert list(grid(dimensions(words, loader, CONFIG))) == expected
+
+
+def test_values_are_what_was_swept(loader: Any) -> None:
+    space = dimensions(["seed=3", "trainer.beta=0.1,0.2", "+trainer.args.x=a,null"], loader, CONFIG)
+    assert [values_of(job, space) for job in grid(space)][1] == {"trainer.beta": 0.1, "trainer.args.x": None}
+
+
+def test_draws_stay_inside_and_do_not_repeat(loader: Any) -> None:
+    words = ["trainer.beta=tag(log,interval(1e-3,1))", "adapter.rank=interval(2,5)", "seed=range(0,3)"]
+    space = dimensions(words, loader, CONFIG)
+    jobs = [values_of(job, space) for job in drawn(space, 200, 5)]
+    assert len(jobs) == 200
+    assert {job["adapter.rank"] for job in jobs} == {2, 3, 4, 5}
+    assert {job["seed"] for job in jobs} == {0, 1, 2}
+    betas = sorted(job["trainer.beta"] for job in jobs)
+    assert 1e-3 <= betas[0] < 3e-3
+    assert 0.01 < betas[100] < 0.1  # the middle of a logarithmic scale
+    assert list(drawn(space, 50, 5)) == list(drawn(space, 200, 5))[:50]
+    listed = dimensions(["seed=1,2", "adapter.rank=4,8"], loader, CONFIG)
+    assert sorted(drawn(listed, 50, 5)) == sorted(grid(listed))
+
+
+def test_what_cannot_be_searched(loader: Any) -> None:
+    with pytest.raises(UserError, match=r"has no end of values, and sweep.sampler=grid takes all"):
+        list(grid(dimensions(["trainer.beta=interval(0,1)"], loader, CONFIG)))
+    with pytest.raises(UserError, match=r"must be an interval with 0 < from < to, got 0.0 and 1.0"):
+        dimensions(["trainer.beta=tag(log,interval(0,1))"], loader, CONFIG)
+    with pytest.raises(UserError, match="has no value in it"):
+        dimensions(["model=glob(x*)"], loader, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        ("train/loss", "minimize"), ("eval/human_turn_nll", "minimize"), ("eval/calibration-error", "minimize"),
+        ("eval/pair_accuracy_balanced", "maximize"), ("train/rewards/margins", "maximize"), ("glossary", "maximize"),
+    ],
+)  # fmt: skip
+def test_the_direction_follows_from_the_name(metric: str, direction: str) -> None:
+    assert direction_of(metric) == direction
+    assert direction_of(metric, "maximize") == "maximize"
+
+
+def test_a_sweep_is_named_by_what_it_asks() -> None:
+    swept = {"trainer.beta": "0.05,0.1"}
+    name = asked(CONFIG, swept)
+    assert asked(OmegaConf.merge(CONFIG, {"outputs_root": "b", "tracking": {"name": "off"}}), swept) == name
+    assert asked(CONFIG, {"trainer.beta": "0.05, 0.1"}) == name
+    assert asked(OmegaConf.merge(CONFIG, {"seed": 2}), swept) != name
+    assert asked(CONFIG, {"trainer.beta": "0.05,0.2"}) != name
+    assert default_name({"sweep": "beta_lr", "trainer": "dpo"}, name) == f"beta_lr-{name[:8]}"
+    assert default_name({"sweep": None, "trainer": "dpo", "dataset": "bridge"}, name) == f"dpo-bridge-{name[:8]}"
+
+
+def test_a_finished_job_needs_its_run(tmp_path: Path) -> None:
+    job = {"state": "finished", "run": "a", "objective": 1.0}
+    assert not is_done(job, tmp_path)
+    run = tmp_path / "runs" / "a"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"state": "finished"}', encoding="utf-8")
+    assert is_done(job, tmp_path)
+    (run / "run.json").write_text('{"state": "running"}', encoding="utf-8")
+    assert not is_done(job, tmp_path)
+    assert is_done({"state": "pruned", "run": None}, tmp_path)
+    assert not is_done({"state": "failed", "run": "a"}, tmp_path)
+
+
+def test_a_job_is_alive_while_its_process_is(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    job = folder.add(3, ["seed=1"], {"seed": 1}) | who() | {"state": "running"}
+    path = folder.job_path(3)
+    assert is_alive(path, job)
+    assert not is_alive(path, job | {"began": 1.0})  # the id of another process by now
+    assert not is_alive(path, job | {"state": "finished"})
+    assert began(2**22 + 1) is None
+    assert is_alive(path, job | {"host": "elsewhere"})
+    import os
+
+    os.utime(path, (0, 0))
+    assert not is_alive(path, job | {"host": "elsewhere"})

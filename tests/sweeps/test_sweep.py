@@ -1,0 +1,142 @@
+"""Whole sweeps of a stand-in job: what is kept, what is left out the second time, what a failure does."""
+
+import os
+import random
+import signal
+import time
+from typing import Any
+
+import pytest
+
+BETAS = "trainer.beta=0.05,0.1,0.3"
+
+
+def test_a_sweep_keeps_its_jobs_and_is_not_run_twice(sweep: Any) -> None:
+    first = sweep("-m", BETAS, "seed=1,2", "objective=eval/score")
+    assert first.returncode == 0, first.stderr
+    assert sweep.notes() == ["0.05 1", "0.05 2", "0.1 1", "0.1 2", "0.3 1", "0.3 2"]
+    assert f"sweep {sweep.folder.name}: 6 of 6 finished, best eval/score -0 (trainer.beta=0.1 seed=1)" in first.stdout
+    record = sweep.record
+    expected = {"state": "finished", "total": 6, "sampler": "grid", "direction": "maximize"}
+    assert record | expected | {"keys": ["trainer.beta", "seed"], "objective": "eval/score"} == record
+    assert record["command"] == ["job.py", "-m", BETAS, "seed=1,2", "objective=eval/score", "trainer=dpo"]
+    job = sweep.jobs()[4]
+    assert job | {"number": 4, "values": {"trainer.beta": 0.3, "seed": 1}, "state": "finished", "error": None} == job
+    assert job["objective"] == pytest.approx(-0.2)
+    second = sweep("-m", BETAS, "seed=1,2", "objective=eval/score", "tracking=off")
+    assert second.returncode == 0, second.stderr
+    assert "every job was finished before" in second.stdout
+    assert len(sweep.notes()) == 6
+    assert sweep("-m", BETAS, "seed=1,2", "objective=eval/score", "dataset.size=60").returncode == 0
+    assert len(list((sweep.place / "outputs" / "sweeps").iterdir())) == 2
+
+
+def test_failures_are_kept_and_the_rest_goes_on(sweep: Any) -> None:
+    done = sweep("-m", "trainer.beta=0.7,0.8,0.9,0.1")
+    assert done.returncode == 1
+    assert [job["state"] for job in sweep.jobs()] == ["failed", "failed", "failed", "finished"]
+    assert [(job["error"] or "").partition(",")[0] for job in sweep.jobs()] == [
+        "`trainer.beta=0.7` is refused here.", "RuntimeError: CUDA out of memory", "`objective=train/loss` is nan", "",
+    ]  # fmt: skip
+    message = done.stderr[done.stderr.index("edu_align: error: ") :]
+    assert message.startswith("edu_align: error: 3 jobs failed:\n  - #0 (trainer.beta=0.7): `trainer.beta=0.7` is refu")
+    assert "  - #1 (trainer.beta=0.8): RuntimeError: CUDA out of memory\n" in message
+    assert sweep.record["state"] == "failed"
+    again = sweep("-m", "trainer.beta=0.7,0.8,0.9,0.1")
+    assert again.returncode == 1
+    assert sweep.notes() == ["0.1 42"]
+    assert sweep.notes("start") == ["0.7 42", "0.8 42", "0.9 42", "0.1 42", "0.7 42", "0.8 42", "0.9 42"]
+    assert sweep.jobs()[1]["attempts"] == ["RuntimeError: CUDA out of memory"]
+
+
+def test_user_errors_alone_end_with_their_own_code(sweep: Any) -> None:
+    done = sweep("-m", "trainer.beta=0.7,0.1")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interruption_starts_no_further_job_and_the_command_goes_on(sweep: Any) -> None:
+    done = sweep("-m", "trainer.beta=0.1,0.5,0.3")
+    assert done.returncode == 130
+    assert "The same command goes on from here." in done.stderr
+    assert [job["state"] for job in sweep.jobs()] == ["finished", "interrupted", "waiting"]
+    assert sweep.record["state"] == "interrupted"
+    (sweep.place / "second").touch()
+    assert sweep("-m", "trainer.beta=0.1,0.5,0.3").returncode == 0
+    assert sweep.notes() == ["0.1 42", "0.5 42", "0.3 42"]
+
+
+def test_a_name_holds_one_sweep_and_one_process(sweep: Any) -> None:
+    running = sweep.start("-m", "sweep.name=mine", "trainer.beta=0.1", JOB_SECONDS="60")
+    try:
+        _until(lambda: sweep.notes("start"))
+        refused = sweep("-m", "sweep.name=mine", "trainer.beta=0.1")
+        assert refused.returncode == 2
+        assert (
+            f"The sweep mine is running already, on {os.uname().nodename} as process {running.pid}." in refused.stderr
+        )
+        assert sweep.notes("start") == ["0.1 42"]
+    finally:
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 130
+    other = sweep("-m", "sweep.name=mine", "trainer.beta=0.3")
+    assert other.returncode == 2
+    assert "`sweep.name=mine`: that sweep asked for something else (job.py -m sweep.name=mine" in other.stderr
+
+
+def test_random_draws_go_on_where_they_stopped(sweep: Any) -> None:
+    words = ["-m", "sweep.sampler=random", "trainer.beta=interval(0.01,0.4)", "seed=range(1,4)"]
+    assert sweep(*words, "sweep.trials=3").returncode == 0
+    first = [job["values"] for job in sweep.jobs()]
+    assert sweep(*words, "sweep.trials=5").returncode == 0
+    assert [job["values"] for job in sweep.jobs()][:3] == first
+    assert len(sweep.notes()) == len(set(sweep.notes())) == 5
+
+
+def test_joblib_runs_the_jobs_and_survives_a_killed_one(sweep: Any) -> None:
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer.beta=0.1,0.6,0.3,0.8"]
+    done = sweep(*words, JOB_SECONDS="0.5")
+    assert done.returncode == 1, done.stderr
+    assert [job["state"] for job in sweep.jobs()] == ["finished", "failed", "finished", "failed"]
+    assert sweep.jobs()[1]["error"].startswith("its process died without a word")
+    assert "2 jobs failed" in done.stderr
+    again = sweep(*words)
+    assert again.returncode == 1
+    assert sorted(set(sweep.notes())) == ["0.1 42", "0.3 42"]
+
+
+def test_torchrun_starts_no_sweep(sweep: Any) -> None:
+    done = sweep("-m", BETAS, WORLD_SIZE="2")
+    assert done.returncode == 2
+    assert "torchrun or accelerate launch started several sweeps" in done.stderr
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_it_ends_as_if_it_never_was(sweep: Any, seed: int) -> None:
+    """Each kill comes at a random moment of the sweep; a finished job never runs again."""
+    source = random.Random(seed)
+    words = ["-m", "trainer.beta=0.05,0.1,0.2,0.3", "seed=1,2"]
+    for _ in range(3):
+        running = sweep.start(*words, JOB_SECONDS="0.3")
+        started = len(sweep.notes("start"))
+        _until(lambda: len(sweep.notes("start")) > started or running.poll() is not None)  # noqa: B023
+        time.sleep(source.uniform(0, 0.8))
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        done_before = [job for job in sweep.jobs() if job["state"] == "finished"]
+    done = sweep(*words)
+    assert done.returncode == 0, done.stderr
+    assert [(job["number"], job["values"]["trainer.beta"], job["values"]["seed"]) for job in sweep.jobs()] == [
+        (index, beta, seed) for index, (beta, seed) in enumerate((b, s) for b in (0.05, 0.1, 0.2, 0.3) for s in (1, 2))
+    ]
+    assert {job["state"] for job in sweep.jobs()} == {"finished"}
+    assert [job for job in sweep.jobs() if job in done_before] == done_before
+    assert sorted(set(sweep.notes())) == sorted(f"{b} {s}" for b in (0.05, 0.1, 0.2, 0.3) for s in (1, 2))
+
+
+def _until(met: Any, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.05)

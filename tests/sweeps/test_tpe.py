@@ -1,0 +1,133 @@
+"""TPE on Optuna: it learns, gives up on bad jobs, and goes on after a death with the same values."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import optuna
+
+from edu_align.sweeps.space import Dimension
+from edu_align.sweeps.state import SweepFolder, update
+from edu_align.sweeps.tpe import Tpe, mend, should_prune, study_at
+
+SPACE = [
+    Dimension("trainer", "dpo", words=("dpo",)),
+    Dimension("trainer.beta", "interval(0.01,0.5)", True, (), 0.01, 0.5, log=True),
+    Dimension("adapter.rank", "interval(2,8)", True, (), 2, 8, whole=True),
+    Dimension("model", "tiny,smollm2", True, ("tiny", "smollm2")),
+]
+
+
+def _search(folder: SweepFolder, trials: int = 12, batch: int = 1, prune: Any = None) -> Tpe:
+    return Tpe(folder, SPACE, trials, 7, batch, "maximize", prune)
+
+
+def _finish(folder: SweepFolder, number: int) -> None:
+    job = folder.job(number)
+    update(folder.job_path(number), job, state="finished", objective=-abs(job["values"]["trainer.beta"] - 0.1))
+
+
+def _all_values(folder: SweepFolder) -> list[Any]:
+    return [(job["number"], job["overrides"]) for job in folder.jobs()]
+
+
+def test_an_interrupted_search_ends_as_one_that_never_was(tmp_path: Any) -> None:
+    whole, broken = SweepFolder(tmp_path / "whole"), SweepFolder(tmp_path / "broken")
+    for folder in (whole, broken):
+        folder.path.mkdir()
+    search = _search(whole)
+    while batch := search.next(set()):
+        for number in batch:
+            _finish(whole, number)
+            search.tell(whole.job(number))
+    for _ in range(12):  # every job by a search of its own; half of the jobs are told by nobody before it dies
+        search = _search(broken)
+        for number in search.next(set()):
+            _finish(broken, number)
+            if number % 2:
+                search.tell(broken.job(number))
+    assert _all_values(whole) == _all_values(broken)
+    assert [job["number"] for job in whole.jobs()] == list(range(12))
+    assert all(job["overrides"][0] == "trainer=dpo" for job in whole.jobs())
+    ranks = {job["values"]["adapter.rank"] for job in whole.jobs()}
+    assert ranks <= set(range(2, 9))
+    assert len(ranks) > 2
+    assert _search(broken).next(set()) == []
+
+
+def test_a_trial_without_a_file_gets_one_with_its_values(tmp_path: Any) -> None:
+    folder = SweepFolder(tmp_path)
+    search = _search(folder)
+    (number,) = search.next(set())
+    asked = folder.job(number)
+    folder.job_path(number).unlink()
+    search = _search(folder)
+    assert folder.job(number)["overrides"] == asked["overrides"]
+    assert search.next({number}) == [number]
+
+
+def test_a_failed_job_is_tried_again_with_its_values_and_number(tmp_path: Any) -> None:
+    folder = SweepFolder(tmp_path)
+    search = _search(folder)
+    (number,) = search.next(set())
+    before = folder.job(number)["overrides"]
+    update(folder.job_path(number), folder.job(number), state="failed", error="x")
+    search.tell(folder.job(number))
+    search = _search(folder)
+    assert search.next({number}) == [number]
+    assert folder.job(number)["overrides"] == before
+    _finish(folder, number)
+    search.tell(folder.job(number))
+    states = [trial.state.name for trial in search.study.trials]
+    assert states == ["FAIL", "COMPLETE"]
+    assert search.study.trials[0].params == search.study.trials[1].params
+
+
+def test_the_worse_two_thirds_are_given_up(tmp_path: Any) -> None:
+    folder = SweepFolder(tmp_path)
+    prune = {"metric": "eval/score", "sign": 1, "min_steps": 2, "factor": 3}
+    search = _search(folder, batch=6, prune=prune)
+    numbers = search.next(set())
+    told = [folder.job(number)["prune"] for number in numbers]
+    assert [should_prune(folder.path, one, 1, 0.5) for one in told] == [False] * 6  # before the first decision
+    verdicts = [should_prune(folder.path, one, 2, score) for one, score in zip(told, (6, 5, 4, 9, 3, 2), strict=True)]
+    assert verdicts == [False, True, True, False, True, True]
+
+
+def test_half_a_line_at_the_end_of_the_journal_is_cut_off(tmp_path: Any) -> None:
+    folder = SweepFolder(tmp_path)
+    search = _search(folder)
+    search.next(set())
+    journal = tmp_path / "optuna.log"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code": 4, "worker')
+    mend(journal)
+    assert journal.read_bytes() == whole
+    assert len(study_at(tmp_path, "maximize", None).trials) == 1
+
+
+def test_a_killed_sweep_goes_on_with_the_same_trials(sweep: Any) -> None:
+    words = ["sweep=tpe", "objective=score", "sweep.prune_metric=train/score", "sweep.prune_min_steps=1"]
+    running = sweep.start(*words, "sweep.trials=4", JOB_SECONDS="5")
+    end = time.monotonic() + 120
+    while not sweep.notes("start"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    asked = sweep.jobs()[-1]
+    assert asked["state"] == "running"
+    done = sweep(*words, "sweep.trials=4")
+    assert done.returncode == 0, done.stderr
+    assert sweep.jobs()[asked["number"]]["overrides"] == asked["overrides"]
+    assert len(sweep.jobs()) == 4
+    assert {job["state"] for job in sweep.jobs()} <= {"finished", "pruned"}
+    study = optuna.load_study(
+        study_name="sweep",
+        storage=optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend(str(sweep.folder / "optuna.log"))
+        ),
+    )
+    assert len(study.trials) == 4
+    assert sweep.record["direction"] == "maximize"
