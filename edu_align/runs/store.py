@@ -1,4 +1,4 @@
-"""Every run under outputs_root, read in one pass: a folder listing and one run.json each, no index that could be stale."""
+"""Every run under outputs_root, in one pass: a folder listing and one run.json each, no index that could be stale."""
 
 import json
 import os

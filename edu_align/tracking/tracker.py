@@ -1,5 +1,6 @@
 """Weights & Biases beside the run folder: the same numbers, online with a key, offline without one."""
 
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from edu_align.errors import UserError
 from edu_align.runs.folder import RunFolder
 from edu_align.tracking.key import mode_of
 from edu_align.tracking.samples import COLUMNS, Row, table_rows
+
+GROUP = "WANDB_RUN_GROUP"  # W&B reads it once a process, and a process may run jobs of several sweeps
 
 
 class Tracker:
@@ -69,7 +72,9 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
             f"`wandb sync {place}/offline-run-*` uploads it",
             flush=True,
         )
-    run = _start(config, folder, settings, mode)
+    known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
+    folder.save(wandb_id=known)
+    run = start(config, folder.path, known, settings, mode)
     run.define_metric("*", step_metric="trainer/step")
     failed = True
     try:
@@ -79,21 +84,23 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
         run.finish(exit_code=int(failed))
 
 
-def _start(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any], mode: str) -> Any:
+def start(
+    config: TrackingConfig, folder: Path, run_id: str, settings: dict[str, Any], mode: str, job_type: str | None = None
+) -> Any:
+    """Start, or continue, the W&B run `run_id`, named after `folder` and kept in it. Errors: W&B cannot start it."""
     import wandb
 
-    known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
-    folder.save(wandb_id=known)
     try:
         return wandb.init(
             project=config.project,
             entity=config.entity,
-            group=config.group,
+            group=config.group or os.environ.get(GROUP),
             tags=list(config.tags),
-            name=folder.path.name,
-            id=known,
+            name=folder.name,
+            id=run_id,
+            job_type=job_type,
             resume="allow",
-            dir=str(folder.path),
+            dir=str(folder),
             mode=mode,  # type: ignore[arg-type]
             config=settings,
             settings=wandb.Settings(silent=True, save_code=False, disable_git=True, console="off"),
