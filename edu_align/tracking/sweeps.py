@@ -9,7 +9,6 @@ from typing import Any
 
 from edu_align.config.schema import TrackingConfig
 from edu_align.runs.folder import write_json
-from edu_align.tracking.key import mode_of
 from edu_align.tracking.tracker import GROUP, start
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
@@ -53,7 +52,7 @@ def log_sweep(folder: Path, config: TrackingConfig) -> None:
         "command": sweep.command,
     }  # fmt: skip
     with grouped(sweep.name):
-        run = start(config, folder, known, settings, mode_of(config), JOB_TYPE)
+        run = start(config, folder, known, settings, JOB_TYPE)
     failed = True
     try:
         import wandb

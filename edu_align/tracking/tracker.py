@@ -64,17 +64,9 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
     if config.name == "off":
         yield Tracker(None)
         return
-    mode = mode_of(config)
-    if config.mode == "auto" and mode == "offline":
-        place = folder.path / "wandb"
-        print(
-            f"edu_align: tracking is offline (no W&B key, or WANDB_MODE says so); "
-            f"`wandb sync {place}/offline-run-*` uploads it",
-            flush=True,
-        )
     known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
     folder.save(wandb_id=known)
-    run = start(config, folder.path, known, settings, mode)
+    run = start(config, folder.path, known, settings)
     run.define_metric("*", step_metric="trainer/step")
     failed = True
     try:
@@ -85,11 +77,22 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
 
 
 def start(
-    config: TrackingConfig, folder: Path, run_id: str, settings: dict[str, Any], mode: str, job_type: str | None = None
+    config: TrackingConfig, folder: Path, run_id: str, settings: dict[str, Any], job_type: str | None = None
 ) -> Any:
-    """Start, or continue, the W&B run `run_id`, named after `folder` and kept in it. Errors: W&B cannot start it."""
+    """Start, or continue, the W&B run `run_id`, named after `folder` and kept in it.
+
+    Errors: no key although `tracking.mode=online`, and a server that does not answer.
+    """
     import wandb
 
+    mode = mode_of(config)
+    if config.mode == "auto" and mode == "offline":
+        place = folder / "wandb"
+        print(
+            f"edu_align: tracking is offline (no W&B key, or WANDB_MODE says so); "
+            f"`wandb sync {place}/offline-run-*` uploads it",
+            flush=True,
+        )
     try:
         return wandb.init(
             project=config.project,

@@ -107,7 +107,7 @@ def grid_sweep(
     """A finished grid; returns its folder. The item seeds are the jobs' numbers, so jobs differ by chance too."""
     folder = outputs / "sweeps" / name
     jobs = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    sweep_file(folder, list(grid), len(jobs), **more)
+    sweep_file(folder, list(grid), **{"total": len(jobs), **more})
     for number, values in enumerate(jobs):
         run = run_folder(outputs, f"{name}-{number}", values, reach(values), seed=number, split=split, steps=steps)
         objective = run.record["metrics"][METRIC]

@@ -148,8 +148,9 @@ def _entries(metrics: dict[str, float], evaluation: dict[str, Any]) -> dict[str,
         if prefix is None:
             continue
         entry = (evaluation.get(PARTS[prefix]) or {}).get(name.removeprefix(prefix))
-        measured = isinstance(entry, dict) and {"value", "low", "high", "n", "clusters"} <= entry.keys()
-        if measured and math.isclose(entry["value"], value, rel_tol=1e-9, abs_tol=1e-12):
+        if not isinstance(entry, dict) or not entry.keys() >= {"value", "low", "high", "n", "clusters"}:
+            continue
+        if math.isclose(entry["value"], value, rel_tol=1e-9, abs_tol=1e-12):
             found[name] = entry
     return found
 
