@@ -9,6 +9,9 @@ from typing import Any
 
 from edu_align.config.schema import TrackingConfig
 from edu_align.runs.folder import write_json
+from edu_align.sweeps.reporting.jobs import Sweep
+from edu_align.sweeps.reporting.reading import load, read_sweep
+from edu_align.sweeps.reporting.table import flat
 from edu_align.tracking.tracker import GROUP, start
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
@@ -40,11 +43,7 @@ def log_sweep(folder: Path, config: TrackingConfig) -> None:
     """
     if config.name == "off":
         return
-    from edu_align.sweeps.reporting.jobs import Sweep
-    from edu_align.sweeps.reporting.reading import load, read_sweep
-    from edu_align.sweeps.reporting.table import flat
-
-    sweep: Sweep = read_sweep(folder)
+    sweep = read_sweep(folder)
     known = (load(folder / KEPT) or {}).get("id") or uuid.uuid4().hex[:12]
     write_json(folder / KEPT, {"id": known})
     settings = {
@@ -66,7 +65,7 @@ def log_sweep(folder: Path, config: TrackingConfig) -> None:
         run.finish(exit_code=int(failed))
 
 
-def _summary(sweep: Any) -> dict[str, Any]:
+def _summary(sweep: Sweep) -> dict[str, Any]:
     found: dict[str, Any] = {f"jobs/{state}": count for state, count in sweep.counts().items()}
     ranked = sweep.ranked()
     if ranked:
