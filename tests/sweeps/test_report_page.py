@@ -314,3 +314,25 @@ def test_the_command_to_train_again_is_one_run_and_quoted(tmp_path: Path) -> Non
     again = commands.again(sweep, sweep.jobs[0])
     wanted = "trainer=dpo 'outputs_root=my outputs' trainer.beta=0.1 '+a={b: 1}' force=true"
     assert again == f"python -m edu_align.train {wanted}"
+
+
+def test_the_sweeps_command_is_one_that_can_be_typed(tmp_path: Path) -> None:
+    folder = tmp_path / "sweeps" / "s"
+    for command, wanted in (
+        (["/x/edu_align/train.py", "-m", "a=1,2"], "python -m edu_align.train -m a=1,2"),
+        (["-m", "a=b c"], "python -m edu_align.train -m 'a=b c'"),
+        (["python", "-m", "edu_align.train", "-m"], "python -m edu_align.train -m"),
+        ([], ""),
+    ):
+        sweep_file(folder, ["a"], 1, command=command)
+        assert commands.whole(read_sweep(folder)) == wanted
+
+
+def test_no_split_is_claimed_of_a_run_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "sweeps" / "s"
+    sweep_file(folder, ["trainer.beta"], 2)
+    for number in range(2):
+        job_file(folder, number, {"trainer.beta": number}, "finished", objective=0.5 + number, run="gone")
+    found = " ".join(findings.cautions(read_sweep(folder)))
+    assert "chosen on the split that is reported, so its value is optimistic" in found
+    assert "validation" not in found

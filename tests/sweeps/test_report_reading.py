@@ -71,7 +71,9 @@ def test_a_job_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
     here = socket.gethostname()
     job_file(folder, 6, NEW, "running", host=here, pid=ended.pid)
     job_file(folder, 7, NEW, "running", host=here, pid=os.getpid())
+    job_file(folder, 8, NEW, "running", host=here, pid=os.getpid(), began=1.0)
     jobs = read_sweep(folder).jobs
+    assert jobs[8].state == "interrupted"
     assert (jobs[6].state, jobs[6].error) == ("interrupted", f"its process {ended.pid} on {here} is gone")
     assert jobs[7].state == "running"
 

@@ -29,12 +29,14 @@ def again(sweep: Sweep, job: Job) -> str:
 
 
 def whole(sweep: Sweep) -> str:
-    """The sweep's own command, which goes on where it stopped; empty where it is not known."""
+    """The sweep's own command, which goes on where it stopped; empty where it is not known.
+
+    A command that begins with the program's file, as sys.argv does, is written with `python -m` in its place.
+    """
     words = list(sweep.command)
-    if not words:
-        return ""
-    started = any(Path(word).name.startswith("python") or word.endswith(".py") for word in words[:2])
-    return shlex.join(words) if started else f"{TRAIN} {shlex.join(words)}"
+    if words and Path(words[0]).name.startswith("python"):
+        return shlex.join(words)
+    return " ".join([TRAIN, *map(shlex.quote, words[1:] if words[0].endswith(".py") else words)]) if words else ""
 
 
 def key_of(word: str) -> str:

@@ -103,11 +103,13 @@ def _incomplete(sweep: Sweep, ranked: int) -> list[str]:
 
 def _chosen(sweep: Sweep, ranked: list[Job]) -> list[str]:
     """On which data the best was chosen, and what that makes of its value."""
+    if len(ranked) < 2:
+        return []
     job, name = ranked[0], sweep.objective
     of = f"The best of {len(ranked)}"
-    if name not in job.entries and not name.startswith("eval/"):
+    if not name.startswith("eval/"):
         return [f"{of} is chosen by {name}, a number from training: it does not say what held-out data would."]
-    if name not in job.entries:
+    if name in job.metrics and name.removeprefix("eval/") not in (job.evaluation.get("after") or {}):
         return [f"{of} is chosen on the trainer's validation examples, so its own value there is optimistic."]
     split = split_of(job)
     if split is None:

@@ -156,8 +156,15 @@ def _entries(metrics: dict[str, float], evaluation: dict[str, Any]) -> dict[str,
 
 
 def _is_gone(record: dict[str, Any]) -> bool:
-    pid = record.get("pid")
-    return record.get("host") == socket.gethostname() and isinstance(pid, int) and not psutil.pid_exists(pid)
+    """Whether a job ran here in a process that is no more, or whose number another one has since (`began` differs)."""
+    pid, began = record.get("pid"), record.get("began")
+    if record.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    try:
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE or (began is not None and process.create_time() != began)
+    except psutil.Error:
+        return True
 
 
 def _number(value: Any) -> float | None:
