@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 
-def write_report(folder: Path) -> None:
-    """Tables and plots of the sweep. A report that cannot be written takes nothing from the sweep."""
+def conclude(folder: Path, config: Any) -> None:
+    """Tables and plots of the sweep, in its folder and in W&B. What cannot be written takes nothing from the sweep."""
+    from omegaconf import OmegaConf
+
+    from edu_align.sweeps.report import write_report
+    from edu_align.tracking.sweeps import log_sweep
+
     try:
-        from edu_align.sweeps.report import write_report as write
-    except ImportError:
-        return
-    try:
-        write(folder)
+        print(f"edu_align: report {write_report(folder)}", flush=True)
+        log_sweep(folder, OmegaConf.to_object(config.tracking))  # type: ignore[arg-type]
     except Exception as error:
         print(f"edu_align: no report: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 

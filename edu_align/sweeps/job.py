@@ -1,6 +1,5 @@
 """One job of a sweep, in the process that runs it, whatever launched it: what happens to it goes into its file."""
 
-import gc
 import math
 import sys
 import threading
@@ -65,8 +64,10 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
         finished(path, job, value, time.monotonic() - began, str(cfg.get("objective")))
     finally:
         _running.pop()
-    if job["state"] == "failed":
-        _free()
+    if job["state"] == "failed" and "torch" in sys.modules:
+        from edu_align.caching.memory import free
+
+        free()  # the error held all of the run
     return value if job["state"] == "finished" else None
 
 
@@ -118,11 +119,3 @@ def sign_of_life(paths: list[Path]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-def _free() -> None:
-    """Let go of what a failed job held, so that the next one has the memory."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

@@ -57,17 +57,12 @@ class Launching:
             with self.progress.watching():
                 self.launcher.launch([self._words(job) for job in jobs], numbers[0])
             return
-        size = self.config.sweep.concurrent
-        if size > 1 and find_spec("edu_align.together") is None:
-            print("edu_align: sweep.concurrent is not here yet; the jobs run one after the other", flush=True)
-            size = 1
-        for start in range(0, len(jobs), size):
-            group = jobs[start : start + size]
-            if len(group) > 1:
-                self._together(group)
-            else:
-                print(f"edu_align: job {group[0]['number']}: {told(group[0]['values'])}", flush=True)
-                self.launcher.launch([self._words(group[0])], group[0]["number"])
+        if self.config.sweep.concurrent > 1 and len(jobs) > 1:
+            self._together(jobs)
+            return
+        for job in jobs:
+            print(f"edu_align: job {job['number']}: {told(job['values'])}", flush=True)
+            self.launcher.launch([self._words(job)], job["number"])
             self.progress.say()
 
     def _words(self, job: Job) -> list[str]:
@@ -79,46 +74,64 @@ class Launching:
             f"++hydra.job.env_set.{VARIABLE}={quoted(path)}",
         ]
 
-    def _together(self, group: list[Job]) -> None:
-        """Train several jobs at once in this process. One whose config is wrong fails alone."""
+    def _together(self, jobs: list[Job]) -> None:
+        """Train up to `sweep.concurrent` jobs at once in this process, those that can. Wrong configs fail alone."""
+        from edu_align.together.grouping import groups_of
+
+        ready = []
+        for job in jobs:
+            path = self.folder.job_path(job["number"])
+            try:
+                ready.append((path, job, self._config(job)))
+            except Exception as error:
+                begin(path, job)
+                failed(path, job, error, 0.0)
+        for group in groups_of([config for *_, config in ready], most=self.config.sweep.concurrent):
+            self._group([ready[index] for index in group.indices], group.reason)
+            self.progress.say()
+
+    def _config(self, job: Job) -> DictConfig:
         from hydra.core.hydra_config import HydraConfig
 
         from edu_align.config.load import settled
+
+        config = self.loader.load_sweep_config(self.config, self._words(job))
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return settled(config)
+
+    def _group(self, group: list[tuple[Path, Job, DictConfig]], reason: str) -> None:
+        """Train these jobs together and write how each ended; `reason` is why one is alone."""
+        from edu_align.caching.memory import free
         from edu_align.run import objective
         from edu_align.together import run_together
 
-        began, ready, configs = time.monotonic(), [], []
-        for job in group:
-            path = self.folder.job_path(job["number"])
+        numbers = ", ".join(str(job["number"]) for _, job, _ in group)
+        said = f"job {numbers} alone: {reason}" if reason else f"jobs {numbers} at once"
+        print(f"edu_align: {said}", flush=True)
+        began = time.monotonic()
+        for path, job, _ in group:
             begin(path, job)
-            try:
-                config = self.loader.load_sweep_config(self.config, self._words(job))
-                HydraConfig.instance().set_config(config)
-                with open_dict(config):
-                    del config["hydra"]
-                configs.append(settled(config))
-                ready.append((path, job))
-            except Exception as error:
-                failed(path, job, error, 0.0)
-        print(f"edu_align: jobs {', '.join(str(job['number']) for _, job in ready)} at once", flush=True)
+        results: list[Any]
         try:
-            with sign_of_life([path for path, _ in ready]):
-                results = run_together(configs)
+            with sign_of_life([path for path, *_ in group]):
+                results = list(run_together([config for *_, config in group]))
         except BaseException as error:
-            for path, job in ready:
+            for path, job, _ in group:
                 failed(path, job, error, time.monotonic() - began)
             if not isinstance(error, Exception):
                 raise
             return
-        for (path, job), config, result in zip(ready, configs, results, strict=True):
+        for (path, job, config), result in zip(group, results, strict=True):
             try:
                 if isinstance(result, BaseException):
                     raise result
                 job |= {"run": result.path.name, "run_id": result.record.get("id")}
-                value = objective(config.objective, result)
-                finished(path, job, value, time.monotonic() - began, config.objective)
+                finished(path, job, objective(config.objective, result), time.monotonic() - began, config.objective)
             except Exception as error:
-                failed(path, job, error, time.monotonic() - began)
+                failed(path, job, error.with_traceback(None), time.monotonic() - began)
+        free()
 
 
 def quoted(path: Path) -> str:

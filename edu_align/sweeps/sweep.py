@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 from edu_align import processes
 from edu_align.config.sweeping import direction_of
 from edu_align.errors import SomeFailed, UserError
-from edu_align.sweeps.ending import stoppable, write_report
+from edu_align.sweeps.ending import conclude, stoppable
 from edu_align.sweeps.launching import Launching, at_once, is_sequential
 from edu_align.sweeps.listed import Listed
 from edu_align.sweeps.naming import asked, default_name
 from edu_align.sweeps.progress import LOOK, Progress, told
 from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
 from edu_align.sweeps.state import Job, SweepFolder, is_alive, is_done, now, update, versions, who
+from edu_align.tracking.sweeps import grouped
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 DIED = "its process died without a word: killed, or out of memory"
@@ -63,7 +64,7 @@ class Sweep:
         search = self._search()
         self.progress.total = search.total
         try:
-            with stoppable():
+            with stoppable(), grouped(self.folder.path.name):
                 jobs = self._hand_out(search)
         except (KeyboardInterrupt, SystemExit):
             self._bury("interrupted")
@@ -95,7 +96,7 @@ class Sweep:
 
     def _search(self) -> Any:
         config = self.config.sweep
-        seed = self.config.seed if config.seed is None else config.seed
+        seed = config.seed if config.seed is not None else self.config.seed
         if config.sampler == "grid":
             return Listed(self.folder, self.space, grid(self.space))
         if config.sampler == "random":
@@ -193,7 +194,7 @@ class Sweep:
         if not self.launched:
             print("edu_align: every job was finished before; nothing to do.", flush=True)
         if self.launched or not (self.folder.path / "report.md").exists():
-            write_report(self.folder.path)
+            conclude(self.folder.path, self.config)
         print(f"edu_align: sweep folder {self.folder.path}", flush=True)
         if failed:
             texts = [f"#{job['number']} ({told(job['values'])}): {job['error']}" for job in failed]

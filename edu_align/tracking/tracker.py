@@ -1,5 +1,6 @@
 """Weights & Biases beside the run folder: the same numbers, online with a key, offline without one."""
 
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from edu_align.errors import UserError
 from edu_align.runs.folder import RunFolder
 from edu_align.tracking.key import mode_of
 from edu_align.tracking.samples import COLUMNS, Row, table_rows
+
+GROUP = "WANDB_RUN_GROUP"  # W&B reads it once a process, and a process may run jobs of several sweeps
 
 
 class Tracker:
@@ -61,15 +64,9 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
     if config.name == "off":
         yield Tracker(None)
         return
-    mode = mode_of(config)
-    if config.mode == "auto" and mode == "offline":
-        place = folder.path / "wandb"
-        print(
-            f"edu_align: tracking is offline (no W&B key, or WANDB_MODE says so); "
-            f"`wandb sync {place}/offline-run-*` uploads it",
-            flush=True,
-        )
-    run = _start(config, folder, settings, mode)
+    known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
+    folder.save(wandb_id=known)
+    run = start(config, folder.path, known, settings)
     run.define_metric("*", step_metric="trainer/step")
     failed = True
     try:
@@ -79,21 +76,34 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
         run.finish(exit_code=int(failed))
 
 
-def _start(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any], mode: str) -> Any:
+def start(
+    config: TrackingConfig, folder: Path, run_id: str, settings: dict[str, Any], job_type: str | None = None
+) -> Any:
+    """Start, or continue, the W&B run `run_id`, named after `folder` and kept in it.
+
+    Errors: no key although `tracking.mode=online`, and a server that does not answer.
+    """
     import wandb
 
-    known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
-    folder.save(wandb_id=known)
+    mode = mode_of(config)
+    if config.mode == "auto" and mode == "offline":
+        place = folder / "wandb"
+        print(
+            f"edu_align: tracking is offline (no W&B key, or WANDB_MODE says so); "
+            f"`wandb sync {place}/offline-run-*` uploads it",
+            flush=True,
+        )
     try:
         return wandb.init(
             project=config.project,
             entity=config.entity,
-            group=config.group,
+            group=config.group or os.environ.get(GROUP),
             tags=list(config.tags),
-            name=folder.path.name,
-            id=known,
+            name=folder.name,
+            id=run_id,
+            job_type=job_type,
             resume="allow",
-            dir=str(folder.path),
+            dir=str(folder),
             reinit="create_new",  # runs that train at once each have their own
             mode=mode,  # type: ignore[arg-type]
             config=settings,

@@ -33,6 +33,7 @@ class Read:
 
     id: str = ""
     group: str = ""
+    job_type: str = ""
     tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -84,6 +85,7 @@ def _read(file: Path) -> Read:
         record.ParseFromString(stored)
         kind = record.WhichOneof("record_type")
         if kind == "run":
+            found.job_type = record.run.job_type
             found.id, found.group, found.tags = record.run.run_id, record.run.run_group, list(record.run.tags)
             found.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":
