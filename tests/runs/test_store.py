@@ -12,7 +12,7 @@ from edu_align.runs.store import UNREADABLE, find_stored, list_runs, read_stored
 
 
 def make(outputs: Path, name: str, run_id: str, started: str = "2026-01-01T00:00:00+0000", **more: object) -> RunFolder:
-    folder = RunFolder.create(outputs, name, "unused", {"id": run_id})
+    folder = RunFolder.create(outputs / "runs" / name, {"id": run_id})
     folder.save(started=started, **more)
     return folder
 

@@ -35,7 +35,7 @@ def run_folder(
     steps: int = 8,
 ) -> RunFolder:
     """A finished run: run.json, config.yaml, metrics.jsonl and evaluation.json."""
-    folder = RunFolder.create(outputs, name, "unused", {"id": f"{seed:012x}", "metrics": {}})
+    folder = RunFolder.create(outputs / "runs" / name, {"id": f"{seed:012x}", "metrics": {}})
     before, after = entry(0.3, 99), entry(skill, seed)
     baselines = {"pair_accuracy": {"longer": entry(0.5, 7), "chance": entry(0.5, 8)}}
     settings = {"confidence": 0.95}

@@ -14,6 +14,7 @@ from edu_align.errors import UserError
 from edu_align.runs.folder import write_json
 from edu_align.sweeps.report import write_report
 from edu_align.sweeps.reporting.reading import as_number, history, read_sweep, with_objective
+from edu_align.sweeps.state import who
 
 from .report_builders import METRIC, entry, grid_sweep, job_file, sweep_file
 
@@ -70,7 +71,7 @@ def test_a_job_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
     folder = grid_sweep(tmp_path, state="running")
     here = socket.gethostname()
     job_file(folder, 6, NEW, "running", host=here, pid=ended.pid)
-    job_file(folder, 7, NEW, "running", host=here, pid=os.getpid())
+    job_file(folder, 7, NEW, "running", **who())
     job_file(folder, 8, NEW, "running", host=here, pid=os.getpid(), began=1.0)
     jobs = read_sweep(folder).jobs
     assert jobs[8].state == "interrupted"

@@ -34,7 +34,7 @@ def group_of(folder: RunFolder, config: TrackingConfig = OFFLINE) -> str:
 
 
 def test_jobs_of_one_process_share_the_group_of_their_sweep_only(tmp_path: Path) -> None:
-    folders = [RunFolder.create(tmp_path, f"run-{number}", "unused", {}) for number in range(6)]
+    folders = [RunFolder.create(tmp_path / "runs" / f"run-{number}", {}) for number in range(6)]
     assert group_of(folders[0]) == ""
     with grouped("first"):
         assert [group_of(folder) for folder in folders[1:3]] == ["first", "first"]
