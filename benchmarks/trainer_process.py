@@ -113,7 +113,10 @@ def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list
 
 
 def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
-    """TRL's trainer with TRL's defaults, but for what both sides share: rows, batch, length, precision, adapter."""
+    """TRL's trainer with TRL's defaults, but for what both sides share.
+
+    That is the rows and their order, batch, length, precision, adapter, schedule and beta.
+    """
     import trl
     from datasets import Dataset
     from peft import LoraConfig
@@ -125,12 +128,13 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[
         "max_steps": trainer.max_steps, "max_length": trainer.max_length, "use_cpu": device.device == "cpu",
         "bf16": device.dtype == "bfloat16", "fp16": device.dtype == "float16", "save_strategy": "no",
         "gradient_checkpointing": hardware.gradient_checkpointing, "seed": config.seed,
-        "learning_rate": trainer.learning_rate,
+        "learning_rate": trainer.learning_rate, "lr_scheduler_type": trainer.lr_scheduler,
+        "warmup_steps": trainer.warmup_ratio, "train_sampling_strategy": "sequential", "disable_tqdm": True,
     }  # fmt: skip
     shared = {"model": base, "processing_class": tokenizer, "peft_config": lora}
     if trainer.algorithm == "dpo":
         rows = Dataset.from_list(preference_rows(train))
-        return trl.DPOTrainer(args=trl.DPOConfig(**common), train_dataset=rows, **shared)
+        return trl.DPOTrainer(args=trl.DPOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
     from edu_align.trainers.sft import sft_rows
 
     rows = Dataset.from_list(sft_rows(tokenizer, train, trainer.max_length, "window")[0])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -46,3 +47,67 @@ def test_a_killed_sweep_of_runs_is_completed_by_its_command(tmp_path: Path) -> N
     assert again.returncode == 0, again.stderr
     assert "every job was finished before" in again.stdout
     assert time.monotonic() - began < 60
+
+
+KILLS = 20
+TIMES = ("runtime", "per_second", "memory", "seconds", "flos")  # what a second run of the same numbers may change
+
+
+def _outcome(place: Path) -> dict[str, Any]:
+    """What a sweep leaves, without times and memory: values, objective, metrics, logged lines, bytes of the adapter."""
+    found = {}
+    for job in _jobs(place):
+        run = place / "outputs" / "runs" / job["run"]
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        metrics = json.loads((run / "run.json").read_text())["metrics"]
+        found[job["number"]] = {
+            "values": job["values"], "state": job["state"], "objective": job["objective"],
+            "metrics": _timeless(metrics), "lines": [_timeless(line) for line in lines],
+            "adapter": (run / "adapter" / "adapter_model.safetensors").read_bytes(),
+        }  # fmt: skip
+    return found
+
+
+def _timeless(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in numbers.items() if not any(word in key for word in TIMES)}
+
+
+def test_twenty_kills_at_random_moments_change_no_number(tmp_path: Path) -> None:
+    """Sweeps of four jobs, killed whole and typed again until there were twenty kills, beside one never killed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [*WORDS[:-2], "trainer.beta=0.05,0.3", "trainer.learning_rate=1e-3,2e-3", "trainer.max_steps=12",
+             "trainer.save_steps=2", WORDS[-1]]  # fmt: skip
+    command = [sys.executable, "-m", "edu_align.train", *words]
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    subprocess.run(
+        command, cwd=whole, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    expected = _outcome(whole)
+    assert [job["state"] for job in expected.values()] == ["finished"] * 4
+    draw, kills, sweeps = Random(20), 0, 0
+    while kills < KILLS:
+        sweeps += 1
+        place = tmp_path / f"sweep-{sweeps}"
+        place.mkdir()
+        trained: dict[str, int] = {}  # when the adapter of a finished job was written
+        while True:
+            running = subprocess.Popen(
+                command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+            try:
+                code = running.wait(draw.uniform(1.0, 12.0) if kills < KILLS else None)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+                kills += 1
+            else:
+                assert code == 0
+                break
+            finally:
+                for job in _jobs(place):
+                    if job["state"] == "finished":
+                        file = place / "outputs" / "runs" / job["run"] / "adapter" / "adapter_model.safetensors"
+                        assert trained.setdefault(job["run"], file.stat().st_mtime_ns) == file.stat().st_mtime_ns
+        assert _outcome(place) == expected
