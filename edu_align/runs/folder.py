@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.errors import UserError
+from edu_align.runs.store import list_runs
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
 
@@ -96,7 +97,8 @@ def find_run(key: str, value: str, root: Path) -> RunFolder:
         record = read_record(path)
         if record is not None:
             return _finished(key, value, RunFolder(path, record))
-    folders = every_run(root) if ID_PREFIX.fullmatch(value) else []
+    stored = list_runs(root) if ID_PREFIX.fullmatch(value) else []
+    folders = [RunFolder(run.path, run.record) for run in stored]
     matching = [folder for folder in folders if str(folder.record.get("id", "")).startswith(value)]
     ids = sorted({folder.record["id"] for folder in matching})
     if len(ids) > 1:
@@ -109,12 +111,6 @@ def find_run(key: str, value: str, root: Path) -> RunFolder:
     raise UserError(
         f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}, and no run with that id.{hint}"
     )
-
-
-def every_run(root: Path) -> list[RunFolder]:
-    """Every run under root/runs, in the order of their names."""
-    found = ((path.parent, read_record(path.parent)) for path in sorted((root / "runs").glob("*/run.json")))
-    return [RunFolder(path, record) for path, record in found if record is not None]
 
 
 def _age(folder: RunFolder) -> tuple[str, int, str]:

@@ -11,7 +11,7 @@ from edu_align.config.suggest import did_you_mean
 from edu_align.errors import UserError
 
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
-LEAST_PREFIX = 4  # hex digits of an id that may stand for it
+LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_the_base_is_the_same_model_with_the_adapter_off(pair: list[Voice], parr
     assert base.base.startswith("folder:model:")
     untrained = base_of(parrot)
     for _ in range(2):  # switching back and forth changes nothing
-        assert torch.equal(logits(base), logits(untrained))
+        assert torch.allclose(logits(base), logits(untrained), atol=1e-5)  # an adapted model's norms round otherwise
         assert not torch.allclose(logits(tutor), logits(base), atol=1e-3)
 
 

@@ -58,7 +58,7 @@ def test_a_new_adapter_changes_nothing_and_follows_the_seed(random_model: Callab
     with torch.no_grad():
         plain = random_model().eval()(ids).logits
         models = [add_adapter(random_model(), adapter, seed=seed).eval() for seed in (3, 3, 4)]
-        assert torch.equal(models[0](ids).logits, plain)
+        assert torch.allclose(models[0](ids).logits, plain, atol=1e-6)  # an adapted model's norms round otherwise
     first, same, other = ({k: v for k, v in m.state_dict().items() if "lora_A" in k} for m in models)
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first)

@@ -58,8 +58,8 @@ def test_what_is_not_there_or_ambiguous_is_said(tmp_path: Path) -> None:
         find_stored("runs", ["tuter-1"], tmp_path)
     with pytest.raises(UserError, match=r"abcde begins the ids of 2 runs"):
         find_stored("runs", ["abcde"], tmp_path)
-    with pytest.raises(UserError, match="is 'abc'"):
-        find_stored("runs", ["abc"], tmp_path)
+    with pytest.raises(UserError, match="is 'ab'"):
+        find_stored("runs", ["ab"], tmp_path)
 
 
 def test_ten_thousand_runs_are_listed_in_two_seconds(tmp_path: Path) -> None:
