@@ -1,0 +1,1 @@
+"""The suite of educational helpfulness: eight metrics of any model, each stored with its items."""
