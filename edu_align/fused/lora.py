@@ -77,13 +77,12 @@ class _LoraProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
             first, second = down.to(weight.dtype), (up * scaling).to(weight.dtype)
+            rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
+            inner = rows @ first.t()
             if weight.dtype == torch.float32:
-                rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
-                inner = rows @ first.t()
                 out = linear(rows, weight, bias).addmm_(inner, second.t())
             else:
-                both, rows, inner = _beside_inner(x, first)
-                out = linear(both, beside(layer, weight, second), bias)
+                out = linear(torch.cat([rows, inner], dim=1), beside(layer, weight, second), bias)
         ctx.save_for_backward(rows, inner, weight, first, second)
         ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, down.dtype, up.dtype)
         return out.view(*x.shape[:-1], -1)
@@ -100,13 +99,3 @@ class _LoraProduct(torch.autograd.Function):
             to_down = (inside.t() @ rows).to(ctx.dtypes[1])
             to_up = (inner.t() @ given).t().to(ctx.dtypes[2]).mul_(ctx.scaling)
         return to_x, None, None, to_down, to_up, None, None
-
-
-def _beside_inner(x: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """[x, x first^T] as rows (N, in + r) for x (..., in) and first (r, in), and its two parts."""
-    width = x.shape[-1]
-    rows = x.reshape(-1, width)
-    both = first.new_empty(rows.shape[0], width + first.shape[0])
-    both[:, :width] = rows
-    both[:, width:] = both[:, :width] @ first.t()
-    return both, both[:, :width], both[:, width:]
