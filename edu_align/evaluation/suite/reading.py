@@ -8,8 +8,8 @@ the second.
 
 What it cannot see. Objections and places in words of their own ("you forgot to carry" for the tens column) count as
 missed, irony and quoted objections as found. Whether a hint is right, a question fits, or a tone is kind is not read at
-all. So the numbers are lower bounds for a free text's skill, exact for the corpus's own wordings, and comparable between
-models that are asked the same.
+all. So the numbers are lower bounds for a free text's skill, nearly exact for the corpus's own wordings (the tests
+say how nearly), and comparable between models that are asked the same.
 """
 
 import re
@@ -22,7 +22,7 @@ from edu_align.tutoring.text import mentions, numbers
 
 POINTS_AT = 2 / 3  # least share of a place's numbers and telling words
 _DENIED = re.compile(
-    r"\b(?:no|not a(?: single)?|without(?: a| any)?|never a|any)\s+(?:\w+\s+)?(?:mistakes?|errors?|slips?|problems?|trouble)\b"
+    r"\b(?:no|not a(?: single)?|without(?: a| any)?|any)\s+(?:\w+\s+)?(?:mistakes?|errors?|slips?|problems?|trouble)\b"
     r"|\bmistakes? and found none|\bnothing (?:is |was |went )?wrong|\bfor trouble spots, all is fine"
     r"|\bnot (?:be )?wrong\b|\b(?:isn't|wasn't|aren't) (?:wrong|a mistake|an error)\b",
     re.IGNORECASE,
@@ -31,20 +31,22 @@ _OBJECTS = re.compile(
     r"\bmistakes?\b|\bmistaken\b|\berrors?\b|\bwrong(?:ly)?\b|\bincorrect(?:ly)?\b|\bslip(?:ped)?\b|\btrouble\b"
     r"|\b(?:is|are|was|were|does|do|did|may|might|could)(?: not|n't) (?:\w+ )?"
     r"(?:right|correct|true|add up|fit|hold|work|match|be right|be correct|agree)\b"
-    r"|\bnot (?:quite|entirely|exactly|yet)\b|\boff track\b|\bbreaks? down\b|\bweak spot\b|\bis off\b|\bproblem in your\b"
+    r"|\b(?:cannot|can't) be (?:right|correct)\b|\bnot the (?:\w+ )?(?:answer|result)\b|\bmay not be\b"
+    r"|\bnot (?:quite|entirely|exactly|yet)\b|\bnot as it should\b|\bsomething is not\b|\bmay or may not\b"
+    r"|\boff track\b|\bis off\b|\bbreaks? down\b|\bweak spot\b|\bproblem in your\b|\bmissed\b|\bmisunderst\w+"
     r"|\b(?:another|closer|second|fresh) look\b|\b(?:re-?check|double-check|check again|look again|reconsider)\b"
-    r"|\bnot (?:so |really |at all )?(?:sure|certain|convinced)\b|\bdoubts?\b|\bmisunderst\w+|\bmay not be\b"
-    r"|\byou (?:really |quite )?(?:sure|certain)\b|\b(?:sure|confident) about\b|\b(?:cannot|can't) be (?:right|correct)\b|\bwonder\b|\breally what\b|\bwould you bet\b|\bmissed\b"
-    r"|\b(?:look|seem|sound)s? right to you\b|\bconvinces? you\b|\bbefore I (?:trust|believe)\b|\bnot as it should\b"
-    r"|\bnot quite as\b|\bmay or may not\b|\bsomething is not\b",
+    r"|\bnot (?:so |really |at all )?(?:sure|certain|convinced)\b|\byou (?:really |quite )?(?:sure|certain)\b"
+    r"|\b(?:sure|confident) about\b|\bdoubts?\b|\bwonder\b|\breally what\b|\bwould you bet\b|\bconvinces? you\b"
+    r"|\b(?:look|seem|sound)s? right to you\b|\bbefore I (?:trust|believe)\b",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _WORD = re.compile(r"[a-z]{3,}")
 _COMMON = frozenset(
-    "the and you your that this with where which what when from for into was were are has have had not its one two "
-    "step line part first last second way place about each both all whole".split()
-)
+    ("the", "and", "you", "your", "that", "this", "with", "where", "which", "what", "when", "from", "for", "into",
+     "was", "were", "are", "has", "have", "had", "not", "its", "one", "two", "step", "line", "part", "first", "last",
+     "second", "way", "place", "about", "each", "both", "all", "whole")
+)  # fmt: skip
 
 
 def agrees(text: str, meta: Mapping[str, str]) -> bool:
