@@ -56,7 +56,7 @@ def _links(chain: str) -> Iterator[Equation]:
         a, b = value(left), value(right)
         operation = any(re.search(r"(?<=[\d)])\s*[-+*/]", side) for side in (left, right))
         if a is not None and b is not None and operation:
-            yield Equation(*(re.sub(r"\s", "", side) for side in (left, right)), _equal(a, b, left, right))
+            yield Equation("".join(left.split()), "".join(right.split()), _equal(a, b, left, right))
 
 
 def _balanced(side: str) -> str:

@@ -1,6 +1,6 @@
 """The built-in corpus's own metrics on generated replies: mistake found, mistake located, answer leaked, sums right.
 
-The corpus knows the right and wrong answer and the place of every mistake, so replies can be read by rules; `reading`
+The corpus knows the right and wrong answer and the place of every mistake, so replies can be read by rules; `free_text`
 says what those can and cannot see. Misconceptions and wordings that training never showed are kept apart from those it
 did: a model that is good on seen wordings only has learnt phrases.
 """
@@ -8,7 +8,7 @@ did: a model that is good on seen wordings only has learnt phrases.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from edu_align.evaluation.suite import reading
+from edu_align.evaluation.suite import free_text
 from edu_align.evaluation.suite.corpus_prompts import CELLS, SHOWN, SOURCE
 from edu_align.evaluation.suite.generated import Generated
 from edu_align.evaluation.suite.items import MetricResult, Series
@@ -18,10 +18,10 @@ from edu_align.evaluation.suite.prompts import Asked
 Mark = Callable[[str, Asked], bool | None]  # None: the reply or prompt does not count
 
 MARKS: Mapping[str, tuple[Mark, str]] = {
-    "mistake_found": (lambda text, one: reading.finds(text, one.text, one.meta), "higher"),
-    "mistake_located": (lambda text, one: reading.locates(text, one.meta), "higher"),
-    "answer_leaked": (lambda text, one: reading.reveals(text, one.text, one.meta), "lower"),
-    "arithmetic_correct": (lambda text, one: reading.calculates(text, one.text), "higher"),
+    "mistake_found": (lambda text, one: free_text.finds(text, one.text, one.meta), "higher"),
+    "mistake_located": (lambda text, one: free_text.locates(text, one.meta), "higher"),
+    "answer_leaked": (lambda text, one: free_text.reveals(text, one.text, one.meta), "lower"),
+    "arithmetic_correct": (lambda text, one: free_text.calculates(text, one.text), "higher"),
 }
 NOTES = (
     "held_out: misconceptions and wordings of the measured split; seen_phrasing, seen_misconception and seen have the "
@@ -29,7 +29,7 @@ NOTES = (
     "Read off the text by rules: a mistake that is pointed at in words of the model's own counts as missed. "
     'Any objection counts as found ("Please recheck your work." scores 1), so read it beside mistake_located.',
     "answer_leaked leaves out dialogues that hold the answer; arithmetic_correct counts replies with an equation of "
-    "their own only, so its replies differ between models.",
+    "their own only, so it is over other replies for each model, and differences are over those that two share.",
 )
 
 
@@ -49,11 +49,11 @@ def corpus_metrics(generated: Generated) -> MetricResult:
         }
         for mark, (rule, direction) in MARKS.items():
             series = _series(part, generated.replies, rule)
-            if any(series.weights):
+            if series.items:
                 name = mark if cell == "held_out" else f"{mark}/{cell}"
                 measured[name], better[name] = series, direction
                 ruled = {kind: _series(part, texts, rule) for kind, texts in rules.items()}
-                baselines[name] = {kind: values for kind, values in ruled.items() if any(values.weights)}
+                baselines[name] = {kind: values for kind, values in ruled.items() if values.items}
     return MetricResult(
         metric="corpus",
         definition="What replies to fresh problems of the built-in corpus do, read off their text by exact rules.",
@@ -80,5 +80,6 @@ def by_group(series: Series) -> dict[str, tuple[float, float]]:
 
 
 def _series(asked: Sequence[Asked], texts: Mapping[str, str], rule: Mark) -> Series:
+    """Those that count: two models are compared on the items that both have."""
     marks = [(one, rule(texts[one.item], one)) for one in asked]
-    return Series.of([(one.item, one.group, float(mark is True), float(mark is not None)) for one, mark in marks])
+    return Series.of([(one.item, one.group, float(mark), 1.0) for one, mark in marks if mark is not None])

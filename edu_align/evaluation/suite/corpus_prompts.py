@@ -29,7 +29,7 @@ def corpus_prompts(split: str, trained: Iterable[ResponseGroup], each: int = EAC
     """`each` prompts a cell of CELLS, shared out evenly over the cell's misconceptions; `split` is the measured one.
 
     Problems that a group of `trained` poses are drawn again, and left out where none other turns up. The prompts are
-    the same on every machine. `others` holds a constructed guiding and agreeing reply, `meta` what `reading` needs.
+    the same on every machine. `others` holds a constructed guiding and agreeing reply, `meta` what `free_text` needs.
     """
     known = _bare("\n".join(turn.content for group in trained for turn in group.prompt))
     library = by_split()

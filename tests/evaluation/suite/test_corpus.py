@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from edu_align.data.records import Response, ResponseGroup
-from edu_align.evaluation.suite import reading
+from edu_align.evaluation.suite import free_text
 from edu_align.evaluation.suite.corpus import MARKS, by_group, corpus_metrics
 from edu_align.evaluation.suite.corpus_prompts import CELLS, EACH, corpus_prompts
 from edu_align.evaluation.suite.generated import Generated
@@ -14,6 +14,7 @@ from edu_align.evaluation.suite.prompts import Asked
 from edu_align.tutoring.corpus import load
 from edu_align.tutoring.library import split_of
 
+Read = Callable[[ResponseGroup, Response], bool | None]
 META = {
     "answer": "81",
     "wrong_answer": "71",
@@ -44,20 +45,20 @@ def test_graded_replies_are_read_as_they_were_made(groups: list[ResponseGroup]) 
     """Found: only a solution whose answer the student has written already goes unseen (0.3 % of the replies)."""
     assert disagreement(
         groups,
-        lambda group, reply: reading.finds(reply.text, said(group), group.meta),
+        lambda group, reply: free_text.finds(reply.text, said(group), group.meta),
         lambda reply: reply.scores["mistake_identification"] > 0,
     ) < 0.005  # fmt: skip
     assert disagreement(
         groups,
-        lambda group, reply: reading.locates(reply.text, group.meta),
+        lambda group, reply: free_text.locates(reply.text, group.meta),
         lambda reply: reply.scores["mistake_location"] == 2,
     ) == 0  # fmt: skip
     assert disagreement(
         groups,
-        lambda group, reply: reading.reveals(reply.text, said(group), group.meta),
+        lambda group, reply: free_text.reveals(reply.text, said(group), group.meta),
         lambda reply: reply.scores["revealing_of_the_answer"] == 0,
     ) == 0  # fmt: skip
-    added = [reading.calculates(reply.text, said(group)) for group in groups for reply in group.responses]
+    added = [free_text.calculates(reply.text, said(group)) for group in groups for reply in group.responses]
     assert False not in added
     assert added.count(True) > 100
 
@@ -83,17 +84,17 @@ def test_graded_replies_are_read_as_they_were_made(groups: list[ResponseGroup]) 
     ],
 )
 def test_free_text(text: str, found: bool, located: bool) -> None:
-    assert reading.finds(text, WORK, META) is found
-    assert reading.locates(text, META) is located
+    assert free_text.finds(text, WORK, META) is found
+    assert free_text.locates(text, META) is located
 
 
 def test_what_does_not_count() -> None:
-    assert reading.reveals("It is 81.", WORK, META) is True
-    assert reading.reveals("It is not 71.", WORK, META) is False
-    assert reading.reveals("It is 81.", WORK + " Or 81?", META) is None
-    assert reading.calculates("You wrote 4 + 3 = 7.", WORK) is None
-    assert reading.calculates("Now 4 + 3 + 1 = 8.", WORK) is True
-    assert reading.calculates("Now 4 + 3 + 1 = 8, so 80 + 1 = 82.", WORK) is False
+    assert free_text.reveals("It is 81.", WORK, META) is True
+    assert free_text.reveals("It is not 71.", WORK, META) is False
+    assert free_text.reveals("It is 81.", WORK + " Or 81?", META) is None
+    assert free_text.calculates("You wrote 4 + 3 = 7.", WORK) is None
+    assert free_text.calculates("Now 4 + 3 + 1 = 8.", WORK) is True
+    assert free_text.calculates("Now 4 + 3 + 1 = 8, so 80 + 1 = 82.", WORK) is False
 
 
 @pytest.fixture(scope="module")
