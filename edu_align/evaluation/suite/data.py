@@ -1,0 +1,189 @@
+"""What the suite measures on: one held-out split of every public tutoring source, cut by one rule over all of them."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
+from edu_align.data.build import fingerprint_of, load_records, with_system
+from edu_align.data.records import Conversation, Record, ResponseGroup
+from edu_align.data.split import PINNED, side
+from edu_align.evaluation.held_out import choose
+from edu_align.evaluation.suite.reading import PUBLIC, V2, Sources, read_sources
+
+R = TypeVar("R", Conversation, ResponseGroup)
+# The names under which metrics say what they read; each is an attribute of `SuiteData`.
+PARTS = (
+    "mrbench", "mrbench_training", "mrbench_v2", "bridge", "bridge_training", "mathdial", "mathdial_training",
+    "gsm8k", "own", "own_training", "own_conversations",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every metric is told, part of a stored result's key.
+
+    `margin`: least difference of two human scores that makes a pair. `max_length`: tokens of prompt and reply; a longer
+    row loses the start of its prompt. `max_new_tokens`: longest generated reply. `max_groups`: most records of each
+    part, chosen by the hash of their ids; None takes all. `seed`: of anything drawn.
+    """
+
+    split: str = "test"
+    margin: float = 2.0
+    max_length: int = 2048
+    max_new_tokens: int = 80
+    max_groups: int | None = None
+    seed: int = 42
+
+
+class SourceAbsentError(Exception):
+    """A metric's source is not there, or holds nothing of this split: the metric is left out, with this sentence."""
+
+
+class SuiteData:
+    """The split's records, read when first asked for; `group` is the cluster that is resampled.
+
+    `seen` are groups that a measured run trained on: no record that shares a key with them is measured on, in any
+    model's evaluation beside that run's. Parts are lists of records in a fixed order. Raises SourceAbsentError for a
+    part without files or records, UserError for a broken file.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetConfig,
+        data_root: str | Path | None,
+        outputs_root: str | Path,
+        settings: Settings,
+        seen: frozenset[str] = frozenset(),
+    ) -> None:
+        self.dataset = dataset
+        self.data_root = data_root
+        self.outputs_root = outputs_root
+        self.settings = settings
+        self.seen = seen
+        self.left_out = 0  # records of groups that were trained on
+        self._fingerprints: dict[str, str] = {}
+
+    @functools.cached_property
+    def mrbench(self) -> list[ResponseGroup]:
+        """Dialogues with eight or nine annotated replies each (both published versions, see `merge_versions`)."""
+        return self._held_out("mrbench", ResponseGroup)
+
+    @functools.cached_property
+    def mrbench_training(self) -> list[ResponseGroup]:
+        """The training side of the same: what tutor prior and surface baselines may read."""
+        return self._side("mrbench", "train", ResponseGroup)
+
+    @functools.cached_property
+    def mrbench_v2(self) -> list[ResponseGroup]:
+        """Version 2 by itself, whose replies people marked for revealing the answer (`meta["unfit_to_learn"]`)."""
+        return self._held_out(V2, ResponseGroup)
+
+    @functools.cached_property
+    def bridge(self) -> list[ResponseGroup]:
+        """An expert's reply over a novice's, one pair a dialogue."""
+        return self._held_out("bridge", ResponseGroup)
+
+    @functools.cached_property
+    def bridge_training(self) -> list[ResponseGroup]:
+        return self._side("bridge", "train", ResponseGroup)
+
+    @functools.cached_property
+    def mathdial(self) -> list[Conversation]:
+        """Whole dialogues; every teacher turn is marked as trained."""
+        return self._held_out("mathdial", Conversation)
+
+    @functools.cached_property
+    def mathdial_training(self) -> list[Conversation]:
+        return self._side("mathdial", "train", Conversation)
+
+    @functools.cached_property
+    def gsm8k(self) -> list[Conversation]:
+        """GSM8K's official test problems whose question no source has on its training side.
+
+        `meta`: `problem`, `gold_answer`. Validation takes those that the split's hash puts there, test all others, so
+        that nothing chosen on the one was seen in the other.
+        """
+        held = [r for r in self._sources.records["gsm8k_socratic"] if PINNED in r.meta and isinstance(r, Conversation)]
+        free = {
+            record.group
+            for records in self._sources.records.values()
+            for record in records
+            if PINNED not in record.meta and self._hashed(record) == "train"
+        }
+        validation = self.settings.split == "validation"
+        chosen = [r for r in held if r.group not in free and (self._hashed(r) == "validation") == validation]
+        return self._kept("gsm8k_socratic", chosen)
+
+    @functools.cached_property
+    def own(self) -> list[ResponseGroup]:
+        """Held-out groups of the run's own data set, where that is none of the public ones above."""
+        groups = self._own(self.settings.split, "preference")
+        return self._kept("own", [record for record in groups if isinstance(record, ResponseGroup)])
+
+    @functools.cached_property
+    def own_training(self) -> list[ResponseGroup]:
+        held = {group.group for group in self.own}
+        groups = self._own("train", "preference")
+        return [record for record in groups if isinstance(record, ResponseGroup) and record.group not in held]
+
+    @functools.cached_property
+    def own_conversations(self) -> list[Conversation]:
+        """Held-out conversations of the run's own data set; of scored replies, the best one's."""
+        records = self._own(self.settings.split, "conversation")
+        talks = [record for record in records if isinstance(record, Conversation)]
+        return self._kept("own", talks)
+
+    def fingerprint(self, part: str) -> str:
+        """sha256 over a part's records; "absent" for one that is not there."""
+        if part not in self._fingerprints:
+            try:
+                self._fingerprints[part] = fingerprint_of(getattr(self, part))
+            except SourceAbsentError:
+                self._fingerprints[part] = "absent"
+        return self._fingerprints[part]
+
+    @functools.cached_property
+    def _sources(self) -> Sources:
+        return read_sources(self.dataset, self.data_root, self.outputs_root, self.seen)
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Source to the reason why it is not there."""
+        return self._sources.absent
+
+    def _hashed(self, record: Record) -> str:
+        cut = self.dataset
+        return side(record.group, cut.split_seed, cut.test_fraction, cut.validation_fraction, cut.validation_fold)
+
+    def _side(self, source: str, split: str, kind: type[R]) -> list[R]:
+        records = [r for r in self._sources.records[source] if isinstance(r, kind) and self._hashed(r) == split]
+        if not self._sources.records[source]:
+            raise SourceAbsentError(f"{source} is not there: {self.absent.get(source, 'its file holds no record')}")
+        return [self._prompted(record) for record in records]
+
+    def _held_out(self, source: str, kind: type[R]) -> list[R]:
+        return self._kept(source, self._side(source, self.settings.split, kind))
+
+    def _kept(self, source: str, records: Sequence[R]) -> list[R]:
+        """Unseen records, at most `max_groups` of them. Raises SourceAbsentError where none is left."""
+        unseen = [r for r in records if r.group not in self._sources.trained | self.seen]
+        self.left_out += len(records) - len(unseen)
+        if not unseen:
+            why = self.absent.get(source, f"the {self.settings.split} split holds no unseen record of it")
+            raise SourceAbsentError(f"{source} is left out: {why}")
+        return choose(unseen, self.settings.max_groups)
+
+    def _own(self, split: str, view: str) -> list[Record]:
+        able = PREFERENCE_SOURCES if view == "preference" else CONVERSATION_SOURCES
+        sources = [name for name in self.dataset.sources if name not in PUBLIC and name in able]
+        if not sources:
+            raise SourceAbsentError(f"the run has no data set with a {view} view beside the public ones")
+        cut = replace(self.dataset, sources=sources)
+        return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits[split]
+
+    def _prompted(self, record: R) -> R:
+        system = self.dataset.system_prompt
+        return with_system(record, system) if system else record

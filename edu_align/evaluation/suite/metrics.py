@@ -1,0 +1,53 @@
+"""The suite's metrics by name, and which parts of the data each reads. A new metric is an import and a line here."""
+
+from collections.abc import Callable, Sequence
+
+from edu_align.config.suggest import did_you_mean, listed
+from edu_align.errors import UserError
+from edu_align.evaluation.suite.context_use import context_use
+from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
+from edu_align.evaluation.suite.items import MetricResult, Subject
+from edu_align.evaluation.suite.own_turns import own_turn_nll
+from edu_align.evaluation.suite.preferences import (
+    pair_accuracy,
+    pair_accuracy_balanced,
+    pair_accuracy_bridge,
+    pair_accuracy_own,
+    selection_score,
+)
+
+METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
+    "pair_accuracy_balanced": pair_accuracy_balanced,
+    "pair_accuracy": pair_accuracy,
+    "pair_accuracy_bridge": pair_accuracy_bridge,
+    "selection_score": selection_score,
+    "context_use": context_use,
+    "pair_accuracy_own": pair_accuracy_own,
+    "own_turn_nll": own_turn_nll,
+}
+_MRBENCH = ("mrbench", "mrbench_training")
+READS: dict[str, tuple[str, ...]] = {
+    "pair_accuracy_balanced": _MRBENCH,
+    "pair_accuracy": _MRBENCH,
+    "pair_accuracy_bridge": ("bridge", "bridge_training"),
+    "selection_score": _MRBENCH,
+    "context_use": _MRBENCH,
+    "pair_accuracy_own": ("own", "own_training"),
+    "own_turn_nll": ("own_conversations",),
+}
+
+
+def reads(metric: str) -> tuple[str, ...]:
+    """The parts of `SuiteData` whose content a stored result depends on; all of them where READS says nothing."""
+    return READS.get(metric, PARTS)
+
+
+def chosen_metrics(names: Sequence[str]) -> list[str]:
+    """The metrics to measure; none named means all. Raises UserError for a name that is none."""
+    for name in names:
+        if name not in METRICS:
+            raise UserError(
+                f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, list(METRICS))} Metrics: "
+                f"{listed(list(METRICS))}."
+            )
+    return list(names or METRICS)
