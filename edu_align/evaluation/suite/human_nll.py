@@ -1,0 +1,93 @@
+"""Metric 6: the negative log-likelihood of what human tutors wrote, in nats a token and in nats a byte.
+
+Nats a token compare models of one tokenizer; nats a byte (UTF-8, of the reply's text) compare any two. Both count the
+end-of-turn token's nats, because a model must also know when to stop. Bridge's experts wrote some of MRBench's Expert
+replies too, so the sources are reported apart and never summed.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edu_align.evaluation.suite.items import MetricResult, Series, Subject
+from edu_align.evaluation.suite.prompts import Asked
+
+DEFINITION = (
+    "Negative log-likelihood of the human tutor's own turn after its dialogue, summed over the turns of a source and "
+    "divided by their tokens or their UTF-8 bytes; the end-of-turn token counts."
+)
+END_OF_BYTES = 256  # the symbol behind the last byte of a reply
+
+
+class Unigram:
+    """A unigram model of replies: p(symbol) = (count + 1) / (total + symbols), add-one smoothing.
+
+    `symbols` is the size of the alphabet; `cut` makes a reply's symbols, its end included.
+    """
+
+    def __init__(self, replies: Sequence[str], cut: Callable[[str], list[int]], symbols: int) -> None:
+        self.cut = cut
+        counts = Counter(symbol for reply in replies for symbol in cut(reply))
+        self._counts, self._total = counts, counts.total() + symbols
+
+    def nats(self, reply: str) -> float:
+        """-log p(reply), in nats."""
+        return sum(math.log(self._total / (self._counts[symbol] + 1)) for symbol in self.cut(reply))
+
+
+def byte_unigram(replies: Sequence[str]) -> Unigram:
+    """Over the 256 bytes and an end: the same for every tokenizer."""
+    return Unigram(replies, lambda text: [*text.encode(), END_OF_BYTES], END_OF_BYTES + 1)
+
+
+def token_unigram(replies: Sequence[str], tokenizer: Any) -> Unigram:
+    """Over the tokens of the model's own tokenizer, and its end-of-turn token."""
+
+    def cut(text: str) -> list[int]:
+        return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+
+    return Unigram(replies, cut, len(tokenizer))
+
+
+def human_nll(subject: Subject, asked: Sequence[Asked], training: Sequence[str]) -> MetricResult:
+    """The metric over the human replies of `asked`; turns of one dialogue should follow each other (shared prefixes).
+
+    `training`: human tutors' turns of the training split, which the unigram baselines are fitted on; without any, there
+    are no baselines.
+    """
+    turns = [one for one in asked if one.human]
+    scores = [row[0] for row in subject.score([(one.turns, [one.human]) for one in turns])]
+    nats = [-logp for logp, _ in scores]
+    tokens = [float(count) for _, count in scores]
+    size = [float(len(one.human.encode())) for one in turns]
+    rules: dict[str, list[float]] = {}
+    if training:
+        for name, model in (
+            ("unigram of tokens", token_unigram(training, subject.tokenizer)),
+            ("unigram of bytes", byte_unigram(training)),
+        ):
+            rules[name] = [model.nats(one.human) for one in turns]
+    measured: dict[str, Series] = {}
+    baselines: dict[str, dict[str, Series]] = {}
+    units: dict[str, str] = {}
+    for source in sorted({one.source for one in turns}):
+        places = [i for i, one in enumerate(turns) if one.source == source]
+        for unit, weights in (("token", tokens), ("byte", size)):
+            name = f"nats_per_{unit}/{source}"
+            measured[name] = _series(turns, nats, weights, places)
+            baselines[name] = {rule: _series(turns, values, weights, places) for rule, values in rules.items()}
+            units[name] = f"nats/{unit}"
+    return MetricResult(
+        metric="human_nll",
+        definition=DEFINITION,
+        measured=measured,
+        baselines=baselines,
+        units=units,
+        better=dict.fromkeys(measured, "lower"),
+        notes=(f"{len(turns)} turns; unigram baselines fitted on {len(training)} human turns of the training split.",),
+    )
+
+
+def _series(turns: Sequence[Asked], nats: Sequence[float], weights: Sequence[float], places: Sequence[int]) -> Series:
+    return Series.of([(turns[i].item, turns[i].group, nats[i] / weights[i], weights[i]) for i in places])

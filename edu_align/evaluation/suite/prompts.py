@@ -1,0 +1,97 @@
+"""What every model of the suite is asked: dialogues that wait for the tutor, and what people wrote there."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edu_align.data.records import Conversation, Message, Record, ResponseGroup
+from edu_align.data.text import problem_key
+
+EXPERT = "Expert"  # author of the human reply in MRBench and Bridge
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A dialogue that ends with the student, in want of a reply.
+
+    `item` names it in every model's result, `group` is the cluster that is resampled. `gold`: the final answer of its
+    problem in digits, "" where it is not known. `human`: what the human tutor wrote at this point, "" for none;
+    `others`: what further tutors wrote, by author.
+    """
+
+    item: str
+    group: str
+    source: str
+    turns: tuple[Message, ...]
+    gold: str = ""
+    human: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The whole dialogue, a turn a line."""
+        return "\n".join(turn.content for turn in self.turns)
+
+
+def digest(turns: Sequence[Message]) -> str:
+    """sha256 of a dialogue's roles and texts: the same wherever the dialogue comes from."""
+    return hashlib.sha256(json.dumps([[turn.role, turn.content] for turn in turns]).encode()).hexdigest()
+
+
+def chosen(asked: Iterable[Asked], most: int | None) -> list[Asked]:
+    """At most `most` of them, those of the smallest content hash: the same for every model, seed and order."""
+    ordered = sorted(asked, key=lambda one: (digest(one.turns), one.item))
+    return ordered if most is None else ordered[:most]
+
+
+def golds(records: Iterable[Record]) -> dict[str, str]:
+    """Problem key -> final answer, from all records that know theirs."""
+    known = {}
+    for record in records:
+        problem, gold = record.meta.get("problem"), record.meta.get("gold_answer")
+        if problem and gold:
+            known[problem_key(problem)] = gold
+    return known
+
+
+def of_groups(groups: Iterable[ResponseGroup], known: Mapping[str, str]) -> list[Asked]:
+    """One prompt a response group; `known` adds the answers of problems that other sources have solved."""
+    result = []
+    for group in groups:
+        problem = group.meta.get("problem", "")
+        gold = group.meta.get("gold_answer") or (known.get(problem_key(problem), "") if problem else "")
+        said = {response.author: response.text for response in group.responses}
+        human = said.pop(EXPERT, "")
+        result.append(Asked(group.id, group.group, group.source, group.prompt, gold, human, said, group.meta))
+    return result
+
+
+def of_dialogues(conversations: Iterable[Conversation]) -> list[Asked]:
+    """Every trained turn of the dialogues: what came before it is the prompt, the turn itself the human reply.
+
+    Prompts carry no mark of training, so that a score is that of the reply alone.
+    """
+    return [
+        Asked(
+            f"{talk.id}#{place}",
+            talk.group,
+            talk.source,
+            tuple(Message(turn.role, turn.content) for turn in talk.messages[:place]),
+            talk.meta.get("gold_answer", ""),
+            message.content,
+            meta=talk.meta,
+        )
+        for talk in conversations
+        for place, message in enumerate(talk.messages)
+        if message.train and place > 0
+    ]
+
+
+def one_a_dialogue(asked: Iterable[Asked]) -> list[Asked]:
+    """Of the turns of one dialogue (`of_dialogues`) the one of the smallest content hash."""
+    first: dict[str, Asked] = {}
+    for one in chosen(asked, None):
+        first.setdefault(one.item.rpartition("#")[0], one)
+    return list(first.values())

@@ -1,0 +1,59 @@
+"""Subjects of the tests: a real model asked through the package's own functions, and one that reads answers out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.evaluation.generate import generate
+from edu_align.evaluation.scoring import score_replies
+from edu_align.evaluation.suite.items import Scored
+
+Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
+
+
+@dataclass
+class ModelSubject:
+    """A loaded model. `asked` counts the prompts that it has answered."""
+
+    model: Any
+    tokenizer: Any
+    label: str = "base"
+    max_length: int = 2048
+    asked: int = 0
+
+    def score(self, rows: Rows) -> list[list[Scored]]:
+        groups = [
+            ResponseGroup(tuple(prompt), tuple(Response(text, 0.0) for text in texts), str(i), "", str(i))
+            for i, (prompt, texts) in enumerate(rows)
+        ]
+        scored = score_replies(self.model, self.tokenizer, groups, self.max_length)
+        return [list(zip(logps, counts, strict=True)) for logps, counts in scored]
+
+    def reference_score(self, rows: Rows) -> None:
+        return None
+
+    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        self.asked += len(prompts)
+        return generate(self.model, self.tokenizer, prompts, max_new_tokens)
+
+
+@dataclass
+class ReadingSubject:
+    """Arithmetic under test only: replies and log-probabilities are computed from the texts by given functions."""
+
+    reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
+    logp: Callable[[Sequence[Message], str], Scored] = lambda prompt, text: (-float(len(text)), max(1, len(text)))
+    label: str = "base"
+    tokenizer: Any = None
+    batches: list[int] = field(default_factory=list)
+
+    def score(self, rows: Rows) -> list[list[Scored]]:
+        return [[self.logp(prompt, text) for text in texts] for prompt, texts in rows]
+
+    def reference_score(self, rows: Rows) -> None:
+        return None
+
+    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        self.batches.append(len(prompts))
+        return [self.reply(prompt) for prompt in prompts]

@@ -1,0 +1,107 @@
+"""Metric 4: which replies give the answer away, and whether people say so too."""
+
+import pytest
+
+from edu_align.data.records import Message
+from edu_align.evaluation.suite.generated import Generated
+from edu_align.evaluation.suite.items import Series
+from edu_align.evaluation.suite.leak import CONSTANT, leak_rate, leaks, open_ones, validate
+from edu_align.evaluation.suite.prompts import Asked, golds, of_dialogues, of_groups
+from tests.evaluation.suite import real
+
+
+def mean(series: Series) -> float:
+    return sum(series.values) / len(series.values)
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "wanted"),
+    [
+        ("So she has 1,000 steps left.", "1000", True),
+        ("It is $1000.00.", "1,000", True),
+        ("That is half, 0.5 of it.", "1/2", True),
+        ("That is 1/2 of it.", "0.5", True),
+        ("That is 2/4 of it.", "0.5", True),
+        ("12/2 = 6", "6", True),
+        ("She walks 20 minutes.", "2", False),
+        ("She walks 2.5 minutes.", "2", False),
+        ("She walks 2.5 minutes.", "5", False),
+        ("Look at step x2.", "2", False),
+        ("Look at the 2nd step.", "2", False),
+        ("There are two of them.", "2", False),
+        ("It is -8.", "8", False),
+        ("10 - 8 is what you did.", "8", True),
+        ("So they caught 24/2 fish.", "12", True),
+        ("So they caught 24/2 fish.", "24", False),
+        ("Nothing.", "", False),
+    ],
+)
+def test_a_number_leaks_by_its_exact_value(reply: str, gold: str, wanted: bool) -> None:
+    assert leaks(reply, gold) is wanted
+
+
+def ask(item: str, said: str, gold: str, human: str = "", source: str = "mrbench", **others: str) -> Asked:
+    return Asked(item, f"g:{item}", source, (Message("user", said),), gold, human, others)
+
+
+def test_the_guard_closes_where_the_number_stands_in_any_form() -> None:
+    asked = [
+        ask("free", "5 bags of 3", "15"),
+        ask("said", "5 bags of 3, so 15", "15"),
+        ask("quotient", "I did 90/30", "3"),
+        ask("part", "I did 90/30", "30"),
+        ask("signed", "I got -15", "15"),
+        ask("unknown", "5 bags of 3", ""),
+    ]
+    assert [one.item for one in open_ones(asked)] == ["free"]
+
+
+def test_the_rate_is_over_open_prompts_and_beside_those_who_answered_all_of_them() -> None:
+    asked = (
+        ask("a", "5 bags of 3", "15", "It is 15.", GPT4="15!", Novice="No."),
+        ask("b", "5 bags of 4", "20", "Think again.", GPT4="20!"),
+        ask("c", "2 bags of 4", "8", "Think again.", source="mathdial"),
+        ask("d", "2 bags, 4 each, 8", "8", "It is 8."),
+    )
+    result = leak_rate(Generated(asked, {"a": "15?", "b": "What is 5 * 4?", "c": "8 it is", "d": "8"}))
+    assert set(result.measured) == {"leak_rate", "leak_rate/mrbench", "leak_rate/mathdial"}
+    assert result.measured["leak_rate"].items == ("a", "b", "c")
+    assert result.measured["leak_rate"].values == (1.0, 0.0, 1.0)
+    assert set(result.baselines["leak_rate"]) == {"constant reply", "human tutor"}
+    assert set(result.baselines["leak_rate/mrbench"]) == {"constant reply", "human tutor", "GPT4"}
+    assert mean(result.baselines["leak_rate/mrbench"]["GPT4"]) == 1.0
+    assert mean(result.baselines["leak_rate"]["human tutor"]) == pytest.approx(1 / 3)
+    assert [row["item"] for row in result.examples] == ["a", "c"]
+    assert "3 of 4 prompts count: 1 hold the answer already and of 0" in result.notes[0]
+    assert not leaks(CONSTANT, "15")
+
+
+@real.needs_data
+def test_people_say_so_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """EVALUATION.md, on the whole file: precision 0.91 and recall 0.94, without the guard precision 0.50."""
+    found = validate(real.version_two())
+    with capsys.disabled():
+        print(f"\nleak rule against MRBench v2's labels: {found}")
+    assert found.dialogues > 50
+    assert 0.85 < found.precision <= 1
+    assert 0.85 < found.recall <= 1
+    assert found.unguarded_precision < 0.6
+
+
+@real.needs_data
+def test_how_often_the_tutors_themselves_leak(capsys: pytest.CaptureFixture[str]) -> None:
+    """EVALUATION.md: Expert 2.7 %, GPT4 26 %, Llama-405B 4.7 %, Sonnet 0 %, MathDial's teachers 2.6 %."""
+    dialogues = [talk for split in ("train", "validation", "test") for talk in real.talks(split, "mathdial")]
+    groups = [group for split in ("train", "validation", "test") for group in real.groups(split, "mrbench")]
+    asked = [*of_groups(groups, golds([*groups, *dialogues])), *of_dialogues(dialogues)]
+    result = leak_rate(Generated(tuple(asked), {one.item: CONSTANT for one in asked}))
+    rates = {
+        f"{part}: {who}": mean(series) for part, rules in result.baselines.items() for who, series in rules.items()
+    }
+    with capsys.disabled():
+        print("\n" + "\n".join(f"{name} {rate:.3f} of {len(result.measured[name.split(':')[0]].items)}"
+                               for name, rate in rates.items()))  # fmt: skip
+    assert rates["leak_rate/mrbench: GPT4"] > 0.15
+    assert rates["leak_rate/mrbench: human tutor"] < 0.06
+    assert rates["leak_rate/mrbench: Sonnet"] < 0.03
+    assert rates["leak_rate/mathdial: human tutor"] < 0.06
