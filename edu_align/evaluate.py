@@ -1,7 +1,7 @@
-"""Measure a finished run again: `python -m edu_align.evaluate run=<run> evaluation.split=validation`.
+"""The evaluation suite: `python -m edu_align.evaluate run=<run>`, or `model=<model> adapter=<folder>`.
 
-The run's own config is used. Keys of `evaluation`, `hardware` and `dataset`, and `data_root`, can be set; the results
-go into the run's evaluation.json and a table is printed.
+A run is measured beside the base model and the SFT run that it started from. Results are stored by what they depend on,
+under outputs_root/evaluations, so the same command goes on where it was cut off, and the base is measured once.
 """
 
 import sys
@@ -11,12 +11,19 @@ from typing import Any
 from edu_align.errors import UserError, entry_point
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
+OWN = ("run", "outputs_root", "adapter")
 HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
+           python -m edu_align.evaluate model=<model> [adapter=<folder>] [key=value ...]
 
-  run                a finished run: its folder, its name under outputs_root/runs, or its id
-  evaluation.split   validation | test, and every other key of evaluation, hardware and dataset
-  data_root          where the data sets are now, if they moved
+  run                  a finished run: its folder, its name under outputs_root/runs, or its id. Measured are the base
+                       model, the runs that it started from, and the run
+  model                a model option (smollm2, zephyr ...) or a folder made by save_pretrained
+  adapter              a folder made by PEFT's save_pretrained, measured beside the model
+  evaluation.split     validation | test
+  evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default
+  evaluation.*         and every other key of evaluation, hardware and dataset (model.* beside model)
+  data_root            where the data sets are (MRBench, Bridge, MathDial, GSM8K), if not where the run found them
 """
 
 
@@ -26,48 +33,81 @@ def main() -> None:
         print(HELP, end="")
         return
     given = dict(_split(word) for word in words)
-    outputs = Path(given.pop("outputs_root", "outputs"))
+    if "model" in given:
+        if "run" in given:
+            raise UserError("`model` beside `run`: a run has its own model. Drop one of them.")
+        evaluate_model(given)
+        return
     if "run" not in given:
         raise UserError(
-            "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>."
+            "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>, or "
+            "model=<option or folder>."
         )
-    evaluate(given.pop("run"), given, outputs)
+    if "adapter" in given:
+        raise UserError("`adapter` goes with `model`: a run has its own adapter. Drop one of them.")
+    evaluate(given.pop("run"), given, Path(given.pop("outputs_root", "outputs")))
 
 
 def _split(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"every argument is key=value, got {word!r}. Example: run=my_run evaluation.split=validation.")
-    if key not in ("run", "outputs_root") and key.split(".")[0] not in ADJUSTABLE:
+    group = key.split(".")[0]
+    if key not in OWN and group not in (*ADJUSTABLE, "model"):
         raise UserError(
             f"`{key}={value}` cannot be set here: a finished run keeps its settings. What can: {', '.join(ADJUSTABLE)}."
         )
     return key, value
 
 
-def evaluate(run: str, overrides: dict[str, str], outputs: Path) -> dict[str, Any]:
-    """Measure the model that `run` started from and the one it made; returns and writes {before, after}."""
+def evaluate(run: str, overrides: dict[str, str], outputs: Path) -> list[dict[str, Any]]:
+    """Measure a run, the runs that it started from and their base; returns the rows of `suite.summarise`."""
     from edu_align.config.stored import stored_config
-    from edu_align.data.training import trained_groups, training_data
-    from edu_align.runs.folder import ancestors, find_run, write_json
+    from edu_align.runs.folder import find_run
 
     folder = find_run("run", run, outputs)
     config = stored_config(folder.path / "config.yaml", overrides)
-    start = find_run("init_from", folder.record["init_from"], outputs) if folder.record["init_from"] else None
-    data = training_data(config, trained_groups([folder.path, *ancestors(start)]))
-    print(data.describe(), flush=True)
+    from edu_align.evaluation.suite.run import suite_of_run
 
-    from edu_align.evaluation.held_out import held_out, measure_model, summarise
-    from edu_align.evaluation.stages import Stage
-    from edu_align.evaluation.tables import results_table, text
+    return _measured(config, lambda: suite_of_run(folder, config, outputs))
 
-    held = held_out(config, data)
-    before = measure_model(config, start.path if start else None, held)
-    after = measure_model(config, folder.path, held)
-    results = {"before": summarise(config, held, before, None), "after": summarise(config, held, after, before)}
-    write_json(folder.path / "evaluation.json", results)
-    print("\n".join(text(results_table([Stage(label, None, result) for label, result in results.items()]))))
-    return results
+
+def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
+    """Measure a model that no run made here; `given` is the command line.
+
+    It is measured on the public sources, and on a `dataset` where one is given.
+    """
+    from omegaconf import OmegaConf
+
+    from edu_align.config.load import compose
+
+    words = {key: value for key, value in given.items() if key != "adapter"}
+    folder = Path(words["model"]).expanduser()
+    if "/" in words["model"] or folder.is_dir():
+        words |= {"model": "smollm2", "model.path": str(folder), "model.bundled": "false", "model.name": folder.name}
+    config: Any = OmegaConf.to_object(compose([*(f"{key}={value}" for key, value in words.items()), "tracking=off"]))
+    if not any(key.split(".")[0] == "dataset" for key in words):
+        config.dataset.sources = []
+    from edu_align.evaluation.suite.run import suite_of_model
+
+    adapter = Path(given["adapter"]).expanduser() if "adapter" in given else None
+    return _measured(config, lambda: suite_of_model(config, adapter))
+
+
+def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
+    from edu_align.evaluation.suite.run import check_metrics, measure
+
+    metrics = check_metrics(config.evaluation.metrics)
+    suite = make()
+    measured = measure(suite, metrics)
+    from edu_align.evaluation.suite.summarise import summarise, table
+    from edu_align.evaluation.tables import text
+
+    given = config.evaluation
+    rows = summarise(measured.results, config.seed, given.bootstrap_samples, given.confidence)
+    print("\n".join(text(table(rows))))
+    print("\n".join(["", *measured.notes, *(row["verdict"] for row in rows if row["verdict"])]))
+    return rows
 
 
 if __name__ == "__main__":

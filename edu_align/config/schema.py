@@ -156,6 +156,7 @@ class TrackingConfig:
 class EvaluationConfig:
     enabled: bool = True
     split: str = "test"  # validation | test
+    metrics: list[str] = field(default_factory=list)
     max_groups: int | None = None
     bootstrap_samples: int = 2000
     confidence: float = 0.95

@@ -93,7 +93,7 @@ def load_records(
         raise ValueError(f"`view` must be one of {', '.join(VIEWS)}, got {view!r}")
     _check_sources(cfg, view)
     loaded = {name: load_source(name, cfg, data_root, outputs_root, seed, view) for name in cfg.sources}
-    records = [record for source in loaded.values() for record in _unrepeated(source)]
+    records = [record for source in loaded.values() for record in unrepeated(source)]
     splits, refused = split_records(
         records, cfg.split_seed, cfg.test_fraction, cfg.validation_fraction, cfg.validation_fold
     )
@@ -102,7 +102,7 @@ def load_records(
     kept = {name: [r for part in splits.values() for r in part if r.source == name] for name in cfg.sources}
     fingerprints = {name: fingerprint_of(records) for name, records in kept.items()}
     if cfg.system_prompt:
-        splits = {name: [_with_system(record, cfg.system_prompt) for record in part] for name, part in splits.items()}
+        splits = {name: [with_system(record, cfg.system_prompt) for record in part] for name, part in splits.items()}
     data = LoadedData(
         splits=splits,
         sources={name: _report(source, len(kept[name])) for name, source in loaded.items()},
@@ -136,7 +136,7 @@ def _check_sources(cfg: DatasetConfig, view: str) -> None:
         )
 
 
-def _unrepeated(source: Loaded) -> list[Record]:
+def unrepeated(source: Loaded) -> list[Record]:
     """The records without those that repeat an earlier one of the source, which are counted as left out."""
     seen: set[object] = set()
     result = []
@@ -158,7 +158,7 @@ def _report(source: Loaded, kept: int) -> SourceReport:
     return SourceReport(tuple(source.files), source.note, source.read, kept, dict(source.dropped))
 
 
-def _with_system(record: Record, system_prompt: str) -> Record:
+def with_system(record: Record, system_prompt: str) -> Record:
     """The record with the system turn first; a system turn of its own stays instead."""
     turns = record.messages if isinstance(record, Conversation) else record.prompt
     if turns[0].role == "system":

@@ -26,11 +26,11 @@ from edu_align.runs.store import list_runs
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write aside, sync and rename, so that a reader finds the old file or the new one, never half of one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with aside.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
+        json.dump(value, file, indent=indent, ensure_ascii=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

@@ -16,6 +16,8 @@ DIGITS = 12
 LEFT_OUT = (
     # Where it is kept and what is done around it.
     "run_name", "outputs_root", "preview", "chain", "objective", "force", "cache_gb", "tracking.", "export.", "sweep.",
+    # What `edu_align.evaluate` measures of a finished run.
+    "evaluation.metrics",
     # How the finished tutor answers; nothing in training or measuring draws a reply with them.
     "generation.",
     # Where things lie: the fingerprint of the records and the identity of the weights stand for them.

@@ -1,0 +1,37 @@
+"""The suite's metrics by name, and which parts of the data each reads. A new metric is an import and a line here."""
+
+from collections.abc import Callable
+
+from edu_align.evaluation.suite.context_use import context_use
+from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
+from edu_align.evaluation.suite.items import MetricResult, Subject
+from edu_align.evaluation.suite.preferences import (
+    pair_accuracy,
+    pair_accuracy_balanced,
+    pair_accuracy_bridge,
+    pair_accuracy_own,
+    selection_score,
+)
+
+METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
+    "pair_accuracy_balanced": pair_accuracy_balanced,
+    "pair_accuracy": pair_accuracy,
+    "pair_accuracy_bridge": pair_accuracy_bridge,
+    "selection_score": selection_score,
+    "context_use": context_use,
+    "pair_accuracy_own": pair_accuracy_own,
+}
+_MRBENCH = ("mrbench", "mrbench_training")
+READS: dict[str, tuple[str, ...]] = {
+    "pair_accuracy_balanced": _MRBENCH,
+    "pair_accuracy": _MRBENCH,
+    "pair_accuracy_bridge": ("bridge", "bridge_training"),
+    "selection_score": _MRBENCH,
+    "context_use": _MRBENCH,
+    "pair_accuracy_own": ("own", "own_training"),
+}
+
+
+def reads(metric: str) -> tuple[str, ...]:
+    """The parts of `SuiteData` whose content a stored result depends on; all of them where READS says nothing."""
+    return READS.get(metric, PARTS)

@@ -1,0 +1,172 @@
+"""Pair accuracy and selection score of any model, with rules that read no mathematics on the very same items."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+
+from edu_align.data.records import Pair, ResponseGroup
+from edu_align.data.training import AUTHOR_IS_QUALITY
+from edu_align.evaluation import baselines
+from edu_align.evaluation.preference import CEILING
+from edu_align.evaluation.scored import Scores, selected_scores
+from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
+from edu_align.evaluation.suite.items import MetricResult, Series, Subject
+from edu_align.evaluation.suite.pairs import AllScores, Pairs, by_dimension, model_scores, pairs_over
+from edu_align.evaluation.surface import fitted_rules
+
+WEAK = ("Phi3", "Novice")  # the two authors whose style alone decides many pairs
+DIMENSIONS = ("mistake_identification", "mistake_location", "providing_guidance", "actionability")
+LABEL_MARGIN = 2.0  # of one dimension: Yes against No
+EXPERT = "Expert"
+Rules = dict[str, baselines.Rule]
+Metric = Callable[[Subject, SuiteData, Settings], MetricResult]
+
+
+def pair_accuracy_balanced(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Identity-balanced pair accuracy: sum of w over correctly ordered pairs / sum of w, ties count one half.
+
+    A pair is two MRBench replies to one dialogue whose summed human labels (0 to 8) differ by the margin. w =
+    min(n_ij, n_ji) / n_ij for tutors i (better) and j, n_ij = pairs in which i beats j, so knowing who wrote a reply
+    gives 1/2. Scores are `mean_logp` (nats per token) and, where the model has a reference, the `implicit` reward.
+    `_no_dialogue`: both replies scored as replies to an empty user turn, by the reference too. `dialogue_effect`: with
+    minus without the dialogue, pair by pair; what does not rise above 0 there is style, not tutoring.
+    """
+    pairs = pairs_over(data.mrbench, settings.margin, balanced=True)
+    rules = mrbench_rules(data, settings)
+    return _with_and_without("pair_accuracy_balanced", pair_accuracy_balanced, subject, data.mrbench, pairs, rules)
+
+
+def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Share of MRBench pairs in the order that people gave, every pair alike; never a claim alone.
+
+    `pair_accuracy`: all pairs at the margin. `_hard`: those without the authors Phi3 and Novice, whose style gives them
+    away. `_<dimension>`: pairs whose labels in that dimension are Yes and No.
+    """
+    groups = data.mrbench
+    scores, ranked = model_scores(subject, groups), _ranked(groups, mrbench_rules(data, settings))
+    parts = {
+        "pair_accuracy": pairs_over(groups, settings.margin),
+        "pair_accuracy_hard": pairs_over(groups, settings.margin, keep=_without_weak),
+    }
+    for dimension in DIMENSIONS:
+        parts[f"pair_accuracy_{dimension}"] = pairs_over(by_dimension(groups, dimension), LABEL_MARGIN)
+    measured: dict[str, Series] = {}
+    beside: dict[str, dict[str, Series]] = {}
+    for name, pairs in parts.items():
+        if pairs.places:
+            values, rules = _beside(name, pairs, scores, ranked)
+            measured, beside = measured | values, beside | rules
+    return _result(pair_accuracy, measured, beside, "share")
+
+
+def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Share of Bridge dialogues in which the expert's reply scores above the novice's, with and without the dialogue.
+
+    Every better reply is an expert's, so who wrote it is the label and no baseline; balancing would be by that label.
+    """
+    rules = dict(_fitted(data, settings.margin, "bridge_training"))
+    rules |= baselines.pair_rules(None)
+    pairs = pairs_over(data.bridge, settings.margin)
+    return _with_and_without("pair_accuracy_bridge", pair_accuracy_bridge, subject, data.bridge, pairs, rules)
+
+
+def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Mean human score (0 to 8) of the MRBench reply that the model ranks first, with and without the dialogue.
+
+    Replies that tie for the first place count by their mean. `oracle` is the best reply there is: a ceiling, not a rule
+    to beat.
+    """
+    groups = data.mrbench
+    names = {"chance": "random", "longer": "longest"}
+    rules = {names.get(name, name): rule for name, rule in mrbench_rules(data, settings).items()}
+    rules |= {"expert": _expert, CEILING: baselines.oracle}
+    beside = {name: _selected(groups, scores) for name, scores in _ranked(groups, rules).items()}
+    measured = {f"selection_score/{n}": _selected(groups, s) for n, s in model_scores(subject, groups).items()}
+    bare = model_scores(subject, groups, dialogue=False)
+    measured |= {f"selection_score_no_dialogue/{n}": _selected(groups, s) for n, s in bare.items()}
+    return _result(selection_score, measured, dict.fromkeys(measured, beside), "score of 8")
+
+
+def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Share of held-out pairs of the run's own data set in the given order, with and without the dialogue.
+
+    For a data set that is none of the public tutoring ones; the numbers are named after it. In the built-in corpus the
+    author of a reply is its quality, so who wrote it is no baseline there.
+    """
+    groups = data.own
+    known = [group for group in data.own_training if group.source != AUTHOR_IS_QUALITY]
+    rules = dict(_fitted(data, settings.margin, "own_training"))
+    rules |= baselines.pair_rules(known or None)
+    name = f"pair_accuracy_{'_'.join(sorted({group.source for group in groups}))}"
+    return _with_and_without(name, pair_accuracy_own, subject, groups, pairs_over(groups, settings.margin), rules)
+
+
+def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
+    """Every rule that pair accuracy stands beside; the fitted ones and the tutor prior read training groups only."""
+    rules = baselines.pair_rules(data.mrbench_training)
+    return rules | _fitted(data, settings.margin, "mrbench_training")
+
+
+@functools.lru_cache(maxsize=8)
+def _fitted(data: SuiteData, margin: float, part: str) -> Rules:
+    return fitted_rules(getattr(data, part), margin)
+
+
+def _with_and_without(
+    name: str,
+    definition: Metric,
+    subject: Subject,
+    groups: Sequence[ResponseGroup],
+    pairs: Pairs,
+    rules: Rules,
+) -> MetricResult:
+    scores, bare = model_scores(subject, groups), model_scores(subject, groups, dialogue=False)
+    ranked = _ranked(groups, rules)
+    measured, beside = _beside(name, pairs, scores, ranked)
+    without = _beside(f"{name}_no_dialogue", pairs, bare, ranked)
+    measured, beside = measured | without[0], beside | without[1]
+    effect = "dialogue_effect" if name == "pair_accuracy_balanced" else f"{name}_dialogue_effect"
+    measured |= {f"{effect}/{scorer}": pairs.effect(scores[scorer], bare[scorer]) for scorer in scores}
+    return _result(definition, measured, beside, "share")
+
+
+def _beside(
+    name: str, pairs: Pairs, scores: AllScores, ranked: AllScores
+) -> tuple[dict[str, Series], dict[str, dict[str, Series]]]:
+    """Every scorer's series and, under the same names, those of the rules. Raises SourceAbsentError for no pair."""
+    if not pairs.places:
+        raise SourceAbsentError(f"{name}: no two replies of this split differ by the margin")
+    rules = {rule: pairs.series(numbers) for rule, numbers in ranked.items()}
+    measured = {f"{name}/{scorer}": pairs.series(numbers) for scorer, numbers in scores.items()}
+    return measured, dict.fromkeys(measured, rules)
+
+
+def _ranked(groups: Sequence[ResponseGroup], rules: Rules) -> AllScores:
+    return {name: [rule(group) for group in groups] for name, rule in rules.items()}
+
+
+def _selected(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> Series:
+    values = selected_scores(groups, scores)
+    rows = [(f"{g.source}:{g.id}", g.group, value, 1.0) for g, value in zip(groups, values, strict=True)]
+    return Series.of(rows)
+
+
+def _result(
+    definition: Metric, measured: dict[str, Series], beside: dict[str, dict[str, Series]], unit: str
+) -> MetricResult:
+    return MetricResult(
+        definition.__name__,
+        inspect.getdoc(definition) or "",
+        measured,
+        baselines=beside,
+        units=dict.fromkeys(measured, unit),
+        better=dict.fromkeys(measured, "higher"),
+    )
+
+
+def _expert(group: ResponseGroup) -> tuple[float, ...]:
+    return tuple(float(response.author == EXPERT) for response in group.responses)
+
+
+def _without_weak(pair: Pair) -> bool:
+    return not {pair.group.responses[place].author for place in (pair.chosen, pair.rejected)} & set(WEAK)

@@ -1,0 +1,165 @@
+"""The suite over a run and the models that it came from, or a model alone; what is stored is not measured again."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edu_align.config.schema import Config
+from edu_align.data.training import trained_groups
+from edu_align.errors import UserError
+from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
+from edu_align.evaluation.suite.items import MetricResult
+from edu_align.evaluation.suite.metrics import METRICS
+from edu_align.evaluation.suite.store import READS, Store, append_read
+from edu_align.evaluation.suite.subject import LoadedSubject, Weights
+from edu_align.runs.folder import RunFolder, ancestors, read_record, write_json
+
+BASE = "base"
+IN_RUN = "evaluation"  # folder of a run that says which stored results are its own
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Models to measure, the base first, on one split. `run` is the folder that remembers them, where there is one."""
+
+    subjects: tuple[LoadedSubject, ...]
+    data: SuiteData
+    settings: Settings
+    run: Path | None = None
+
+    def stores(self) -> dict[str, Store]:
+        return {subject.label: Store(subject, self.data, self.settings) for subject in self.subjects}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`results`: {label: {metric: result}}, the base first; `notes`: what was left out and what was read before."""
+
+    results: dict[str, dict[str, MetricResult]]
+    notes: tuple[str, ...]
+
+
+def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
+    """The base model, the runs that `run` went on from, the oldest first, and the run itself.
+
+    DPO's reference is the model that it started from; an SFT run's is the base model.
+    """
+    from edu_align.runs.folder import find_run
+
+    start = find_run("init_from", run.record["init_from"], outputs) if run.record["init_from"] else None
+    chain = [*reversed(ancestors(start)), run.path]
+    settings = settings_of(config)
+    subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
+    for folder in chain:
+        record = read_record(folder) or {}
+        own = replace(config, adapter=replace(config.adapter, name=record["adapter"]))
+        reference = subjects[0] if record["trainer"] == "sft" else subjects[-1]
+        label = _label(record["trainer"].upper(), folder, [subject.label for subject in subjects])
+        subjects.append(LoadedSubject(label, Weights(own, folder), settings.max_length, reference))
+    seen = frozenset(trained_groups(chain))
+    data = SuiteData(config.dataset, config.data_root, config.outputs_root, settings, seen)
+    return Suite(tuple(subjects), data, settings, run.path)
+
+
+def suite_of_model(config: Config, adapter: Path | None) -> Suite:
+    """A model that no run made here and, with `adapter`, an adapter on top of it, whose reference is the model."""
+    settings = settings_of(config)
+    subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
+    if adapter is not None:
+        weights = Weights(config, adapter=checked_adapter(adapter))
+        subjects.append(LoadedSubject("adapter", weights, settings.max_length, subjects[0]))
+    data = SuiteData(config.dataset, config.data_root, config.outputs_root, settings)
+    return Suite(tuple(subjects), data, settings)
+
+
+def settings_of(config: Config) -> Settings:
+    """What the suite takes from a config; everything else is the same for all models."""
+    given = config.evaluation
+    return Settings(split=given.split, max_new_tokens=given.max_new_tokens, max_groups=given.max_groups)
+
+
+def checked_adapter(folder: Path) -> Path:
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"`adapter={folder}` has no {name}, so it is no saved PEFT adapter. Give the folder that holds both."
+            )
+    return folder
+
+
+def check_metrics(names: Sequence[str]) -> list[str]:
+    """The metrics to measure; none named means all. Raises UserError for a name that is none."""
+    from edu_align.config.suggest import did_you_mean, listed
+
+    for name in names:
+        if name not in METRICS:
+            raise UserError(
+                f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, list(METRICS))} Metrics: "
+                f"{listed(list(METRICS))}."
+            )
+    return list(names or METRICS)
+
+
+def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
+    """Every metric of every model, each stored as soon as it is there; the run's folder lists them."""
+    stores, notes = suite.stores(), dict[str, None]()
+    results: dict[str, dict[str, MetricResult]] = {}
+    for label, store in stores.items():
+        missing = [name for name in metrics if not store.path(name).is_file()]
+        if missing and suite.settings.split == "test":
+            notes.update(dict.fromkeys(_note_read(suite, store, missing)))
+        results[label] = dict(_results(store, metrics, len(missing), notes))
+        store.subject.release()
+    if suite.data.left_out:
+        notes[f"not measured on {suite.data.left_out} records: their question was trained on"] = None
+    if suite.run is not None:
+        _list_in(suite.run, stores, tuple(notes))
+    return Measured(results, tuple(notes))
+
+
+def _results(
+    store: Store, metrics: Sequence[str], missing: int, notes: dict[str, None]
+) -> Iterator[tuple[str, MetricResult]]:
+    from tqdm import tqdm
+
+    with tqdm(total=missing, desc=f"{store.subject.label}: metrics", mininterval=1, disable=not missing) as bar:
+        for name in metrics:
+            found = store.read(name)
+            if found is None:
+                bar.set_postfix_str(name)
+                try:
+                    found = METRICS[name](store.subject, store.data, store.settings)
+                except SourceAbsentError as absent:
+                    notes[f"{name} left out: {absent}"] = None
+                    bar.update()
+                    continue
+                store.write(name, found)
+                bar.update()
+            yield name, found
+
+
+def _note_read(suite: Suite, store: Store, missing: Sequence[str]) -> Iterator[str]:
+    """Write the read of the test split into the model's folder and the run's; say when that happened before."""
+    earlier = store.note_read(missing)
+    label = store.subject.label
+    if suite.run is not None and store.subject is suite.subjects[-1]:
+        (suite.run / IN_RUN).mkdir(exist_ok=True)
+        append_read(suite.run / IN_RUN / READS, missing)
+    if earlier:
+        yield f"{label} was measured on the test split before, {len(earlier)} times, last {earlier[-1]}"
+
+
+def _list_in(run: Path, stores: Mapping[str, Store], notes: Sequence[str]) -> None:
+    """Write the run's evaluation/<split>.json: label to metric to file, relative to the run's folder."""
+    files = {
+        label: {name: os.path.relpath(store.path(name), run) for name in METRICS if store.path(name).is_file()}
+        for label, store in stores.items()
+    }
+    (run / IN_RUN).mkdir(exist_ok=True)
+    split = next(iter(stores.values())).settings.split
+    write_json(run / IN_RUN / f"{split}.json", {"files": files, "notes": list(notes)})
+
+
+def _label(wanted: str, folder: Path, taken: Sequence[str]) -> str:
+    return wanted if wanted not in taken else f"{wanted} {folder.name}"

@@ -1,0 +1,196 @@
+"""A model under measurement: loaded when first asked, and asked once for everything it says."""
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edu_align.caching.keys import digest, file_content, tokenizer_content, weights_content
+from edu_align.caching.shared import FOLDER, Shared
+from edu_align.caching.store import Codec
+from edu_align.config.schema import Config
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.evaluation.scoring import score_replies
+from edu_align.evaluation.suite.items import Scored
+from edu_align.models.locate import Location, locate
+from edu_align.models.tokenizer import as_chat, load_tokenizer, render
+
+Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
+GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of generated replies
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is loaded. `folder` holds `adapter/` or, after full fine-tuning, `model/`; None is the base model.
+
+    `adapter` names an adapter's own folder instead. `config` decides base, number format and hardware.
+    """
+
+    config: Config
+    folder: Path | None = None
+    adapter: Path | None = None
+
+    @property
+    def changed(self) -> Path | None:
+        """Where the files lie that differ from the base model; None for the base itself."""
+        if self.adapter is not None or self.folder is None:
+            return self.adapter
+        return self.folder / ("model" if self.config.adapter.name == "full" else "adapter")
+
+
+class LoadedSubject:
+    """See `items.Subject`. `reference` is the model that training started from; None for a base model.
+
+    What the model says is kept in outputs_root/cache/shared (see `caching.shared`), under its weights and everything
+    that may move a bit, so that the reference of several runs is scored once. `max_length` as in `Settings`.
+    """
+
+    def __init__(self, label: str, weights: Weights, max_length: int, reference: "LoadedSubject | None" = None) -> None:
+        self.label = label
+        self.weights = weights
+        self.max_length = max_length
+        self.reference = reference
+        self._said: dict[str, Any] = {}
+
+    @functools.cached_property
+    def location(self) -> Location:
+        config = self.weights.config
+        return locate(config.model, Path(config.outputs_root), config.seed)
+
+    @functools.cached_property
+    def tokenizer(self) -> Any:
+        full = self.weights.folder is not None and self.weights.config.adapter.name == "full"
+        return load_tokenizer(self.weights.config.model, self.weights.changed if full else self.location.folder)
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells this model from every other one, as JSON: base, trained files, number format, chat template."""
+        config, changed = self.weights.config, self.weights.changed
+        records = Path(config.outputs_root).joinpath(*FOLDER) / "files"
+        files = sorted(changed.glob("*.safetensors")) if changed else []
+        settings = changed / "adapter_config.json" if changed else None
+        return {
+            "base": self.location.identity,
+            "base_weights": weights_content(config, self.location, records),
+            "trained": {file.name: file_content(file, records) for file in files},
+            "adapter_config": _adapter_settings(settings) if settings and settings.is_file() else None,
+            "hardware": [config.hardware.device, config.hardware.dtype, config.hardware.quantization],
+            "template": tokenizer_content(self.tokenizer),
+            "reference": self.reference.key if self.reference else None,
+        }
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits over `identity`."""
+        return digest(self.identity)[:12]
+
+    def score(self, rows: Rows) -> list[list[Scored]]:
+        """Log-probabilities (nats) and tokens of every reply; all replies of a prompt are computed in one batch."""
+        asked = [[as_chat(prompt), list(replies)] for prompt, replies in rows]
+        return self._once("scores", asked, lambda: self._score(rows))
+
+    def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
+        return self.reference.score(rows) if self.reference else None
+
+    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        """Greedy replies; prompts of like length are answered together."""
+        asked = [[as_chat(prompt) for prompt in prompts], max_new_tokens]
+        return self._once("replies", asked, lambda: self._replies(prompts, max_new_tokens))
+
+    def release(self) -> None:
+        """Let go of the model; what it said stays."""
+        self.__dict__.pop("_model", None)
+
+    @functools.cached_property
+    def _device(self) -> Any:
+        from edu_align.models.device import resolve
+
+        return resolve(self.weights.config.hardware)
+
+    @functools.cached_property
+    def _shared(self) -> Shared:
+        return Shared(self.weights.config, self.location, self._device)
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        from edu_align.caching.base import base_model
+        from edu_align.models.build import build_model
+        from edu_align.models.weights import continue_adapter
+        from edu_align.packing.decoder import install_packing
+
+        weights = self.weights
+        config = weights.config
+        if weights.changed is None:
+            model, _ = base_model(config, self.location, self._device)
+        elif weights.adapter is not None:
+            model = continue_adapter(base_model(config, self.location, self._device)[0], weights.adapter)
+        else:
+            model = build_model(config, self.location, self._device, weights.folder)
+        model.eval()
+        model.requires_grad_(False)
+        install_packing(config.hardware.packing, model, config.hardware.packing_backend)
+        return model
+
+    def _once(self, kind: str, asked: Any, make: Any) -> Any:
+        from edu_align.caching.keys import numbers
+
+        how = numbers(self.weights.config, self._device)
+        key = digest(self.identity | {"reference": None}, how, self.max_length, asked)
+        if key not in self._said:
+            self._said[key] = self._shared.once(f"suite {kind}", key, JSON, make)
+        return self._said[key]
+
+    def _score(self, rows: Rows) -> list[list[Scored]]:
+        groups = [
+            ResponseGroup(tuple(prompt), tuple(Response(text, 0.0) for text in replies), str(i), "suite", str(i))
+            for i, (prompt, replies) in enumerate(rows)
+        ]
+        length = min(self.max_length, int(self._model.config.max_position_embeddings))
+        scored = score_replies(self._model, self.tokenizer, groups, length)
+        return [[(logp, count) for logp, count in zip(*pair, strict=True)] for pair in scored]
+
+    def _replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        from tqdm import tqdm
+
+        from edu_align.evaluation.generate import generate
+
+        lengths = [len(self.tokenizer(render(self.tokenizer, p, reply_next=True))["input_ids"]) for p in prompts]
+        order = sorted(range(len(prompts)), key=lambda i: (lengths[i], i))
+        said: dict[int, str] = {}
+        with tqdm(total=len(order), desc=f"{self.label}: replies", unit="reply", mininterval=5) as bar:
+            while len(said) < len(order):
+                batch = _batch(order[len(said) :], lengths, max_new_tokens)
+                texts = generate(self._model, self.tokenizer, [prompts[i] for i in batch], max_new_tokens)
+                said |= dict(zip(batch, texts, strict=True))
+                bar.update(len(batch))
+        self.tokenizer.padding_side = "right"
+        return [said[i] for i in range(len(prompts))]
+
+
+def _batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:
+    """The next prompts of `order` (by length) that fit into one batch with their replies; at least one."""
+    batch: list[int] = []
+    for i in order:
+        if batch and (lengths[i] + new) * (len(batch) + 1) > GENERATION_BATCH_TOKENS:
+            break
+        batch.append(i)
+    return batch
+
+
+def _adapter_settings(file: Path) -> dict[str, Any]:
+    """What an adapter's config says of its arithmetic; names and places play no part."""
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    return {name: stored.get(name) for name in ("r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern")}
+
+
+def _decode(content: bytes) -> Any:
+    """JSON, whose innermost lists [nats, tokens] become pairs again."""
+    found = json.loads(content)
+    if found and isinstance(found[0], list):
+        return [[(logp, count) for logp, count in row] for row in found]
+    return found
+
+
+JSON: Codec[Any] = Codec("jsonl", lambda value: json.dumps(value, ensure_ascii=False).encode(), _decode)
