@@ -26,10 +26,8 @@ def _groups(comparison: Comparison) -> list[str]:
         return []
     least = min(sizes, key=lambda name: sizes[name])
     most = max(sizes, key=lambda name: sizes[name])
-    lines = [
-        f"The numbers rest on {sizes[least]} ({least}) to {sizes[most]} ({most}) independent groups of the "
-        f"{comparison.split} split."
-    ]
+    span = f"{sizes[least]} ({least}) to {sizes[most]} ({most})" if sizes[least] < sizes[most] else str(sizes[least])
+    lines = [f"The numbers rest on {span} independent groups of the {comparison.split} split."]
     alone = [name for name, size in sizes.items() if size == 1]
     few = [name for name, size in sizes.items() if 1 < size < FEW_GROUPS]
     if alone:
@@ -42,14 +40,14 @@ def _groups(comparison: Comparison) -> list[str]:
 
 
 def _absent(comparison: Comparison) -> list[str]:
-    lines = [f"{metric} was not measured: {reason}." for metric, reason in comparison.absent.items()]
+    lines = [_sentence(note) for note in comparison.notes]
     for name in comparison.names():
         missing = [label for label in comparison.labels if label not in comparison.of(name)]
         if missing and not name.endswith("/implicit"):
             lines.append(f"{name} is missing for {_listed(missing)}.")
-    without = [name for name in comparison.names() if not any(n.strongest for n in comparison.of(name).values())]
+    without = [name for name in comparison.names() if not any(n.baselines for n in comparison.of(name).values())]
     if without:
-        lines.append(f"No trivial rule stands beside {_listed(without)}.")
+        lines.append(f"No baseline stands beside {_listed(without)}.")
     return lines
 
 
@@ -59,8 +57,8 @@ def _unbeaten(comparison: Comparison) -> list[str]:
     if not lost:
         return []
     return [
-        f"{len(lost)} of {len(judged)} numbers (over all models) are not shown to beat the strongest rule that reads "
-        "no mathematics, so they prove no tutoring by themselves."
+        f"{len(lost)} of {len(judged)} numbers (over all models) are not shown to beat the strongest baseline beside "
+        "them, so they prove no tutoring by themselves."
     ]
 
 
@@ -70,10 +68,14 @@ def _split(comparison: Comparison) -> list[str]:
             f"Measured on the {comparison.split} split, on which runs may have been chosen: for a claim, measure the "
             "chosen run on test, once."
         ]
-    if comparison.read is None:
-        return []
-    many = "" if comparison.read <= len(comparison.models) else " Whoever chose a run by them saw the test split first."
-    return [f"The test split has been read for {comparison.read} models of this outputs folder so far.{many}"]
+    counts = ", ".join(f"{label} {count}" for label, count in comparison.reads.items())
+    lines = [f"Times that the test split was read: {counts}."] if counts else []
+    if comparison.others:
+        lines.append(
+            f"{comparison.others} other models of this outputs folder were measured on the test split too: a run that "
+            "was chosen among them by those numbers looks better than it is."
+        )
+    return lines
 
 
 def _seeds(comparison: Comparison) -> list[str]:

@@ -72,9 +72,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models measured on the same items of one split. `asked`: the runs that the reader named, by label.
+    """Models measured on the same items of one split.
 
-    `tests`: how many paired differences Holm's correction counts; `absent`: metric -> why it was not measured.
+    `tests`: how many paired differences Holm's correction counts. `notes`: what the suite said when it measured.
+    `reads`: how often each model was measured on the test split; `others`: further models that were.
     """
 
     name: str
@@ -85,8 +86,9 @@ class Comparison:
     samples: int
     seed: int
     tests: int
-    absent: dict[str, str] = field(default_factory=dict)
-    read: int | None = None
+    notes: tuple[str, ...] = ()
+    reads: dict[str, int] = field(default_factory=dict)
+    others: int = 0
 
     @property
     def labels(self) -> list[str]:

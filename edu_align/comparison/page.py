@@ -27,6 +27,7 @@ def page(
         title=title(comparison),
         measured=measured(comparison),
         moved=tables.moved(comparison),
+        beside=tables.beside_baselines(comparison),
         not_beaten=tables.not_beaten(comparison),
         labels=comparison.labels,
         blocks=_blocks(comparison),
@@ -96,17 +97,19 @@ def _line(comparison: Comparison, name: str) -> dict[str, Any]:
 
 
 def _rules(found: dict[str, Number]) -> list[str]:
-    """The strongest rule, in one line where all models stand alike to it, else in one a model."""
-    said = {label: tables.strongest_text(number) for label, number in found.items() if number.strongest is not None}
-    if len(set(said.values())) <= 1:
-        return list(dict.fromkeys(said.values()))
-    return [f"{label}: {text}" for label, text in said.items()]
+    """The strongest baseline and, in the next line, which models beat it."""
+    first = next(iter(found.values()))
+    if first.strongest is None:
+        return [f"{rule} {value:.3f}" for rule, value in first.baselines.items()]
+    winners = [label for label, number in found.items() if number.beats_strongest]
+    return [f"{first.strongest} {first.baselines[first.strongest]:.3f}", f"beaten by {', '.join(winners) or 'none'}"]
 
 
 def _cell(model: Model, number: Number | None, level: float) -> dict[str, Any]:
     gaps = []
-    for other, gap in ((model.base, number and number.to_base), (model.sft, number and number.to_sft)):
-        if number is not None and gap is not None and other != model.label:
-            text = f"{tables.gap_text(gap, number.better, level)} to {other}"
-            gaps.append({"text": text, "way": tables.direction(gap, number.better)})
+    if number is not None:
+        for other, gap in ((model.base, number.to_base), (model.sft, number.to_sft)):
+            if gap is not None:
+                text = f"− {other} {tables.gap_text(gap, '', level)}"
+                gaps.append({"text": text, "way": tables.direction(gap, number.better)})
     return {"value": tables.spread(number), "gaps": gaps}

@@ -3,6 +3,8 @@
 from edu_align.comparison.models import Comparison, Gap, Number
 from edu_align.evaluation.tables import Rows
 
+NAMED = 4  # differences that a sentence names
+
 
 def spread(number: Number | None) -> str:
     """`0.612 [0.580, 0.644]`; a dash for what was not measured."""
@@ -38,9 +40,9 @@ def direction(gap: Gap, better: str) -> str:
 
 
 def strongest_text(number: Number) -> str:
-    """`surface 0.650, not beaten`."""
+    """`surface 0.650, not beaten`; every baseline where none is to beat."""
     if number.strongest is None:
-        return "-"
+        return ", ".join(f"{rule} {value:.3f}" for rule, value in number.baselines.items()) or "-"
     value = f"{number.strongest} {number.baselines[number.strongest]:.3f}"
     if number.beats_strongest is None:
         return value
@@ -62,7 +64,7 @@ def heads(comparison: Comparison) -> list[str]:
             names.append(f"{model.label} - {model.base}")
         if model.sft:
             names.append(f"{model.label} - {model.sft}")
-        names.append(f"strongest rule beside {model.label}")
+        names.append(f"strongest baseline beside {model.label}")
     return names
 
 
@@ -95,7 +97,7 @@ def terminal_table(comparison: Comparison) -> Rows:
     for model in comparison.models:
         head += [model.label, *([f"- {model.base}"] if model.label != model.base else [])]
         head += [f"- {model.sft}"] if model.sft else []
-    rows = [[*head, "strongest rule"]]
+    rows = [[*head, "strongest baseline"]]
     for name in comparison.names():
         found = comparison.of(name)
         cells = [name, count_text(comparison, name)]
@@ -125,22 +127,27 @@ def marks_legend(comparison: Comparison) -> str:
     )
 
 
-def not_beaten(comparison: Comparison) -> list[str]:
-    """A sentence a model: which numbers are not shown to beat the strongest rule beside them."""
+def beside_baselines(comparison: Comparison) -> list[str]:
+    """`DPO: 14 of 16 numbers beat the strongest baseline beside them.` for every model."""
     lines = []
     for model in comparison.models:
         judged = [n for n in comparison.numbers if n.label == model.label and n.beats_strongest is not None]
-        lost = [n for n in judged if not n.beats_strongest]
-        if not judged:
-            continue
-        if not lost:
-            lines.append(f"{model.label}: all {len(judged)} numbers that stand beside a trivial rule beat it.")
-            continue
-        named = ", ".join(f"{n.name} {n.value:.3f} ({n.strongest} {n.baselines[str(n.strongest)]:.3f})" for n in lost)
-        lines.append(
-            f"{model.label}: {len(lost)} of {len(judged)} numbers are not shown to beat the strongest trivial rule: "
-            f"{named}."
-        )
+        if judged:
+            won = sum(n.beats_strongest is True for n in judged)
+            lines.append(f"{model.label}: {won} of {len(judged)} numbers beat the strongest baseline beside them.")
+    return lines
+
+
+def not_beaten(comparison: Comparison) -> list[str]:
+    """A sentence a model: which of its numbers are not shown to beat the strongest baseline; none where all do."""
+    lines = []
+    for model in comparison.models:
+        lost = [n for n in comparison.numbers if n.label == model.label and n.beats_strongest is False]
+        if lost:
+            named = ", ".join(
+                f"{n.name} {n.value:.3f} ({n.strongest} {n.baselines[str(n.strongest)]:.3f})" for n in lost
+            )
+            lines.append(f"{model.label}, not shown to beat the strongest baseline: {named}.")
     return lines
 
 
@@ -165,9 +172,10 @@ def _moved(label: str, other: str, numbers: list[Number], of: str, level: float)
     if not shown:
         return f"{text}: no change is shown."
     parts = []
-    for word, name in (("better", "better"), ("worse", "worse"), ("", "of no better or worse")):
+    for word, name in (("better", "better"), ("worse", "worse"), ("", "neither")):
         names = [f"{n.name} {gap.value:+.3f}" for n, gap in sure if direction(gap, n.better) == word]
-        parts += [f"{name}: {', '.join(names)}"] if names else []
+        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+        parts += [f"{len(names)} {name}: {', '.join([*names[:NAMED], *more])}"] if names else []
     after = f"{len(sure)} after correction for the number of tests"
     return f"{text}, {after}{' (' + '; '.join(parts) + ')' if parts else ''}."
 

@@ -1,5 +1,6 @@
 """report.md of a comparison, and what is printed in a terminal."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -21,7 +22,15 @@ def as_markdown(
     """The text of report.md; what comes from outside cannot break a table or become HTML."""
     lines = [f"# {_safe(title(comparison))}", "", _safe(measured(comparison)), "", "## What changed", ""]
     lines += _list(tables.moved(comparison))
-    lines += ["", "## Beside trivial rules", "", *_list(tables.not_beaten(comparison)), "", "## All numbers", ""]
+    lines += [
+        "",
+        "## Beside baselines",
+        "",
+        *_list([*tables.beside_baselines(comparison), *tables.not_beaten(comparison)]),
+        "",
+        "## All numbers",
+        "",
+    ]
     lines += markdown([[_safe(cell) for cell in row] for row in tables.full_table(comparison)])
     lines += ["", _safe(tables.marks_legend(comparison)), "", "## What the numbers mean", ""]
     lines += _list([f"{name}: {definition}" for name, definition in definitions(comparison)])
@@ -41,6 +50,7 @@ def print_comparison(comparison: Comparison, limits: Sequence[str]) -> None:
     for line in (
         tables.marks_legend(comparison),
         *tables.moved(comparison),
+        *tables.beside_baselines(comparison),
         *tables.not_beaten(comparison),
         *limits,
     ):
@@ -48,14 +58,19 @@ def print_comparison(comparison: Comparison, limits: Sequence[str]) -> None:
 
 
 def _sample(comparison: Comparison, sample: Sample) -> list[str]:
-    quoted = [line for role, said in sample.prompt for line in (f"> **{_safe(role)}**: {_safe(said)}", ">")][:-1]
-    replies = [[label, _safe(sample.replies[label]) or "(empty)"] for label in comparison.labels]
-    human = ["human tutor", _safe(sample.human) or "(none stored)"]
+    quoted = [line for role, said in sample.prompt for line in (f"> **{_said(role)}**: {_said(said)}", ">")][:-1]
+    replies = [[_safe(label), _said(sample.replies[label]) or "(empty)"] for label in comparison.labels]
+    human = ["human tutor", _said(sample.human) or "(none stored)"]
     return [*quoted, "", *markdown([["model", "reply"], *replies, human])]
 
 
 def _list(lines: Sequence[str]) -> list[str]:
     return [f"- {_safe(line)}" for line in lines] or ["Nothing to say."]
+
+
+def _said(content: str) -> str:
+    """What a model or a data set says: also no Markdown of its own, such as a picture from elsewhere."""
+    return re.sub(r"([\\`*_\[\]!#])", r"\\\1", _safe(content))
 
 
 def _safe(content: str) -> str:

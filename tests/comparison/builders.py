@@ -44,7 +44,9 @@ def results(skill: float, seed: int, implicit: bool = False, says: str = "What d
             [("pair_accuracy", 0.0), ("pair_accuracy_hard", -0.1)] + [(f"pair_accuracy_{d}", -0.03) for d in DIMENSIONS]
         )
     }
-    balanced = {f"pair_accuracy_balanced/{scorer}": series(share - 0.05, seed + 50) for scorer, share in scorers.items()}
+    balanced = {
+        f"pair_accuracy_balanced/{scorer}": series(share - 0.05, seed + 50) for scorer, share in scorers.items()
+    }
     human = {"human tutor": series(0.62, 903)}
     form = {"question_rate": series(skill, seed + 60), "words": series(skill, seed + 61, scale=40.0)}
     rows = tuple(
@@ -59,7 +61,7 @@ def results(skill: float, seed: int, implicit: bool = False, says: str = "What d
             {"random": series(0.69, 904, scale=8.0), "oracle": series(1.0, 905, scale=8.0)}, "score of 8", "higher",
         ),
         "leak": _result("leak", {"leak_rate": series(1 - skill, seed + 80)}, human, "share", "lower"),
-        "form": MetricResult("form", "What replies look like.", form, {name: human for name in form},
+        "form": MetricResult("form", "What replies look like.", form, dict.fromkeys(form, human),
                              {"question_rate": "share", "words": "words"}, dict.fromkeys(form, ""),
                              notes=("human tutors ask in 0.62",), examples=rows),
     }  # fmt: skip
