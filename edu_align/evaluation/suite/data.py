@@ -6,20 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
-from edu_align.data.build import fingerprint_of, load_records, unrepeated, with_system
-from edu_align.data.fetch import source_files
-from edu_align.data.load import load_source
-from edu_align.data.read import iter_rows
+from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
+from edu_align.data.build import fingerprint_of, load_records, with_system
 from edu_align.data.records import Conversation, Record, ResponseGroup
-from edu_align.data.sources import mrbench
-from edu_align.data.split import PINNED, keys_of, side, with_groups
-from edu_align.errors import UserError
+from edu_align.data.split import PINNED, side
 from edu_align.evaluation.held_out import choose
+from edu_align.evaluation.suite.reading import PUBLIC, V2, Sources, read_sources
 
 R = TypeVar("R", Conversation, ResponseGroup)
-PUBLIC = {"mrbench": "preference", "bridge": "preference", "mathdial": "conversation", "gsm8k_socratic": "conversation"}
-V2 = "mrbench_v2"
 # The names under which metrics say what they read; each is an attribute of `SuiteData`.
 PARTS = (
     "mrbench", "mrbench_training", "mrbench_v2", "bridge", "bridge_training", "mathdial", "mathdial_training",
@@ -69,10 +63,8 @@ class SuiteData:
         self.outputs_root = outputs_root
         self.settings = settings
         self.seen = seen
-        self.absent: dict[str, str] = {}
         self.left_out = 0  # records of groups that were trained on
         self._fingerprints: dict[str, str] = {}
-        self._trained: set[str] = set()  # groups over all sources that hold a record of `seen`
 
     @functools.cached_property
     def mrbench(self) -> list[ResponseGroup]:
@@ -114,10 +106,10 @@ class SuiteData:
         `meta`: `problem`, `gold_answer`. Validation takes those that the split's hash puts there, test all others, so
         that nothing chosen on the one was seen in the other.
         """
-        held = [r for r in self._records["gsm8k_socratic"] if PINNED in r.meta and isinstance(r, Conversation)]
+        held = [r for r in self._sources.records["gsm8k_socratic"] if PINNED in r.meta and isinstance(r, Conversation)]
         free = {
             record.group
-            for records in self._records.values()
+            for records in self._sources.records.values()
             for record in records
             if PINNED not in record.meta and self._hashed(record) == "train"
         }
@@ -128,17 +120,21 @@ class SuiteData:
     @functools.cached_property
     def own(self) -> list[ResponseGroup]:
         """Held-out groups of the run's own data set, where that is none of the public ones above."""
-        return self._kept("own", [r for r in self._own(self.settings.split) if isinstance(r, ResponseGroup)])
+        groups = self._own(self.settings.split, "preference")
+        return self._kept("own", [record for record in groups if isinstance(record, ResponseGroup)])
 
     @functools.cached_property
     def own_training(self) -> list[ResponseGroup]:
         held = {group.group for group in self.own}
-        return [r for r in self._own("train") if isinstance(r, ResponseGroup) and r.group not in held]
+        groups = self._own("train", "preference")
+        return [record for record in groups if isinstance(record, ResponseGroup) and record.group not in held]
 
     @functools.cached_property
     def own_conversations(self) -> list[Conversation]:
-        """Held-out conversations of the run's own data set, where that has no scored replies."""
-        return self._kept("own", [r for r in self._own(self.settings.split) if isinstance(r, Conversation)])
+        """Held-out conversations of the run's own data set; of scored replies, the best one's."""
+        records = self._own(self.settings.split, "conversation")
+        talks = [record for record in records if isinstance(record, Conversation)]
+        return self._kept("own", talks)
 
     def fingerprint(self, part: str) -> str:
         """sha256 over a part's records; "absent" for one that is not there."""
@@ -150,48 +146,21 @@ class SuiteData:
         return self._fingerprints[part]
 
     @functools.cached_property
-    def _records(self) -> dict[str, list[Record]]:
-        """Every source's records, `group` over all of them; a source that is absent is noted and has none."""
-        loaded = {source: self._load(source, view) for source, view in PUBLIC.items()}
-        loaded[V2] = self._version_two() if loaded["mrbench"] else []
-        named = [(name, record) for name, records in loaded.items() for record in records]
-        free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
-        grouped: dict[str, list[Record]] = {name: [] for name in loaded}
-        for (name, record), before, united in zip(named, free, with_groups(free), strict=True):
-            grouped[name].append(replace(united, meta=record.meta))
-            if not self.seen.isdisjoint(keys_of(before)):
-                self._trained.add(united.group)
-        return grouped
+    def _sources(self) -> Sources:
+        return read_sources(self.dataset, self.data_root, self.outputs_root, self.seen)
 
-    def _load(self, source: str, view: str) -> list[Record]:
-        try:
-            found = load_source(source, self.dataset, self.data_root, self.outputs_root, self.settings.seed, view)
-        except UserError as error:
-            if self._there(source):
-                raise
-            self.absent[source] = str(error)
-            return []
-        return unrepeated(found)
-
-    def _there(self, source: str) -> bool:
-        try:
-            return bool(source_files(source, self.data_root, self.outputs_root))
-        except UserError:
-            return False
-
-    def _version_two(self) -> list[Record]:
-        files = source_files("mrbench", self.data_root, self.outputs_root)
-        rows = (row for file in files if file.stem == "v2" for row in iter_rows(file))
-        made = (mrbench.to_group(row, f"{V2}:{row.number}") for row in rows)
-        return [record for record in made if not isinstance(record, str)]
+    @property
+    def absent(self) -> dict[str, str]:
+        """Source to the reason why it is not there."""
+        return self._sources.absent
 
     def _hashed(self, record: Record) -> str:
         cut = self.dataset
         return side(record.group, cut.split_seed, cut.test_fraction, cut.validation_fraction, cut.validation_fold)
 
     def _side(self, source: str, split: str, kind: type[R]) -> list[R]:
-        records = [r for r in self._records[source] if isinstance(r, kind) and self._hashed(r) == split]
-        if not self._records[source]:
+        records = [r for r in self._sources.records[source] if isinstance(r, kind) and self._hashed(r) == split]
+        if not self._sources.records[source]:
             raise SourceAbsentError(f"{source} is not there: {self.absent.get(source, 'its file holds no record')}")
         return [self._prompted(record) for record in records]
 
@@ -200,20 +169,19 @@ class SuiteData:
 
     def _kept(self, source: str, records: Sequence[R]) -> list[R]:
         """Unseen records, at most `max_groups` of them. Raises SourceAbsentError where none is left."""
-        unseen = [r for r in records if r.group not in self._trained | self.seen]
+        unseen = [r for r in records if r.group not in self._sources.trained | self.seen]
         self.left_out += len(records) - len(unseen)
         if not unseen:
             why = self.absent.get(source, f"the {self.settings.split} split holds no unseen record of it")
             raise SourceAbsentError(f"{source} is left out: {why}")
         return choose(unseen, self.settings.max_groups)
 
-    def _own(self, split: str) -> list[Record]:
-        sources = [name for name in self.dataset.sources if name not in PUBLIC]
-        scored = [name for name in sources if name in PREFERENCE_SOURCES]
+    def _own(self, split: str, view: str) -> list[Record]:
+        able = PREFERENCE_SOURCES if view == "preference" else CONVERSATION_SOURCES
+        sources = [name for name in self.dataset.sources if name not in PUBLIC and name in able]
         if not sources:
-            raise SourceAbsentError("the run has no data set of its own beside the public ones")
-        view = "preference" if scored else "conversation"
-        cut = replace(self.dataset, sources=scored or sources)
+            raise SourceAbsentError(f"the run has no data set with a {view} view beside the public ones")
+        cut = replace(self.dataset, sources=sources)
         return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits[split]
 
     def _prompted(self, record: R) -> R:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
 from edu_align.evaluation.suite.items import MetricResult, Subject
+from edu_align.evaluation.suite.own_turns import own_turn_nll
 from edu_align.evaluation.suite.preferences import (
     pair_accuracy,
     pair_accuracy_balanced,
@@ -20,6 +21,7 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "selection_score": selection_score,
     "context_use": context_use,
     "pair_accuracy_own": pair_accuracy_own,
+    "own_turn_nll": own_turn_nll,
 }
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
@@ -29,6 +31,7 @@ READS: dict[str, tuple[str, ...]] = {
     "selection_score": _MRBENCH,
     "context_use": _MRBENCH,
     "pair_accuracy_own": ("own", "own_training"),
+    "own_turn_nll": ("own_conversations",),
 }
 
 

@@ -45,7 +45,7 @@ def summarise(
                 continue
             result = metrics[metric]
             series = result.measured[name]
-            row = {"label": label, "metric": metric, "name": name, "definition": result.definition}
+            row: Row = {"label": label, "metric": metric, "name": name, "definition": result.definition}
             row |= _interval(spread(series.values, series.groups, weights=series.weights))
             row |= {"unit": result.units.get(name, ""), "better": result.better.get(name, "")}
             row |= _beside(result, name, rules, paired)

@@ -1,0 +1,48 @@
+"""A subject whose scores are written down, and groups as MRBench has them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.evaluation.suite.items import Scored
+
+Score = Callable[[Sequence[Message], str], Scored]
+
+
+class Scripted:
+    """A subject that scores by two functions of prompt and reply."""
+
+    label = "scripted"
+    tokenizer: Any = None
+
+    def __init__(self, score: Score, reference: Score | None = None) -> None:
+        self.own, self.reference = score, reference
+
+    def score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]]:
+        return [[self.own(prompt, text) for text in replies] for prompt, replies in rows]
+
+    def reference_score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]] | None:
+        if self.reference is None:
+            return None
+        return [[self.reference(prompt, text) for text in replies] for prompt, replies in rows]
+
+    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        raise AssertionError("nothing is generated here")
+
+
+@pytest.fixture
+def scripted() -> Callable[..., Scripted]:
+    return Scripted
+
+
+@pytest.fixture
+def dialogue() -> Callable[..., ResponseGroup]:
+    """`dialogue("q1", "text", {"Expert": ("reply", 8.0)})`."""
+
+    def make(key: str, text: str, replies: dict[str, tuple[str, float]]) -> ResponseGroup:
+        responses = tuple(Response(said, score, author=author) for author, (said, score) in replies.items())
+        return ResponseGroup((Message("user", text),), responses, f"row {key}", "mrbench", key)
+
+    return make
