@@ -1,6 +1,7 @@
 """Results of the suite as metrics store them: values drawn per item, the same items for every model."""
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from edu_align.comparison.models import Comparison, Model
 from edu_align.comparison.numbers import numbers_of
 from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.runs.folder import RunFolder
+from edu_align.evaluation.suite.store import _packed, append_read
+from edu_align.runs.folder import RunFolder, write_json
 
 GROUPS = 40
 DIMENSIONS = ("mistake_identification", "mistake_location", "providing_guidance", "actionability")
@@ -107,3 +109,20 @@ def three(tmp_path: Path, **more: Any) -> list[Model]:
 def compared(models: list[Model], split: str = "test", **more: Any) -> Comparison:
     numbers, tests = numbers_of(models, 0, 200, 0.95)
     return Comparison("tutors", split, tuple(models), tuple(numbers), 0.95, 200, 0, tests, **more)
+
+
+def store(outputs: Path, run: Path, models: list[Model], split: str = "test", **settings: Any) -> None:
+    """Write what the suite leaves of `models`, base first: result files, reads of the test split, the run's list."""
+    files: dict[str, dict[str, str]] = {}
+    for model in models:
+        folder = outputs / "evaluations" / model.key
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        for metric, result in model.results.items():
+            path = folder / split / f"{metric}-{len(settings)}.json"
+            key = {"settings": {"split": split, "max_new_tokens": 80, **settings}, "data": {"mrbench": "f" * 64}}
+            write_json(path, {"key": key, **_packed(result)})
+            files.setdefault(model.label, {})[metric] = os.path.relpath(path, run)
+        if split == "test":
+            append_read(folder / "test_reads.jsonl", list(model.results))
+    (run / "evaluation").mkdir(exist_ok=True)
+    write_json(run / "evaluation" / f"{split}.json", {"files": files, "notes": ["retention left out: no gsm8k"]})
