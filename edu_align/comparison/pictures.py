@@ -22,6 +22,10 @@ REWARDS = (
     ("rewards/accuracies", "reward accuracy in training", "share of pairs"),
     ("eval_rewards/accuracies", "reward accuracy on validation pairs", "share of pairs"),
 )
+CAPTIONS = {
+    "sft": "Nats per trained token.",
+    "dpo": "DPO's loss is ln 2 = 0.693 before the first step; it does not compare with a loss per token.",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def pictures(comparison: Comparison) -> list[Picture]:
         Picture("Pair accuracy by dimension and source", *parts.draw(comparison, look)),
         Picture("Leaks against questions", *trade_off.draw(comparison, look)),
         Picture("Reward margins", *_rewards(comparison, look)),
-        Picture("Learning curves", *_losses(comparison, look)),
+        *_losses(comparison, look),
     ]
 
 
@@ -64,14 +68,20 @@ def _rewards(comparison: Comparison, look: dict[str, tuple[str, str]]) -> tuple[
     )
 
 
-def _losses(comparison: Comparison, look: dict[str, tuple[str, str]]) -> tuple[str, str]:
-    text = draw(_lines(comparison, look), "Learning curves", LOSSES)
-    if not text:
-        return "", "No run here has a metrics.jsonl with a loss."
-    return text, "Losses of SFT (nats per token) and of DPO (ln 2 = 0.693 before the first step) are not comparable."
+def _losses(comparison: Comparison, look: dict[str, tuple[str, str]]) -> list[Picture]:
+    """A picture for each trainer, whose losses only compare with each other."""
+    kinds = dict.fromkeys(str(model.record.get("trainer", "")) for model in comparison.models if model.run is not None)
+    found = []
+    for kind in kinds:
+        title = f"Learning curves, {kind.upper()}"
+        text = draw(_lines(comparison, look, kind), title, LOSSES)
+        if text:
+            found.append(Picture(title, text, CAPTIONS.get(kind, "")))
+    return found or [Picture("Learning curves", "", "No run here has a metrics.jsonl with a loss.")]
 
 
-def _lines(comparison: Comparison, look: dict[str, tuple[str, str]]) -> list[Line]:
+def _lines(comparison: Comparison, look: dict[str, tuple[str, str]], kind: str | None = None) -> list[Line]:
+    """One line a run, or a run of the trainer `kind`."""
     return [
         Line(
             name=model.label,
@@ -81,5 +91,5 @@ def _lines(comparison: Comparison, look: dict[str, tuple[str, str]]) -> list[Lin
             dashed=model.record.get("state") != "finished",
         )
         for model in comparison.models
-        if model.run is not None
+        if model.run is not None and kind in (None, str(model.record.get("trainer", "")))
     ]

@@ -121,7 +121,7 @@ def marks_legend(comparison: Comparison) -> str:
     return (
         f"Brackets are {percent} intervals from {comparison.samples} resamples of whole groups (seed "
         f"{comparison.seed}); differences are paired, item by item. * the interval of the difference excludes 0. "
-        f"** it also stays below {comparison.level:g} after Holm's correction over all {tests} differences "
+        f"** its p also stays below {comparison.level:g} after Holm's correction over all {tests} differences "
         f"tested here. Of {tests} differences that are none, about {tests * comparison.level:.1f} "
         "would carry a * by chance."
     )
@@ -168,7 +168,7 @@ def _moved(label: str, other: str, numbers: list[Number], of: str, level: float)
     gaps = [(number, getattr(number, of)) for number in numbers]
     shown = [(number, gap) for number, gap in gaps if gap.excludes_0]
     sure = [(number, gap) for number, gap in shown if mark(gap, level) == "**"]
-    text = f"{label} against {other}: {len(shown)} of {len(gaps)} differences exclude 0"
+    text = f"{label} against {other}: {len(shown)} of {len(gaps)} differences have an interval that excludes 0"
     if not shown:
         return f"{text}: no change is shown."
     parts = []

@@ -81,7 +81,7 @@ def test_the_page_asks_nothing_of_a_network_and_fits_a_phone(made: Any) -> None:
     assert "prefers-color-scheme: dark" in text
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
     assert page.tags.count("table") == len(re.findall(r'<div class="scroll[^>]*><table', text))
-    assert page.tags.count("svg") == len(re.findall(r'<div class="scroll[^>]*><svg', text)) == 5
+    assert page.tags.count("svg") == len(re.findall(r'<div class="scroll[^>]*><svg', text)) == 6
 
 
 def test_replies_are_text_and_stay_in_their_cells(made: Any) -> None:
@@ -113,7 +113,7 @@ def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:
     comparison = made[0]
     said = {line.split(":")[0]: line for line in moved(comparison)}
     assert set(said) == {"SFT against base", "DPO against base", "DPO against SFT"}
-    assert "11 of 11 differences exclude 0" in said["DPO against base"]
+    assert "11 of 11 differences have an interval that excludes 0" in said["DPO against base"]
     base = next(line for line in not_beaten(comparison) if line.startswith("base,"))
     lost = [n.name for n in comparison.numbers if n.label == "base" and n.beats_strongest is False]
     assert lost
