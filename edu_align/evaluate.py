@@ -12,6 +12,7 @@ from edu_align.errors import UserError, entry_point
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
 OWN = ("run", "outputs_root", "adapter")
+MOVED = ("model.path", "model.revision")  # where a run's base model is now
 HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
            python -m edu_align.evaluate model=<model> [adapter=<folder>] [key=value ...]
@@ -65,6 +66,9 @@ def evaluate(run: str, overrides: dict[str, str], outputs: Path) -> list[dict[st
     from edu_align.config.stored import stored_config
     from edu_align.runs.folder import find_run
 
+    kept = [key for key in overrides if key.split(".")[0] == "model" and key not in MOVED]
+    if kept:
+        raise UserError(f"`{kept[0]}` cannot be set here: a run has its own model. What can: {', '.join(MOVED)}.")
     folder = find_run("run", run, outputs)
     config = stored_config(folder.path / "config.yaml", overrides)
     from edu_align.evaluation.suite.run import suite_of_run
@@ -95,9 +99,10 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
-    from edu_align.evaluation.suite.run import check_metrics, measure
+    from edu_align.evaluation.suite.metrics import chosen_metrics
+    from edu_align.evaluation.suite.run import measure
 
-    metrics = check_metrics(config.evaluation.metrics)
+    metrics = chosen_metrics(config.evaluation.metrics)
     suite = make()
     measured = measure(suite, metrics)
     from edu_align.evaluation.suite.summarise import summarise, table

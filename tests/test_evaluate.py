@@ -1,4 +1,4 @@
-"""Measuring a finished run again gives what the run itself measured, and refuses what it cannot mean."""
+"""A finished run is measured beside its base and its SFT parent, once, and what cannot be meant is refused."""
 
 import json
 from collections.abc import Callable
@@ -8,27 +8,89 @@ from typing import Any
 import pytest
 
 from edu_align.errors import UserError
-from edu_align.evaluate import _split, evaluate
+from edu_align.evaluate import _split, evaluate, evaluate_model
+from edu_align.evaluation.suite.store import READS, results_of_run
+
+QUICK = {"evaluation.max_groups": "2", "evaluation.metrics": "[pair_accuracy_own,own_turn_nll]"}
 
 
-def test_a_run_measures_the_same_again(runs: Callable[[str], Any], outputs: Path, capsys: Any) -> None:
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources that are not there are found out at once."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+
+
+def test_a_run_stands_beside_its_parent_and_its_base(runs: Callable[[str], Any], outputs: Path, capsys: Any) -> None:
     observed = runs("dpo_on_sft")
-    first = json.loads((observed.path / "evaluation.json").read_text())
-    again = evaluate(str(observed.path), {}, outputs)
-    for when in ("before", "after"):
-        for name, entry in first[when].items():
-            if "value" in entry:
-                assert again[when][name]["value"] == pytest.approx(entry["value"], abs=1e-6)
-    assert "pair_accuracy_implicit" in capsys.readouterr().out
+    rows = evaluate(str(observed.path), dict(QUICK), outputs)
+    by_name = {(row["name"], row["label"]): row for row in rows}
+    implicit = {label for name, label in by_name if name == "pair_accuracy_edu_tutor/implicit"}
+    assert implicit == {"SFT", "DPO"}  # the base has no reference
+    dpo = by_name["pair_accuracy_edu_tutor/mean_logp", "DPO"]
+    assert dpo["groups"] == 2
+    assert dpo["difference_to_sft"]["n"] == dpo["difference_to_base"]["n"] == dpo["n"]
+    assert "tutor_prior" not in dpo["baselines"]  # in the corpus the author of a reply is its quality
+    assert {"chance", "longer", "surface_logistic", "bag_of_words"} <= dpo["baselines"].keys()
+    assert "pair_accuracy_edu_tutor/mean_logp" in capsys.readouterr().out
+    stored = results_of_run(observed.path, "test")
+    assert list(stored) == ["base", "SFT", "DPO"]
+    assert all(set(metrics) == {"pair_accuracy_own", "own_turn_nll"} for metrics in stored.values())
 
 
-def test_the_other_split_holds_other_groups(runs: Callable[[str], Any], outputs: Path) -> None:
-    result = evaluate("sft", {"evaluation.split": "validation", "evaluation.max_groups": "2"}, outputs)
-    assert result["after"]["settings"]["groups"] == 2
-    runs("sft")
+def test_what_is_stored_is_not_measured_again(
+    runs: Callable[[str], Any], outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from edu_align.evaluation.suite.subject import LoadedSubject
+
+    observed = runs("dpo_on_sft")
+    first = evaluate(str(observed.path), dict(QUICK), outputs)
+    reads = (observed.path / "evaluation" / READS).read_text().splitlines()
+    with monkeypatch.context() as patch:
+        patch.setattr(LoadedSubject, "_model", property(lambda self: pytest.fail("the model was loaded")))
+        assert evaluate(str(observed.path), dict(QUICK), outputs) == first
+        sft = evaluate(str(runs("sft").path), dict(QUICK), outputs)  # its base and itself are there already
+    assert {row["label"] for row in sft} == {"base", "SFT"}
+    assert (observed.path / "evaluation" / READS).read_text().splitlines() == reads
+    capsys.readouterr()
+    again = QUICK | {"evaluation.max_groups": "3", "evaluation.metrics": "[own_turn_nll]"}
+    evaluate(str(observed.path), again, outputs)
+    assert "was measured on the test split before, 1 times" in capsys.readouterr().out
+    assert len((observed.path / "evaluation" / READS).read_text().splitlines()) == len(reads) + 1
+    validation = again | {"evaluation.split": "validation"}
+    evaluate(str(observed.path), validation, outputs)
+    assert len((observed.path / "evaluation" / READS).read_text().splitlines()) == len(reads) + 1
 
 
-@pytest.mark.parametrize("word", ["trainer.beta=1", "model=zephyr", "seed=3"])
+def test_the_suite_measures_what_training_measured(runs: Callable[[str], Any], outputs: Path) -> None:
+    """The same items through another path: whole conversations there, one row a turn here."""
+    observed = runs("sft")
+    kept = json.loads((observed.path / "evaluation.json").read_text())
+    own = {"evaluation.metrics": "[own_turn_nll,pair_accuracy_own]"}
+    rows = {(row["name"], row["label"]): row for row in evaluate(str(observed.path), own, outputs)}
+    for label, when in (("base", "before"), ("SFT", "after")):
+        nll = rows["own_turn_nll/edu_tutor", label]
+        assert nll["value"] == pytest.approx(kept[when]["human_turn_nll"]["value"], rel=1e-4)
+        pairs = rows["pair_accuracy_edu_tutor/mean_logp", label]
+        assert pairs["n"] == kept[when]["pair_accuracy_mean_logp"]["n"]
+        assert pairs["value"] == pytest.approx(kept[when]["pair_accuracy_mean_logp"]["value"], abs=0.02)
+
+
+def test_a_model_and_an_adapter_without_a_run(runs: Callable[[str], Any], outputs: Path, tmp_path: Path) -> None:
+    adapter = runs("sft").path / "adapter"
+    words = {"model": "tiny", "adapter": str(adapter), "dataset": "edu_tutor", "dataset.size": "60", "hardware": "cpu"}
+    words |= {"hardware.dtype": "float32", "outputs_root": str(outputs), **QUICK}
+    rows = evaluate_model(words)
+    assert {row["label"] for row in rows} == {"base", "adapter"}
+    run = evaluate(str(runs("sft").path), dict(QUICK), outputs)
+    values = [{row["name"]: row["value"] for row in found if row["label"] != "base"} for found in (rows, run)]
+    assert values[0] == values[1]
+    with pytest.raises(UserError, match=r"`adapter=.*no adapter_config\.json"):
+        evaluate_model({**words, "adapter": str(tmp_path)})
+
+
+@pytest.mark.parametrize("word", ["trainer.beta=1", "chain=[a]", "seed=3"])
 def test_settings_of_a_finished_run_stay(word: str) -> None:
     with pytest.raises(UserError, match=r"a finished run keeps its settings"):
         _split(word)
@@ -36,9 +98,12 @@ def test_settings_of_a_finished_run_stay(word: str) -> None:
 
 def test_a_wrong_value_is_named(runs: Callable[[str], Any], outputs: Path) -> None:
     run = str(runs("sft").path)
-    with pytest.raises(UserError, match=r"evaluation\.max_groups=many"):
-        evaluate(run, {"evaluation.max_groups": "many"}, outputs)
-    with pytest.raises(UserError, match=r"evaluation\.split"):
-        evaluate(run, {"evaluation.split": "train"}, outputs)
-    with pytest.raises(UserError, match=r"evaluation\.splitt"):
-        evaluate(run, {"evaluation.splitt": "test"}, outputs)
+    for key, value, said in (
+        ("evaluation.max_groups", "many", r"evaluation\.max_groups=many"),
+        ("evaluation.split", "train", r"evaluation\.split"),
+        ("evaluation.splitt", "test", r"evaluation\.splitt"),
+        ("evaluation.metrics", "[pair_acuracy]", r"'pair_acuracy' is no metric.*pair_accuracy"),
+        ("model.weights", "random", r"a run has its own model"),
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate(run, {key: value}, outputs)

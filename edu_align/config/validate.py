@@ -12,6 +12,7 @@ from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERE
 from edu_align.config.suggest import listed
 from edu_align.config.sweeping import problems_of_sweep
 from edu_align.config.trl_args import enumeration, problems_of_args
+from edu_align.errors import UserError
 
 Values = dict[str, Any]
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -177,7 +178,19 @@ def _places(values: Values) -> Iterator[str]:
         yield f"`outputs_root` must be a folder, and {outputs!r} is a file. Set another folder."
 
 
+def _metrics(values: Values) -> Iterator[str]:
+    names = values.get("evaluation.metrics")
+    if names:
+        from edu_align.evaluation.suite.metrics import chosen_metrics
+
+        try:
+            chosen_metrics(names)
+        except UserError as error:
+            yield str(error)
+
+
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
     problems_of_sweep, _places,
+    _metrics,
 )  # fmt: skip

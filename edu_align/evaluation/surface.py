@@ -6,6 +6,7 @@ chosen by cross-validation over groups of the training side.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from math import log
 from typing import Any
@@ -53,26 +54,19 @@ def fitted_rules(training: Sequence[ResponseGroup], margin: float) -> dict[str, 
 
 
 def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
-    """Like `baselines.overlap`, each word weighted by log((1 + N) / (1 + its documents)) + 1 over N dialogues.
+    """Sum of log((1 + N) / (1 + n)) over the reply's distinct words that occur in the dialogue.
 
-    The weighted share is that of the reply's distinct words which occur in the dialogue.
+    N counts the dialogues of `documents`, n those of them with the word: rare words that both share count most.
     """
-    counts: dict[str, int] = {}
-    for group in documents:
-        for word in _dialogue(group):
-            counts[word] = counts.get(word, 0) + 1
-
-    def weight(word: str) -> float:
-        return log((1 + len(documents)) / (1 + counts.get(word, 0))) + 1
+    counts = Counter(word for group in documents for word in _dialogue(group))
 
     def rule(group: ResponseGroup) -> tuple[float, ...]:
         dialogue = _dialogue(group)
-        result = []
-        for response in group.responses:
-            words = set(WORD.findall(response.text.lower()))
-            total = sum(weight(word) for word in words)
-            result.append(sum(weight(word) for word in words & dialogue) / total if words else 0.0)
-        return tuple(result)
+        replies = (set(WORD.findall(response.text.lower())) for response in group.responses)
+        return tuple(
+            sum(log((1 + len(documents)) / (1 + counts[word])) for word in sorted(words & dialogue))
+            for words in replies
+        )
 
     return rule
 

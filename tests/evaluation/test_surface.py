@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 from random import Random
 
 import pytest
@@ -11,7 +12,23 @@ from edu_align.evaluation.baselines import Rule, overlap
 from edu_align.evaluation.surface import FEATURES, fitted_rules, idf_overlap, surface
 from tests.evaluation.builders import group
 
-WORDS = "add the next two numbers on your list and tell me what you see there".split()
+WORDS = [
+    "add",
+    "the",
+    "next",
+    "two",
+    "numbers",
+    "on",
+    "your",
+    "list",
+    "and",
+    "tell",
+    "me",
+    "what",
+    "you",
+    "see",
+    "there",
+]
 
 
 def styled(seed: int, better: Callable[[str], str]) -> ResponseGroup:
@@ -58,10 +75,11 @@ def test_one_group_cannot_be_cross_validated() -> None:
 
 
 def test_rare_words_count_more() -> None:
-    made = group([1.0, 0.0], ["a shop sells pens", "a shop sells cars"])
-    common, other = idf_overlap([made])(made)
-    assert common > other
-    documents = [replace(made, prompt=(Message("user", f"a shop sells {i}"),)) for i in range(50)]
-    rare, missing = idf_overlap(documents)(made)
-    assert rare == 1.0
-    assert missing < 0.5 < overlap(made)[1]
+    made = group([2.0, 1.0, 0.0], ["look at the pens", "look at the shop and the day", "nothing of it"])
+    made = replace(made, prompt=(Message("user", "The shop sells pens a day"),))
+    documents = [replace(made, prompt=(Message("user", f"the shop and the day {i}"),)) for i in range(9)]
+    pens, common, none = idf_overlap(documents)(made)
+    assert pens == pytest.approx(log(10 / 1) + log(10 / 10))  # "pens" in no document, "the" in all nine
+    assert common == 0.0
+    assert none == 0.0
+    assert overlap(made)[1] > overlap(made)[0]

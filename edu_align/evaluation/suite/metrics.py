@@ -1,7 +1,9 @@
 """The suite's metrics by name, and which parts of the data each reads. A new metric is an import and a line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from edu_align.config.suggest import did_you_mean, listed
+from edu_align.errors import UserError
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
 from edu_align.evaluation.suite.items import MetricResult, Subject
@@ -38,3 +40,14 @@ READS: dict[str, tuple[str, ...]] = {
 def reads(metric: str) -> tuple[str, ...]:
     """The parts of `SuiteData` whose content a stored result depends on; all of them where READS says nothing."""
     return READS.get(metric, PARTS)
+
+
+def chosen_metrics(names: Sequence[str]) -> list[str]:
+    """The metrics to measure; none named means all. Raises UserError for a name that is none."""
+    for name in names:
+        if name not in METRICS:
+            raise UserError(
+                f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, list(METRICS))} Metrics: "
+                f"{listed(list(METRICS))}."
+            )
+    return list(names or METRICS)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edu_align.chatting.source import check_base
 from edu_align.config.schema import Config
 from edu_align.data.training import trained_groups
 from edu_align.errors import UserError
@@ -43,7 +44,8 @@ class Measured:
 def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     """The base model, the runs that `run` went on from, the oldest first, and the run itself.
 
-    DPO's reference is the model that it started from; an SFT run's is the base model.
+    DPO's reference is the model that it started from; an SFT run's is the base model. Raises UserError for a base model
+    that is not the one that the run was trained on.
     """
     from edu_align.runs.folder import find_run
 
@@ -51,6 +53,7 @@ def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     chain = [*reversed(ancestors(start)), run.path]
     settings = settings_of(config)
     subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
+    check_base(f"run={run.path.name}", run, subjects[0].location)
     for folder in chain:
         record = read_record(folder) or {}
         own = replace(config, adapter=replace(config.adapter, name=record["adapter"]))
@@ -86,19 +89,6 @@ def checked_adapter(folder: Path) -> Path:
                 f"`adapter={folder}` has no {name}, so it is no saved PEFT adapter. Give the folder that holds both."
             )
     return folder
-
-
-def check_metrics(names: Sequence[str]) -> list[str]:
-    """The metrics to measure; none named means all. Raises UserError for a name that is none."""
-    from edu_align.config.suggest import did_you_mean, listed
-
-    for name in names:
-        if name not in METRICS:
-            raise UserError(
-                f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, list(METRICS))} Metrics: "
-                f"{listed(list(METRICS))}."
-            )
-    return list(names or METRICS)
 
 
 def measure(suite: Suite, metrics: Sequence[str]) -> Measured:

@@ -47,7 +47,12 @@ def test_ties_count_one_half(dialogue: Make) -> None:
 
 
 def test_the_dialogue_goes_and_the_system_turn_stays() -> None:
-    prompt = (Message("system", "Be kind."), Message("user", "2 + 3?"), Message("assistant", "Try."), Message("user", "4"))
+    prompt = (
+        Message("system", "Be kind."),
+        Message("user", "2 + 3?"),
+        Message("assistant", "Try."),
+        Message("user", "4"),
+    )
     assert without_dialogue(prompt) == (Message("system", "Be kind."), Message("user", ""))
 
 

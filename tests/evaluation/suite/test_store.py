@@ -1,0 +1,108 @@
+"""A stored result is the result, whole or not there, under everything that it depends on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.data.records import Message
+from edu_align.errors import UserError
+from edu_align.evaluation.scoring import score_replies
+from edu_align.evaluation.suite.data import Settings, SuiteData
+from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.suite.store import Store, read_result, results_of_run
+from edu_align.evaluation.suite.subject import GENERATION_BATCH_TOKENS, LoadedSubject, Weights, _batch
+from tests.evaluation.builders import group
+
+RESULT = MetricResult(
+    "own_turn_nll",
+    "what it is",
+    {"a/x": Series.of([("i", "g", 0.1, 2.0), ("j", "h", 1 / 3, 1.0)]), "a/y": Series.of([])},
+    {"a/x": {"chance": Series.of([("i", "g", 0.5, 2.0), ("j", "h", 0.5, 1.0)])}},
+    {"a/x": "share"},
+    {"a/x": "higher"},
+    ("a note",),
+    ({"prompt": "é", "reply": "ok"},),
+)
+
+
+@pytest.fixture
+def config(typed: Callable[..., Any], tmp_path: Path) -> Any:
+    return typed("trainer=sft", f"outputs_root={tmp_path}")
+
+
+@pytest.fixture
+def subject(config: Any) -> LoadedSubject:
+    return LoadedSubject("base", Weights(config), 512)
+
+
+def store_of(subject: LoadedSubject, tmp_path: Path, settings: Settings = Settings()) -> Store:  # noqa: B008
+    data = SuiteData(subject.weights.config.dataset, None, tmp_path, settings)
+    return Store(subject, data, settings)
+
+
+def test_there_and_back(subject: LoadedSubject, tmp_path: Path) -> None:
+    store = store_of(subject, tmp_path)
+    assert store.read("own_turn_nll") is None
+    store.write("own_turn_nll", RESULT)
+    assert store.read("own_turn_nll") == RESULT
+    stored = json.loads(store.path("own_turn_nll").read_text())
+    assert len(stored["lists"]) < 4 * 3  # equal lists are there once
+    assert stored["key"]["data"].keys() == {"own_conversations"}
+    assert store.path("own_turn_nll").parent.name == "test"
+    assert not list(tmp_path.rglob(".*.json.*"))
+
+
+def test_the_file_is_named_by_what_it_depends_on(subject: LoadedSubject, config: Any, tmp_path: Path) -> None:
+    store = store_of(subject, tmp_path)
+    path = store.path("own_turn_nll")
+    assert store_of(subject, tmp_path).path("own_turn_nll") == path
+    assert store_of(subject, tmp_path, Settings(margin=3.0)).path("own_turn_nll") != path
+    fewer = replace(config, dataset=replace(config.dataset, size=90))
+    assert store_of(LoadedSubject("base", Weights(fewer), 512), tmp_path).path("own_turn_nll") != path
+    rounded = replace(config, hardware=replace(config.hardware, dtype="bfloat16"))
+    assert LoadedSubject("base", Weights(rounded), 512).key != subject.key
+    assert LoadedSubject("other label", Weights(config), 512).key == subject.key
+    assert LoadedSubject("base", Weights(config), 512, subject).key != subject.key  # another reference, other rewards
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"lists": [], "result": {"measured": {"a": {"items": 3}}}}'])
+def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UserError, match=r"a\.json is not a stored result"):
+        read_result(tmp_path / "a.json")
+
+
+def test_a_run_that_was_not_evaluated_is_told_how(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"edu_align\.evaluate run=.*evaluation\.split=validation"):
+        results_of_run(tmp_path, "validation")
+
+
+def test_a_subject_scores_as_training_does(subject: LoadedSubject) -> None:
+    """And once: what it said is read the second time, to the bit, by another subject of the same model."""
+    groups = [group([2.0, 1.0, 0.0], ["How many?", "Look again at step 2.", "no"], key=f"g{i}") for i in range(3)]
+    rows = [(each.prompt, [response.text for response in each.responses]) for each in groups]
+    expected = score_replies(subject._model, subject.tokenizer, groups, 512)
+    found = subject.score(rows)
+    assert [(tuple(a for a, _ in row), tuple(b for _, b in row)) for row in found] == expected
+    other = LoadedSubject("again", subject.weights, 512)
+    assert other.score(rows) == found
+    assert "_model" not in other.__dict__
+    assert LoadedSubject("on it", subject.weights, 512, other).reference_score(rows) == found
+    assert subject.reference_score(rows) is None
+
+
+def test_replies_come_in_the_order_of_the_prompts(subject: LoadedSubject) -> None:
+    prompts = [(Message("user", "x" * length),) for length in (90, 3, 40)]
+    together = subject.replies(prompts, 5)
+    alone = [LoadedSubject("one", subject.weights, 512).replies([prompt], 5)[0] for prompt in prompts]
+    assert together == alone
+
+
+def test_batches_of_replies_are_bounded() -> None:
+    lengths = [10, 20, GENERATION_BATCH_TOKENS * 2]
+    assert _batch([0, 1, 2], lengths, 5) == [0, 1]
+    assert _batch([2], lengths, 5) == [2]
