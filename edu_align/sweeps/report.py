@@ -1,8 +1,8 @@
 """A sweep's results in its folder: results.csv, report.md and report.html, at any time of the sweep."""
 
-import os
 from pathlib import Path
 
+from edu_align.reporting.files import write_whole
 from edu_align.sweeps.reporting.jobs import Sweep
 from edu_align.sweeps.reporting.page import page
 from edu_align.sweeps.reporting.reading import read_sweep
@@ -20,9 +20,5 @@ def write_report(folder: Path) -> Path:
 
 def write_files(sweep: Sweep, folder: Path) -> Path:
     """The three files in `folder`, each replaced whole, so that no reader sees half of one; returns report.html."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("results.csv", as_csv(sweep)), ("report.md", as_markdown(sweep)), ("report.html", page(sweep))):
-        aside = folder / f".{name}.{os.getpid()}"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(folder / name)
+    write_whole(folder, {"results.csv": as_csv(sweep), "report.md": as_markdown(sweep), "report.html": page(sweep)})
     return folder / "report.html"

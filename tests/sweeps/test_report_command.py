@@ -44,7 +44,7 @@ def test_runs_are_compared_by_what_their_configs_differ_in(tmp_path: Path, say: 
         run_folder(
             tmp_path, f"alone-{number}", {"trainer.beta": beta, "seed": 42, "run_name": str(number)}, 0.5 + beta, number
         )
-    out = say(f"runs=[alone-0,{tmp_path}/runs/alone-1]", f"outputs_root={tmp_path}")
+    out = say(f"runs=[alone-0,{tmp_path}/runs/alone-1]", f"objective={METRIC}", f"outputs_root={tmp_path}")
     (written,) = (tmp_path / "reports").iterdir()
     assert f"report {written}/report.html" in out
     text = (written / "report.md").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def test_runs_are_compared_by_what_their_configs_differ_in(tmp_path: Path, say: 
     assert "run_name" not in text
     assert "job 2, trainer.beta=0.3" in text
     assert "edu_align.train" not in text
-    by_id = say(f"runs={0:012x},alone-1", f"outputs_root={tmp_path}", f"output={tmp_path}/here")
+    by_id = say(f"runs={0:012x},alone-1", f"objective={METRIC}", f"outputs_root={tmp_path}", f"output={tmp_path}/here")
     assert f"report {tmp_path}/here/report.html" in by_id
 
 
@@ -88,6 +88,8 @@ def test_without_a_sweep_all_runs_are_listed(tmp_path: Path, say: Any) -> None:
         (["last=few"], r"`last` must be a whole number, 0 for all runs, got 'few'"),
         (["sweep=a", "direction=maximise"], r"got 'maximise'\. Did you mean `maximize`\?"),
         (["runs=[a,a]"], r"names a twice"),
+        (["sweep=grid", "split=test"], r"`split=test` belongs to what the suite measured"),
+        (["runs=[a]", "split=tets"], r"`split` must be test \| validation, got 'tets'\. Did you mean `test`\?"),
         (["runs=[]"], r"names no run"),
         (["sweep=grit"], r"`sweep=grit`: no sweep\.json.* Did you mean `grid`\? Newest sweeps there: grid"),
         (["sweep=grid", "objective=train/los"], r"`objective=train/los` is no metric of these runs"),

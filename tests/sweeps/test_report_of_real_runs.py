@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from edu_align.errors import UserError
+from edu_align.reporting.files import history
 from edu_align.run import run
 from edu_align.sweeps.report import write_report
 from edu_align.sweeps.reporting.findings import best, cautions
-from edu_align.sweeps.reporting.reading import history, read_sweep
+from edu_align.sweeps.reporting.reading import read_sweep
 
 from .report_builders import job_file, sweep_file
 
@@ -36,7 +37,7 @@ def test_a_trained_sweep_is_reported(tiny: Callable[..., Any], tmp_path: Path) -
     sweep = read_sweep(folder)
     first, second, lost = sweep.jobs
     for job in (first, second):
-        assert len([row for row in history(job) if "loss" in row]) == 3
+        assert len([row for row in history(job.run) if "loss" in row]) == 3
         assert job.peak_gib > 0
         assert job.entries[OBJECTIVE]["clusters"] == 4
         assert {"eval/pair_accuracy_logp", "eval/human_turn_nll"} & set(job.entries)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edu_align.reporting import curves as shared
 from edu_align.sweeps.report import write_report
 from edu_align.sweeps.reporting import charts, commands, curves, findings, grids, parallel
 from edu_align.sweeps.reporting.importance import MIN_JOBS, importance
@@ -261,8 +262,8 @@ def test_learning_curves_are_limited_and_the_best_are_named(tmp_path: Path) -> N
     assert text.count("<title>job ") == 2 * curves.MOST
     assert f">{sweep.ranked()[0].number}: beta=" in text
     assert "4 of 40 runs are left out" in caption
-    steps, values = curves.series([{"step": at, "loss": 1 / (at + 1)} for at in range(5000)], "loss")
-    assert (len(steps), steps[0], steps[-1], values[0]) == (curves.POINTS, 0, 4999, 1.0)
+    steps, values = shared.series([{"step": at, "loss": 1 / (at + 1)} for at in range(5000)], "loss")
+    assert (len(steps), steps[0], steps[-1], values[0]) == (shared.POINTS, 0, 4999, 1.0)
 
 
 def test_importance_finds_the_key_that_matters_and_not_the_other() -> None:

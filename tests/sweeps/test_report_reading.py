@@ -11,9 +11,10 @@ import pytest
 
 from edu_align.config.sweeping import direction_of
 from edu_align.errors import UserError
+from edu_align.reporting.files import history
 from edu_align.runs.folder import write_json
 from edu_align.sweeps.report import write_report
-from edu_align.sweeps.reporting.reading import as_number, history, read_sweep, with_objective
+from edu_align.sweeps.reporting.reading import as_number, read_sweep, with_objective
 from edu_align.sweeps.state import who
 
 from .report_builders import METRIC, entry, grid_sweep, job_file, sweep_file
@@ -37,7 +38,7 @@ def test_a_finished_grid_is_read_whole(tmp_path: Path) -> None:
     assert job.entries[METRIC]["n"] == 120
     best = sweep.ranked()[0]
     assert best.objective == max(job.objective for job in sweep.jobs)
-    assert len(history(best)) == 8
+    assert len(history(best.run)) == 8
 
 
 def test_the_direction_decides_who_is_best(tmp_path: Path) -> None:
@@ -86,20 +87,20 @@ def test_a_run_that_is_gone_leaves_what_its_job_says(tmp_path: Path) -> None:
         path.unlink()
     (tmp_path / "runs" / whole.run.name).rmdir()
     best = read_sweep(folder).ranked()[0]
-    assert (best.number, best.objective, best.metrics, history(best)) == (whole.number, whole.objective, {}, [])
+    assert (best.number, best.objective, best.metrics, history(best.run)) == (whole.number, whole.objective, {}, [])
     page = write_report(folder).read_text(encoding="utf-8")
     assert "no model to talk to" in page
     assert "1 run folder is gone" in page
 
 
 def test_a_half_written_line_is_skipped_and_a_step_twice_is_read_once(tmp_path: Path) -> None:
-    from edu_align.sweeps.reporting.curves import series
+    from edu_align.reporting.curves import series
 
     folder = grid_sweep(tmp_path)
     job = read_sweep(folder).jobs[0]
     with (job.run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "loss": 0.25}\n{"step": 9, "lo')
-    rows = history(job)
+    rows = history(job.run)
     assert len(rows) == 9
     steps, values = series(rows, "loss")
     assert (steps[-1], values[-1], len(steps)) == (8, 0.25, 8)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from edu_align.sweeps.reporting import curves, grids, parallel, svg
+from edu_align.reporting import svg
+from edu_align.sweeps.reporting import curves, grids, parallel
 from edu_align.sweeps.reporting.importance import BINS, MIN_JOBS, Effect, importance
 from edu_align.sweeps.reporting.jobs import Sweep
 

@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from edu_align.reporting.files import place
 from edu_align.sweeps.reporting.jobs import Job, Sweep
 
 TRAIN = "python -m edu_align.train"
@@ -41,9 +42,3 @@ def whole(sweep: Sweep) -> str:
 
 def key_of(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
-
-
-def place(folder: Path) -> str:
-    """`folder` from the current folder where it lies below, else whole."""
-    resolved = folder.resolve()
-    return str(resolved.relative_to(Path.cwd())) if resolved.is_relative_to(Path.cwd()) else str(resolved)

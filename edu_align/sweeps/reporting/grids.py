@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from edu_align.sweeps.reporting import svg
+from edu_align.reporting import svg
 from edu_align.sweeps.reporting.jobs import Job, Sweep
 from edu_align.sweeps.reporting.seeds import SEED
 from edu_align.sweeps.reporting.table import as_text, number

@@ -1,18 +1,12 @@
 """report.html: one page that asks nothing of a network, in light and dark, on a phone too."""
 
-import base64
-import hashlib
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edu_align.reporting.page import render
 from edu_align.sweeps.reporting import commands, findings
 from edu_align.sweeps.reporting.charts import charts
 from edu_align.sweeps.reporting.jobs import Sweep
 from edu_align.sweeps.reporting.table import setting_rows, table
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 HERE = Path(__file__).resolve().parent
 TOP = 10  # rows that are shown at once; all of them are in a list that opens
@@ -20,10 +14,11 @@ TOP = 10  # rows that are shown at once; all of them are in a list that opens
 
 def page(sweep: Sweep) -> str:
     """The whole page as HTML. Whatever comes from a config, a run or an error is escaped."""
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     columns, rows = table(sweep, sweep.ordered())
-    return _template().render(
+    return render(
+        HERE / "page.html",
+        HERE / "page.css",
+        HERE / "page.js",
         sweep=sweep,
         status=findings.status(sweep),
         best=findings.best(sweep),
@@ -36,15 +31,4 @@ def page(sweep: Sweep) -> str:
         confidence=findings.confidence(sweep),
         gone=len(findings.gone(sweep)),
         command=commands.whole(sweep),
-        css=(HERE / "page.css").read_text(encoding="utf-8"),
-        script=script,
-        script_hash=f"sha256-{digest}",
     )
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    return environment.from_string((HERE / "page.html").read_text(encoding="utf-8"))

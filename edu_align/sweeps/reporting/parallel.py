@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edu_align.sweeps.reporting import svg
+from edu_align.reporting import svg
 from edu_align.sweeps.reporting.curves import setting
 from edu_align.sweeps.reporting.grids import is_number, levels_of, short, spans
 from edu_align.sweeps.reporting.jobs import Job, Sweep

@@ -1,6 +1,5 @@
 """What a sweep and its jobs left so far: sweep.json, jobs/*.json and the run folders, also half way through."""
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 from edu_align.config.suggest import did_you_mean
 from edu_align.config.sweeping import direction_of
 from edu_align.errors import UserError
+from edu_align.reporting.files import load
 from edu_align.runs.store import UNREADABLE, read_stored
 from edu_align.sweeps.reporting.jobs import Entry, Job, Sweep
 from edu_align.sweeps.state import is_alive
@@ -104,32 +104,6 @@ def with_objective(sweep: Sweep, objective: str, direction: str | None = None) -
         raise UserError(f"`objective={objective}` is no metric of these runs.{did_you_mean(objective, known)} {has}")
     jobs = [replace(job, objective=job.metrics.get(objective)) for job in sweep.jobs]
     return replace(sweep, jobs=jobs, objective=objective, direction=direction or direction_of(objective))
-
-
-def load(path: Path) -> dict[str, Any] | None:
-    """The JSON object in `path`; None where there is no file or something else in it."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def history(job: Job) -> list[dict[str, Any]]:
-    """The lines of the run's metrics.jsonl, but those that are not whole yet; empty where there are none."""
-    try:
-        lines = (job.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines() if job.run else []
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            found.append(row)
-    return found
 
 
 def as_number(value: Any) -> Any:

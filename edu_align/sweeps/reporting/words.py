@@ -8,7 +8,8 @@ from edu_align.config.suggest import did_you_mean, listed
 from edu_align.errors import UserError
 from edu_align.sweeps.reporting.jobs import Sweep
 
-KEYS = ("sweep", "runs", "objective", "direction", "output", "last", "outputs_root")
+KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "outputs_root")
+SPLITS = ("test", "validation")
 DIRECTIONS = ("minimize", "maximize")
 
 
@@ -82,6 +83,14 @@ def _check(words: dict[str, str]) -> None:
                 raise UserError(f"`{key}={words[key]}` needs a sweep or runs. Give sweep=<name> or runs=[<run>,<run>].")
     elif "last" in words:
         raise UserError("`last` belongs to the list of all runs. Leave it out, or leave out sweep and runs.")
+    if "split" in words and ("runs" not in words or "objective" in words or "direction" in words):
+        raise UserError(
+            f"`split={words['split']}` belongs to what the suite measured. Give it with runs=[<run>,<run>] alone."
+        )
+    if words.get("split", SPLITS[0]) not in SPLITS:
+        raise UserError(
+            f"`split` must be {listed(SPLITS)}, got {words['split']!r}.{did_you_mean(words['split'], SPLITS)}"
+        )
     if words.get("direction", DIRECTIONS[0]) not in DIRECTIONS:
         raise UserError(
             f"`direction` must be {listed(DIRECTIONS)}, got {words['direction']!r}."

@@ -1,0 +1,48 @@
+"""Reading and writing the files of a report, and naming places in the commands that it gives."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The JSON object in `path`; None where there is no file or something else in it."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def history(run: Path | None) -> list[dict[str, Any]]:
+    """The lines of the run's metrics.jsonl, but those that are not whole yet; empty where there are none."""
+    try:
+        lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines() if run else []
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            found.append(row)
+    return found
+
+
+def write_whole(folder: Path, texts: Mapping[str, str]) -> None:
+    """Each text in the file of its name, replaced whole, so that no reader sees half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        aside = folder / f".{name}.{os.getpid()}"
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(folder / name)
+
+
+def place(folder: Path) -> str:
+    """`folder` from the current folder where it lies below, else whole."""
+    resolved = folder.resolve()
+    return str(resolved.relative_to(Path.cwd())) if resolved.is_relative_to(Path.cwd()) else str(resolved)

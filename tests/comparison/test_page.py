@@ -1,0 +1,149 @@
+"""The page and the Markdown of a comparison: what stands in them, and that no reply can break them."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.comparison import samples as sampling
+from edu_align.comparison.models import Comparison
+from edu_align.comparison.tables import beside_baselines, gap_text, marks_legend, moved, not_beaten
+from edu_align.comparison.write import write_comparison
+
+from .builders import EVIL, compared, three
+
+VOID = {"meta", "br", "wbr"}
+COMMAND = "python -m edu_align.report runs=[tutor-dpo]"
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text; every tag that opens must close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: Any) -> tuple[Comparison, Path, list[str]]:
+    """Three models that answer with markup."""
+    place = tmp_path_factory.mktemp("made")
+    comparison = compared(three(place, says=EVIL), reads={"base": 2, "SFT": 1, "DPO": 1}, others=6)
+    path, limits = write_comparison(comparison, place / "report", COMMAND)
+    return comparison, path, limits
+
+
+def test_every_number_stands_on_the_page_with_interval_and_differences(made: Any) -> None:
+    comparison, path, _ = made
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.open == []
+    for number in comparison.numbers:
+        assert f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]" in page.text
+        assert number.name in page.text
+        for gap in (number.to_base, number.to_sft):
+            assert gap is None or gap_text(gap, "", 0.05) in page.text
+    assert marks_legend(comparison) in page.text
+    assert "over all 33 differences" in page.text
+    assert COMMAND in page.text
+
+
+def test_the_page_asks_nothing_of_a_network_and_fits_a_phone(made: Any) -> None:
+    text = made[1].read_text(encoding="utf-8")
+    page = Page(text)
+    assert "script" not in page.tags
+    assert not {"link", "img", "iframe", "object", "form"} & set(page.tags)
+    outside = [v for name, v in page.attributes if name in ("src", "href", "xlink:href", "action") and v[:1] != "#"]
+    assert outside == []
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert ("name", "viewport") in page.attributes
+    assert "prefers-color-scheme: dark" in text
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert page.tags.count("table") == len(re.findall(r'<div class="scroll[^>]*><table', text))
+    assert page.tags.count("svg") == len(re.findall(r'<div class="scroll[^>]*><svg', text)) == 6
+
+
+def test_replies_are_text_and_stay_in_their_cells(made: Any) -> None:
+    page = Page(made[1].read_text(encoding="utf-8"))
+    first = sampling.samples(made[0].models)[0]
+    assert all(EVIL in reply and reply in page.text for reply in first.replies.values())
+    assert page.tags.count("article") == sampling.COUNT
+    markdown = made[1].with_name("report.md").read_text(encoding="utf-8")
+    assert "<script" not in markdown
+    assert "![a]" not in markdown
+    blocks = re.findall(r"(?:^\|.*\n)+", markdown, flags=re.MULTILINE)
+    assert len(blocks) == 2 + sampling.COUNT
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_samples_are_chosen_by_content_whatever_the_order(tmp_path: Path) -> None:
+    models = three(tmp_path)
+    chosen = sampling.samples(models)
+    assert len(chosen) == 20
+    assert [one.digest for one in chosen] == sorted(one.digest for one in chosen)
+    every = sorted(sampling.digest_of(row["prompt"]) for row in models[0].results["form"].examples)
+    assert [one.digest for one in chosen] == every[:20]
+    assert [one.digest for one in sampling.samples(models[::-1])] == [one.digest for one in chosen]
+    assert all(set(one.replies) == {"base", "SFT", "DPO"} and one.human for one in chosen)
+
+
+def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:
+    comparison = made[0]
+    said = {line.split(":")[0]: line for line in moved(comparison)}
+    assert set(said) == {"SFT against base", "DPO against base", "DPO against SFT"}
+    assert "11 of 11 differences have an interval that excludes 0" in said["DPO against base"]
+    base = next(line for line in not_beaten(comparison) if line.startswith("base,"))
+    lost = [n.name for n in comparison.numbers if n.label == "base" and n.beats_strongest is False]
+    assert lost
+    assert all(name in base for name in lost)
+    assert f"base: {9 - len(lost)} of 9 numbers beat the strongest baseline beside them." in beside_baselines(
+        comparison
+    )
+
+
+def test_limits_come_from_the_data(made: Any, tmp_path: Path) -> None:
+    said = " ".join(made[2])
+    assert "40 independent groups of the test split" in said
+    assert "base 2, SFT 1, DPO 1" in said
+    assert "6 other models of this outputs folder" in said
+    assert "SFT: 1, DPO: 2" in said
+    assert "a laptop, 2 cores: SFT, DPO" in said
+    assert "samples can be shown" not in said
+    few = compared(three(tmp_path, prompts=5), split="validation", notes=("bridge left out: it is not there",))
+    said = " ".join(write_comparison(few, tmp_path / "report", COMMAND)[1])
+    assert "Only 5 of 20 samples can be shown" in said
+    assert "bridge left out: it is not there." in said
+    assert "measure the chosen run on test, once" in said
+    assert "Times that the test split was read" not in said
+
+
+def test_a_base_alone_has_no_differences_and_says_so(tmp_path: Path) -> None:
+    alone = compared(three(tmp_path)[:1])
+    text = write_comparison(alone, tmp_path / "report", COMMAND)[0].read_text(encoding="utf-8")
+    page = Page(text)
+    assert alone.tests == 0
+    assert "No run here has a base model that was measured on the same items." in page.text
+    assert "No run here has logged reward margins" in page.text
+    assert "Nothing was compared" in page.text
