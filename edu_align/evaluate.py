@@ -49,7 +49,8 @@ def evaluate(run: str, overrides: dict[str, str], outputs: Path) -> dict[str, An
     """Measure the model that `run` started from and the one it made; returns and writes {before, after}."""
     from edu_align.config.stored import stored_config
     from edu_align.data.training import trained_groups, training_data
-    from edu_align.runs.folder import ancestors, find_run, write_json
+    from edu_align.runs.folder import ancestors, find_run
+    from edu_align.runs.writing import write_json
 
     folder = find_run("run", run, outputs)
     config = stored_config(folder.path / "config.yaml", overrides)

@@ -17,6 +17,7 @@ from edu_align.runs.folder import RunFolder, read_record
 from edu_align.runs.identity import other_code
 from edu_align.runs.lock import Lock, refuse_held
 from edu_align.runs.stopping import Stop, stoppable
+from edu_align.runs.writing import remove_left_over, write_text
 
 # What a finished run is returned with, of its metrics; run.json has them all.
 SHOWN = re.compile(r"(train/(loss|steps)|eval/(loss|pair_accuracy\w*|human_turn_nll))")
@@ -73,6 +74,7 @@ def working(launch: Launch, composed: DictConfig, facts: Callable[[], dict[str, 
         found = launch.newest()
         path = found.path if found else launch.make()
         lock.append(Lock(path))
+        remove_left_over(path)
         before = read_record(path)
         if before is not None and before["state"] == "finished":
             return RunFolder(path, before)
@@ -103,7 +105,7 @@ def _begun(
         if difference := other_code(before, code):
             print(f"edu_align: other code began it ({difference}); force=true starts over", flush=True)
     folder = RunFolder.create(path, record)
-    OmegaConf.save(composed, path / "config.yaml", resolve=True)
+    write_text(path / "config.yaml", OmegaConf.to_yaml(composed, resolve=True))
     return folder
 
 
