@@ -21,6 +21,7 @@ from edu_align.runs.attempts import Launch
 from edu_align.runs.facts import machine
 from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import finished, working
 from edu_align.runs.writing import disk_errors
@@ -92,6 +93,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder):
                 Session(config, location, start, device, tokenizer, data, work).train()
+            Progress(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
 
 

@@ -94,7 +94,6 @@ class Session:
             card = model_card(self.config, self.folder.record, background)
             write_text(self.folder.path / "README.md", card)
         self.folder.record = first(lambda: self.folder.record)
-        self.progress.remove()
 
     def _tracked(self) -> AbstractContextManager[Tracker]:
         if not is_first():

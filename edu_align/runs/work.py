@@ -16,6 +16,7 @@ from edu_align.runs.facts import git_state, package_versions
 from edu_align.runs.folder import RunFolder, read_record
 from edu_align.runs.identity import other_code
 from edu_align.runs.lock import Lock, refuse_held
+from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Stop, stoppable
 from edu_align.runs.writing import remove_left_over, write_text
 
@@ -53,6 +54,7 @@ def finished(launch: Launch) -> RunFolder | None:
     def look() -> RunFolder | None:
         found = launch.newest()
         if found is not None and found.record["state"] == "finished":
+            Progress(found).remove()  # where it was killed right after its end
             print(_returned(found), flush=True)
             return found
         if found is not None:

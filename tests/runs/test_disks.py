@@ -121,29 +121,30 @@ def test_a_disk_that_is_full_at_any_size(
 def test_a_disk_that_fills_up_while_training(
     tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next line of the log is refused, after step 5; the checkpoint of step 4 stays."""
+    """After step 4 no checkpoint and no adapter fits any more; the one of step 4 stays, and is gone on from."""
     original = Recorder.on_step_begin
     with mounted(tmp_path / "disk") as place:
         config = tiny(*WORDS, f"outputs_root={place}")
 
         def filled(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
             original(self, args, state, control, **rest)
-            if state.global_step == 5 and not (place / "filler").exists():
-                (place / "runs" / "it" / "metrics.jsonl").write_bytes(bytes(4096 * 3))  # ends with its page
+            if state.global_step == 5:
                 fill(place, 0)
 
         with monkeypatch.context() as patch:
             patch.setattr(Recorder, "on_step_begin", filled)
             assert ends(lambda: run(config)) == 2
-        assert "No space left" in "".join(capfd.readouterr())
+        said = "".join(capfd.readouterr())
+        assert "no checkpoint at step 6 (" in said
+        assert said.count("edu_align: error: ") == 1
         folder = place / "runs" / "it"
         assert max_of(folder) == folder / "checkpoints" / "checkpoint-4"
+        assert not (folder / "adapter").exists()
         (place / "filler").unlink()
-        shutil.copy(folder / "metrics.jsonl", tmp_path / "spoilt")
-        (folder / "metrics.jsonl").unlink()
         done = run(config)
+        assert f"going on from {folder / 'checkpoints' / 'checkpoint-4'}" in capfd.readouterr().out
         assert done is not None
-        assert done.record["state"] == "finished"
+        assert outcome(done.path) == outcome(whole.path)
 
 
 def test_a_disk_that_becomes_read_only(
