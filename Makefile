@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-gpu test-slurm lint format bench bench-gpu reproduce clean distclean
+.PHONY: help install test test-slow test-gpu test-slurm lint format bench bench-gpu reproduce torture clean distclean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(READY) ## Style (ruff) and types (mypy)
 format: $(READY) ## Apply the style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+torture: $(READY) ## Kill runs at KILLS (50) random moments, drawn by SEED, and compare every byte with runs never killed
+	$(PY) -m torture
 
 bench: $(READY) ## Measure beside other tools, into outputs/bench/results.json; DATA=<folder> for the training speed
 	$(if $(DATA),EDU_ALIGN_DATA=$(DATA)) $(PY) -m benchmarks

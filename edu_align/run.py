@@ -21,8 +21,10 @@ from edu_align.runs.attempts import Launch
 from edu_align.runs.facts import machine
 from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import finished, working
+from edu_align.runs.writing import disk_errors
 from edu_align.sweeps.job import note_run
 from edu_align.tracking.key import mode_of
 from edu_align.trainers.arguments import check_batch
@@ -41,7 +43,7 @@ def run(composed: DictConfig) -> RunFolder | None:
         mode_of(config.tracking)
     processes.join(config.hardware.device)
     try:
-        with processes.one_voice():
+        with processes.one_voice(), disk_errors(Path(config.outputs_root)):
             return _run(config, composed)
     finally:
         free()
@@ -91,6 +93,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder):
                 Session(config, location, start, device, tokenizer, data, work).train()
+            Progress(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
 
 
@@ -145,11 +148,14 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        folder.save(
-            state="interrupted" if stopped else "failed",
-            error=f"{type(error).__name__}: {error}",
-            seconds=round(time.monotonic() - began, 1),
-        )
+        try:
+            folder.save(
+                state="interrupted" if stopped else "failed",
+                error=f"{type(error).__name__}: {error}",
+                seconds=round(time.monotonic() - began, 1),
+            )
+        except OSError as refused:  # the next attempt finds one that was killed
+            print(f"edu_align: {folder.path / 'run.json'} still says running ({refused})", flush=True)
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
         raise

@@ -20,13 +20,15 @@ from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.sharding import is_sharded, let_go
+from edu_align.models.trained import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
 from edu_align.runs.card import Background, model_card
-from edu_align.runs.folder import RunFolder, ancestors, records, write_json
+from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.progress import Progress
 from edu_align.runs.work import Work
+from edu_align.runs.writing import write_json, write_text
 from edu_align.together.place import here
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
@@ -90,9 +92,8 @@ class Session:
         if is_first():
             background = Background(self.base_folder, records(ancestors(self.start)), self.results)
             card = model_card(self.config, self.folder.record, background)
-            (self.folder.path / "README.md").write_text(card, encoding="utf-8")
+            write_text(self.folder.path / "README.md", card)
         self.folder.record = first(lambda: self.folder.record)
-        self.progress.remove()
 
     def _tracked(self) -> AbstractContextManager[Tracker]:
         if not is_first():
@@ -174,13 +175,8 @@ class Session:
     def _save_model(self, tracker: Tracker) -> None:
         if not self._computes():
             return
-        if self.config.adapter.name == "lora":
-            saved = self.folder.path / "adapter"
-            self.model.save_pretrained(str(saved), selected_adapters=["default"])
-        else:
-            saved = self.folder.path / "model"
-            self.model.save_pretrained(str(saved))
-            self.tokenizer.save_pretrained(str(saved))
+        saved = self.folder.path / ("adapter" if self.config.adapter.name == "lora" else "model")
+        save_weights(self.model, self.tokenizer, saved, self.data.groups_trained_on())
         if self.config.tracking.artifact and is_first():
             tracker.artifact(saved, {"base_model": self.folder.record["base_model"], "seed": self.config.seed})
 

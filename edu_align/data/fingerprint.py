@@ -17,7 +17,7 @@ import edu_align.tutoring
 from edu_align.config.schema import Config
 from edu_align.data.fetch import REMOTES, source_files
 from edu_align.data.training import TrainingData
-from edu_align.runs.folder import write_json
+from edu_align.runs.writing import write_json
 
 
 def known_fingerprints(config: Config) -> dict[str, str] | None:

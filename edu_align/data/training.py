@@ -13,8 +13,10 @@ from edu_align.data.contrast import balanced, contrasted, drawn_turns, turns_as_
 from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
 from edu_align.errors import UserError
+from edu_align.runs.writing import write_text
 
 SPLIT_FILE = "split.json"
+GROUPS_FILE = "training_groups.json"  # in the folder of a run's weights
 # The built-in corpus names a reply's author after its quality, so "who wrote it" would be the label itself.
 AUTHOR_IS_QUALITY = "edu_tutor"
 
@@ -25,7 +27,8 @@ class TrainingData:
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
-    come from, where they are read apart from the training examples (sft).
+    come from, where they are read apart from the training examples (sft). `seen`: groups that the runs before this one
+    were trained on.
     """
 
     loaded: LoadedData
@@ -36,6 +39,7 @@ class TrainingData:
     conversations: list[Conversation] = field(default_factory=list)
     training_groups: list[ResponseGroup] = field(default_factory=list)
     scored_fingerprint: str | None = None
+    seen: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -62,20 +66,39 @@ class TrainingData:
         return {**self.loaded.report, "train_examples": len(self.train), **batch, "notes": list(self.notes)}
 
     def write_split(self, folder: Path) -> None:
-        """Write which record went where, and the groups that training may have seen, into the run's folder."""
+        """Write which record went where, and the groups that training may have seen, into the run's folder.
+
+        Those that the runs before it have seen are among them, so that nobody needs the folders of those.
+        """
         splits = self.loaded.splits
         manifest = {
             "records": {name: sorted(record.id for record in records) for name, records in splits.items()},
-            "training_groups": sorted({record.group for record in splits["train"]}),
+            "training_groups": self.groups_trained_on(),
         }
-        (folder / SPLIT_FILE).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(folder / SPLIT_FILE, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+    def groups_trained_on(self) -> list[str]:
+        """The groups of this run's training split and of those of the runs before it, sorted."""
+        return sorted({record.group for record in self.loaded.splits["train"]} | self.seen)
 
 
 def trained_groups(runs: Iterable[Path]) -> set[str]:
-    """Groups that these earlier runs trained on, from their split files."""
+    """Groups that these earlier runs trained on, from their split files, or from beside weights that came without.
+
+    Errors: a run that has neither.
+    """
     seen: set[str] = set()
     for run in runs:
-        seen |= set(json.loads((run / SPLIT_FILE).read_text(encoding="utf-8"))["training_groups"])
+        if (run / SPLIT_FILE).is_file():
+            seen |= set(json.loads((run / SPLIT_FILE).read_text(encoding="utf-8"))["training_groups"])
+            continue
+        beside = next((file for kind in ("adapter", "model") if (file := run / kind / GROUPS_FILE).is_file()), None)
+        if beside is None:
+            raise UserError(
+                f"{run} does not say what it was trained on, so nobody knows what may be measured: it has neither "
+                f"{SPLIT_FILE} nor adapter/{GROUPS_FILE}. Copy one of them from where the run was made."
+            )
+        seen |= set(json.loads(beside.read_text(encoding="utf-8")))
     return seen
 
 
@@ -93,7 +116,8 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
             f"{config.dataset.margin}` (dataset.training_margin={config.dataset.training_margin}). Lower it.\n"
             f"{loaded.describe()}"
         )
-    data = TrainingData(loaded, train, validation[: config.dataset.max_eval_records], config.trainer.batch_size)
+    validation = validation[: config.dataset.max_eval_records]
+    data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen))
     return _with_held_out(config, data, seen) if config.evaluation.enabled else data
 
 

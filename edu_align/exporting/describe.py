@@ -8,7 +8,8 @@ from edu_align.exporting.place import RECORD
 from edu_align.exporting.subject import Subject
 from edu_align.runs.card import Background, Exported, model_card
 from edu_align.runs.facts import package_versions
-from edu_align.runs.folder import RunFolder, ancestors, records, write_json
+from edu_align.runs.folder import RunFolder, ancestors, records
+from edu_align.runs.writing import write_json
 
 
 def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | None) -> None:
@@ -29,13 +30,7 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
 
 def earlier_records(run: RunFolder) -> list[dict[str, Any]]:
     """run.json of the runs that this one continues, as far back as their folders are still there."""
-    start = run.record["init_from"]
-    if start is None or not (Path(start) / "run.json").is_file():
-        return []
-    try:
-        return records(ancestors(RunFolder(Path(start), {})))
-    except FileNotFoundError:  # an older one was removed
-        return records([Path(start)])
+    return records(ancestors(run)[1:])
 
 
 def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[str]:

@@ -40,7 +40,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "quantization state": state,
         "adapter": trained * TRAINED_WIDTH if lora else 0.0,
         "gradients": held * TRAINED_WIDTH,
-        "optimizer": held * _optimizer_bytes(config.hardware.optimizer),
+        "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
         "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
         "framework": FRAMEWORK[machine.device],
@@ -102,7 +102,7 @@ def _weights(config: Config, machine: Machine) -> tuple[float, float]:
     return linear * 0.5 + (every - linear) * 4.0, linear * constant
 
 
-def _optimizer_bytes(name: str) -> float:
+def optimizer_bytes(name: str) -> float:
     """Bytes of state for one trained parameter: Adam's two moments, of one byte each in the 8-bit kinds."""
     if "8bit" in name:
         return 2.0

@@ -1,4 +1,4 @@
-"""A plan: memory by part against the budget, the work, the time, and what to change if it does not fit."""
+"""A plan: memory by part against the budget, the disk, the work, the time, and what to change if it does not fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from edu_align.config.hardware_rules import sharding
 from edu_align.config.schema import AdapterConfig, Config, DPOTrainerConfig
 from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
+from edu_align.planning.disk import describe_disk
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares, trained_parameters
@@ -45,7 +46,7 @@ class Plan:
         return self.machine.budget is None or self.peak <= self.machine.budget
 
     def describe(self) -> str:
-        return "\n".join([*self._head(), *self._memory(), *self._work(), *self._advice()])
+        return "\n".join([*self._head(), *self._memory(), *describe_disk(self.config), *self._work(), *self._advice()])
 
     def _head(self) -> Iterator[str]:
         config, machine = self.config, self.machine

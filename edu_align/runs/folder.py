@@ -13,7 +13,6 @@ outputs/runs/<name>/
 """
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterable
@@ -22,19 +21,9 @@ from typing import Any
 
 from edu_align.errors import UserError
 from edu_align.runs.store import list_runs
+from edu_align.runs.writing import write_json
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
-
-
-def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
-    """Write aside, sync and rename, so that a reader finds the old file or the new one, never half of one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=indent, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 class RunFolder:
@@ -128,12 +117,18 @@ def _finished(key: str, value: str, folder: RunFolder) -> RunFolder:
 
 
 def ancestors(start: RunFolder | None) -> list[Path]:
-    """Folders of the run that a run starts from, of the one that that run started from, and so on."""
+    """Folders of the run that a run starts from, of the one that that run started from, and so on.
+
+    They are followed as far as they are here: a run that was brought from another machine comes without its own start,
+    and what lies at that path may be another run.
+    """
     found: list[Path] = []
-    path = str(start.path) if start else None
-    while path is not None:
-        found.append(Path(path))
-        path = json.loads((found[-1] / "run.json").read_text(encoding="utf-8")).get("init_from")
+    path, known = (start.path, None) if start else (None, None)
+    while path is not None and (record := read_record(path)) is not None:
+        if known is not None and record.get("id", known) != known:
+            break
+        found.append(path)
+        path, known = (Path(record["init_from"]) if record.get("init_from") else None), record.get("parent")
     return found
 
 

@@ -2,34 +2,26 @@
 
 The lock is the file `.lock.<n>` with the highest n. Whoever finds its holder dead or gone creates `.lock.<n+1>`, which
 only one can, and then looks again: where a higher one is there by then, it was too slow. The highest file is never
-deleted, only marked as released, so numbers are never used twice and of two starters one wins. It needs nothing of the
-file system but that creating a file with O_EXCL is atomic; no flock, which shared ones often lack.
+deleted, only marked as released, so numbers are never used twice and of two starters one wins. It is a hard link to a
+file that names its holder, so that no death on the way leaves a lock without one. Where the file system has no links,
+all that is needed is that creating a file with O_EXCL is atomic; no flock, which shared ones often lack.
 """
 
+import contextlib
 import json
 import os
-import socket
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from edu_align.errors import UserError
+from edu_align.runs.holder import Holder, machine, me, runs_here
 
 BEAT_SECONDS = 5  # between two signs of life
 DEAD_SECONDS = 60  # without one: a holder on another machine counts as dead
 PREFIX = ".lock."
-CLOCK_SLACK = 2.0  # seconds that two readings of one process' start may differ by
-
-
-@dataclass(frozen=True)
-class Holder:
-    """`machine` tells one boot and one pid namespace from another; `started`: seconds since 1970; pid 0: nobody."""
-
-    host: str
-    machine: str
-    pid: int
-    started: float
+NOBODY = Holder("", "", 0, 0.0)
 
 
 class Held(UserError):
@@ -53,8 +45,9 @@ class Lock:
             return
         self._done.set()
         self._beats.join()
-        if not self.lost and newest(self.path.parent) == self.path:
-            _write(self.path, Holder("", "", 0, 0.0))
+        with contextlib.suppress(OSError):  # on a disk that takes nothing any more, the end of this process says it
+            if not self.lost and newest(self.path.parent) == self.path:
+                _give_up(self.path)
 
     def __enter__(self) -> "Lock":
         return self
@@ -111,15 +104,14 @@ def _take(folder: Path) -> Path:
             raise _held(folder, found)
         mine = folder / f"{PREFIX}{1 if before is None else _number(before) + 1}"
         try:
-            os.close(os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            _write(mine, me(), new=True)
         except FileExistsError:
             continue
-        _write(mine, _me())
         if newest(folder) != mine:
             mine.unlink(missing_ok=True)
             continue
-        for path in _locks(folder):
-            if _number(path) < _number(mine):
+        for path in (*_locks(folder), *folder.glob(f".*{PREFIX}*")):  # and what starters that died left aside
+            if path.suffix[1:].isdigit() and _number(path) < _number(mine):
                 path.unlink(missing_ok=True)
         return mine
 
@@ -133,36 +125,8 @@ def _living(path: Path) -> Holder | None:
         found = Holder("a machine that has not said so yet", "", -1, 0.0)
     if found.pid == 0:
         return None
-    alive = _runs_here(found) if found.machine == _machine() else _age(path) < DEAD_SECONDS
+    alive = runs_here(found) if found.machine == machine() else _age(path) < DEAD_SECONDS
     return found if alive else None
-
-
-def _runs_here(found: Holder) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(found.pid)
-        same = abs(process.create_time() - found.started) <= CLOCK_SLACK
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
-
-
-def _me() -> Holder:
-    import psutil
-
-    return Holder(socket.gethostname(), _machine(), os.getpid(), psutil.Process().create_time())
-
-
-def _machine() -> str:
-    """This boot of this machine, and the pid namespace that its pids are from (a container has its own)."""
-    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    try:
-        return f"{socket.gethostname()} {boot.read_text().strip()} {os.readlink(space)}"
-    except OSError:
-        return socket.gethostname()
 
 
 def _age(path: Path) -> float:
@@ -177,11 +141,37 @@ def _age(path: Path) -> float:
     return max(0.0, now - path.stat().st_mtime)
 
 
-def _write(path: Path, found: Holder) -> None:
-    """Write aside and rename: a reader finds the old text or the new one."""
+def _write(path: Path, found: Holder, new: bool = False) -> None:
+    """Write aside, and link (`new`; errors: FileExistsError) or rename: a reader finds the old text or the new one."""
     aside = path.with_name(f".{os.getpid()}{path.name}")
-    aside.write_text(json.dumps(asdict(found)), encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        if new:
+            _link(aside, path)
+        else:
+            aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _give_up(path: Path) -> None:
+    """Say that nobody holds the lock; on a full disk in the room that its text has."""
+    try:
+        _write(path, NOBODY)
+    except OSError:
+        with path.open("r+", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(NOBODY)))
+            file.truncate()
+
+
+def _link(aside: Path, mine: Path) -> None:
+    try:
+        os.link(aside, mine)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here
+        os.close(os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        aside.replace(mine)
 
 
 def _locks(folder: Path) -> list[Path]:

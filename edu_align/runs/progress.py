@@ -1,11 +1,13 @@
 """What a run keeps on the way, for an attempt that goes on where it was killed: `<run>/checkpoints/`.
 
     before.json        the measurement before training, and how long the run's .jsonl files were after it
-    checkpoint-<step>/ weights, optimizer, random states, numbers so far; manifest.json last, with every file's sha256
+    checkpoint-<step>/ weights, optimizer, random states, numbers so far, a copy of before.json; manifest.json last,
+                       with every file's sha256
 
 A checkpoint is written aside, synced to the disk, and renamed when it is whole. When one is read, its files are held
-against the manifest: what was cut, emptied or has a flipped bit is named and skipped. All of it goes when the run is
-done.
+against the manifest: what was cut, emptied or has a flipped bit is named and skipped. before.json has its own sha256;
+a damaged one costs a measurement, and nothing where there is a checkpoint, which has its copy. All of it goes when the
+run is done.
 """
 
 import hashlib
@@ -19,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.processes import first, wait
-from edu_align.runs.folder import RunFolder, write_json
+from edu_align.runs.folder import RunFolder
+from edu_align.runs.writing import remove_left_over, sync, write_json
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
+BEFORE = "before.json"
 ASIDE = ".writing"
 GROWING = ("metrics.jsonl", "samples.jsonl")  # files that an attempt cuts back to where it goes on
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -34,12 +38,15 @@ class Progress:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.place = folder.path / "checkpoints"
+        self.before: dict[str, Any] | None = None
 
     def keep_before(self, measured: dict[str, Any]) -> None:
         """Keep what the model said before training."""
         if self.folder.writes:
             self.place.mkdir(exist_ok=True)
-            write_json(self.place / "before.json", {"measured": measured, "files": self.sizes()})
+            kept = {"measured": measured, "files": self.sizes()}
+            write_json(self.place / BEFORE, {"sha256": _sha256_of(kept), **kept})
+            self.before = kept
 
     def resume(self) -> tuple[dict[str, Any] | None, Path | None]:
         """The kept measurement and the newest good checkpoint, each None where there is none.
@@ -47,21 +54,23 @@ class Progress:
         The run's .jsonl files are cut back to where they were then, and what is left half written is removed.
         """
         shutil.rmtree(self.place / ASIDE, ignore_errors=True)
-        kept = self.place / "before.json"
-        before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
+        if self.place.is_dir():
+            remove_left_over(self.place)
         checkpoint = self._newest_good()
         if checkpoint is not None:
+            self.before = _read_before(checkpoint / BEFORE)
             self._cut(json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))["files"])
         else:
-            self._cut(before["files"] if before else {})
-        return before and before["measured"], checkpoint
+            self.before = _read_before(self.place / BEFORE)
+            self._cut(self.before["files"] if self.before else {})
+        return self.before and self.before["measured"], checkpoint
 
     def sizes(self) -> dict[str, int]:
         """Bytes in each growing file, synced to the disk."""
         found = {}
         for file in (self.folder.path / name for name in GROWING):
             if file.is_file():
-                _sync(file)
+                sync(file)
                 found[file.name] = file.stat().st_size
         return found
 
@@ -87,11 +96,13 @@ class Progress:
 
     def _put(self, aside: Path, whole: Path) -> None:
         write_json(aside / PROGRESS, {"files": self.sizes()})
+        if self.before is not None:
+            write_json(aside / BEFORE, {"sha256": _sha256_of(self.before), **self.before})
         seal(aside)
         shutil.rmtree(whole, ignore_errors=True)  # a damaged one, from an attempt before
         aside.rename(whole)
         aside.parent.rmdir()
-        _sync(self.place)
+        sync(self.place)
 
     def bound(self, newest: int, most: int) -> None:
         """Delete all checkpoints but those of step `newest` and the `most - 1` before it."""
@@ -130,10 +141,10 @@ def seal(folder: Path) -> None:
     """Sync every file of the folder to the disk, then write the manifest: what it lists is whole."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for file in files:
-        _sync(file)
+        sync(file)
     write_json(folder / MANIFEST, {str(file.relative_to(folder)): _sha256(file) for file in files})
     for place in {file.parent for file in files} | {folder}:
-        _sync(place)
+        sync(place)
 
 
 def damage_of(folder: Path) -> str:
@@ -163,9 +174,19 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _read_before(file: Path) -> dict[str, Any] | None:
+    """The measurement before training, None where it is not there or, which is said, not as it was written."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        kept: dict[str, Any] = json.loads(file.read_bytes())
+        if kept.pop("sha256") == _sha256_of(kept):
+            return kept
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        pass
+    print(f"edu_align: {file} is damaged and is skipped: what it held is measured again", flush=True)
+    return None
+
+
+def _sha256_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -1,4 +1,5 @@
-"""SIGTERM, SIGINT and whatever else asks a run to stop: it keeps a checkpoint at the end of its step and ends.
+"""SIGTERM, SIGINT and what SLURM sends before it takes a machine away (SIGUSR1, SIGUSR2): the run keeps a checkpoint at
+the end of its step and ends.
 
 While nothing is trained there is nothing to keep that is not kept already, and it ends at once; so it does the second
 time it is asked.
@@ -12,10 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # `sbatch --signal`; taken only where nobody else, as submitit, has them
 
 
 class Interrupted(SystemExit):
-    """A run was asked to stop. The exit code is the convention's: 128 and the signal's number (130, 143)."""
+    """A run was asked to stop. The exit code is the convention's: 128 and the signal's number (130, 143, 138, 140)."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -55,7 +57,7 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """A `Stop` that SIGINT and SIGTERM ask while the block runs; outside of the main thread no signal reaches it."""
+    """A `Stop` that the signals ask while the block runs; outside of the main thread none of them reaches it."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -63,11 +65,12 @@ def stoppable() -> Iterator[Stop]:
 
     def handle(number: int, _: Any) -> None:
         if stop.number is not None:
-            for each in SIGNALS:
+            for each in before:
                 signal.signal(each, signal.SIG_DFL)  # a third time is not ours to handle
         stop.ask(number)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    free = [number for number in WARNINGS if signal.getsignal(number) == signal.SIG_DFL]
+    before = {number: signal.signal(number, handle) for number in (*SIGNALS, *free)}
     try:
         yield stop
     finally:

@@ -16,7 +16,9 @@ from edu_align.runs.facts import git_state, package_versions
 from edu_align.runs.folder import RunFolder, read_record
 from edu_align.runs.identity import other_code
 from edu_align.runs.lock import Lock, refuse_held
+from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Stop, stoppable
+from edu_align.runs.writing import remove_left_over, write_text
 
 # What a finished run is returned with, of its metrics; run.json has them all.
 SHOWN = re.compile(r"(train/(loss|steps)|eval/(loss|pair_accuracy\w*|human_turn_nll))")
@@ -52,6 +54,7 @@ def finished(launch: Launch) -> RunFolder | None:
     def look() -> RunFolder | None:
         found = launch.newest()
         if found is not None and found.record["state"] == "finished":
+            Progress(found).remove()  # where it was killed right after its end
             print(_returned(found), flush=True)
             return found
         if found is not None:
@@ -73,6 +76,7 @@ def working(launch: Launch, composed: DictConfig, facts: Callable[[], dict[str, 
         found = launch.newest()
         path = found.path if found else launch.make()
         lock.append(Lock(path))
+        remove_left_over(path)
         before = read_record(path)
         if before is not None and before["state"] == "finished":
             return RunFolder(path, before)
@@ -103,7 +107,7 @@ def _begun(
         if difference := other_code(before, code):
             print(f"edu_align: other code began it ({difference}); force=true starts over", flush=True)
     folder = RunFolder.create(path, record)
-    OmegaConf.save(composed, path / "config.yaml", resolve=True)
+    write_text(path / "config.yaml", OmegaConf.to_yaml(composed, resolve=True))
     return folder
 
 

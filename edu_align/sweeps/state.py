@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.errors import UserError
-from edu_align.runs.folder import write_json
+from edu_align.runs.writing import write_json
 
 HEARTBEAT = 15.0  # seconds between two signs of life of a running job
 SILENCE = 120.0  # seconds without one after which a job on another machine counts as dead

@@ -9,7 +9,7 @@ from typing import Any
 
 from edu_align.config.schema import TrackingConfig
 from edu_align.reporting.files import load
-from edu_align.runs.folder import write_json
+from edu_align.runs.writing import write_json
 from edu_align.sweeps.reporting.jobs import Sweep
 from edu_align.sweeps.reporting.reading import read_sweep
 from edu_align.sweeps.reporting.table import flat

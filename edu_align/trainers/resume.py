@@ -20,10 +20,10 @@ from transformers import Trainer, TrainerCallback
 from edu_align.models.trained import load_trained, save_trained
 from edu_align.packing.decoder import Sharing
 from edu_align.processes import anyone, count, is_first, rank
-from edu_align.runs.folder import write_json
 from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import Work
+from edu_align.runs.writing import write_json
 
 # Attributes of transformers' and TRL's trainers that a checkpoint of theirs does not hold, and that numbers depend on.
 NUMBERS = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
@@ -83,6 +83,10 @@ class Resume(TrainerCallback):
         if kept:
             restore(self.trainer, kept)
         state.save_steps = args.save_steps
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """metrics.jsonl has every line; transformers would keep them all in memory and in each checkpoint, too."""
+        state.log_history.clear()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.work.check()

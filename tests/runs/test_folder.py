@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from edu_align.errors import UserError
-from edu_align.runs.folder import RunFolder, ancestors, find_run, write_json
+from edu_align.runs.folder import RunFolder, ancestors, find_run
+from edu_align.runs.writing import write_json
 
 
 def begun(root: Path, name: str, **record: Any) -> RunFolder:

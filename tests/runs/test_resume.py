@@ -141,7 +141,10 @@ def test_what_is_kept_is_bounded_and_numbers_only(tiny: Callable[..., Any], tmp_
             torch.load(place / "checkpoint-6" / file, weights_only=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)],
+)
 def test_a_signal_keeps_the_step_and_says_so(
     tiny: Callable[..., Any], tmp_path: Path, capfd: Any, number: int, code: int
 ) -> None:

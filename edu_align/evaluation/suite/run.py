@@ -14,7 +14,8 @@ from edu_align.evaluation.suite.items import MetricResult
 from edu_align.evaluation.suite.metrics import METRICS
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
-from edu_align.runs.folder import RunFolder, ancestors, read_record, write_json
+from edu_align.runs.folder import RunFolder, ancestors, read_record
+from edu_align.runs.writing import write_json
 
 BASE = "base"
 IN_RUN = "evaluation"  # folder of a run that says which stored results are its own

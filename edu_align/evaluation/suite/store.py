@@ -24,7 +24,7 @@ from edu_align.evaluation.suite.items import MetricResult
 from edu_align.evaluation.suite.metrics import reads
 from edu_align.evaluation.suite.subject import LoadedSubject
 from edu_align.runs.facts import package_versions
-from edu_align.runs.folder import write_json
+from edu_align.runs.writing import write_json
 
 FOLDER = "evaluations"
 READS = "test_reads.jsonl"

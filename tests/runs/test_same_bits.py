@@ -1,0 +1,45 @@
+"""The same config twice on one machine, in fresh folders: the same bytes. And kills that change none (slow)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.run import run
+from torture.__main__ import table
+from torture.kills import configurations, torture
+from torture.outcome import differing, outcome
+from torture.process import NAMES, preload
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_the_same_config_twice_gives_the_same_bytes(tiny: Callable[..., Any], tmp_path: Path, trainer: str) -> None:
+    words = [f"trainer={trainer}", "trainer.max_steps=4", "adapter.dropout=0.1"]
+    found = []
+    for root in ("one", "two"):
+        done = run(tiny(*words, f"outputs_root={tmp_path / root}"))
+        assert done is not None
+        found.append(outcome(done.path))
+    assert set(found[0]) == {"weights", "metrics.jsonl", "run.json", "samples.jsonl", "evaluation.json"}
+    assert found[0] == found[1]
+    other = run(tiny(*words, "seed=43", f"outputs_root={tmp_path / 'three'}"))
+    assert other is not None
+    assert differing(found[0], outcome(other.path)) > 1000
+
+
+def test_differing_bytes_are_counted() -> None:
+    assert differing({"a": b"abc", "b": b"x"}, {"a": b"abd", "b": b"x"}) == 1
+    assert differing({"a": b"abc"}, {"a": b"ab", "b": b"xy"}) == 3
+
+
+@pytest.mark.slow
+def test_eight_kills_at_random_moments_change_no_byte(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    preload()
+    tallies = torture(configurations(), 8, 7, tmp_path, lambda line: None)
+    assert [tally.kills for tally in tallies] == [1] * 8
+    assert sum(tally.differing for tally in tallies) == 0
+    assert sum(tally.damaged for tally in tallies) == 0
+    assert all(phase in NAMES for tally in tallies for phase in tally.hit)
+    with capfd.disabled():
+        print(f"\n{table(tallies)}")

@@ -1,0 +1,38 @@
+"""Which signals ask a run to stop, and whose handlers are left alone."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from edu_align.runs.stopping import Interrupted, stoppable
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_handler_of_a_scheduler_is_left_alone(number: int) -> None:
+    """As submitit's, which requeues the job."""
+    asked = []
+
+    def of_submitit(number: int, frame: Any) -> None:
+        asked.append(number)
+
+    before = signal.signal(number, of_submitit)
+    try:
+        with stoppable() as stop:
+            os.kill(os.getpid(), number)
+            time.sleep(0)
+            assert asked == [number]
+            assert stop.number is None
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
+def test_before_and_after_training_it_ends_at_once_and_handlers_are_put_back(number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught, stoppable():
+        signal.raise_signal(number)
+    assert caught.value.code == 128 + number
+    assert signal.getsignal(number) == before

@@ -1,0 +1,118 @@
+"""Kill runs of the tiny model at random moments, start them again by the same command, and compare what they leave."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from random import Random
+
+from torture.outcome import differing, outcome
+from torture.process import NAMES, START, Attempt, Kill, attempt
+
+WORDS = (
+    "model=tiny", "dataset=edu_tutor", "dataset.size=60", "dataset.max_train_records=12", "dataset.max_eval_records=2",
+    "tracking=off", "hardware=cpu", "hardware.dtype=float32", "hardware.threads=1", "hardware.per_device_batch_size=4",
+    "hardware.eval_batch_size=4", "trainer.batch_size=4", "trainer.max_steps=8", "trainer.save_steps=2",
+    "trainer.eval_steps=4", "trainer.learning_rate=1e-3", "evaluation.max_groups=4", "evaluation.samples=2",
+    "evaluation.max_new_tokens=4", "evaluation.bootstrap_samples=100", "run_name=it",
+)  # fmt: skip
+LORA = ("adapter.rank=4", "adapter.alpha=8", "adapter.dropout=0.1")
+GONE_ON = re.compile(r"going on from \S*/checkpoint-(\d+)")
+STEP = re.compile(r'"step": (\d+)')
+
+
+@dataclass
+class Tally:
+    """What happened to one configuration. `lost`: steps that were computed and had to be computed again."""
+
+    name: str
+    words: tuple[str, ...]
+    kills: int = 0
+    resumes: int = 0
+    damaged: int = 0
+    lost: int = 0
+    differing: int = 0
+    runs: int = 0
+    hit: Counter[str] = field(default_factory=Counter)
+
+
+def configurations() -> list[Tally]:
+    """SFT and DPO x packing on and off x LoRA and full fine-tuning."""
+    found = []
+    for trainer, packing, adapter in product(("sft", "dpo"), ("on", "off"), ("lora", "full")):
+        words = (*WORDS, f"trainer={trainer}", f"hardware.packing={packing}", f"adapter={adapter}")
+        found.append(Tally(f"{trainer} {adapter} packing={packing}", words + (LORA if adapter == "lora" else ())))
+    return found
+
+
+def torture(
+    tallies: list[Tally], kills: int, seed: int, place: Path, say: Callable[[str], None] = print
+) -> list[Tally]:
+    """`kills` kills in all, dealt out to the configurations in turn; files go below `place`.
+
+    Errors: AssertionError where an attempt ends by anything but its end or the kill.
+    """
+    for index, tally in enumerate(tallies):
+        share = kills // len(tallies) + (index < kills % len(tallies))
+        if share:
+            _one(tally, share, Random(f"{seed} {tally.name}"), place / str(index))
+            say(f"torture: {tally.name}: {tally.kills} kills ({moments(tally.hit)}), {tally.differing} bytes differ")
+    return tallies
+
+
+def moments(hit: Counter[str]) -> str:
+    return ", ".join(f"{name} {hit[name]}" for name in NAMES if hit[name])
+
+
+def _one(tally: Tally, kills: int, draw: Random, place: Path) -> None:
+    place.mkdir(parents=True)
+    whole = attempt(_with(tally, place / "whole"), place / "log", None)
+    assert whole.code == 0, whole.said
+    expected = outcome(place / "whole" / "runs" / "it")
+    order = [phase for _ in range(-(-kills // len(NAMES))) for phase in draw.sample(NAMES, len(NAMES))]
+    pending = [_moment(phase, whole, draw) for phase in order[:kills]]
+    while pending:
+        tally.runs += 1
+        root = place / f"killed-{tally.runs}"
+        while not _ended(tally, root, place / "log", pending):
+            pass
+        tally.differing += differing(outcome(root / "runs" / "it"), expected)
+
+
+def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
+    """One more attempt at the run in `root`; whether it came to its end. A kill that came too late stays pending."""
+    metrics = root / "runs" / "it" / "metrics.jsonl"
+    before = _last_step(metrics)
+    made = attempt(_with(tally, root), log, pending[0] if pending else None)
+    assert made.killed or made.code == 0, f"exit code {made.code} of {tally.name}:\n{made.said}"
+    found = GONE_ON.search(made.said)
+    reached = not made.killed or any(name == "step" for name, _ in made.phases)  # far enough to have said so
+    if before and (found or reached):
+        tally.resumes += found is not None
+        tally.lost += max(0, before - (int(found[1]) if found else 0))
+    tally.damaged += made.said.count(" is damaged (")
+    if made.killed:
+        tally.kills += 1
+        tally.hit[made.phases[-1][0]] += 1
+        pending.pop(0)
+    return not made.killed
+
+
+def _moment(phase: str, whole: Attempt, draw: Random) -> Kill:
+    """A random moment in a random one of the phases called so, as long as they took in the run that was not killed."""
+    ends = [at for _, at in whole.phases[1:]] + [whole.seconds]
+    times = [end - at for (name, at), end in zip(whole.phases, ends, strict=True) if name == phase]
+    nth = 1 if phase == START else draw.randint(1, len(times))
+    return Kill(phase, nth, draw.uniform(0, times[nth - 1]))
+
+
+def _last_step(metrics: Path) -> int:
+    """The last optimizer step that was logged; 0 before there was one."""
+    text = metrics.read_text(encoding="utf-8") if metrics.is_file() else ""
+    return max((int(step) for step in STEP.findall(text)), default=0)
+
+
+def _with(tally: Tally, root: Path) -> tuple[str, ...]:
+    return (*tally.words, f"outputs_root={root}")
