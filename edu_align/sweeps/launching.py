@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from edu_align.errors import UserError
 from edu_align.sweeps.job import VARIABLE, begin, failed, finished, sign_of_life
@@ -41,6 +41,17 @@ def at_once(config: DictConfig) -> int:
     if workers is None:
         return ELSEWHERE
     return int(workers) if workers > 0 else max(1, (os.cpu_count() or 1) + 1 + int(workers))
+
+
+def loses_together(config: DictConfig) -> str:
+    """Why jobs on this config's device end sooner one after the other, "" where a stacked pass fills idle units.
+
+    `python -m benchmarks concurrent_adapters` measures it.
+    """
+    from edu_align.models.device import resolve
+
+    device = resolve(OmegaConf.to_object(config.hardware)).device  # type: ignore[arg-type]
+    return "a CPU computes one job with all its cores, and several at once are slower" if device == "cpu" else ""
 
 
 class Launching:
@@ -86,8 +97,10 @@ class Launching:
             except Exception as error:
                 begin(path, job)
                 failed(path, job, error, 0.0)
-        for group in groups_of([config for *_, config in ready], most=self.config.sweep.concurrent):
-            self._group([ready[index] for index in group.indices], group.reason)
+        configs = [config for *_, config in ready]
+        slower = loses_together(configs[0]) if configs else ""
+        for group in groups_of(configs, most=1 if slower else self.config.sweep.concurrent):
+            self._group([ready[index] for index in group.indices], slower or group.reason)
             self.progress.say()
 
     def _config(self, job: Job) -> DictConfig:
