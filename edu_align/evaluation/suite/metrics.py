@@ -15,6 +15,7 @@ from edu_align.evaluation.suite.preferences import (
     pair_accuracy_own,
     selection_score,
 )
+from edu_align.evaluation.suite.replies import corpus, form, human_nll, leak, retention, retention_exact
 
 METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "pair_accuracy_balanced": pair_accuracy_balanced,
@@ -24,7 +25,14 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "context_use": context_use,
     "pair_accuracy_own": pair_accuracy_own,
     "own_turn_nll": own_turn_nll,
+    "leak": leak,
+    "form": form,
+    "human_nll": human_nll,
+    "retention": retention,
+    "retention_exact": retention_exact,
+    "corpus": corpus,
 }
+ON_REQUEST = ("retention_exact",)  # measured only where `evaluation.metrics` names them: too slow, or for large models
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
     "pair_accuracy_balanced": _MRBENCH,
@@ -34,6 +42,12 @@ READS: dict[str, tuple[str, ...]] = {
     "context_use": _MRBENCH,
     "pair_accuracy_own": ("own", "own_training"),
     "own_turn_nll": ("own_conversations",),
+    "leak": ("mrbench", "bridge", "mathdial", "mathdial_training", "gsm8k"),
+    "form": ("mrbench", "bridge", "mathdial"),
+    "human_nll": ("mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training"),
+    "retention": ("gsm8k",),
+    "retention_exact": ("gsm8k",),
+    "corpus": ("own_training",),
 }
 
 
@@ -43,11 +57,11 @@ def reads(metric: str) -> tuple[str, ...]:
 
 
 def chosen_metrics(names: Sequence[str]) -> list[str]:
-    """The metrics to measure; none named means all. Raises UserError for a name that is none."""
+    """The metrics to measure; none named means all but those on request. Raises UserError for a name that is none."""
     for name in names:
         if name not in METRICS:
             raise UserError(
                 f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, list(METRICS))} Metrics: "
                 f"{listed(list(METRICS))}."
             )
-    return list(names or METRICS)
+    return list(names or [name for name in METRICS if name not in ON_REQUEST])

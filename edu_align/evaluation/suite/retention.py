@@ -78,8 +78,9 @@ def exact_match(
 def final(reply: str) -> Fraction | None:
     """The number that a solution comes to; None where it holds none."""
     said = [match.end() for match in _SAID.finditer(reply)]
-    behind = numbers(reply[said[-1] :]) if said else []
-    return behind[0] if behind else (numbers(reply) or [None])[-1]
+    behind = numbers(reply[said[-1] :])[:1] if said else []
+    found = behind or numbers(reply)[-1:]
+    return found[0] if found else None
 
 
 def _prompt(text: str) -> tuple[Message, ...]:
