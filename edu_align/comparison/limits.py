@@ -1,6 +1,7 @@
 """What the numbers of one comparison do not show, as far as its own data says so."""
 
 from edu_align.comparison.models import Comparison
+from edu_align.comparison.numbers import IMPLICIT
 from edu_align.comparison.samples import COUNT, Sample
 
 FEW_GROUPS = 30  # below which a percentile interval over groups is known to be too narrow
@@ -12,6 +13,8 @@ def limits(comparison: Comparison, samples: list[Sample]) -> list[str]:
         *_groups(comparison),
         *_absent(comparison),
         *_unbeaten(comparison),
+        *_style(comparison),
+        *_implicit(comparison),
         *_split(comparison),
         *_seeds(comparison),
         *_machines(comparison),
@@ -43,7 +46,7 @@ def _absent(comparison: Comparison) -> list[str]:
     lines = [_sentence(note) for note in comparison.notes]
     for name in comparison.names():
         missing = [label for label in comparison.labels if label not in comparison.of(name)]
-        if missing and not name.endswith("/implicit"):
+        if missing and not name.endswith(f"/{IMPLICIT}"):
             lines.append(f"{name} is missing for {_listed(missing)}.")
     without = [name for name in comparison.names() if not any(n.baselines for n in comparison.of(name).values())]
     if without:
@@ -59,6 +62,31 @@ def _unbeaten(comparison: Comparison) -> list[str]:
     return [
         f"{len(lost)} of {len(judged)} numbers (over all models) are not shown to beat the strongest baseline beside "
         "them, so they prove no tutoring by themselves."
+    ]
+
+
+def _style(comparison: Comparison) -> list[str]:
+    """Models whose preferences do not need the dialogue."""
+    lines = []
+    for name in comparison.names():
+        if name.split("/")[0].endswith("dialogue_effect"):
+            found = comparison.of(name)
+            unread = [f"{label} {n.value:+.3f}" for label, n in found.items() if n.low is None or n.low <= 0]
+            if unread:
+                lines.append(
+                    f"{name} is not shown to be above 0 for {_listed(unread)}: what the pair accuracy shows there is a "
+                    "preference for a style, not a reading of the student."
+                )
+    return lines
+
+
+def _implicit(comparison: Comparison) -> list[str]:
+    scored = {n.label for n in comparison.numbers if n.name.endswith(f"/{IMPLICIT}")}
+    if not scored:
+        return []
+    return [
+        "An implicit reward is measured against the model that a run started from, so it is compared with baselines "
+        f"and not with other models ({_listed([label for label in comparison.labels if label in scored])})."
     ]
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from edu_align.comparison.models import Comparison, Number
+from edu_align.comparison.numbers import IMPLICIT
 from edu_align.reporting import svg
 
 if TYPE_CHECKING:
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
 
 PREFIX = "pair_accuracy"
 LEFT_OUT = ("dialogue_effect", "no_dialogue")
-IMPLICIT = "implicit"
 Looks = dict[str, tuple[str, str]]
 Row = dict[tuple[str, str], Number]  # model, scorer -> number
 
@@ -44,7 +44,7 @@ def draw(comparison: Comparison, look: Looks) -> tuple[str, str]:
         figure.legend(*_legend(places, look), loc="outside upper left", ncols=3)
         text = svg.to_svg(figure, "Pair accuracy by dimension and source", tips)
     return text, (
-        "Lines are intervals over groups; dashed is chance; hollow is DPO's implicit reward, filled the mean "
+        "Lines are intervals over groups; dashed is chance; hollow is the implicit reward, filled the mean "
         "log-probability. The bar is the strongest baseline on the same pairs: who wrote it, length, question mark, "
         "overlap, surface features."
     )

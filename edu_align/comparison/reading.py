@@ -64,15 +64,16 @@ def _split(runs: Sequence[StoredRun], wanted: str | None) -> str:
     without = [run for run in runs if not has[run.name]]
     if without:
         commands = "; ".join(_evaluate(run, wanted or "test") for run in without)
-        raise UserError(f"`runs`: {', '.join(r.name for r in without)} not evaluated yet. First: {commands}")
+        raise UserError(f"`runs`: {', '.join(r.name for r in without)}: not evaluated yet. First: {commands}")
     for split in (wanted,) if wanted else SPLITS:
         lacking = [run for run in runs if split not in has[run.name]]
         if not lacking:
             return split
     said = "; ".join(f"{name} on {' and '.join(splits)}" for name, splits in has.items())
     lacking = [run for run in runs if (wanted or has[runs[0].name][0]) not in has[run.name]]
+    what = f"`split={wanted}`: not all runs were" if wanted else "`runs`: they cannot be compared, being"
     raise UserError(
-        f"`runs`: measured on different splits, which cannot be compared: {said}. First: "
+        f"{what} measured on {'it' if wanted else 'different splits'}: {said}. First: "
         f"{'; '.join(_evaluate(run, wanted or has[runs[0].name][0]) for run in lacking)}"
     )
 

@@ -11,14 +11,14 @@ from edu_align.comparison.models import Model
 COUNT = 20
 HUMAN = ("human", "expert", "reference", "reference_reply")  # keys of an example that hold the human's reply
 RULE = (
-    f"The {COUNT} prompts of the smallest sha256 of their dialogue, among those that every model's stored replies "
-    "share; no one chose them. Replies are greedy."
+    f"The {COUNT} dialogues of the smallest sha256, among those whose stored replies every model shares and that a "
+    "human tutor answered too; no one chose them. Replies are greedy."
 )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One prompt with `replies` by model label; `human` is empty where no human's reply is stored."""
+    """One prompt with `replies` by model label, and what the human tutor wrote there."""
 
     digest: str
     prompt: tuple[tuple[str, str], ...]
@@ -27,7 +27,7 @@ class Sample:
 
 
 def samples(models: Sequence[Model], count: int = COUNT) -> list[Sample]:
-    """At most `count` prompts that all `models` answered, by the rule that RULE states."""
+    """At most `count` prompts that all `models` and a human answered, by the rule that RULE states."""
     said = {model.label: _examples(model) for model in models}
     shared = set.intersection(*(set(found) for found in said.values())) if said else set()
     chosen = sorted(shared)[:count]
@@ -41,22 +41,19 @@ def digest_of(prompt: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _examples(model: Model) -> dict[str, dict[str, Any]]:
-    """Digest of a prompt -> its row; of several rows for one prompt, one with a human's reply."""
+    """Digest of a prompt -> its row, of the rows that hold a prompt, a reply and a human's reply."""
     found: dict[str, dict[str, Any]] = {}
     for metric in sorted(model.results):
         for row in model.results[metric].examples:
-            if isinstance(row.get("prompt"), list | tuple) and isinstance(row.get("reply"), str):
-                digest = digest_of(row["prompt"])
-                if digest not in found or (_human(row) and not _human(found[digest])):
-                    found[digest] = row
+            if isinstance(row.get("prompt"), list | tuple) and isinstance(row.get("reply"), str) and _human(row):
+                found.setdefault(digest_of(row["prompt"]), row)
     return found
 
 
 def _sample(digest: str, rows: Mapping[str, Mapping[str, Any]]) -> Sample:
     first = next(iter(rows.values()))
     prompt = tuple((str(turn.get("role", "")), str(turn.get("content", ""))) for turn in first["prompt"])
-    human = next((text for row in rows.values() if (text := _human(row))), "")
-    return Sample(digest, prompt, {label: str(row["reply"]) for label, row in rows.items()}, human)
+    return Sample(digest, prompt, {label: str(row["reply"]) for label, row in rows.items()}, _human(first))
 
 
 def _human(row: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def print_comparison(comparison: Comparison, limits: Sequence[str]) -> None:
 def _sample(comparison: Comparison, sample: Sample) -> list[str]:
     quoted = [line for role, said in sample.prompt for line in (f"> **{_said(role)}**: {_said(said)}", ">")][:-1]
     replies = [[_safe(label), _said(sample.replies[label]) or "(empty)"] for label in comparison.labels]
-    human = ["human tutor", _said(sample.human) or "(none stored)"]
+    human = ["human tutor", _said(sample.human)]
     return [*quoted, "", *markdown([["model", "reply"], *replies, human])]
 
 

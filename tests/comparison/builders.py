@@ -50,6 +50,7 @@ def results(skill: float, seed: int, implicit: bool = False, says: str = "What d
     balanced = {
         f"pair_accuracy_balanced/{scorer}": series(share - 0.05, seed + 50) for scorer, share in scorers.items()
     }
+    effect = {f"dialogue_effect/{name}": series(share / 2, seed + 55) for name, share in scorers.items()}
     human = {"human tutor": series(0.62, 903)}
     form = {"question_rate": series(skill, seed + 60), "words": series(skill, seed + 61, scale=40.0)}
     rows = tuple(
@@ -58,6 +59,7 @@ def results(skill: float, seed: int, implicit: bool = False, says: str = "What d
     )
     return {
         "pair_accuracy_balanced": _result("pair_accuracy_balanced", balanced, rules, "share", "higher"),
+        "effect": _result("effect", effect, {}, "share", "higher"),
         "pair_accuracy": _result("pair_accuracy", pairs, rules, "share", "higher"),
         "selection_score": _result(
             "selection_score", {"selection_score/mean_logp": series(skill, seed + 70, scale=8.0)},
@@ -102,7 +104,7 @@ def three(tmp_path: Path, **more: Any) -> list[Model]:
     record = {path: json.loads((path / "run.json").read_text()) for path in (sft, dpo)}
     return [
         Model("base", "smollm2-aaaa", results(0.45, 100, **more)),
-        Model("SFT", "smollm2-bbbb", results(0.5, 200, **more), run=sft, record=record[sft]),
+        Model("SFT", "smollm2-bbbb", results(0.5, 200, True, **more), run=sft, record=record[sft]),
         Model("DPO", "smollm2-cccc", results(0.75, 300, True, **more), sft="SFT", run=dpo, record=record[dpo]),
     ]
 

@@ -1,6 +1,7 @@
 """The page and the Markdown of a comparison: what stands in them, and that no reply can break them."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from edu_align.comparison.models import Comparison
 from edu_align.comparison.tables import beside_baselines, gap_text, marks_legend, moved, not_beaten
 from edu_align.comparison.write import write_comparison
 
-from .builders import EVIL, compared, three
+from .builders import EVIL, compared, series, three
 
 VOID = {"meta", "br", "wbr"}
 COMMAND = "python -m edu_align.report runs=[tutor-dpo]"
@@ -65,7 +66,7 @@ def test_every_number_stands_on_the_page_with_interval_and_differences(made: Any
         for gap in (number.to_base, number.to_sft):
             assert gap is None or gap_text(gap, "", 0.05) in page.text
     assert marks_legend(comparison) in page.text
-    assert "over all 33 differences" in page.text
+    assert "over all 36 differences" in page.text
     assert COMMAND in page.text
 
 
@@ -113,7 +114,10 @@ def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:
     comparison = made[0]
     said = {line.split(":")[0]: line for line in moved(comparison)}
     assert set(said) == {"SFT against base", "DPO against base", "DPO against SFT"}
-    assert "11 of 11 differences have an interval that excludes 0" in said["DPO against base"]
+    gaps = [n.to_base for n in comparison.numbers if n.label == "DPO" and n.to_base is not None]
+    shown = sum(gap.excludes_0 for gap in gaps)
+    assert shown > 9
+    assert f"{shown} of {len(gaps)} differences have an interval that excludes 0" in said["DPO against base"]
     base = next(line for line in not_beaten(comparison) if line.startswith("base,"))
     lost = [n.name for n in comparison.numbers if n.label == "base" and n.beats_strongest is False]
     assert lost
@@ -131,12 +135,24 @@ def test_limits_come_from_the_data(made: Any, tmp_path: Path) -> None:
     assert "SFT: 1, DPO: 2" in said
     assert "a laptop, 2 cores: SFT, DPO" in said
     assert "samples can be shown" not in said
+    assert "dialogue_effect/mean_logp is not shown to be above 0" not in said
+    assert "compared with baselines and not with other models (SFT, DPO)" in said
     few = compared(three(tmp_path, prompts=5), split="validation", notes=("bridge left out: it is not there",))
     said = " ".join(write_comparison(few, tmp_path / "report", COMMAND)[1])
     assert "Only 5 of 20 samples can be shown" in said
     assert "bridge left out: it is not there." in said
     assert "measure the chosen run on test, once" in said
     assert "Times that the test split was read" not in said
+
+
+def test_a_preference_that_needs_no_dialogue_is_called_a_style(tmp_path: Path) -> None:
+    models = three(tmp_path)
+    effect = models[2].results["effect"]
+    none = replace(series(0.0, 0), items=next(iter(effect.measured.values())).items)
+    models[2].results["effect"] = replace(effect, measured={"dialogue_effect/mean_logp": none})
+    said = write_comparison(compared(models), tmp_path / "report", COMMAND)[1]
+    (line,) = [line for line in said if line.startswith("dialogue_effect/mean_logp is not shown")]
+    assert "above 0 for DPO +0.000: what the pair accuracy shows there is a preference for a style" in line
 
 
 def test_a_base_alone_has_no_differences_and_says_so(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, stored: list[Model],
         say("runs=[tutor-dpp]")
     run_folder(tmp_path, "new", "sft", seed=8)
     with pytest.raises(
-        UserError, match=r"new not evaluated yet.*edu_align\.evaluate run=.*runs/new evaluation\.split=test"
+        UserError, match=r"new: not evaluated yet.*edu_align\.evaluate run=.*runs/new evaluation\.split=test"
     ):
         say("runs=[tutor-dpo,new]")
     beside("on-validation", 5, split="validation")
@@ -83,7 +83,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, stored: list[Model],
         UserError, match=r"different splits.*tutor-dpo on test; on-validation on validation.*split=test"
     ):
         say("runs=[tutor-dpo,on-validation]")
-    with pytest.raises(UserError, match=r"different splits.*run=.*tutor-dpo evaluation\.split=validation"):
+    with pytest.raises(UserError, match=r"`split=validation`: not all runs were measured on it: tutor-dpo on test"):
         say("runs=[tutor-dpo]", "split=validation")
     beside("longer", 6, max_new_tokens=200)
     with pytest.raises(UserError, match=r"measured differently for .*max_new_tokens 80 against 200"):
