@@ -143,7 +143,10 @@ def should_prune(folder: Path, prune: Job, step: int, value: float) -> bool:
     """Report `value` after `step` optimizer steps of the trial in `prune`, and ask whether to give it up."""
     study = _pruned_study(folder, prune["direction"], prune["min_steps"], prune["factor"])
     trial = optuna.trial.Trial(study, prune["trial"])
-    trial.report(prune["sign"] * value, step)
+    with warnings.catch_warnings():
+        # The last step is measured twice, and steps after a checkpoint again when a job goes on.
+        warnings.filterwarnings("ignore", message="The reported value is ignored")
+        trial.report(prune["sign"] * value, step)
     return trial.should_prune()
 
 
