@@ -62,7 +62,8 @@ def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> Metr
 def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Share of Bridge dialogues in which the expert's reply scores above the novice's, with and without the dialogue.
 
-    Every better reply is an expert's, so who wrote it is the label and no baseline; balancing would be by that label.
+    Every better reply is an expert's, so who wrote it is the label and no baseline. Stock phrases of the platform give
+    novices away ("Plus 1 point for your effort."), so this number is read beside that of the bag of words.
     """
     rules = dict(_fitted(data, settings.margin, "bridge_training"))
     rules |= baselines.pair_rules(None)
