@@ -88,6 +88,9 @@ def test_a_model_and_an_adapter_without_a_run(runs: Callable[[str], Any], output
     assert values[0] == values[1]
     with pytest.raises(UserError, match=r"`adapter=.*no adapter_config\.json"):
         evaluate_model({**words, "adapter": str(tmp_path)})
+    wider = {"model.architecture.hidden_size": "48", "evaluation.metrics": "[own_turn_nll]"}
+    with pytest.raises(UserError, match=r"`adapter=.*does not fit this base model"):
+        evaluate_model({**words, **wider})
 
 
 @pytest.mark.parametrize("word", ["trainer.beta=1", "chain=[a]", "seed=3"])
