@@ -46,7 +46,8 @@ def main() -> None:
         )
     if "adapter" in given:
         raise UserError("`adapter` goes with `model`: a run has its own adapter. Drop one of them.")
-    evaluate(given.pop("run"), given, Path(given.pop("outputs_root", "outputs")))
+    root = given.pop("outputs_root", None)
+    evaluate(given.pop("run"), given, None if root is None else Path(root))
 
 
 def _split(word: str) -> tuple[str, str]:
@@ -61,19 +62,25 @@ def _split(word: str) -> tuple[str, str]:
     return key, value
 
 
-def evaluate(run: str, overrides: dict[str, str], outputs: Path) -> list[dict[str, Any]]:
-    """Measure a run, the runs that it started from and their base; returns the rows of `suite.summarise`."""
+def evaluate(run: str, overrides: dict[str, str], outputs: Path | None) -> list[dict[str, Any]]:
+    """Measure a run, the runs that it started from and their base; returns the rows of `suite.summarise`.
+
+    `outputs` is where runs are looked for and results are kept; None means outputs, and where the run kept its own.
+    """
     from edu_align.config.stored import stored_config
     from edu_align.runs.folder import find_run
 
     kept = [key for key in overrides if key.split(".")[0] == "model" and key not in MOVED]
     if kept:
         raise UserError(f"`{kept[0]}` cannot be set here: a run has its own model. What can: {', '.join(MOVED)}.")
-    folder = find_run("run", run, outputs)
+    root = outputs or Path("outputs")
+    folder = find_run("run", run, root)
     config = stored_config(folder.path / "config.yaml", overrides)
+    if outputs is not None:
+        config.outputs_root = str(outputs)
     from edu_align.evaluation.suite.run import suite_of_run
 
-    return _measured(config, lambda: suite_of_run(folder, config, outputs))
+    return _measured(config, lambda: suite_of_run(folder, config, root))
 
 
 def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
@@ -111,7 +118,9 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
     given = config.evaluation
     rows = summarise(measured.results, config.seed, given.bootstrap_samples, given.confidence)
     print("\n".join(text(table(rows))))
-    print("\n".join(["", *measured.notes, *(row["verdict"] for row in rows if row["verdict"])]))
+    last = list(measured.results)[-1]
+    verdicts = [row["verdict"] for row in rows if row["verdict"] and row["label"] == last]
+    print("\n".join(["", *measured.notes, *verdicts]))
     return rows
 
 

@@ -1,6 +1,7 @@
 """A finished run is measured beside its base and its SFT parent, once, and what cannot be meant is refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,16 @@ def test_a_model_and_an_adapter_without_a_run(runs: Callable[[str], Any], output
     assert values[0] == values[1]
     with pytest.raises(UserError, match=r"`adapter=.*no adapter_config\.json"):
         evaluate_model({**words, "adapter": str(tmp_path)})
+    wider = {"model.architecture.hidden_size": "48", "evaluation.metrics": "[own_turn_nll]"}
+    with pytest.raises(UserError, match=r"`adapter=.*does not fit this base model"):
+        evaluate_model({**words, **wider})
+
+
+def test_results_lie_where_they_are_asked_for(runs: Callable[[str], Any], tmp_path: Path) -> None:
+    shutil.copytree(runs("sft").path, tmp_path / "runs" / "moved")
+    evaluate("moved", QUICK | {"evaluation.metrics": "[own_turn_nll]"}, tmp_path)
+    assert len(list((tmp_path / "evaluations").glob("*/test/own_turn_nll-*.json"))) == 2
+    assert results_of_run(tmp_path / "runs" / "moved", "test").keys() == {"base", "SFT"}
 
 
 @pytest.mark.parametrize("word", ["trainer.beta=1", "chain=[a]", "seed=3"])

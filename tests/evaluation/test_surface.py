@@ -75,7 +75,7 @@ def test_one_group_cannot_be_cross_validated() -> None:
 
 
 def test_rare_words_count_more() -> None:
-    made = group([2.0, 1.0, 0.0], ["look at the pens", "look at the shop and the day", "nothing of it"])
+    made = group([2.0, 1.0, 0.0], ["look closely at the pens", "look at the shop and the day", "nothing of it"])
     made = replace(made, prompt=(Message("user", "The shop sells pens a day"),))
     documents = [replace(made, prompt=(Message("user", f"the shop and the day {i}"),)) for i in range(9)]
     pens, common, none = idf_overlap(documents)(made)

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.build import fingerprint_of, load_records, with_system
@@ -186,4 +186,4 @@ class SuiteData:
 
     def _prompted(self, record: R) -> R:
         system = self.dataset.system_prompt
-        return with_system(record, system) if system else record
+        return cast(R, with_system(record, system)) if system else record

@@ -85,7 +85,10 @@ class Subject(Protocol):
     """A model under measurement: what every metric may ask of it."""
 
     label: str  # "base", "SFT", "DPO" or the run's name
-    tokenizer: Any
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, with its chat template."""
 
     def score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]]:
         """For every (prompt, replies), the log-probability and tokens of each reply, end-of-turn token included."""

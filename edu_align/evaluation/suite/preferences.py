@@ -62,7 +62,8 @@ def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> Metr
 def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Share of Bridge dialogues in which the expert's reply scores above the novice's, with and without the dialogue.
 
-    Every better reply is an expert's, so who wrote it is the label and no baseline; balancing would be by that label.
+    Every better reply is an expert's, so who wrote it is the label and no baseline. Stock phrases of the platform give
+    novices away ("Plus 1 point for your effort."), so this number is read beside that of the bag of words.
     """
     rules = dict(_fitted(data, settings.margin, "bridge_training"))
     rules |= baselines.pair_rules(None)
@@ -82,9 +83,10 @@ def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> Me
     rules |= {"expert": _expert, CEILING: baselines.oracle}
     beside = {name: _selected(groups, scores) for name, scores in _ranked(groups, rules).items()}
     measured = {f"selection_score/{n}": _selected(groups, s) for n, s in model_scores(subject, groups).items()}
+    rules_of = dict.fromkeys(measured, beside)
     bare = model_scores(subject, groups, dialogue=False)
     measured |= {f"selection_score_no_dialogue/{n}": _selected(groups, s) for n, s in bare.items()}
-    return _result(selection_score, measured, dict.fromkeys(measured, beside), "score of 8")
+    return _result(selection_score, measured, rules_of, "score of 8")
 
 
 def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -123,8 +125,7 @@ def _with_and_without(
     scores, bare = model_scores(subject, groups), model_scores(subject, groups, dialogue=False)
     ranked = _ranked(groups, rules)
     measured, beside = _beside(name, pairs, scores, ranked)
-    without = _beside(f"{name}_no_dialogue", pairs, bare, ranked)
-    measured, beside = measured | without[0], beside | without[1]
+    measured |= {f"{name}_no_dialogue/{scorer}": pairs.series(numbers) for scorer, numbers in bare.items()}
     effect = "dialogue_effect" if name == "pair_accuracy_balanced" else f"{name}_dialogue_effect"
     measured |= {f"{effect}/{scorer}": pairs.effect(scores[scorer], bare[scorer]) for scorer in scores}
     return _result(definition, measured, beside, "share")

@@ -99,7 +99,7 @@ def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
         missing = [name for name in metrics if not store.path(name).is_file()]
         if missing and suite.settings.split == "test":
             notes.update(dict.fromkeys(_note_read(suite, store, missing)))
-        results[label] = dict(_results(store, metrics, len(missing), notes))
+        results[label] = dict(_results(store, metrics, notes))
         store.subject.release()
     if suite.data.left_out:
         notes[f"not measured on {suite.data.left_out} records: their question was trained on"] = None
@@ -108,25 +108,18 @@ def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
     return Measured(results, tuple(notes))
 
 
-def _results(
-    store: Store, metrics: Sequence[str], missing: int, notes: dict[str, None]
-) -> Iterator[tuple[str, MetricResult]]:
-    from tqdm import tqdm
-
-    with tqdm(total=missing, desc=f"{store.subject.label}: metrics", mininterval=1, disable=not missing) as bar:
-        for name in metrics:
-            found = store.read(name)
-            if found is None:
-                bar.set_postfix_str(name)
-                try:
-                    found = METRICS[name](store.subject, store.data, store.settings)
-                except SourceAbsentError as absent:
-                    notes[f"{name} left out: {absent}"] = None
-                    bar.update()
-                    continue
-                store.write(name, found)
-                bar.update()
-            yield name, found
+def _results(store: Store, metrics: Sequence[str], notes: dict[str, None]) -> Iterator[tuple[str, MetricResult]]:
+    for name in metrics:
+        found = store.read(name)
+        if found is None:
+            print(f"edu_align: measuring {name} of {store.subject.label}", flush=True)
+            try:
+                found = METRICS[name](store.subject, store.data, store.settings)
+            except SourceAbsentError as absent:
+                notes[f"{name} left out: {absent}"] = None
+                continue
+            store.write(name, found)
+        yield name, found
 
 
 def _note_read(suite: Suite, store: Store, missing: Sequence[str]) -> Iterator[str]:

@@ -3,41 +3,21 @@
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edu_align.caching.keys import digest, file_content, tokenizer_content, weights_content
 from edu_align.caching.shared import FOLDER, Shared
 from edu_align.caching.store import Codec
-from edu_align.config.schema import Config
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.scoring import score_replies
 from edu_align.evaluation.suite.items import Scored
+from edu_align.evaluation.suite.weights import Weights, load_weights
 from edu_align.models.locate import Location, locate
 from edu_align.models.tokenizer import as_chat, load_tokenizer, render
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of generated replies
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What is loaded. `folder` holds `adapter/` or, after full fine-tuning, `model/`; None is the base model.
-
-    `adapter` names an adapter's own folder instead. `config` decides base, number format and hardware.
-    """
-
-    config: Config
-    folder: Path | None = None
-    adapter: Path | None = None
-
-    @property
-    def changed(self) -> Path | None:
-        """Where the files lie that differ from the base model; None for the base itself."""
-        if self.adapter is not None or self.folder is None:
-            return self.adapter
-        return self.folder / ("model" if self.config.adapter.name == "full" else "adapter")
 
 
 class LoadedSubject:
@@ -115,23 +95,7 @@ class LoadedSubject:
 
     @functools.cached_property
     def _model(self) -> Any:
-        from edu_align.caching.base import base_model
-        from edu_align.models.build import build_model
-        from edu_align.models.weights import continue_adapter
-        from edu_align.packing.decoder import install_packing
-
-        weights = self.weights
-        config = weights.config
-        if weights.changed is None:
-            model, _ = base_model(config, self.location, self._device)
-        elif weights.adapter is not None:
-            model = continue_adapter(base_model(config, self.location, self._device)[0], weights.adapter)
-        else:
-            model = build_model(config, self.location, self._device, weights.folder)
-        model.eval()
-        model.requires_grad_(False)
-        install_packing(config.hardware.packing, model, config.hardware.packing_backend)
-        return model
+        return load_weights(self.weights, self.location, self._device)
 
     def _once(self, kind: str, asked: Any, make: Any) -> Any:
         from edu_align.caching.keys import numbers

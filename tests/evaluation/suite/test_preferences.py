@@ -1,0 +1,116 @@
+"""Pair accuracy and selection score on hand-made groups, by their definitions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.evaluation.suite.data import Settings, SourceAbsentError
+from edu_align.evaluation.suite.items import Series
+from edu_align.evaluation.suite.metrics import METRICS, READS, reads
+from edu_align.evaluation.suite.preferences import (
+    DIMENSIONS,
+    pair_accuracy,
+    pair_accuracy_balanced,
+    pair_accuracy_bridge,
+    selection_score,
+)
+
+Make = Callable[..., Any]
+LABELS = {"Expert": (2.0, 2.0), "GPT4": (2.0, 0.0), "Phi3": (0.0, 0.0)}
+
+
+def dialogue(key: str, source: str = "mrbench") -> ResponseGroup:
+    """Expert 8 (long, a question), GPT4 4, Phi3 0; the last two dimensions say what the first two do."""
+    texts = {"Expert": f"Which step of {key} is wrong?", "GPT4": "Check step 2 .", "Phi3": "Fine"}
+    replies = []
+    for author, (one, two) in LABELS.items():
+        scores = dict(zip(DIMENSIONS, (one, two, one, two), strict=True))
+        replies.append(Response(texts[author], sum(scores.values()), scores, author))
+    return ResponseGroup((Message("user", f"problem {key}"),), tuple(replies), f"row {key}", source, key)
+
+
+class Parts:
+    """The parts that these metrics read."""
+
+    def __init__(self, held: int) -> None:
+        self.mrbench = [dialogue(f"q{i}") for i in range(held)]
+        self.mrbench_training = [dialogue(f"t{i}") for i in range(6)]
+        self.bridge = [dialogue(f"b{i}", "bridge") for i in range(held)]
+        self.bridge_training = [dialogue(f"c{i}", "bridge") for i in range(6)]
+
+
+def mean(series: Series) -> float:
+    return sum(w * x for w, x in zip(series.weights, series.values, strict=True)) / sum(series.weights)
+
+
+def longest(prompt: Any, text: str) -> tuple[float, int]:
+    """With a dialogue the longer reply is likelier, without one the shorter."""
+    return (float(len(text)) if prompt[-1].content else -float(len(text))), 1
+
+
+@pytest.fixture
+def data() -> Any:
+    return Parts(3)
+
+
+def test_raw_hard_and_every_dimension(data: Any, scripted: Make) -> None:
+    found = pair_accuracy(scripted(longest), data, Settings())
+    sizes = {name.removesuffix("/mean_logp"): len(series.items) for name, series in found.measured.items()}
+    assert sizes["pair_accuracy"] == 9
+    assert sizes["pair_accuracy_hard"] == 3  # Expert over GPT4 alone
+    assert sizes["pair_accuracy_mistake_identification"] == 6  # both others over Phi3
+    assert sizes["pair_accuracy_mistake_location"] == 6  # Expert over both others
+    assert all(mean(series) == 1.0 for series in found.measured.values())
+    rules = found.baselines["pair_accuracy/mean_logp"]
+    assert {"chance", "longer", "question_mark", "overlap", "tutor_prior", "surface_logistic", "bag_of_words"} == {
+        *rules
+    }
+    assert mean(rules["tutor_prior"]) == mean(rules["longer"]) == 1.0
+    assert mean(rules["question_mark"]) == pytest.approx(5 / 6)  # GPT4 and Phi3 tie
+
+
+def test_the_fall_without_the_dialogue_is_a_number(data: Any, scripted: Make) -> None:
+    turned = data.mrbench[0]
+    swapped = [*turned.responses[:2], Response(turned.responses[2].text, 12.0, turned.responses[2].scores, "Phi3")]
+    data.mrbench.append(ResponseGroup(turned.prompt, tuple(swapped), "row x", "mrbench", "x"))
+    found = pair_accuracy_balanced(scripted(longest, lambda prompt, text: (0.0, 1)), data, Settings())
+    for scorer in ("mean_logp", "implicit"):
+        withit = found.measured[f"pair_accuracy_balanced/{scorer}"]
+        without = found.measured[f"pair_accuracy_balanced_no_dialogue/{scorer}"]
+        effect = found.measured[f"dialogue_effect/{scorer}"]
+        assert mean(withit) == pytest.approx(0.5)  # a rank by author alone, which is what balancing takes away
+        assert effect.values == tuple(a - b for a, b in zip(withit.values, without.values, strict=True))
+        assert set(effect.values) == {-1.0, 1.0}
+        assert effect.weights == withit.weights
+    assert "dialogue_effect/mean_logp" not in found.baselines
+
+
+def test_selection(data: Any, scripted: Make) -> None:
+    found = selection_score(scripted(longest), data, Settings())
+    assert mean(found.measured["selection_score/mean_logp"]) == 8.0
+    assert mean(found.measured["selection_score_no_dialogue/mean_logp"]) == 0.0
+    rules = {name: mean(series) for name, series in found.baselines["selection_score/mean_logp"].items()}
+    assert rules["random"] == 4.0
+    assert rules["expert"] == rules["oracle"] == rules["longest"] == 8.0
+
+
+def test_bridge_has_no_tutor_prior(data: Any, scripted: Make) -> None:
+    found = pair_accuracy_bridge(scripted(longest), data, Settings())
+    assert "tutor_prior" not in found.baselines["pair_accuracy_bridge/mean_logp"]
+    assert {"pair_accuracy_bridge_dialogue_effect/mean_logp"} < set(found.measured)
+
+
+def test_no_pair_is_said(data: Any, scripted: Make) -> None:
+    with pytest.raises(SourceAbsentError, match="differ by the margin"):
+        pair_accuracy_balanced(scripted(longest), data, Settings(margin=9.0))
+
+
+def test_every_metric_says_what_it_is_and_what_it_reads() -> None:
+    from edu_align.evaluation.suite.data import PARTS, SuiteData
+
+    assert all(len(metric.__doc__ or "") > 100 for metric in METRICS.values())
+    assert READS.keys() <= METRICS.keys()
+    assert all(part in PARTS and hasattr(SuiteData, part) for name in METRICS for part in reads(name))
+    assert reads("one that says nothing") == PARTS
