@@ -12,7 +12,7 @@ from edu_align.tutoring.splits import rank
 from edu_align.tutoring.types import Case, Misconception
 
 SOURCE = "edu_tutor"
-EACH = 48  # prompts of each cell
+EACH = 30  # prompts of each cell
 SEED = 6  # of the suite's own draws; apart from the corpus's, so that its problems are new ones
 # Cell -> the split that its misconceptions are of, and that of its wordings ("" stands for the measured split).
 CELLS = {

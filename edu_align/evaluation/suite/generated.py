@@ -13,7 +13,7 @@ from edu_align.evaluation.suite.items import Subject
 from edu_align.evaluation.suite.prompts import Asked, digest
 from edu_align.models.tokenizer import as_chat
 
-BATCH = 32  # prompts that are answered together
+BATCH = 16  # prompts that are answered together; more wait longer for the longest reply among them
 
 
 @dataclass(frozen=True)

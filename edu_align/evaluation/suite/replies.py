@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from edu_align.data.fetch import source_files
 from edu_align.data.read import iter_rows
+from edu_align.data.records import Conversation
 from edu_align.data.text import problem_key
 from edu_align.evaluation.suite import leak as leaking
 from edu_align.evaluation.suite.corpus import corpus_metrics
@@ -18,21 +20,22 @@ from edu_align.evaluation.suite.generated import Generated, generate
 from edu_align.evaluation.suite.human_nll import human_nll as turns_nll
 from edu_align.evaluation.suite.items import MetricResult, Subject
 from edu_align.evaluation.suite.perturbed import Problem, problems_of
-from edu_align.evaluation.suite.prompts import Asked, golds, of_dialogues, of_groups, one_a_dialogue
+from edu_align.evaluation.suite.prompts import Asked, digest, golds, of_dialogues, of_groups, one_a_dialogue
 from edu_align.evaluation.suite.retention import MOST, exact_match
 from edu_align.evaluation.suite.retention import retention as by_likelihood
 from edu_align.tutoring import corpus as built_in
 
 CORPUS = (1500, 42)  # size and seed of the corpus whose problems a run of the presets trains on
+TALKS = 60  # dialogues of MathDial, the longest source
 T = TypeVar("T")
 
 
 def leak(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
-    return leaking.leak_rate(_answered(subject, data, settings))
+    return _noted(leaking.leak_rate(_answered(subject, data, settings)), data)
 
 
 def form(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
-    return form_panel(_answered(subject, data, settings))
+    return _noted(form_panel(_answered(subject, data, settings)), data)
 
 
 def corpus(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -45,14 +48,14 @@ def corpus(subject: Subject, data: SuiteData, settings: Settings) -> MetricResul
 def human_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Turns of one dialogue follow each other, so that packing computes what they share once."""
     asked = [
-        *of_dialogues(_part(lambda: data.mathdial)),
+        *of_dialogues(_talks(data)),
         *of_groups([*_part(lambda: data.mrbench), *_part(lambda: data.bridge)], {}),
     ]
     known = [
         *of_dialogues(_part(lambda: data.mathdial_training)),
         *of_groups([*_part(lambda: data.mrbench_training), *_part(lambda: data.bridge_training)], {}),
     ]
-    return turns_nll(subject, _some(asked), [one.human for one in known if one.human])
+    return _noted(turns_nll(subject, _some(asked), [one.human for one in known if one.human]), data)
 
 
 def retention(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -68,7 +71,7 @@ def _answered(subject: Subject, data: SuiteData, settings: Settings) -> Generate
 
     Of MathDial's turns those before the answer is said are asked, where there is one.
     """
-    talks, groups = _part(lambda: data.mathdial), _part(lambda: data.mrbench)
+    talks, groups = _talks(data), _part(lambda: data.mrbench)
     known = golds([*groups, *talks, *_part(lambda: data.mathdial_training), *_part(lambda: data.gsm8k)])
     turns = of_dialogues(talks)
     still_open = {one.item for one in leaking.open_ones(turns)}
@@ -76,6 +79,19 @@ def _answered(subject: Subject, data: SuiteData, settings: Settings) -> Generate
     eligible = [one for one in turns if one.item in still_open or one.item.rpartition("#")[0] not in first]
     asked = [*of_groups([*groups, *_part(lambda: data.bridge)], known), *one_a_dialogue(eligible)]
     return generate(subject, _some(asked), settings.max_new_tokens)
+
+
+def _talks(data: SuiteData) -> list[Conversation]:
+    """At most TALKS of MathDial's dialogues, by the hash of their text."""
+    talks = {digest(talk.messages): talk for talk in _part(lambda: data.mathdial)}
+    return [talks[key] for key in sorted(talks)[:TALKS]]
+
+
+def _noted(result: MetricResult, data: SuiteData) -> MetricResult:
+    """The result with a sentence on what was sampled."""
+    every, used = len(_part(lambda: data.mathdial)), len(_talks(data))
+    note = f"{used} of MathDial's {every} dialogues, those of the smallest content hash."
+    return replace(result, notes=(note, *result.notes)) if used < every else result
 
 
 def _problems(data: SuiteData) -> list[Problem]:

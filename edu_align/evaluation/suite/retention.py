@@ -16,7 +16,7 @@ from edu_align.evaluation.suite.perturbed import WRONG, Problem
 from edu_align.evaluation.suite.prompts import Asked
 from edu_align.tutoring.text import numbers
 
-MOST = 300  # problems that are asked by default
+MOST = 200  # problems that are asked by default
 NEW_TOKENS = 256  # of a solution that the model writes itself
 ASK = "Solve the problem step by step. End with a line: The answer is <number>."
 _SAID = re.compile(r"the answer is", re.IGNORECASE)

@@ -26,7 +26,7 @@ WORK = "What is 47 + 34?\nOnes column: 7 + 4 = 11, I write 1.\nTens column: 4 + 
 
 @pytest.fixture(scope="module")
 def groups() -> list[ResponseGroup]:
-    return [group for group in load(600, 42) if group.meta["misconception"]]
+    return [group for group in load(240, 42) if group.meta["misconception"]]
 
 
 def disagreement(groups: list[ResponseGroup], read: Read, made: Callable[[Response], bool]) -> float:
