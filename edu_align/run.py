@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -148,19 +148,24 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        try:
-            folder.save(
-                state="interrupted" if stopped else "failed",
-                error=f"{type(error).__name__}: {error}",
-                seconds=round(time.monotonic() - began, 1),
+        with suppress(OSError):
+            _ended(
+                folder, began, state="interrupted" if stopped else "failed", error=f"{type(error).__name__}: {error}"
             )
-        except OSError as refused:  # the next attempt finds one that was killed
-            print(f"edu_align: {folder.path / 'run.json'} still says running ({refused})", flush=True)
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
         raise
-    folder.save(state="finished", seconds=round(time.monotonic() - began, 1))
+    _ended(folder, began, state="finished")
     print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+
+
+def _ended(folder: RunFolder, began: float, **changes: str) -> None:
+    """Errors: OSError where the disk refuses, after saying that the next attempt will find one that was killed."""
+    try:
+        folder.save(**changes, seconds=round(time.monotonic() - began, 1))
+    except OSError as refused:
+        print(f"edu_align: {folder.path / 'run.json'} still says running ({refused})", flush=True)
+        raise
 
 
 def objective(name: str, folder: RunFolder) -> float:

@@ -20,6 +20,7 @@ WORDS = (
 )  # fmt: skip
 LORA = ("adapter.rank=4", "adapter.alpha=8", "adapter.dropout=0.1")
 GONE_ON = re.compile(r"going on from \S*/checkpoint-(\d+)")
+FINISHED = "this run is finished already"  # it was killed after its end, and nothing is left to do
 STEP = re.compile(r'"step": (\d+)')
 
 
@@ -89,7 +90,7 @@ def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
     assert made.killed or made.code == 0, f"exit code {made.code} of {tally.name}:\n{made.said}"
     found = GONE_ON.search(made.said)
     reached = not made.killed or any(name == "step" for name, _ in made.phases)  # far enough to have said so
-    if before and (found or reached):
+    if before and (found or reached) and FINISHED not in made.said:
         tally.resumes += found is not None
         tally.lost += max(0, before - (int(found[1]) if found else 0))
     tally.damaged += made.said.count(" is damaged (")
