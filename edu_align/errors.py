@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edu_align.secrets import redacted
+
 EXIT_CRASH = 1
 EXIT_USER_ERROR = 2
 
@@ -29,11 +31,11 @@ class SomeFailed(UserError):
 
 @contextmanager
 def user_errors(prefix: str = "edu_align") -> Iterator[None]:
-    """Turn a `UserError` raised inside the block into one message on stderr and exit code 2."""
+    """Turn a `UserError` raised inside the block into one message on stderr, without secrets, and exit code 2."""
     try:
         yield
     except UserError as error:
-        print(f"{prefix}: error: {error}", file=sys.stderr)
+        print(f"{prefix}: error: {redacted(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 

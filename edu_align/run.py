@@ -23,6 +23,7 @@ from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import finished, working
+from edu_align.secrets import redacted
 from edu_align.sweeps.job import note_run
 from edu_align.tracking.key import mode_of
 from edu_align.trainers.arguments import check_batch
@@ -150,7 +151,7 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         folder.save(
             state="interrupted" if stopped else "failed",
-            error=f"{type(error).__name__}: {error}",
+            error=redacted(f"{type(error).__name__}: {error}"),
             seconds=round(time.monotonic() - began, 1),
         )
         if isinstance(error, Interrupted):

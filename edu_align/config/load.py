@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edu_align.config.flags import check_flags, folders_after_flag
 from edu_align.errors import UserError, entry_point
+from edu_align.secrets import redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -164,6 +165,7 @@ def _check(
 
 
 def _refuse(problems: list[str]) -> None:
+    problems = [redacted(problem) for problem in problems]
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:

@@ -24,6 +24,7 @@ from edu_align.config.sweeps import (
     sweeper_params,
 )
 from edu_align.config.validate import problems as rule_problems
+from edu_align.secrets import problems_of_secrets
 
 
 def check(texts: list[str], search: Search, multirun: bool = False, primary: str = "config") -> list[str]:
@@ -32,6 +33,8 @@ def check(texts: list[str], search: Search, multirun: bool = False, primary: str
         names = search.options(".")
         return [f"There is no config `{primary}`.{did_you_mean(primary, names)} Configs: {listed(names)}."]
     changes, found = read_all(texts, search.options)
+    words = (text.lstrip("+~").partition("=") for text in texts)
+    found += problems_of_secrets({key: value for key, _, value in words})
     search.add(next((change.values[0] for change in changes if change.key == "hydra.searchpath"), None), primary)
     base = all_layers(_choose(search, primary, [change for change in changes if not change.for_hydra]), primary)
     multirun = multirun or asks_for_sweep(changes, base)

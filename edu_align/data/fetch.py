@@ -10,6 +10,7 @@ from pathlib import Path
 from edu_align.errors import UserError
 
 TIMEOUT = 10.0  # seconds without an answer before a download counts as impossible
+BRANCH = "main"  # where no commit is known to hold the files
 DATA_ROOT_VARIABLE = "EDU_ALIGN_DATA"
 
 
@@ -39,7 +40,7 @@ REMOTES = {
     "mrbench": Remote(
         "mrbench",
         "kaushal0494/UnifyingAITutorEvaluation",
-        "main",
+        BRANCH,
         {
             "devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json",
             "v2.json": "MRBench/MRBench_V2.json",
@@ -69,6 +70,8 @@ def source_files(source: str, data_root: str | Path | None, outputs_root: str | 
         local = [folder / name for name in remote.files if (folder / name).is_file()]
         if local:
             return local
+    if remote.revision == BRANCH:
+        print(f"edu_align: {source} is what {remote.repository}'s branch main held when it was downloaded", flush=True)
     cache = Path(outputs_root) / "cache" / "data" / remote.folder / remote.revision
     return [_cached(source, remote, name, cache, root) for name in remote.files]
 

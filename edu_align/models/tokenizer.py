@@ -63,8 +63,11 @@ def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
     source = model.tokenizer or (str(folder) if folder else None)
     if source is None:
         raise UserError(f"`model.tokenizer` is null and model={model.name} has no folder. Use model.tokenizer=bytes.")
+    revision = model.revision if source == model.path else None
+    if revision is None and not Path(source).is_dir():
+        print(f"edu_align: the tokenizer {source} is what its branch main holds today (it has no revision)", flush=True)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
         raise UserError(
             f"no tokenizer can be loaded from {source!r} ({str(error).strip().splitlines()[0][:160]}). "
