@@ -13,10 +13,14 @@ EXIT_USER_ERROR = 2
 class UserError(Exception):
     """A bad input: names the key or row, the value received and the fix.
 
-    Entry points print it as one message without a traceback and end with exit code 2.
+    Entry points print it as one message without a traceback and end with exit code 2. What of the message cannot be
+    written as UTF-8 (half of a surrogate pair) is written out.
     """
 
     exit_code = EXIT_USER_ERROR
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
 
 
 class SomeFailed(UserError):

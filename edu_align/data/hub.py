@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edu_align.data.fetch import BRANCH, DATA_ROOT_VARIABLE, TIMEOUT
-from edu_align.data.read import Row, iter_rows, shorten
+from edu_align.data.read import Row, checked_row, iter_rows, shorten
 from edu_align.errors import UserError
 
 
@@ -162,7 +162,7 @@ def _hub_rows(home: Home, part: Part, name: str, cache: Path, streaming: bool) -
             cache_dir=str(cache),
         )
         for number, data in enumerate(rows, start=1):
-            yield Row(data, f"{name} {part.name}", number)
+            yield checked_row(data, f"{name} {part.name}", number)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise UserError(
             f"{name} {part.name}: reading from the hub broke off after {number} rows "
