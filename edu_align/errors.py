@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edu_align.secrets import redacted
+
 EXIT_CRASH = 1
 EXIT_USER_ERROR = 2
 
@@ -11,10 +13,14 @@ EXIT_USER_ERROR = 2
 class UserError(Exception):
     """A bad input: names the key or row, the value received and the fix.
 
-    Entry points print it as one message without a traceback and end with exit code 2.
+    Entry points print it as one message without a traceback and end with exit code 2. What of the message cannot be
+    written as UTF-8 (half of a surrogate pair) is written out.
     """
 
     exit_code = EXIT_USER_ERROR
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
 
 
 class SomeFailed(UserError):
@@ -29,11 +35,11 @@ class SomeFailed(UserError):
 
 @contextmanager
 def user_errors(prefix: str = "edu_align") -> Iterator[None]:
-    """Turn a `UserError` raised inside the block into one message on stderr and exit code 2."""
+    """Turn a `UserError` raised inside the block into one message on stderr, without secrets, and exit code 2."""
     try:
         yield
     except UserError as error:
-        print(f"{prefix}: error: {error}", file=sys.stderr)
+        print(f"{prefix}: error: {redacted(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 

@@ -25,6 +25,7 @@ from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import finished, working
 from edu_align.runs.writing import disk_errors
+from edu_align.secrets import redacted
 from edu_align.sweeps.job import note_run
 from edu_align.tracking.key import mode_of
 from edu_align.trainers.arguments import check_batch
@@ -68,6 +69,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     print(data.describe(), flush=True)
 
     from edu_align.caching.base import shared_tokenizer
+    from edu_align.models.control import told
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.weights import check_targets
@@ -77,6 +79,8 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     check_sharding(config, device)
     check_targets(config.model, location, config.adapter)
     tokenizer = shared_tokenizer(config.model, location)
+    if line := told(tokenizer, (record for part in data.loaded.splits.values() for record in part)):
+        print(line, flush=True)
     if config.preview > 0:
         from edu_align.data.preview import preview
 
@@ -150,7 +154,10 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(OSError):
             _ended(
-                folder, began, state="interrupted" if stopped else "failed", error=f"{type(error).__name__}: {error}"
+                folder,
+                began,
+                state="interrupted" if stopped else "failed",
+                error=redacted(f"{type(error).__name__}: {error}"),
             )
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)

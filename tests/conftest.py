@@ -1,5 +1,6 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -148,6 +149,30 @@ def bytes_tokenizer(typed: Compose) -> Any:
     from edu_align.models.tokenizer import load_tokenizer
 
     return load_tokenizer(typed("trainer=sft").model, None)
+
+
+@pytest.fixture(scope="session")
+def smollm2_tokenizer() -> Any:
+    """The bundled model's own tokenizer, read from its package."""
+    from importlib.util import find_spec
+
+    from transformers import AutoTokenizer
+
+    from edu_align.models.locate import BUNDLED_FILE, BUNDLED_PACKAGE
+
+    spec = find_spec(BUNDLED_PACKAGE)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"the package {BUNDLED_PACKAGE} is not installed")
+    return AutoTokenizer.from_pretrained(str(Path(spec.origin).parent), gguf_file=BUNDLED_FILE)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The public data sets' files beside the repository, or where EDU_ALIGN_DATA says."""
+    root = Path(os.environ.get("EDU_ALIGN_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    if not (root / "mrbench").is_dir():
+        pytest.skip(f"no public data in {root}")
+    return root
 
 
 @pytest.fixture(scope="session")

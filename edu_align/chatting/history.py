@@ -5,7 +5,7 @@ from typing import Any
 
 from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.models.tokenizer import render
+from edu_align.models.tokenizer import chat_ids
 
 
 class TooLong(UserError):
@@ -22,8 +22,7 @@ def fit(tokenizer: Any, turns: Sequence[Message], room: int) -> tuple[tuple[Mess
     rest = tuple(turns[len(head) :])
     dropped = 0
     while True:
-        text = render(tokenizer, (*head, *rest), reply_next=True)
-        length = len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        length = len(chat_ids(tokenizer, (*head, *rest), reply_next=True))
         if length <= room:
             return (*head, *rest), dropped
         if len(rest) < 3:

@@ -14,6 +14,7 @@ from edu_align.config.schema import GenerationConfig
 from edu_align.data.records import Message
 from edu_align.errors import UserError
 from edu_align.models.device import Device
+from edu_align.models.folders import require_adapter
 
 FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
 
@@ -82,6 +83,7 @@ def _voice(source: Source, shared: dict[tuple[str, Device], Voice]) -> Voice:
         shared[key] = _loaded(source, device, FIRST)
         return shared[key]
     other, adapter = shared[key], f"adapter{id(source)}"
+    require_adapter(source.run.path / "adapter")
     other.model.load_adapter(str(source.run.path / "adapter"), adapter_name=adapter, use_safetensors=True)
     return replace(
         other,

@@ -35,7 +35,8 @@ def draft(layers: list[Layer], choices: dict[str, str | None]) -> Draft:
         for group in GROUP_SCHEMAS:
             if choices.get(group):
                 root[group] = OmegaConf.structured(schemas[group])
-    nodes = {name: OmegaConf.select(root, name) for name in branches(known)}
+    chosen = [name for name in branches(known) if not OmegaConf.is_missing(root, name.partition(".")[0])]
+    nodes = {name: OmegaConf.select(root, name) if name in chosen else None for name in branches(known)}
     made = Draft(root, known, choices, nodes, unnamed)
     for layer in layers:
         if layer.package.split(".")[0] != "hydra":

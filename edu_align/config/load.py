@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.config.flags import check_flags, folders_after_flag
+from edu_align.config.hydra_errors import as_user_error
 from edu_align.errors import UserError, entry_point
+from edu_align.secrets import redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -51,7 +53,7 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
             return settled(hydra_compose(PRIMARY, words))
     except Exception as error:
-        raise _as_user_error(error) from error
+        raise as_user_error(error) from error
     finally:
         GlobalHydra.instance().hydra = around
 
@@ -81,12 +83,16 @@ def settled(cfg: "DictConfig") -> "DictConfig":
     from copy import deepcopy
 
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from edu_align.config.validate import problems
 
     _refuse(problems(cfg))
     copy = deepcopy(cfg)
-    OmegaConf.resolve(copy)
+    try:
+        OmegaConf.resolve(copy)
+    except OmegaConfBaseException as error:  # `${hydra:...}`, which only Hydra resolves
+        raise UserError(f"`{error.full_key}` cannot be resolved: {' '.join(str(error).split())}.") from None
     OmegaConf.set_struct(copy, True)
     OmegaConf.set_readonly(copy, True)
     return copy
@@ -109,7 +115,9 @@ def _launch(run: Job, name: str) -> None:
         _check(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
     _register()
     failed: list[str] = []
-    program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(_job(run, failed))
+    begun: list[str] = []
+    job = _job(run, failed, begun)
+    program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
@@ -117,17 +125,18 @@ def _launch(run: Job, name: str) -> None:
     except Exception as error:
         if failed and isinstance(error, UserError):
             raise UserError(_together(failed, "job", "failed")) from None
-        raise _as_user_error(error) from None
+        raise as_user_error(error, [] if begun or asked else args.overrides) from None
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if asked is not None:
             os.environ["HYDRA_FULL_ERROR"] = asked
 
 
-def _job(run: Job, failed: list[str]) -> Job:
+def _job(run: Job, failed: list[str], begun: list[str]) -> Job:
     """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes.
 
-    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one.
+    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one. `begun` tells that
+    Hydra has done its part.
     """
 
     @wraps(run)
@@ -135,6 +144,7 @@ def _job(run: Job, failed: list[str]) -> Job:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        begun.append(str(cfg.get("run_name")))
         place = os.environ.get("EDU_ALIGN_JOB")
         if place is not None:
             from edu_align.sweeps.job import run_recorded
@@ -164,6 +174,7 @@ def _check(
 
 
 def _refuse(problems: list[str]) -> None:
+    problems = [redacted(problem) for problem in problems]
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
@@ -174,16 +185,6 @@ def _together(items: list[str], noun: str, rest: str) -> str:
     plural = "" if len(items) == 1 else "s"
     lines = [item.replace("\n", "\n  ") for item in items]
     return "\n  - ".join([f"{len(items)} {noun}{plural} {rest}:", *lines])
-
-
-def _as_user_error(error: Exception) -> Exception:
-    """What Hydra says of a config, as a `UserError`; anything else is returned as it is."""
-    from hydra.errors import HydraException
-
-    if not isinstance(error, HydraException):
-        return error
-    parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]
-    return UserError(" ".join(" ".join(parts).split()))
 
 
 def _register() -> None:

@@ -42,6 +42,9 @@ def read(text: str, options: Any) -> Change:
     except HydraException as error:
         first = str(error).strip().splitlines()[0].partition(" expecting ")[0]
         raise UserError(f"`{text}` cannot be read as key=value ({first}). Quote values with special signs.") from None
+    except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
+        key = text.partition("=")[0]
+        raise UserError(f"`{key}`: its value cannot be read ({str(error)[:120]}). Give a shorter one.") from None
     sign = "~" if parsed.is_delete() else "+" if parsed.is_add() else "++" if parsed.is_force_add() else ""
     sweep = parsed.is_sweep_override()
     return Change(text, parsed.key_or_group, sign, values, sweep, parsed.package, parsed.is_interval_sweep())

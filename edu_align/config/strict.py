@@ -11,7 +11,7 @@ from typing import Any
 from edu_align.config.choices import Choices, all_layers, choose
 from edu_align.config.draft import Draft, assign, draft
 from edu_align.config.files import Search
-from edu_align.config.keys import every_key
+from edu_align.config.keys import every_key, opened_by
 from edu_align.config.overrides import Change, read_all
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.config.suggest import did_you_mean, listed
@@ -24,6 +24,7 @@ from edu_align.config.sweeps import (
     sweeper_params,
 )
 from edu_align.config.validate import problems as rule_problems
+from edu_align.secrets import problems_of_secrets
 
 
 def check(texts: list[str], search: Search, multirun: bool = False, primary: str = "config") -> list[str]:
@@ -32,6 +33,8 @@ def check(texts: list[str], search: Search, multirun: bool = False, primary: str
         names = search.options(".")
         return [f"There is no config `{primary}`.{did_you_mean(primary, names)} Configs: {listed(names)}."]
     changes, found = read_all(texts, search.options)
+    words = (text.lstrip("+~").partition("=") for text in texts)
+    found += problems_of_secrets({key: value for key, _, value in words})
     search.add(next((change.values[0] for change in changes if change.key == "hydra.searchpath"), None), primary)
     base = all_layers(_choose(search, primary, [change for change in changes if not change.for_hydra]), primary)
     multirun = multirun or asks_for_sweep(changes, base)
@@ -74,7 +77,9 @@ def _check_one(changes: list[Change], search: Search, primary: str) -> list[str]
 
 def _fitting(made: Draft, change: Change) -> list[Any]:
     """Values of one override that its key can take, out of all that are swept; the others become problems."""
-    good = [value for value in change.values if assign(made, change.key, value, sign=change.sign)]
+    there = change.key in made.known or opened_by(change.key) is not None
+    tried = change.values if there else change.values[:1]  # no value fits a key that is not there
+    good = [value for value in tried if assign(made, change.key, value, sign=change.sign)]
     if good:
         made.bad.discard(change.key)
     return good
@@ -115,6 +120,10 @@ def _sign_problems(change: Change, choices: Choices) -> Iterator[str]:
     if change.sign == "~" and change.key in GROUP_SCHEMAS:
         options = choices.search.options(change.key)
         yield f"`~{change.key}`: every config has an option of {change.key}. Choose one: {listed(options)}."
+    elif change.sign == "~" and not isinstance(change.values[0], str | None):
+        yield f"`{change.text}`: no option has that name. Write ~{change.key}, or leave it out."
+    elif change.sign != "~" and None in change.values:
+        yield f"`{change.text}`: null is not an option. Leave {change.key} out to have none."
     elif change.sign in ("+", "++") and change.key in choices.met:
         yield f"`{change.text}`: the group is there already. Drop the `{change.sign}`."
     elif change.sign == "" and change.key not in choices.met:

@@ -13,6 +13,7 @@ from edu_align.config.suggest import listed
 from edu_align.config.sweeping import problems_of_sweep
 from edu_align.config.trl_args import enumeration, problems_of_args
 from edu_align.errors import UserError
+from edu_align.secrets import problems_of_secrets
 
 Values = dict[str, Any]
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -28,7 +29,7 @@ def problems(cfg: Any, skip: set[str] | frozenset[str] = frozenset()) -> list[st
     """
     found: list[str] = []
     values = {key: value for key, value in _flat(cfg, found, skip).items() if key not in skip}
-    for rule in (out_of_bounds, unknown_words, *_RULES):
+    for rule in (problems_of_secrets, out_of_bounds, unknown_words, *_RULES):
         found += rule(values)
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from edu_align.errors import UserError
 
 TIMEOUT = 10.0  # seconds without an answer before a download counts as impossible
+BRANCH = "main"  # where no commit is known to hold the files
 DATA_ROOT_VARIABLE = "EDU_ALIGN_DATA"
 
 
@@ -39,7 +40,7 @@ REMOTES = {
     "mrbench": Remote(
         "mrbench",
         "kaushal0494/UnifyingAITutorEvaluation",
-        "main",
+        BRANCH,
         {
             "devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json",
             "v2.json": "MRBench/MRBench_V2.json",
@@ -69,6 +70,8 @@ def source_files(source: str, data_root: str | Path | None, outputs_root: str | 
         local = [folder / name for name in remote.files if (folder / name).is_file()]
         if local:
             return local
+    if remote.revision == BRANCH:
+        print(f"edu_align: {source} is what {remote.repository}'s branch main held when it was downloaded", flush=True)
     cache = Path(outputs_root) / "cache" / "data" / remote.folder / remote.revision
     return [_cached(source, remote, name, cache, root) for name in remote.files]
 
@@ -76,13 +79,15 @@ def source_files(source: str, data_root: str | Path | None, outputs_root: str | 
 def _cached(source: str, remote: Remote, name: str, cache: Path, root: str | Path | None) -> Path:
     """The file in the cache, downloaded if need be, checked against the sha256 recorded when it came."""
     target, record = cache / name, cache / f"{name}.sha256"
+    if target.is_dir() or record.is_dir():
+        raise UserError(f"{target}: a folder stands where the download belongs. Delete it and run again.")
     if not (target.is_file() and record.is_file()):
         url = f"https://raw.githubusercontent.com/{remote.repository}/{remote.revision}/{remote.files[name]}"
         content = _download(url, source, remote, root)
         cache.mkdir(parents=True, exist_ok=True)
         _write(target, content)
         _write(record, (hashlib.sha256(content).hexdigest() + "\n").encode())
-    elif hashlib.sha256(target.read_bytes()).hexdigest() != record.read_text().strip():
+    elif hashlib.sha256(target.read_bytes()).hexdigest() != record.read_bytes().decode("ascii", "replace").strip():
         raise UserError(f"{target}: it changed since it was downloaded (see {record.name}). Delete both and run again.")
     return target
 

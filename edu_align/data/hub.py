@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.fetch import DATA_ROOT_VARIABLE, TIMEOUT
-from edu_align.data.read import Row, iter_rows, shorten
+from edu_align.data.fetch import BRANCH, DATA_ROOT_VARIABLE, TIMEOUT
+from edu_align.data.read import Row, checked_row, iter_rows, shorten
 from edu_align.errors import UserError
-
-BRANCH = "main"  # where no commit is known to hold the files
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,8 @@ def open_parts(
         found = [(part, files) for part in parts if (files := _local(folder, part.name))]
         if found:
             return [Opened(part, tuple(map(str, files)), _rows(files)) for part, files in found]
+    if home.revision == BRANCH:
+        print(f"edu_align: {source} is what {home.repository}'s branch main holds today", flush=True)
     cache = Path(outputs_root) / "cache" / "data" / "hub"
     if streaming or not (cache / home.repository.replace("/", "___")).is_dir():
         _reach(source, home, parts, root)
@@ -162,7 +162,7 @@ def _hub_rows(home: Home, part: Part, name: str, cache: Path, streaming: bool) -
             cache_dir=str(cache),
         )
         for number, data in enumerate(rows, start=1):
-            yield Row(data, f"{name} {part.name}", number)
+            yield checked_row(data, f"{name} {part.name}", number)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise UserError(
             f"{name} {part.name}: reading from the hub broke off after {number} rows "

@@ -129,12 +129,13 @@ def _hub(name: str, cfg: DatasetConfig, opened: Sequence[Opened], convert: Conve
 def _numbered(name: str, opened: Opened, convert: ConvertPart) -> Iterator[Record | str]:
     """A part's rows as records; the ids are `source:part:row`, the same for every kind of file."""
     for number, row in enumerate(opened.rows, start=1):
-        yield convert(row, f"{name}:{opened.part.name}:{number}", opened.part.test)
+        yield row.fault or convert(row, f"{name}:{opened.part.name}:{number}", opened.part.test)
 
 
 def _convert(file: Path, source: str, convert: Convert, enough: Enough | None = None) -> Loaded:
     """A file's rows as records; the ids are `source:file:row`."""
-    result = _collect((convert(row, f"{source}:{file.stem}:{row.number}") for row in iter_rows(file)), enough)
+    ids = ((row, f"{source}:{file.stem}:{row.number}") for row in iter_rows(file))
+    result = _collect((row.fault or convert(row, record_id) for row, record_id in ids), enough)
     result.files = [str(file)]
     return result
 

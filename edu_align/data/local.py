@@ -5,9 +5,10 @@ import json
 from collections.abc import Mapping
 
 from edu_align.data.local_shapes import read_messages, read_preference, read_responses
-from edu_align.data.read import Row
+from edu_align.data.read import Row, shorten
 from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.data.text import problem_key
+from edu_align.data.values import NO_UNICODE, is_unicode
 from edu_align.errors import UserError
 
 FORMATS = ("messages", "sharegpt", "preference", "responses")
@@ -34,7 +35,7 @@ def rename(row: Row, columns: Mapping[str, str]) -> Row:
             hint = f" Did you mean `{near[0]}`?" if near else ""
             raise UserError(f"`dataset.columns`: {our!r} is none of our columns ({', '.join(ours)}).{hint}")
         data[our] = row.get(theirs, object)
-    return Row(data, row.file, row.number)
+    return Row(data, row.file, row.number, row.fault)
 
 
 def choose_format(row: Row, wanted: str, view: str) -> str:
@@ -56,8 +57,8 @@ def choose_format(row: Row, wanted: str, view: str) -> str:
     if not fitting:
         shapes = "; ".join(f"{name}: {' + '.join(columns)}" for name, columns in COLUMNS.items())
         raise UserError(
-            f"{row.place}: no known shape has the columns {', '.join(row.data) or 'none'}. Known are {shapes}. Map "
-            f"yours with `dataset.columns={{ours: yours}}`. The row: {row.shown()}"
+            f"{row.place}: no known shape has the columns {shorten(', '.join(row.data)) or 'none'}. Known are "
+            f"{shapes}. Map yours with `dataset.columns={{ours: yours}}`. The row: {row.shown()}"
         )
     return (in_view or fitting)[0]
 
@@ -68,7 +69,8 @@ def _require(row: Row, format: str) -> None:
             near = difflib.get_close_matches(column, map(str, row.data), n=1, cutoff=0.5)
             yours = near[0] if near else "your_column"
             raise UserError(
-                f"{row.place}: format {format!r} needs a column `{column}`; there are {', '.join(row.data) or 'none'}. "
+                f"{row.place}: format {format!r} needs a column `{column}`; there are "
+                f"{shorten(', '.join(row.data)) or 'none'}. "
                 f"Map it with `dataset.columns={{{column}: {yours}}}`. The row: {row.shown()}"
             )
 
@@ -98,6 +100,7 @@ def to_record(row: Row, format: str) -> Record | str:
         return found
     prompt, responses = found
     fault = _fault(prompt) or ("prompt does not end with a user turn" if prompt[-1].role != "user" else "")
+    fault = fault or ("" if all(is_unicode(response.text) for response in responses) else NO_UNICODE)
     fault = fault or ("empty reply" if not all(response.text.strip() for response in responses) else "")
     if not fault and len({response.text.strip() for response in responses}) < 2:
         fault = "identical replies" if len(responses) > 1 else "fewer than two replies"
@@ -122,6 +125,8 @@ def _fault(messages: tuple[Message, ...]) -> str:
         return "no turns"
     if any(not message.content for message in messages):
         return "empty turn"
+    if not all(is_unicode(message.content) for message in messages):
+        return NO_UNICODE
     for i, message in enumerate(turns):
         if message.role != ("user", "assistant")[i % 2]:
             return "turns do not alternate user, assistant"

@@ -2,11 +2,11 @@
 
 import difflib
 import json
-import math
 from typing import Any
 
-from edu_align.data.read import Row, shorten
+from edu_align.data.read import Row, brief
 from edu_align.data.records import Message, Response
+from edu_align.data.values import MOST_LEVELS, finite, looked_through
 from edu_align.errors import UserError
 
 SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -21,8 +21,11 @@ def _value(row: Row, column: str) -> Any:
         return value
     try:
         found = json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return value
+    levels, _ = looked_through(found)
+    if levels > MOST_LEVELS:
+        raise UserError(f"{row.place}: `{column}` is nested {levels} levels deep; at most {MOST_LEVELS} are read.")
     return found if column in LIST_COLUMNS or _is_turns(found) else value
 
 
@@ -48,11 +51,11 @@ def _message(part: Row) -> Message:
     if role not in SHAREGPT_ROLES:
         near = difflib.get_close_matches(role, SHAREGPT_ROLES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else " Drop or rename such turns."
-        raise UserError(f"{part.place}: a role must be one of {', '.join(SHAREGPT_ROLES)}, got {role!r}.{hint}")
+        raise UserError(f"{part.place}: a role must be one of {', '.join(SHAREGPT_ROLES)}, got {brief(role)}.{hint}")
     role, loss = SHAREGPT_ROLES[role], part.data.get("loss")
     if loss not in (None, True, False) or (loss and role != "assistant"):
         raise UserError(
-            f"{part.place}: `loss` must be true, false or null, true on assistant turns only, got {loss!r}."
+            f"{part.place}: `loss` must be true, false or null, true on assistant turns only, got {brief(loss)}."
         )
     return Message(role, content.strip(), train=role == "assistant" and (loss is None or bool(loss)))
 
@@ -98,7 +101,7 @@ def read_responses(row: Row) -> Found:
         if not isinstance(scores, list) or len(scores) != len(items):
             raise UserError(
                 f"{row.place}: `scores` must be a list of {len(items)} numbers, one a response, got "
-                f"{shorten(repr(scores), 80)}. Mend the row: {row.shown()}"
+                f"{brief(scores)}. Mend the row: {row.shown()}"
             )
         items = [{"text": text, "score": score} for text, score in zip(items, scores, strict=True)]
     parts = Row({"responses": items}, row.place, 0).nested("responses")
@@ -106,9 +109,10 @@ def read_responses(row: Row) -> Found:
 
 
 def _scored(part: Row) -> Response:
-    score = part.get("score", object)
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise UserError(f"{part.place}: `score` must be a finite number, got {score!r}. The response: {part.shown()}")
-    text = part.get("response" if "response" in part.data else "text", str)
+    score = finite(part.get("score", object))
+    if score is None:
+        said = brief(part.data["score"])
+        raise UserError(f"{part.place}: `score` must be a finite number, got {said}. The response: {part.shown()}")
+    text = part.get("text" if part.data.get("response") is None else "response", str)
     author = part.data.get("author")
-    return Response(text.strip(), float(score), author=author if isinstance(author, str) else "")
+    return Response(text.strip(), score, author=author if isinstance(author, str) else "")

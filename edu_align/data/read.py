@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edu_align.data.values import MOST_LEVELS, NO_UNICODE, looked_through
 from edu_align.errors import UserError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -23,12 +24,13 @@ class Row:
     """One row and where it stands.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
-    says which.
+    says which. `fault`: why it cannot be used, whatever is asked of it; "" where it can.
     """
 
     data: dict[str, Any]
     file: str
     number: int
+    fault: str = ""
 
     @property
     def place(self) -> str:
@@ -46,7 +48,7 @@ class Row:
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             raise UserError(
                 f"{self.place}: `{column}` must be {_name(kind)}, got {_name(type(value))} "
-                f"{shorten(repr(value), 80)}. Mend the row: {self.shown()}"
+                f"{brief(value)}. Mend the row: {self.shown()}"
             )
         return value
 
@@ -57,23 +59,28 @@ class Row:
             if not isinstance(item, dict):
                 raise UserError(
                     f"{self.place}: `{column}[{i}]` must be an object, got {_name(type(item))} "
-                    f"{shorten(repr(item), 80)}. Mend the row: {self.shown()}"
+                    f"{brief(item)}. Mend the row: {self.shown()}"
                 )
             result.append(Row(item, f"{self.place}, {column}[{i}]", 0))
         return result
 
     def child(self, column: str) -> "Row":
         """A column that holds an object, as a row of its own."""
-        return Row(self.get(column, dict), f"{self.place}, {column}", 0)
+        return Row(self.get(column, dict), f"{self.place}, {shorten(column, 80)}", 0)
 
     def _near(self, column: str) -> str:
         near = difflib.get_close_matches(column, list(self.data), n=1, cutoff=0.5)
         hint = f" (did you mean `{near[0]}`?)" if near else ""
-        return f"{hint}. Columns that are there: {', '.join(map(str, self.data)) or 'none'}."
+        return f"{hint}. Columns that are there: {shorten(', '.join(map(str, self.data))) or 'none'}."
 
 
 def shorten(text: str, limit: int = SHOWN) -> str:
     return text if len(text) <= limit else text[:limit] + f"... ({len(text)} characters)"
+
+
+def brief(value: Any) -> str:
+    """A value as an error message quotes it."""
+    return shorten(repr(value), 80)
 
 
 def _name(kind: type) -> str:
@@ -97,20 +104,31 @@ def iter_rows(path: str | Path) -> Iterator[Row]:
     if path.suffix not in readers:
         raise UserError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}, got {path.suffix!r}. Rename it.")
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise UserError(f"{path}: {what} (the current folder is {Path.cwd()}). Check the path.")
     number = 0
     try:
         for number, data in readers[path.suffix](path):
             if not isinstance(data, dict):
                 raise UserError(
                     f"{path}, row {number}: a row must be an object, got {_name(type(data))} "
-                    f"{shorten(repr(data), 80)}. Write {{column: value}} for each row."
+                    f"{brief(data)}. Write {{column: value}} for each row."
                 )
-            yield Row(data, str(path), number)
+            yield checked_row(data, str(path), number)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}). Check the file and its rights.") from None
     if not number:
         raise UserError(f"{path}: the file holds no rows. Check that it was written or downloaded to its end.")
+
+
+def checked_row(data: dict[str, Any], file: str, number: int) -> Row:
+    """A row with its `fault`. Raises UserError for one that is nested too deeply to be anything but broken."""
+    deep, text = looked_through(data)
+    if deep > MOST_LEVELS:
+        raise UserError(f"{file}, row {number}: nested {deep} levels deep; at most {MOST_LEVELS} are read. Mend it.")
+    return Row(data, file, number, "" if text else NO_UNICODE)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -128,7 +146,7 @@ def _json(path: Path) -> Iterator[tuple[int, Any]]:
     if not isinstance(data, list):
         raise UserError(
             f"{path}: the file must hold a list of objects, got {_name(type(data))} "
-            f"{shorten(repr(data), 80)}. Wrap the rows in [...], or name the file .jsonl with one object a line."
+            f"{brief(data)}. Wrap the rows in [...], or name the file .jsonl with one object a line."
         )
     yield from enumerate(data, start=1)
 
@@ -141,6 +159,8 @@ def _parse(text: str, place: str) -> Any:
         raise UserError(
             f"{place}: broken JSON, {error.msg} at line {error.lineno}, column {error.colno}, near {around!r}. Mend it."
         ) from None
+    except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
+        raise UserError(f"{place}: JSON that cannot be read ({shorten(str(error), 120)}). Mend it.") from None
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Any]]:
@@ -173,5 +193,5 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):
                 for data in batch.to_pylist():
                     yield (number := number + 1), data
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, OverflowError, ValueError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({shorten(str(error), 120)}). Write it anew.") from None

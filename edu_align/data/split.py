@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from edu_align.data.read import brief
 from edu_align.data.records import Conversation, Message, Record
 from edu_align.data.text import history_key
 from edu_align.errors import UserError
@@ -98,7 +99,7 @@ def split_records(
 def _pinned_side(record: Record, seen: dict[str, tuple[str, str]]) -> str:
     where = record.meta[PINNED]
     if where not in SPLITS:
-        raise UserError(f"Record {record.id!r}: `split` must be one of {', '.join(SPLITS)}, got {where!r}.")
+        raise UserError(f"Record {record.id!r}: `split` must be one of {', '.join(SPLITS)}, got {brief(where)}.")
     other, other_id = seen.setdefault(record.group, (where, record.id))
     if other != where:
         raise UserError(

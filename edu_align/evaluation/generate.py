@@ -6,7 +6,7 @@ from typing import Any
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.data.records import Conversation, Message, Record, ResponseGroup
-from edu_align.models.tokenizer import render
+from edu_align.models.tokenizer import chat_ids
 
 
 def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:
@@ -53,17 +53,15 @@ def _whole_head_input(model: Any) -> Iterator[None]:
         hook.remove()
 
 
-def inputs(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> Any:
+def inputs(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> dict[str, Any]:
     """The prompts as the model reads them, the assistant's turn opened: ids and mask (B, T), padded on the left."""
-    tokenizer.padding_side = "left"
-    batch = tokenizer(
-        [render(tokenizer, prompt, reply_next=True) for prompt in prompts],
-        return_tensors="pt",
-        padding=True,
-        add_special_tokens=False,
-    ).to(model.device)
-    batch.pop("token_type_ids", None)
-    return batch
+    import torch
+
+    rows = [chat_ids(tokenizer, prompt, reply_next=True) for prompt in prompts]
+    width = max(map(len, rows))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    return {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
 
 
 def drawn_as(settings: GenerationConfig, tokenizer: Any) -> Any:

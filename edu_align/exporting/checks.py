@@ -86,7 +86,7 @@ def about_context(folder: Path) -> list[str]:
     """A sentence where a GGUF of the model in `folder` holds less context than the model."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(str(folder))
+    config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     context = context_length(config)
     if context == config.max_position_embeddings:
         return []

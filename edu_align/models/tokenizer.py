@@ -1,17 +1,22 @@
 """Tokenizers and chat templates: messages -> token ids, with the trained ones marked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.data.records import Message
 from edu_align.errors import UserError
+from edu_align.models.control import control_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100  # label of a token without a loss
+
+Read = tuple[list[int], list[tuple[int, int]]]  # token ids, and where each stands in the text
 
 # The format of Zephyr-7B (Tunstall et al. 2023, arXiv:2310.16944): a role line, the text, the end-of-sequence token.
 ZEPHYR_TEMPLATE = (
@@ -58,8 +63,11 @@ def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
     source = model.tokenizer or (str(folder) if folder else None)
     if source is None:
         raise UserError(f"`model.tokenizer` is null and model={model.name} has no folder. Use model.tokenizer=bytes.")
+    revision = model.revision if source == model.path else None
+    if revision is None and not Path(source).is_dir():
+        print(f"edu_align: the tokenizer {source} is what its branch main holds today (it has no revision)", flush=True)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
         raise UserError(
             f"no tokenizer can be loaded from {source!r} ({str(error).strip().splitlines()[0][:160]}). "
@@ -80,30 +88,67 @@ def render(tokenizer: Any, messages: Sequence[Message], reply_next: bool = False
     return text
 
 
+def chat_ids(tokenizer: Any, messages: Sequence[Message], reply_next: bool = False) -> list[int]:
+    """Token ids of the dialogue; `reply_next` opens the assistant's next turn. Control tokens in turns are text."""
+    text, read = _reader(tokenizer, messages)
+    return read(text(messages, reply_next))[0]
+
+
 def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None = None) -> tuple[list[int], list[int]]:
     """Token ids and labels of a dialogue, both of length T <= max_length; labels are `IGNORED` off trained turns.
 
     A trained turn's tokens are its text and its end-of-turn token: what the template adds for it beyond the header
-    that generation starts from. Errors: a template whose prefix changes when a turn is added, which would put the
-    marks in the wrong place.
+    that generation starts from. Control tokens in turns are text. Errors: a template whose prefix changes when a turn
+    is added, which would put the marks in the wrong place.
     """
-    text = render(tokenizer, messages)
+    render_turns, read = _reader(tokenizer, messages)
+    text = render_turns(messages, False)
     spans = []
     for i, message in enumerate(messages):
         if not message.train:
             continue
-        head, whole = render(tokenizer, messages[:i], reply_next=True), render(tokenizer, messages[: i + 1])
+        head, whole = render_turns(messages[:i], True), render_turns(messages[: i + 1], False)
         if not (text.startswith(whole) and whole.startswith(head)):
             raise UserError(
                 "the chat template renders a dialogue differently when turns are added, so trained turns cannot be "
                 "located. Use model.chat_template=zephyr."
             )
         spans.append((len(head), len(whole.rstrip("\n"))))
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids = encoded["input_ids"][:max_length]
-    offsets = encoded["offset_mapping"][:max_length]
+    ids, offsets = read(text)
+    ids, offsets = ids[:max_length], offsets[:max_length]
     trained = [any(start <= a and b <= stop and a < b for start, stop in spans) for a, b in offsets]
     return ids, [token if keep else IGNORED for token, keep in zip(ids, trained, strict=True)]
+
+
+def _reader(tokenizer: Any, messages: Sequence[Message]) -> tuple[Callable[..., str], Callable[[str], Read]]:
+    """How turns of this dialogue become text, and that text ids and character offsets (see `control`)."""
+    control = control_tokens(tokenizer)
+    if any(control.held_by(message.content) for message in messages):
+        return partial(control.spelled, tokenizer), control.read
+
+    def read(text: str) -> Read:
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return encoded["input_ids"], encoded["offset_mapping"]
+
+    return partial(render, tokenizer), read
+
+
+@dataclass(frozen=True)
+class ChatTokens:
+    """Stands in for the tokenizer where a library turns messages into token ids: it reads them by `chat_ids`."""
+
+    tokenizer: Any
+
+    def apply_chat_template(
+        self, messages: Sequence[dict[str, str]], add_generation_prompt: bool = False, **_: Any
+    ) -> dict[str, list[int]]:
+        """{"input_ids": ids} of messages with role and content."""
+        turns = [Message(turn["role"], turn["content"]) for turn in messages]
+        return {"input_ids": chat_ids(self.tokenizer, turns, add_generation_prompt)}
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(ids)
+        return text
 
 
 def marked(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.errors import UserError
 from edu_align.models.device import Device
+from edu_align.models.folders import require_adapter, shape_in
 from edu_align.models.locate import Location
 from edu_align.models.sharding import layout, on_disk
 
@@ -28,7 +29,7 @@ def load_model(
 
     def draw() -> Any:
         set_seed(seed)
-        return AutoModelForCausalLM.from_config(_architecture(model), **plain)
+        return AutoModelForCausalLM.from_config(_architecture(model), trust_remote_code=False, **plain)
 
     if location.folder is None and not sharded and device.quantization == "none":
         return draw().to(device.device)
@@ -105,11 +106,11 @@ def linear_layers(model: Any) -> set[str]:
 def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig) -> None:
     """Raise UserError for an `adapter.target_modules` that matches no linear layer; no weights are loaded for it."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    shape = AutoConfig.from_pretrained(str(location.folder)) if location.folder else _architecture(model)
+    shape = shape_in(location.folder) if location.folder else _architecture(model)
     with torch.device("meta"):
-        layers = linear_layers(AutoModelForCausalLM.from_config(shape))
+        layers = linear_layers(AutoModelForCausalLM.from_config(shape, trust_remote_code=False))
     unknown = [name for name in adapter.target_modules if name != "all-linear" and name not in layers]
     if unknown:
         raise UserError(
@@ -145,6 +146,7 @@ def continue_adapter(model: Any, folder: Path) -> Any:
 
     from edu_align.fused import fuse
 
+    require_adapter(folder)
     return fuse(_cast_once(PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)))
 
 

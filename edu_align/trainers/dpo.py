@@ -21,6 +21,7 @@ from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
+from edu_align.models.tokenizer import ChatTokens
 from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
 from edu_align.processes import count
@@ -67,7 +68,8 @@ def build_dpo(
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    trainer_class = resumable(budgeted(DPOTrainer, token_budget(config), sides=2) if by_tokens else DPOTrainer)
+    trainer_class = reading_turns(DPOTrainer)
+    trainer_class = resumable(budgeted(trainer_class, token_budget(config), sides=2) if by_tokens else trainer_class)
     says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
     if shared and count() == 1:
         trainer_class = remembering(trainer_class, shared, says)
@@ -80,6 +82,17 @@ def build_dpo(
             eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
             processing_class=tokenizer,
         )
+
+
+def reading_turns(trainer_class: type[Any]) -> type[Any]:
+    """`trainer_class` (TRL's DPOTrainer), which tokenizes messages, with control tokens in turns read as text."""
+
+    class ReadingTurns(trainer_class):
+        def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+            return super()._prepare_dataset(dataset, ChatTokens(processing_class), args, dataset_name)
+
+    ReadingTurns.__name__ = trainer_class.__name__
+    return ReadingTurns
 
 
 @contextmanager

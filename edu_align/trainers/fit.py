@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
+from edu_align.models.folders import tensors_only
 from edu_align.packing.budget import first_look
 from edu_align.processes import count, total
 from edu_align.runs.facts import peak_memory_gib
@@ -46,7 +47,8 @@ def trained_metrics(trainer: Any) -> dict[str, float]:
     """
     keeper = trainer.keeper
     keeper.begin()
-    result = trainer.train(resume_from_checkpoint=str(keeper.went_on) if keeper.went_on else None)
+    with tensors_only(keeper.went_on):
+        result = trainer.train(resume_from_checkpoint=str(keeper.went_on) if keeper.went_on else None)
     spent = keeper.so_far()
     metrics = {f"train/{key.removeprefix('train_')}": value for key, value in result.metrics.items()}
     # transformers averages over the processes only what it has logged; the steps after that are this process's own.

@@ -10,7 +10,7 @@ from typing import Any
 
 from edu_align.data.records import Message, Pair
 from edu_align.errors import UserError
-from edu_align.models.tokenizer import render
+from edu_align.models.tokenizer import chat_ids
 
 
 @dataclass
@@ -84,5 +84,4 @@ def _cut(tokenizer: Any, head: tuple[Message, ...], last: Message, limit: int) -
 
 
 def _length(tokenizer: Any, turns: Sequence[Message]) -> int:
-    text = render(tokenizer, turns, reply_next=True)
-    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return len(chat_ids(tokenizer, turns, reply_next=True))

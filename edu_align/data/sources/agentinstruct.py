@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edu_align.data.read import Row
+from edu_align.data.read import Row, brief
 from edu_align.data.records import Conversation, Message
 from edu_align.data.sources.turns import pinned, read_turns, to_trained
 from edu_align.data.text import problem_key
@@ -46,7 +46,7 @@ def _flag(part: Row, row: Row) -> bool:
     flag = part.get("loss", object)
     if flag not in (None, True, False) or (flag and part.data.get("from") != "gpt"):
         raise UserError(
-            f"{part.place}: `loss` must be true, false or null, and true on gpt turns only, got {flag!r}. "
+            f"{part.place}: `loss` must be true, false or null, and true on gpt turns only, got {brief(flag)}. "
             f"Mend the row: {row.shown()}"
         )
     return bool(flag)

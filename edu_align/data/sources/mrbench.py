@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edu_align.data.read import Row, shorten
+from edu_align.data.read import Row, brief
 from edu_align.data.records import Response, ResponseGroup
 from edu_align.data.text import (
     LESSON_OPENING,
@@ -27,7 +27,7 @@ POINTS = {"Yes": 2.0, "To some extent": 1.0, "No": 0.0}
 DIMENSIONS = ("Mistake_Identification", "Mistake_Location", "Providing_Guidance", "Actionability")
 LEAK = "Yes (and the answer is correct)"
 
-_TURN = re.compile(r"(?:^|\n)\s*(Tutor|Teacher|Student)\s*:", re.IGNORECASE)
+_TURN = re.compile(r"(?:^|\n)[^\S\n]*(Tutor|Teacher|Student)\s*:", re.IGNORECASE)
 _REQUEST = re.compile(r".*?\bthe question is:", re.IGNORECASE | re.DOTALL)
 _BRIDGE_ID = re.compile(r"(\d{7})\d+(_\d+)?")  # Bridge's c_id without the underscore, at times with a copy number
 _LABEL = re.compile(r"^(?:tutor|teacher)(?: response)?\s*:\s*", re.IGNORECASE)
@@ -174,5 +174,5 @@ def _replies(row: Row, column: str) -> tuple[list[Response], list[str]]:
 def _points(labels: Row, name: str) -> float:
     label = labels.get(name, str)
     if label not in POINTS:
-        raise UserError(f"{labels.place}: `{name}` must be one of {', '.join(POINTS)}, got {shorten(repr(label), 80)}.")
+        raise UserError(f"{labels.place}: `{name}` must be one of {', '.join(POINTS)}, got {brief(label)}.")
     return POINTS[label]

@@ -1,6 +1,6 @@
 """Stack Exchange, paired (lvwerra/stack-exchange-paired): questions, and two answers of which one has more votes."""
 
-from edu_align.data.read import Row
+from edu_align.data.read import Row, brief
 from edu_align.data.records import Conversation, Message, Response, ResponseGroup
 from edu_align.data.sources.turns import pinned
 from edu_align.errors import UserError
@@ -53,5 +53,5 @@ def _group(row: Row) -> str:
     """One question stays on one side of the split, in every part of the set."""
     qid = row.get("qid", object)
     if isinstance(qid, bool) or not isinstance(qid, int | str) or qid == "":
-        raise UserError(f"{row.place}: `qid` must be a number or text, got {qid!r}. Mend the row: {row.shown()}")
+        raise UserError(f"{row.place}: `qid` must be a number or text, got {brief(qid)}. Mend the row: {row.shown()}")
     return f"question:{qid}"

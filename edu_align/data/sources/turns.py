@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edu_align.data.read import Row
+from edu_align.data.read import Row, brief
 from edu_align.data.records import Message
 from edu_align.errors import UserError
 
@@ -25,7 +25,8 @@ def read_turns(row: Row, column: str, trained: bool = True) -> list[Message]:
         name, text = part.get(who, str), part.get(said, str)
         if name not in ROLES:
             raise UserError(
-                f"{part.place}: `{who}` must be one of {', '.join(ROLES)}, got {name!r}. Mend the row: {row.shown()}"
+                f"{part.place}: `{who}` must be one of {', '.join(ROLES)}, got {brief(name)}. "
+                f"Mend the row: {row.shown()}"
             )
         role = ROLES[name]
         messages.append(Message(role, text.strip(), train=trained and role == "assistant"))

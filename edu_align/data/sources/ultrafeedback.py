@@ -1,11 +1,10 @@
 """UltraFeedback, binarized (Cui et al. 2023, arXiv 2310.01377; Tunstall et al. 2023): what Zephyr's DPO reads."""
 
-import math
-
-from edu_align.data.read import Row
+from edu_align.data.read import Row, brief
 from edu_align.data.records import Response, ResponseGroup
 from edu_align.data.sources.turns import pinned, read_turns, to_dialogue
 from edu_align.data.text import problem_key
+from edu_align.data.values import finite
 from edu_align.errors import UserError
 
 
@@ -45,6 +44,8 @@ def to_group(row: Row, record_id: str, official_test: bool = False) -> ResponseG
 
 def _score(row: Row, column: str) -> float:
     value = row.get(column, object)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{row.place}: `{column}` must be a finite number, got {value!r}. Mend the row: {row.shown()}")
-    return float(value)
+    number = finite(value)
+    if number is None:
+        said = brief(value)
+        raise UserError(f"{row.place}: `{column}` must be a finite number, got {said}. Mend the row: {row.shown()}")
+    return number

@@ -1,0 +1,162 @@
+"""Thousands of malformed inputs: each gives usable records or one clear error, and nothing is lost without a count."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from edu_align.config.schema import DatasetConfig
+from edu_align.data.build import LoadedData, load_records
+from edu_align.data.fetch import source_files
+from edu_align.data.pairs import preference_rows, training_pairs
+from edu_align.data.records import Conversation, Message, ResponseGroup
+from edu_align.errors import UserError
+from edu_align.models.control import control_tokens, told
+from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, ChatTokens, byte_tokenizer, chat_ids
+from edu_align.trainers.prompt_length import shorten_prompts
+from edu_align.trainers.sft import sft_rows
+
+from .fuzzing import GOOD, Case, case
+
+FAST, FULL = 22, 380  # examples of each of the 14 loaders
+LONGEST = 4000  # characters of a message that a person still reads
+SHOWN: Counter[tuple[str, str]] = Counter()
+
+
+def tokenizer() -> Any:
+    made = byte_tokenizer()
+    made.add_tokens(["<|im_start|>", "<|im_end|>", "<|endoftext|>"], special_tokens=True)
+    made.chat_template = ZEPHYR_TEMPLATE
+    return made
+
+
+TOKENIZER = tokenizer()
+
+
+def run_case(made: Case, root: Path) -> str:
+    """Load the case and prepare what comes out for training; returns what became of it."""
+    shutil.rmtree(root, ignore_errors=True)
+    file = made.lay(root)
+    source = made.loader.partition(":")[0]
+    config = DatasetConfig(
+        name="fuzzed", sources=[source], path=str(file) if source == "local" else None, format=made.format,
+        columns=made.columns, margin=1.0, validation_fraction=0.0, test_fraction=0.0,
+    )  # fmt: skip
+    try:
+        data = load_records(config, root, root / "out", 0, made.view)
+    except UserError as error:
+        message = str(error)
+        assert message.strip()
+        assert len(message) <= LONGEST, message[:500]
+        message.encode()
+        return "left out, by reason" if "no record is left" in message else "refused"
+    prepare(data)
+    return "used, some left out" if data.sources[source].dropped else "used"
+
+
+def prepare(data: LoadedData) -> None:
+    """Everything between a file and a trainer."""
+    for report in data.sources.values():
+        assert report.read == report.kept + sum(report.dropped.values())
+    json.dumps(data.report).encode()
+    data.describe().encode()
+    records = [record for part in data.splits.values() for record in part]
+    told(TOKENIZER, records).encode()
+    talks = [record for record in records if isinstance(record, Conversation)]
+    rows, counts = sft_rows(TOKENIZER, talks, 256, "window")
+    assert counts.conversations == len(talks)
+    assert all(len(row["input_ids"]) == len(row["labels"]) <= 256 for row in rows)
+    for talk in talks:
+        only_the_templates(talk.messages)
+    pairs = training_pairs([record for record in records if isinstance(record, ResponseGroup)], 1.0, 4, 0)
+    for row in preference_rows(shorten_prompts(TOKENIZER, pairs, 128).pairs):
+        assert ChatTokens(TOKENIZER).apply_chat_template(row["prompt"] + row["chosen"])["input_ids"]
+        for side in ("chosen", "rejected"):
+            only_the_templates([Message(turn["role"], turn["content"]) for turn in row["prompt"] + row[side]])
+
+
+def only_the_templates(messages: Any) -> None:
+    """Nothing that a turn says is a control token."""
+    control = set(control_tokens(TOKENIZER).names.values())
+    found = [i for i in chat_ids(TOKENIZER, messages) if i in control]
+    assert found == [TOKENIZER.eos_token_id] * len(messages)
+
+
+def fuzz(loader: str, examples: int, tmp_path: Path) -> None:
+    @seed(20)
+    @settings(
+        max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case(loader))
+    def each(made: Case) -> None:
+        SHOWN[loader, run_case(made, tmp_path / "root")] += 1
+
+    each()
+
+
+@pytest.fixture(autouse=True)
+def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loader whose file is not there asks the network, which is not what is tested here."""
+    from edu_align.data import fetch, hub
+
+    def refuse(*_: Any) -> bytes:
+        raise UserError("no network")
+
+    monkeypatch.setattr(fetch, "_download", refuse)
+    monkeypatch.setattr(hub, "_reach", refuse)
+
+
+@pytest.mark.parametrize("loader", GOOD)
+def test_good_rows_are_used(loader: str, tmp_path: Path) -> None:
+    from .fuzzing import suffixes, written
+
+    view = "preference" if loader in ("local:preference", "local:responses", "local:scores") else "conversation"
+    for suffix in suffixes(loader):
+        if suffix != ".txt":
+            made = Case(loader, suffix, written([GOOD[loader]], suffix), view, "auto", {})
+            assert run_case(made, tmp_path / "root") == "used"
+
+
+@pytest.mark.parametrize("loader", GOOD)
+def test_some_malformed_inputs(loader: str, tmp_path: Path) -> None:
+    fuzz(loader, FAST, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_malformed_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SHOWN.clear()
+    for loader in GOOD:
+        fuzz(loader, int(os.environ.get("EDU_ALIGN_FUZZ", FULL)), tmp_path)
+    outcomes = sorted({outcome for _, outcome in SHOWN})
+    lines = [f"{'loader':<18}" + "".join(f"{outcome:>22}" for outcome in outcomes)]
+    lines += [f"{name:<18}" + "".join(f"{SHOWN[name, outcome]:>22}" for outcome in outcomes) for name in GOOD]
+    with capsys.disabled():
+        print("\n" + "\n".join([*lines, f"{sum(SHOWN.values())} malformed inputs"]))
+    assert sum(SHOWN.values()) >= 5000 or "EDU_ALIGN_FUZZ" in os.environ
+
+
+@pytest.mark.parametrize("damage", ["content", "record", "binary record", "folder"])
+def test_a_damaged_download_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edu_align.data import fetch
+
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    monkeypatch.setattr(fetch, "_download", lambda *_: b"[]")
+    file = source_files("bridge", None, tmp_path)[0]
+    record = file.with_name(f"{file.name}.sha256")
+    if damage == "content":
+        file.write_bytes(b"[ ]")
+    elif damage == "record":
+        record.write_text("0")
+    elif damage == "binary record":
+        record.write_bytes(b"\xff\xfe\x00")
+    else:
+        file.unlink()
+        file.mkdir()
+    with pytest.raises(UserError, match=r"train\.json"):
+        source_files("bridge", None, tmp_path)

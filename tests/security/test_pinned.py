@@ -1,0 +1,57 @@
+"""What is downloaded is pinned by a commit; what is not says so."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edu_align.data import fetch, hub
+from edu_align.data.fetch import BRANCH, REMOTES, source_files
+from edu_align.data.hub import HOMES, open_parts
+from edu_align.errors import UserError
+from edu_align.models.locate import locate
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+UNPINNED = {"mrbench", "puffin", "stack_exchange"}  # no commit is known to hold their files
+
+
+def test_every_source_but_three_is_pinned() -> None:
+    revisions = {name: home.revision for name, home in (*REMOTES.items(), *HOMES.items())}
+    assert {name for name, revision in revisions.items() if not COMMIT.fullmatch(revision)} == UNPINNED
+    assert {revisions[name] for name in UNPINNED} == {BRANCH}
+
+
+def test_every_model_is_pinned() -> None:
+    for file in (CONF / "model").glob("*.yaml"):
+        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert said.get("weights") == "random" or COMMIT.fullmatch(said["revision"]), file
+
+
+def test_a_branch_is_named_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    monkeypatch.setattr(fetch, "_download", lambda *_: b"[]")
+    source_files("mrbench", None, tmp_path)
+    assert "mrbench is what kaushal0494/UnifyingAITutorEvaluation's branch main held" in capsys.readouterr().out
+    source_files("bridge", None, tmp_path)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(hub, "_reach", lambda *_: None)
+    open_parts("puffin", "conversation", None, tmp_path, True)
+    assert "puffin is what LDJnr/Puffin's branch main holds today" in capsys.readouterr().out
+
+
+def test_a_model_without_a_revision_is_named(
+    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    model = typed("trainer=sft").model
+    model.weights, model.path, model.revision = "pretrained", "someone/no-such-model", None
+    with pytest.raises(UserError, match="hub is out of reach"):
+        locate(model, tmp_path, 0)
+    assert "`model.revision` is not set: someone/no-such-model is what its branch main holds" in capsys.readouterr().out
