@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.exporting import problems_of_export
 from edu_align.config.hardware_rules import hardware, sharding
+from edu_align.config.judging import problems_of_judge
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERENCE_SOURCES
 from edu_align.config.suggest import listed
@@ -179,5 +180,5 @@ def _places(values: Values) -> Iterator[str]:
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
-    problems_of_sweep, _places,
+    problems_of_sweep, problems_of_judge, _places,
 )  # fmt: skip
