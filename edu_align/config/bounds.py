@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edu_align.config.exporting import DTYPES, GGUF_TYPES
+from edu_align.config.judging import JUDGE_BOUNDS
 from edu_align.config.schema import SOURCES
 from edu_align.config.suggest import did_you_mean, listed
 from edu_align.config.sweeping import DIRECTIONS, SAMPLERS
@@ -62,6 +63,7 @@ BOUNDS: dict[str, tuple[str, str]] = {
     "evaluation.samples": (">= 0", "4"),
     "evaluation.max_new_tokens": (">= 1", "80"),
     "evaluation.samples_steps": (">= 1", "null"),
+    **JUDGE_BOUNDS,
     "sweep.trials": (">= 1", "20"),
     "sweep.seed": (">= 0 and < 4294967296", "null"),
     "sweep.concurrent": (">= 1", "1"),

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from edu_align.config.exporting import ExportConfig
+from edu_align.config.judging import JudgeConfig
 from edu_align.config.sweeping import SweepConfig
 
 SOURCES = (
@@ -157,7 +158,7 @@ class TrackingConfig:
 
 
 @dataclass
-class EvaluationConfig:
+class EvaluationConfig(JudgeConfig):
     enabled: bool = True
     split: str = "test"  # validation | test
     metrics: list[str] = field(default_factory=list)

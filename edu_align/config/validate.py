@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
+from edu_align.config.content_rules import contrast, metrics
 from edu_align.config.exporting import problems_of_export
 from edu_align.config.hardware_rules import hardware, sharding
+from edu_align.config.judging import problems_of_judge
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERENCE_SOURCES
 from edu_align.config.suggest import listed
 from edu_align.config.sweeping import problems_of_sweep
 from edu_align.config.trl_args import enumeration, problems_of_args
-from edu_align.errors import UserError
 from edu_align.secrets import problems_of_secrets
 
 Values = dict[str, Any]
@@ -115,21 +116,6 @@ def _sources(values: Values) -> Iterator[str]:
         )
 
 
-def _contrast(values: Values) -> Iterator[str]:
-    """Replies from other dialogues: sizes, and sources that hold conversations."""
-    count, turns = values.get("dataset.contrast_per_prompt", 0), values.get("dataset.contrast_turns", 1)
-    if count < 0:
-        yield f"`dataset.contrast_per_prompt` must be >= 0, got {count}. 0 adds no pair."
-    if turns < 1:
-        yield f"`dataset.contrast_turns` must be >= 1, got {turns}. Empty dataset.contrast_sources to use none."
-    given = values.get("dataset.contrast_sources") or []
-    known = [name for name in CONVERSATION_SOURCES if name not in PREFERENCE_SOURCES]
-    if wrong := [name for name in given if name not in known]:
-        yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
-    if given and not count:
-        yield f"`dataset.contrast_sources={given}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 2."
-
-
 def _local_file(values: Values) -> Iterator[str]:
     path, sources = values.get("dataset.path"), values.get("dataset.sources")
     if sources is None:
@@ -194,19 +180,7 @@ def _places(values: Values) -> Iterator[str]:
         yield f"`outputs_root` must be a folder, and {outputs!r} is a file. Set another folder."
 
 
-def _metrics(values: Values) -> Iterator[str]:
-    names = values.get("evaluation.metrics")
-    if names:
-        from edu_align.evaluation.suite.metrics import chosen_metrics
-
-        try:
-            chosen_metrics(names)
-        except UserError as error:
-            yield str(error)
-
-
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
-    problems_of_sweep, _places,
-    _metrics,
+    _steps, _trainer, _sources, contrast, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
+    problems_of_sweep, problems_of_judge, _places, metrics,
 )  # fmt: skip

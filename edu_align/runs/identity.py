@@ -20,6 +20,10 @@ LEFT_OUT = (
     "evaluation.metrics",
     # How the finished tutor answers; nothing in training or measuring draws a reply with them.
     "generation.",
+    # An outside view of the finished model.
+    "evaluation.judge", "evaluation.judge_model", "evaluation.judge_pairs", "evaluation.judge_requests_per_minute",
+    "evaluation.judge_concurrency", "evaluation.judge_timeout", "evaluation.judge_max_tokens",
+    "evaluation.judge_price_in", "evaluation.judge_price_out",
     # Where things lie: the fingerprint of the records and the identity of the weights stand for them.
     "data_root", "dataset.path", "model.path", "model.revision", "model.bundled", "init_from",
     # How often it is kept on the way.

@@ -96,6 +96,14 @@ CASES = [
     (["adapter.rank=0"], "`adapter.rank` must be >= 1 with adapter=lora, got 0."),
     (["adapter.alpha=0"], "`adapter.alpha` must be >= 1 with adapter=lora, got 0."),
     (["adapter.target_modules=[]"], "`adapter.target_modules` must name layers with adapter=lora, got []."),
+    (
+        ["evaluation.judge=localhost:8000", "evaluation.judge_model=m"],
+        "`evaluation.judge` must be the base URL of an endpoint, got 'localhost:8000'.",
+    ),
+    (["evaluation.judge=http://x/v1"], "`evaluation.judge` needs a model, got null."),
+    (["evaluation.judge=http://me:secret@x/v1", "evaluation.judge_model=m"], "`evaluation.judge` must hold no user,"),
+    (["evaluation.judge_model=m"], "`evaluation.judge_model` is 'm', and `evaluation.judge` is null."),
+    (["evaluation.judge_price_in=1.5"], "`evaluation.judge_price_in` and `evaluation.judge_price_out` go together"),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
     (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
@@ -126,6 +134,12 @@ def test_rules_across_keys(
         ["adapter=full", "init_from=a_run"],
         ["seed=0", "trainer.weight_decay=0", "evaluation.samples=0"],
         ["trainer=dpo", "dataset=mrbench_bridge"],
+        [
+            "evaluation.judge=http://localhost:8000/v1",
+            "evaluation.judge_model=m",
+            "evaluation.judge_price_in=0",
+            "evaluation.judge_price_out=0",
+        ],
     ],
     ids=" ".join,
 )

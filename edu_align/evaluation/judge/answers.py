@@ -1,0 +1,127 @@
+"""Many questions to the judge: some at a time, each answer kept on disk under what was asked."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edu_align.errors import UserError
+from edu_align.evaluation.judge.endpoint import Answer, Endpoint, Stopped
+from edu_align.evaluation.judge.rubric import REMINDER, Chat, Opinion, parse
+from edu_align.evaluation.judge.settings import JudgeSettings
+
+CHARACTERS_A_TOKEN = 4  # of English prose, for the estimate before the first request
+TOKENS_AN_ANSWER = 130  # of the object asked for
+STEPS = 10  # lines of progress
+
+
+@dataclass
+class Tally:
+    """What a round of questions came to. Tokens are those of the server, answers from the cache included."""
+
+    questions: int = 0
+    requests: int = 0
+    attempts: int = 0  # requests and the client's own retries
+    cached: int = 0
+    asked_again: int = 0  # malformed at first
+    malformed: int = 0  # and again: no opinion
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def line(self, settings: JudgeSettings) -> str:
+        """One sentence for the reader."""
+        return (
+            f"judge {settings.model}: {self.questions} questions, {self.requests} requests sent "
+            f"({self.attempts - self.requests} retries), {self.cached} answers from the cache; {self.asked_again} "
+            f"malformed answers were asked for again, {self.malformed} stayed malformed and are left out. Tokens: "
+            f"{self.tokens_in} in, {self.tokens_out} out{settings.cost(self.tokens_in, self.tokens_out)}."
+        )
+
+
+def opinions(settings: JudgeSettings, chats: Sequence[Chat]) -> tuple[list[Opinion | None], Tally]:
+    """The judge's opinion on each chat, None for one that stayed malformed, and the tally.
+
+    An answer is on disk before the next question is asked: stopped or failed, the same call goes on from there. Raises
+    UserError where a question gets no answer.
+    """
+    endpoint, tally, lock = Endpoint(settings), Tally(questions=len(chats)), threading.Lock()
+    _announce(settings, chats)
+
+    def one(chat: Chat) -> Opinion | None:
+        answer = _answer(endpoint, chat, tally, lock)
+        opinion = parse(answer.text)
+        if opinion is None:
+            again = [*chat, {"role": "assistant", "content": answer.text}, {"role": "user", "content": REMINDER}]
+            opinion = parse(_answer(endpoint, again, tally, lock).text)
+            with lock:
+                tally.asked_again += 1
+                tally.malformed += opinion is None
+        return opinion
+
+    with ThreadPoolExecutor(settings.concurrency) as pool:
+        futures = [pool.submit(one, chat) for chat in chats]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                if done * STEPS // len(chats) > (done - 1) * STEPS // len(chats):
+                    print(f"edu_align: judge: {done} of {len(chats)}", flush=True)
+        except BaseException as error:
+            endpoint.stop()
+            pool.shutdown(cancel_futures=True)
+            if endpoint.failure is None or not isinstance(error, UserError | Stopped):
+                raise
+            kept = f"{sum(_place(settings, chat).is_file() for chat in chats)} of {len(chats)} answers are kept"
+            raise UserError(f"{endpoint.failure} {kept}; the same command goes on.") from None
+    tally.attempts = endpoint.attempts
+    return [future.result() for future in futures], tally
+
+
+def _announce(settings: JudgeSettings, chats: Sequence[Chat]) -> None:
+    """Say what is about to be sent, and what it costs at the user's prices."""
+    new = [chat for chat in chats if not _place(settings, chat).is_file()]
+    tokens_in = sum(len(turn["content"]) for chat in new for turn in chat) // CHARACTERS_A_TOKEN
+    tokens_out = len(new) * TOKENS_AN_ANSWER
+    print(
+        f"edu_align: judge {settings.model} at {settings.endpoint}: {len(chats)} questions, {len(new)} of them new; "
+        f"about {tokens_in} tokens in and {tokens_out} out{settings.cost(tokens_in, tokens_out)}",
+        flush=True,
+    )
+
+
+def _answer(endpoint: Endpoint, chat: Chat, tally: Tally, lock: threading.Lock) -> Answer:
+    place = _place(endpoint.settings, chat)
+    found = _kept(place)
+    answer = found or endpoint.ask(chat)
+    if found is None:
+        _keep(place, answer)
+    with lock:
+        tally.cached += found is not None
+        tally.requests += found is None
+        tally.tokens_in += answer.tokens_in
+        tally.tokens_out += answer.tokens_out
+    return answer
+
+
+def _place(settings: JudgeSettings, chat: Chat) -> Path:
+    """The file of an answer: named by the endpoint, the model, the settings and every word that was asked."""
+    what = json.dumps([settings.endpoint, settings.model, settings.max_tokens, chat], ensure_ascii=False)
+    name = hashlib.sha256(what.encode()).hexdigest()
+    return settings.cache / name[:2] / f"{name}.json"
+
+
+def _kept(place: Path) -> Answer | None:
+    try:
+        return Answer(**json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # not there, or not whole: it is asked for again
+        return None
+
+
+def _keep(place: Path, answer: Answer) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    aside = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    aside.write_text(json.dumps(asdict(answer), ensure_ascii=False), encoding="utf-8")
+    aside.replace(place)

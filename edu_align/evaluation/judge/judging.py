@@ -1,0 +1,158 @@
+"""Two models' replies to the same prompts, compared by the judge; and the whole of an outside view, agreement first."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.errors import UserError
+from edu_align.evaluation.baselines import pair_rules
+from edu_align.evaluation.judge.agreement import agreement
+from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
+from edu_align.evaluation.judge.settings import JudgeSettings
+from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
+from edu_align.evaluation.suite.items import MetricResult, Series
+
+EXAMPLES = 20  # rows for people
+Rows = list[tuple[str, str, float, float]]  # item, group, value, weight
+
+
+class Asked(Protocol):
+    """A dialogue that ends with the student; `gold` is the final answer of its problem, "" where it is not known."""
+
+    @property
+    def item(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def turns(self) -> tuple[Message, ...]: ...
+    @property
+    def gold(self) -> str: ...
+
+
+def outside_view(
+    settings: JudgeSettings,
+    labelled: Sequence[ResponseGroup],
+    margin: float,
+    training: Iterable[ResponseGroup] | None,
+    asked: Sequence[Asked],
+    replies: Sequence[str],
+    others: Mapping[str, Sequence[str]],
+) -> list[MetricResult]:
+    """The judge's agreement with people, printed before anything else is asked, then its comparison; see both."""
+    first = agreement(settings, labelled, margin, training)
+    _say(first)
+    second = judge(replies, others, asked, settings)
+    _say(second)
+    return [first, second]
+
+
+def judge(
+    subject_replies: Sequence[str],
+    others: Mapping[str, Sequence[str]],
+    asked: Sequence[Asked],
+    settings: JudgeSettings,
+) -> MetricResult:
+    """How often the judge likes the subject's reply better than another model's, and its labels of both.
+
+    Replies are in the order of `asked`; `others` maps a model's label to its replies. At most `settings.pairs` prompts
+    are judged, the same for every model. Equal replies are a tie that nobody is asked about. The rules beside it pick
+    one of the same two replies. Raises UserError for lists of unequal length.
+    """
+    for label, texts in {"the subject": subject_replies, **others}.items():
+        if len(texts) != len(asked):
+            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(asked)}.")
+    order = sorted(range(len(asked)), key=lambda i: hashlib.sha256(asked[i].item.encode()).hexdigest())
+    chosen = order[: settings.pairs]
+    measured: dict[str, Series] = {}
+    baselines: dict[str, dict[str, Series]] = {}
+    notes: list[str] = []
+    examples: list[dict[str, Any]] = []
+    for label, texts in others.items():
+        contests = [
+            Contest(one.item, one.group, one.turns, one.gold, subject_replies[i], texts[i])
+            for i, one in ((i, asked[i]) for i in chosen)
+        ]
+        judged, told = _compare(settings, label, contests)
+        if not judged:
+            notes += told
+            continue
+        name = f"preferred/{label}"
+        measured[name], baselines[name] = _preferred(judged)
+        for dimension in DIMENSIONS:
+            key = f"{dimension}/{label}"
+            graded = [one for one in judged if isinstance(one, Verdict)]
+            if graded:
+                measured[key] = _labelled(graded, LEFT, dimension)
+                baselines[key] = {label: _labelled(graded, RIGHT, dimension)}
+        notes += [*told, _headline(name, measured[name])]
+        examples += [_row(one, label) for one in judged if isinstance(one, Verdict)][:EXAMPLES]
+    revealing = {name for name in measured if name.startswith(REVEALING)}
+    graded_names = {name for name in measured if not name.startswith("preferred/")} - revealing
+    return MetricResult(
+        "judge",
+        f"{settings.model} compares two replies in both orders: 1 where the subject's is better, 1/2 for a tie or "
+        "where the order decided; labels are means of 0 to 2 points (revealing_answer: share).",
+        measured,
+        baselines,
+        {name: "of 2 points" if name in graded_names else "share" for name in measured},
+        {name: "lower" if name in revealing else "higher" for name in measured},
+        tuple(notes),
+        tuple(examples),
+    )
+
+
+def _compare(
+    settings: JudgeSettings, label: str, contests: Sequence[Contest]
+) -> tuple[list[Verdict | Contest], list[str]]:
+    """Verdicts, and the contests of equal replies as they are, in the order of the contests; and what to tell."""
+    differ = [one for one in contests if one.left != one.right]
+    found, tally = verdicts(settings, differ) if differ else ([], None)
+    by_item = {verdict.contest.item: verdict for verdict in found}
+    judged: list[Verdict | Contest] = []
+    for one in contests:
+        if one.left == one.right:
+            judged.append(one)
+        elif one.item in by_item:
+            judged.append(by_item[one.item])
+    same = len(contests) - len(differ)
+    told = [f"{label}: {same} of {len(contests)} pairs of replies are equal and count as ties."] if same else []
+    told += order_notes(found)
+    return judged, [*told, tally.line(settings)] if tally else told
+
+
+def _preferred(judged: Sequence[Verdict | Contest]) -> tuple[Series, dict[str, Series]]:
+    rows: dict[str, Rows] = {"": []}
+    for one in judged:
+        contest = one if isinstance(one, Contest) else one.contest
+        winner = TIE if isinstance(one, Contest) else one.winner
+        rows[""].append((contest.item, contest.group, 0.5 if winner == TIE else float(winner == LEFT), 1.0))
+        both = (Response(contest.left, 0.0), Response(contest.right, 0.0))
+        group = ResponseGroup(contest.turns, both, contest.item, "judge", contest.group)
+        for name, rule in pair_rules(None).items():
+            left, right = rule(group)
+            value = 0.5 if left == right else float(left > right)
+            rows.setdefault(name, []).append((contest.item, contest.group, value, 1.0))
+    series = {name: Series.of(found) for name, found in rows.items()}
+    return series.pop(""), series
+
+
+def _labelled(judged: Sequence[Verdict], side: str, dimension: str) -> Series:
+    return Series.of([(v.contest.item, v.contest.group, v.points(side, dimension), 1.0) for v in judged])
+
+
+def _headline(name: str, series: Series) -> str:
+    share = sum(series.values) / len(series.values)
+    return f"{name}: {share:.3f} of {len(series.values)} prompts (0.5 is no difference)."
+
+
+def _row(verdict: Verdict, label: str) -> dict[str, Any]:
+    contest, names = verdict.contest, {LEFT: "subject", RIGHT: label, TIE: TIE}
+    prompt = [{"role": turn.role, "content": turn.content} for turn in contest.turns]
+    said = [names[winner] for winner in verdict.winners]
+    return {"item": contest.item, "prompt": prompt, "reply": contest.left, label: contest.right, "verdicts": said}
+
+
+def _say(result: MetricResult) -> None:
+    for note in result.notes:
+        print(f"edu_align: {note}", flush=True)

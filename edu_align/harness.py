@@ -1,0 +1,74 @@
+"""A second opinion on what was retained, lm-eval's: `python -m edu_align.harness run=<run> data_root=<folder>`."""
+
+import sys
+from pathlib import Path
+
+from edu_align.errors import UserError, entry_point
+
+OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
+HELP = """\
+edu_align: python -m edu_align.harness run=<run> data_root=<folder> [of=tutor|base|export] [key=value ...]
+
+  run            a finished run: its folder, its name under outputs_root/runs, or its id
+  data_root      folder with gsm8k/test.jsonl (or test_socratic.jsonl) and gsm8k/train.jsonl (or train_socratic.jsonl),
+                 or the environment variable EDU_ALIGN_DATA
+  of             tutor, the base with the run's adapter (or the whole model after full fine-tuning); base, the base on
+                 the same questions; export, the merged folder <run>/export (tutor)
+  limit          most questions, drawn by their hash; all of them unless given. On a CPU each takes seconds
+  few_shot       worked examples in every prompt (5)
+  chat           true asks in the chat template. The plain form tells what a model can still do; in a chat a good tutor
+                 gives no answer (false)
+  batch_size     prompts at a time (8)
+  output         folder for task, arguments and results (<run>/lm_eval-<of>)
+  model.path     where the run's base model lies now, if it moved
+  outputs_root   where runs lie (outputs)
+
+The task is lm-evaluation-harness's own gsm8k on local files, without the questions that the run, or one that it starts
+from, was trained on. No hub is asked. Needs: pip install "edu_align[lm-eval]".
+"""
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return
+    from edu_align.chatting.words import parse
+    from edu_align.config.suggest import listed
+    from edu_align.data.training import trained_groups
+    from edu_align.evaluation.harness.running import (
+        SUBJECTS,
+        Plan,
+        lines_of,
+        model_arguments,
+        run_harness,
+        write_arguments,
+    )  # fmt: skip
+    from edu_align.evaluation.harness.task import check_installed, write_task
+    from edu_align.exporting.subject import read_run
+    from edu_align.runs.folder import ancestors
+
+    words = parse(arguments, OWN, groups=("model",))
+    of = words.own.get("of", "tutor")
+    if of not in SUBJECTS:
+        raise UserError(f"`of` must be one of {listed(SUBJECTS)}, got {of!r}.")
+    limit = words.number("limit", 0, 1, 10**6) or None
+    plan = Plan(limit, words.number("few_shot", 5, 0, 64), words.number("batch_size", 8, 1, 4096), words.switch("chat"))
+    check_installed()
+    run, config = read_run(words)
+    model = model_arguments(run, config, of)
+    output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
+    task = write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
+    if of != "export":
+        from edu_align.models.tokenizer import load_tokenizer
+
+        folder = Path(model["pretrained"])
+        tokenizer = load_tokenizer(config.model, folder)
+        tokenizer.save_pretrained(str(output / "tokenizer"))
+        model = {**model, "tokenizer": str(output / "tokenizer")}
+    result = run_harness(write_arguments(task, model, plan, output), output)
+    print("\n".join(lines_of(result, task, f"{run.path.name} ({of})")))
+
+
+if __name__ == "__main__":
+    entry_point(main)
