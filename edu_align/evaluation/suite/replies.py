@@ -41,7 +41,7 @@ def leak(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
 def form(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Metric 5: question rate, words, repetition, empties, role prefixes and unfinished ends of the same replies.
 
-    Bridge's dialogues are among them. The baseline is the human tutor's reply to each prompt; its range is in the notes.
+    Bridge's dialogues are among them. The baseline is the human tutor's own reply; its range is in the notes.
     """
     return _noted(form_panel(_answered(subject, data, settings)), data)
 
