@@ -31,14 +31,26 @@ T = TypeVar("T")
 
 
 def leak(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Metric 4: share of replies to MRBench's and MathDial's dialogues that state an answer not stated there yet.
+
+    Baselines: every tutor of MRBench, MathDial's teachers, and a constant reply. Lower is better, and 0 costs nothing.
+    """
     return _noted(leaking.leak_rate(_answered(subject, data, settings)), data)
 
 
 def form(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Metric 5: question rate, words, repetition, empties, role prefixes and unfinished ends of the same replies.
+
+    Bridge's dialogues are among them. The baseline is the human tutor's own reply; its range is in the notes.
+    """
     return _noted(form_panel(_answered(subject, data, settings)), data)
 
 
 def corpus(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Mistake found and located, answer leaked, sums right, on fresh problems of the built-in corpus (no download).
+
+    Misconceptions and wordings of the measured split and of the training split are crossed, and reported apart.
+    """
     trained = [*built_in.load(*CORPUS), *_part(lambda: data.own_training)]
     known = [group for group in trained if group.meta.get("split", "train") == "train"]
     each = EACH if settings.max_groups is None else min(EACH, settings.max_groups)
@@ -46,7 +58,10 @@ def corpus(subject: Subject, data: SuiteData, settings: Settings) -> MetricResul
 
 
 def human_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
-    """Turns of one dialogue follow each other, so that packing computes what they share once."""
+    """Metric 6: nats a token and nats a byte of what MathDial's teachers and Bridge's and MRBench's experts wrote.
+
+    Turns of one dialogue follow each other, so that packing computes what they share once. Baselines are unigrams.
+    """
     asked = [
         *of_dialogues(_talks(data)),
         *of_groups([*_part(lambda: data.mrbench), *_part(lambda: data.bridge)], {}),
@@ -59,10 +74,18 @@ def human_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricRe
 
 
 def retention(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Metric 8: share of GSM8K's test problems whose gold solution is likelier than three with a wrong last result.
+
+    Problems whose question any run of the chain, or any source's training side, has seen are left out. Chance is 1/4.
+    """
     return by_likelihood(subject, _problems(data), _most(settings))
 
 
 def retention_exact(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Metric 8 for models that solve such problems: share of them whose final answer the model's solution reaches.
+
+    On request only (`evaluation.metrics=[retention_exact]`): up to 256 tokens a problem, near 0 for small models.
+    """
     return exact_match(subject, _problems(data), _most(settings))
 
 
