@@ -49,7 +49,7 @@ class Progress:
         shutil.rmtree(self.place / ASIDE, ignore_errors=True)
         kept = self.place / "before.json"
         before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
-        checkpoint = self._newest_good()
+        checkpoint = self.newest_good()
         if checkpoint is not None:
             self._cut(json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))["files"])
         else:
@@ -106,7 +106,11 @@ class Progress:
         if self.folder.writes:
             shutil.rmtree(self.place, ignore_errors=True)
 
-    def _newest_good(self) -> Path | None:
+    def drop(self, step: int) -> None:
+        """Delete the checkpoint of `step`, if there is one."""
+        shutil.rmtree(self.place / f"checkpoint-{step}", ignore_errors=True)
+
+    def newest_good(self) -> Path | None:
         for _, path in sorted(checkpoints(self.place).items(), reverse=True):
             damage = damage_of(path)
             if not damage:
