@@ -92,11 +92,11 @@ def _check_weights(trainer: Any) -> None:
 def _stop(trainer: Any, model: Any, number: int, what: str, losses: list[tuple[float, Any]]) -> None:
     every = list(dict.fromkeys(name for _, rows in losses for name in names_of(trainer, rows)))
     guilty = [name for loss, rows in losses if not math.isfinite(loss) for name in names_of(trainer, rows)]
-    healthy = model is not None and any(math.isfinite(loss) for loss, _ in losses)
+    healthy = bool(guilty) and any(math.isfinite(loss) for loss, _ in losses)
     if model is not None and here() is ALONE and count() == 1:
         alone = _alone(trainer, model)
         found = [name for name in every if not alone.get(name, True)]
-        healthy = healthy or any(alone.values())
+        healthy = any(alone.values())
         guilty = found or guilty
     rows = _of_all(guilty or every)
     good = _last_good(trainer, number - 1 if model is not None else number, healthy)
@@ -154,7 +154,7 @@ def _message(trainer: Any, facts: dict[str, Any]) -> str:
     last = f"The last good checkpoint is {kept}" if kept else "There is no good checkpoint before it"
     tries = [f"trainer.learning_rate={min(config.trainer.learning_rate / 10, 1e-4):g}"]
     tries += ["hardware.dtype=float32"] if trainer.args.fp16 or trainer.args.bf16 else []
-    tries += ["trainer.max_grad_norm=1.0"] if not config.trainer.max_grad_norm else []
+    tries += ["trainer.max_grad_norm=1.0"] if config.trainer.max_grad_norm > 1 else []
     tries += ["trainer.warmup_ratio=0.1"] if not config.trainer.warmup_ratio else []
     data = " Look at these rows first: the others are finite." if narrow else ""
     return (

@@ -92,7 +92,7 @@ class Step:
             share = whole * many / len(part) if fits.by_tokens else passes
             trainer.current_gradient_accumulation_steps = share
             try:
-                own = one(inputs=taken(batch, part, fits.sides))
+                own = one(inputs=taken(batch, part, fits.sides, trim=not fits.by_tokens))
             finally:
                 trainer.current_gradient_accumulation_steps = whole
             self.losses.append((own, rows if rows is None or len(part) == many else rows[part]))

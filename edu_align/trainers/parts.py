@@ -10,8 +10,11 @@ from edu_align.packing.budget import Tokens
 Batch = dict[str, Any]
 
 
-def taken(batch: Batch, part: Sequence[int], sides: int) -> Batch:
-    """The batch with the examples in `part` only: tensors with a row a side, or a row an example."""
+def taken(batch: Batch, part: Sequence[int], sides: int, trim: bool = False) -> Batch:
+    """The batch with the examples in `part` only: tensors with a row a side, or a row an example.
+
+    `trim`: without the columns that are padding now, on the right, as a collator would have made it of these examples.
+    """
     count = len(batch["input_ids"]) // sides
     if len(part) == count:
         return dict(batch)
@@ -21,7 +24,14 @@ def taken(batch: Batch, part: Sequence[int], sides: int) -> Batch:
         length = len(value) if hasattr(value, "shape") and value.dim() else 0
         return value[rows] if length == sides * count else value[list(part)] if length == count else value
 
-    return {name: take(value) for name, value in batch.items()}
+    found = {name: take(value) for name, value in batch.items()}
+    if not trim:
+        return found
+    padded = found["attention_mask"].shape
+    width = int(found["attention_mask"].any(0).nonzero().max()) + 1
+    return {
+        name: value[:, :width] if getattr(value, "shape", None) == padded else value for name, value in found.items()
+    }
 
 
 def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
