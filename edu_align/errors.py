@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from edu_align.secrets import redacted
 
@@ -21,6 +22,19 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message.encode("utf-8", "backslashreplace").decode())
+
+
+class RunFailed(UserError):
+    """A run that its own numbers ended, although nothing was wrong with its input: one message, exit code 1.
+
+    `facts` goes into run.json beside the message.
+    """
+
+    exit_code = EXIT_CRASH
+
+    def __init__(self, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 class SomeFailed(UserError):

@@ -14,7 +14,7 @@ from edu_align.caching.memory import free
 from edu_align.config.schema import Config
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
-from edu_align.errors import UserError
+from edu_align.errors import RunFailed, UserError
 from edu_align.models.locate import Location, locate
 from edu_align.planning.plan import refuse_too_big
 from edu_align.runs.attempts import Launch
@@ -89,13 +89,14 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     for reason in device.reasons:
         print(f"edu_align: {reason}", flush=True)
 
+    from edu_align.out_of_memory import explained
     from edu_align.session import Session
 
     with working(launch, composed, lambda: _facts(config, location, start, data)) as work:
         note_run(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
-            with recorded(work.folder):
+            with recorded(work.folder), explained(config):
                 Session(config, location, start, device, tokenizer, data, work).train()
             Progress(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
@@ -152,13 +153,10 @@ def recorded(folder: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        facts = error.facts if isinstance(error, RunFailed) else {}
+        told = redacted(f"{type(error).__name__}: {error}")
         with suppress(OSError):
-            _ended(
-                folder,
-                began,
-                state="interrupted" if stopped else "failed",
-                error=redacted(f"{type(error).__name__}: {error}"),
-            )
+            _ended(folder, began, state="interrupted" if stopped else "failed", error=told, **facts)
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
         raise

@@ -155,6 +155,7 @@ class Session:
         let_go(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
         here().join(trainer)
+        trainer.fits.kept_in(self.folder)
         trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))

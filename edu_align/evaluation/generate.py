@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.config.schema import GenerationConfig
 from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.models.tokenizer import chat_ids
+from edu_align.out_of_memory import Halves
 
 
 def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:
@@ -24,7 +25,7 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], m
 
 
 def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], settings: GenerationConfig) -> list[str]:
-    """Replies drawn as `settings` say, one a prompt, in one batch with left padding.
+    """Replies drawn as `settings` say, one a prompt, in one batch with left padding, or in smaller ones that fit.
 
     With temperature 0 they are the likeliest tokens and the same on every call, alone or in a batch; otherwise torch's
     generator decides.
@@ -32,10 +33,15 @@ def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], se
     import torch
 
     model.eval()
-    batch = inputs(model, tokenizer, prompts)
-    with torch.no_grad(), _whole_head_input(model):
-        ids = model.generate(**batch, generation_config=drawn_as(settings, tokenizer))
-    return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in ids[:, batch["input_ids"].size(1) :]]
+
+    def answered(some: Sequence[Sequence[Message]]) -> list[str]:
+        batch = inputs(model, tokenizer, some)
+        with torch.no_grad(), _whole_head_input(model):
+            ids = model.generate(**batch, generation_config=drawn_as(settings, tokenizer))
+        written = ids[:, batch["input_ids"].size(1) :]
+        return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
+
+    return Halves("writing replies").run(answered, prompts)
 
 
 @contextmanager

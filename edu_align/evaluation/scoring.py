@@ -7,6 +7,7 @@ from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.models.sharding import through_head
 from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.out_of_memory import Halves
 from edu_align.packing.decoder import causal_model
 
 MAX_BATCH_TOKENS = 8192  # padded tokens of one scoring forward; the packed forward computes fewer
@@ -82,16 +83,24 @@ def conversation_nll(
 
 
 def _scored(model: Any, tokenizer: Any, rows: list[Row], sizes: list[int]) -> list[tuple[float, int]]:
-    """Score rows in batches that never split a group, each at most MAX_BATCH_TOKENS padded tokens where possible."""
+    """Score rows in batches that never split a group, each at most MAX_BATCH_TOKENS padded tokens where possible.
+
+    Where memory runs out a batch is scored in smaller ones.
+    """
     from tqdm import tqdm
 
     result: list[tuple[float, int]] = []
+    halves = Halves("scoring")
     start = stop = 0
+
+    def score(some: Sequence[Row]) -> list[tuple[float, int]]:
+        return label_logps(model, some, tokenizer.pad_token_id)
+
     with tqdm(total=len(rows), desc="scoring", unit="reply", mininterval=5) as bar:
         for size in [*sizes, 0]:
             width = max((len(ids) for ids, _ in rows[start : stop + size]), default=0)
             if stop > start and (size == 0 or width * (stop + size - start) > MAX_BATCH_TOKENS):
-                result += label_logps(model, rows[start:stop], tokenizer.pad_token_id)
+                result += halves.run(score, rows[start:stop])
                 bar.update(stop - start)
                 start = stop
             stop += size

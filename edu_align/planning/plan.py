@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from edu_align.config.hardware_rules import sharding
-from edu_align.config.schema import AdapterConfig, Config, DPOTrainerConfig
+from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
+from edu_align.planning.alternatives import alternatives
 from edu_align.planning.disk import describe_disk
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
@@ -15,7 +15,6 @@ from edu_align.planning.network import parameters, shape_of
 from edu_align.planning.work import Rows, Work, read_rows, work_of
 
 GB = 2**30
-LORA = AdapterConfig("lora", 32, 64, 0.0, ["all-linear"])
 WORTH = 0.05 * GB  # smaller savings are not worth a word
 
 
@@ -114,14 +113,14 @@ def make_plan(config: Config) -> Plan:
     changes: list[Change] = []
     together: list[str] = []
     best, left = config, plan.peak
-    for override, changed in _alternatives(config):
+    for override, changed in alternatives(config):
         size = sum(_estimate(changed, machine_of(changed.hardware), rows)[0].values())
         if plan.peak - size >= WORTH:
             changes.append(Change(override, plan.peak - size, size <= budget))
     changes.sort(key=lambda change: -change.saves)
     if not any(change.fits for change in changes):
         for change in changes:
-            best = next((made for name, made in _alternatives(best) if name == change.override), best)
+            best = next((made for name, made in alternatives(best) if name == change.override), best)
             now = sum(_estimate(best, machine_of(best.hardware), rows)[0].values())
             if now < left - WORTH:
                 together, left = [*together, change.override], now
@@ -129,6 +128,19 @@ def make_plan(config: Config) -> Plan:
                 break
         together = together if left <= budget else []
     return replace(plan, changes=tuple(changes), together=tuple(together))
+
+
+def savings(config: Config) -> list[tuple[str, float]]:
+    """Every override that may lower the peak, and the bytes that it saves (0 where too few to name), most first."""
+    config = replace(config, model=replace(config.model, architecture=shape_of(config.model)))
+    rows = read_rows(config)
+
+    def peak(changed: Config) -> float:
+        return sum(_estimate(changed, machine_of(changed.hardware), rows)[0].values())
+
+    now = peak(config)
+    found = [(override, now - peak(changed)) for override, changed in alternatives(config)]
+    return sorted(((name, size if size >= WORTH else 0.0) for name, size in found), key=lambda pair: -pair[1])
 
 
 def refuse_too_big(config: Config) -> None:
@@ -150,40 +162,6 @@ def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work
     packed = packed and config.model.architecture.model_type in SUPPORTED
     work = work_of(config, rows, packed)
     return memory_parts(config, machine, work), work
-
-
-def _alternatives(config: Config) -> Iterator[tuple[str, Config]]:
-    """Overrides that may lower the peak, each with the config that it makes."""
-    hardware, trainer = config.hardware, config.trainer
-    sharded, full = hardware.sharding == "fsdp", config.adapter.name == "full"
-    if hardware.per_device_batch_size > 1 and trainer.batch_size > 1:
-        yield "hardware.per_device_batch_size=1", _with(config, per_device_batch_size=1)
-    if not hardware.gradient_checkpointing:
-        yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
-    if full:
-        yield "adapter=lora", replace(config, adapter=LORA)
-    elif hardware.quantization == "none" and not sharded:
-        yield "hardware.quantization=nf4", _with(config, quantization="nf4")
-    if not sharded and _shardable(config):
-        yield "hardware.sharding=fsdp", _with(config, sharding="fsdp")
-    if "8bit" not in hardware.optimizer and hardware.device != "cpu" and not (full and sharded):
-        yield "hardware.optimizer=paged_adamw_8bit", _with(config, optimizer="paged_adamw_8bit")
-    if trainer.max_length > 512:
-        shorter = replace(trainer, max_length=trainer.max_length // 2)
-        yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
-    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and full:
-        yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
-
-
-def _shardable(config: Config) -> bool:
-    values = {f"hardware.{key}": value for key, value in vars(config.hardware).items()} | {"hardware.sharding": "fsdp"}
-    values |= {"adapter.name": config.adapter.name}
-    values |= {f"trainer.{key}": value for key, value in vars(config.trainer).items()}
-    return not list(sharding(values))
-
-
-def _with(config: Config, **keys: object) -> Config:
-    return replace(config, hardware=replace(config.hardware, **keys))  # type: ignore[arg-type]
 
 
 def _spoken(time: float) -> str:

@@ -56,7 +56,7 @@ class Progress:
         shutil.rmtree(self.place / ASIDE, ignore_errors=True)
         if self.place.is_dir():
             remove_left_over(self.place)
-        checkpoint = self._newest_good()
+        checkpoint = self.newest_good()
         if checkpoint is not None:
             self.before = _read_before(checkpoint / BEFORE)
             self._cut(json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))["files"])
@@ -117,7 +117,11 @@ class Progress:
         if self.folder.writes:
             shutil.rmtree(self.place, ignore_errors=True)
 
-    def _newest_good(self) -> Path | None:
+    def drop(self, step: int) -> None:
+        """Delete the checkpoint of `step`, if there is one."""
+        shutil.rmtree(self.place / f"checkpoint-{step}", ignore_errors=True)
+
+    def newest_good(self) -> Path | None:
         for _, path in sorted(checkpoints(self.place).items(), reverse=True):
             damage = damage_of(path)
             if not damage:

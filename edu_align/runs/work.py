@@ -102,7 +102,7 @@ def _begun(
         print(f"edu_align: run folder {path}", flush=True)
     else:
         record["attempts"] = _attempts(before)
-        record |= {key: before[key] for key in ("wandb_id",) if key in before}
+        record |= {key: before[key] for key in ("wandb_id", "out_of_memory") if key in before}
         print(f"edu_align: run folder {path}, after an attempt that was {record['attempts'][-1]['state']}", flush=True)
         if difference := other_code(before, code):
             print(f"edu_align: other code began it ({difference}); force=true starts over", flush=True)

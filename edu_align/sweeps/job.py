@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edu_align.errors import UserError
+from edu_align.errors import EXIT_USER_ERROR, UserError
 from edu_align.secrets import redacted
 from edu_align.sweeps.pruning import Pruned
 from edu_align.sweeps.state import HEARTBEAT, Job, is_alive, now, read_json, update, who
@@ -91,13 +91,14 @@ def finished(path: Path, job: Job, value: Any, seconds: float, metric: str) -> N
 
 def failed(path: Path, job: Job, error: BaseException, seconds: float) -> str:
     """The job ended by `error`; returns the state that it is in now: failed, pruned or interrupted."""
-    by_user = isinstance(error, UserError)
+    told = isinstance(error, UserError)  # by a message that says all
+    by_user = isinstance(error, UserError) and error.exit_code == EXIT_USER_ERROR
     state = "pruned" if isinstance(error, Pruned) else "failed" if isinstance(error, Exception) else "interrupted"
-    text = redacted(str(error) if by_user or state == "pruned" else f"{type(error).__name__}: {error}".strip(": "))
+    text = redacted(str(error) if told or state == "pruned" else f"{type(error).__name__}: {error}".strip(": "))
     update(path, job, state=state, error=text, user_error=by_user, seconds=round(seconds, 3))
     if state == "failed":
         print(f"edu_align: job {job['number']} failed: {text}", file=sys.stderr, flush=True)
-        if not by_user:
+        if not told:
             traceback.print_exception(error, file=sys.stderr)
     return state
 

@@ -26,6 +26,9 @@ class Place:
         """What is the same for all runs here, computed by one of them."""
         return work()
 
+    def ran_out(self, error: str) -> None:
+        """Memory ran out in a pass of this run, which is about to try a smaller one."""
+
 
 ALONE = Place()
 _here: ContextVar[Place] = ContextVar("place", default=ALONE)

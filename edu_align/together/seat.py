@@ -14,7 +14,7 @@ import torch
 
 from edu_align.packing.decoder import causal_model
 from edu_align.together.host import Conditions, twin
-from edu_align.together.meeting import OWN, Question
+from edu_align.together.meeting import OWN, Joint, Question
 from edu_align.together.place import Place, here
 from edu_align.together.turns import Turns
 
@@ -64,6 +64,10 @@ class Seat(Place):
     def once(self, name: str, work: Callable[[], Any]) -> Any:
         """`work` of one of the runs that ask for `name`, for all of them; where it fails, the next one tries."""
         return self._once((self.key, name), work)
+
+    def ran_out(self, error: str) -> None:
+        """Errors: always `Joint`. A pass that is computed again would not meet the others any more."""
+        raise Joint(f"memory ran out with several runs in it ({error})")
 
     def _once(self, key: Hashable, work: Callable[[], Any]) -> Any:
         answer = self.ask(Question("once", key))

@@ -6,10 +6,11 @@ ends a step), and what is printed: a line that another run has printed already i
 
 import contextlib
 import io
-import random
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
+
+from edu_align.random_numbers import random_state, set_random_state
 
 
 class Voice(io.TextIOBase):
@@ -49,17 +50,17 @@ class World:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """What is global is this run's inside the block, and what it was before after it."""
-        outside = _random_state()
+        outside = random_state()
         if self.random is not None:
-            _set_random_state(self.random)
+            set_random_state(self.random)
         with contextlib.redirect_stdout(self.output), contextlib.redirect_stderr(self.errors):
             before = _exchange(self.accelerate)
             try:
                 yield
             finally:
                 self.accelerate = _exchange(before)
-                self.random = _random_state()
-                _set_random_state(outside)
+                self.random = random_state()
+                set_random_state(outside)
 
 
 def _exchange(new: dict[str, Any]) -> dict[str, Any]:
@@ -71,24 +72,3 @@ def _exchange(new: dict[str, Any]) -> dict[str, Any]:
     shared.clear()
     shared.update(new)
     return old
-
-
-def _random_state() -> dict[str, Any]:
-    import numpy as np
-    import torch
-
-    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_initialized():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def _set_random_state(state: dict[str, Any]) -> None:
-    import numpy as np
-    import torch
-
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])

@@ -92,6 +92,7 @@ def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bo
         "use_cpu": device.device == "cpu",
         "logging_steps": trainer.logging_steps,
         "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # it would put the average of earlier losses in place of one that is NaN
         "eval_strategy": "no" if trainer.eval_steps is None else "steps",
         "eval_steps": trainer.eval_steps,
         "save_strategy": "steps" if keeps_checkpoints(config) else "no",

@@ -22,10 +22,13 @@ from edu_align.data.records import Pair
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.models.tokenizer import ChatTokens
-from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
 from edu_align.processes import count
-from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
+from edu_align.trainers.arguments import common_arguments, cuts_by_tokens
+from edu_align.trainers.divergence import watched
+from edu_align.trainers.fits import Fits
+from edu_align.trainers.fitting import fitting
+from edu_align.trainers.numbered import number
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.resume import resumable
 from edu_align.trainers.rows import as_dataset
@@ -68,13 +71,12 @@ def build_dpo(
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    trainer_class = reading_turns(DPOTrainer)
-    trainer_class = resumable(budgeted(trainer_class, token_budget(config), sides=2) if by_tokens else trainer_class)
+    trainer_class = watched(resumable(fitting(reading_turns(DPOTrainer), Fits(config, by_tokens, sides=2))))
     says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
     if shared and count() == 1:
         trainer_class = remembering(trainer_class, shared, says)
     with _hashed_as(says) if says else nullcontext():
-        return trainer_class(
+        made = trainer_class(
             model=model,
             ref_model=reference,
             args=DPOConfig(**arguments),
@@ -82,6 +84,8 @@ def build_dpo(
             eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
             processing_class=tokenizer,
         )
+    number(made, [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in train])
+    return made
 
 
 def reading_turns(trainer_class: type[Any]) -> type[Any]:

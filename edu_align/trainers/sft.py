@@ -1,7 +1,7 @@
 """Supervised fine-tuning: the negative log-likelihood of the flagged assistant turns, through TRL's SFTTrainer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from edu_align.data.records import Conversation, Message
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.tokenizer import IGNORED, encode
-from edu_align.packing.budget import budgeted
 from edu_align.packing.decoder import is_packed
-from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, token_budget
+from edu_align.trainers.arguments import common_arguments, cuts_by_tokens
+from edu_align.trainers.divergence import watched
+from edu_align.trainers.fits import Fits
+from edu_align.trainers.fitting import fitting
+from edu_align.trainers.numbered import number
 from edu_align.trainers.resume import resumable
 from edu_align.trainers.rows import as_dataset
 from edu_align.trainers.windows import cut
@@ -24,13 +27,17 @@ Row = dict[str, Any]
 
 @dataclass
 class Counts:
-    """What became of the conversations: `long` were over max_length, `lost_turns` trained turns fit no window."""
+    """What became of the conversations: `long` were over max_length, `lost_turns` trained turns fit no window.
+
+    `rows`: how many rows each of them became, in their order.
+    """
 
     conversations: int = 0
     long: int = 0
     windows: int = 0
     lost_turns: int = 0
     dropped: int = 0
+    rows: list[int] = field(default_factory=list)
 
     def describe(self, mode: str, max_length: int) -> str:
         """One line, "" where every conversation was used whole."""
@@ -66,6 +73,7 @@ def sft_rows(
         if len(ids) > max_length:
             counts.long += 1
             if mode == "drop":
+                counts.rows.append(0)
                 continue
             if mode == "window":
                 pieces, lost = _windows(tokenizer, conversation.messages, max_length)
@@ -76,6 +84,7 @@ def sft_rows(
         kept = [row for row in pieces if any(label != IGNORED for label in row["labels"][1:])]
         rows += kept
         counts.dropped += not kept
+        counts.rows.append(len(kept))
     return rows, counts
 
 
@@ -116,11 +125,13 @@ def build_sft(
         print(line, flush=True)
     valid_rows, _ = remembered_rows(shared, tokenizer, valid, max_length, mode, sft_rows)
     by_tokens = cuts_by_tokens(is_packed(model))
-    trainer_class = resumable(budgeted(SFTTrainer, token_budget(config), sides=1) if by_tokens else SFTTrainer)
-    return trainer_class(
+    trainer_class = watched(resumable(fitting(SFTTrainer, Fits(config, by_tokens, sides=1))))
+    made = trainer_class(
         model=model,
         args=SFTConfig(**common_arguments(config, device, folder, by_tokens)),
         train_dataset=as_dataset(rows, "train", folder),
         eval_dataset=as_dataset(valid_rows, "validation", folder) if valid_rows else None,
         processing_class=tokenizer,
     )
+    number(made, [talk.id for talk, many in zip(train, counts.rows, strict=True) for _ in range(many)])
+    return made

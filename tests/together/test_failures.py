@@ -8,6 +8,7 @@ import pytest
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.together import run_together
 from edu_align.together.host import Host
+from edu_align.trainers.divergence import Diverged
 from tests.together.test_equal import LIVE, UNMEASURED, same
 
 SHARED = ["trainer=dpo", UNMEASURED, LIVE]
@@ -37,7 +38,8 @@ def test_one_that_fails_in_mid_training_leaves_and_the_others_go_on(
 def test_numbers_that_overflow_stay_in_their_own_run(tiny: Callable[..., Any], train: Callable[..., Any]) -> None:
     words = [["trainer.learning_rate=1e30"], ["trainer.learning_rate=2e-3"]]
     wild, calm = run_together([tiny(*SHARED, *w, f"run_name=wild-{i}") for i, w in enumerate(words)])
-    assert isinstance(wild, RunFolder)
+    assert isinstance(wild, Diverged)
+    assert "diverged at step 2" in str(wild)
     same(calm, train(*SHARED, *words[1], "run_name=calm"))
 
 
@@ -63,3 +65,25 @@ def test_what_no_run_is_to_blame_for_is_tried_again_alone(
         assert isinstance(folder, RunFolder)
         assert folder.record["state"] == "finished"
         assert "trained_beside" not in folder.record
+
+
+def test_one_that_runs_out_of_memory_by_itself_trains_again_alone(
+    tiny: Callable[..., Any], train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from edu_align.trainers.fitting import Step
+
+    original, ran_out = Step._passes, []
+
+    def passes(self: Any, trainer: Any, one: Any, batch: Any) -> Any:
+        if trainer.args.output_dir.endswith("full-0") and trainer.state.global_step == 1 and not ran_out:
+            ran_out.append(1)
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return original(self, trainer, one, batch)
+
+    monkeypatch.setattr(Step, "_passes", passes)
+    words = [["trainer.beta=0.1"], ["trainer.beta=0.3"]]
+    first, second = run_together([tiny(*SHARED, *w, f"run_name=full-{i}") for i, w in enumerate(words)])
+    assert "trains again on its own" in capsys.readouterr().out
+    for i, done in enumerate((first, second)):
+        assert isinstance(done, RunFolder)
+        same(done, train(*SHARED, *words[i], f"run_name=full-alone-{i}"))

@@ -1,0 +1,163 @@
+"""A training that diverges ends before the step that shows it: no weight is touched by a number that is not finite.
+
+Once a step, before the optimizer's, the losses of all passes and the norm of the gradient are added up and looked at:
+one number that comes from the device. transformers' own filter, which hides such losses from the log and asks for two
+numbers in every pass, is off. In fp16 gradients overflow now and then, above all at first, and the scaler leaves those
+steps out: only a loss, or many such steps in a row, is a divergence there.
+"""
+
+import math
+from typing import Any
+
+from edu_align.errors import RunFailed
+from edu_align.processes import count, is_first, total
+from edu_align.runs.progress import checkpoints
+from edu_align.together.place import ALONE, here
+from edu_align.trainers.numbered import names_of
+
+MOST_SKIPPED = 20  # steps in a row; each halves the scale: from 65,536 to below 0.1
+SHOWN = 8  # ids in the message; run.json has all
+
+
+class Diverged(RunFailed):
+    """A loss, a gradient or a weight is not finite."""
+
+
+def watched(trainer_class: type[Any]) -> type[Any]:
+    """`trainer_class` (`resumable` over `fitting`) that stops where it diverges. Errors: `Diverged`."""
+
+    class Watched(trainer_class):
+        skipped = 0  # steps in a row that the scaler left out
+
+        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+            norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+            if not _finite(self, sum(loss for loss, _ in self.step.losses) + norm):
+                _look(self, model, norm)
+            else:
+                self.skipped = 0
+            return norm
+
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            _check_weights(self)
+            super()._save_checkpoint(model, trial)
+
+        def _finalize_training(self, *given: Any) -> Any:
+            _check_weights(self)
+            return super()._finalize_training(*given)
+
+    Watched.__name__ = trainer_class.__name__
+    return Watched
+
+
+def _finite(trainer: Any, value: Any) -> bool:
+    """Whether a number is finite in every process; a sum over them keeps what is not."""
+    if count() > 1:
+        import torch
+
+        value = trainer.accelerator.reduce(torch.as_tensor(value, device=trainer.args.device).float())
+    return math.isfinite(float(value))
+
+
+def _look(trainer: Any, model: Any, norm: Any) -> None:
+    """Something is not finite: tell the loss from the gradient, and a divergence from a step that the scaler skips."""
+    losses = [(float(loss), rows) for loss, rows in trainer.step.losses]
+    number = trainer.state.global_step + 1
+    if not _finite(trainer, sum(loss for loss, _ in losses)):
+        found = next((loss for loss, _ in losses if not math.isfinite(loss)), math.nan)
+        _stop(trainer, model, number, f"the loss is {found}", losses)
+    if trainer.accelerator.scaler is not None:
+        trainer.skipped += 1
+        if trainer.skipped < MOST_SKIPPED:
+            return
+        what = f"{trainer.skipped} steps in a row had gradients that float16 cannot hold, the norm is {float(norm)}"
+        _stop(trainer, model, number, what, losses)
+    _stop(trainer, model, number, f"the norm of the gradient is {float(norm)}", losses)
+
+
+def _check_weights(trainer: Any) -> None:
+    """Errors: `Diverged` where a trained weight is not finite after the last step."""
+    import torch
+
+    sizes = [
+        torch.linalg.vector_norm(getattr(value, "to_local", lambda value=value: value)().detach(), math.inf)
+        for value in trainer.model.parameters()
+        if value.requires_grad and value.numel()
+    ]
+    bad = [size for size in sizes[:1] if not _finite(trainer, sum(each.to(size.device) for each in sizes))]
+    if bad:
+        losses = [(float(loss), rows) for loss, rows in trainer.step.losses]
+        _stop(trainer, None, trainer.state.global_step, "a trained weight is not finite after the step", losses)
+
+
+def _stop(trainer: Any, model: Any, number: int, what: str, losses: list[tuple[float, Any]]) -> None:
+    every = list(dict.fromkeys(name for _, rows in losses for name in names_of(trainer, rows)))
+    guilty = [name for loss, rows in losses if not math.isfinite(loss) for name in names_of(trainer, rows)]
+    healthy = bool(guilty) and any(math.isfinite(loss) for loss, _ in losses)
+    if model is not None and here() is ALONE and count() == 1:
+        alone = _alone(trainer, model)
+        found = [name for name in every if not alone.get(name, True)]
+        healthy = any(alone.values())
+        guilty = found or guilty
+    rows = _of_all(guilty or every)
+    good = _last_good(trainer, number - 1 if model is not None else number, healthy)
+    facts = {
+        "step": number, "what": what, "rows": rows, "rows_of_step": _of_all(every),
+        "learning_rate": trainer._get_learning_rate(), "last_good_checkpoint": good,
+    }  # fmt: skip
+    raise Diverged(_message(trainer, facts), {"diverged": facts})
+
+
+def _alone(trainer: Any, model: Any) -> dict[str, bool]:
+    """Whether each record of the step gives a finite loss and gradient by itself; a scaled gradient is not looked at.
+
+    The gradients that are there are lost: no optimizer step comes after this.
+    """
+    import torch
+
+    found: dict[str, bool] = {}
+    for row, loss in trainer.each_alone(model):
+        value = loss
+        if trainer.accelerator.scaler is None:
+            norms = [each.grad.norm() for each in model.parameters() if each.grad is not None]
+            value = loss + torch.stack([norm.to(loss.device) for norm in norms]).sum() if norms else loss
+        name = trainer.row_ids[row]
+        found[name] = found.get(name, True) and math.isfinite(float(value))
+    return found
+
+
+def _last_good(trainer: Any, newest: int, healthy: bool) -> str | None:
+    """The newest whole checkpoint, its path. That of step `newest` goes where its weights give nothing finite."""
+    keeper = trainer.keeper
+    if keeper is None or not is_first():
+        return None
+    if not healthy and newest in checkpoints(keeper.progress.place):
+        keeper.progress.drop(newest)
+    good = keeper.progress.newest_good()
+    return str(good) if good else None
+
+
+def _of_all(names: list[str]) -> list[str]:
+    """The names of all processes."""
+    if total(float(len(names))) == len(names):
+        return names
+    from accelerate.utils import gather_object
+
+    return list(dict.fromkeys(gather_object(names)))
+
+
+def _message(trainer: Any, facts: dict[str, Any]) -> str:
+    config, rows = trainer.fits.config, facts["rows"]
+    shown = ", ".join(rows[:SHOWN]) + (f" and {len(rows) - SHOWN} more (run.json)" if len(rows) > SHOWN else "")
+    narrow = len(rows) < len(facts["rows_of_step"])
+    where = f"in {shown}, of the {len(facts['rows_of_step'])} rows of the step" if narrow else f"in rows {shown}"
+    kept = facts["last_good_checkpoint"]
+    last = f"The last good checkpoint is {kept}" if kept else "There is no good checkpoint before it"
+    tries = [f"trainer.learning_rate={min(config.trainer.learning_rate / 10, 1e-4):g}"]
+    tries += ["hardware.dtype=float32"] if trainer.args.fp16 or trainer.args.bf16 else []
+    tries += ["trainer.max_grad_norm=1.0"] if config.trainer.max_grad_norm > 1 else []
+    tries += ["trainer.warmup_ratio=0.1"] if not config.trainer.warmup_ratio else []
+    data = " Look at these rows first: the others are finite." if narrow else ""
+    return (
+        f"training diverged at step {facts['step']}: {facts['what']}, {where}. The learning rate was "
+        f"{facts['learning_rate']:g}. {last}; nothing was kept after it.{data} Try {', '.join(tries)}."
+    )
