@@ -59,19 +59,15 @@ def judge(
     are judged, the same for every model. Equal replies are a tie that nobody is asked about. The rules beside it pick
     one of the same two replies. Raises UserError for lists of unequal length.
     """
-    for label, texts in {"the subject": subject_replies, **others}.items():
-        if len(texts) != len(asked):
-            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(asked)}.")
-    order = sorted(range(len(asked)), key=lambda i: hashlib.sha256(asked[i].item.encode()).hexdigest())
-    chosen = order[: settings.pairs]
+    chosen = _chosen(asked, {"the subject": subject_replies, **others}, settings.pairs)
     measured: dict[str, Series] = {}
     baselines: dict[str, dict[str, Series]] = {}
     notes: list[str] = []
     examples: list[dict[str, Any]] = []
     for label, texts in others.items():
         contests = [
-            Contest(one.item, one.group, one.turns, one.gold, subject_replies[i], texts[i])
-            for i, one in ((i, asked[i]) for i in chosen)
+            Contest(asked[i].item, asked[i].group, asked[i].turns, asked[i].gold, subject_replies[i], texts[i])
+            for i in chosen
         ]
         judged, told = _compare(settings, label, contests)
         if not judged:
@@ -79,14 +75,12 @@ def judge(
             continue
         name = f"preferred/{label}"
         measured[name], baselines[name] = _preferred(judged)
-        for dimension in DIMENSIONS:
-            key = f"{dimension}/{label}"
-            graded = [one for one in judged if isinstance(one, Verdict)]
-            if graded:
-                measured[key] = _labelled(graded, LEFT, dimension)
-                baselines[key] = {label: _labelled(graded, RIGHT, dimension)}
+        graded = [one for one in judged if isinstance(one, Verdict)]
+        for dimension in DIMENSIONS if graded else ():
+            measured[f"{dimension}/{label}"] = _labelled(graded, LEFT, dimension)
+            baselines[f"{dimension}/{label}"] = {label: _labelled(graded, RIGHT, dimension)}
         notes += [*told, _headline(name, measured[name])]
-        examples += [_row(one, label) for one in judged if isinstance(one, Verdict)][:EXAMPLES]
+        examples += [_row(one, label) for one in graded[:EXAMPLES]]
     revealing = {name for name in measured if name.startswith(REVEALING)}
     graded_names = {name for name in measured if not name.startswith("preferred/")} - revealing
     return MetricResult(
@@ -100,6 +94,14 @@ def judge(
         tuple(notes),
         tuple(examples),
     )
+
+
+def _chosen(asked: Sequence[Asked], replies: Mapping[str, Sequence[str]], most: int) -> list[int]:
+    """At most `most` places in `asked`, those of the smallest hash. Errors: lists of unequal length."""
+    for label, texts in replies.items():
+        if len(texts) != len(asked):
+            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(asked)}.")
+    return sorted(range(len(asked)), key=lambda i: hashlib.sha256(asked[i].item.encode()).hexdigest())[:most]
 
 
 def _compare(

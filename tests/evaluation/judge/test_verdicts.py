@@ -10,7 +10,6 @@ from edu_align.data.records import Message, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.evaluation.judge.agreement import agreement, sample
 from edu_align.evaluation.judge.judging import judge, outside_view
-from edu_align.evaluation.judge.rubric import DIMENSIONS, parse, question
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.items import MetricResult
 
@@ -18,7 +17,6 @@ from .conftest import Serve
 from .server import Reply, opinion, prefers_first, prefers_questions, shown
 
 Settings = Callable[..., JudgeSettings]
-GOOD = {"A": dict.fromkeys(DIMENSIONS, "Yes"), "B": dict.fromkeys(DIMENSIONS, "No"), "better": "A"}
 
 
 @dataclass(frozen=True)
@@ -35,40 +33,6 @@ def asked(count: int) -> list[Asked]:
 
 def mean(values: tuple[float, ...]) -> float:
     return sum(values) / len(values)
-
-
-def test_an_answer_is_read_alone_or_in_a_fence() -> None:
-    text = json.dumps(GOOD)
-    for answer in (text, f" {text}\n", f"```json\n{text}\n```", f"```\n{text}\n```"):
-        found = parse(answer)
-        assert found is not None
-        assert (found.better, found.first["actionability"], found.second["actionability"]) == ("A", "Yes", "No")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "", "null", "[]", "A", json.dumps(GOOD)[:-1], f"Sure! {json.dumps(GOOD)}", json.dumps({**GOOD, "better": "a"}),
-        json.dumps({**GOOD, "better": None}), json.dumps({**GOOD, "why": "it asks"}), json.dumps({**GOOD, "A": "Yes"}),
-        json.dumps({"A": GOOD["A"], "B": GOOD["B"]}), json.dumps({**GOOD, "A": {**dict.fromkeys(DIMENSIONS, 2)}}),
-        json.dumps({**GOOD, "A": dict.fromkeys(DIMENSIONS, "yes")}), json.dumps({**GOOD, "A": {}}),
-        json.dumps({**GOOD, "A": dict.fromkeys(DIMENSIONS, "To some extent")}),  # not a label of revealing_answer
-        json.dumps(GOOD)[:-1] + ', "better": "B"}', json.dumps({**GOOD, "better": ["A"]}),
-    ],
-)  # fmt: skip
-def test_anything_else_is_no_answer(answer: str) -> None:
-    assert parse(answer) is None
-
-
-def test_the_question_holds_the_dialogue_and_both_replies() -> None:
-    turns = (Message("system", "secret"), Message("user", "1 + 1 = 3"), Message("assistant", "Hm?"))
-    text = question(turns, "2", "first", "second")[1]["content"]
-    assert "Student: 1 + 1 = 3\nTutor: Hm?" in text
-    assert (
-        text.index("<correct_final_answer>\n2\n") < text.index("<reply_a>\nfirst\n") < text.index("<reply_b>\nsecond")
-    )
-    assert "secret" not in text
-    assert "correct_final_answer" not in question(turns, "", "first", "second")[1]["content"]
 
 
 def test_both_orders_are_asked_and_the_better_reply_wins(serve: Serve, settings: Settings) -> None:
