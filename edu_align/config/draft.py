@@ -74,11 +74,13 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
         return _assign_branch(made, key, value, where, sign)
     if key not in made.known and opened is None:
         return _note(made, key, f"{where}{unknown_key(key, made.known, made.choices)}")
+    if made.nodes.get(key.partition(".")[0], made.root) is None:
+        return False  # the group has no choice, which is a problem of its own
     problem = _sign_problem(made, key, sign, opened)
     if problem is not None:
         return _note(made, key, f"{where}{problem}")
-    if sign == "~" or made.nodes.get(key.partition(".")[0], made.root) is None:
-        return False  # nothing to set, or the group has no choice, which is a problem of its own
+    if sign == "~":
+        return False
     try:
         if opened is None and not is_open(made.known[key]):
             parent, _, last = key.rpartition(".")

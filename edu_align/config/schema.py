@@ -203,6 +203,8 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
+OPEN = {"columns", "args"}  # keys of groups that hold keys of the user's own
+
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"model_schema": ModelConfig},
     "dataset": {"dataset_schema": DatasetConfig},
@@ -214,11 +216,18 @@ GROUP_SCHEMAS: dict[str, dict[str, type]] = {
 
 
 def register() -> None:
-    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it."""
+    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it.
+
+    Mappings for keys of the user's own take new ones: `dataset.columns={prompt: question}`.
+    """
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     for group, schemas in GROUP_SCHEMAS.items():
-        for name, node in schemas.items():
+        for name, schema in schemas.items():
+            node = OmegaConf.structured(schema)
+            for key in OPEN & schema.__dataclass_fields__.keys():
+                OmegaConf.set_struct(node[key], False)
             store.store(group=group, name=name, node=node)

@@ -49,6 +49,15 @@ def test_words_outside_their_enumeration_are_refused(problems: Problems, key: st
     )
 
 
+def test_a_mapping_takes_keys_of_the_users_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("question,good,bad\n")
+    columns = "dataset.columns={prompt: question, chosen: good, rejected: bad}"
+    composed = compose(["trainer=dpo", "dataset=local", f"dataset.path={file}", columns, "trainer.args={tf32: true}"])
+    assert composed.dataset.columns == {"prompt": "question", "chosen": "good", "rejected": "bad"}
+    assert composed.trainer.args == {"tf32": True}
+
+
 def test_the_tables_name_real_keys() -> None:
     keys = set(every_key())
     assert set(BOUNDS) <= keys
