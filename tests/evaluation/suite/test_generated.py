@@ -96,5 +96,6 @@ def test_the_head_never_reads_a_slice(model: ModelSubject) -> None:
     hook = head.register_forward_hook(lambda module, given, out: seen.append(given[0].is_contiguous()))
     generate(model, asked(3), 4, batch_size=3)
     hook.remove()
-    assert seen and all(seen)
+    assert seen
+    assert all(seen)
     assert not head._forward_pre_hooks, "nothing stays behind"
