@@ -87,3 +87,15 @@ def test_a_sample_is_chosen_by_content_alone() -> None:
     assert few == chosen(reversed(asked(50)), 10) == chosen(asked(50), 20)[:10]
     assert digest(few[0].turns) <= digest(few[1].turns)
     assert {one.item for one in few} != {f"i{n}" for n in range(10)}
+
+
+def test_the_head_never_reads_a_slice(model: ModelSubject) -> None:
+    """torch copies the head's weights once a row for an input that is not contiguous."""
+    seen: list[bool] = []
+    head = model.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda module, given, out: seen.append(given[0].is_contiguous()))
+    generate(model, asked(3), 4, batch_size=3)
+    hook.remove()
+    assert seen
+    assert all(seen)
+    assert not head._forward_pre_hooks, "nothing stays behind"
