@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-gpu test-slurm lint format bench bench-gpu reproduce torture clean distclean
+.PHONY: help install test test-slow test-gpu test-slurm lint audit format bench bench-gpu reproduce torture clean distclean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lint: $(READY) ## Style (ruff) and types (mypy)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+audit: $(READY) ## Licences of the installed packages, and known vulnerabilities where pip-audit and a network are there
+	$(PY) .ci/audit.py
 
 format: $(READY) ## Apply the style
 	$(VENV)/bin/ruff check --fix .

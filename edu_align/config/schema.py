@@ -3,7 +3,7 @@
 This module is imported for `--help`, so it imports nothing heavy.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING
@@ -228,6 +228,6 @@ def register() -> None:
     for group, schemas in GROUP_SCHEMAS.items():
         for name, schema in schemas.items():
             node = OmegaConf.structured(schema)
-            for key in OPEN & schema.__dataclass_fields__.keys():
+            for key in OPEN & {item.name for item in fields(schema)}:
                 OmegaConf.set_struct(node[key], False)
             store.store(group=group, name=name, node=node)
