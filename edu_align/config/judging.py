@@ -51,16 +51,16 @@ def problems_of_judge(values: dict[str, Any]) -> Iterator[str]:
 def _address(endpoint: str) -> Iterator[str]:
     try:
         parts = urlsplit(endpoint)
-        host, secret = parts.hostname, parts.username or parts.password or parts.query
+        host, query = parts.hostname, parts.query
     except ValueError:
-        parts, host, secret = None, None, None
+        parts, host, query = None, None, ""
     if parts is None or parts.scheme not in ("http", "https") or not host:
         yield (
             f"`evaluation.judge` must be the base URL of an endpoint, got {endpoint!r}. "
             "Example: evaluation.judge=http://localhost:8000/v1."
         )
-    elif secret:
+    elif query:
         yield (
-            "`evaluation.judge` must hold no user, password or query: the config is kept with the run. Put the key "
-            "into the environment variable OPENAI_API_KEY."
+            "`evaluation.judge` must hold no query: the config is kept with the run. Put the key into the environment "
+            "variable OPENAI_API_KEY."
         )

@@ -110,7 +110,11 @@ CASES = [
         "`evaluation.judge` must be the base URL of an endpoint, got 'localhost:8000'.",
     ),
     (["evaluation.judge=http://x/v1"], "`evaluation.judge` needs a model, got null."),
-    (["evaluation.judge=http://me:secret@x/v1", "evaluation.judge_model=m"], "`evaluation.judge` must hold no user,"),
+    (["evaluation.judge='http://x/v1?key=1'", "evaluation.judge_model=m"], "`evaluation.judge` must hold no query"),
+    (
+        ["evaluation.judge=http://me:secret@x/v1", "evaluation.judge_model=m"],
+        "`evaluation.judge` must not hold a secret",
+    ),
     (["evaluation.judge_model=m"], "`evaluation.judge_model` is 'm', and `evaluation.judge` is null."),
     (["evaluation.judge_price_in=1.5"], "`evaluation.judge_price_in` and `evaluation.judge_price_out` go together"),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),

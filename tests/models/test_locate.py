@@ -52,7 +52,7 @@ def test_a_folder_without_config(zephyr: Any, tmp_path: Path) -> None:
 def test_pickled_weights_are_never_loaded(zephyr: Any, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"no \.safetensors file; pickled weights are never loaded.*Convert it"):
+    with pytest.raises(UserError, match=r"no model\.safetensors.*pickled weights are never loaded\. Convert it"):
         locate(zephyr(tmp_path), tmp_path, 0)
 
 
