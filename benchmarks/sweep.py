@@ -2,6 +2,9 @@
 
 Every TRL job is a process of its own, as a user without a sweep starts them; ours is one command. Both train LoRA of
 rank 32 on the same 64 pairs in the same order, 8 a step, and no model is measured. The same command again is timed too.
+TRL's losses in bfloat16 are higher, because PEFT rounds most of a young adapter away there
+(`edu_align/fused/wide.py`), so ours must not be above them, and must equal those of TRL in float32 for the job that
+learns fastest.
 The data is read from the folder that EDU_ALIGN_DATA names. A grid of tiny jobs says what a job costs beside training.
 """
 
@@ -32,7 +35,7 @@ TINY_JOBS = 200
 
 
 def measure() -> list[dict[str, Any]]:
-    """`ratio` says how many times faster ours is. Errors: no EDU_ALIGN_DATA; AssertionError where losses differ."""
+    """`ratio` says how many times faster ours is. Errors: no EDU_ALIGN_DATA; AssertionError for other losses."""
     if not Path(os.environ.get("EDU_ALIGN_DATA", "")).joinpath("bridge").is_dir():
         raise UserError(
             "the benchmark sweep reads Bridge: set EDU_ALIGN_DATA to the folder that holds bridge/, got "
@@ -49,8 +52,11 @@ def eight_jobs() -> list[dict[str, Any]]:
         began = time.perf_counter()
         peers = [_script(beta, rate, Path(folder) / "loss.json") for beta, rate in product(BETAS, RATES)]
         theirs = time.perf_counter() - began
-    apart = max(abs(one - other) for one, other in zip(losses, peers, strict=True))
-    assert apart < 0.02, f"final losses differ by {apart}: {losses} and {peers}"
+        exact = _script(BETAS[-1], RATES[-1], Path(folder) / "loss.json", "hardware.dtype=float32")
+    print(f"mean losses, ours {losses}, TRL {peers}, the last job with TRL in float32 {exact}", flush=True)
+    worse = max(one - other for one, other in zip(losses, peers, strict=True))
+    assert worse < 0.02, f"a loss is {worse} above TRL's: {losses} and {peers}"
+    assert abs(losses[-1] - exact) < 0.02, f"the last loss is {losses[-1]}, with TRL in float32 {exact}"
     return [_row("sweep_8_jobs_seconds", first, theirs), _row("sweep_8_jobs_again_seconds", again, theirs)]
 
 
@@ -86,16 +92,10 @@ def _run(folder: str, job: dict[str, Any]) -> Any:
     return json.loads((Path(folder) / "runs" / job["run"] / "run.json").read_text(encoding="utf-8"))
 
 
-def _script(beta: float, rate: str, target: Path) -> float:
+def _script(beta: float, rate: str, target: Path, *words: str) -> float:
     """The mean training loss of one TRL job."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.sweep",
-        str(target),
-        f"trainer.beta={beta}",
-        f"trainer.learning_rate={rate}",
-    ]
+    settings = [f"trainer.beta={beta}", f"trainer.learning_rate={rate}", *words]
+    command = [sys.executable, "-m", "benchmarks.sweep", str(target), *settings]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return float(json.loads(target.read_text(encoding="utf-8")))
 

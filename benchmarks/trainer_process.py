@@ -120,7 +120,9 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[
     import trl
     from datasets import Dataset
     from peft import LoraConfig
+    from transformers import set_seed
 
+    set_seed(config.seed)  # the adapter starts from the same random numbers on both sides
     trainer, hardware = config.trainer, config.hardware
     lora = LoraConfig(r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear")
     common = {

@@ -63,6 +63,10 @@ class DatasetConfig:
     training_margin: float | None = None
     drop_unfit_chosen: bool = True
     max_pairs_per_group: int | None = None
+    balance_authors: bool = False
+    contrast_per_prompt: int = 0
+    contrast_sources: list[str] = field(default_factory=list)
+    contrast_turns: int = 1
     max_train_records: int | None = None
     max_eval_records: int | None = None
     streaming: bool = False

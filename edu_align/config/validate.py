@@ -114,6 +114,21 @@ def _sources(values: Values) -> Iterator[str]:
         )
 
 
+def _contrast(values: Values) -> Iterator[str]:
+    """Replies from other dialogues: sizes, and sources that hold conversations."""
+    count, turns = values.get("dataset.contrast_per_prompt", 0), values.get("dataset.contrast_turns", 1)
+    if count < 0:
+        yield f"`dataset.contrast_per_prompt` must be >= 0, got {count}. 0 adds no pair."
+    if turns < 1:
+        yield f"`dataset.contrast_turns` must be >= 1, got {turns}. Empty dataset.contrast_sources to use none."
+    given = values.get("dataset.contrast_sources") or []
+    known = [name for name in CONVERSATION_SOURCES if name not in PREFERENCE_SOURCES]
+    if wrong := [name for name in given if name not in known]:
+        yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
+    if given and not count:
+        yield f"`dataset.contrast_sources={given}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 2."
+
+
 def _local_file(values: Values) -> Iterator[str]:
     path, sources = values.get("dataset.path"), values.get("dataset.sources")
     if sources is None:
@@ -190,7 +205,7 @@ def _metrics(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
+    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
     problems_of_sweep, _places,
     _metrics,
 )  # fmt: skip

@@ -86,20 +86,28 @@ def load_records(
     """Every source of the config as records of one view, split by group.
 
     `view` is `conversation` (what SFT reads) or `preference` (what preference training and evaluation read); `seed`
-    generates the built-in corpus. Records that repeat an earlier one are left out. Raises UserError for a source
+    generates the built-in corpus. The preference view also reads `contrast_sources` as conversations, and keeps those
+    on the training side. Records that repeat an earlier one are left out. Raises UserError for a source
     that has no such view, for anything wrong with the files, and when nothing is left.
     """
     if view not in VIEWS:
         raise ValueError(f"`view` must be one of {', '.join(VIEWS)}, got {view!r}")
     _check_sources(cfg, view)
-    loaded = {name: load_source(name, cfg, data_root, outputs_root, seed, view) for name in cfg.sources}
+    views = dict.fromkeys(cfg.sources, view)
+    if view == "preference":
+        views |= dict.fromkeys(cfg.contrast_sources, "conversation")
+    loaded = {name: load_source(name, cfg, data_root, outputs_root, seed, as_) for name, as_ in views.items()}
     records = [record for source in loaded.values() for record in unrepeated(source)]
     splits, refused = split_records(
         records, cfg.split_seed, cfg.test_fraction, cfg.validation_fraction, cfg.validation_fold
     )
     for (name, reason), count in refused.items():
         loaded[name].dropped[reason] += count
-    kept = {name: [r for part in splits.values() for r in part if r.source == name] for name in cfg.sources}
+    splits = {
+        name: [record for record in part if name == "train" or views[record.source] == view]
+        for name, part in splits.items()
+    }
+    kept = {name: [r for part in splits.values() for r in part if r.source == name] for name in views}
     fingerprints = {name: fingerprint_of(records) for name, records in kept.items()}
     if cfg.system_prompt:
         splits = {name: [with_system(record, cfg.system_prompt) for record in part] for name, part in splits.items()}

@@ -3,13 +3,17 @@
     y = W x + s B A x
 
 PEFT adds the two products, scaled, in passes of their own over (tokens, features), and autograd does the same for the
-input's gradient. Here the matrix product itself adds the second product to the first, in both directions.
+input's gradient. Here the matrix product itself adds the second product to the first, in both directions, and in 16
+bits the sum is rounded once (`wide.py`).
 """
 
 from types import MethodType
 from typing import Any
 
 import torch
+from torch.nn.functional import linear
+
+from edu_align.fused.wide import beside
 
 
 def fuse_lora(model: Any) -> Any:
@@ -29,7 +33,7 @@ def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.T
         return type(layer).forward(layer, x, *args, **options)
     base = layer.base_layer
     down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
-    return _LoraProduct.apply(x, base.weight, base.bias, down, up, layer.scaling[adapter])
+    return _LoraProduct.apply(x, base.weight, base.bias, down, up, layer.scaling[adapter], layer)
 
 
 def _adapter(layer: Any) -> str | None:
@@ -69,14 +73,16 @@ class _LoraProduct(torch.autograd.Function):
         down: torch.Tensor,
         up: torch.Tensor,
         scaling: float,
+        layer: Any,
     ) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
-            rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
             first, second = down.to(weight.dtype), (up * scaling).to(weight.dtype)
+            rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
             inner = rows @ first.t()
-            out = (rows @ weight.t()).addmm_(inner, second.t())
-            if bias is not None:
-                out += bias
+            if weight.dtype == torch.float32:
+                out = linear(rows, weight, bias).addmm_(inner, second.t())
+            else:
+                out = linear(torch.cat([rows, inner], dim=1), beside(layer, weight, second), bias)
         ctx.save_for_backward(rows, inner, weight, first, second)
         ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, down.dtype, up.dtype)
         return out.view(*x.shape[:-1], -1)
@@ -92,4 +98,4 @@ class _LoraProduct(torch.autograd.Function):
                 to_x = (given @ weight).addmm_(inside, first).view(ctx.shape).to(ctx.dtypes[0])
             to_down = (inside.t() @ rows).to(ctx.dtypes[1])
             to_up = (inner.t() @ given).t().to(ctx.dtypes[2]).mul_(ctx.scaling)
-        return to_x, None, None, to_down, to_up, None
+        return to_x, None, None, to_down, to_up, None, None

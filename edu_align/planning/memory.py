@@ -65,13 +65,19 @@ def _gathered(config: Config, machine: Machine) -> Parts:
 
 
 def _copies(config: Config, machine: Machine) -> Parts:
-    """Bytes of the 16-bit copies of float32 weights that autocast makes of every linear layer and keeps until the
-    backward pass. Sharded weights are gathered in 16 bits instead, and frozen ones have no need of it. On CPU the
-    16 bits that the weights had when they were read, before they became float32, stay with glibc as well.
+    """Bytes of 16-bit copies of weights. Under full fine-tuning autocast makes one of every linear layer and keeps it
+    until the backward pass (not of sharded weights, which are gathered in 16 bits), and on CPU the 16 bits that the
+    weights had when they were read, before they became float32, stay with glibc as well. Under LoRA on a CPU every
+    adapted layer keeps its weight beside the adapter's second matrix (`fused/wide.py`).
     """
-    if config.adapter.name != "full" or machine.dtype == "float32" or shares(config) > 1:
+    if machine.dtype == "float32" or shares(config) > 1:
         return {}
-    shape = config.model.architecture
+    shape, adapter = config.model.architecture, config.adapter
+    if adapter.name == "lora":
+        if machine.device != "cpu" or config.hardware.quantization != "none":
+            return {}
+        wide = sum(outputs * (inputs + adapter.rank) for inputs, outputs in targets(shape, adapter).values())
+        return {"16-bit copies": float(shape.num_hidden_layers * wide * WIDTH[machine.dtype])}
     copied = linear_parameters(shape) + (parameters(shape) if machine.device == "cpu" else 0)
     return {"16-bit copies": float(copied * WIDTH[machine.dtype])}
 

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from edu_align.fused.wide import beside
+
 Slice = tuple[int, str | None]  # number of the run, and the name of its active adapter, None for the base model
 
 
@@ -45,7 +47,7 @@ class SlicedLinear(torch.nn.Module):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else given
         first, second = (_stacked([pair and pair[side] for pair in found], side, dtype) for side in (0, 1))
         if _frozen_in(self.base, dtype) and rows.dtype == dtype:
-            return _Fused.apply(rows, self.base.weight, self.base.bias, first, second)
+            return _Fused.apply(rows, self.base.weight, self.base.bias, first, second, self)
         result = self.base(rows)
         parts = rows.to(dtype).reshape(len(found), -1, rows.shape[-1])
         added = torch.bmm(torch.bmm(parts, first.transpose(1, 2)), second.transpose(1, 2))
@@ -92,13 +94,17 @@ class _Fused(torch.autograd.Function):
         bias: torch.Tensor | None,
         first: torch.Tensor,
         second: torch.Tensor,
+        holder: Any,
     ) -> torch.Tensor:
         slices = first.shape[0]
         with torch.autocast(rows.device.type, enabled=False):
             parts = rows.reshape(slices, -1, rows.shape[-1])
             inner = torch.bmm(parts, first.transpose(1, 2))
-            result = functional.linear(parts, weight, bias)
-            result.baddbmm_(inner, second.transpose(1, 2))
+            if rows.device.type == "cpu" and rows.dtype != torch.float32:
+                result = _rounded_once(parts, inner, weight, bias, second, holder)
+            else:
+                result = functional.linear(parts, weight, bias)
+                result.baddbmm_(inner, second.transpose(1, 2))
         ctx.save_for_backward(rows, weight, first, second, inner)
         return result.view(*rows.shape[:-1], result.shape[-1])
 
@@ -114,4 +120,27 @@ class _Fused(torch.autograd.Function):
             to_rows = None
             if ctx.needs_input_grad[0]:
                 to_rows = torch.matmul(given, weight).baddbmm_(through, first).view(rows.shape)
-        return to_rows, None, None, to_first, to_second
+        return to_rows, None, None, to_first, to_second, None
+
+
+def _rounded_once(
+    parts: torch.Tensor,
+    inner: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    second: torch.Tensor,
+    holder: Any,
+) -> torch.Tensor:
+    """parts (S, N, in) W^T + b + inner (S, N, r) B_s^T, summed before rounding (`fused/wide.py`): all B side by side.
+
+    A slice's rows are zero in the columns of the others.
+    """
+    slices, rows, width = parts.shape
+    rank = inner.shape[-1]
+    both = parts.new_zeros(slices, rows, width + slices * rank)
+    both[:, :, :width] = parts
+    for number in range(slices):
+        start = width + number * rank
+        both[number, :, start : start + rank] = inner[number]
+    columns = second.permute(1, 0, 2).reshape(weight.shape[0], slices * rank)
+    return functional.linear(both, beside(holder, weight, columns), bias)

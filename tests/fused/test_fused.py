@@ -106,3 +106,25 @@ def test_norms_that_are_trained_get_their_gradient(random_model: Callable[..., A
     expected = outcome(copy.deepcopy(model))
     assert "model.norm.weight" in expected
     assert largest_error(outcome(fuse(model)), expected) < 1e-5
+
+
+def test_in_bfloat16_a_young_adapter_is_not_rounded_away(random_model: Callable[..., Any]) -> None:
+    """PEFT rounds the frozen product before it adds the adapter's; of a small adapter's part most is lost there."""
+    model = adapted(random_model)
+    layer = next(module for name, module in model.named_modules() if name.endswith("q_proj"))
+    layer.base_layer.weight.data = layer.base_layer.weight.data.bfloat16()
+    with torch.no_grad():
+        layer.lora_B["default"].weight.mul_(1e-4)
+    x = torch.randn(4096, layer.base_layer.in_features).bfloat16()
+    with torch.no_grad():
+        added = x.float() @ (layer.lora_B["default"].weight @ layer.lora_A["default"].weight).t()
+        added *= layer.scaling["default"]
+
+    def kept(forward: Any) -> float:
+        """Share of the adapter's part that is in the output, over all rows and features."""
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            out = forward(x).float() - x.float() @ layer.base_layer.weight.float().t()
+        return float((out * added).sum() / added.square().sum())
+
+    assert kept(lambda x: type(layer).forward(layer, x)) < 0.5
+    assert 0.8 < kept(fuse(layer)) < 1.2

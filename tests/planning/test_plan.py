@@ -136,6 +136,16 @@ def test_the_16_bit_copies_of_weights_that_are_all_trained_are_counted() -> None
         assert "16-bit copies" not in make_plan(config_of(*words, *other)).parts
 
 
+def test_on_a_cpu_adapted_layers_keep_a_wider_copy_of_their_weight() -> None:
+    words = ["model=zephyr", "hardware=cpu", "hardware.dtype=bfloat16", "dataset.size=40", "adapter.rank=1"]
+    whole = linear_parameters(config_of("model=zephyr").model.architecture)
+    parts = make_plan(config_of(*words)).parts
+    assert 2 * whole < parts["16-bit copies"] < 2.002 * whole
+    parts = make_plan(config_of(*words, "adapter.target_modules=[q_proj]")).parts
+    assert 2 * 32 * 4096 * 4096 < parts["16-bit copies"] < 0.2 * whole
+    assert "16-bit copies" not in make_plan(config_of(*words, "hardware.dtype=float32")).parts
+
+
 def test_a_plan_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['plan', 'experiment=mistral_puffin_t4']; import edu_align.plan as p; p.main(); "

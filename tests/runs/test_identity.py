@@ -24,7 +24,8 @@ COUNT = {
         f"dataset.{key}"
         for key in (
             "name", "sources", "format", "columns", "size", "generation_seed", "margin", "training_margin",
-            "drop_unfit_chosen", "max_pairs_per_group", "max_train_records", "max_eval_records", "streaming",
+            "drop_unfit_chosen", "max_pairs_per_group", "balance_authors", "contrast_per_prompt",
+            "contrast_sources", "contrast_turns", "max_train_records", "max_eval_records", "streaming",
             "split_seed", "test_fraction", "validation_fraction", "validation_fold", "system_prompt",
         )
     ),

@@ -181,7 +181,7 @@ class SuiteData:
         sources = [name for name in self.dataset.sources if name not in PUBLIC and name in able]
         if not sources:
             raise SourceAbsentError(f"the run has no data set with a {view} view beside the public ones")
-        cut = replace(self.dataset, sources=sources)
+        cut = replace(self.dataset, sources=sources, contrast_sources=[])
         return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits[split]
 
     def _prompted(self, record: R) -> R:
