@@ -43,7 +43,7 @@ class SomeFailed(UserError):
 
 @contextmanager
 def user_errors(prefix: str = "edu_align") -> Iterator[None]:
-    """Turn a `UserError` raised inside the block into one message on stderr and exit code 2."""
+    """Turn a `UserError` raised inside the block into one message on stderr and its exit code."""
     try:
         yield
     except UserError as error:
