@@ -49,7 +49,7 @@ class SomeFailed(UserError):
 
 @contextmanager
 def user_errors(prefix: str = "edu_align") -> Iterator[None]:
-    """Turn a `UserError` raised inside the block into one message on stderr, without secrets, and exit code 2."""
+    """Turn a `UserError` raised inside the block into one message on stderr, without secrets, and its exit code."""
     try:
         yield
     except UserError as error:

@@ -45,6 +45,7 @@ OWNED = {
     "precompute_ref_log_probs": "trainer.precompute_reference",
     "per_device_train_batch_size": "hardware.per_device_batch_size",
     "gradient_accumulation_steps": "trainer.batch_size",
+    "auto_find_batch_size": "hardware.per_device_batch_size",  # it would start the training over
     "per_device_eval_batch_size": "hardware.eval_batch_size",
     "gradient_checkpointing": "hardware.gradient_checkpointing",
     "optim": "hardware.optimizer",

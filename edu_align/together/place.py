@@ -27,7 +27,7 @@ class Place:
         return work()
 
     def ran_out(self, error: str) -> None:
-        """Memory ran out in a pass of this run, which is about to try a smaller one."""
+        """Memory ran out in this run, which is about to try smaller passes or to end."""
 
 
 ALONE = Place()

@@ -66,7 +66,7 @@ class Seat(Place):
         return self._once((self.key, name), work)
 
     def ran_out(self, error: str) -> None:
-        """Errors: always `Joint`. A pass that is computed again would not meet the others any more."""
+        """Errors: always `Joint`. Alone it has all memory; here, passes of another size would not meet the others'."""
         raise Joint(f"memory ran out with several runs in it ({error})")
 
     def _once(self, key: Hashable, work: Callable[[], Any]) -> Any:

@@ -31,8 +31,9 @@ def watched(trainer_class: type[Any]) -> type[Any]:
 
         def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
             norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-            if not _finite(self, sum(loss for loss, _ in self.step.losses) + norm):
-                _look(self, model, norm)
+            whole = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of a sharded model
+            if not _finite(self, sum(loss for loss, _ in self.step.losses) + whole):
+                _look(self, model, whole)
             else:
                 self.skipped = 0
             return norm
@@ -78,13 +79,10 @@ def _check_weights(trainer: Any) -> None:
     """Errors: `Diverged` where a trained weight is not finite after the last step."""
     import torch
 
-    sizes = [
-        torch.linalg.vector_norm(getattr(value, "to_local", lambda value=value: value)().detach(), math.inf)
-        for value in trainer.model.parameters()
-        if value.requires_grad and value.numel()
-    ]
-    bad = [size for size in sizes[:1] if not _finite(trainer, sum(each.to(size.device) for each in sizes))]
-    if bad:
+    trained = [value.detach() for value in trainer.model.parameters() if value.requires_grad]
+    local = [value.to_local() if hasattr(value, "to_local") else value for value in trained]  # of a sharded model
+    sizes = [torch.linalg.vector_norm(value, math.inf) for value in local if value.numel()]
+    if not _finite(trainer, sum(size.to(trainer.args.device) for size in sizes)):
         losses = [(float(loss), rows) for loss, rows in trainer.step.losses]
         _stop(trainer, None, trainer.state.global_step, "a trained weight is not finite after the step", losses)
 

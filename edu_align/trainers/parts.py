@@ -77,9 +77,16 @@ def referenced(one: Callable[[Batch], Any], batch: Batch, halves: Halves) -> Any
     import torch
 
     many = len(batch["input_ids"]) // 2
+    whole: list[Any] = []
 
     def work(part: Sequence[int]) -> list[Any]:
-        return list(zip(*one(taken(batch, part, 2)), strict=True))
+        result = one(taken(batch, part, 2))
+        if len(part) == many:
+            whole.append(result)
+        return list(zip(*result, strict=True))
 
-    chosen, rejected = zip(*halves.run(work, range(many)), strict=True)
+    found = halves.run(work, range(many))
+    if whole:
+        return whole[0]
+    chosen, rejected = zip(*found, strict=True)
     return torch.stack(chosen), torch.stack(rejected)
