@@ -89,7 +89,7 @@ def form_panel(generated: Generated) -> MetricResult:
         units={name: PANEL[name][1] for name in measured},
         better={name: PANEL[name][2] for name in measured},
         notes=tuple(notes),
-        examples=tuple(generated.row(one) | {"human": one.human} for one in asked[:5]),
+        examples=tuple(generated.row(one) | {"human": one.human} for one in asked),
     )
 
 
