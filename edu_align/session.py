@@ -132,11 +132,9 @@ class Session:
         return rows
 
     def _look(self, step: int, held: HeldOut, tracker: Tracker) -> None:
-        """Answer the sample prompts in the middle of training, and leave model and tokenizer as they were."""
-        side = self.tokenizer.padding_side
+        """Answer the sample prompts in the middle of training, and leave the model as it was."""
         rows = sample(self.config, self.model, self.tokenizer, held.samples)
         let_go(self.model)
-        self.tokenizer.padding_side = side
         self.model.train()
         self.during += self._keep_samples(f"step_{step}", step, rows)
         if self.during:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.evaluation.suite.items import MetricResult
-
-BASE = "base"
+from edu_align.evaluation.suite.run import BASE
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.comparison.models import BASE, Comparison, Model
+from edu_align.comparison.models import Comparison, Model
 from edu_align.comparison.numbers import numbers_of
 from edu_align.errors import UserError
-from edu_align.evaluation.suite.run import IN_RUN
+from edu_align.evaluation.suite.run import BASE, IN_RUN
 from edu_align.evaluation.suite.store import FOLDER, READS, read_result
 from edu_align.reporting.files import load, place
 from edu_align.runs.store import StoredRun, read_stored
+from edu_align.sweeps.reporting.words import SPLITS
 
-SPLITS = ("test", "validation")
 SEED, SAMPLES, CONFIDENCE = 42, 2000, 0.95
 
 

@@ -1,18 +1,14 @@
 """The comparison as rows of cells, for the page, the Markdown and a terminal, and in sentences."""
 
 from edu_align.comparison.models import Comparison, Gap, Number
-from edu_align.evaluation.tables import Rows
+from edu_align.evaluation.tables import Rows, cell
 
 NAMED = 4  # differences that a sentence names
 
 
 def spread(number: Number | None) -> str:
     """`0.612 [0.580, 0.644]`; a dash for what was not measured."""
-    if number is None:
-        return "-"
-    if number.low is None or number.high is None:
-        return f"{number.value:.3f} [no interval: {number.groups} group]"
-    return f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]"
+    return cell(None if number is None else vars(number))
 
 
 def gap_text(gap: Gap | None, better: str, level: float) -> str:

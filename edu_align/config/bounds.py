@@ -30,6 +30,8 @@ BOUNDS: dict[str, tuple[str, str]] = {
     "model.architecture.rope_theta": ("> 0", "10000.0"),
     "model.architecture.sliding_window": (">= 1", "null"),
     "dataset.size": (">= 20", "1500"),
+    "dataset.contrast_per_prompt": (">= 0", "0"),
+    "dataset.contrast_turns": (">= 1", "1"),
     "dataset.margin": ("> 0", "1.0"),
     "dataset.training_margin": ("> 0", "null"),
     "dataset.max_pairs_per_group": (">= 1", "2"),

@@ -11,12 +11,8 @@ Values = dict[str, Any]
 
 
 def contrast(values: Values) -> Iterator[str]:
-    """Replies from other dialogues: sizes, and sources that hold conversations."""
-    count, turns = values.get("dataset.contrast_per_prompt", 0), values.get("dataset.contrast_turns", 1)
-    if count < 0:
-        yield f"`dataset.contrast_per_prompt` must be >= 0, got {count}. 0 adds no pair."
-    if turns < 1:
-        yield f"`dataset.contrast_turns` must be >= 1, got {turns}. Empty dataset.contrast_sources to use none."
+    """Replies from other dialogues come from sources that hold conversations."""
+    count = values.get("dataset.contrast_per_prompt", 0)
     given = values.get("dataset.contrast_sources") or []
     known = [name for name in CONVERSATION_SOURCES if name not in PREFERENCE_SOURCES]
     if wrong := [name for name in given if name not in known]:

@@ -115,7 +115,7 @@ def _launch(run: Job, name: str) -> None:
         _check(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
     _register()
     failed: list[str] = []
-    begun: list[str] = []
+    begun: list[bool] = []
     job = _job(run, failed, begun)
     program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
@@ -132,7 +132,7 @@ def _launch(run: Job, name: str) -> None:
             os.environ["HYDRA_FULL_ERROR"] = asked
 
 
-def _job(run: Job, failed: list[str], begun: list[str]) -> Job:
+def _job(run: Job, failed: list[str], begun: list[bool]) -> Job:
     """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes.
 
     A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one. `begun` tells that
@@ -144,7 +144,7 @@ def _job(run: Job, failed: list[str], begun: list[str]) -> Job:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
-        begun.append(str(cfg.get("run_name")))
+        begun.append(True)
         place = os.environ.get("EDU_ALIGN_JOB")
         if place is not None:
             from edu_align.sweeps.job import run_recorded

@@ -203,8 +203,6 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
-OPEN = {"columns", "args"}  # keys of groups that hold keys of the user's own
-
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"model_schema": ModelConfig},
     "dataset": {"dataset_schema": DatasetConfig},
@@ -223,11 +221,14 @@ def register() -> None:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
+    from edu_align.config.keys import is_open
+
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     for group, schemas in GROUP_SCHEMAS.items():
         for name, schema in schemas.items():
             node = OmegaConf.structured(schema)
-            for key in OPEN & {item.name for item in fields(schema)}:
-                OmegaConf.set_struct(node[key], False)
+            for item in fields(schema):
+                if is_open(item.type):
+                    OmegaConf.set_struct(node[item.name], False)
             store.store(group=group, name=name, node=node)

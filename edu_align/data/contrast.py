@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from edu_align.data.records import Conversation, Pair, Response, ResponseGroup
+from edu_align.data.records import Conversation, Pair, Response, ResponseGroup, unfit_authors
 
 CONSTRUCTED = " (from another dialogue)"  # ends the author of a reply that was constructed
 NEAREST = 12  # replies nearest in length, one of which is drawn
@@ -111,8 +111,8 @@ def drawn_turns(turns: Sequence[ResponseGroup], count: int, seed: int) -> list[R
 
 
 def _good_indices(group: ResponseGroup) -> list[int]:
-    unfit = group.meta.get("unfit_to_learn", "").split(",")
-    fit = [i for i, reply in enumerate(group.responses) if not (reply.author and reply.author in unfit)]
+    unfit = unfit_authors(group.meta)
+    fit = [i for i, reply in enumerate(group.responses) if reply.author not in unfit]
     best = max((group.responses[i].score for i in fit), default=0.0)
     return sorted((i for i in fit if group.responses[i].score >= best - 1), key=lambda i: -group.responses[i].score)
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from random import Random
 from typing import TypeVar
 
-from edu_align.data.records import Conversation, Message, Pair, ResponseGroup, pairs_of
+from edu_align.data.records import Conversation, Message, Pair, ResponseGroup, pairs_of, unfit_authors
 from edu_align.errors import UserError
 
 T = TypeVar("T")
@@ -32,8 +32,8 @@ def training_pairs(
         raise UserError(f"`dataset.max_pairs_per_group` must be >= 1 or null, got {max_pairs_per_group}.")
     pairs: list[Pair] = []
     for group in groups:
-        unfit = group.meta.get("unfit_to_learn", "").split(",") if drop_unfit_chosen else []
-        found = [pair for pair in pairs_of(group, margin) if (group.responses[pair.chosen].author or None) not in unfit]
+        unfit = unfit_authors(group.meta) if drop_unfit_chosen else ()
+        found = [pair for pair in pairs_of(group, margin) if group.responses[pair.chosen].author not in unfit]
         pairs += found if max_pairs_per_group is None else _spread(found, max_pairs_per_group, seed)
     return pairs
 
@@ -104,8 +104,8 @@ def best_reply(group: ResponseGroup) -> Conversation:
 
     Among equal scores a reply that does not reveal the answer comes first, then a human expert's, then file order.
     """
-    unfit = group.meta.get("unfit_to_learn", "").split(",")
-    best = max(group.responses, key=lambda r: (r.score, not r.author or r.author not in unfit, r.author == "Expert"))
+    unfit = unfit_authors(group.meta)
+    best = max(group.responses, key=lambda r: (r.score, r.author not in unfit, r.author == "Expert"))
     messages = (*group.prompt, Message("assistant", best.text, train=True))
     meta = {key: value for key, value in group.meta.items() if key != "unfit_to_learn"}
     return Conversation(

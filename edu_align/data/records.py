@@ -4,7 +4,7 @@
 immutable values: no tokenizer, no tensor, nothing heavy is imported here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 ROLES = ("system", "user", "assistant")
@@ -60,6 +60,11 @@ class ResponseGroup:
     source: str
     group: str
     meta: dict[str, str] = field(default_factory=dict)
+
+
+def unfit_authors(meta: Mapping[str, str]) -> frozenset[str]:
+    """Authors whose reply nobody should be taught to give: `unfit_to_learn` of a group's `meta`, comma-separated."""
+    return frozenset(filter(None, meta.get("unfit_to_learn", "").split(",")))
 
 
 @dataclass(frozen=True)

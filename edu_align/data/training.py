@@ -118,7 +118,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
         )
     validation = validation[: config.dataset.max_eval_records]
     data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen))
-    return _with_held_out(config, data, seen) if config.evaluation.enabled else data
+    return _with_held_out(config, data) if config.evaluation.enabled else data
 
 
 def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
@@ -166,12 +166,12 @@ def _beyond_style(config: Config, records: list[Record], pairs: list[Pair]) -> l
     return [pair for name in prompts for pair in (*by_prompt[name], *added.get(name, ()))]
 
 
-def _with_held_out(config: Config, data: TrainingData, seen: set[str]) -> TrainingData:
+def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     """Add the records of `evaluation.split`: response groups where the sources have them, conversations for SFT."""
     split = config.evaluation.split
     sources = [name for name in config.dataset.sources if name in PREFERENCE_SOURCES]
     preference = _groups_of(config, sources) if config.trainer.algorithm == "sft" else data.loaded
-    trained = {record.group for record in data.loaded.splits["train"]} | seen
+    trained = set(data.groups_trained_on())
     notes = list(data.notes)
 
     def unseen(records: Iterable[Record], kind: str) -> list[Any]:

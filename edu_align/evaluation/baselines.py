@@ -34,11 +34,15 @@ def question_mark(group: ResponseGroup) -> tuple[float, ...]:
 
 def overlap(group: ResponseGroup) -> tuple[float, ...]:
     """Share (0 to 1) of the reply's distinct words that occur in the dialogue; system turns do not count."""
-    dialogue = {
-        word for message in group.prompt if message.role != "system" for word in WORD.findall(message.content.lower())
-    }
+    dialogue = dialogue_words(group)
     replies = (set(WORD.findall(response.text.lower())) for response in group.responses)
     return tuple(len(words & dialogue) / len(words) if words else 0.0 for words in replies)
+
+
+def dialogue_words(group: ResponseGroup) -> set[str]:
+    """Distinct words of the dialogue in lower case, system turns left out."""
+    texts = (message.content for message in group.prompt if message.role != "system")
+    return {word for text in texts for word in WORD.findall(text.lower())}
 
 
 def oracle(group: ResponseGroup) -> tuple[float, ...]:

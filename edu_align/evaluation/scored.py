@@ -86,7 +86,7 @@ def scorers(scored: Sequence[ScoredGroup]) -> dict[str, Callable[[ScoredGroup], 
 def pair_values(groups: Sequence[ResponseGroup], scores: Sequence[Scores], margin: float) -> list[float]:
     """For every pair at `margin`, in order: 1 where the chosen reply has the higher score, 1/2 for a tie, else 0."""
     return [
-        _win(numbers[pair.chosen], numbers[pair.rejected])
+        win(numbers[pair.chosen], numbers[pair.rejected])
         for group, numbers in zip(groups, scores, strict=True)
         for pair in pairs_of(group, margin)
     ]
@@ -107,7 +107,14 @@ def selected_scores(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -
     return result
 
 
-def _win(chosen: float, rejected: float) -> float:
+def first_place(scores: Sequence[float]) -> float:
+    """1 where the first score is the highest, shared with those that tie with it, else 0."""
+    best = max(scores)
+    return 1 / scores.count(best) if scores[0] == best else 0.0
+
+
+def win(chosen: float, rejected: float) -> float:
+    """1 where the chosen reply's score is the higher one, 1/2 for a tie, else 0."""
     if chosen == rejected:
         return 0.5
     return 1.0 if chosen > rejected else 0.0

@@ -12,7 +12,7 @@ from math import log
 from typing import Any
 
 from edu_align.data.records import ResponseGroup, pairs_of
-from edu_align.evaluation.baselines import QUESTION_MARKS, WORD, Rule, overlap
+from edu_align.evaluation.baselines import QUESTION_MARKS, WORD, Rule, dialogue_words, overlap
 
 FOLDS = 5
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse regularisation of scikit-learn's LogisticRegression
@@ -58,10 +58,10 @@ def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
 
     N counts the dialogues of `documents`, n those of them with the word: rare words that both share count most.
     """
-    counts = Counter(word for group in documents for word in _dialogue(group))
+    counts = Counter(word for group in documents for word in dialogue_words(group))
 
     def rule(group: ResponseGroup) -> tuple[float, ...]:
-        dialogue = _dialogue(group)
+        dialogue = dialogue_words(group)
         replies = (set(WORD.findall(response.text.lower())) for response in group.responses)
         return tuple(
             sum(log((1 + len(documents)) / (1 + counts[word])) for word in sorted(words & dialogue))
@@ -69,11 +69,6 @@ def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
         )
 
     return rule
-
-
-def _dialogue(group: ResponseGroup) -> set[str]:
-    texts = (message.content for message in group.prompt if message.role != "system")
-    return {word for text in texts for word in WORD.findall(text.lower())}
 
 
 def _surface_rule(training: Sequence[ResponseGroup], margin: float) -> Rule:

@@ -1,12 +1,12 @@
 """What a run takes on the disk: checkpoints while it trains, the weights that stay, and an export where one is made."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from edu_align.config.schema import Config
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes, trained_parameters
 from edu_align.planning.network import parameters
+from edu_align.runs.writing import free_bytes
 from edu_align.trainers.arguments import keeps_checkpoints
 
 GB = 2**30
@@ -47,8 +47,7 @@ def describe_disk(config: Config) -> Iterator[str]:
             "the one being written; none when the run is done"
         )
     yield f"  {'adapter' if config.adapter.name == 'lora' else 'model':<19}{weights / GB:8.2f}"
-    place = Path(config.outputs_root).absolute()
-    free = shutil.disk_usage(next(each for each in (place, *place.parents) if each.is_dir())).free
+    free = free_bytes(Path(config.outputs_root))
     verdict = "enough" if held + weights <= free else "NOT ENOUGH"
     yield f"  {'in all':<19}{(held + weights) / GB:8.2f}  of {free / GB:.2f} that are free: {verdict}"
     yield f"  {'export':<19}{export_bytes(config) / GB:8.2f}  where edu_align.export makes one"

@@ -7,14 +7,13 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
 from edu_align.planning.alternatives import alternatives
-from edu_align.planning.disk import describe_disk
+from edu_align.planning.disk import GB, describe_disk
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares, trained_parameters
 from edu_align.planning.network import parameters, shape_of
 from edu_align.planning.work import Rows, Work, read_rows, work_of
 
-GB = 2**30
 WORTH = 0.05 * GB  # smaller savings are not worth a word
 
 
@@ -114,14 +113,14 @@ def make_plan(config: Config) -> Plan:
     together: list[str] = []
     best, left = config, plan.peak
     for override, changed in alternatives(config):
-        size = sum(_estimate(changed, machine_of(changed.hardware), rows)[0].values())
+        size = _peak(changed, rows)
         if plan.peak - size >= WORTH:
             changes.append(Change(override, plan.peak - size, size <= budget))
     changes.sort(key=lambda change: -change.saves)
     if not any(change.fits for change in changes):
         for change in changes:
             best = next((made for name, made in alternatives(best) if name == change.override), best)
-            now = sum(_estimate(best, machine_of(best.hardware), rows)[0].values())
+            now = _peak(best, rows)
             if now < left - WORTH:
                 together, left = [*together, change.override], now
             if left <= budget:
@@ -134,12 +133,8 @@ def savings(config: Config) -> list[tuple[str, float]]:
     """Every override that may lower the peak, and the bytes that it saves (0 where too few to name), most first."""
     config = replace(config, model=replace(config.model, architecture=shape_of(config.model)))
     rows = read_rows(config)
-
-    def peak(changed: Config) -> float:
-        return sum(_estimate(changed, machine_of(changed.hardware), rows)[0].values())
-
-    now = peak(config)
-    found = [(override, now - peak(changed)) for override, changed in alternatives(config)]
+    now = _peak(config, rows)
+    found = [(override, now - _peak(changed, rows)) for override, changed in alternatives(config)]
     return sorted(((name, size if size >= WORTH else 0.0) for name, size in found), key=lambda pair: -pair[1])
 
 
@@ -162,6 +157,10 @@ def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work
     packed = packed and config.model.architecture.model_type in SUPPORTED
     work = work_of(config, rows, packed)
     return memory_parts(config, machine, work), work
+
+
+def _peak(config: Config, rows: Rows) -> float:
+    return sum(_estimate(config, machine_of(config.hardware), rows)[0].values())
 
 
 def _spoken(time: float) -> str:

@@ -1,10 +1,11 @@
 """Reading and writing the files of a report, and naming places in the commands that it gives."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from edu_align.runs.writing import write_text
 
 
 def load(path: Path) -> dict[str, Any] | None:
@@ -37,9 +38,7 @@ def write_whole(folder: Path, texts: Mapping[str, str]) -> None:
     """Each text in the file of its name, replaced whole, so that no reader sees half of one."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        aside = folder / f".{name}.{os.getpid()}"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(folder / name)
+        write_text(folder / name, text)
 
 
 def place(folder: Path) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
 
 def write_text(path: Path, text: str) -> None:
     """Write aside, sync and rename: a reader finds the old file or the new one, and an error leaves the old one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with aside.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -116,6 +117,12 @@ def refusal(error: BaseException, root: Path) -> str | None:
     return None
 
 
+def free_bytes(root: Path) -> int:
+    """Room on the disk that `root` lies on, or will once it is made."""
+    place = root.absolute()
+    return shutil.disk_usage(next(each for each in (place, *place.parents) if each.is_dir())).free
+
+
 def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError):
         return error.errno
@@ -126,6 +133,5 @@ def _number(error: BaseException) -> int | None:
 def _way_out(error: BaseException, root: Path) -> str:
     if _number(error) not in FULL:
         return "Make it writable, or set outputs_root to a folder that is."
-    place = next((each for each in (root, *root.absolute().parents) if each.exists()), root)
-    free = shutil.disk_usage(place).free
-    return f"Make room there ({free / 2**20:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."
+    free = free_bytes(root) / 2**20
+    return f"Make room there ({free:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."

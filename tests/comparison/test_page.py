@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +11,15 @@ from edu_align.comparison import samples as sampling
 from edu_align.comparison.models import Comparison
 from edu_align.comparison.tables import beside_baselines, gap_text, marks_legend, moved, not_beaten
 from edu_align.comparison.write import write_comparison
+from tests.pages import Page as Parsed
 
 from .builders import EVIL, compared, series, three
 
-VOID = {"meta", "br", "wbr"}
 COMMAND = "python -m edu_align.report runs=[tutor-dpo]"
 
 
-class Page(HTMLParser):
-    """Tags, attributes and text; every tag that opens must close."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+class Page(Parsed):
+    void = frozenset({"meta", "br", "wbr"})
 
 
 @pytest.fixture(scope="module")

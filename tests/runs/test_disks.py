@@ -37,6 +37,25 @@ def mounted(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def remount(place: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(place)], check=True)
+
+
+@contextmanager
+def in_step_5(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> Iterator[None]:
+    """Let it happen when a run of the block has done five steps."""
+    original = Recorder.on_step_begin
+
+    def begin(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        original(self, args, state, control, **rest)
+        if state.global_step == 5:
+            happens()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_step_begin", begin)
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     done = run(tiny(*WORDS, f"outputs_root={tmp_path_factory.mktemp('whole')}"))
@@ -123,17 +142,10 @@ def test_a_disk_that_fills_up_while_training(
     tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After step 4 no checkpoint and no adapter fits any more; the one of step 4 stays, and is gone on from."""
-    original = Recorder.on_step_begin
     with mounted(tmp_path / "disk") as place:
         config = tiny(*WORDS, f"outputs_root={place}")
 
-        def filled(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            original(self, args, state, control, **rest)
-            if state.global_step == 5:
-                fill(place, 0)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Recorder, "on_step_begin", filled)
+        with in_step_5(monkeypatch, lambda: fill(place, 0)):
             assert ends(lambda: run(config)) == 2
         said = "".join(capfd.readouterr())
         assert "no checkpoint at step 6 (" in said
@@ -152,17 +164,10 @@ def test_a_disk_that_becomes_read_only(
     tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As ext4 after an error of the device: first in the middle of a run, then at a start."""
-    original = Recorder.on_step_begin
     with mounted(tmp_path / "disk") as place:
         config = tiny(*WORDS, f"outputs_root={place}")
 
-        def turned(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            original(self, args, state, control, **rest)
-            if state.global_step == 5:
-                subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Recorder, "on_step_begin", turned)
+        with in_step_5(monkeypatch, lambda: remount(place, "ro")):
             assert ends(lambda: run(config)) == 2
         said = "".join(capfd.readouterr())
         assert "nothing more can be written there (Read-only file system" in said
@@ -170,7 +175,7 @@ def test_a_disk_that_becomes_read_only(
         assert "Traceback" not in said
         assert ends(lambda: run(config)) == 2
         assert "Make it writable, or set outputs_root to a folder that is." in "".join(capfd.readouterr())
-        subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
+        remount(place, "rw")
         done = run(config)
         assert done is not None
         assert [attempt["state"] for attempt in done.record["attempts"]] == ["killed"]

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +16,15 @@ from edu_align.sweeps.reporting.jobs import Job, Sweep
 from edu_align.sweeps.reporting.reading import read_sweep
 from edu_align.sweeps.reporting.seeds import settings
 from edu_align.sweeps.reporting.text import MOST_ROWS
+from tests.pages import Page as Parsed
 
 from .report_builders import METRIC, grid_sweep, job_file, skill, sweep_file
 
 SEEDED = {"trainer.beta": [0.05, 0.3], "seed": [1, 2, 3]}
-VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
-class Page(HTMLParser):
-    """Tags that are open, every attribute, the cells of the tables, and whether all that was opened was closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+class Page(Parsed):
+    void = frozenset({"meta", "br", "link", "img", "input", "hr"})
 
 
 def page_of(folder: Path) -> Page:

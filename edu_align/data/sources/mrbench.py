@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edu_align.data.read import Row, brief
-from edu_align.data.records import Response, ResponseGroup
+from edu_align.data.records import Response, ResponseGroup, unfit_authors
 from edu_align.data.text import (
     LESSON_OPENING,
     Turn,
@@ -25,6 +25,7 @@ from edu_align.errors import UserError
 
 POINTS = {"Yes": 2.0, "To some extent": 1.0, "No": 0.0}
 DIMENSIONS = ("Mistake_Identification", "Mistake_Location", "Providing_Guidance", "Actionability")
+SCORED = tuple(name.lower() for name in DIMENSIONS)  # as they stand in `Response.scores`
 LEAK = "Yes (and the answer is correct)"
 
 _TURN = re.compile(r"(?:^|\n)[^\S\n]*(Tutor|Teacher|Student)\s*:", re.IGNORECASE)
@@ -100,7 +101,7 @@ def merge_versions(devset: Sequence[ResponseGroup], v2: Sequence[ResponseGroup])
 
 def _enriched(group: ResponseGroup, other: ResponseGroup) -> ResponseGroup:
     texts = {response.author: response.text for response in other.responses}
-    marked = other.meta.get("unfit_to_learn", "").split(",")
+    marked = unfit_authors(other.meta)
     leaking = [r.author for r in group.responses if r.author in marked and texts.get(r.author) == r.text]
     meta = group.meta | ({"unfit_to_learn": ",".join(leaking)} if leaking else {})
     meta |= {"gold_answer": other.meta["gold_answer"]} if "gold_answer" in other.meta else {}

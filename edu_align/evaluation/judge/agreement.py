@@ -5,17 +5,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from edu_align.data.records import Pair, ResponseGroup, pairs_of
+from edu_align.data.records import Pair, ResponseGroup, pairs_of, unfit_authors
+from edu_align.data.sources.mrbench import POINTS
 from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
 from edu_align.evaluation.bootstrap import Interval, difference, interval
-from edu_align.evaluation.judge.rubric import DIMENSIONS, LABELS, REVEALING, TIE
+from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.suite.items import MetricResult, Series
 
 PAIRS = "agreement/pairs"
-WORDS = {number: word for word, number in LABELS.items()}
+WORDS = {number: word for word, number in POINTS.items()}
 Human = dict[str, tuple[Pair, str]]  # item -> the pair, and on which side its better reply was put
 Graded = list[tuple[Verdict, str, str, tuple[str, str]]]  # verdict, side, people's label, the judge's in both orders
 
@@ -135,7 +136,7 @@ def _graded(judged: Sequence[Verdict], human: Human, dimension: str) -> Graded:
             if dimension != REVEALING and dimension in response.scores:
                 said = WORDS[response.scores[dimension]]
             elif dimension == REVEALING and "gold_answer" in pair.group.meta:
-                leaking = pair.group.meta.get("unfit_to_learn", "").split(",")
+                leaking = unfit_authors(pair.group.meta)
                 said = "Yes" if response.author in leaking else "No"
             else:
                 continue

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,6 +12,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.judge.endpoint import Answer, Endpoint, Stopped
 from edu_align.evaluation.judge.rubric import REMINDER, Chat, Opinion, parse
 from edu_align.evaluation.judge.settings import JudgeSettings
+from edu_align.runs.writing import write_json
 
 CHARACTERS_A_TOKEN = 4  # of English prose, for the estimate before the first request
 TOKENS_AN_ANSWER = 130  # of the object asked for
@@ -122,6 +122,4 @@ def _kept(place: Path) -> Answer | None:
 
 def _keep(place: Path, answer: Answer) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    aside = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    aside.write_text(json.dumps(asdict(answer), ensure_ascii=False), encoding="utf-8")
-    aside.replace(place)
+    write_json(place, asdict(answer), indent=None)

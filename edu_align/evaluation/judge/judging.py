@@ -11,6 +11,7 @@ from edu_align.evaluation.judge.agreement import agreement
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
+from edu_align.evaluation.scored import win
 from edu_align.evaluation.suite.items import MetricResult, Series
 
 EXAMPLES = 20  # rows for people
@@ -132,9 +133,7 @@ def _preferred(judged: Sequence[Verdict | Contest]) -> tuple[Series, dict[str, S
         both = (Response(contest.left, 0.0), Response(contest.right, 0.0))
         group = ResponseGroup(contest.turns, both, contest.item, "judge", contest.group)
         for name, rule in pair_rules(None).items():
-            left, right = rule(group)
-            value = 0.5 if left == right else float(left > right)
-            rows.setdefault(name, []).append((contest.item, contest.group, value, 1.0))
+            rows.setdefault(name, []).append((contest.item, contest.group, win(*rule(group)), 1.0))
     series = {name: Series.of(found) for name, found in rows.items()}
     return series.pop(""), series
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edu_align.data.records import Message
+from edu_align.data.sources.mrbench import POINTS, SCORED
 
-LABELS = {"Yes": 2.0, "To some extent": 1.0, "No": 0.0}
-GRADED = ("mistake_identification", "mistake_location", "providing_guidance", "actionability")
 REVEALING = "revealing_answer"
-DIMENSIONS = (*GRADED, REVEALING)
+DIMENSIONS = (*SCORED, REVEALING)
 FIRST, SECOND, TIE = "A", "B", "tie"
 
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
@@ -82,7 +81,7 @@ def parse(answer: str) -> Opinion | None:
 def _is_labelled(labels: Any) -> bool:
     if not isinstance(labels, dict) or labels.keys() != set(DIMENSIONS):
         return False
-    graded = all(isinstance(labels[name], str) and labels[name] in LABELS for name in GRADED)
+    graded = all(isinstance(labels[name], str) and labels[name] in POINTS for name in SCORED)
     return graded and labels[REVEALING] in ("Yes", "No")
 
 
@@ -94,4 +93,4 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def points(dimension: str, label: str) -> float:
     """A label as a number: 0 to 2 on a graded dimension; 1 for a revealed answer, else 0."""
-    return float(label == "Yes") if dimension == REVEALING else LABELS[label]
+    return float(label == "Yes") if dimension == REVEALING else POINTS[label]

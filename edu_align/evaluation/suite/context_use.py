@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation import baselines
-from edu_align.evaluation.scored import Scores
+from edu_align.evaluation.scored import Scores, first_place
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.items import MetricResult, Scored, Series, Subject
 from edu_align.evaluation.suite.pairs import without_dialogue
+from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.surface import idf_overlap
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]
 CANDIDATES = 8
-EXPERT = "Expert"
 
 
 def context_use(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -95,7 +95,5 @@ def _first(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> Series:
     """1 where the right reply has the highest score alone, 1/k where k share it, else 0."""
     rows = []
     for group, numbers in zip(groups, scores, strict=True):
-        best = max(numbers)
-        value = 1.0 / numbers.count(best) if numbers[0] == best else 0.0
-        rows.append((f"{group.source}:{group.id}", group.group, value, 1.0))
+        rows.append((f"{group.source}:{group.id}", group.group, first_place(numbers), 1.0))
     return Series.of(rows)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from edu_align.data.records import ResponseGroup
+from edu_align.data.records import ResponseGroup, unfit_authors
 from edu_align.evaluation.suite.generated import Generated
 from edu_align.evaluation.suite.items import MetricResult, Series
 from edu_align.evaluation.suite.prompts import EXPERT, Asked, of_groups
@@ -106,7 +106,7 @@ def validate(groups: Sequence[ResponseGroup]) -> Agreement:
     guarded = {one.item for one in open_ones(asked)}
     counted: list[tuple[bool, bool, bool]] = []  # open, leaks by the rule, leaks by the label
     for one in asked:
-        labelled = one.meta.get("unfit_to_learn", "").split(",")
+        labelled = unfit_authors(one.meta)
         for author, text in {**one.others, EXPERT: one.human}.items():
             if text:
                 counted.append((one.item in guarded, leaks(text, one.gold), author in labelled))

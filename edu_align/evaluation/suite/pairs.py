@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edu_align.data.records import Message, Pair, ResponseGroup, pairs_of
-from edu_align.evaluation.scored import Scores
+from edu_align.evaluation.scored import Scores, win
 from edu_align.evaluation.suite.items import Series, Subject
 
 AllScores = dict[str, list[Scores]]  # scorer or rule -> one tuple a group
@@ -22,7 +22,7 @@ class Pairs:
 
     def series(self, scores: Sequence[Scores]) -> Series:
         """For every pair 1 where the chosen reply has the higher score, 1/2 for a tie, else 0."""
-        values = tuple(_win(scores[group][chosen], scores[group][rejected]) for group, chosen, rejected in self.places)
+        values = tuple(win(scores[group][chosen], scores[group][rejected]) for group, chosen, rejected in self.places)
         return Series(self.items, self.clusters, values, self.weights)
 
     def effect(self, scores: Sequence[Scores], without: Sequence[Scores]) -> Series:
@@ -91,9 +91,3 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
             for row, beside in zip(own, reference, strict=True)
         ]
     return scores
-
-
-def _win(chosen: float, rejected: float) -> float:
-    if chosen == rejected:
-        return 0.5
-    return 1.0 if chosen > rejected else 0.0

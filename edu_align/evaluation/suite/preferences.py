@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Sequence
 
 from edu_align.data.records import Pair, ResponseGroup
+from edu_align.data.sources.mrbench import SCORED
 from edu_align.data.training import AUTHOR_IS_QUALITY
 from edu_align.evaluation import baselines
 from edu_align.evaluation.preference import CEILING
@@ -12,12 +13,11 @@ from edu_align.evaluation.scored import Scores, selected_scores
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.items import MetricResult, Series, Subject
 from edu_align.evaluation.suite.pairs import AllScores, Pairs, by_dimension, model_scores, pairs_over
+from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.surface import fitted_rules
 
 WEAK = ("Phi3", "Novice")  # the two authors whose style alone decides many pairs
-DIMENSIONS = ("mistake_identification", "mistake_location", "providing_guidance", "actionability")
 LABEL_MARGIN = 2.0  # of one dimension: Yes against No
-EXPERT = "Expert"
 Rules = dict[str, baselines.Rule]
 Metric = Callable[[Subject, SuiteData, Settings], MetricResult]
 
@@ -48,7 +48,7 @@ def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> Metr
         "pair_accuracy": pairs_over(groups, settings.margin),
         "pair_accuracy_hard": pairs_over(groups, settings.margin, keep=_without_weak),
     }
-    for dimension in DIMENSIONS:
+    for dimension in SCORED:
         parts[f"pair_accuracy_{dimension}"] = pairs_over(by_dimension(groups, dimension), LABEL_MARGIN)
     measured: dict[str, Series] = {}
     beside: dict[str, dict[str, Series]] = {}

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from edu_align.data.records import Message
+from edu_align.evaluation.scored import first_place
 from edu_align.evaluation.suite.generated import generate
 from edu_align.evaluation.suite.items import MetricResult, Series, Subject
 from edu_align.evaluation.suite.perturbed import WRONG, Problem
@@ -29,7 +30,7 @@ def retention(subject: Subject, problems: Sequence[Problem], most: int | None = 
     """
     asked = list(problems[:most])
     rows = [(_prompt(one.problem), [one.solution(answer) for answer in one.answers]) for one in asked]
-    points = [_point([logp for logp, _ in scored]) for scored in subject.score(rows)]
+    points = [first_place([logp for logp, _ in scored]) for scored in subject.score(rows)]
     name = "retention/likelihood"
     return MetricResult(
         metric="retention",
@@ -38,8 +39,8 @@ def retention(subject: Subject, problems: Sequence[Problem], most: int | None = 
         baselines={
             name: {
                 "chance": _series(asked, [1 / (1 + WRONG)] * len(asked)),
-                "shortest": _series(asked, [_point([-float(len(a)) for a in one.answers]) for one in asked]),
-                "smallest": _series(asked, [_point([-float(Fraction(a)) for a in one.answers]) for one in asked]),
+                "shortest": _series(asked, [first_place([-float(len(a)) for a in one.answers]) for one in asked]),
+                "smallest": _series(asked, [first_place([-float(Fraction(a)) for a in one.answers]) for one in asked]),
             }
         },
         units={name: "share"},
@@ -85,12 +86,6 @@ def final(reply: str) -> Fraction | None:
 
 def _prompt(text: str) -> tuple[Message, ...]:
     return (Message("user", text),)
-
-
-def _point(scores: Sequence[float]) -> float:
-    """1 where the first score is the highest, shared with those that tie with it, else 0."""
-    best = max(scores)
-    return 1 / scores.count(best) if scores[0] == best else 0.0
 
 
 def _series(problems: Sequence[Problem], values: Sequence[float]) -> Series:

@@ -14,7 +14,7 @@ from edu_align.evaluation.scoring import score_replies
 from edu_align.evaluation.suite.items import Scored
 from edu_align.evaluation.suite.weights import Weights, load_weights
 from edu_align.models.locate import Location, locate
-from edu_align.models.tokenizer import as_chat, load_tokenizer, render
+from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of generated replies
@@ -120,7 +120,7 @@ class LoadedSubject:
 
         from edu_align.evaluation.generate import generate
 
-        lengths = [len(self.tokenizer(render(self.tokenizer, p, reply_next=True))["input_ids"]) for p in prompts]
+        lengths = [len(chat_ids(self.tokenizer, prompt, reply_next=True)) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda i: (lengths[i], i))
         said: dict[int, str] = {}
         with tqdm(total=len(order), desc=f"{self.label}: replies", unit="reply", mininterval=5) as bar:
@@ -129,7 +129,6 @@ class LoadedSubject:
                 texts = generate(self._model, self.tokenizer, [prompts[i] for i in batch], max_new_tokens)
                 said |= dict(zip(batch, texts, strict=True))
                 bar.update(len(batch))
-        self.tokenizer.padding_side = "right"
         return [said[i] for i in range(len(prompts))]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from edu_align.evaluation.bootstrap import Interval, difference, interval
 from edu_align.evaluation.preference import CEILING
 from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.tables import cell
 
 Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, MetricResult]]
@@ -145,22 +146,13 @@ def _verdict(row: Row) -> str:
     return f"{row['name']} {row['value']:.3f} is not shown to beat the baseline {strongest!r} ({why})."
 
 
-def shown(value: Mapping[str, Any] | None, sign: str = "") -> str:
-    """`0.612 [0.580, 0.644]`; a dash for None."""
-    if value is None:
-        return "-"
-    if value["low"] is None:
-        return f"{value['value']:{sign}.3f} [no interval: 1 group]"
-    return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
-
-
 def table(rows: Sequence[Row]) -> list[list[str]]:
     """Cells for a terminal: a line a number and model, the strongest baseline and the paired differences beside it."""
     lines = [["number", "model", "value", "n (groups)", "strongest baseline", "minus it", "minus base", "minus SFT"]]
     for row in rows:
         strongest = row["strongest_baseline"]
         rule = f"{strongest} {row['baselines'][strongest]['value']:.3f}" if strongest else "-"
-        gaps = [shown(row[f"difference_to_{name}"], "+") for name in ("strongest", "base", "sft")]
+        gaps = [cell(row[f"difference_to_{name}"], "+") for name in ("strongest", "base", "sft")]
         count = f"{row['n']} ({row['groups']})"
-        lines.append([row["name"], row["label"], shown(row), count, rule, *gaps])
+        lines.append([row["name"], row["label"], cell(row), count, rule, *gaps])
     return lines

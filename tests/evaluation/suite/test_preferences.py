@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.data.sources.mrbench import SCORED
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError
 from edu_align.evaluation.suite.items import Series
 from edu_align.evaluation.suite.metrics import METRICS, READS, reads
 from edu_align.evaluation.suite.preferences import (
-    DIMENSIONS,
     pair_accuracy,
     pair_accuracy_balanced,
     pair_accuracy_bridge,
@@ -26,7 +26,7 @@ def dialogue(key: str, source: str = "mrbench") -> ResponseGroup:
     texts = {"Expert": f"Which step of {key} is wrong?", "GPT4": "Check step 2 .", "Phi3": "Fine"}
     replies = []
     for author, (one, two) in LABELS.items():
-        scores = dict(zip(DIMENSIONS, (one, two, one, two), strict=True))
+        scores = dict(zip(SCORED, (one, two, one, two), strict=True))
         replies.append(Response(texts[author], sum(scores.values()), scores, author))
     return ResponseGroup((Message("user", f"problem {key}"),), tuple(replies), f"row {key}", source, key)
 
