@@ -23,6 +23,8 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
   adapter              a folder made by PEFT's save_pretrained, measured beside the model
   evaluation.split     validation | test
   evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default
+  evaluation.judge     base URL of an OpenAI-compatible endpoint, with evaluation.judge_model: held against people first,
+                       then asked whose replies are better (pip install "edu_align[judge]")
   evaluation.*         and every other key of evaluation, hardware and dataset (model.* beside model)
   data_root            where the data sets are (MRBench, Bridge, MathDial, GSM8K), if not where the run found them
 """
@@ -106,19 +108,24 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
+    from edu_align.evaluation.judge.settings import JudgeSettings
     from edu_align.evaluation.suite.metrics import chosen_metrics
+    from edu_align.evaluation.suite.outside import OutsideView
     from edu_align.evaluation.suite.run import measure
 
     metrics = chosen_metrics(config.evaluation.metrics)
-    suite = make()
+    suite, judge = make(), JudgeSettings.of(config)
+    view = OutsideView.of(suite, judge) if judge else None
     measured = measure(suite, metrics)
+    last = list(measured.results)[-1]
+    if view:
+        measured.results[last].update(view.ask())
     from edu_align.evaluation.suite.summarise import summarise, table
     from edu_align.evaluation.tables import text
 
     given = config.evaluation
     rows = summarise(measured.results, config.seed, given.bootstrap_samples, given.confidence)
     print("\n".join(text(table(rows))))
-    last = list(measured.results)[-1]
     verdicts = [row["verdict"] for row in rows if row["verdict"] and row["label"] == last]
     print("\n".join(["", *measured.notes, *verdicts]))
     return rows

@@ -1,13 +1,12 @@
-"""Two models' replies to the same prompts, compared by the judge; and the whole of an outside view, agreement first."""
+"""Two models' replies to the same prompts, compared by the judge."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
-from edu_align.evaluation.judge.agreement import agreement
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
@@ -29,23 +28,6 @@ class Asked(Protocol):
     def turns(self) -> tuple[Message, ...]: ...
     @property
     def gold(self) -> str: ...
-
-
-def outside_view(
-    settings: JudgeSettings,
-    labelled: Sequence[ResponseGroup],
-    margin: float,
-    training: Iterable[ResponseGroup] | None,
-    asked: Sequence[Asked],
-    replies: Sequence[str],
-    others: Mapping[str, Sequence[str]],
-) -> list[MetricResult]:
-    """The judge's agreement with people, printed before anything else is asked, then its comparison; see both."""
-    first = agreement(settings, labelled, margin, training)
-    _say(first)
-    second = judge(replies, others, asked, settings)
-    _say(second)
-    return [first, second]
 
 
 def judge(
@@ -152,8 +134,3 @@ def _row(verdict: Verdict, label: str) -> dict[str, Any]:
     prompt = [{"role": turn.role, "content": turn.content} for turn in contest.turns]
     said = [names[winner] for winner in verdict.winners]
     return {"item": contest.item, "prompt": prompt, "reply": contest.left, label: contest.right, "verdicts": said}
-
-
-def _say(result: MetricResult) -> None:
-    for note in result.notes:
-        print(f"edu_align: {note}", flush=True)

@@ -35,7 +35,7 @@ def leak(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
 
     Baselines: every tutor of MRBench, MathDial's teachers, and a constant reply. Lower is better, and 0 costs nothing.
     """
-    return _noted(leaking.leak_rate(_answered(subject, data, settings)), data)
+    return _noted(leaking.leak_rate(answered(subject, data, settings)), data)
 
 
 def form(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -43,7 +43,7 @@ def form(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
 
     Bridge's dialogues are among them. The baseline is the human tutor's own reply; its range is in the notes.
     """
-    return _noted(form_panel(_answered(subject, data, settings)), data)
+    return _noted(form_panel(answered(subject, data, settings)), data)
 
 
 def corpus(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -89,7 +89,7 @@ def retention_exact(subject: Subject, data: SuiteData, settings: Settings) -> Me
     return exact_match(subject, _problems(data), _most(settings))
 
 
-def _answered(subject: Subject, data: SuiteData, settings: Settings) -> Generated:
+def answered(subject: Subject, data: SuiteData, settings: Settings) -> Generated:
     """Replies to every MRBench and Bridge dialogue, and to one tutor turn of each of MathDial's.
 
     Of MathDial's turns those before the answer is said are asked, where there is one.

@@ -30,7 +30,8 @@ FOLDER = "evaluations"
 READS = "test_reads.jsonl"
 # Modules of `evaluation` that only show what was measured: a change there leaves results as they are.
 SHOWING = ("agreement.py", "compare.py", "plots.py", "report.py", "stages.py", "tables.py", "suite/summarise.py",
-           "suite/store.py", "suite/run.py")  # fmt: skip
+           "suite/store.py", "suite/run.py", "suite/outside.py")  # fmt: skip
+JUDGE = "judge"  # folder whose answers have a cache of their own
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def code_content() -> str:
     """Over the source of every module that decides a number of the suite, given what models say."""
     package = Path(__file__).resolve().parents[1]
     shown = {package / name for name in SHOWING}
-    files = sorted(file for file in package.rglob("*.py") if file not in shown)
+    files = sorted(f for f in package.rglob("*.py") if f not in shown and package / JUDGE not in f.parents)
     sources = (f"{file.relative_to(package)}\n{file.read_text(encoding='utf-8')}" for file in files)
     return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
 

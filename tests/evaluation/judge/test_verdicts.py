@@ -9,7 +9,7 @@ import pytest
 from edu_align.data.records import Message, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.evaluation.judge.agreement import agreement, sample
-from edu_align.evaluation.judge.judging import judge, outside_view
+from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.items import MetricResult
 
@@ -164,13 +164,3 @@ def test_the_sample_spreads_over_groups_and_sides(groups: list[ResponseGroup]) -
 def test_nothing_well_formed_is_an_error(serve: Serve, settings: Settings, groups: list[ResponseGroup]) -> None:
     with pytest.raises(UserError, match="gave no well-formed answer to 24 pairs"):
         agreement(settings(serve(lambda *_: Reply("A"))), groups, 2.0)
-
-
-def test_agreement_is_printed_first(
-    serve: Serve, settings: Settings, groups: list[ResponseGroup], capsys: pytest.CaptureFixture[str]
-) -> None:
-    chosen = settings(serve(prefers_questions), pairs=4)
-    results = outside_view(chosen, groups, 2.0, groups, asked(4), ["why?"] * 4, {"base": ["no."] * 4})
-    assert [result.metric for result in results] == ["judge_agreement", "judge"]
-    printed = capsys.readouterr().out
-    assert printed.index("agreement/pairs: ") < printed.index("NOT shown to agree") < printed.index("preferred/base: ")
