@@ -23,8 +23,8 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
   adapter              a folder made by PEFT's save_pretrained, measured beside the model
   evaluation.split     validation | test
   evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default
-  evaluation.judge     base URL of an OpenAI-compatible endpoint, with evaluation.judge_model: held against people first,
-                       then asked whose replies are better (pip install "edu_align[judge]")
+  evaluation.judge     base URL of an OpenAI-compatible endpoint, with evaluation.judge_model: held against people
+                       first, then asked whose replies are better (pip install "edu_align[judge]")
   evaluation.*         and every other key of evaluation, hardware and dataset (model.* beside model)
   data_root            where the data sets are (MRBench, Bridge, MathDial, GSM8K), if not where the run found them
 """

@@ -57,8 +57,8 @@ class OutsideView:
         results = {result.metric: result for result in (self.agreed, judged)}
         if suite.run is not None:
             (suite.run / IN_RUN).mkdir(exist_ok=True)
-            content = {name: result.as_json() for name, result in results.items()}
-            write_json(suite.run / IN_RUN / f"judge-{suite.settings.split}.json", {"model": self.settings.model, **content})
+            content = {"model": self.settings.model} | {name: result.as_json() for name, result in results.items()}
+            write_json(suite.run / IN_RUN / f"judge-{suite.settings.split}.json", content)
         return results
 
 

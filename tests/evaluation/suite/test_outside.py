@@ -60,11 +60,11 @@ def test_what_the_judge_cannot_do_is_said_before_anything_is_measured(
         observed = runs("sft")
         with pytest.raises(UserError, match="no such model"):
             evaluate(str(observed.path), QUICK | {"evaluation.judge": server.url}, tmp_path)
+        nothing = {"evaluation.judge": server.url, "data_root": str(tmp_path)}
         with pytest.raises(UserError, match=r"MRBench first .*data_root"):
-            nothing = {"evaluation.judge": server.url, "data_root": str(tmp_path)}
             evaluate(str(observed.path), QUICK | nothing, tmp_path)
+        words = {"model": "tiny", "outputs_root": str(tmp_path), "evaluation.judge": server.url}
         with pytest.raises(UserError, match="got base alone"):
-            words = {"model": "tiny", "outputs_root": str(tmp_path), "evaluation.judge": server.url}
             evaluate_model(words | QUICK)
     finally:
         server.close()
