@@ -1,7 +1,8 @@
 """SFT, then DPO, then evaluation and a report: what `make reproduce` runs.
 
     python -m edu_align.reproduce                        the built-in corpus
-    python -m edu_align.reproduce data_root=../data      MathDial and Bridge (SFT), MRBench and Bridge (DPO)
+    python -m edu_align.reproduce data_root=../data      the tutor recipe on MathDial, Bridge and MRBench, under
+                                                         several seeds (seeds=42,43,44), measured by the whole suite
 
 Further key=value words go to both stages, so they must fit both. The report lies in outputs_root/report, and the last
 line says whether the results agree with the ones kept in experiments/.
@@ -25,16 +26,20 @@ def main() -> None:
     bad = [word for word in words if "=" not in word]
     if bad:
         raise UserError(f"every argument is key=value, got {bad[0]!r}. Example: data_root=../data seed=1.")
-    reproduce(words)
+    if any(word.startswith("data_root=") for word in words):
+        from edu_align.repeat import repeat
+
+        repeat(words, kept_results("tutor"))
+    else:
+        reproduce(words)
 
 
 def reproduce(words: list[str]) -> bool:
     """Run both stages and write the report; returns whether the results agree with the kept ones."""
     from edu_align.chain import run_chain
 
-    recipe = "reproduce_real" if any(word.startswith("data_root=") for word in words) else "reproduce"
     began = time.monotonic()
-    runs = run_chain([f"{recipe}_sft", f"{recipe}_dpo"], words)
+    runs = run_chain(["reproduce_sft", "reproduce_dpo"], words)
     sft_folder, dpo_folder = (_finished(folder) for folder in (runs[0], runs[-1]))
     print("edu_align: measuring the base model", flush=True)
     from edu_align.evaluation.agreement import check
@@ -53,7 +58,7 @@ def reproduce(words: list[str]) -> bool:
     results = {stage.label: stage.evaluation for stage in stages}
     (report / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"edu_align: report {written}, with curves.png and before_after.png; {time.monotonic() - began:.0f} s in all")
-    agrees, lines = check(_kept(recipe), results)
+    agrees, lines = check(kept_results("reproduce"), results)
     print("\n".join(f"edu_align: {line}" for line in lines))
     return agrees
 
@@ -75,9 +80,9 @@ def _base_evaluation(dpo: Path, sft: Path) -> dict[str, Any]:
     return summarise(config, held, measure_model(config, None, held), None)
 
 
-def _kept(recipe: str) -> Path:
+def kept_results(experiment: str) -> Path:
     """Results kept in the checkout's experiments/; a wheel has none."""
-    return Path(__file__).resolve().parents[1] / "experiments" / recipe / "results.json"
+    return Path(__file__).resolve().parents[1] / "experiments" / experiment / "results.json"
 
 
 if __name__ == "__main__":

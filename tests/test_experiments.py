@@ -30,7 +30,7 @@ FOLDERS = {
     "tutor_dpo": "tutor_recipe",
 }
 CHAINS = {"tutor": ["tutor_sft", "tutor_dpo"], "tutor_cpu": ["tutor_sft_cpu", "tutor_dpo_cpu"]}
-REPRODUCE = ["reproduce_sft", "reproduce_dpo", "reproduce_real_sft", "reproduce_real_dpo"]
+REPRODUCE = ["reproduce_sft", "reproduce_dpo"]
 SMALL = [f"{name}_cpu" for name in FOLDERS]
 EVERY = [*REPRODUCE, *FOLDERS, *SMALL, *CHAINS]
 LIMIT = 180  # seconds that a CPU-sized variant may take

@@ -19,7 +19,7 @@ def words(tmp_path: Path) -> list[str]:
 
 def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     kept = tmp_path / "kept.json"
-    monkeypatch.setattr(module, "_kept", lambda recipe: kept)
+    monkeypatch.setattr(module, "kept_results", lambda experiment: kept)
     assert not reproduce(words)  # nothing is kept yet
     report = tmp_path / "report"
     results = json.loads((report / "results.json").read_text())

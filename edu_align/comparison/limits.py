@@ -1,8 +1,8 @@
 """What the numbers of one comparison do not show, as far as its own data says so."""
 
 from edu_align.comparison.models import Comparison
-from edu_align.comparison.numbers import IMPLICIT
 from edu_align.comparison.samples import COUNT, Sample
+from edu_align.evaluation.suite.summarise import IMPLICIT
 
 FEW_GROUPS = 30  # below which a percentile interval over groups is known to be too narrow
 

@@ -9,8 +9,6 @@ from edu_align.comparison.significance import holm, p_value, samples_for
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.summarise import summarise
 
-IMPLICIT = "implicit"  # scorer whose reference is the model's own start: no difference between models is taken
-
 
 def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: float) -> tuple[list[Number], int]:
     """All numbers, and how many paired differences are tested in all; `adjusted` counts every one of those.
@@ -47,7 +45,6 @@ def _check_items(models: Sequence[Model]) -> None:
 
 def _number(row: Mapping[str, Any], model: Model) -> Number:
     is_base = model.label == model.base
-    own_reference = row["name"].endswith(f"/{IMPLICIT}")
     return Number(
         metric=row["metric"],
         name=row["name"],
@@ -62,8 +59,8 @@ def _number(row: Mapping[str, Any], model: Model) -> Number:
         baselines={rule: spread["value"] for rule, spread in row["baselines"].items()},
         strongest=row["strongest_baseline"],
         to_strongest=_gap(row["difference_to_strongest"]),
-        to_base=None if is_base or own_reference else _gap(row["difference_to_base"]),
-        to_sft=None if own_reference else _gap(row["difference_to_sft"]),
+        to_base=None if is_base else _gap(row["difference_to_base"]),
+        to_sft=_gap(row["difference_to_sft"]),
     )
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from edu_align.comparison.models import Comparison, Number
-from edu_align.comparison.numbers import IMPLICIT
+from edu_align.evaluation.suite.summarise import IMPLICIT
 from edu_align.reporting import svg
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from edu_align.evaluation.tables import cell
 Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, MetricResult]]
 SFT = "SFT"  # the label whose difference is shown apart
+IMPLICIT = "implicit"  # scorer whose reference is the model's own start: no difference between models is taken
 
 
 def summarise(
@@ -32,17 +33,18 @@ def summarise(
     `unit`, `better` ("higher", "lower" or ""), `baselines` {rule: {value, low, high}}, `strongest_baseline` (its name;
     the oracle is a ceiling and never that) and the paired differences `difference_to_strongest`, `difference_to_base`
     and `difference_to_sft` (this row minus the other, over the items that both have): {value, low, high, n, groups},
-    None where there is no such row or no common item. `verdict` is a sentence where the strongest baseline is not shown
+    None where there is no such row or no common item, and for the implicit reward, whose reference is each model's own
+    start. `verdict` is a sentence where the strongest baseline is not shown
     to be beaten, else "". `notes` and `examples` are the metric's.
     """
     spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
-    paired = partial(_paired, seed=seed, samples=samples, confidence=confidence)
+    paired = partial(paired_difference, seed=seed, samples=samples, confidence=confidence)
     base = next(iter(results), "")
     rows = []
     for metric, name in _names(results):
         rules = _baselines(results, metric, name, spread)
         for label, metrics in results.items():
-            if metric not in metrics or not metrics[metric].measured.get(name, _NOTHING).items:
+            if metric not in metrics or not any(metrics[metric].measured.get(name, _NOTHING).weights):
                 continue
             result = metrics[metric]
             series = result.measured[name]
@@ -51,8 +53,10 @@ def summarise(
             row |= {"unit": result.units.get(name, ""), "better": result.better.get(name, "")}
             row |= _beside(result, name, rules, paired)
             parent = (parents or {}).get(label, SFT)
-            row["difference_to_base"] = _other(results, base, label, metric, name, paired)
-            row["difference_to_sft"] = _other(results, parent, label, metric, name, paired)
+            beside = {"base": base, "sft": parent} if not name.endswith(f"/{IMPLICIT}") else {}
+            for which in ("base", "sft"):
+                other = beside.get(which, label)
+                row[f"difference_to_{which}"] = _other(results, other, label, metric, name, paired)
             row["verdict"] = _verdict(row)
             rows.append({**row, "notes": list(result.notes), "examples": list(result.examples)})
     return rows
@@ -78,7 +82,7 @@ def _baselines(results: Results, metric: str, name: str, spread: Any) -> dict[st
             return {
                 rule: _interval(spread(series.values, series.groups, weights=series.weights))
                 for rule, series in rules.items()
-                if series.items
+                if any(series.weights)
             }
     return {}
 
@@ -103,7 +107,7 @@ def _other(results: Results, other: str, label: str, metric: str, name: str, pai
     return paired(results[label][metric].measured[name], beside) if beside is not None else None
 
 
-def _paired(a: Series, b: Series, seed: int, samples: int, confidence: float) -> Row | None:
+def paired_difference(a: Series, b: Series, seed: int, samples: int, confidence: float) -> Row | None:
     """a minus b over their common items, weighted as in `a`; None where they have none of weight > 0."""
     place = {item: i for i, item in enumerate(b.items)}
     both = [(i, place[item]) for i, item in enumerate(a.items) if item in place]
