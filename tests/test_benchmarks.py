@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,27 @@ def test_the_gpu_benchmark_is_run_on_request_only() -> None:
 
 def test_the_machine_in_one_line() -> None:
     assert re.fullmatch(r".+, \d+ cores, \d+ GiB", machine())
+
+
+def test_a_steps_time_is_told_apart_by_what_stands_above() -> None:
+    from benchmarks.step_profile import shares_of
+
+    @dataclass
+    class Event:
+        name: str
+        self_cpu_time_total: float
+        cpu_parent: "Event | None" = None
+
+    attention = Event("autograd::engine::evaluate_function: _BlockAttentionBackward", 50_000)
+    step = Event("Optimizer.step#AdamW.step", 0)
+    events = [
+        attention, Event("aten::bmm", 150_000, attention), Event("aten::mm", 300_000), Event("aten::mul", 100_000),
+        step, Event("aten::addcdiv_", 100_000, step), Event("aten::mm", 50_000, Event("_LabelScores", 0)),
+        Event("ProfilerStep*", 7),
+    ]  # fmt: skip
+    assert shares_of(events, 1.0) == pytest.approx(
+        {
+            "attention": 0.2, "head_and_loss": 0.05, "optimizer": 0.1, "matrix_products": 0.3, "element_wise": 0.1,
+            "python": 0.25,
+        }
+    )  # fmt: skip
