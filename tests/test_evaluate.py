@@ -10,7 +10,7 @@ import pytest
 
 from edu_align.errors import UserError
 from edu_align.evaluate import _split, evaluate, evaluate_model
-from edu_align.evaluation.suite.store import READS, results_of_run
+from edu_align.evaluation.suite.store import READS
 
 QUICK = {"evaluation.max_groups": "2", "evaluation.metrics": "[pair_accuracy_own,own_turn_nll]"}
 
@@ -35,7 +35,7 @@ def test_a_run_stands_beside_its_parent_and_its_base(runs: Callable[[str], Any],
     assert "tutor_prior" not in dpo["baselines"]  # in the corpus the author of a reply is its quality
     assert {"chance", "longer", "surface_logistic", "bag_of_words"} <= dpo["baselines"].keys()
     assert "pair_accuracy_edu_tutor/mean_logp" in capsys.readouterr().out
-    stored = results_of_run(observed.path, "test")
+    stored = json.loads((observed.path / "evaluation" / "test.json").read_text())["files"]
     assert list(stored) == ["base", "SFT", "DPO"]
     assert all(set(metrics) == {"pair_accuracy_own", "own_turn_nll"} for metrics in stored.values())
 
@@ -98,7 +98,8 @@ def test_results_lie_where_they_are_asked_for(runs: Callable[[str], Any], tmp_pa
     shutil.copytree(runs("sft").path, tmp_path / "runs" / "moved")
     evaluate("moved", QUICK | {"evaluation.metrics": "[own_turn_nll]"}, tmp_path)
     assert len(list((tmp_path / "evaluations").glob("*/test/own_turn_nll-*.json"))) == 2
-    assert results_of_run(tmp_path / "runs" / "moved", "test").keys() == {"base", "SFT"}
+    index = tmp_path / "runs" / "moved" / "evaluation" / "test.json"
+    assert json.loads(index.read_text())["files"].keys() == {"base", "SFT"}
 
 
 @pytest.mark.parametrize("word", ["trainer.beta=1", "chain=[a]", "seed=3"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.comparison import tables
+from edu_align.comparison.misconceptions import LEGEND, TITLE, by_misconception
 from edu_align.comparison.models import Comparison, Model, Number
 from edu_align.comparison.pictures import Picture
 from edu_align.comparison.samples import RULE, Sample
@@ -34,6 +35,7 @@ def page(
         legend=tables.marks_legend(comparison),
         definitions=definitions(comparison),
         pictures=pictures,
+        misconceptions={"title": TITLE, "legend": LEGEND, "rows": by_misconception(comparison)},
         limits=limits,
         samples=samples,
         rule=RULE,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from edu_align.comparison import tables
+from edu_align.comparison.misconceptions import LEGEND, TITLE, by_misconception
 from edu_align.comparison.models import Comparison
 from edu_align.comparison.page import definitions, measured, runs_table, title
 from edu_align.comparison.pictures import Picture
@@ -34,6 +35,9 @@ def as_markdown(
     lines += markdown([[_safe(cell) for cell in row] for row in tables.full_table(comparison)])
     lines += ["", _safe(tables.marks_legend(comparison)), "", "## What the numbers mean", ""]
     lines += _list([f"{name}: {definition}" for name, definition in definitions(comparison)])
+    rows = by_misconception(comparison)
+    if rows:
+        lines += ["", f"## {TITLE}", "", LEGEND, "", *markdown([[_safe(cell) for cell in row] for row in rows])]
     lines += ["", "## Limits of what was measured", "", *_list(limits), ""]
     drawn = ", ".join(picture.title.lower() for picture in pictures if picture.svg)
     lines += [f"Pictures ({drawn}) are in report.html.", ""] if drawn else []

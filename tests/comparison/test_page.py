@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from edu_align.comparison import samples as sampling
+from edu_align.comparison.misconceptions import MARKS, by_misconception
 from edu_align.comparison.models import Comparison
 from edu_align.comparison.tables import beside_baselines, gap_text, marks_legend, moved, not_beaten
 from edu_align.comparison.write import write_comparison
+from edu_align.evaluation.suite.items import MetricResult, Series
 from tests.pages import Page as Parsed
 
 from .builders import EVIL, compared, series, three
@@ -83,6 +85,28 @@ def test_samples_are_chosen_by_content_whatever_the_order(tmp_path: Path) -> Non
     assert [one.digest for one in chosen] == every[:20]
     assert [one.digest for one in sampling.samples(models[::-1])] == [one.digest for one in chosen]
     assert all(set(one.replies) == {"base", "SFT", "DPO"} and one.human for one in chosen)
+
+
+def test_the_corpus_stands_by_misconception(tmp_path: Path) -> None:
+    def marks(found: float) -> MetricResult:
+        rows = [(f"{name}{n}", name, found, 1.0) for name in ("adds_tops", "drops_zero") for n in range(4)]
+        return MetricResult("corpus", "exact", {mark: Series.of(rows) for mark in MARKS})
+
+    models = three(tmp_path)
+    assert by_misconception(compared(models)) == []
+    with_corpus = [replace(model, results={**model.results, "corpus": marks(n / 4)}) for n, model in enumerate(models)]
+    comparison = compared(with_corpus)
+    assert by_misconception(comparison) == [
+        ["misconception", "prompts", "base", "SFT", "DPO"],
+        ["adds_tops", "4", "0.00 / 0.00 / 0.00", "0.25 / 0.25 / 0.25", "0.50 / 0.50 / 0.50"],
+        ["drops_zero", "4", "0.00 / 0.00 / 0.00", "0.25 / 0.25 / 0.25", "0.50 / 0.50 / 0.50"],
+    ]
+    path, _ = write_comparison(comparison, tmp_path / "report", COMMAND)
+    for file in (path, path.with_name("report.md")):
+        said = file.read_text().replace("<wbr>", "")
+        assert "By misconception" in said
+        assert "drops_zero" in said
+        assert "0.25 / 0.25 / 0.25" in said
 
 
 def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:

@@ -102,23 +102,6 @@ def read_result(path: Path) -> MetricResult:
         raise UserError(f"{path} is not a stored result ({error!r}). Delete it, and it is measured again.") from None
 
 
-def results_of_run(run: Path, split: str) -> dict[str, dict[str, MetricResult]]:
-    """{label: {metric: result}} of a run, its parents and its base, which comes first, as the suite left them.
-
-    Raises UserError where the suite did not measure the run on that split.
-    """
-    index = run / "evaluation" / f"{split}.json"
-    if not index.is_file():
-        raise UserError(
-            f"{run} was not evaluated on the {split} split. Run: python -m edu_align.evaluate run={run} "
-            f"evaluation.split={split}"
-        )
-    files = json.loads(index.read_text(encoding="utf-8"))["files"]
-    return {
-        label: {metric: read_result(run / file) for metric, file in metrics.items()} for label, metrics in files.items()
-    }
-
-
 @functools.cache
 def code_content() -> str:
     """Over the source of every module that decides a number of the suite, given what models say."""

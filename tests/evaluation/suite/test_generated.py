@@ -1,14 +1,11 @@
-"""Replies are generated once, in fixed batches of like length, and a start that was stopped is gone on with."""
+"""Replies are generated once, in fixed batches of like length."""
 
-import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.generated import generate
 from edu_align.evaluation.suite.prompts import Asked, chosen, digest
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
@@ -16,10 +13,6 @@ from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
 def asked(count: int) -> list[Asked]:
     return [Asked(f"i{n}", f"g{n}", "mrbench", (Message("user", "long " * (n % 5) + f"{n}?"),)) for n in range(count)]
-
-
-class StoppedError(Exception):
-    pass
 
 
 @pytest.fixture
@@ -32,30 +25,6 @@ def model(random_model: Callable[..., Any], bytes_tokenizer: Any) -> ModelSubjec
         for parameter in loaded.parameters():
             parameter.mul_(6)
     return ModelSubject(loaded, bytes_tokenizer)
-
-
-def test_a_stopped_start_ends_as_if_it_had_not_been(model: ModelSubject, tmp_path: Path) -> None:
-    whole = generate(model, asked(10), 6, tmp_path / "whole.jsonl", {"model": "tiny"}, batch_size=4)
-    file, answer = tmp_path / "stopped.jsonl", model.replies
-
-    def stop(prompts: Sequence[Sequence[Message]], most: int) -> list[str]:
-        if model.asked >= 14:
-            raise StoppedError
-        return answer(prompts, most)
-
-    model.replies = stop  # type: ignore[method-assign]
-    with pytest.raises(StoppedError):
-        generate(model, asked(10), 6, file, {"model": "tiny"}, batch_size=4)
-    assert len(file.read_text().splitlines()) == 4
-    with file.open("a") as torn:
-        torn.write('{"id": "half')
-    model.replies, model.asked = answer, 0  # type: ignore[method-assign]
-    again = generate(model, asked(10), 6, file, {"model": "tiny"}, batch_size=4)
-    assert model.asked == 6, "what was there is not generated again"
-    assert again.replies == whole.replies
-    assert file.read_text() == (tmp_path / "whole.jsonl").read_text()
-    generate(model, asked(10), 6, file, {"model": "tiny"}, batch_size=4)
-    assert model.asked == 6
 
 
 def test_batched_replies_are_those_given_alone(model: ModelSubject) -> None:
@@ -72,14 +41,6 @@ def test_equal_dialogues_are_answered_once_and_like_lengths_together() -> None:
     assert found.replies["again"] == found.replies["i3"] == "LONG LONG LONG 3?"
     assert found.only(lambda one: one.source == "bridge").asked == (twice[-1],)
     assert found.row(twice[0]) == {"item": "i0", "prompt": [{"role": "user", "content": "0?"}], "reply": "0?"}
-
-
-def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "replies.jsonl"
-    generate(ReadingSubject(), asked(3), 6, file, {"model": "a"})
-    assert [json.loads(line)["reply"] for line in file.read_text().splitlines()] == [""] * 3
-    with pytest.raises(UserError, match="model was a, now b"):
-        generate(ReadingSubject(), asked(3), 6, file, {"model": "b"})
 
 
 def test_a_sample_is_chosen_by_content_alone() -> None:

@@ -13,7 +13,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.scoring import score_replies
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.suite.store import Store, read_result, results_of_run
+from edu_align.evaluation.suite.store import Store, read_result
 from edu_align.evaluation.suite.subject import GENERATION_BATCH_TOKENS, LoadedSubject, Weights, _batch
 from tests.evaluation.builders import group
 
@@ -74,11 +74,6 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(UserError, match=r"a\.json is not a stored result"):
         read_result(tmp_path / "a.json")
-
-
-def test_a_run_that_was_not_evaluated_is_told_how(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"edu_align\.evaluate run=.*evaluation\.split=validation"):
-        results_of_run(tmp_path, "validation")
 
 
 def test_a_subject_scores_as_training_does(subject: LoadedSubject) -> None:
