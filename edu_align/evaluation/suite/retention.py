@@ -7,7 +7,6 @@ a model that solves such problems (7B and larger) can be asked for the answer it
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 
 from edu_align.data.records import Message
 from edu_align.evaluation.scored import first_place
@@ -55,12 +54,11 @@ def exact_match(
     problems: Sequence[Problem],
     most: int | None = MOST,
     max_new_tokens: int = NEW_TOKENS,
-    output: Path | None = None,
 ) -> MetricResult:
     """Share of problems that the model solves itself: the number behind its last "the answer is", else its last one."""
     part = list(problems[:most])
     asked = [Asked(one.item, one.group, "gsm8k", _prompt(f"{one.problem}\n\n{ASK}"), one.answers[0]) for one in part]
-    made = generate(subject, asked, max_new_tokens, output)
+    made = generate(subject, asked, max_new_tokens)
     name = "retention/exact_match"
     hits = [float(final(made.replies[one.item]) == Fraction(one.answers[0])) for one in part]
     copied = [float(numbers(one.problem)[-1:] == [Fraction(one.answers[0])]) for one in part]
