@@ -57,7 +57,7 @@ def compare(one: Path, two: Path) -> int:
     return compared
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
     """The same effective batch gives the same losses, and one run folder that the first process wrote."""
     options = [

@@ -23,7 +23,7 @@ OPTIONS = [
 HARD = ["hardware.per_device_batch_size=1", "hardware.gradient_checkpointing=true"]  # two forward passes a step
 CASES = [
     pytest.param("sft", "lora", [], marks=pytest.mark.slow),
-    pytest.param("sft", "full", []),
+    pytest.param("sft", "full", [], marks=pytest.mark.slow),
     pytest.param("sft", "full", [*HARD, "model.architecture.tie_word_embeddings=false"], marks=pytest.mark.slow),
     pytest.param("dpo", "lora", HARD),
     pytest.param("dpo", "full", HARD, marks=pytest.mark.slow),
@@ -81,6 +81,7 @@ def check_saved(whole: Path, gathered: Path) -> None:
         assert found[name].equal(found["model.embed_tokens.weight"])
 
 
+@pytest.mark.slow
 def test_a_sharded_run_is_measured_again_in_one_process(tmp_path: Path) -> None:
     from edu_align.evaluate import evaluate
 

@@ -209,6 +209,7 @@ def test_two_processes_that_start_at_once_share_what_they_need(tmp_path: Path) -
         assert sorted(found[kind] for found in taken) in once
 
 
+@pytest.mark.slow
 def test_memory_of_finished_jobs_is_freed(tmp_path: Path) -> None:
     """A short look in every test run; the slow test counts to 20."""
     found = numbers(tmp_path, "10,11,12,13,14,15")

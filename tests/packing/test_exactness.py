@@ -92,7 +92,7 @@ WORDS = st.sampled_from(["why", "is", "it", "3/4", "larger?", "draw", "it"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, min_size=2, max_size=4, unique=True)), min_size=1, max_size=3))
 def test_random_groups_give_the_same_loss_and_gradients(
     typed: Callable[..., Any],

@@ -111,7 +111,7 @@ def test_torchrun_starts_no_sweep(sweep: Any) -> None:
     assert "torchrun or accelerate launch started several sweeps" in done.stderr
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_killed_at_any_moment_it_ends_as_if_it_never_was(sweep: Any, seed: int) -> None:
     """Each kill comes at a random moment of the sweep; a finished job never runs again."""
     source = random.Random(seed)

@@ -99,6 +99,7 @@ def test_a_second_stage_keeps_the_first_one_as_reference(tiny: Callable[..., Any
         same(one, other)
 
 
+@pytest.mark.slow
 def test_smaller_passes_for_less_memory_train_the_same(
     tiny: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
