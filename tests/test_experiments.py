@@ -76,7 +76,7 @@ def own_keys(name: str) -> set[str]:
 
 def test_these_are_all_experiments() -> None:
     assert sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")) == sorted(EVERY)
-    assert len(EVERY) == 22
+    assert len(EVERY) == 20
     index = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
     for folder in set(FOLDERS.values()):
         assert f"({folder}/README.md)" in index
