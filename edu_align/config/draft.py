@@ -109,9 +109,7 @@ def _sign_problem(made: Draft, key: str, sign: str, opened: str | None) -> str |
         if sign == "+" and not is_open(made.known[key]):
             return f"`+{key}`: the key is there already. Drop the `+`: `{key}=...`."
         return None
-    from omegaconf import OmegaConf
-
-    there = OmegaConf.select(made.root, key) is not None
+    there = _is_there(made, key)
     if sign == "~" and not there:
         return f"`~{key}`: there is no such key to delete."
     if sign == "" and not there:
@@ -119,6 +117,17 @@ def _sign_problem(made: Draft, key: str, sign: str, opened: str | None) -> str |
     if sign == "+" and there:
         return f"`+{key}`: the key is there already. Drop the `+`: `{key}=...`."
     return None
+
+
+def _is_there(made: Draft, key: str) -> bool:
+    """Whether a key below an open one has a value; one that cannot be resolved is a value too, and told later."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.select(made.root, key) is not None
+    except OmegaConfBaseException:
+        return True
 
 
 def _example(kind: Any, value: Any) -> str:

@@ -49,15 +49,17 @@ def _flat(cfg: Any, found: list[str], skip: set[str] | frozenset[str], prefix: s
             continue
         try:
             value = cfg[key]
+            if OmegaConf.is_config(value) and (name in OPEN_KEYS or not OmegaConf.is_dict(value)):
+                value = OmegaConf.to_container(value, resolve=True)
         except OmegaConfBaseException as error:
             raw = str(OmegaConf.to_container(cfg, resolve=False)[key])  # type: ignore[index]
             if "${hydra:" not in raw and "${now:" not in raw:
                 found.append(f"`{name}` cannot be resolved from {raw!r}: {str(error).splitlines()[0]}.")
             continue
-        if OmegaConf.is_dict(value) and name not in OPEN_KEYS:
+        if OmegaConf.is_dict(value):
             flat.update(_flat(value, found, skip, f"{name}."))
         else:
-            flat[name] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            flat[name] = value
     return flat
 
 

@@ -121,6 +121,9 @@ CASES = [
     (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
     (["run_name=${oc.env:EDU_ALIGN_NOT_SET}"], "`run_name` cannot be resolved from '${oc.env:EDU_ALIGN_NOT_SET}'"),
+    (["dataset.sources=[${nosuch}]"], "`dataset.sources` cannot be resolved from \"['${nosuch}']\": Interpolation key"),
+    (["+dataset.columns.a=${trainer.beta}"], "`dataset.columns` cannot be resolved from \"{'a': '${trainer.beta}'}\""),
+    (["++trainer.args.optim=${nosuch.key}"], "`trainer.args` cannot be resolved from \"{'optim': '${nosuch.key}'}\""),
     (["trainer.learning_rate=nan"], "`trainer.learning_rate` must be > 0, got nan."),
     (["trainer.epochs=inf"], "`trainer.epochs` must be > 0, got inf."),
 ]
