@@ -18,6 +18,12 @@ def test_a_sweep_needs_multirun(problems: Problems, value: str) -> None:
     assert problems("trainer=dpo", f"trainer.beta={value}", "sweep.sampler=random", multirun=True) == []
 
 
+def test_of_a_thousand_wrong_options_the_first_eight_are_named(problems: Problems) -> None:
+    found = problems("adapter=range(0,1000)", multirun=True)
+    assert [text.split(" is ")[0] for text in found[:-1]] == [f"`adapter={n}`" for n in range(8)]
+    assert found[-1].startswith("Further combinations of the swept options were not looked at")
+
+
 def test_an_interval_needs_a_sampler_that_draws(problems: Problems) -> None:
     (found,) = problems("trainer=dpo", "trainer.beta=interval(0.1,0.5)", multirun=True)
     assert found.startswith("`trainer.beta=interval(0.1,0.5)` has no end of values, and sweep.sampler=grid tries all.")
