@@ -9,11 +9,13 @@ from edu_align.comparison.significance import holm, p_value, samples_for
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.summarise import summarise
 
+BY_REPLY = ("arithmetic_correct",)  # counts only replies that hold a sum, so each model has items of its own
+
 
 def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: float) -> tuple[list[Number], int]:
     """All numbers, and how many paired differences are tested in all; `adjusted` counts every one of those.
 
-    Raises UserError where two models have the same number over other items.
+    Raises UserError where two models have the same number over other items, those in BY_REPLY apart.
     """
     _check_items(models)
     by_label = {model.label: model for model in models}
@@ -35,7 +37,7 @@ def _check_items(models: Sequence[Model]) -> None:
             for name, series in result.measured.items():
                 items = frozenset(series.items)
                 label, known = first.setdefault((metric, name), (model.label, items))
-                if items != known:
+                if items != known and not _by_reply(name):
                     raise UserError(
                         f"{name} was measured on other items: {label} on {len(known)}, {model.label} on {len(items)}, "
                         f"of which {len(items & known)} are shared. Such numbers cannot be compared. Evaluate both "
@@ -43,8 +45,13 @@ def _check_items(models: Sequence[Model]) -> None:
                     )
 
 
+def _by_reply(name: str) -> bool:
+    """Whether a number has other items for each model, so that no difference is taken."""
+    return name.split("/")[0] in BY_REPLY
+
+
 def _number(row: Mapping[str, Any], model: Model) -> Number:
-    is_base = model.label == model.base
+    is_base, by_reply = model.label == model.base, _by_reply(row["name"])
     return Number(
         metric=row["metric"],
         name=row["name"],
@@ -59,8 +66,8 @@ def _number(row: Mapping[str, Any], model: Model) -> Number:
         baselines={rule: spread["value"] for rule, spread in row["baselines"].items()},
         strongest=row["strongest_baseline"],
         to_strongest=_gap(row["difference_to_strongest"]),
-        to_base=None if is_base else _gap(row["difference_to_base"]),
-        to_sft=_gap(row["difference_to_sft"]),
+        to_base=None if is_base or by_reply else _gap(row["difference_to_base"]),
+        to_sft=None if by_reply else _gap(row["difference_to_sft"]),
     )
 
 

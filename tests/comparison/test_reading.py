@@ -12,9 +12,10 @@ from edu_align import report
 from edu_align.comparison.models import Model
 from edu_align.comparison.reading import read_comparison
 from edu_align.errors import UserError
+from edu_align.evaluation.suite.items import MetricResult
 from edu_align.runs.store import find_stored
 
-from .builders import compared, results, run_folder, store, three
+from .builders import compared, results, run_folder, series, store, three
 
 
 @pytest.fixture
@@ -88,6 +89,26 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, stored: list[Model],
     beside("longer", 6, max_new_tokens=200)
     with pytest.raises(UserError, match=r"measured differently for .*max_new_tokens 80 against 200"):
         say("runs=[tutor-dpo,longer]")
+
+
+def test_what_counts_only_some_replies_is_shown_without_a_difference(
+    tmp_path: Path, stored: list[Model], say: Any
+) -> None:
+    run, sums = run_folder(tmp_path, "sums", "sft", seed=8), series(0.5, 8, groups=4)
+    few = type(sums)(*(part[:5] for part in (sums.items, sums.groups, sums.values, sums.weights)))
+    models = []
+    for model, counted in zip(
+        (stored[0], Model("SFT", "smollm2-8", results(0.5, 8), run=run)), (sums, few), strict=True
+    ):
+        exact = MetricResult(
+            "corpus", "exact", {"arithmetic_correct/seen": counted}, {}, {}, {"arithmetic_correct/seen": "higher"}
+        )
+        models.append(replace(model, results={**model.results, "corpus": exact}))
+    store(tmp_path, run, models)
+    say("runs=[sums]")
+    found = read_comparison(find_stored("runs", ["sums"], tmp_path), tmp_path)
+    shown = [number for number in found.numbers if number.name == "arithmetic_correct/seen"]
+    assert [(number.n, number.to_base, number.to_sft) for number in shown] == [(20, None, None), (5, None, None)]
 
 
 def test_other_items_are_refused_by_name(tmp_path: Path, stored: list[Model], say: Any) -> None:
