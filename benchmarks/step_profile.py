@@ -62,12 +62,7 @@ def main() -> None:
     from benchmarks import trainer_process
 
     name, target = sys.argv[1:]
-    task = trainer_process.TASKS[name]
-    words = [
-        *task.words, f"trainer.batch_size={task.batches[0]}", f"trainer.max_steps={STEPS[-1]}", "tracking=off",
-        f"hardware.per_device_batch_size={task.budget}", "evaluation.enabled=false",
-        *(["trainer.precompute_reference=false"] if "trainer=dpo" in task.words else []),
-    ]  # fmt: skip
+    words = trainer_process.words_of(trainer_process.TASKS[name], "ours", STEPS[-1])
     with tempfile.TemporaryDirectory() as folder:
         _, _, trainer = trainer_process.build("ours", words, Path(folder))
         events, seconds = watched(trainer)

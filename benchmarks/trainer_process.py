@@ -24,6 +24,7 @@ from edu_align.models.tokenizer import load_tokenizer
 from edu_align.planning.network import parameters, shape_of
 from edu_align.runs.facts import peak_memory_gib
 
+SIDES = ("ours", "trl")
 SIDE = 2048  # of the matrices whose product tells what the device can do
 
 
@@ -59,13 +60,8 @@ TASKS = CPU_TASKS | GPU_TASKS
 
 def main() -> None:
     side, name, target = sys.argv[1:]
-    task, number = TASKS[name], ["ours", "trl"].index(side)
-    batch = task.batches[number]
-    words = [
-        *task.words, f"trainer.batch_size={batch}", f"trainer.max_steps={task.timed[number] + 1}", "tracking=off",
-        f"hardware.per_device_batch_size={task.budget if side == 'ours' else batch}", "evaluation.enabled=false",
-        *(["trainer.precompute_reference=false"] if "trainer=dpo" in task.words else []),
-    ]  # fmt: skip
+    task, number = TASKS[name], SIDES.index(side)
+    words = words_of(task, side, task.timed[number] + 1)
     if task.memory_gb is not None:
         cap_memory(task.memory_gb)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +69,16 @@ def main() -> None:
         result = timed(trainer, config.trainer.batch_size)
     result["share_of_matrix_rate"] = operations_a_token(config) * result["tokens_per_second"] / matrix_rate(device)
     Path(target).write_text(json.dumps(result), encoding="utf-8")
+
+
+def words_of(task: Task, side: str, steps: int) -> list[str]:
+    """The overrides of one side's training of `steps` steps."""
+    batch = task.batches[SIDES.index(side)]
+    return [
+        *task.words, f"trainer.batch_size={batch}", f"trainer.max_steps={steps}", "tracking=off",
+        f"hardware.per_device_batch_size={task.budget if side == 'ours' else batch}", "evaluation.enabled=false",
+        *(["trainer.precompute_reference=false"] if "trainer=dpo" in task.words else []),
+    ]  # fmt: skip
 
 
 def cap_memory(gib: float) -> None:

@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from edu_align.errors import UserError
 
 CHAIN = ("tutor_sft", "tutor_dpo")
 SEEDS = (42, 43, 44)
-SAMPLES, CONFIDENCE = 2000, 0.95
 # Numbers that are kept in experiments/tutor/results.json; all others are in the report.
 KEPT = (
     "pair_accuracy_balanced/mean_logp", "pair_accuracy_balanced/implicit", "dialogue_effect/implicit",
@@ -57,6 +57,7 @@ def repeat(words: Sequence[str], kept: Path) -> bool:
         runs.append(found[-1])
     by_seed = [_measured(run) for run in runs]
     labels = list(by_seed[0])
+    from edu_align.comparison.reading import CONFIDENCE, SAMPLES
     from edu_align.evaluation.suite.seeds import averaged
     from edu_align.evaluation.suite.summarise import paired_difference, summarise, table
     from edu_align.evaluation.tables import text
@@ -106,8 +107,7 @@ def _with_spread(
         values = []
         for results in by_seed:
             series = results[row["label"]][row["metric"]].measured[row["name"]]
-            total = sum(series.weights)
-            values.append(sum(w * x for w, x in zip(series.weights, series.values, strict=True)) / total)
+            values.append(fmean(series.values, series.weights))
         said = " ".join(f"{value:.3f}" for value in values) if len(set(values)) > 1 else "-"
         lines.append([*line, said])
     return lines

@@ -103,10 +103,9 @@ def _retention(own: Rows, _results: Results, _paired: Paired) -> Found:
 
 def _beside(name: str, rule: str, own: Rows, results: Results, paired: Paired) -> Found:
     """Whether the interval of the difference to one rule lies above 0."""
-    metric = name.split("/")[0]
-    if name not in own or rule not in results[metric].baselines.get(name, {}):
+    result = results[own[name]["metric"]] if name in own else None
+    if result is None or rule not in result.baselines.get(name, {}):
         return
-    result = results[metric]
     gap = paired(result.measured[name], result.baselines[name][rule])
     if gap is not None:
         said = f"{name} {cell(own[name])}, minus the rule {rule} {cell(gap, '+')}, above 0"

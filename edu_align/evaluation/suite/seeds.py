@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
+from statistics import fmean
 
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.items import MetricResult, Series
@@ -23,7 +23,7 @@ def averaged(results: Sequence[Mapping[str, MetricResult]]) -> dict[str, MetricR
         beside = [other[metric].measured for other in others if metric in other]
         if len(beside) == len(others):
             measured = {
-                name: reduce_series([series, *(numbers[name] for numbers in beside)])
+                name: _together([series, *(numbers[name] for numbers in beside)])
                 for name, series in result.measured.items()
                 if all(name in numbers for numbers in beside)
             }
@@ -31,16 +31,14 @@ def averaged(results: Sequence[Mapping[str, MetricResult]]) -> dict[str, MetricR
     return found
 
 
-def reduce_series(series: Sequence[Series]) -> Series:
+def _together(series: Sequence[Series]) -> Series:
     """The items that all of them have, in the order of the first: sum(w x) / sum(w) over the seeds, weight mean(w)."""
     places = [{item: i for i, item in enumerate(one.items)} for one in series]
-    common = reduce(lambda a, b: a & b, (set(place) for place in places))
     rows = []
     for item, group in zip(series[0].items, series[0].groups, strict=True):
-        if item in common:
+        if all(item in place for place in places):
             weights = [one.weights[place[item]] for one, place in zip(series, places, strict=True)]
             values = [one.values[place[item]] for one, place in zip(series, places, strict=True)]
-            total = sum(weights)
-            mean = sum(w * x for w, x in zip(weights, values, strict=True)) / total if total else values[0]
-            rows.append((item, group, mean, total / len(weights)))
+            mean = fmean(values, weights) if any(weights) else values[0]
+            rows.append((item, group, mean, fmean(weights)))
     return Series.of(rows)

@@ -30,7 +30,7 @@ FOLDER = "evaluations"
 READS = "test_reads.jsonl"
 # Modules of `evaluation` that only show what was measured: a change there leaves results as they are.
 SHOWING = ("agreement.py", "compare.py", "plots.py", "report.py", "stages.py", "tables.py", "suite/summarise.py",
-           "suite/store.py", "suite/run.py", "suite/outside.py")  # fmt: skip
+           "suite/store.py", "suite/run.py", "suite/outside.py", "suite/seeds.py")  # fmt: skip
 JUDGE = "judge"  # folder whose answers have a cache of their own
 
 

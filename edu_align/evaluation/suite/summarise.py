@@ -53,10 +53,10 @@ def summarise(
             row |= {"unit": result.units.get(name, ""), "better": result.better.get(name, "")}
             row |= _beside(result, name, rules, paired)
             parent = (parents or {}).get(label, SFT)
-            beside = {"base": base, "sft": parent} if not name.endswith(f"/{IMPLICIT}") else {}
-            for which in ("base", "sft"):
-                other = beside.get(which, label)
-                row[f"difference_to_{which}"] = _other(results, other, label, metric, name, paired)
+            own_reference = name.endswith(f"/{IMPLICIT}")
+            for which, other in (("base", base), ("sft", parent)):
+                gap = None if own_reference else _other(results, other, label, metric, name, paired)
+                row[f"difference_to_{which}"] = gap
             row["verdict"] = _verdict(row)
             rows.append({**row, "notes": list(result.notes), "examples": list(result.examples)})
     return rows
