@@ -53,6 +53,7 @@ BOUNDS: dict[str, tuple[str, str]] = {
     "trainer.beta": ("> 0", "0.1"),
     "trainer.max_prompt_length": (">= 8", "null"),
     "trainer.label_smoothing": (">= 0 and < 0.5", "0.0"),
+    "trainer.sft_weight": (">= 0", "0.0"),
     "hardware.per_device_batch_size": (">= 1", "1"),
     "hardware.eval_batch_size": (">= 1", "8"),
     "hardware.memory_gb": ("> 0", "null"),

@@ -111,6 +111,7 @@ class DPOTrainerConfig(TrainerConfig):
     beta: float = MISSING
     loss_type: str = "sigmoid"
     label_smoothing: float = 0.0
+    sft_weight: float = 0.0
     precompute_reference: bool = True
     max_prompt_length: int | None = None
     batching: str = "prompts"  # prompts | pairs

@@ -41,6 +41,7 @@ OWNED = {
     "save_only_model": "trainer.save_steps",
     "beta": "trainer.beta",
     "loss_type": "trainer.loss_type",
+    "loss_weights": "trainer.sft_weight",
     "label_smoothing": "trainer.label_smoothing",
     "precompute_ref_log_probs": "trainer.precompute_reference",
     "per_device_train_batch_size": "hardware.per_device_batch_size",

@@ -19,9 +19,9 @@ FREE = frozenset({
     "trainer.lr_scheduler", "trainer.warmup_ratio", "trainer.weight_decay", "trainer.max_grad_norm", "trainer.epochs",
     "trainer.max_steps", "trainer.logging_steps", "trainer.eval_steps", "trainer.save_steps",
     "trainer.save_total_limit", "trainer.beta", "trainer.loss_type", "trainer.label_smoothing",
-    "trainer.precompute_reference", "trainer.args.adam_beta1", "trainer.args.adam_beta2", "trainer.args.adam_epsilon",
-    "trainer.args.lr_scheduler_kwargs", "trainer.args.warmup_steps", "trainer.args.ld_alpha",
-    "trainer.args.use_weighting", "trainer.args.loss_weights", "trainer.args.f_divergence_type",
+    "trainer.sft_weight", "trainer.precompute_reference", "trainer.args.adam_beta1", "trainer.args.adam_beta2",
+    "trainer.args.adam_epsilon", "trainer.args.lr_scheduler_kwargs", "trainer.args.warmup_steps",
+    "trainer.args.ld_alpha", "trainer.args.use_weighting", "trainer.args.f_divergence_type",
     "trainer.args.f_alpha_divergence_coef", "trainer.args.discopop_tau",
 })  # fmt: skip
 # Options of TRL and transformers that reach into the model's forward or backward pass in their own way.
@@ -29,7 +29,7 @@ OWN_WAY = (
     "torch_compile", "use_liger_kernel", "neftune_noise_alpha", "activation_offloading", "deepspeed", "fsdp",
     "full_determinism", "auto_find_batch_size", "sync_ref_model",
 )  # fmt: skip
-ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare the pairs of one forward pass
+_ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare, or average over, the pairs of one forward pass
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,13 @@ def why_alone(config: Any) -> str | None:
     if used:
         return f"trainer.args.{used[0]} changes how a pass is computed"
     return None
+
+
+def across_pairs(loss_type: str, sft_weight: float) -> str:
+    """The setting whose loss depends on which pairs share a forward pass, "" where no pair knows of another."""
+    if loss_type in _ACROSS_PAIRS:
+        return f"trainer.loss_type={loss_type}"
+    return f"trainer.sft_weight={sft_weight:g}" if sft_weight else ""
 
 
 def shared_key(config: Any) -> str:

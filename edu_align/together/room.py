@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.runs.folder import RunFolder
-from edu_align.together.grouping import ACROSS_PAIRS, groups_of, shared_key
+from edu_align.together.grouping import across_pairs, groups_of, shared_key
 from edu_align.together.place import take
 
 Outcome = RunFolder | Exception
@@ -67,11 +67,10 @@ def _cut(cfgs: list[DictConfig]) -> int:
 
 def _needs_whole_passes(cfgs: list[DictConfig]) -> str:
     """Why smaller passes would change what these configs compute, "" where they would not."""
-    losses = {cfg.trainer.loss_type for cfg in cfgs if isinstance(OmegaConf.to_object(cfg.trainer), DPOTrainerConfig)}
-    compared = sorted(losses & set(ACROSS_PAIRS))
-    if not compared:
-        return ""
-    return f"memory asks for smaller passes, and trainer.loss_type={compared[0]} compares all pairs of a pass"
+    trainers = [OmegaConf.to_object(cfg.trainer) for cfg in cfgs]
+    settings = {across_pairs(one.loss_type, one.sft_weight) for one in trainers if isinstance(one, DPOTrainerConfig)}
+    found = sorted(settings - {""})
+    return f"memory asks for smaller passes, and {found[0]} reads all pairs of a pass" if found else ""
 
 
 def _meet(cfgs: list[DictConfig], cut: int) -> list[Outcome]:

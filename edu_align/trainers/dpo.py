@@ -4,8 +4,10 @@ For a prompt x, a chosen reply y_w and a rejected one y_l the loss is equation 7
 
     -log sigmoid(beta * [(log pi(y_w|x) - log ref(y_w|x)) - (log pi(y_l|x) - log ref(y_l|x))])
 
-with beta > 0, usually 0.01 to 0.5. The reference model is the policy before its first step: the base model under a new
-adapter, or the frozen copy of the adapter that `init_from` brought.
+with beta > 0, usually 0.01 to 0.5, or another of TRL's losses. With `trainer.sft_weight` = a > 0 it gains
+-a * log pi(y_w|x) / |y_w|, the mean over the chosen tokens of a pass (the NLL term of Pang et al. 2024,
+arXiv:2404.19733, who weigh the DPO term instead). The reference model is the policy before its
+first step: the base model under a new adapter, or the frozen copy of the adapter that `init_from` brought.
 """
 
 import copy
@@ -61,7 +63,8 @@ def build_dpo(
         train, valid = short.pairs, shorten_prompts(tokenizer, valid, trainer.max_prompt_length).pairs
     arguments = {
         "beta": trainer.beta,
-        "loss_type": [trainer.loss_type],
+        "loss_type": [trainer.loss_type, *(["sft"] if trainer.sft_weight else [])],
+        "loss_weights": [1.0, trainer.sft_weight] if trainer.sft_weight else None,
         "label_smoothing": trainer.label_smoothing,
         "precompute_ref_log_probs": trainer.precompute_reference,
         "precompute_ref_batch_size": config.hardware.eval_batch_size,

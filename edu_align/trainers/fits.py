@@ -9,7 +9,7 @@ from edu_align.out_of_memory import OutOfMemory, ways_out
 from edu_align.packing.budget import parts_within
 from edu_align.processes import count
 from edu_align.runs.folder import RunFolder
-from edu_align.together.grouping import ACROSS_PAIRS
+from edu_align.together.grouping import across_pairs
 from edu_align.together.place import here
 from edu_align.trainers.arguments import device_batch, token_budget
 from edu_align.trainers.parts import Batch, sequences
@@ -93,9 +93,5 @@ class Fits:
         if self.by_tokens:
             what = f"tokens of a forward pass {old} -> {new}"
         line = f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
-        loss = getattr(trainer, "loss_type", "")
-        return (
-            f"{line}; trainer.loss_type={loss} compares the pairs of a pass, fewer now"
-            if loss in ACROSS_PAIRS
-            else line
-        )
+        setting = across_pairs(getattr(trainer, "loss_type", ""), getattr(trainer, "sft_weight", 0.0))
+        return f"{line}; {setting} reads all pairs of a pass, fewer now" if setting else line

@@ -20,6 +20,7 @@ SETTINGS = {
     "live reference": ["trainer.precompute_reference=false"],
     "precomputed reference": ["trainer.precompute_reference=true"],
     "label smoothing": ["trainer.label_smoothing=0.2", "trainer.loss_type=robust"],
+    "SFT term": ["trainer.sft_weight=0.5"],
     "ld_alpha": ["+trainer.args.ld_alpha=0.4"],
     "ld_alpha, precomputed": ["+trainer.args.ld_alpha=0.4", "trainer.precompute_reference=true"],
     "truncation": ["trainer.max_length=72"],
@@ -86,6 +87,18 @@ def test_every_setting_gives_the_same_loss_and_gradients(
 ) -> None:
     sharing = compare(typed, random_model, bytes_tokenizer, pairs_of_shapes(), SETTINGS[name], tmp_path)
     assert sharing.asked > 2 * sharing.computed
+
+
+def test_the_sft_term_adds_its_weight_times_the_nll_of_the_chosen(
+    typed: Callable[..., Any], random_model: Callable[..., Any], bytes_tokenizer: Any, tmp_path: Path
+) -> None:
+    def loss(name: str, *words: str) -> float:
+        made = outcome(typed, random_model, bytes_tokenizer, pairs_of_shapes(), list(words), True, tmp_path / name)
+        return float(made[0])
+
+    alone, nll = loss("dpo"), loss("sft", "trainer.loss_type=sft")
+    assert abs(alone - nll) > 0.1
+    assert loss("both", "trainer.sft_weight=0.5") == pytest.approx(alone + 0.5 * nll, rel=1e-5)
 
 
 WORDS = st.sampled_from(["why", "is", "it", "3/4", "larger?", "draw", "it"])

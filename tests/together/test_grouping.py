@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.together.grouping import groups_of
+from edu_align.together.grouping import across_pairs, groups_of
 
 DPO = ["trainer=dpo"]
 SAME = [
@@ -76,3 +76,9 @@ def test_grouping_imports_nothing_heavy() -> None:
     code = "import sys, edu_align.together.grouping, edu_align.together.place; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_settings_that_read_all_pairs_of_a_pass() -> None:
+    assert across_pairs("sigmoid", 0.0) == ""
+    assert across_pairs("aot", 0.5) == "trainer.loss_type=aot"
+    assert across_pairs("sigmoid", 0.5) == "trainer.sft_weight=0.5"
