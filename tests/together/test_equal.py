@@ -46,6 +46,10 @@ CASES = {
 TIMES = ("runtime", "per_second", "total_flos", "peak_memory")
 
 
+# Rewards are differences of summed log-probabilities near 1,000, whose float32 step is 6e-5 to 1.2e-4, times beta.
+ROUNDING = 1e-4
+
+
 def both_ways(tiny: Callable[..., Any], name: str, shared: list[str], each: list[list[str]]) -> list[tuple[Any, Any]]:
     """(together, alone) for every config."""
     from edu_align.run import run
@@ -73,10 +77,10 @@ def same(one: Any, other: Any) -> None:
     assert max(value.abs().max().item() for name, value in second.items() if "lora_B" in name) > 1e-4
     for name, value in second.items():
         assert (first[name] - value).abs().max().item() < 1e-5, name
-    assert lines(one.path) == [pytest.approx(line, rel=1e-5, abs=1e-5) for line in lines(other.path)]
+    assert lines(one.path) == [pytest.approx(line, rel=1e-5, abs=ROUNDING) for line in lines(other.path)]
     assert one.record["state"] == other.record["state"] == "finished"
     metrics = {k: v for k, v in other.record["metrics"].items() if not any(word in k for word in TIMES)}
-    assert {key: one.record["metrics"][key] for key in metrics} == pytest.approx(metrics, rel=1e-5, abs=1e-5)
+    assert {key: one.record["metrics"][key] for key in metrics} == pytest.approx(metrics, rel=1e-5, abs=ROUNDING)
 
 
 @pytest.mark.parametrize("name", CASES)
