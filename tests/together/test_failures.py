@@ -26,11 +26,11 @@ def test_one_that_fails_in_mid_training_leaves_and_the_others_go_on(
 
     monkeypatch.setattr(RunFolder, "append", append)
     names = ["fails-a", "fails-b", "fails-c"]
-    cfgs = [tiny(*SHARED, f"trainer.beta={0.1 + i}", f"run_name={name}") for i, name in enumerate(names)]
+    cfgs = [tiny(*SHARED, f"trainer.beta={(1 + i) / 10}", f"run_name={name}") for i, name in enumerate(names)]
     first, second, third = run_together(cfgs)
     assert isinstance(second, OSError)
     for i, done in ((0, first), (2, third)):
-        same(done, train(*SHARED, f"trainer.beta={0.1 + i}", f"run_name=alone-{i}"))
+        same(done, train(*SHARED, f"trainer.beta={(1 + i) / 10}", f"run_name=alone-{i}"))
     with pytest.raises(Exception, match="'failed'"):
         find_run("run", str(cfgs[1].run_name), first.path.parent.parent)  # type: ignore[union-attr]
 
