@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
+from edu_align.config.schema import DPOTrainerConfig
 
 # What a run has for itself: its loss, its optimizer and schedule, its adapter's shape, and where its numbers go.
 FREE = frozenset({
@@ -83,11 +84,13 @@ def why_alone(config: Any) -> str | None:
     return None
 
 
-def across_pairs(loss_type: str, sft_weight: float) -> str:
-    """The setting whose loss depends on which pairs share a forward pass, "" where no pair knows of another."""
-    if loss_type in _ACROSS_PAIRS:
-        return f"trainer.loss_type={loss_type}"
-    return f"trainer.sft_weight={sft_weight:g}" if sft_weight else ""
+def across_pairs(trainer: Any) -> str:
+    """The setting whose loss depends on which pairs share a forward pass, "" where it depends on none."""
+    if not isinstance(trainer, DPOTrainerConfig):
+        return ""
+    if trainer.loss_type in _ACROSS_PAIRS:
+        return f"trainer.loss_type={trainer.loss_type}"
+    return f"trainer.sft_weight={trainer.sft_weight:g}" if trainer.sft_weight else ""
 
 
 def shared_key(config: Any) -> str:

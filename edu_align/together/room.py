@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import Config
 from edu_align.runs.folder import RunFolder
 from edu_align.together.grouping import across_pairs, groups_of, shared_key
 from edu_align.together.place import take
@@ -67,9 +67,7 @@ def _cut(cfgs: list[DictConfig]) -> int:
 
 def _needs_whole_passes(cfgs: list[DictConfig]) -> str:
     """Why smaller passes would change what these configs compute, "" where they would not."""
-    trainers = [OmegaConf.to_object(cfg.trainer) for cfg in cfgs]
-    settings = {across_pairs(one.loss_type, one.sft_weight) for one in trainers if isinstance(one, DPOTrainerConfig)}
-    found = sorted(settings - {""})
+    found = sorted({across_pairs(OmegaConf.to_object(cfg.trainer)) for cfg in cfgs} - {""})
     return f"memory asks for smaller passes, and {found[0]} reads all pairs of a pass" if found else ""
 
 

@@ -93,5 +93,5 @@ class Fits:
         if self.by_tokens:
             what = f"tokens of a forward pass {old} -> {new}"
         line = f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
-        setting = across_pairs(getattr(trainer, "loss_type", ""), getattr(trainer, "sft_weight", 0.0))
+        setting = across_pairs(trainer)
         return f"{line}; {setting} reads all pairs of a pass, fewer now" if setting else line

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edu_align.config.schema import DPOTrainerConfig, SFTTrainerConfig
 from edu_align.together.grouping import across_pairs, groups_of
 
 DPO = ["trainer=dpo"]
@@ -79,6 +80,7 @@ def test_grouping_imports_nothing_heavy() -> None:
 
 
 def test_settings_that_read_all_pairs_of_a_pass() -> None:
-    assert across_pairs("sigmoid", 0.0) == ""
-    assert across_pairs("aot", 0.5) == "trainer.loss_type=aot"
-    assert across_pairs("sigmoid", 0.5) == "trainer.sft_weight=0.5"
+    assert across_pairs(SFTTrainerConfig()) == ""
+    assert across_pairs(DPOTrainerConfig(loss_type="sigmoid", sft_weight=0.0)) == ""
+    assert across_pairs(DPOTrainerConfig(loss_type="aot", sft_weight=0.5)) == "trainer.loss_type=aot"
+    assert across_pairs(DPOTrainerConfig(loss_type="sigmoid", sft_weight=0.5)) == "trainer.sft_weight=0.5"
