@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
+from benchmarks.data import require_data
 from edu_align.runs.facts import machine
 
 REPEATS = 3
@@ -28,11 +28,7 @@ EACH = [(f"trainer.beta={beta}", f"trainer.learning_rate={rate}") for beta in (0
 
 def measure() -> list[dict[str, Any]]:
     """One row; `ratio` above 1 says how many times faster it is to train together. Errors: no EDU_ALIGN_DATA."""
-    if not Path(os.environ.get("EDU_ALIGN_DATA", "")).joinpath("bridge").is_dir():
-        raise UserError(
-            "the benchmark concurrent_adapters reads Bridge: set EDU_ALIGN_DATA to the folder that holds bridge/, got "
-            f"{os.environ.get('EDU_ALIGN_DATA')!r}."
-        )
+    require_data("concurrent_adapters", "bridge")
     return [compare(WORDS, REPEATS)]
 
 

@@ -7,14 +7,13 @@ operation covers). The profiler itself slows a step; shares, not seconds, are wh
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
+from benchmarks.data import require_data
 from edu_align.runs.facts import machine
 
 ON_REQUEST = True
@@ -32,11 +31,7 @@ KINDS = (*ABOVE, "matrix_products", "element_wise", "python")
 
 def measure() -> list[dict[str, Any]]:
     """A row for each kind and task; `peer` is none. Errors: no EDU_ALIGN_DATA."""
-    if not Path(os.environ.get("EDU_ALIGN_DATA", "")).joinpath("mrbench").is_dir():
-        raise UserError(
-            "the benchmark step_profile reads MRBench and MathDial: set EDU_ALIGN_DATA to their folder, got "
-            f"{os.environ.get('EDU_ALIGN_DATA')!r}."
-        )
+    require_data("step_profile", "mrbench", "mathdial")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "result.json"
@@ -59,10 +54,10 @@ def row(name: str, share: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    from benchmarks import trainer_process
+    from benchmarks import tasks, trainer_process
 
     name, target = sys.argv[1:]
-    words = trainer_process.words_of(trainer_process.TASKS[name], "ours", STEPS[-1])
+    words = tasks.words_of(tasks.TASKS[name], "ours", STEPS[-1])
     with tempfile.TemporaryDirectory() as folder:
         _, _, trainer = trainer_process.build("ours", words, Path(folder))
         events, seconds = watched(trainer)

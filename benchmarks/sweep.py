@@ -9,7 +9,6 @@ The data is read from the folder that EDU_ALIGN_DATA names. A grid of tiny jobs 
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +17,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data import require_data
 from benchmarks.trainer_process import build
-from edu_align.errors import UserError
 from edu_align.runs.facts import machine
 
 BETAS, RATES = (0.05, 0.1, 0.2, 0.4), ("1e-4", "2e-4")
@@ -36,11 +35,7 @@ TINY_JOBS = 200
 
 def measure() -> list[dict[str, Any]]:
     """`ratio` says how many times faster ours is. Errors: no EDU_ALIGN_DATA; AssertionError for other losses."""
-    if not Path(os.environ.get("EDU_ALIGN_DATA", "")).joinpath("bridge").is_dir():
-        raise UserError(
-            "the benchmark sweep reads Bridge: set EDU_ALIGN_DATA to the folder that holds bridge/, got "
-            f"{os.environ.get('EDU_ALIGN_DATA')!r}."
-        )
+    require_data("sweep", "bridge")
     return [*eight_jobs(), many_jobs()]
 
 

@@ -5,12 +5,10 @@ the folder that EDU_ALIGN_DATA names. A step of ours has whole prompts with all 
 has 4, drawn at random: a padded batch of 64 needs more memory than a laptop has, and is no faster a pair.
 """
 
-import os
-from pathlib import Path
 from typing import Any
 
+from benchmarks.data import require_data
 from benchmarks.side_by_side import Line, rows_of
-from edu_align.errors import UserError
 
 LINES = (
     Line("dpo_mrbench_pairs_per_second", "dpo_mrbench", "examples_per_second", "pairs/s"),
@@ -24,9 +22,5 @@ LINES = (
 
 def measure() -> list[dict[str, Any]]:
     """`ratio` is how many times faster ours is, or how many times less memory it takes. Errors: no EDU_ALIGN_DATA."""
-    if not Path(os.environ.get("EDU_ALIGN_DATA", "")).joinpath("mrbench").is_dir():
-        raise UserError(
-            "the benchmark training_speed reads MRBench, Bridge and MathDial: set EDU_ALIGN_DATA to their folder, got "
-            f"{os.environ.get('EDU_ALIGN_DATA')!r}."
-        )
+    require_data("training_speed", "mrbench", "bridge", "mathdial")
     return rows_of(LINES)

@@ -1,14 +1,12 @@
 """The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
 
-import logging
-import os
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 from transformers import PrinterCallback
 
 from edu_align.caching.measured import remembered_measurement
@@ -24,6 +22,7 @@ from edu_align.models.trained import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
+from edu_align.quiet import quiet
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.progress import Progress
@@ -63,7 +62,8 @@ class Session:
         self.start = start
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
-        quiet()
+        quiet(weights_bar=True)
+        datasets.disable_progress_bars()
         begin = start.path if start else None
         self.shared = Shared(config, weights_of(config, location, begin), device)
         self.model = build_model(config, location, device, begin, self.shared.taken)
@@ -189,21 +189,3 @@ class Session:
         write_json(self.folder.path / "evaluation.json", results)
         metrics = self.folder.record["metrics"] | values(results["before"], "before") | values(results["after"], "eval")
         self.folder.save(metrics=metrics)
-
-
-def quiet() -> None:
-    """Keep what libraries say to every user on every start out of the log; warnings about this run stay.
-
-    Only the first process draws progress bars.
-    """
-    import transformers
-
-    if not is_first():
-        os.environ["TQDM_DISABLE"] = "1"
-
-    transformers.logging.set_verbosity_error()
-    logging.getLogger("datasets").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    import datasets
-
-    datasets.disable_progress_bars()

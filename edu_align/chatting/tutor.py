@@ -1,7 +1,5 @@
 """Models that can be talked to, each loaded once: several adapters, and the base itself, share one base model."""
 
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from edu_align.data.records import Message
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.folders import require_adapter
+from edu_align.quiet import quiet
 
 FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
 
@@ -131,13 +130,3 @@ def _device(source: Source) -> Device:
     from edu_align.models.device import resolve
 
     return replace(resolve(source.config.hardware), reasons=())
-
-
-def quiet() -> None:
-    """Keep libraries' hints to every user out of what is printed; errors stay."""
-    import transformers
-
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

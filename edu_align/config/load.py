@@ -188,6 +188,6 @@ def _together(items: list[str], noun: str, rest: str) -> str:
 
 
 def _register() -> None:
-    from edu_align.config.schema import register
+    from edu_align.config.register import register
 
     register()

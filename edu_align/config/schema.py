@@ -3,11 +3,12 @@
 This module is imported for `--help`, so it imports nothing heavy.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
+from edu_align.config.architecture import Architecture
 from edu_align.config.exporting import ExportConfig
 from edu_align.config.judging import JudgeConfig
 from edu_align.config.sweeping import SweepConfig
@@ -19,23 +20,6 @@ SOURCES = (
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
 PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local")
-
-
-@dataclass
-class Architecture:
-    """Shape of a decoder-only model, for random weights and for planning."""
-
-    model_type: str = MISSING
-    vocab_size: int = MISSING
-    hidden_size: int = MISSING
-    intermediate_size: int = MISSING
-    num_hidden_layers: int = MISSING
-    num_attention_heads: int = MISSING
-    num_key_value_heads: int = MISSING
-    max_position_embeddings: int = MISSING
-    tie_word_embeddings: bool = False
-    rope_theta: float = 10000.0
-    sliding_window: int | None = None
 
 
 @dataclass
@@ -212,24 +196,3 @@ GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "adapter": {"adapter_schema": AdapterConfig},
     "tracking": {"tracking_schema": TrackingConfig},
 }
-
-
-def register() -> None:
-    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it.
-
-    Mappings for keys of the user's own take new ones: `dataset.columns={prompt: question}`.
-    """
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    from edu_align.config.keys import is_open
-
-    store = ConfigStore.instance()
-    store.store(name="config_schema", node=Config)
-    for group, schemas in GROUP_SCHEMAS.items():
-        for name, schema in schemas.items():
-            node = OmegaConf.structured(schema)
-            for item in fields(schema):
-                if is_open(item.type):
-                    OmegaConf.set_struct(node[item.name], False)
-            store.store(group=group, name=name, node=node)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edu_align.chatting.tutor import quiet
 from edu_align.exporting.checks import Tutor, about_context, about_template
 from edu_align.exporting.describe import describe
 from edu_align.exporting.gguf_file import check_architecture, write_gguf
@@ -14,6 +13,7 @@ from edu_align.exporting.merge import load_tutor, save_merged
 from edu_align.exporting.modelfile import write_modelfile
 from edu_align.exporting.place import written_aside
 from edu_align.exporting.subject import Subject
+from edu_align.quiet import quiet
 
 
 def check_before(subject: Subject) -> None:

@@ -4,7 +4,8 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
-from edu_align.config.schema import AdapterConfig, Architecture, ModelConfig
+from edu_align.config.architecture import Architecture
+from edu_align.config.schema import AdapterConfig, ModelConfig
 
 Linear = tuple[int, int]  # inputs, outputs
 
