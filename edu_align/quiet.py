@@ -8,7 +8,8 @@ from edu_align.processes import is_first
 
 
 def quiet(weights_bar: bool = False) -> None:
-    """Keep hints of libraries out of what is printed; warnings about this run and errors stay.
+    """Keep hints of libraries out of what is printed; warnings about this run and errors stay. It is called before they
+    are imported, because bitsandbytes says its own then.
 
     `weights_bar`: still draw the bar of the weights being loaded, which takes minutes at 7B. Only the first process
     draws any.

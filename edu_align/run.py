@@ -17,6 +17,7 @@ from edu_align.data.training import TrainingData, trained_groups, training_data
 from edu_align.errors import RunFailed, UserError
 from edu_align.models.locate import Location, locate
 from edu_align.planning.plan import refuse_too_big
+from edu_align.quiet import quiet
 from edu_align.runs.attempts import Launch
 from edu_align.runs.facts import machine
 from edu_align.runs.folder import RunFolder, ancestors, find_run
@@ -67,6 +68,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     if read != known and not config.preview and (done := finished(launch)):
         return done
     print(data.describe(), flush=True)
+    quiet(weights_bar=True)
 
     from edu_align.caching.base import shared_tokenizer
     from edu_align.models.control import told

@@ -22,7 +22,6 @@ from edu_align.models.trained import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
-from edu_align.quiet import quiet
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.progress import Progress
@@ -62,7 +61,6 @@ class Session:
         self.start = start
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
-        quiet(weights_bar=True)
         datasets.disable_progress_bars()
         begin = start.path if start else None
         self.shared = Shared(config, weights_of(config, location, begin), device)

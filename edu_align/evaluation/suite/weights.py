@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.models.locate import Location
+from edu_align.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def load_weights(weights: Weights, location: Location, device: Any) -> Any:
 
     Raises UserError for an adapter of another base model.
     """
+    quiet()
     from edu_align.caching.base import base_model
     from edu_align.models.build import build_model
     from edu_align.packing.decoder import install_packing
