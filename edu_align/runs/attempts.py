@@ -2,7 +2,8 @@
 
 A run's folder is `outputs_root/runs/<name>`; starting over with `force=true` makes `<name>-2`, `<name>-3`, ... beside
 it.
-Those with the launch's id are its attempts, and the newest of them is what a launch finds.
+Those with the launch's id are its attempts, and the newest of them is what a launch finds. A launch without a name
+of its own finds a finished run of its id under any name.
 """
 
 import re
@@ -14,6 +15,7 @@ from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.runs.folder import RunFolder, read_record
 from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.store import list_runs
 
 MOST_ATTEMPTS = 10_000
 
@@ -43,8 +45,15 @@ class Launch:
         same = [folder for folder in found if folder.record.get("id") == self.identity.id]
         if same:
             return same[-1]
+        if self.config.run_name is None and (named := self._under_another_name()):
+            return named
         self._check_free(self.runs / self.name)
         return None
+
+    def _under_another_name(self) -> RunFolder | None:
+        runs = list_runs(self.runs.parent)
+        done = (run for run in runs if run.id == self.identity.id and run.state == "finished")
+        return next((RunFolder(run.path, run.record) for run in done), None)
 
     def make(self) -> Path:
         """The folder of a new attempt, made here. With `force` the first name that is free."""

@@ -85,6 +85,21 @@ def test_force_starts_over_beside_it_and_is_what_is_found(launch: Launch, tmp_pa
     assert find_run("run", first.record["id"][:6], tmp_path).path == third.path
 
 
+def test_without_a_name_a_finished_run_is_found_under_any(launch: Launch, tmp_path: Path, monkeypatch: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "on_train_begin", broken)
+        with pytest.raises(OSError, match="no room"):
+            launch("run_name=failed")
+    first = launch("run_name=it")
+    assert launch().path == first.path
+    assert launch("run_name=other").path != first.path
+    assert launch("trainer.learning_rate=2e-3").path.name.startswith("sft-edu_tutor-tiny-")
+    assert len(names(tmp_path)) == 4
+
+
 def test_a_name_that_is_taken_by_another_run_says_what_differs(launch: Launch) -> None:
     first = launch("run_name=it")
     with pytest.raises(
