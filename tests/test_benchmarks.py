@@ -66,7 +66,7 @@ def test_what_others_measured_is_kept_where_one_cannot_run(
         entry_point(main)
     assert caught.value.code == 2
     said = capsys.readouterr()
-    assert "set EDU_ALIGN_DATA to their folder, got None" in said.err
+    assert "set EDU_ALIGN_DATA to the folder that holds them, got None" in said.err
     assert "cli_help_seconds" in said.out
     assert [line["name"] for line in json.loads(RESULTS.read_text())] == ["cli_help_seconds"]
 

@@ -60,7 +60,7 @@ def test_what_no_run_is_to_blame_for_is_tried_again_alone(
         raise RuntimeError("CUDA out of memory")
 
     monkeypatch.setattr(Host, "forward", forward)
-    done = run_together([tiny(*SHARED, f"trainer.beta={beta}") for beta in (0.1, 0.2)])
+    done = run_together([tiny(*SHARED, f"trainer.beta={beta}", f"run_name=blameless-{beta}") for beta in (0.1, 0.2)])
     for folder in done:
         assert isinstance(folder, RunFolder)
         assert folder.record["state"] == "finished"
