@@ -30,6 +30,7 @@ from edu_align.runs.writing import write_json, write_text
 from edu_align.together.place import here
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
+from edu_align.trainers.averaging import Averaging
 from edu_align.trainers.build import BUILDERS
 from edu_align.trainers.callback import Recorder, Sampler
 from edu_align.trainers.fit import beginning, sharing_ahead, trained_metrics, validated
@@ -153,6 +154,9 @@ class Session:
         here().join(trainer)
         trainer.fits.kept_in(self.folder)
         trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
+        if config.trainer.average_last:
+            trainer.averaging = Averaging(trainer, config.trainer.average_last)
+            trainer.add_callback(trainer.averaging)
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker))
         every = config.evaluation.samples_steps

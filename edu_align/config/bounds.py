@@ -46,6 +46,7 @@ BOUNDS: dict[str, tuple[str, str]] = {
     "trainer.warmup_ratio": (">= 0 and < 1", "0.1"),
     "trainer.weight_decay": (">= 0", "0.0"),
     "trainer.max_grad_norm": ("> 0", "1.0"),
+    "trainer.average_last": (">= 0 and <= 1", "0.0"),
     "trainer.logging_steps": (">= 1", "1"),
     "trainer.eval_steps": (">= 1", "null"),
     "trainer.save_steps": (">= 1", "50"),

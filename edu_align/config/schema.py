@@ -76,6 +76,7 @@ class TrainerConfig:
     warmup_ratio: float = 0.1
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    average_last: float = 0.0
     logging_steps: int = 1
     eval_steps: int | None = None
     save_steps: int | None = 50

@@ -15,13 +15,15 @@ GGUF = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}  # bytes a number;
 
 
 def checkpoint_bytes(config: Config) -> float:
-    """One checkpoint: what is trained, in float32, and the optimizer's state of it; 0 where none is kept.
+    """One checkpoint: what is trained, in float32, the mean of it where `trainer.average_last` asks for one, and the
+    optimizer's state; 0 where none is kept.
 
     Random states, numbers and the manifest are some 30 KB besides, whatever the number of steps.
     """
     if not keeps_checkpoints(config):
         return 0.0
-    return trained_parameters(config) * (TRAINED_WIDTH + optimizer_bytes(config.hardware.optimizer))
+    kept = TRAINED_WIDTH * (2 if config.trainer.average_last else 1)
+    return trained_parameters(config) * (kept + optimizer_bytes(config.hardware.optimizer))
 
 
 def weights_bytes(config: Config) -> float:

@@ -41,6 +41,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "adapter": trained * TRAINED_WIDTH if lora else 0.0,
         "gradients": held * TRAINED_WIDTH,
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
+        **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
         "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
         "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
         "framework": FRAMEWORK[machine.device],

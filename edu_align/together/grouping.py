@@ -17,9 +17,9 @@ from edu_align.config.schema import DPOTrainerConfig
 FREE = frozenset({
     "run_name", "objective", "chain", "force", "sweep", "tracking", "generation", "export", "outputs_root",
     "adapter.rank", "adapter.alpha", "adapter.target_modules", "hardware.optimizer", "trainer.learning_rate",
-    "trainer.lr_scheduler", "trainer.warmup_ratio", "trainer.weight_decay", "trainer.max_grad_norm", "trainer.epochs",
-    "trainer.max_steps", "trainer.logging_steps", "trainer.eval_steps", "trainer.save_steps",
-    "trainer.save_total_limit", "trainer.beta", "trainer.loss_type", "trainer.label_smoothing",
+    "trainer.lr_scheduler", "trainer.warmup_ratio", "trainer.weight_decay", "trainer.max_grad_norm",
+    "trainer.average_last", "trainer.epochs", "trainer.max_steps", "trainer.logging_steps", "trainer.eval_steps",
+    "trainer.save_steps", "trainer.save_total_limit", "trainer.beta", "trainer.loss_type", "trainer.label_smoothing",
     "trainer.sft_weight", "trainer.precompute_reference", "trainer.args.adam_beta1", "trainer.args.adam_beta2",
     "trainer.args.adam_epsilon", "trainer.args.lr_scheduler_kwargs", "trainer.args.warmup_steps",
     "trainer.args.ld_alpha", "trainer.args.use_weighting", "trainer.args.f_divergence_type",

@@ -24,6 +24,7 @@ from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.work import Work
 from edu_align.runs.writing import write_json
+from edu_align.trainers.averaging import Averaging
 
 # Attributes of transformers' and TRL's trainers that a checkpoint of theirs does not hold, and that numbers depend on.
 NUMBERS = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
@@ -106,11 +107,12 @@ class Resume(TrainerCallback):
 def resumable(trainer_class: type[Any]) -> type[Any]:
     """`trainer_class` (TRL's) with checkpoints that hold all that its training depends on.
 
-    Give it a `keeper` before it trains; without one it keeps none.
+    Give it a `keeper` before it trains; without one it keeps none. The mean of its `averaging`, if any, is kept, too.
     """
 
     class Resumable(trainer_class):
         keeper: Keeper | None = None
+        averaging: Averaging | None = None
 
         def _get_output_dir(self, trial: Any) -> str:
             aside = self.keeper and self.keeper.aside
@@ -125,6 +127,8 @@ def resumable(trainer_class: type[Any]) -> type[Any]:
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
             if self.args.should_save and output_dir is not None:
                 save_trained(self.model, Path(output_dir))
+                if self.averaging is not None:
+                    self.averaging.save(Path(output_dir))
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
             load_trained(self.model, Path(resume_from_checkpoint))

@@ -33,7 +33,7 @@ COUNT = {
         f"trainer.{key}"
         for key in (
             "algorithm", "learning_rate", "epochs", "max_steps", "batch_size", "max_length", "lr_scheduler",
-            "warmup_ratio", "weight_decay", "max_grad_norm", "logging_steps", "eval_steps", "args",
+            "warmup_ratio", "weight_decay", "max_grad_norm", "average_last", "logging_steps", "eval_steps", "args",
             "long_conversations", "beta", "loss_type", "label_smoothing", "sft_weight", "precompute_reference",
             "max_prompt_length", "batching",
         )

@@ -50,6 +50,7 @@ CASES = {
         "hardware.packing=off", "trainer.lr_scheduler=cosine",
     ],
     "dpo": ["trainer=dpo"],
+    "dpo, its last six steps averaged": ["trainer=dpo", "trainer.average_last=0.75"],
 }  # fmt: skip
 
 

@@ -1,0 +1,108 @@
+"""`trainer.average_last`: a run ends with the mean of its last steps' weights, and with nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from edu_align import session
+from edu_align.models.trained import WEIGHTS
+from edu_align.run import run
+from edu_align.runs.progress import Progress
+from edu_align.trainers.averaging import AVERAGE, Averaging
+
+STEPS = 6
+
+
+class Watch(TrainerCallback):
+    """The trained weights after every step, and after the training."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self.steps: list[dict[str, torch.Tensor]] = []
+        self.end: dict[str, torch.Tensor] = {}
+
+    def now(self) -> dict[str, torch.Tensor]:
+        return {
+            name: value.detach().clone() for name, value in self.trainer.model.named_parameters() if value.requires_grad
+        }
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.steps.append(self.now())
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self.end = self.now()
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
+    """A watcher behind every averaging that a run makes."""
+    found: list[Watch] = []
+
+    def averaging(trainer: Any, share: float) -> Averaging:
+        made = Averaging(trainer, share)
+        plain = trainer.add_callback
+
+        def add(callback: Any) -> None:
+            plain(callback)
+            if callback is made:
+                found.append(Watch(trainer))
+                plain(found[-1])
+
+        trainer.add_callback = add
+        return made
+
+    monkeypatch.setattr(session, "Averaging", averaging)
+    return found
+
+
+@pytest.mark.parametrize(("share", "counted"), [(1.0, 6), (0.5, 3), (0.01, 1)])
+@pytest.mark.parametrize("words", [["trainer=dpo"], ["trainer=sft", "adapter=full"]], ids=["dpo, lora", "sft, full"])
+def test_the_run_ends_with_the_mean_of_its_last_steps(
+    tiny: Callable[..., Any], watched: list[Watch], words: list[str], share: float, counted: int
+) -> None:
+    name = f"averaged-{words[-1].replace('=', '-')}-{counted}"
+    folder = run(
+        tiny(*words, f"trainer.max_steps={STEPS}", f"trainer.average_last={share}", "trainer.lr_scheduler=constant",
+             "evaluation.enabled=false", f"run_name={name}")
+    )  # fmt: skip
+    assert folder is not None
+    (watch,) = watched
+    moved = False
+    for key, ended in watch.end.items():
+        steps = torch.stack([step[key].double() for step in watch.steps])
+        assert len(steps) == STEPS
+        torch.testing.assert_close(ended.double(), steps[-counted:].mean(0), rtol=1e-5, atol=1e-7)
+        moved |= not torch.equal(ended, watch.steps[-1][key])
+    assert moved is (counted > 1)
+
+
+def test_a_checkpoint_holds_the_mean_beside_the_weights(
+    tiny: Callable[..., Any], watched: list[Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[int, tuple[Any, Any]] = {}
+    bound = Progress.bound
+
+    def look(self: Progress, step: int, most: int) -> None:
+        folder = self.newest_good()
+        assert folder is not None
+        averaged = folder / AVERAGE
+        kept[step] = (load_file(folder / WEIGHTS), load_file(averaged) if averaged.is_file() else None)
+        bound(self, step, most)
+
+    monkeypatch.setattr(Progress, "bound", look)
+    run(
+        tiny("trainer=dpo", f"trainer.max_steps={STEPS}", "trainer.average_last=0.5", "trainer.save_steps=2",
+             "evaluation.enabled=false", "run_name=averaged-checkpoints")
+    )  # fmt: skip
+    (watch,) = watched
+    assert kept[2][1] is None
+    for key, value in kept[4][1].items():
+        assert torch.equal(value, watch.steps[3][key])
+        assert torch.equal(kept[4][0][key], watch.steps[3][key])
+    for key, value in kept[6][1].items():
+        assert torch.equal(value, watch.end[key])
+        assert torch.equal(kept[6][0][key], watch.steps[5][key])
