@@ -31,8 +31,9 @@ FOLDERS = {
 }
 CHAINS = {"tutor": ["tutor_sft", "tutor_dpo"], "tutor_cpu": ["tutor_sft_cpu", "tutor_dpo_cpu"]}
 REPRODUCE = ["reproduce_sft", "reproduce_dpo"]
+OURS = ["mrbench_dpo"]  # on real data, with no public work beside it
 SMALL = [f"{name}_cpu" for name in FOLDERS]
-EVERY = [*REPRODUCE, *FOLDERS, *SMALL, *CHAINS]
+EVERY = [*REPRODUCE, *OURS, *FOLDERS, *SMALL, *CHAINS]
 LIMIT = 180  # seconds that a CPU-sized variant may take
 # What the CPU-sized variant of a recipe keeps: how it learns, from which kind of data, and what is trained.
 KEPT = ("algorithm", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm", "args")
@@ -76,7 +77,7 @@ def own_keys(name: str) -> set[str]:
 
 def test_these_are_all_experiments() -> None:
     assert sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")) == sorted(EVERY)
-    assert len(EVERY) == 20
+    assert len(EVERY) == 21
     index = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
     for folder in set(FOLDERS.values()):
         assert f"({folder}/README.md)" in index

@@ -23,7 +23,7 @@ OPTIONS = [
 HARD = ["hardware.per_device_batch_size=1", "hardware.gradient_checkpointing=true"]  # two forward passes a step
 CASES = [
     pytest.param("sft", "lora", [], marks=pytest.mark.slow),
-    pytest.param("sft", "full", [], marks=pytest.mark.slow),
+    pytest.param("sft", "full", ["trainer.average_last=0.5"], marks=pytest.mark.slow),
     pytest.param("sft", "full", [*HARD, "model.architecture.tie_word_embeddings=false"], marks=pytest.mark.slow),
     pytest.param("dpo", "lora", HARD),
     pytest.param("dpo", "full", HARD, marks=pytest.mark.slow),

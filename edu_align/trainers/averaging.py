@@ -12,6 +12,8 @@ import torch
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 from transformers import TrainerCallback
 
+from edu_align.models.sharding import let_go
+
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
 
 
@@ -65,5 +67,6 @@ class Averaging(TrainerCallback):
 
 def trained(model: Any) -> dict[str, torch.Tensor]:
     """The trained parameters by name, without their gradients; of a sharded model this process's part of each."""
+    let_go(model)  # an evaluation leaves them gathered
     found = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
     return {name: value.to_local() if hasattr(value, "to_local") else value for name, value in found.items()}

@@ -18,11 +18,12 @@ def bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-@pytest.mark.parametrize("adapter", ["lora", "full"])
+@pytest.mark.parametrize(("adapter", "share"), [("lora", 0.0), ("full", 0.0), ("lora", 1.0)])
 def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
-    tiny: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, adapter: str
+    tiny: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, adapter: str, share: float
 ) -> None:
     words = ["trainer=sft", f"adapter={adapter}", "evaluation.enabled=false", "run_name=it", "trainer.max_steps=6"]
+    words += [f"trainer.average_last={share}"]
     words += ["trainer.save_steps=2", f"outputs_root={tmp_path}"]
     planned = typed(*words)
     with told("on_step_end", 5):
