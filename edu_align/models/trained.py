@@ -12,13 +12,26 @@ from edu_align.runs.writing import whole_folder, write_json
 WEIGHTS = "trained.safetensors"
 
 
+def trained(model: Any) -> dict[str, Any]:
+    """The trained parameters by name, detached, over the model's own storage: what is copied into one is in the model.
+
+    Of a sharded model they are this process's part of each.
+    """
+    found = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+    return {name: value.to_local() if hasattr(value, "to_local") else value for name, value in found.items()}
+
+
 def save_trained(model: Any, folder: Path) -> None:
     """The trained parameters of the model, by name, in a safetensors file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tensors(trained(model), folder / WEIGHTS)
+
+
+def save_tensors(tensors: dict[str, Any], file: Path) -> None:
+    """A safetensors file of tensors by name, however they lie in memory."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = {name: value.detach().contiguous() for name, value in model.named_parameters() if value.requires_grad}
-    save_file(trained, folder / WEIGHTS)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, file)
 
 
 def save_weights(model: Any, tokenizer: Any, folder: Path, groups: list[str]) -> None:
@@ -37,13 +50,10 @@ def save_weights(model: Any, tokenizer: Any, folder: Path, groups: list[str]) ->
 
 def load_trained(model: Any, folder: Path) -> None:
     """Put the saved parameters into a model that trains the same ones. Errors: it trains others."""
-    import torch
     from safetensors.torch import load_file
 
-    saved = load_file(folder / WEIGHTS)
-    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    if saved.keys() != trained.keys():
+    saved, own = load_file(folder / WEIGHTS), trained(model)
+    if saved.keys() != own.keys():
         raise UserError(f"{folder} holds other parameters than this run trains. Set force=true to start over.")
-    with torch.no_grad():
-        for name, value in trained.items():
-            value.copy_(saved[name])
+    for name, value in own.items():
+        value.copy_(saved[name])

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_swa_multi_avg_fn
 from transformers import TrainerCallback
 
 from edu_align.models.sharding import let_go
+from edu_align.models.trained import save_tensors, trained
 
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
 
@@ -54,19 +55,11 @@ class Averaging(TrainerCallback):
             self.update([self.mean[name] for name in now], list(now.values()), count - 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        let_go(self.trainer.model)  # the last step's evaluation has left weights gathered
         for name, value in trained(self.trainer.model).items():
             value.copy_(self.mean[name])
 
     def save(self, folder: Path) -> None:
         """Write the mean into a checkpoint's folder; nothing before the first step that counts."""
-        from safetensors.torch import save_file
-
         if self.mean:
-            save_file(self.mean, folder / AVERAGE)
-
-
-def trained(model: Any) -> dict[str, torch.Tensor]:
-    """The trained parameters by name, without their gradients; of a sharded model this process's part of each."""
-    let_go(model)  # an evaluation leaves them gathered
-    found = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
-    return {name: value.to_local() if hasattr(value, "to_local") else value for name, value in found.items()}
+            save_tensors(self.mean, folder / AVERAGE)

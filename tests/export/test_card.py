@@ -77,14 +77,14 @@ def test_bases_and_data_in_the_front_matter(run: tuple[Any, dict[str, Any], dict
     assert "The base model's is mit." in own
 
 
-def test_no_path_and_no_secret_is_shown(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
+def test_no_path_and_no_secret_is_shown(run: tuple[Any, dict[str, Any], dict[str, Any]], tmp_path: Path) -> None:
     config, record, evaluation = run
-    config.trainer.args = {"hub_token": "hf_abc", "resume_from": "/home/me/secret/x", "max_tokens": 3}
-    config.dataset.path = "/home/me/class/answers.jsonl"
-    record["init_from"] = "/home/me/outputs/runs/first"
+    config.trainer.args = {"hub_token": "hf_abc", "resume_from": f"{tmp_path}/secret/x", "max_tokens": 3}
+    config.dataset.path = f"{tmp_path}/class/answers.jsonl"
+    record["init_from"] = f"{tmp_path}/outputs/runs/first"
     record["base_model"] = "folder:base:0123456789ab"
-    card = model_card(config, record, Background(Path("/home/me/base"), [], evaluation))
-    assert "/home" not in card
+    card = model_card(config, record, Background(tmp_path / "base", [], evaluation))
+    assert f"/{tmp_path.parts[1]}" not in card
     assert "hf_abc" not in card
     for word in ("answers.jsonl", "continues the run first", "max_tokens: 3", "a local folder named base"):
         assert word in card

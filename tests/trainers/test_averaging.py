@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from edu_align import session
-from edu_align.models.trained import WEIGHTS
+from edu_align.models.trained import WEIGHTS, trained
 from edu_align.run import run
 from edu_align.runs.progress import Progress
 from edu_align.trainers.averaging import AVERAGE, Averaging
@@ -26,9 +26,7 @@ class Watch(TrainerCallback):
         self.end: dict[str, torch.Tensor] = {}
 
     def now(self) -> dict[str, torch.Tensor]:
-        return {
-            name: value.detach().clone() for name, value in self.trainer.model.named_parameters() if value.requires_grad
-        }
+        return {name: value.clone() for name, value in trained(self.trainer.model).items()}
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.steps.append(self.now())
