@@ -1,8 +1,8 @@
 """Tokenized pairs, and what the reference model says of them, under TRL's DPOTrainer.
 
 TRL computes both whenever a trainer is built. The trainer here asks for them first and lets TRL compute what is
-missing, so the numbers are TRL's own, bit for bit: the key holds all rows in their order and the size of a batch, since
-what is in a batch together moves the last bit.
+missing, so the numbers are TRL's own, bit for bit: the key holds all rows in their order, the size of a batch and the
+tokens of a pass, since what is computed together moves the last bit.
 """
 
 import tempfile
@@ -13,6 +13,7 @@ from typing import Any
 from edu_align.caching.keys import code_content, digest, tokenizer_content
 from edu_align.caching.shared import Shared
 from edu_align.caching.tensors import TENSORS, Arrays, content, list_column, list_of
+from edu_align.trainers.arguments import token_budget
 
 PAIRS, REFERENCES = "tokenized pairs", "reference log-probabilities"
 IDS = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -50,7 +51,8 @@ def remembering(trainer_class: type[Any], cache: Shared, says: str) -> type[Any]
                     done = original(dataset, name, batch_size).with_format("arrow")[:]
                     return {column: done[column].to_numpy().copy() for column in LOGPS}, {}
 
-            batch = [batch_size, config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
+            batch = [batch_size, token_budget(config), config.trainer.max_length, config.trainer.args]
+            batch.append(self.data_collator.pad_token_id)
             key = digest(says, content(_ids(dataset)), batch)
             arrays, _ = cache.once(REFERENCES, key, TENSORS, make)
             return _beside(dataset, arrays)

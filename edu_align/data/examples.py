@@ -27,7 +27,7 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
         Random(config.seed).shuffle(pairs)
         return pairs
-    return in_steps(pairs, config.trainer.batch_size)
+    return in_steps(pairs, config.trainer.batch_size, config.seed)
 
 
 def _beyond_style(config: Config, records: list[Record], pairs: list[Pair]) -> list[Pair]:

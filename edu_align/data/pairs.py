@@ -10,6 +10,7 @@ from edu_align.data.records import Conversation, Message, Pair, ResponseGroup, p
 from edu_align.errors import UserError
 
 T = TypeVar("T")
+LOOK_AHEAD = 64  # prompts, at least, among which those of a step are chosen
 
 
 def training_pairs(
@@ -53,26 +54,40 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
     return taken
 
 
-def in_steps(pairs: Iterable[Pair], batch_size: int) -> list[Pair]:
+def in_steps(pairs: Iterable[Pair], batch_size: int, seed: int) -> list[Pair]:
     """The pairs in an order in which every `batch_size` of them are whole prompts as far as possible.
 
-        prompts of 3, 2, 4 and 2 pairs, batch_size 4  ->  dddd  bbee  aaa
+        prompts of 3, 2, 9, 4 and 2 pairs, batch_size 4  ->  aaac cccc cccc | bbee | dddd
 
     Pairs of one prompt that are trained together share its computation, and a step then compares the replies to a few
-    prompts completely, as in InstructGPT (Ouyang et al. 2022, section 3.5). Prompts are put into steps first fit, in
-    their order, larger ones than a step in several; steps that are not full come last.
+    prompts completely, as in InstructGPT (Ouyang et al. 2022, section 3.5). A prompt is followed by the fewest of the
+    next ones with which it makes whole steps, so that as few as possible stand in two; such choices come in an order
+    drawn with `seed`, or prompts of many pairs would all come first. Prompts without one are last, as is a short step.
     """
-    steps: list[list[list[Pair]]] = []
-    for _, members in groupby(pairs, key=lambda pair: pair.group.id):
-        whole = list(members)
-        for part in (whole[i : i + batch_size] for i in range(0, len(whole), batch_size)):
-            fits = (step for step in steps if sum(map(len, step)) + len(part) <= batch_size)
-            step = next(fits, None)
-            if step is None:
-                steps.append(step := [])
-            step.append(part)
-    steps.sort(key=lambda step: sum(map(len, step)) < batch_size)  # stable: full steps keep their order
-    return [pair for step in steps for part in sorted(step, key=len, reverse=True) for pair in part]
+    left = [list(members) for _, members in groupby(pairs, key=lambda pair: pair.group.id)]
+    whole: list[list[Pair]] = []
+    rest: list[Pair] = []
+    while left:
+        near = left[: max(LOOK_AHEAD, batch_size)]
+        chosen = _closing([len(members) for members in near], batch_size)
+        if chosen:
+            whole.append([pair for index in chosen for pair in near[index]])
+        else:
+            rest, chosen = rest + near[0], (0,)
+        left = [members for index, members in enumerate(near) if index not in chosen] + left[len(near) :]
+    Random(seed).shuffle(whole)
+    return [pair for steps in (*whole, rest) for pair in steps]
+
+
+def _closing(sizes: Sequence[int], step: int) -> tuple[int, ...]:
+    """The fewest indices, the first one among them, whose sizes add up to whole steps; () where there are none."""
+    fewest: dict[int, tuple[int, ...]] = {sizes[0] % step: (0,)}  # pairs beyond whole steps -> what brings them there
+    for index, size in enumerate(sizes[1:], 1):
+        for beyond, chosen in list(fewest.items()):
+            more = (beyond + size) % step
+            if more not in fewest or len(fewest[more]) > len(chosen) + 1:
+                fewest[more] = (*chosen, index)
+    return fewest.get(0, ())
 
 
 def subsample(records: Sequence[T], n: int | None, seed: int) -> list[T]:

@@ -3,12 +3,15 @@
 TRL's portable head folds 8,192 columns of the vocabulary at a time and adds up the gradient of the hidden states in
 float32; on a CPU that is much of a training step. Here some rows are scored against the whole vocabulary at once:
 a softmax needs no rescaling, the gradient of a row is one product, and the passes over the logits go by tiles that stay
-in the processor's cache. The outputs are TRL's, and the tests hold them against TRL's.
+in the processor's cache. The backward pass takes the first logits from the forward pass, up to a bound, and computes
+the others again. The outputs are TRL's, and the tests hold them against TRL's.
 """
 
 from typing import Any
 
 import torch
+
+from edu_align.packing.supported import KEPT_LOGITS
 
 ROWS = 512  # rows of one product with the head: 512 x 49,152 logits in bfloat16 are 48 MB
 TILE = 32  # rows of one pass over the logits: 32 x 49,152 in float32 are 6 MB
@@ -31,13 +34,18 @@ class _LabelScores(torch.autograd.Function):
     ) -> Outputs:
         device = hidden.device.type
         ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        tiles, ctx.kept, held = [], [], 0
         with torch.autocast(device, enabled=False):
             columns = weight.to(ctx.dtype).t()
-            tiles = [
-                _tile(product, part, wanted)
-                for rows, labelled in zip(hidden.split(ROWS), labels.split(ROWS), strict=True)
-                for product, part in zip((rows.to(ctx.dtype) @ columns).split(TILE), labelled.split(TILE), strict=True)
-            ]
+            for rows, labelled in zip(hidden.split(ROWS), labels.split(ROWS), strict=True):
+                logits = rows.to(ctx.dtype) @ columns
+                tiles += [
+                    _tile(product, part, wanted)
+                    for product, part in zip(logits.split(TILE), labelled.split(TILE), strict=True)
+                ]
+                held += logits.nbytes
+                if ctx.needs_input_grad[0] and held <= KEPT_LOGITS:
+                    ctx.kept.append(logits)
         normalizer, *outputs = (None if column[0] is None else torch.cat(column) for column in zip(*tiles, strict=True))
         ctx.save_for_backward(hidden, weight, labels, normalizer)
         ctx.set_materialize_grads(False)
@@ -52,15 +60,17 @@ class _LabelScores(torch.autograd.Function):
         result = torch.empty_like(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             frozen = weight.to(ctx.dtype)
-            for start in range(0, len(labels), ROWS):
+            for number, start in enumerate(range(0, len(labels), ROWS)):
                 rows = slice(start, start + ROWS)
-                logits = hidden[rows].to(ctx.dtype) @ frozen.t()
-                columns = (logits, gradient[rows], normalizer[rows], labels[rows])
-                for part, given, total, label in zip(*(column.split(TILE) for column in columns), strict=True):
+                known = number < len(ctx.kept)
+                logits = ctx.kept[number] if known else hidden[rows].to(ctx.dtype) @ frozen.t()
+                slopes = torch.empty_like(logits)
+                columns = (logits, slopes, gradient[rows], normalizer[rows], labels[rows])
+                for part, slope, given, total, label in zip(*(column.split(TILE) for column in columns), strict=True):
                     steps = given.float()[:, None]
-                    probabilities = part.float().sub_(total[:, None]).exp_()
-                    part.copy_(probabilities.mul_(-steps).scatter_add_(1, label[:, None], steps))
-                result[rows] = logits @ frozen
+                    probabilities = torch.sub(part.float(), total[:, None]).exp_()
+                    slope.copy_(probabilities.mul_(-steps).scatter_add_(1, label[:, None], steps))
+                result[rows] = slopes @ frozen
         return result, None, None, None
 
 

@@ -6,7 +6,7 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.packing.supported import SUPPORTED
+from edu_align.packing.supported import KEPT_LOGITS, SUPPORTED
 from edu_align.planning.machine import Machine
 from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
 from edu_align.planning.work import Work
@@ -43,9 +43,16 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
         "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
-        "logits": 2.0 * 4 * min(LOGITS_TILE, work.scored * config.model.architecture.vocab_size),
+        "logits": _logits(config, machine, work),
         "framework": FRAMEWORK[machine.device],
     }
+
+
+def _logits(config: Config, machine: Machine, work: Work) -> float:
+    """A tile of them in float32 and its gradient; and what a CPU keeps of a frozen head's for the backward pass."""
+    many = work.scored * config.model.architecture.vocab_size
+    kept = min(KEPT_LOGITS, many * WIDTH[machine.dtype]) if machine.device == "cpu" else 0
+    return 2.0 * 4 * min(LOGITS_TILE, many) + kept
 
 
 def shares(config: Config) -> int:

@@ -129,7 +129,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
 
 
 def _batches(config: Config, rows: list[Row], share: int, packed: bool, pairs: bool) -> list[list[Row]]:
-    """The examples of each forward pass: a fixed number, or as many as the packed trainer's token budget holds."""
+    """The examples of each forward pass: a fixed number, or as many as the token budget holds (packing.budget)."""
     device_batch = min(config.hardware.per_device_batch_size, share)
     if not cuts_by_tokens(packed):
         return [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
@@ -138,8 +138,11 @@ def _batches(config: Config, rows: list[Row], share: int, packed: bool, pairs: b
         part: list[Row] = []
         for row in rows[start : start + share]:
             if part and _distinct([*part, row], pairs) > budget:
-                found.append(part)
-                part = []
+                alike = [other for other in part if pairs and other[0] == row[0]]  # neighbours, at the end of the part
+                if len(alike) == len(part) or _distinct([*alike, row], pairs) > budget:
+                    alike = []
+                found.append(part[: len(part) - len(alike)])
+                part = alike
             part.append(row)
         found.append(part)
     return found

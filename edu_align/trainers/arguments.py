@@ -40,6 +40,14 @@ def token_budget(config: Config) -> int:
     return config.hardware.per_device_batch_size * config.trainer.max_length // here().cut
 
 
+def reference_batch(config: Config, by_tokens: bool) -> int:
+    """Pairs that the reference model gets at once before training: whole steps, whose prompts are whole, where
+    `token_budget` cuts them; what fits otherwise.
+    """
+    fits, step = config.hardware.eval_batch_size, config.trainer.batch_size
+    return -(-fits // step) * step if by_tokens else fits
+
+
 def keeps_checkpoints(config: Config) -> bool:
     """Whether training is kept on the way. Sharded weights are not: no process has them whole."""
     return config.trainer.save_steps is not None and config.hardware.sharding == "none"

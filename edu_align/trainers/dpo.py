@@ -26,7 +26,7 @@ from edu_align.models.sharding import is_sharded
 from edu_align.models.tokenizer import ChatTokens
 from edu_align.packing.decoder import is_packed
 from edu_align.processes import count
-from edu_align.trainers.arguments import common_arguments, cuts_by_tokens
+from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, reference_batch
 from edu_align.trainers.divergence import watched
 from edu_align.trainers.fits import Fits
 from edu_align.trainers.fitting import fitting
@@ -67,7 +67,7 @@ def build_dpo(
         "loss_weights": [1.0, trainer.sft_weight] if trainer.sft_weight else None,
         "label_smoothing": trainer.label_smoothing,
         "precompute_ref_log_probs": trainer.precompute_reference,
-        "precompute_ref_batch_size": config.hardware.eval_batch_size,
+        "precompute_ref_batch_size": reference_batch(config, by_tokens),
         "truncation_mode": "keep_end",
         "train_sampling_strategy": "sequential",
         **common_arguments(config, device, folder, by_tokens),

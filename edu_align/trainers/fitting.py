@@ -131,7 +131,8 @@ def fitting(trainer_class: type[Any], fits: Fits) -> type[Any]:
 
         def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
             one = super().compute_ref_log_probs
-            return referenced(lambda part: one(model, part), inputs, referring)
+            parts = fits.parts(inputs) if fits.by_tokens else [list(range(fits.examples(inputs)))]
+            return referenced(lambda part: one(model, part), inputs, parts, referring)
 
     Fitting.fits = fits
     Fitting.__name__ = trainer_class.__name__

@@ -72,21 +72,14 @@ def validated(one: Callable[[Batch], Any], batch: Batch, sides: int, halves: Hal
     return sum(loss * share for loss, share in found) / sum(share for _, share in found), None, None
 
 
-def referenced(one: Callable[[Batch], Any], batch: Batch, halves: Halves) -> Any:
-    """`one(batch)`, TRL's reference log-probabilities of chosen and rejected rows; in parts where memory runs out."""
+def referenced(one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halves: Halves) -> Any:
+    """TRL's reference log-probabilities of chosen and rejected rows, (B,) each: `one` of a part at a time, and of less
+    where memory runs out.
+    """
     import torch
 
-    many = len(batch["input_ids"]) // 2
-    whole: list[Any] = []
-
     def work(part: Sequence[int]) -> list[Any]:
-        result = one(taken(batch, part, 2))
-        if len(part) == many:
-            whole.append(result)
-        return list(zip(*result, strict=True))
+        return list(zip(*one(taken(batch, part, 2)), strict=True))
 
-    found = halves.run(work, range(many))
-    if whole:
-        return whole[0]
-    chosen, rejected = zip(*found, strict=True)
+    chosen, rejected = zip(*(scores for part in parts for scores in halves.run(work, part)), strict=True)
     return torch.stack(chosen), torch.stack(rejected)

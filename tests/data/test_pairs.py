@@ -1,10 +1,13 @@
 """Pairs under a margin and a cap, subsets, and TRL's rows."""
 
 from collections import Counter
+from itertools import combinations, permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edu_align.data.pairs import best_reply, in_steps, preference_rows, subsample, training_pairs
+from edu_align.data.pairs import _closing, best_reply, in_steps, preference_rows, subsample, training_pairs
 from edu_align.data.records import Message, Pair, Response, ResponseGroup
 from edu_align.errors import UserError
 
@@ -14,14 +17,42 @@ def group(scores: list[float], name: str = "g", **meta: str) -> ResponseGroup:
     return ResponseGroup((Message("user", "2 + 3?"),), responses, name, "test", name, dict(meta))
 
 
+def prompts_of(sizes: dict[str, int]) -> list[Pair]:
+    return [Pair(group([1, 0], name), 0, 1) for name, size in sizes.items() for _ in range(size)]
+
+
+def named(pairs: list[Pair]) -> str:
+    return "".join(pair.group.id for pair in pairs)
+
+
 def test_steps_hold_whole_prompts() -> None:
-    sizes = {"a": 3, "b": 2, "c": 9, "d": 4, "e": 2}
-    pairs = [Pair(group([1, 0], name), 0, 1) for name, size in sizes.items() for _ in range(size)]
-    order = "".join(pair.group.id for pair in in_steps(pairs, 4))
-    assert order == "aaac" + "bbee" + "cccc" + "cccc" + "dddd"
-    assert sorted(order) == sorted(pair.group.id for pair in pairs)
-    short = "".join(pair.group.id for pair in in_steps([p for p in pairs if p.group.id in "abd"], 4))
-    assert short == "dddd" + "aaa" + "bb"
+    pairs = prompts_of({"a": 3, "b": 2, "c": 9, "d": 4, "e": 2})
+    orders = [named(in_steps(pairs, 4, seed)) for seed in range(30)]
+    whole = ["aaaccccccccc", "bbee", "dddd"]
+    assert set(orders) == {"".join(order) for order in permutations(whole)}
+    assert orders == [named(in_steps(pairs, 4, seed)) for seed in range(30)]
+    assert named(in_steps(prompts_of({"a": 3, "b": 2, "d": 4}), 4, 0)) == "dddd" + "aaa" + "bb", "what is short is last"
+
+
+SIZES = st.lists(st.integers(1, 12), max_size=12)
+
+
+@given(SIZES, st.integers(1, 9), st.integers(0, 3))
+def test_steps_keep_every_pair_and_the_order_within_a_prompt(sizes: list[int], batch_size: int, seed: int) -> None:
+    pairs = prompts_of({chr(97 + i): size for i, size in enumerate(sizes)})
+    ordered = in_steps(pairs, batch_size, seed)
+    assert sorted(map(id, ordered)) == sorted(map(id, pairs))
+    names = named(ordered)
+    assert len([name for i, name in enumerate(names) if names[i - 1 : i] != name]) == len(sizes), "neighbours"
+
+
+@given(SIZES.filter(bool), st.integers(1, 9))
+def test_the_fewest_prompts_that_make_whole_steps(sizes: list[int], step: int) -> None:
+    choices = [(0, *more) for count in range(len(sizes)) for more in combinations(range(1, len(sizes)), count)]
+    whole = [chosen for chosen in choices if sum(sizes[i] for i in chosen) % step == 0]
+    chosen = _closing(sizes, step)
+    assert len(chosen) == min(map(len, whole), default=0)
+    assert chosen in [*whole, ()]
 
 
 def test_margin() -> None:

@@ -30,6 +30,16 @@ def test_pairs_of_one_prompt_cost_it_once() -> None:
     assert first_look(pairs, 3, 7) == (26, 7 + 4)
 
 
+def test_pairs_of_one_prompt_are_not_cut_apart() -> None:
+    first, second = [1, 2, 3, 4], [5, 6, 7, 8]
+    pairs = [([*first, 1], [*first, 2]), ([*second, 1], [*second, 2]), ([*second, 1], [*second, 3])]
+    assert parts_within(pairs, 12) == [[0], [1, 2]]
+    assert first_look(pairs, 3, 12) == (30, 6 + 7)
+    assert parts_within(pairs[1:], 6) == [[0], [1]], "a prompt that no part holds is cut"
+    assert parts_within(pairs, 6) == [[0], [1], [2]]
+    assert parts_within([], 6) == []
+
+
 @given(EXAMPLES, st.integers(1, 30))
 def test_parts_keep_the_order_and_the_budget(examples: list[Any], budget: int) -> None:
     parts = parts_within(examples, budget)
@@ -38,8 +48,8 @@ def test_parts_keep_the_order_and_the_budget(examples: list[Any], budget: int) -
         cost = distinct(sequence for index in part for sequence in examples[index])
         assert cost <= budget or len(part) == 1
         if following is not None:
-            more = distinct(sequence for index in [*part, following[0]] for sequence in examples[index])
-            assert more > budget, "no part ends before it must"
+            more = distinct(sequence for index in [*part, *following] for sequence in examples[index])
+            assert more > budget, "no two parts would have fitted into one"
 
 
 @given(st.lists(SEQUENCES, max_size=9))

@@ -39,7 +39,7 @@ def pairs_of_shapes() -> list[Pair]:
     many = group("many", QUESTION, [f"{'Look again. ' * (n % 4)}What is {n} of 12?" for n in range(11)])
     short = group("short", QUESTION[:30], ["Draw both.", "3/4 is 9/12."])
     two = group("two", "Is 0 even?", ["What does even mean to you?", "Yes."])
-    return in_steps(training_pairs([many, short, two], 5, 9, seed=1), 12)
+    return in_steps(training_pairs([many, short, two], 5, 9, seed=1), 12, seed=1)
 
 
 def outcome(

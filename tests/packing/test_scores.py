@@ -17,10 +17,12 @@ def inputs(rows: int, vocabulary: int, dtype: torch.dtype) -> tuple[torch.Tensor
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kept", [0, 4 * 300 * 4, 2**27])  # none, one product's in float32, all
 @pytest.mark.parametrize(("rows", "product", "tile"), [(1, 4, 2), (4, 4, 2), (11, 4, 3), (30, 64, 64)])
 def test_the_outputs_and_the_gradient_are_trls(
-    rows: int, product: int, tile: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    rows: int, product: int, tile: int, kept: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scores, "KEPT_LOGITS", kept)
     monkeypatch.setattr(scores, "ROWS", product)
     monkeypatch.setattr(scores, "TILE", tile)
     hidden, weight, labels = inputs(rows, 300, dtype)
@@ -28,12 +30,14 @@ def test_the_outputs_and_the_gradient_are_trls(
     expected = ChunkedLogProbFunction.apply(hidden, weight, None, labels, 1.0, 128, None, 1.0, OPTIONAL_OUTPUTS)
     (wanted,) = torch.autograd.grad((expected[0] * slopes).sum(), hidden)
     found = scores.label_scores(hidden, weight, labels, OPTIONAL_OUTPUTS)
-    (got,) = torch.autograd.grad((found[0] * slopes).sum(), hidden)
+    (got,) = torch.autograd.grad((found[0] * slopes).sum(), hidden, retain_graph=True)
     for name, one, other in zip(("log_probs", *OPTIONAL_OUTPUTS), found, expected, strict=True):
         assert torch.allclose(one.float(), other.float(), rtol=1e-4, atol=1e-5), name
     tolerance = 1e-5 if dtype == torch.float32 else 0.02
     assert (got - wanted).abs().max() <= tolerance * wanted.abs().max()
     assert got.dtype == wanted.dtype
+    (again,) = torch.autograd.grad((found[0] * slopes).sum(), hidden)
+    assert torch.equal(got, again)
 
 
 def test_only_what_is_asked_for_is_computed() -> None:
