@@ -70,15 +70,17 @@ def lines(folder: Path) -> list[dict[str, float]]:
 
 def near(numbers: dict[str, float], folder: Path) -> dict[str, Any]:
     """What equals `numbers` within 1e-5. Rewards are beta times differences of summed log-probabilities, and a float32
-    near 1,000 has steps of 6e-5 to 1.2e-4: each of the two sides may be one step of them off, where that is more.
+    near 1,000 has steps of 6e-5 to 1.2e-4: each of the two sides may be one step of them off, where that is more. A
+    loss may be as far off as the margin, the difference of two rewards: its slope there is at most 1.
     """
     largest = max((abs(value) for key, value in numbers.items() if "logps/" in key), default=0.0)
     sides = 2 * float(np.spacing(np.float32(largest)))
     reward = OmegaConf.load(folder / "config.yaml").trainer.get("beta", 0.0) * sides
-    return {
-        key: pytest.approx(value, rel=1e-5, abs=max(1e-5, reward if "rewards/" in key else 0.0))
-        for key, value in numbers.items()
-    }
+
+    def off(key: str) -> float:
+        return 2 * reward if "loss" in key else reward if "rewards/" in key else 0.0
+
+    return {key: pytest.approx(value, rel=1e-5, abs=max(1e-5, off(key))) for key, value in numbers.items()}
 
 
 def same(one: Any, other: Any) -> None:
