@@ -89,6 +89,7 @@ def test_a_warm_cache_equals_a_cold_one(sweep: Path, warm: Path, capsys: Any) ->
         ("trainer.loss_type=ipo", set()),
         ("hardware.dtype=bfloat16", CACHED - {"tokenized pairs"}),
         ("hardware.packing=off", CACHED - {"tokenized pairs"}),
+        ("hardware.eval_batch_size=3", set()),  # still one step of four pairs
         ("hardware.eval_batch_size=5", {"reference log-probabilities"}),
         ("dataset.max_train_records=8", {"tokenized pairs", "reference log-probabilities"}),
         ("trainer.max_length=200", CACHED),
