@@ -7,46 +7,65 @@ nine replies. So a packed trainer takes a step's examples at once, and this cuts
 (`trainers/fitting.py` trains the parts).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
-from edu_align.packing.forest import SHARED_SHARE
+from edu_align.packing.supported import SHARED_SHARE
 
 Tokens = Sequence[int]
+E = TypeVar("E")
+C = TypeVar("C", contravariant=True)
+
+
+class Counter(Protocol[C]):
+    """Counts the tokens that a forest computes for the examples added so far."""
+
+    @property
+    def count(self) -> int: ...
+
+    def begins_like(self, example: C) -> bool:
+        """Whether most of what the example begins with is computed already."""
+
+    def add(self, example: C) -> None: ...
 
 
 def parts_within(examples: Sequence[Sequence[Tokens]], budget: int) -> list[list[int]]:
-    """Indices of the examples, cut where the next one would bring the distinct prefixes over `budget` tokens.
+    """Indices of the examples, in `cut` parts of at most `budget` distinct prefixes.
 
-    An example is the sequences that are computed together for it: one conversation, or a chosen and a rejected row. One
-    that is over the budget on its own gets a part of its own. Examples that begin alike are not cut apart where a part
-    holds them all: what they share would be computed twice.
+    An example is the sequences that are computed together for it: one conversation, or a chosen and a rejected row.
     """
-    return [part for part, _ in _costed(examples, budget)]
+    return [part for part, _ in cut(examples, budget, Prefixes)]
 
 
-def _costed(examples: Sequence[Sequence[Tokens]], budget: int) -> list[tuple[list[int], int]]:
-    """The parts, and the tokens that each computes."""
-    if not examples:
-        return []
+def cut(examples: Sequence[E], budget: int, counter: Callable[[], Counter[E]]) -> list[tuple[list[int], int]]:
+    """Indices of the examples in their order, cut where the next one would bring a part over `budget` tokens, and the
+    tokens that each part computes.
+
+    One that is over the budget on its own gets a part of its own. Examples that begin alike are not cut apart where a
+    part holds them all: what they share would be computed twice.
+    """
+
+    def counted(indices: Iterable[int]) -> Counter[E]:
+        made = counter()
+        for index in indices:
+            made.add(examples[index])
+        return made
+
     found: list[tuple[list[int], int]] = []
-    part, prefixes, alike = [0], _prefixes(examples[:1]), 0  # alike: where in `part` those begin that share most
-    for index, sequences in enumerate(examples[1:], 1):
-        if prefixes.known_of(sequences[0]) < SHARED_SHARE * len(sequences[0]):
+    part: list[int] = []
+    tokens, alike = counter(), 0  # alike: where in `part` those begin that begin like the last one
+    for index, example in enumerate(examples):
+        if not tokens.begins_like(example):
             alike = len(part)
-        before = prefixes.count
-        prefixes.add(sequences)
+        tokens.add(example)
         part.append(index)
-        if prefixes.count <= budget:
-            continue
-        together = _prefixes([examples[i] for i in part[alike:]])
-        if not alike or together.count > budget:
-            found.append((part[:-1], before))
-            part, prefixes = [index], _prefixes([sequences])
-        else:
-            found.append((part[:alike], _prefixes([examples[i] for i in part[:alike]]).count))
-            part, prefixes = part[alike:], together
-        alike = 0
-    return [*found, (part, prefixes.count)]
+        if tokens.count > budget and len(part) > 1:
+            whole = alike > 0 and counted(part[alike:]).count <= budget
+            at = alike if whole else len(part) - 1
+            found.append((part[:at], counted(part[:at]).count))
+            part, alike = part[at:], 0
+            tokens = counted(part)
+    return [*found, (part, tokens.count)] if part else found
 
 
 class Prefixes:
@@ -59,14 +78,14 @@ class Prefixes:
     def count(self) -> int:
         return len(self.known)
 
-    def known_of(self, sequence: Tokens) -> int:
-        """How many of the sequence's first tokens are there already."""
-        node = -1
-        for depth, token in enumerate(sequence):
-            if (found := self.known.get((node, token))) is None:
-                return depth
-            node = found
-        return len(sequence)
+    def begins_like(self, sequences: Sequence[Tokens]) -> bool:
+        node, first = -1, sequences[0]
+        for depth, token in enumerate(first):
+            if depth >= SHARED_SHARE * len(first):
+                return True
+            if (node := self.known.get((node, token), -1)) < 0:
+                return False
+        return True
 
     def add(self, sequences: Iterable[Tokens]) -> None:
         for sequence in sequences:
@@ -75,18 +94,11 @@ class Prefixes:
                 node = self.known.setdefault((node, token), len(self.known))
 
 
-def _prefixes(examples: Iterable[Sequence[Tokens]]) -> Prefixes:
-    prefixes = Prefixes()
-    for sequences in examples:
-        prefixes.add(sequences)
-    return prefixes
-
-
 def first_look(examples: Sequence[Sequence[Tokens]], batch: int, budget: int) -> tuple[int, int]:
     """(real tokens of the examples, tokens computed for them), in steps of `batch` cut within `budget`."""
     asked = computed = 0
     for start in range(0, len(examples), batch):
         step = examples[start : start + batch]
         asked += sum(len(sequence) for sequences in step for sequence in sequences)
-        computed += sum(cost for _, cost in _costed(step, budget))
+        computed += sum(cost for _, cost in cut(step, budget, Prefixes))
     return asked, computed

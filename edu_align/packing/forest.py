@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edu_align.packing.supported import SHARED_SHARE
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -73,10 +75,6 @@ def repeated(forest: Forest, copies: int) -> Forest:
         forest.asked * copies,
     )
 
-
-# Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
-# wider attention mask.
-SHARED_SHARE = 0.5
 
 _Path = tuple[int, list[int], np.ndarray]  # tree, nodes, columns
 

@@ -10,6 +10,7 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.records import Pair
 from edu_align.data.training import training_data
 from edu_align.errors import UserError
+from edu_align.packing.budget import cut
 from edu_align.planning.lengths import Lengths, lengths_of
 from edu_align.processes import count
 from edu_align.trainers.arguments import cuts_by_tokens, token_budget
@@ -118,7 +119,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     rows = list(read.rows)
     if not pairs:
         Random(config.seed).shuffle(rows)
-    seen = _batches(config, rows[: steps * share], share, packed, pairs)
+    seen = _batches(config, rows[: steps * share], share, packed)
     sizes = [_size(batch, packed, pairs) for batch in seen]
     tokens, width, scored = max(sizes)
     evaluated = [rows[i : i + hardware.eval_batch_size] for i in range(0, len(rows), hardware.eval_batch_size)]
@@ -128,28 +129,34 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     return Work(tokens, width, scored, eval_tokens, examples, steps, total, read.source)
 
 
-def _batches(config: Config, rows: list[Row], share: int, packed: bool, pairs: bool) -> list[list[Row]]:
+def _batches(config: Config, rows: list[Row], share: int, packed: bool) -> list[list[Row]]:
     """The examples of each forward pass: a fixed number, or as many as the token budget holds (packing.budget)."""
     device_batch = min(config.hardware.per_device_batch_size, share)
     if not cuts_by_tokens(packed):
         return [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
-    budget, found = token_budget(config), []
-    for start in range(0, len(rows), share):
-        part: list[Row] = []
-        for row in rows[start : start + share]:
-            if part and _distinct([*part, row], pairs) > budget:
-                alike = [other for other in part if pairs and other[0] == row[0]]  # neighbours, at the end of the part
-                if len(alike) == len(part) or _distinct([*alike, row], pairs) > budget:
-                    alike = []
-                found.append(part[: len(part) - len(alike)])
-                part = alike
-            part.append(row)
-        found.append(part)
-    return found
+    steps = (rows[start : start + share] for start in range(0, len(rows), share))
+    return [[step[i] for i in part] for step in steps for part, _ in cut(step, token_budget(config), _Computed)]
 
 
-def _distinct(batch: list[Row], pairs: bool) -> int:
-    return sum(_trees(batch)[0]) if pairs else sum(row[0] for row in batch)
+class _Computed:
+    """Tokens that a forest computes for rows of lengths: a prompt and a reply of it once, a conversation each time."""
+
+    def __init__(self) -> None:
+        self.known: dict[Row, int] = {}
+
+    @property
+    def count(self) -> int:
+        return sum(self.known.values())
+
+    def begins_like(self, row: Row) -> bool:
+        return len(row) > 1 and row[:1] in self.known
+
+    def add(self, row: Row) -> None:
+        if len(row) == 1:
+            self.known[(len(self.known),)] = row[0]
+            return
+        key, prompt, chosen, a, rejected, b = row
+        self.known |= {(key,): prompt, (key, chosen): a, (key, rejected): b}
 
 
 def _trees(batch: list[Row]) -> tuple[list[int], int]:
@@ -195,7 +202,7 @@ def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) 
     reply = longest - prompt
     one = (0, prompt, 1, reply, 2, reply) if pairs else (longest,)
     rows = [(i, *one[1:]) if pairs else one for i in range(share)]
-    batch = _batches(config, rows, share, packed, pairs)[0]
+    batch = _batches(config, rows, share, packed)[0]
     tokens, width, scored = _size(batch, packed, pairs)
     many = [(i, *one[1:]) if pairs else one for i in range(config.hardware.eval_batch_size)]
     steps = trainer.max_steps if trainer.max_steps > 0 else None

@@ -48,8 +48,15 @@ def test_parts_keep_the_order_and_the_budget(examples: list[Any], budget: int) -
         cost = distinct(sequence for index in part for sequence in examples[index])
         assert cost <= budget or len(part) == 1
         if following is not None:
-            more = distinct(sequence for index in [*part, *following] for sequence in examples[index])
-            assert more > budget, "no two parts would have fitted into one"
+            over = next(
+                upto
+                for upto in range(1, len(following) + 1)
+                if distinct(s for index in [*part, *following[:upto]] for s in examples[index]) > budget
+            )
+            moved = [examples[index] for index in following[:over]]
+            for i, (first, _) in enumerate(moved[1:], 1):
+                begun = {tuple(s[:end]) for pair in moved[:i] for s in pair for end in range(len(s) + 1)}
+                assert tuple(first[: -(-len(first) // 2)]) in begun, "no part ends before it must, or its prompt must"
 
 
 @given(st.lists(SEQUENCES, max_size=9))
