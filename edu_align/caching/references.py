@@ -51,9 +51,9 @@ def remembering(trainer_class: type[Any], cache: Shared, says: str) -> type[Any]
                     done = original(dataset, name, batch_size).with_format("arrow")[:]
                     return {column: done[column].to_numpy().copy() for column in LOGPS}, {}
 
-            batch = [batch_size, token_budget(config), config.trainer.max_length, config.trainer.args]
-            batch.append(self.data_collator.pad_token_id)
-            key = digest(says, content(_ids(dataset)), batch)
+            passes = [batch_size, token_budget(config)]
+            batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
+            key = digest(says, content(_ids(dataset)), passes, batch)
             arrays, _ = cache.once(REFERENCES, key, TENSORS, make)
             return _beside(dataset, arrays)
 

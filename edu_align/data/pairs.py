@@ -73,7 +73,8 @@ def in_steps(pairs: Iterable[Pair], batch_size: int, seed: int) -> list[Pair]:
         if chosen:
             whole.append([pair for index in chosen for pair in near[index]])
         else:
-            rest, chosen = rest + near[0], (0,)
+            rest += near[0]
+            chosen = (0,)
         left = [members for index, members in enumerate(near) if index not in chosen] + left[len(near) :]
     Random(seed).shuffle(whole)
     return [pair for steps in (*whole, rest) for pair in steps]

@@ -51,7 +51,8 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
 def _logits(config: Config, machine: Machine, work: Work) -> float:
     """A tile of them in float32 and its gradient; and what a CPU keeps of a frozen head's for the backward pass."""
     many = work.scored * config.model.architecture.vocab_size
-    kept = min(KEPT_LOGITS, many * WIDTH[machine.dtype]) if machine.device == "cpu" else 0
+    keeps = machine.device == "cpu" and config.adapter.name == "lora"
+    kept = min(KEPT_LOGITS, many * WIDTH[machine.dtype]) if keeps else 0
     return 2.0 * 4 * min(LOGITS_TILE, many) + kept
 
 
