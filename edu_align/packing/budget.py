@@ -41,30 +41,36 @@ def cut(examples: Sequence[E], budget: int, counter: Callable[[], Counter[E]]) -
     """Indices of the examples in their order, cut where the next one would bring a part over `budget` tokens, and the
     tokens that each part computes.
 
-    One that is over the budget on its own gets a part of its own. Examples that begin alike are not cut apart where a
+    One that is over the budget on its own gets a part of its own. Neighbours that begin alike are not cut apart where a
     part holds them all: what they share would be computed twice.
     """
 
-    def counted(indices: Iterable[int]) -> Counter[E]:
+    def counted(index: int) -> Counter[E]:
         made = counter()
-        for index in indices:
-            made.add(examples[index])
+        made.add(examples[index])
         return made
 
     found: list[tuple[list[int], int]] = []
     part: list[int] = []
-    tokens, alike = counter(), 0  # alike: where in `part` those begin that begin like the last one
+    tokens, alike, begun = counter(), counter(), 0  # alike: those from `begun` in the part, which begin like the last
+    before = 0  # tokens of the part up to `begun`
     for index, example in enumerate(examples):
-        if not tokens.begins_like(example):
-            alike = len(part)
+        if not alike.begins_like(example):
+            alike, begun, before = counter(), len(part), tokens.count
+        size = tokens.count
         tokens.add(example)
+        alike.add(example)
         part.append(index)
         if tokens.count > budget and len(part) > 1:
-            whole = alike > 0 and counted(part[alike:]).count <= budget
-            at = alike if whole else len(part) - 1
-            found.append((part[:at], counted(part[:at]).count))
-            part, alike = part[at:], 0
-            tokens = counted(part)
+            if begun > 0 and alike.count <= budget:
+                found.append((part[:begun], before))
+                part, tokens = part[begun:], counter()
+                for kept in part:
+                    tokens.add(examples[kept])
+            else:
+                found.append((part[:-1], size))
+                part, tokens, alike = [index], counted(index), counted(index)
+            begun = before = 0
     return [*found, (part, tokens.count)] if part else found
 
 

@@ -38,6 +38,8 @@ def test_pairs_of_one_prompt_are_not_cut_apart() -> None:
     assert parts_within(pairs[1:], 6) == [[0], [1]], "a prompt that no part holds is cut"
     assert parts_within(pairs, 6) == [[0], [1], [2]]
     assert parts_within([], 6) == []
+    apart = [pairs[1], pairs[0], pairs[2]]
+    assert parts_within(apart, 12) == [[0, 1], [2]], "one that begins like an earlier one is no reason to cut earlier"
 
 
 @given(EXAMPLES, st.integers(1, 30))
