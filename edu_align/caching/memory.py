@@ -1,4 +1,4 @@
-"""Memory that a finished run gives back, so that a sweep of many runs in one process needs that of one."""
+"""Memory that a run keeps while it goes, and gives back at its end: a sweep in one process needs that of one run."""
 
 import contextlib
 import ctypes
@@ -7,7 +7,21 @@ import sys
 import threading
 from pathlib import Path
 
+# mallopt's parameters (glibc's malloc.h).
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+
 _settled = False
+
+
+def keep_freed() -> None:
+    """Let glibc hand out again what was freed, tensors of many megabytes too, instead of returning it to the system.
+
+    By default each of those is mapped anew, and the system fills its pages with zeros before they are written.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(MMAP_MAX, 0)
+        libc.mallopt(TRIM_THRESHOLD, -1)
 
 
 def free() -> None:
@@ -30,10 +44,10 @@ def free() -> None:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(OSError):  # only on Linux: the next run's peak of resident memory is its own
-        Path("/proc/self/clear_refs").write_text("5")
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with contextlib.suppress(OSError):  # only on Linux: the next run's peak of resident memory is its own
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def thaw() -> None:

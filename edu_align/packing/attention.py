@@ -9,10 +9,10 @@
 
 It stands in for SDPA's kernel, whose backward is the largest single part of a CPU's step and computes masked cells too.
 Scores and softmax are float32, products with them in the dtype of the inputs. Key heads that several query heads share
-(grouped-query attention) are not repeated.
+(grouped-query attention) are not repeated. The probabilities are kept for the backward pass up to KEPT_WEIGHTS bytes a
+call, and computed again beyond that.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from edu_align.packing.forest import Tree
-from edu_align.packing.supported import BLOCK
+from edu_align.packing.supported import BLOCK, KEPT_WEIGHTS
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -31,8 +31,8 @@ Ranges = tuple[tuple[int, int], ...]
 class Block:
     """Nodes `start` to `stop` of packed row `row`, and the ranges of nodes that at least one of them may attend to.
 
-    `bias`: float32 (stop - start, n), 0 where the node may attend to the key and -inf elsewhere, for n keys from number
-    `hidden` on (counted over the ranges); every node may attend to all other keys. None where there is no such key.
+    `bias`: float32 (stop - start, n), 0 where the node may attend to the key and -inf elsewhere, for the last n of the
+    keys; every node may attend to all keys before them. None where there is no such key.
     """
 
     row: int
@@ -50,6 +50,7 @@ def blocks_of(trees: Iterable[Tree], size: int = BLOCK) -> list[Block]:
             allowed = tree.seen[start : start + size]
             seen = allowed.any(axis=0)
             part = allowed[:, seen]
+            part = part[:, int(part.all(axis=0).argmin()) :]  # from the first key that is hidden from a node
             bias = None if part.all() else torch.from_numpy(np.where(part, np.float32(0), np.float32("-inf")))
             keys = tuple((tree.start + a, tree.start + b) for a, b in _ranges(seen))
             begin = tree.start + start
@@ -73,7 +74,7 @@ def block_attention(
 
 
 class _BlockAttention(torch.autograd.Function):
-    """softmax(scale * q k^T + bias) v, block by block; the backward pass computes the probabilities again."""
+    """softmax(scale * q k^T + bias) v, block by block."""
 
     @staticmethod
     def forward(
@@ -81,33 +82,31 @@ class _BlockAttention(torch.autograd.Function):
     ) -> torch.Tensor:
         rows, heads, width, depth = query.shape
         out = query.new_zeros(rows, width, heads, depth)
-        sums = []
-        for block in blocks:
-            nodes = slice(block.start, block.stop)
-            part, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                query[block.row : block.row + 1, :, nodes],
-                _seen(key, block)[None],
-                _seen(value, block)[None],
-                attn_mask=block.bias,
-                scale=scale,
-            )
-            out[block.row, nodes] = part[0].transpose(0, 1)
-            sums.append(logsumexp)
-        ctx.save_for_backward(query, key, value, *sums)
+        kept: list[torch.Tensor | None] = []
+        room = KEPT_WEIGHTS if any(ctx.needs_input_grad) else 0
+        with torch.autocast(query.device.type, enabled=False):
+            for block in blocks:
+                weights = _weights(_asking(query, block, key.shape[1]), _seen(key, block), scale, block)
+                part = torch.matmul(weights, _seen(value, block))
+                out[block.row, block.start : block.stop] = part.view(heads, -1, depth).transpose(0, 1)
+                kept.append(weights if weights.nbytes <= room else None)
+                room -= weights.nbytes if weights.nbytes <= room else 0
+        ctx.save_for_backward(query, key, value, *kept)
         ctx.scale, ctx.blocks = scale, blocks
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        query, key, value, *sums = ctx.saved_tensors
+        query, key, value, *kept = ctx.saved_tensors
         shared = key.shape[1]
         grads = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
         with torch.autocast(query.device.type, enabled=False):
-            for block, logsumexp in zip(ctx.blocks, sums, strict=True):
+            for block, weights in zip(ctx.blocks, kept, strict=True):
                 given = _rows(gradient, block, shared).permute(1, 2, 0, 3).reshape(shared, -1, query.shape[-1])
                 given = given.to(query.dtype)
                 asking, keys, values = _asking(query, block, shared), _seen(key, block), _seen(value, block)
-                weights = _weights(asking, keys, logsumexp, ctx.scale, block)
+                if weights is None:
+                    weights = _weights(asking, keys, ctx.scale, block)
                 _add(grads[2], block, torch.matmul(weights.transpose(1, 2), given))
                 inner = torch.matmul(given, values.transpose(1, 2))
                 inner = torch._softmax_backward_data(inner, weights, -1, weights.dtype)
@@ -119,19 +118,15 @@ class _BlockAttention(torch.autograd.Function):
         return (*grads, None, None)
 
 
-def _weights(
-    asking: torch.Tensor, keys: torch.Tensor, logsumexp: torch.Tensor, scale: float, block: Block
-) -> torch.Tensor:
-    """(K, G * b, n): the probabilities, from the scores and the logarithm of their summed exponentials."""
-    # In powers of two: torch's exp takes ten times as long where its result underflows, which masked keys make it do.
-    lse = logsumexp.reshape(len(keys), -1, 1)
+def _weights(asking: torch.Tensor, keys: torch.Tensor, scale: float, block: Block) -> torch.Tensor:
+    """(K, G * b, n): the probabilities with which queries (K, G * b, D) attend to keys (K, n, D)."""
+    unread = asking.new_empty(1, dtype=torch.float32)  # a factor of 0 keeps it out
     with _exact_products(asking):
-        scores = torch.baddbmm(
-            lse, asking.float(), keys.float().transpose(1, 2), beta=-math.log2(math.e), alpha=scale * math.log2(math.e)
-        )
+        scores = torch.baddbmm(unread, asking.float(), keys.float().transpose(1, 2), beta=0, alpha=scale)
     if block.bias is not None:
-        scores.view(len(keys), -1, *block.bias.shape).add_(block.bias)
-    return scores.exp2_().to(asking.dtype)
+        hidden = scores.shape[-1] - block.bias.shape[1]
+        scores.view(len(keys), -1, len(block.bias), scores.shape[-1])[..., hidden:].add_(block.bias)
+    return torch.softmax(scores, -1).to(asking.dtype)
 
 
 @contextmanager

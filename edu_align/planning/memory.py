@@ -6,7 +6,8 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.packing.supported import KEPT_LOGITS, SUPPORTED
+from edu_align.packing.supported import BLOCK as ATTENTION_BLOCK
+from edu_align.packing.supported import KEPT_LOGITS, KEPT_WEIGHTS, SUPPORTED
 from edu_align.planning.machine import Machine
 from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
 from edu_align.planning.work import Work
@@ -154,7 +155,7 @@ def _block_bytes(config: Config, width: int, norm: int, blocks: bool) -> float:
     hidden, inner = shape.hidden_size, shape.intermediate_size
     norms = 2 * norm
     gated = 3 * inner * width
-    heads = 4 * shape.num_attention_heads  # the log of the softmax's sum
+    heads = 0 if blocks else 4 * shape.num_attention_heads  # the log of the softmax's sum
     shared = hidden * shape.num_key_value_heads / shape.num_attention_heads if blocks else hidden
     unrepeated = 2 * (hidden - shared) * width
     if adapter.name == "full" and width == 2:  # around the linear layers it is float32, and each casts its input
@@ -190,9 +191,13 @@ def _reads(name: str) -> str:
 def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
     """Bytes a token that one layer keeps for the cells of the attention matrix.
 
-    SDPA keeps a 4D mask of the packed rows; flash attention, plain causal attention and block attention none.
+    SDPA keeps a 4D mask of the packed rows; block attention the probabilities, as many as it may, of the half of a row
+    that its blocks see on average; flash attention and plain causal attention nothing.
     """
-    if blocks or config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
+    if blocks:
+        seen = min(work.width, (work.width + ATTENTION_BLOCK) / 2)
+        return min(KEPT_WEIGHTS / work.tokens, config.model.architecture.num_attention_heads * seen * width)
+    if config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
         return 0.0
     return float(work.width * width)
 

@@ -74,7 +74,10 @@ def build_dpo(
     }
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    trainer_class = watched(resumable(fitting(reading_turns(DPOTrainer), Fits(config, by_tokens, sides=2))))
+    peer = reading_turns(DPOTrainer)
+    if isinstance(model, PeftModel) and config.init_from is None:
+        peer = from_base(peer)
+    trainer_class = watched(resumable(fitting(peer, Fits(config, by_tokens, sides=2))))
     says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
     if shared and count() == 1:
         trainer_class = remembering(trainer_class, shared, says)
@@ -100,6 +103,30 @@ def reading_turns(trainer_class: type[Any]) -> type[Any]:
 
     ReadingTurns.__name__ = trainer_class.__name__
     return ReadingTurns
+
+
+def from_base(trainer_class: type[Any]) -> type[Any]:
+    """`trainer_class` (TRL's DPOTrainer) for an adapter that adds nothing yet: the reference model is the base model.
+
+    TRL copies whatever adapter a model brings and computes the copy in every pass of the reference model, zeros
+    included; without the copy it turns adapters off.
+    """
+
+    def without_copy(model: Any) -> None:
+        if "ref" in model.peft_config:
+            model.delete_adapter("ref")
+
+    class FromBase(trainer_class):
+        def __init__(self, *values: Any, **options: Any) -> None:
+            super().__init__(*values, **options)
+            without_copy(self.model)
+
+        def _precompute_ref_logps(self, *values: Any) -> Any:  # in the middle of TRL's own __init__
+            without_copy(self.model)
+            return super()._precompute_ref_logps(*values)
+
+    FromBase.__name__ = trainer_class.__name__
+    return FromBase
 
 
 @contextmanager

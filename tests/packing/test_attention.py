@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edu_align.packing import attention
 from edu_align.packing.attention import block_attention, blocks_of
 from edu_align.packing.backends import _block_mask, _flex_attention, choose_backend
 from edu_align.packing.decoder import install_packing, share_prefixes
@@ -68,13 +69,37 @@ def largest_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> fl
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows_of_tokens, st.integers(1, 9), st.none() | st.integers(1, 6))
-def test_blocks_of_any_size_equal_sdpa_on_any_forest(rows: list[list[int]], size: int, window: int | None) -> None:
+@given(rows_of_tokens, st.integers(1, 9), st.none() | st.integers(1, 6), st.sampled_from([0, 500, 2**25]))
+def test_blocks_of_any_size_equal_sdpa_on_any_forest(
+    rows: list[list[int]], size: int, window: int | None, room: int
+) -> None:
+    """Whether the probabilities of all blocks, of some or of none are kept for the backward pass."""
     forest = forest_of(rows, window)
     blocks = blocks_of(forest.trees, size)
     tensors = inputs(forest)
-    found = outcome(lambda *qkv: block_attention(*qkv, DEPTH**-0.5, blocks), tensors, forest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "KEPT_WEIGHTS", room)
+        found = outcome(lambda *qkv: block_attention(*qkv, DEPTH**-0.5, blocks), tensors, forest)
     assert largest_error(found, outcome(dense(forest), tensors, forest)) < 1e-5
+
+
+def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = forest_of([list(range(10, 22))])
+    blocks = blocks_of(forest.trees, 4)
+
+    def kept(room: int) -> int:
+        monkeypatch.setattr(attention, "KEPT_WEIGHTS", room)
+        query, key, value, _ = inputs(forest)
+        seen: dict[int, int] = {}
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: seen.update({t.data_ptr(): t.nbytes}), lambda t: t):
+            block_attention(query, key, value, 1.0, blocks)
+        return sum(seen.values()) - sum(tensor.nbytes for tensor in (query, key, value))
+
+    sizes = [HEADS * 4 * seen * 4 for seen in (4, 8, 12)]  # heads, nodes, keys, bytes
+    assert kept(2**25) == sum(sizes)
+    assert kept(sizes[0] + sizes[1]) == sizes[0] + sizes[1]
+    assert kept(sizes[0] + sizes[1] - 1) == sizes[0]
+    assert kept(0) == 0
 
 
 def test_blocks_compute_fewer_cells_than_a_dense_mask() -> None:

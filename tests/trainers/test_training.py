@@ -59,6 +59,16 @@ def test_dpo_continues_the_sft_adapter_and_keeps_it_as_reference(runs: Callable[
     assert first["rewards/margins"] == pytest.approx(0, abs=1e-4)
 
 
+def test_a_new_adapter_has_the_base_model_as_reference_and_no_copy(
+    runs: Callable[[str], Any], train: Callable[..., Any]
+) -> None:
+    live = train("trainer=dpo", "trainer.precompute_reference=false", UNMEASURED, "run_name=dpo-live")
+    for done in (live, runs("dpo")):
+        assert not [name for name in done.after if ".ref." in name]
+    keys = ("loss", "rewards/chosen", "logps/rejected")
+    assert trajectory(live, *keys) == pytest.approx(trajectory(runs("dpo"), *keys), rel=1e-4, abs=1e-5)
+
+
 def test_full_dpo_starts_from_the_full_sft_model(runs: Callable[[str], Any]) -> None:
     saved = load_file(runs("sft_full").path / "model" / "model.safetensors")
     before = runs("dpo_full").before
