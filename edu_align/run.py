@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
-from edu_align.caching.memory import free
+from edu_align.caching.memory import free, keep_freed
 from edu_align.config.schema import Config
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
@@ -77,6 +77,8 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     from edu_align.models.weights import check_targets
 
     device = resolve(config.hardware)
+    if device.device == "cpu":
+        keep_freed()
     check_optimizer(config.hardware)
     check_sharding(config, device)
     check_targets(config.model, location, config.adapter)

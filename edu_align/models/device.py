@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from edu_align.caching.memory import keep_freed
 from edu_align.config.schema import HardwareConfig
 from edu_align.errors import UserError
 from edu_align.processes import count
@@ -58,8 +57,6 @@ def resolve(hardware: HardwareConfig) -> Device:
     if attention == "auto":
         attention, why = _auto_attention(device)
         reasons.append(f"attention={attention}: {why}")
-    if device == "cpu":
-        keep_freed()
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
     sharding = hardware.sharding if count() > 1 else "none"
