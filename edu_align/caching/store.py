@@ -131,7 +131,7 @@ class Store:
             except Timeout:
                 print(f"edu_align: waiting for {kind} that another process computes", flush=True)
                 lock.acquire(timeout=PATIENCE_SECONDS)
-        except (OSError, NotImplementedError):  # a Timeout is an OSError, and filelock's word for no locks the other
+        except OSError:  # a Timeout is one, and so is filelock's word for no locks
             yield
             return
         _held.add(path)
