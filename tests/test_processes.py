@@ -52,9 +52,7 @@ def compare(one: Path, two: Path) -> int:
         for key in KEYS:
             assert (key in a) == (key in b)
             if key in a:
-                # A reward is the difference of two log-probabilities of hundreds, each with float32's rounding.
-                off = 1e-5 if key.startswith("rewards/") else 2e-6
-                assert b[key] == pytest.approx(a[key], rel=2e-4, abs=off), (a["step"], key)
+                assert b[key] == pytest.approx(a[key], rel=2e-4, abs=2e-6), (a["step"], key)
                 compared += 1
     return compared
 
