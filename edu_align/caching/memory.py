@@ -18,10 +18,8 @@ def keep_freed() -> None:
 
     By default each of those is mapped anew, and the system fills its pages with zeros before they are written.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(MMAP_MAX, 0)
-        libc.mallopt(TRIM_THRESHOLD, -1)
+    _glibc("mallopt", MMAP_MAX, 0)
+    _glibc("mallopt", TRIM_THRESHOLD, -1)
 
 
 def free() -> None:
@@ -44,10 +42,15 @@ def free() -> None:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    _glibc("malloc_trim", 0)
     with contextlib.suppress(OSError):  # only on Linux: the next run's peak of resident memory is its own
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def _glibc(function: str, *values: int) -> None:
+    """Call a function of glibc, where that is the C library."""
+    with contextlib.suppress(OSError, AttributeError):
+        getattr(ctypes.CDLL("libc.so.6"), function)(*values)
 
 
 def thaw() -> None:

@@ -89,8 +89,9 @@ class _BlockAttention(torch.autograd.Function):
                 weights = _weights(_asking(query, block, key.shape[1]), _seen(key, block), scale, block)
                 part = torch.matmul(weights, _seen(value, block))
                 out[block.row, block.start : block.stop] = part.view(heads, -1, depth).transpose(0, 1)
-                kept.append(weights if weights.nbytes <= room else None)
-                room -= weights.nbytes if weights.nbytes <= room else 0
+                fits = weights.nbytes <= room
+                kept.append(weights if fits else None)
+                room -= weights.nbytes if fits else 0
         ctx.save_for_backward(query, key, value, *kept)
         ctx.scale, ctx.blocks = scale, blocks
         return out
@@ -161,11 +162,6 @@ def _rows(out: torch.Tensor, block: Block, shared: int) -> torch.Tensor:
     """(b, K, G, D): the block's part of (R, W, H, D)."""
     part = out[block.row, block.start : block.stop]
     return part.view(*part.shape[:1], shared, -1, part.shape[-1])
-
-
-def _by_node(out: torch.Tensor, block: Block) -> torch.Tensor:
-    """(K, G * b, D) as (b, K, G, D)."""
-    return out.view(out.shape[0], -1, block.stop - block.start, out.shape[-1]).permute(2, 0, 1, 3)
 
 
 def _add(total: torch.Tensor, block: Block, part: torch.Tensor) -> None:

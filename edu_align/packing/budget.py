@@ -45,9 +45,10 @@ def cut(examples: Sequence[E], budget: int, counter: Callable[[], Counter[E]]) -
     part holds them all: what they share would be computed twice.
     """
 
-    def counted(index: int) -> Counter[E]:
+    def counted(indices: Iterable[int]) -> Counter[E]:
         made = counter()
-        made.add(examples[index])
+        for index in indices:
+            made.add(examples[index])
         return made
 
     found: list[tuple[list[int], int]] = []
@@ -55,22 +56,18 @@ def cut(examples: Sequence[E], budget: int, counter: Callable[[], Counter[E]]) -
     tokens, alike, begun = counter(), counter(), 0  # alike: those from `begun` in the part, which begin like the last
     before = 0  # tokens of the part up to `begun`
     for index, example in enumerate(examples):
-        if not alike.begins_like(example):
-            alike, begun, before = counter(), len(part), tokens.count
         size = tokens.count
+        if not alike.begins_like(example):
+            alike, begun, before = counter(), len(part), size
         tokens.add(example)
         alike.add(example)
         part.append(index)
         if tokens.count > budget and len(part) > 1:
-            if begun > 0 and alike.count <= budget:
-                found.append((part[:begun], before))
-                part, tokens = part[begun:], counter()
-                for kept in part:
-                    tokens.add(examples[kept])
-            else:
-                found.append((part[:-1], size))
-                part, tokens, alike = [index], counted(index), counted(index)
-            begun = before = 0
+            whole = begun > 0 and alike.count <= budget
+            at, cost = (begun, before) if whole else (len(part) - 1, size)
+            found.append((part[:at], cost))
+            part, begun, before = part[at:], 0, 0
+            tokens, alike = counted(part), counted(part)
     return [*found, (part, tokens.count)] if part else found
 
 
