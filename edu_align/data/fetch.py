@@ -70,10 +70,11 @@ def source_files(source: str, data_root: str | Path | None, outputs_root: str | 
         local = [folder / name for name in remote.files if (folder / name).is_file()]
         if local:
             return local
+    cache = Path(outputs_root) / "cache" / "data" / remote.folder / remote.revision
+    files = [_cached(source, remote, name, cache, root) for name in remote.files]
     if remote.revision == BRANCH:
         print(f"edu_align: {source} is what {remote.repository}'s branch main held when it was downloaded", flush=True)
-    cache = Path(outputs_root) / "cache" / "data" / remote.folder / remote.revision
-    return [_cached(source, remote, name, cache, root) for name in remote.files]
+    return files
 
 
 def _cached(source: str, remote: Remote, name: str, cache: Path, root: str | Path | None) -> Path:

@@ -45,6 +45,19 @@ def test_a_branch_is_named_when_it_is_read(
     assert "puffin is what LDJnr/Puffin's branch main holds today" in capsys.readouterr().out
 
 
+def test_nothing_is_said_of_a_download_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    monkeypatch.setattr(fetch.urllib.request, "urlopen", unreachable)
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        source_files("mrbench", None, tmp_path)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_model_without_a_revision_is_named(
     typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
