@@ -12,7 +12,6 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from edu_align.errors import UserError, entry_point
 from edu_align.runs.folder import RunFolder
@@ -41,15 +40,18 @@ def reproduce(words: list[str]) -> bool:
     began = time.monotonic()
     runs = run_chain(["reproduce_sft", "reproduce_dpo"], words)
     sft_folder, dpo_folder = (_finished(folder) for folder in (runs[0], runs[-1]))
-    print("edu_align: measuring the base model", flush=True)
     from edu_align.evaluation.agreement import check
     from edu_align.evaluation.report import write_report
     from edu_align.evaluation.stages import Stage, read_evaluation
 
     trained = read_evaluation(dpo_folder)
-    base = _base_evaluation(dpo_folder, sft_folder)
+    if "base" not in trained:
+        raise UserError(
+            f"{dpo_folder}/evaluation.json has no part `base`: an earlier edu_align wrote it. Remove the folder, or "
+            "choose another outputs_root, and run again."
+        )
     stages = [
-        Stage("base", None, base),
+        Stage("base", None, trained["base"]),
         Stage("SFT", sft_folder, trained["before"]),
         Stage("DPO", dpo_folder, trained["after"]),
     ]
@@ -67,17 +69,6 @@ def _finished(run: RunFolder | None) -> Path:
     if run is None:
         raise UserError("`preview` shows data and trains nothing, so there is nothing to reproduce. Leave it out.")
     return run.path
-
-
-def _base_evaluation(dpo: Path, sft: Path) -> dict[str, Any]:
-    """The base model on the very items that the DPO run measured."""
-    from edu_align.config.stored import stored_config
-    from edu_align.data.training import trained_groups, training_data
-    from edu_align.evaluation.held_out import held_out, measure_model, summarise
-
-    config = stored_config(dpo / "config.yaml", {"evaluation.samples": "0"})
-    held = held_out(config, training_data(config, trained_groups([sft])))
-    return summarise(config, held, measure_model(config, None, held), None)
 
 
 def kept_results(experiment: str) -> Path:

@@ -1,7 +1,7 @@
 """The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from edu_align.caching.measured import remembered_measurement
 from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
+from edu_align.evaluation.from_base import measure_base
 from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, sample, summarise, values
 from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
@@ -58,7 +59,7 @@ class Session:
         self.folder = work.folder
         self.work = work
         self.progress = Progress(work.folder)
-        self.base_folder = location.folder
+        self.location = location
         self.start = start
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
@@ -79,17 +80,15 @@ class Session:
         kept, checkpoint = first(self.progress.resume)
         self.during = [row for row in self.folder.rows("samples.jsonl") if row["when"].startswith("step_")]
         with self._tracked() as tracker:
-            before = Measured.of(kept) if kept else self._measure("before", 0, held, tracker)
-            if before is not None and not kept:
-                self.progress.keep_before(asdict(before))
+            base, before = self._measured_so_far(kept, held, tracker)
             trained = self._fit(tracker, held, checkpoint)
             self._save_model(tracker)
             self.folder.save(metrics=trained)
             after = self._measure("after", int(trained["train/steps"]), held, tracker)
-            self._evaluation(held, before, after)
+            self._evaluation(held, base, before, after)
             tracker.summary(self.folder.record["metrics"])
         if is_first():
-            background = Background(self.base_folder, records(ancestors(self.start)), self.results)
+            background = Background(self.location.folder, records(ancestors(self.start)), self.results)
             card = model_card(self.config, self.folder.record, background)
             write_text(self.folder.path / "README.md", card)
         self.folder.record = first(lambda: self.folder.record)
@@ -98,6 +97,18 @@ class Session:
         if not is_first():
             return nullcontext(Tracker(None))
         return tracking(self.config.tracking, self.folder, asdict(self.config))
+
+    def _measured_so_far(
+        self, kept: dict[str, Any] | None, held: HeldOut | None, tracker: Tracker
+    ) -> tuple[Measured | None, Measured | None]:
+        """The base model, where the run goes on from another one's, and the model that training begins from."""
+        if kept and "before" in kept:
+            return kept["base"] and Measured.of(kept["base"]), Measured.of(kept["before"])
+        base = self._measure_base(held)
+        before = self._measure("before", 0, held, tracker)
+        if before is not None:
+            self.progress.keep_before({"base": base and asdict(base), "before": asdict(before)})
+        return base, before
 
     def _measure(self, when: str, step: int, held: HeldOut | None, tracker: Tracker) -> Measured | None:
         """What the model says now, in the first process; the others wait for it, or help where weights are sharded."""
@@ -109,6 +120,18 @@ class Session:
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
                 tracker.samples(when, rows)
+        wait()
+        return measured
+
+    def _measure_base(self, held: HeldOut | None) -> Measured | None:
+        """The base model on the same items, where training goes on from another run's model; without samples."""
+        measured = None
+        if held is not None and self.start is not None and self._computes():
+            print("edu_align: measuring the base model", flush=True)
+            asked = replace(held, samples=[])
+            measured = measure_base(
+                self.config, self.location, self.device, self.model, self.tokenizer, self.shared, asked
+            )
         wait()
         return measured
 
@@ -181,13 +204,17 @@ class Session:
         if self.config.tracking.artifact and is_first():
             tracker.artifact(saved, {"base_model": self.folder.record["base_model"], "seed": self.config.seed})
 
-    def _evaluation(self, held: HeldOut | None, before: Measured | None, after: Measured | None) -> None:
+    def _evaluation(
+        self, held: HeldOut | None, base: Measured | None, before: Measured | None, after: Measured | None
+    ) -> None:
         if held is None or before is None or after is None:
             return
-        self.results = results = {
-            "before": summarise(self.config, held, before, None),
-            "after": summarise(self.config, held, after, before),
-        }
+        results = {"base": summarise(self.config, held, base)} if base else {}
+        results["before"] = summarise(self.config, held, before, None, base)
+        results["after"] = summarise(self.config, held, after, before, base)
+        self.results = results
         write_json(self.folder.path / "evaluation.json", results)
-        metrics = self.folder.record["metrics"] | values(results["before"], "before") | values(results["after"], "eval")
+        metrics = {**self.folder.record["metrics"]}
+        for when, result in results.items():
+            metrics |= values(result, "eval" if when == "after" else when)
         self.folder.save(metrics=metrics)

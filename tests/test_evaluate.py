@@ -29,6 +29,9 @@ def test_a_run_stands_beside_its_parent_and_its_base(runs: Callable[[str], Any],
     by_name = {(row["name"], row["label"]): row for row in rows}
     implicit = {label for name, label in by_name if name == "pair_accuracy_edu_tutor/implicit"}
     assert implicit == {"SFT", "DPO"}  # the base has no reference
+    from_base = [row for row in rows if row["name"] == "pair_accuracy_edu_tutor/implicit_from_base"]
+    assert [row["label"] for row in from_base] == ["DPO"]  # SFT's reference is the base
+    assert from_base[0]["difference_to_base"] is None
     dpo = by_name["pair_accuracy_edu_tutor/mean_logp", "DPO"]
     assert dpo["groups"] == 2
     assert dpo["difference_to_sft"]["n"] == dpo["difference_to_base"]["n"] == dpo["n"]

@@ -33,7 +33,7 @@ def test_two_seeds_one_table(words: list[str], tmp_path: Path, capsys: Any) -> N
     assert all(entry["tolerance"] > 0 for entry in numbers.values())
     assert (tmp_path / "report" / "tutor" / "report.html").stat().st_size > 0
     assert sorted(path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()) == ["dpo", "dpo", "sft", "sft"]
-    (line,) = (line for line in printed.splitlines() if line.startswith("pair_accuracy/implicit") and " DPO " in line)
+    (line,) = (line for line in printed.splitlines() if line.startswith("pair_accuracy/implicit ") and " DPO " in line)
     mean = numbers["DPO/pair_accuracy/implicit"]["value"]
     assert f" {mean:.3f} [" in line
     kept.write_text(json.dumps(numbers))

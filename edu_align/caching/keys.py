@@ -113,13 +113,13 @@ def file_content(file: Path, records: Path) -> str:
 
 
 def adapter_content(model: Any) -> str | None:
-    """Over the weights and scales of a LoRA adapter; None without one, and for one that adds nothing yet."""
+    """Over the weights and scales of a LoRA adapter; None without one, and for one that adds nothing yet or is off."""
     from peft.tuners.lora import LoraLayer
 
     layers: list[tuple[str, Any]] = [
         (name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)
     ]
-    if not any(bool(layer.lora_B["default"].weight.any()) for _, layer in layers):
+    if not any(not layer.disable_adapters and bool(layer.lora_B["default"].weight.any()) for _, layer in layers):
         return None
     found = hashlib.sha256()
     for name, layer in layers:

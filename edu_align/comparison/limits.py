@@ -2,7 +2,7 @@
 
 from edu_align.comparison.models import Comparison
 from edu_align.comparison.samples import COUNT, Sample
-from edu_align.evaluation.suite.summarise import IMPLICIT
+from edu_align.evaluation.suite.summarise import REWARDS, scorer_of
 
 FEW_GROUPS = 30  # below which a percentile interval over groups is known to be too narrow
 
@@ -46,7 +46,7 @@ def _absent(comparison: Comparison) -> list[str]:
     lines = [_sentence(note) for note in comparison.notes]
     for name in comparison.names():
         missing = [label for label in comparison.labels if label not in comparison.of(name)]
-        if missing and not name.endswith(f"/{IMPLICIT}"):
+        if missing and scorer_of(name) not in REWARDS:
             lines.append(f"{name} is missing for {_listed(missing)}.")
     without = [name for name in comparison.names() if not any(n.baselines for n in comparison.of(name).values())]
     if without:
@@ -81,12 +81,13 @@ def _style(comparison: Comparison) -> list[str]:
 
 
 def _implicit(comparison: Comparison) -> list[str]:
-    scored = {n.label for n in comparison.numbers if n.name.endswith(f"/{IMPLICIT}")}
+    scored = {n.label for n in comparison.numbers if scorer_of(n.name) in REWARDS}
     if not scored:
         return []
+    listed = _listed([label for label in comparison.labels if label in scored])
     return [
-        "An implicit reward is measured against the model that a run started from, so it is compared with baselines "
-        f"and not with other models ({_listed([label for label in comparison.labels if label in scored])})."
+        "An implicit reward is measured against the model that a run started from, or its base model, so it is "
+        f"compared with baselines and not with other models ({listed})."
     ]
 
 

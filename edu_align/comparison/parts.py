@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from edu_align.comparison.models import Comparison, Number
-from edu_align.evaluation.suite.summarise import IMPLICIT
+from edu_align.evaluation.suite.summarise import REWARDS
 from edu_align.reporting import svg
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def draw(comparison: Comparison, look: Looks) -> tuple[str, str]:
                     up = at + (place - (len(places) - 1) / 2) * 0.8 / len(places)
                     gid = f"part-{at}-{place}"
                     tips[gid] = _tip(key, name, found[key])
-                    _point(ax, up, found[key], look[key[0]], key[1] == IMPLICIT, gid)
+                    _point(ax, up, found[key], look[key[0]], key[1] in REWARDS, gid)
             _rule(ax, at, next(iter(found.values())))
         ax.axvline(0.5, color=svg.INK, linewidth=0.8, linestyle="--")
         ax.set_yticks(range(len(rows)), list(rows))
@@ -62,10 +62,10 @@ def _rows(comparison: Comparison) -> dict[str, Row]:
 
 
 def _keys(comparison: Comparison, rows: dict[str, Row]) -> list[tuple[str, str]]:
-    """Models in their order; of each the mean log-probability, then the implicit reward."""
+    """Models in their order; of each the mean log-probability, then implicit rewards."""
     found = {key for row in rows.values() for key in row}
     order = comparison.labels
-    return sorted(found, key=lambda key: (order.index(key[0]), key[1] == IMPLICIT, key[1]))
+    return sorted(found, key=lambda key: (order.index(key[0]), key[1] in REWARDS, key[1]))
 
 
 def _point(ax: "Axes", up: float, number: Number, style: tuple[str, str], hollow: bool, gid: str) -> None:
@@ -93,7 +93,7 @@ def _legend(places: list[tuple[str, str]], look: Looks) -> tuple[list[Any], list
 
     handles = [
         Line2D([], [], color=look[label][0], marker=look[label][1], markersize=5,
-               markerfacecolor="none" if scorer == IMPLICIT else look[label][0])
+               markerfacecolor="none" if scorer in REWARDS else look[label][0])
         for label, scorer in places
     ]  # fmt: skip
     handles.append(Line2D([], [], color=svg.INK, marker="|", markersize=9, linestyle="", markeredgewidth=1.6))

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from edu_align.config.schema import Config
@@ -77,20 +76,6 @@ def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measur
     return Measured(replies, nll, sample(config, model, tokenizer, held.samples))
 
 
-def measure_model(config: Config, run: Path | None, held: HeldOut) -> Measured:
-    """Load the model that the finished run in `run` made (None: the base model), and measure it."""
-    from edu_align.models.build import build_model
-    from edu_align.models.device import resolve
-    from edu_align.models.locate import locate
-    from edu_align.models.tokenizer import load_tokenizer
-    from edu_align.packing.decoder import install_packing
-
-    location = locate(config.model, Path(config.outputs_root), config.seed)
-    model = build_model(config, location, resolve(config.hardware), run)
-    install_packing(config.hardware.packing, model, config.hardware.packing_backend)
-    return measure(config, model, load_tokenizer(config.model, location.folder), held)
-
-
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
     """Rows {id, prompt, reply, reference_reply}: what the model answers to the prompts of `records`, greedily."""
     prompts = [prompt_and_reference(record) for record in records]
@@ -103,8 +88,10 @@ def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]
     ]
 
 
-def summarise(config: Config, held: HeldOut, measured: Measured, reference: Measured | None) -> dict[str, Any]:
-    """Metrics with n, intervals and baselines; `reference` adds the implicit reward against that model.
+def summarise(
+    config: Config, held: HeldOut, measured: Measured, reference: Measured | None = None, base: Measured | None = None
+) -> dict[str, Any]:
+    """Metrics with n, intervals and baselines; `reference` and `base` add the implicit reward against that model.
 
     `human_turn_nll` is the mean negative log-likelihood of the held-out trained turns, in nats a token; its interval
     resamples groups of conversations, each weighted by its tokens.
@@ -112,10 +99,10 @@ def summarise(config: Config, held: HeldOut, measured: Measured, reference: Meas
     samples, confidence = config.evaluation.bootstrap_samples, config.evaluation.confidence
     result: dict[str, Any] = {}
     if held.groups:
-        references = [logp for logp, _ in reference.replies] if reference else [None] * len(held.groups)
+        beside = [_logps(model, held) for model in (reference, base)]
         scored = [
-            ScoredGroup(group, logp, tokens, other)
-            for group, (logp, tokens), other in zip(held.groups, measured.replies, references, strict=True)
+            ScoredGroup(group, logp, tokens, *others)
+            for group, (logp, tokens), *others in zip(held.groups, measured.replies, *beside, strict=True)
         ]
         result |= evaluate_preferences(
             scored,
@@ -137,6 +124,10 @@ def summarise(config: Config, held: HeldOut, measured: Measured, reference: Meas
         )
         result["human_turn_nll"] = Metric.of("human_turn_nll", spread).as_json()
     return result
+
+
+def _logps(model: Measured | None, held: HeldOut) -> Sequence[tuple[float, ...] | None]:
+    return [logp for logp, _ in model.replies] if model else [None] * len(held.groups)
 
 
 def values(result: dict[str, Any], prefix: str) -> dict[str, float]:

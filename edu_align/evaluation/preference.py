@@ -92,14 +92,14 @@ def evaluate_preferences(
 ) -> dict[str, dict[str, Any]]:
     """Pair accuracy and selection score of one model, ready for JSON.
 
-    Metrics are `pair_accuracy_logp`, `pair_accuracy_mean_logp` and, with a reference, `pair_accuracy_implicit`
-    (shares, 0 to 1, over all pairs whose scores differ by at least `margin`; ties count 1/2), and the same three as
-    `selection_score_*` (mean human score of the reply ranked first, on the source's own scale, so only where all
-    groups are of one source). Each holds value, low, high, n, clusters, strongest_baseline, difference (paired, to
-    that baseline) and beats_baseline. Beside them: `baselines` by family (`pair_accuracy`, `selection_score`) and
-    rule, `verdicts` (a sentence for every metric not shown to beat its strongest baseline) and `settings`. The tutor
-    prior reads only `training_groups`. Raises UserError for no group, no pair, a margin <= 0, or a training group that
-    is tested too.
+    Metrics are `pair_accuracy_logp`, `pair_accuracy_mean_logp` and, with a reference, `pair_accuracy_implicit`, with
+    the base model's scores `pair_accuracy_implicit_from_base` (shares, 0 to 1, over all pairs whose scores differ by at
+    least `margin`; ties count 1/2), and the same as `selection_score_*` (mean human score of the reply ranked first, on
+    the source's own scale, so only where all groups are of one source). Each holds value, low, high, n, clusters,
+    strongest_baseline, difference (paired, to that baseline) and beats_baseline. Beside them: `baselines` by family
+    (`pair_accuracy`, `selection_score`) and rule, `verdicts` (a sentence for every metric not shown to beat its
+    strongest baseline) and `settings`. The tutor prior reads only `training_groups`. Raises UserError for no group, no
+    pair, a margin <= 0, or a training group that is tested too.
     """
     groups = [item.group for item in scored_groups]
     training = None if training_groups is None else list(training_groups)

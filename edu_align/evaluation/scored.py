@@ -15,19 +15,23 @@ class ScoredGroup:
     """A group and the log-probability of each of its replies.
 
     `logp`: sum over the reply's tokens, in nats; `tokens`: how many tokens that are; `reference_logp`: the same sum
-    under the frozen model that DPO started from, where there is one. Each has one entry a response. Raises UserError
-    for another length, a log-probability that is not finite, or a reply of no tokens.
+    under the frozen model that training started from, where there is one; `base_logp`: under the base model, for a run
+    that went on from another one's model. Each has one entry a response. Raises UserError for another length, a
+    log-probability that is not finite, or a reply of no tokens.
     """
 
     group: ResponseGroup
     logp: tuple[float, ...]
     tokens: tuple[int, ...]
     reference_logp: tuple[float, ...] | None = None
+    base_logp: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         named = {"logp": self.logp, "tokens": self.tokens}
         if self.reference_logp is not None:
             named["reference_logp"] = self.reference_logp
+        if self.base_logp is not None:
+            named["base_logp"] = self.base_logp
         for name, values in named.items():
             if len(values) != len(self.group.responses):
                 raise UserError(
@@ -58,28 +62,47 @@ def implicit_scores(scored: ScoredGroup) -> Scores:
 
     beta > 0 scales every reward alike, so it changes neither which reply wins a pair nor which is ranked first.
     """
-    if scored.reference_logp is None:
+    return _above(scored, "reference_logp")
+
+
+def implicit_from_base_scores(scored: ScoredGroup) -> Scores:
+    """log pi(y|x) - log pi_base(y|x), in nats: the implicit reward of all training since the base model.
+
+    For a run that went on from another one's model, whose reference is that model: the sum over both runs of
+    log pi(y|x) - log pi_start(y|x), so what the first one learned counts as well.
+    """
+    return _above(scored, "base_logp")
+
+
+def _above(scored: ScoredGroup, name: str) -> Scores:
+    other: tuple[float, ...] | None = getattr(scored, name)
+    if other is None:
         raise UserError(
-            f"Group {scored.group.id!r} has no `reference_logp`, which the implicit reward needs. Score the groups "
-            "with the reference model too."
+            f"Group {scored.group.id!r} has no `{name}`, which the implicit reward needs. Score the groups with that "
+            "model too."
         )
-    return tuple(own - reference for own, reference in zip(scored.logp, scored.reference_logp, strict=True))
+    return tuple(own - beside for own, beside in zip(scored.logp, other, strict=True))
 
 
 def scorers(scored: Sequence[ScoredGroup]) -> dict[str, Callable[[ScoredGroup], Scores]]:
-    """Name to scorer: `logp`, `mean_logp`, and `implicit` where every group has a reference.
+    """Name to scorer: `logp`, `mean_logp`, and where every group has the other model's scores `implicit` (a reference)
+    and `implicit_from_base` (the base model).
 
-    Raises UserError where some groups have one and others have not: the metrics would be over different items.
+    Raises UserError where some groups have them and others have not: the metrics would be over different items.
     """
     result: dict[str, Callable[[ScoredGroup], Scores]] = {"logp": logp_scores, "mean_logp": mean_logp_scores}
-    without = [item.group.id for item in scored if item.reference_logp is None]
-    if without and len(without) < len(scored):
-        raise UserError(
-            f"{len(without)} of {len(scored)} groups have no `reference_logp`, the first is {without[0]!r}. Score all "
-            "groups with the reference model or none."
-        )
-    if not without:
-        result["implicit"] = implicit_scores
+    for name, beside, scorer in (
+        ("implicit", "reference_logp", implicit_scores),
+        ("implicit_from_base", "base_logp", implicit_from_base_scores),
+    ):
+        without = [item.group.id for item in scored if getattr(item, beside) is None]
+        if without and len(without) < len(scored):
+            raise UserError(
+                f"{len(without)} of {len(scored)} groups have no `{beside}`, the first is {without[0]!r}. Score all "
+                "groups with that model or none."
+            )
+        if not without:
+            result[name] = scorer
     return result
 
 

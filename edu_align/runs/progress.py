@@ -1,6 +1,6 @@
 """What a run keeps on the way, for an attempt that goes on where it was killed: `<run>/checkpoints/`.
 
-    before.json        the measurement before training, and how long the run's .jsonl files were after it
+    before.json        the measurements before training, and how long the run's .jsonl files were after them
     checkpoint-<step>/ weights, optimizer, random states, numbers so far, a copy of before.json; manifest.json last,
                        with every file's sha256
 

@@ -28,10 +28,14 @@ def group(
 
 
 def scored(
-    item: ResponseGroup, logp: list[float], tokens: list[int] | None = None, reference: list[float] | None = None
+    item: ResponseGroup,
+    logp: list[float],
+    tokens: list[int] | None = None,
+    reference: list[float] | None = None,
+    base: list[float] | None = None,
 ) -> ScoredGroup:
     counts = tuple(tokens or [1] * len(logp))
-    return ScoredGroup(item, tuple(logp), counts, None if reference is None else tuple(reference))
+    return ScoredGroup(item, tuple(logp), counts, reference and tuple(reference), base and tuple(base))
 
 
 def write_run(folder: Path, history: list[dict], samples: list[dict] | None = None) -> Path:

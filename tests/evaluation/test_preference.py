@@ -20,9 +20,20 @@ def test_known_pair_accuracies():
     assert at_two["pair_accuracy_mean_logp"]["value"] == 1.0  # -1 > -2, -1 > -4
     assert at_two["pair_accuracy_implicit"]["value"] == 1.0  # 10 > 0, 10 > -1
     assert at_two["pair_accuracy_logp"]["n"] == 2
+    assert not any("from_base" in name for name in at_two)
     at_one = evaluate_preferences(items, 1.0, seed=0)
     assert at_one["pair_accuracy_logp"]["value"] == pytest.approx(2 / 3)
     assert at_one["pair_accuracy_logp"]["n"] == 3
+
+
+def test_a_second_reward_stands_beside_the_first_where_the_base_model_is_scored():
+    # Pairs at margin 2: (0, 1), (0, 2). Against the reference 1, 2, 0; against the base 5, 2, 8.
+    items = [scored(group([5, 3, 2]), [-10.0, -8.0, -12.0], None, [-11.0, -10.0, -12.0], [-15.0, -10.0, -20.0])]
+    found = evaluate_preferences(items, 2.0, seed=0)
+    assert found["pair_accuracy_implicit"]["value"] == 0.5
+    assert found["pair_accuracy_implicit_from_base"]["value"] == 0.5
+    assert found["selection_score_implicit"]["value"] == 3.0
+    assert found["selection_score_implicit_from_base"]["value"] == 2.0
 
 
 def test_ties_count_one_half_and_equal_texts_make_no_pair():
@@ -170,6 +181,13 @@ def test_comparing_models_is_paired():
                 [scored(group([5, 1]), [-1.0, -2.0], None, [-1.0, -1.0]), scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0
             ),
             "1 of 2 groups have no `reference_logp`",
+        ),
+        (lambda: scored(group([5, 1]), [-1.0, -2.0], base=[-1.0]), "has 2 responses, got 1 of `base_logp`"),
+        (
+            lambda: evaluate_preferences(
+                [scored(group([5, 1]), [-1.0, -2.0]), scored(group([5, 1]), [-1.0, -2.0], base=[-1.0, -1.0])], 2.0, 0
+            ),
+            "1 of 2 groups have no `base_logp`",
         ),
     ],
 )

@@ -42,7 +42,7 @@ def test_the_card_of_an_export(exported: Path, runs: Callable[[str], Any]) -> No
     after = json.loads((runs("dpo_on_sft").path / "evaluation.json").read_text())["after"]
     found = after["pair_accuracy_implicit"]
     shown = f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] | {found['n']} ({found['clusters']})"
-    assert f"| pair_accuracy_implicit | - | {shown} | " in card
+    assert f"| pair_accuracy_implicit | - | - | {shown} | " in card
     assert "chance 0.500" in card
     assert "It continues the run sft." in card
     assert "beta: 0.1" in card

@@ -96,6 +96,9 @@ class Subject(Protocol):
     def reference_score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]] | None:
         """The same under the model that DPO started from; None for a model that has none."""
 
+    def base_score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]] | None:
+        """The same under the base model, for a model whose training started from another one; else None."""
+
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies, one a prompt, in the order of the prompts."""
 

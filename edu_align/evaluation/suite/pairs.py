@@ -77,17 +77,20 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
     """`mean_logp` (nats per token) and, with a reference model, `implicit` (nats) of every reply.
 
     `implicit` is DPO's implicit reward over beta, log pi(y|x) - log pi_ref(y|x) (Rafailov et al. 2023, equation 5).
-    Without the dialogue both models read `without_dialogue`.
+    Where the reference is itself trained, `implicit_from_base` is the same against the base model: the reward of both
+    trainings. Without the dialogue every model reads `without_dialogue`.
     """
     rows = [
         (group.prompt if dialogue else without_dialogue(group.prompt), [response.text for response in group.responses])
         for group in groups
     ]
-    own, reference = subject.score(rows), subject.reference_score(rows)
+    own = subject.score(rows)
     scores = {"mean_logp": [tuple(logp / count for logp, count in row) for row in own]}
-    if reference is not None:
-        scores["implicit"] = [
-            tuple(logp - other for (logp, _), (other, _) in zip(row, beside, strict=True))
-            for row, beside in zip(own, reference, strict=True)
-        ]
+    beside = {"implicit": subject.reference_score(rows), "implicit_from_base": subject.base_score(rows)}
+    for name, others in beside.items():
+        if others is not None:
+            scores[name] = [
+                tuple(logp - other for (logp, _), (other, _) in zip(row, under, strict=True))
+                for row, under in zip(own, others, strict=True)
+            ]
     return scores

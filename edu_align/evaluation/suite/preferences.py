@@ -27,9 +27,10 @@ def pair_accuracy_balanced(subject: Subject, data: SuiteData, settings: Settings
 
     A pair is two MRBench replies to one dialogue whose summed human labels (0 to 8) differ by the margin. w =
     min(n_ij, n_ji) / n_ij for tutors i (better) and j, n_ij = pairs in which i beats j, so knowing who wrote a reply
-    gives 1/2. Scores are `mean_logp` (nats per token) and, where the model has a reference, the `implicit` reward.
-    `_no_dialogue`: both replies scored as replies to an empty user turn, by the reference too. `dialogue_effect`: with
-    minus without the dialogue, pair by pair; what does not rise above 0 there is style, not tutoring.
+    gives 1/2. Scores are `mean_logp` (nats per token) and, where the model has a reference, the `implicit` reward,
+    and where that reference was itself trained the reward `implicit_from_base`, against the base model. `_no_dialogue`:
+    both replies scored as replies to an empty user turn, by the other model too. `dialogue_effect`: with minus without
+    the dialogue, pair by pair; what does not rise above 0 there is style, not tutoring.
     """
     pairs = pairs_over(data.mrbench, settings.margin, balanced=True)
     rules = mrbench_rules(data, settings)

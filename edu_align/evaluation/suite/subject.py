@@ -74,6 +74,12 @@ class LoadedSubject:
     def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self.reference.score(rows) if self.reference else None
 
+    def base_score(self, rows: Rows) -> list[list[Scored]] | None:
+        base = self.reference
+        while base is not None and base.reference is not None:
+            base = base.reference
+        return None if base is None or base is self.reference else base.score(rows)
+
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies; prompts of like length are answered together."""
         asked = [[as_chat(prompt) for prompt in prompts], max_new_tokens]

@@ -13,7 +13,8 @@ from edu_align.evaluation.tables import cell
 Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, MetricResult]]
 SFT = "SFT"  # the label whose difference is shown apart
-IMPLICIT = "implicit"  # scorer whose reference is the model's own start: no difference between models is taken
+# Scorers whose reference is the model's own start, or its own base model: no difference between models is taken.
+REWARDS = ("implicit", "implicit_from_base")
 
 
 def summarise(
@@ -33,8 +34,8 @@ def summarise(
     `unit`, `better` ("higher", "lower" or ""), `baselines` {rule: {value, low, high}}, `strongest_baseline` (its name;
     the oracle is a ceiling and never that) and the paired differences `difference_to_strongest`, `difference_to_base`
     and `difference_to_sft` (this row minus the other, over the items that both have): {value, low, high, n, groups},
-    None where there is no such row or no common item, and for the implicit reward, whose reference is each model's own
-    start. `verdict` is a sentence where the strongest baseline is not shown
+    None where there is no such row or no common item, and for implicit rewards, whose reference is each model's own.
+    `verdict` is a sentence where the strongest baseline is not shown
     to be beaten, else "". `notes` and `examples` are the metric's.
     """
     spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
@@ -53,7 +54,7 @@ def summarise(
             row |= {"unit": result.units.get(name, ""), "better": result.better.get(name, "")}
             row |= _beside(result, name, rules, paired)
             parent = (parents or {}).get(label, SFT)
-            own_reference = name.endswith(f"/{IMPLICIT}")
+            own_reference = scorer_of(name) in REWARDS
             for which, other in (("base", base), ("sft", parent)):
                 gap = None if own_reference else _other(results, other, label, metric, name, paired)
                 row[f"difference_to_{which}"] = gap
@@ -63,6 +64,11 @@ def summarise(
 
 
 _NOTHING = Series((), (), (), ())
+
+
+def scorer_of(name: str) -> str:
+    """The scorer of a number: "implicit" of "pair_accuracy/implicit"."""
+    return name.rpartition("/")[2]
 
 
 def _names(results: Results) -> list[tuple[str, str]]:

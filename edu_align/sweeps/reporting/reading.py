@@ -15,7 +15,8 @@ from edu_align.sweeps.reporting.jobs import Entry, Job, Sweep
 from edu_align.sweeps.state import is_alive
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
-PARTS = {"eval/": "after", "before/": "before"}  # prefix of a metric in run.json -> part of evaluation.json
+# prefix of a metric in run.json -> part of evaluation.json
+PARTS = {"eval/": "after", "before/": "before", "base/": "base"}
 
 
 def read_sweep(folder: Path) -> Sweep:

@@ -8,25 +8,27 @@ import pytest
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.suite.items import Scored
 
+Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 Score = Callable[[Sequence[Message], str], Scored]
 
 
 class Scripted:
-    """A subject that scores by two functions of prompt and reply."""
+    """A subject that scores by functions of prompt and reply: its own, its reference's, its base model's."""
 
     label = "scripted"
     tokenizer: Any = None
 
-    def __init__(self, score: Score, reference: Score | None = None) -> None:
-        self.own, self.reference = score, reference
+    def __init__(self, score: Score, reference: Score | None = None, base: Score | None = None) -> None:
+        self.own, self.reference, self.base = score, reference, base
 
-    def score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]]:
+    def score(self, rows: Rows) -> list[list[Scored]]:
         return [[self.own(prompt, text) for text in replies] for prompt, replies in rows]
 
-    def reference_score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]] | None:
-        if self.reference is None:
-            return None
-        return [[self.reference(prompt, text) for text in replies] for prompt, replies in rows]
+    def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
+        return self.reference and Scripted(self.reference).score(rows)
+
+    def base_score(self, rows: Rows) -> list[list[Scored]] | None:
+        return self.base and Scripted(self.base).score(rows)
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         raise AssertionError("nothing is generated here")

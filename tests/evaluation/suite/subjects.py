@@ -33,6 +33,9 @@ class ModelSubject:
     def reference_score(self, rows: Rows) -> None:
         return None
 
+    def base_score(self, rows: Rows) -> None:
+        return None
+
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         self.asked += len(prompts)
         return generate(self.model, self.tokenizer, prompts, max_new_tokens)
@@ -52,6 +55,9 @@ class ReadingSubject:
         return [[self.logp(prompt, text) for text in texts] for prompt, texts in rows]
 
     def reference_score(self, rows: Rows) -> None:
+        return None
+
+    def base_score(self, rows: Rows) -> None:
         return None
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:

@@ -69,7 +69,10 @@ def test_both_models_read_no_dialogue(dialogue: Make, scripted: Make) -> None:
     subject = scripted(own, reference)
     assert model_scores(subject, groups) == {"mean_logp": [(-7.5, -14.0)], "implicit": [(11.0, 12.0)]}
     assert model_scores(subject, groups, dialogue=False) == {"mean_logp": [(-1.0, -1.0)], "implicit": [(-2.0, -1.0)]}
-    assert "implicit" not in model_scores(scripted(own), groups)
+    assert model_scores(scripted(own), groups).keys() == {"mean_logp"}
+    longer = scripted(own, reference, lambda prompt, text: (-3.0 * len(prompt[-1].content), len(text)))
+    assert model_scores(longer, groups)["implicit_from_base"] == [(24.0, 25.0)]
+    assert model_scores(longer, groups)["implicit"] == [(11.0, 12.0)]
 
 
 def test_the_effect_is_paired(dialogue: Make) -> None:

@@ -90,6 +90,17 @@ def test_a_subject_scores_as_training_does(subject: LoadedSubject) -> None:
     assert subject.reference_score(rows) is None
 
 
+def test_the_base_of_a_chain_is_its_first_model(subject: LoadedSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"base": -1.0, "first": -2.0, "second": -3.0, "third": -4.0}
+    monkeypatch.setattr(LoadedSubject, "score", lambda self, rows: [[(said[self.label], 1)] for _ in rows])
+    chain = [LoadedSubject("base", subject.weights, 512)]
+    for label in ("first", "second", "third"):
+        chain.append(LoadedSubject(label, subject.weights, 512, chain[-1]))
+    rows = [((Message("user", "2 + 2?"),), ["a"])]
+    assert [each.base_score(rows) for each in chain] == [None, None, [[(-1.0, 1)]], [[(-1.0, 1)]]]
+    assert chain[3].reference_score(rows) == [[(-3.0, 1)]]
+
+
 def test_replies_come_in_the_order_of_the_prompts(subject: LoadedSubject) -> None:
     prompts = [(Message("user", "x" * length),) for length in (90, 3, 40)]
     together = subject.replies(prompts, 5)

@@ -1,0 +1,38 @@
+"""What the base model says of a run's held-out items, where the run goes on from another one's model."""
+
+from functools import partial
+from typing import Any
+
+from edu_align.caching.measured import remembered_measurement
+from edu_align.caching.shared import Shared
+from edu_align.config.schema import Config
+from edu_align.evaluation.held_out import HeldOut, Measured, measure
+from edu_align.models.build import build_model
+from edu_align.models.device import Device
+from edu_align.models.locate import Location
+from edu_align.models.sharding import let_go
+from edu_align.packing.decoder import install_packing
+from edu_align.together.place import here
+
+
+def measure_base(
+    config: Config, location: Location, device: Device, model: Any, tokenizer: Any, shared: Shared, held: HeldOut
+) -> Measured:
+    """The base model in `location`: `model` with its adapter off, or, under full fine-tuning, loaded for this only.
+
+    `shared`: the run's, which knows what lies under the adapter. Taken from earlier work where that measured the same.
+    """
+    if config.adapter.name == "full":
+        model, shared = build_model(config, location, device, None), Shared(config, location, device)
+        install_packing(config.hardware.packing, model, config.hardware.packing_backend)
+        measured = _measured(config, model, tokenizer, shared, held)
+    else:
+        with model.disable_adapter():
+            measured = _measured(config, model, tokenizer, shared, held)
+    let_go(model)
+    return measured
+
+
+def _measured(config: Config, model: Any, tokenizer: Any, shared: Shared, held: HeldOut) -> Measured:
+    work = partial(measure, config, model, tokenizer, held)
+    return remembered_measurement(shared, model, tokenizer, held, lambda: here().once("base", work))
