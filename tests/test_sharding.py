@@ -69,6 +69,22 @@ def test_two_sharded_processes_train_as_one(
         assert json.loads((two / "adapter/adapter_config.json").read_text())["base_model_name_or_path"] in (None, "")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ["lora", "full"])
+def test_a_second_stage_measures_its_base_model(adapter: str, train: Callable[..., Any], tmp_path: Path) -> None:
+    first = ["trainer=sft", f"outputs_root={tmp_path}", "run_name=first"]
+    options = ["trainer=dpo", *OPTIONS, *HARD, "trainer.beta=0.02", "init_from=first", f"outputs_root={tmp_path}"]
+    more = ["adapter=full"] if adapter == "full" else []
+    train(*first, *more)
+    one = train(*options, *more, "run_name=whole").record["metrics"]
+    done = launch(2, *options, *more, "hardware.sharding=fsdp", "run_name=sharded")
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = json.loads((tmp_path / "runs/sharded/run.json").read_text())["metrics"]
+    measured = [key for key in one if key.startswith("base/") or key.endswith("_from_base")]
+    assert len(measured) >= 8
+    assert {key: two[key] for key in measured} == {key: pytest.approx(one[key], rel=1e-4) for key in measured}
+
+
 def check_saved(whole: Path, gathered: Path) -> None:
     """Every weight of the run in one process is in the gathered file, float32 and equal."""
     from safetensors.torch import load_file
