@@ -29,7 +29,11 @@ FOLDERS = {
     "tutor_sft": "tutor_recipe",
     "tutor_dpo": "tutor_recipe",
 }
-CHAINS = {"tutor": ["tutor_sft", "tutor_dpo"], "tutor_cpu": ["tutor_sft_cpu", "tutor_dpo_cpu"]}
+CHAINS = {
+    "tutor": ["tutor_sft", "tutor_dpo"],
+    "tutor_cpu": ["tutor_sft_cpu", "tutor_dpo_cpu"],
+    "mrbench_sft_dpo": ["reproduce_sft", "mrbench_dpo"],
+}
 REPRODUCE = ["reproduce_sft", "reproduce_dpo"]
 OURS = ["mrbench_dpo"]  # on real data, with no public work beside it
 SMALL = [f"{name}_cpu" for name in FOLDERS]
@@ -77,7 +81,7 @@ def own_keys(name: str) -> set[str]:
 
 def test_these_are_all_experiments() -> None:
     assert sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")) == sorted(EVERY)
-    assert len(EVERY) == 21
+    assert len(EVERY) == 22
     index = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
     for folder in set(FOLDERS.values()):
         assert f"({folder}/README.md)" in index
