@@ -21,17 +21,21 @@ OWN = ("experiment", "chain")  # each stage has its own
 def run_chain(
     names: Sequence[str], overrides: Sequence[str], config_dirs: Sequence[Path] = ()
 ) -> "list[RunFolder | None]":
-    """Train `experiment=<name>` for each name and return the runs; every stage is composed before the first one runs.
+    """Train `experiment=<name>` for each name and return the runs.
+
+    Every stage is composed and its data read before the first one runs: no stage is paid for if a later one cannot be.
 
     `overrides` go to each stage, but for `experiment` and `chain`: `init_from` goes to the first one, `run_name` gets
     the stage's name behind it, and a `trainer` key goes to the stages whose trainer has it. Errors: fewer than two
-    names, and whatever is wrong with a stage's config.
+    names, and whatever is wrong with a stage's config or data.
     """
     from edu_align.run import run
 
     folders = list(config_dirs)
+    composed = stages(names, overrides, folders)
+    _read_ahead([config for _, config in composed[1:]])
     runs: list[RunFolder | None] = []
-    for name, (stage, _) in zip(names, stages(names, overrides, folders), strict=True):
+    for name, (stage, _) in zip(names, composed, strict=True):
         print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
         before = runs[-1] if runs else None
         runs.append(run(compose([*stage, *([f"init_from='{before.path}'"] if before else [])], folders)))
@@ -51,6 +55,18 @@ def stages(
     folders = list(config_dirs)
     words = [_words(name, overrides, first=i == 0, config_dirs=folders) for i, name in enumerate(names)]
     return [(stage, compose(stage, folders)) for stage in words]
+
+
+def _read_ahead(later: "list[DictConfig]") -> None:
+    """What the data of the `later` stages would fail with, raised now; of several processes the first one reads."""
+    from omegaconf import OmegaConf
+
+    from edu_align.data.training import training_data
+    from edu_align.processes import is_first
+
+    for config in later:
+        if is_first() and not config.preview:
+            training_data(OmegaConf.to_object(config), set())  # type: ignore[arg-type]
 
 
 def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[Path]) -> list[str]:

@@ -32,6 +32,18 @@ def test_a_mistake_of_the_last_stage_shows_before_the_first_one_runs(tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
+def test_data_that_the_last_stage_lacks_is_missed_before_the_first_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    words = [word for word in TINY if not word.startswith(("dataset=", "dataset.size="))]
+    with pytest.raises(UserError, match=r"source 'mrbench': `data_root` is not set"):
+        run_chain(["reproduce_sft", "mrbench_dpo"], [*words, f"outputs_root={tmp_path}"])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_command_line_runs_a_chain(tmp_path: Path) -> None:
     words = [*TINY, f"outputs_root={tmp_path}", f"chain=[{','.join(STAGES)}]", "run_name=c"]
     command = [sys.executable, "-m", "edu_align.train", *words]
