@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +136,9 @@ class Session:
 
     def _measured(self, when: str, held: HeldOut) -> Measured:
         """Before training it is the same for all runs that begin from this model, and measured once."""
-        model, tokenizer = self.model, self.tokenizer
-        measure_it = partial(measure, self.config, model, tokenizer, held)
-        if when != "before":
-            return measure_it()
-        return remembered_measurement(self.shared, model, tokenizer, held, lambda: here().once("before", measure_it))
+        if when == "before":
+            return remembered_measurement(self.shared, self.model, self.tokenizer, held, when)
+        return measure(self.config, self.model, self.tokenizer, held)
 
     def _computes(self) -> bool:
         """Whether this process takes part where one could do it alone: with sharded weights no one can."""

@@ -1,7 +1,7 @@
 """What an untouched model says about held-out records: the measurement before training, kept as JSON lines."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edu_align.caching.keys import digest, tokenizer_content
@@ -10,20 +10,23 @@ from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.records import Message
 from edu_align.evaluation.generate import prompt_and_reference
-from edu_align.evaluation.held_out import HeldOut, Measured
+from edu_align.evaluation.held_out import HeldOut, Measured, measure
 from edu_align.models.sharding import is_sharded
+from edu_align.together.place import here
 
 KIND = "measurement before training"
 
 
-def remembered_measurement(
-    shared: Shared, model: Any, tokenizer: Any, held: HeldOut, measure: Callable[[], Measured]
-) -> Measured:
-    """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it."""
+def remembered_measurement(shared: Shared, model: Any, tokenizer: Any, held: HeldOut, name: str) -> Measured:
+    """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it.
+
+    Of several runs in one process that ask for `name`, one computes it.
+    """
+    work = partial(here().once, name, partial(measure, shared.config, model, tokenizer, held))
     if not shared.on or is_sharded(model):
-        return measure()
+        return work()
     key = digest(shared.says(model), tokenizer_content(tokenizer), _asked(shared.config, held))
-    measured = shared.once(KIND, key, CODEC, measure)
+    measured = shared.once(KIND, key, CODEC, work)
     model.eval()
     return measured
 

@@ -1,18 +1,17 @@
 """What the base model says of a run's held-out items, where the run goes on from another one's model."""
 
-from functools import partial
+from contextlib import nullcontext
 from typing import Any
 
 from edu_align.caching.measured import remembered_measurement
 from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config
-from edu_align.evaluation.held_out import HeldOut, Measured, measure
+from edu_align.evaluation.held_out import HeldOut, Measured
 from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.sharding import let_go
 from edu_align.packing.decoder import install_packing
-from edu_align.together.place import here
 
 
 def measure_base(
@@ -25,14 +24,7 @@ def measure_base(
     if config.adapter.name == "full":
         model, shared = build_model(config, location, device, None), Shared(config, location, device)
         install_packing(config.hardware.packing, model, config.hardware.packing_backend)
-        measured = _measured(config, model, tokenizer, shared, held)
-    else:
-        with model.disable_adapter():
-            measured = _measured(config, model, tokenizer, shared, held)
+    with nullcontext() if config.adapter.name == "full" else model.disable_adapter():
+        measured = remembered_measurement(shared, model, tokenizer, held, "base")
     let_go(model)
     return measured
-
-
-def _measured(config: Config, model: Any, tokenizer: Any, shared: Shared, held: HeldOut) -> Measured:
-    work = partial(measure, config, model, tokenizer, held)
-    return remembered_measurement(shared, model, tokenizer, held, lambda: here().once("base", work))
