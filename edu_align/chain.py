@@ -23,17 +23,19 @@ def run_chain(
 ) -> "list[RunFolder | None]":
     """Train `experiment=<name>` for each name and return the runs.
 
-    Every stage is composed and its data read before the first one runs: no stage is paid for if a later one cannot be.
+    Every stage is composed, planned and its data read before the first one runs: no stage is paid for if a later one
+    cannot be.
 
     `overrides` go to each stage, but for `experiment` and `chain`: `init_from` goes to the first one, `run_name` gets
     the stage's name behind it, and a `trainer` key goes to the stages whose trainer has it. Errors: fewer than two
-    names, and whatever is wrong with a stage's config or data.
+    names, and whatever is wrong with a stage's config, size or data.
     """
-    from edu_align.run import run
+    from edu_align.run import check_ahead, run
 
     folders = list(config_dirs)
     composed = stages(names, overrides, folders)
-    _read_ahead([config for _, config in composed[1:]])
+    for _, config in composed[1:]:
+        check_ahead(config)
     runs: list[RunFolder | None] = []
     for name, (stage, _) in zip(names, composed, strict=True):
         print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
@@ -55,18 +57,6 @@ def stages(
     folders = list(config_dirs)
     words = [_words(name, overrides, first=i == 0, config_dirs=folders) for i, name in enumerate(names)]
     return [(stage, compose(stage, folders)) for stage in words]
-
-
-def _read_ahead(later: "list[DictConfig]") -> None:
-    """What the data of the `later` stages would fail with, raised now; of several processes the first one reads."""
-    from omegaconf import OmegaConf
-
-    from edu_align.data.training import training_data
-    from edu_align.processes import is_first
-
-    for config in later:
-        if is_first() and not config.preview:
-            training_data(OmegaConf.to_object(config), set())  # type: ignore[arg-type]
 
 
 def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[Path]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
-from edu_align.caching.memory import free, keep_freed
+from edu_align.caching.memory import free, keep_freed, settle
 from edu_align.config.schema import Config
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
@@ -40,15 +40,31 @@ def run(composed: DictConfig) -> RunFolder | None:
     `accelerate launch` every process calls this, and gets the same run.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-    check_batch(config)
-    if config.tracking.name == "wandb":
-        mode_of(config.tracking)
+    _check(config)
     processes.join(config.hardware.device)
     try:
         with processes.one_voice(), disk_errors(Path(config.outputs_root)):
             return _run(config, composed)
     finally:
         free()
+
+
+def check_ahead(composed: DictConfig) -> None:
+    """What `composed` would fail with for its settings, its size or its data, raised now: for a chain's later stages.
+
+    Of several processes the first one reads the data.
+    """
+    config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    _check(config)
+    if processes.is_first() and not config.preview:
+        refuse_too_big(config)
+        training_data(config, set())
+
+
+def _check(config: Config) -> None:
+    check_batch(config)
+    if config.tracking.name == "wandb":
+        mode_of(config.tracking)
 
 
 def _run(config: Config, composed: DictConfig) -> RunFolder | None:
@@ -96,6 +112,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     from edu_align.out_of_memory import explained
     from edu_align.session import Session
 
+    settle()
     with working(launch, composed, lambda: _facts(config, location, start, data)) as work:
         note_run(work.folder)
         if work.begun:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edu_align import chain
 from edu_align.chain import _words, run_chain
 from edu_align.errors import UserError
 from tests.conftest import TINY
@@ -29,6 +30,29 @@ def test_one_experiment_is_no_chain() -> None:
 def test_a_mistake_of_the_last_stage_shows_before_the_first_one_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"`trainer\.beta` must be > 0"):
         run_chain(STAGES, [*TINY, f"outputs_root={tmp_path}", "trainer.beta=-1"])
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hardware.memory_gb=0.001"], "this run is planned to take"),
+        (["trainer.batch_size=3", "hardware.per_device_batch_size=3"], "cannot be dealt out evenly to 2 processes"),
+    ],
+)
+def test_a_last_stage_that_cannot_run_is_refused_before_the_first_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    """Its size and its shares of a batch, which no schema knows."""
+    monkeypatch.setattr("edu_align.trainers.arguments.count", lambda: 2)
+    original = chain._words
+
+    def only_the_last(name: str, overrides: list[str], first: bool, config_dirs: list[Path]) -> list[str]:
+        return [*original(name, overrides, first, config_dirs), *([] if first else words)]
+
+    monkeypatch.setattr(chain, "_words", only_the_last)
+    with pytest.raises(UserError, match=said):
+        run_chain(STAGES, [*TINY, f"outputs_root={tmp_path}"])
     assert not (tmp_path / "runs").exists()
 
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edu_align.caching.keys import digest, file_state
-from edu_align.caching.memory import thaw
 from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
@@ -58,7 +57,6 @@ def forget() -> None:
     global _base
     if _base is not None:
         _base = None
-        thaw()
         gc.collect()
 
 

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import gc
 import sys
-import threading
 from pathlib import Path
 
 # mallopt's parameters (glibc's malloc.h).
@@ -22,23 +21,28 @@ def keep_freed() -> None:
     _glibc("mallopt", TRIM_THRESHOLD, -1)
 
 
+def settle() -> None:
+    """Take what is imported by now (modules, functions: some hundred thousand objects) out of the garbage collector's
+    rounds, which every run waits for. Once, and before a model is loaded: nothing that a run drops later is left out.
+    """
+    global _settled
+    if not _settled:
+        _settled = True
+        gc.collect()
+        gc.freeze()
+
+
 def free() -> None:
     """Collect what a run left in reference cycles (model, trainer, optimizer) and return it to the system.
 
-    The first time, what is left after that (modules, functions: some hundred thousand objects) is taken out of the
-    garbage collector's rounds, which every later run waits for twice. glibc keeps freed memory in its arenas, and small
-    live objects in between keep it from shrinking by itself; `malloc_trim` hands free pages back.
+    glibc keeps freed memory in its arenas, and small live objects in between keep it from shrinking by itself;
+    `malloc_trim` hands free pages back.
     """
-    global _settled
     if "torch" not in sys.modules:
         return
     import torch
 
     gc.collect()
-    # A failure on its way up still holds its run, and runs that take turns in threads are not all at their end.
-    if not _settled and sys.exc_info()[0] is None and threading.current_thread() is threading.main_thread():
-        gc.freeze()
-        _settled = True
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -51,10 +55,3 @@ def _glibc(function: str, *values: int) -> None:
     """Call a function of glibc, where that is the C library."""
     with contextlib.suppress(OSError, AttributeError):
         getattr(ctypes.CDLL("libc.so.6"), function)(*values)
-
-
-def thaw() -> None:
-    """Let the garbage collector look at everything again, at what is about to be dropped above all."""
-    global _settled
-    gc.unfreeze()
-    _settled = False
