@@ -16,6 +16,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import trl.trainer.dpo_trainer as internals
+from peft import PeftModel
+from trl import DPOConfig, DPOTrainer
+
 from edu_align.caching.references import remembering
 from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config, DPOTrainerConfig
@@ -51,9 +55,6 @@ def build_dpo(
     Prompts are cut to `trainer.max_prompt_length` first, then TRL cuts prompt and reply to `max_length`, at the start.
     Rows and reference log-probabilities that an earlier run computed are taken from `shared`.
     """
-    from peft import PeftModel
-    from trl import DPOConfig, DPOTrainer
-
     trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
     assert isinstance(trainer, DPOTrainerConfig)
     if trainer.max_prompt_length is not None:
@@ -135,8 +136,6 @@ def _hashed_as(says: str) -> Iterator[None]:
     stands in for it: the key of the model, or a constant where the weights are sharded: no process has them all then,
     and the file lies in this run's own folder (`rows.as_dataset`).
     """
-    import trl.trainer.dpo_trainer as internals
-
     original = internals.hash_module
     internals.hash_module = lambda module: says
     try:

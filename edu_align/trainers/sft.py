@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trl import SFTConfig, SFTTrainer
+
 from edu_align.caching.rows import remembered_rows
 from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config, SFTTrainerConfig
@@ -111,8 +113,6 @@ def build_sft(
 
     Errors: no conversation keeps a trained token within `trainer.max_length`.
     """
-    from trl import SFTConfig, SFTTrainer
-
     assert isinstance(config.trainer, SFTTrainerConfig)
     mode, max_length = config.trainer.long_conversations, config.trainer.max_length
     rows, counts = remembered_rows(shared, tokenizer, train, max_length, mode, sft_rows)
