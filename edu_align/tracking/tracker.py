@@ -103,7 +103,7 @@ def start(
             id=run_id,
             job_type=job_type,
             resume="allow",
-            dir=str(folder),
+            dir=str(folder.absolute()),  # W&B writes in a process that may have begun in another directory
             reinit="create_new",  # runs that train at once each have their own
             mode=mode,  # type: ignore[arg-type]
             config=settings,

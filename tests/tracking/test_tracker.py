@@ -169,6 +169,17 @@ def test_a_run_that_is_resumed_continues_its_wandb_run(tmp_path: Path) -> None:
     assert first.curve("train/loss") + second.curve("train/loss") == [(1, 1.0), (2, 0.5)]
 
 
+def test_a_relative_folder_is_that_of_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B writes in a process of its own, which stays where the first run began and which child processes inherit."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with tracking(TrackingConfig(name="wandb", mode="offline"), RunFolder.create(Path("run"), {}), {}) as tracker:
+            tracker.log({"train/loss": 1.0}, step=1)
+        (file,) = offline_runs(tmp_path / name / "run")
+        assert read_back(file).curve("train/loss") == [(1, 1.0)]
+
+
 def test_auto_is_offline_without_a_key_and_a_failure_finishes_the_run(tmp_path: Path, capsys: Any) -> None:
     import wandb
 
