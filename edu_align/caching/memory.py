@@ -3,11 +3,16 @@
 import contextlib
 import ctypes
 import gc
+import os
 import sys
 from pathlib import Path
 
 # mallopt's parameters (glibc's malloc.h).
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
+
+# Kernels of matrix products in 16 bits that oneDNN and torch over it keep, each for the sizes of one product. Of
+# 1,024, their default, most belong to passes long gone.
+KERNEL_CACHES, KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"), 64
 
 _settled = False
 
@@ -19,6 +24,16 @@ def keep_freed() -> None:
     """
     _glibc("mallopt", MMAP_MAX, 0)
     _glibc("mallopt", TRIM_THRESHOLD, -1)
+
+
+def keep_few_kernels() -> None:
+    """Let a CPU keep the kernels of about one pass. Almost every packed pass has a number of tokens of its own, so that
+    kept ones are seldom used again, and lie between the activations, whose gaps then grow with each new size.
+
+    Read by the libraries at their first product; what the user's environment says stays.
+    """
+    for name in KERNEL_CACHES:
+        os.environ.setdefault(name, str(KERNELS))
 
 
 def settle() -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edu_align.caching import memory
+from edu_align.models.device import cpu_flags
 from edu_align.runs.facts import peak_memory_gib
 
 
@@ -79,3 +81,43 @@ def test_a_command_without_torch_pays_nothing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delitem(sys.modules, "torch")
     monkeypatch.setattr(gc, "collect", lambda: pytest.fail("this takes time"))
     memory.free()
+
+
+GROWN = """
+import sys
+import torch
+from pathlib import Path
+from edu_align.caching.memory import keep_few_kernels
+if sys.argv[1] == "few":
+    keep_few_kernels()
+torch.set_num_threads(1)
+rows, weight = torch.ones(1, 64, dtype=torch.bfloat16).expand(600, 64).contiguous(), torch.ones(64, 64).bfloat16()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+torch.nn.functional.linear(rows, weight)
+before = resident()
+for many in range(10, 610):
+    torch.nn.functional.linear(rows[:many], weight)
+print(resident() - before)
+"""
+
+
+def grown(how: str) -> float:
+    """MiB by which a process grows that multiplies matrices of 600 sizes; they take a hundredth of one."""
+    done = subprocess.run([sys.executable, "-c", GROWN, how], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif("avx512_bf16" not in cpu_flags(), reason="oneDNN multiplies where the CPU has bfloat16")
+def test_kernels_of_sizes_long_gone_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in memory.KERNEL_CACHES:
+        monkeypatch.delenv(name, raising=False)
+    assert grown("few") < grown("all") / 2
+
+
+def test_what_the_user_says_of_the_caches_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(memory.KERNEL_CACHES[0], "7")
+    monkeypatch.setenv(memory.KERNEL_CACHES[1], "7")
+    monkeypatch.delenv(memory.KERNEL_CACHES[1])
+    memory.keep_few_kernels()
+    assert [os.environ[name] for name in memory.KERNEL_CACHES] == ["7", str(memory.KERNELS)]
