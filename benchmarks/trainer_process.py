@@ -64,15 +64,13 @@ def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, An
 
 
 def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
-    """What `edu_align.train` does, the allocator's setting (`run.py`) included."""
-    from edu_align.caching.memory import keep_few_kernels, keep_freed
+    """What `edu_align.train` does, what it tells the libraries of memory (`run.py`) included."""
+    from edu_align.caching.memory import prepare
     from edu_align.models.weights import add_adapter, trainable_in_float32
     from edu_align.packing.decoder import install_packing
     from edu_align.trainers.build import BUILDERS
 
-    if device.device == "cpu":
-        keep_freed()
-        keep_few_kernels()
+    prepare(device.device)
     base.config.use_cache = False
     model = add_adapter(base, config.adapter, config.seed)
     install_packing("on", model)

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
-from edu_align.caching.memory import free, keep_few_kernels, keep_freed, settle
+from edu_align.caching.memory import free, prepare, settle
 from edu_align.config.schema import Config
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
@@ -93,9 +93,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     from edu_align.models.weights import check_targets
 
     device = resolve(config.hardware)
-    if device.device == "cpu":
-        keep_freed()
-        keep_few_kernels()
+    prepare(device.device)
     check_optimizer(config.hardware)
     check_sharding(config, device)
     check_targets(config.model, location, config.adapter)

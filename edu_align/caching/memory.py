@@ -17,6 +17,13 @@ KERNEL_CACHES, KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY
 _settled = False
 
 
+def prepare(device: str) -> None:
+    """What a training process tells the libraries of its memory before it loads a model; only a CPU (cpu) needs it."""
+    if device == "cpu":
+        keep_freed()
+        keep_few_kernels()
+
+
 def keep_freed() -> None:
     """Let glibc hand out again what was freed, tensors of many megabytes too, instead of returning it to the system.
 
