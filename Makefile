@@ -61,7 +61,8 @@ reproduce: $(READY) ## SFT, DPO, evaluation and report; DATA=<folder> uses the p
 	$(PY) -m edu_align.reproduce $(if $(DATA),data_root=$(DATA))
 
 clean: ## Remove outputs and caches
-	rm -rf outputs wandb build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find outputs -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf wandb build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
 
 distclean: clean ## Remove .venv too
