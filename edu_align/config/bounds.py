@@ -70,7 +70,6 @@ BOUNDS: dict[str, tuple[str, str]] = {
     **JUDGE_BOUNDS,
     "sweep.trials": (">= 1", "20"),
     "sweep.seed": (">= 0 and < 4294967296", "null"),
-    "sweep.concurrent": (">= 1", "1"),
     "sweep.batch": (">= 1", "null"),
     "sweep.prune_min_steps": (">= 1", "10"),
     "sweep.prune_factor": (">= 2", "3"),

@@ -21,7 +21,6 @@ class SweepConfig:
     trials: int = 20
     seed: int | None = None
     direction: str = "auto"  # auto | minimize | maximize
-    concurrent: int = 1
     batch: int | None = None
     prune_metric: str | None = None
     prune_min_steps: int = 10

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 # Keys that change where things go or how fast, and not what is computed. The same sweep may be gone on with others.
 BOOKKEEPING = (
-    "hydra", "outputs_root", "run_name", "tracking", "force", "export", "generation", "sweep.name", "sweep.concurrent",
-    "sweep.batch", "sweep.trials",
+    "hydra", "outputs_root", "run_name", "tracking", "force", "export", "generation", "sweep.name", "sweep.batch",
+    "sweep.trials",
 )  # fmt: skip
 
 
