@@ -52,7 +52,7 @@ def main() -> None:
 
     sources = sources_of(words)
 
-    from edu_align.chatting.tutor import load
+    from edu_align.chatting.model import load
 
     voices = load(sources, with_base=compare)
     from transformers import set_seed  # after load, which quiets what it imports

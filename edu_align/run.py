@@ -87,7 +87,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     quiet(weights_bar=True)
 
     from edu_align.caching.base import shared_tokenizer
-    from edu_align.models.control import told
+    from edu_align.models.control_tokens import told
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.weights import check_targets

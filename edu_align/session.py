@@ -18,7 +18,7 @@ from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.sharding import is_sharded, let_go
-from edu_align.models.trained import save_weights
+from edu_align.models.trainable import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait

@@ -9,8 +9,8 @@ from edu_align.caching.shared import Shared
 from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.records import Message
-from edu_align.evaluation.generate import prompt_and_reference
 from edu_align.evaluation.held_out import HeldOut, Measured, measure
+from edu_align.models.generation import prompt_and_reference
 from edu_align.models.sharding import is_sharded
 from edu_align.together.place import here
 

@@ -1,17 +1,78 @@
-"""The page: a chat with one voice, or with two unnamed ones side by side, and votes. It is drawn by Gradio."""
+"""The page, drawn by Gradio: a chat with one model, or with two unnamed ones side by side, and votes.
 
-from collections.abc import Iterator, Mapping, Sequence
+What a person or a model wrote is escaped and stands on the page as written. The server refuses long requests before
+their body is read.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edu_align.chatting.limits import BodyLimit
-from edu_align.chatting.panes import CSS, answers, dialogue
-from edu_align.chatting.room import MAX_MESSAGE, Room, Seat
-from edu_align.chatting.tutor import Voice
-from edu_align.chatting.votes import check_writable
+from edu_align.chatting.arena import MAX_MESSAGE, Room, Seat, check_writable
+from edu_align.chatting.model import Voice
+from edu_align.chatting.text import escaped, printable
+from edu_align.data.records import Message
 from edu_align.errors import UserError
+
+MAX_BODY = 256 * 1024  # bytes of one request; a message has at most 4,000 characters
+CLOSED = "/upload"  # the page takes no files
+
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class BodyLimit:
+    """ASGI middleware: refuses request bodies above `most` bytes or of untold length, and uploads."""
+
+    def __init__(self, app: App, most: int = MAX_BODY) -> None:
+        self.app = app
+        self.most = most
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        status = self._refusal(scope) if scope["type"] == "http" else None
+        if status is None:
+            await self.app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _refusal(self, scope: dict[str, Any]) -> int | None:
+        """The status of a request that is refused: 403 upload, 411 no length, 413 too long."""
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return None
+        if scope["path"].rstrip("/").endswith(CLOSED):
+            return 403
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        if b"transfer-encoding" in headers or not length.isdigit():
+            return 411
+        return 413 if int(length) > self.most else None
+
+
+CSS = """
+.talk {white-space: pre-wrap; overflow-wrap: anywhere}
+.talk > div {padding: .6em .9em; margin: .4em 0; border-radius: .6em; border: 1px solid var(--border-color-primary)}
+.talk > .user {margin-left: 15%; background: var(--background-fill-secondary)}
+.talk > .note {border: none; opacity: .7; font-size: .9em}
+"""
+
+
+def bubble(kind: str, text: str) -> str:
+    """One box; `kind` (user, assistant or note) is its CSS class."""
+    return f'<div class="{kind}">{escaped(printable(text))}</div>'
+
+
+def dialogue(turns: Sequence[Message], note: str = "") -> str:
+    """The turns from old to new, and a note under them."""
+    boxes = [bubble(turn.role, turn.content) for turn in turns] + ([bubble("note", note)] if note else [])
+    return f'<div class="talk">{"".join(boxes)}</div>'
+
+
+def answers(texts: Sequence[str]) -> list[str]:
+    """A box for each answer; an empty one is being waited for."""
+    return [f'<div class="talk">{bubble("assistant", text) if text else ""}</div>' for text in texts]
+
 
 LOOPBACK = "127.0.0.1"
 WAITING = 32  # questions that may wait for the model; later ones are turned away

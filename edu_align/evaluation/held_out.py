@@ -10,10 +10,9 @@ from edu_align.data.records import Conversation, Record, ResponseGroup, pairs_of
 from edu_align.data.training import TrainingData
 from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import interval
-from edu_align.evaluation.generate import generate, prompt_and_reference
-from edu_align.evaluation.preference import Metric, evaluate_preferences
-from edu_align.evaluation.scored import ScoredGroup
-from edu_align.evaluation.scoring import conversation_nll, score_replies
+from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
+from edu_align.models.generation import generate, prompt_and_reference
+from edu_align.models.scoring import conversation_nll, score_replies
 from edu_align.models.tokenizer import as_chat
 
 R = TypeVar("R", bound=Record)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edu_align.config.schema import ModelConfig
 from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.models.control import control_tokens
+from edu_align.models.control_tokens import control_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import get_swa_multi_avg_fn
 from transformers import TrainerCallback
 
 from edu_align.models.sharding import let_go
-from edu_align.models.trained import save_tensors, trained
+from edu_align.models.trainable import save_tensors, trained
 
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
 

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from edu_align.errors import RunFailed
-from edu_align.models.trained import trained
+from edu_align.models.trainable import trained
 from edu_align.processes import count, is_first, total
 from edu_align.runs.progress import checkpoints
 from edu_align.together.place import ALONE, here

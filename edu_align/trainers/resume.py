@@ -17,7 +17,7 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback
 
-from edu_align.models.trained import load_trained, save_trained
+from edu_align.models.trainable import load_trained, save_trained
 from edu_align.packing.decoder import Sharing
 from edu_align.processes import anyone, count, is_first, rank
 from edu_align.runs.progress import Progress

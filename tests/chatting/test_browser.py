@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.room import Room
+from edu_align.chatting.arena import Room
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ATTACK = '<script>hacked=1</script><img src=x onerror="hacked=1"><svg onload=hacked=1></svg>'
@@ -27,8 +27,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def attacker(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, outputs: Path) -> Any:
     """A tiny model that has learned to answer everything with ATTACK."""
+    from edu_align.chatting.model import load
     from edu_align.chatting.source import run_source
-    from edu_align.chatting.tutor import load
 
     file = tmp_path_factory.mktemp("data") / "attack.jsonl"
     asked = [ASKED, "2 + 3?", "Why?", "Hi", "Is it 6?", "How?", "And now?", "No."]

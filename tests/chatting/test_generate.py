@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.output import settings_path
+from edu_align.chatting.batch import settings_path
 from edu_align.generate import main
 
 from .conftest import TALKATIVE

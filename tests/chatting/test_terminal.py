@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from edu_align.chat import main
-from edu_align.chatting.columns import side_by_side
-from edu_align.chatting.talk import Talk
+from edu_align.chatting.dialogue import Talk
+from edu_align.chatting.model import Voice
+from edu_align.chatting.terminal import side_by_side
 from edu_align.chatting.text import printable
-from edu_align.chatting.tutor import Voice
 from edu_align.data.records import Message
 
 from .conftest import TALKATIVE, command, environment

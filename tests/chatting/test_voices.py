@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.chatting.history import TooLong, fit
+from edu_align.chatting.model import TooLong, Voice, fit, load, stream
 from edu_align.chatting.source import model_source, run_source
-from edu_align.chatting.stream import stream
-from edu_align.chatting.tutor import Voice, load
 from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.evaluation.generate import inputs, replies
+from edu_align.models.generation import inputs, replies
 
 PROMPT = (Message("user", "What is 3/4 + 1/4? I think 4/8."),)
 

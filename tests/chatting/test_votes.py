@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.room import MAX_MESSAGE, Room, Round, Seat
-from edu_align.chatting.tutor import Voice
-from edu_align.chatting.votes import Answer, append_vote, check_writable, vote_row
+from edu_align.chatting.arena import MAX_MESSAGE, Answer, Room, Round, Seat, append_vote, check_writable, vote_row
+from edu_align.chatting.model import Voice
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import load_records
 from edu_align.data.records import Message, ResponseGroup

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from edu_align.chat import main
-from edu_align.chatting.limits import MAX_BODY, BodyLimit
-from edu_align.chatting.panes import answers, dialogue
-from edu_align.chatting.room import Room
+from edu_align.chatting.arena import Room
+from edu_align.chatting.model import Voice
 from edu_align.chatting.text import escaped, printable
-from edu_align.chatting.tutor import Voice
+from edu_align.chatting.web import MAX_BODY, BodyLimit, answers, dialogue
 from edu_align.data.records import Message
 
 needs_gradio = pytest.mark.skipif(

@@ -16,7 +16,7 @@ from edu_align.data.fetch import source_files
 from edu_align.data.pairs import preference_rows, training_pairs
 from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError
-from edu_align.models.control import control_tokens, told
+from edu_align.models.control_tokens import control_tokens, told
 from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, ChatTokens, byte_tokenizer, chat_ids
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.sft import sft_rows

@@ -8,8 +8,7 @@ from random import Random
 import pytest
 
 from edu_align.data.records import Message, ResponseGroup
-from edu_align.evaluation.baselines import Rule, overlap
-from edu_align.evaluation.surface import FEATURES, fitted_rules, idf_overlap, surface
+from edu_align.evaluation.baselines import FEATURES, Rule, fitted_rules, idf_overlap, overlap, surface
 from tests.evaluation.builders import group
 
 WORDS = [

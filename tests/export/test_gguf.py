@@ -8,9 +8,8 @@ import pytest
 
 from edu_align.config.exporting import GGUF_TYPES
 from edu_align.errors import UserError
-from edu_align.exporting.agreement import TOLERANCE, compare, replies_of
-from edu_align.exporting.gguf_file import check_architecture, context_length, interleaved, tensor_name, write_gguf
-from edu_align.exporting.gguf_reading import load_gguf, metadata
+from edu_align.exporting.checks import TOLERANCE, compare, load_gguf, metadata, replies_of
+from edu_align.exporting.gguf import check_architecture, context_length, interleaved, tensor_name, write_gguf
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -74,7 +73,7 @@ def test_every_format_stays_within_its_tolerance(
 def test_a_wrong_order_of_rows_is_seen(
     written: Callable[..., Any], byte_level: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edu_align.exporting.gguf_file.interleaved", lambda weights, heads: weights)
+    monkeypatch.setattr("edu_align.exporting.gguf.interleaved", lambda weights, heads: weights)
     tokenizer = byte_level()
     model, file = written("llama", tokenizer, "f32")
     assert compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0]).moved > TOLERANCE["f16"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from edu_align.chatting.model import load
 from edu_align.chatting.source import run_source
-from edu_align.chatting.tutor import load
 from edu_align.data.records import Message
-from edu_align.evaluation.generate import replies
 from edu_align.exporting.merge import end_tokens, generation_config
+from edu_align.models.generation import replies
 
 from .conftest import CHATML, Export, by_hand, copied
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.exporting.dialogue_format import Format, Turn, examples, find_format
-from edu_align.exporting.modelfile import modelfile, write_modelfile
+from edu_align.exporting.ollama import Format, Turn, examples, find_format, modelfile, write_modelfile
 from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer
 
 from .conftest import CHATML, LLAMA_2, MISTRAL

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edu_align.errors import UserError
-from edu_align.exporting.gguf_vocabulary import SPLITS, vocabulary
+from edu_align.exporting.gguf import SPLITS, vocabulary
 
 
 def test_byte_level_vocabulary(byte_level: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edu_align.data.records import Conversation, Message, Response, ResponseGroup
-from edu_align.models.control import control_tokens, told
+from edu_align.models.control_tokens import control_tokens, told
 from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, ChatTokens, byte_tokenizer, chat_ids, encode, render
 
 CHATML = (

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from edu_align import session
-from edu_align.models.trained import WEIGHTS, trained
+from edu_align.models.trainable import WEIGHTS, trained
 from edu_align.run import run
 from edu_align.runs.progress import Progress
 from edu_align.trainers.averaging import AVERAGE, Averaging

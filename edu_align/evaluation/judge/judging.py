@@ -7,17 +7,17 @@ from typing import Any, Protocol
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
+from edu_align.evaluation.judge.answers import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
-from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
-from edu_align.evaluation.scored import win
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.preference import win
+from edu_align.evaluation.suite.results import MetricResult, Series
 
 EXAMPLES = 20  # rows for people
 Rows = list[tuple[str, str, float, float]]  # item, group, value, weight
 
 
-class Asked(Protocol):
+class Prompt(Protocol):
     """A dialogue that ends with the student; `gold` is the final answer of its problem, "" where it is not known."""
 
     @property
@@ -33,7 +33,7 @@ class Asked(Protocol):
 def judge(
     subject_replies: Sequence[str],
     others: Mapping[str, Sequence[str]],
-    asked: Sequence[Asked],
+    asked: Sequence[Prompt],
     settings: JudgeSettings,
 ) -> MetricResult:
     """How often the judge likes the subject's reply better than another model's, and its labels of both.
@@ -79,7 +79,7 @@ def judge(
     )
 
 
-def _chosen(asked: Sequence[Asked], replies: Mapping[str, Sequence[str]], most: int) -> list[int]:
+def _chosen(asked: Sequence[Prompt], replies: Mapping[str, Sequence[str]], most: int) -> list[int]:
     """At most `most` places in `asked`, those of the smallest hash. Errors: lists of unequal length."""
     for label, texts in replies.items():
         if len(texts) != len(asked):

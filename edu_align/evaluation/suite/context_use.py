@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation import baselines
-from edu_align.evaluation.scored import Scores, first_place
+from edu_align.evaluation.baselines import idf_overlap
+from edu_align.evaluation.preference import Scores, first_place
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.items import MetricResult, Scored, Series, Subject
-from edu_align.evaluation.suite.pairs import without_dialogue
+from edu_align.evaluation.suite.pair_accuracy import without_dialogue
 from edu_align.evaluation.suite.prompts import EXPERT
-from edu_align.evaluation.surface import idf_overlap
+from edu_align.evaluation.suite.results import MetricResult, Scored, Series, Subject
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]
 CANDIDATES = 8

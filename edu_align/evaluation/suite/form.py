@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from edu_align.evaluation.baselines import QUESTION_MARKS
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.suite.prompts import Asked
+from edu_align.evaluation.suite.prompts import Generated, Prompt
+from edu_align.evaluation.suite.results import MetricResult, Series
 
 N = 4  # words of an n-gram
 _ROLE = re.compile(r"^\W*(?:tutor|teacher|student|user|assistant|system)\b[^\n:]{0,12}:", re.IGNORECASE | re.MULTILINE)
@@ -93,5 +92,5 @@ def form_panel(generated: Generated) -> MetricResult:
     )
 
 
-def _series(asked: Sequence[Asked], texts: Mapping[str, str], rule: Callable[[str], float]) -> Series:
+def _series(asked: Sequence[Prompt], texts: Mapping[str, str], rule: Callable[[str], float]) -> Series:
     return Series.of([(one.item, one.group, rule(texts[one.item]), 1.0) for one in asked])

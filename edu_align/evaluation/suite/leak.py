@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from edu_align.data.records import ResponseGroup, unfit_authors
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.suite.prompts import EXPERT, Asked, of_groups
+from edu_align.evaluation.suite.prompts import EXPERT, Generated, Prompt, of_groups
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.tutoring.text import numbers
 
 DEFINITION = (
@@ -57,7 +56,7 @@ def leaks(reply: str, gold: str) -> bool:
     return value is not None and value in numbers(reply)
 
 
-def open_ones(asked: Iterable[Asked]) -> list[Asked]:
+def open_ones(asked: Iterable[Prompt]) -> list[Prompt]:
     """Those whose answer is known and does not stand in the dialogue."""
     return [one for one in asked if (value := value_of(one.gold)) is not None and not stands_in(one.text, value)]
 
@@ -131,11 +130,11 @@ def _agreement(pairs: Sequence[tuple[bool, bool]]) -> tuple[float, float]:
     return both / flagged if flagged else float("nan"), both / labelled if labelled else float("nan")
 
 
-def _series(asked: Sequence[Asked], texts: Mapping[str, str]) -> Series:
+def _series(asked: Sequence[Prompt], texts: Mapping[str, str]) -> Series:
     return Series.of([(one.item, one.group, float(leaks(texts[one.item], one.gold)), 1.0) for one in asked])
 
 
-def _tutors(asked: Sequence[Asked]) -> dict[str, dict[str, str]]:
+def _tutors(asked: Sequence[Prompt]) -> dict[str, dict[str, str]]:
     """Tutor -> item -> reply, of those who answered all prompts, and the constant reply."""
     tutors = {"constant reply": {one.item: CONSTANT for one in asked}}
     if all(one.human for one in asked):

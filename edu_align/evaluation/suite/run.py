@@ -10,8 +10,8 @@ from edu_align.config.schema import Config
 from edu_align.data.training import trained_groups
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.items import MetricResult
-from edu_align.evaluation.suite.metrics import METRICS
+from edu_align.evaluation.suite.registry import METRICS
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.runs.folder import RunFolder, ancestors, read_record

@@ -12,8 +12,16 @@ import yaml
 from edu_align.data.read import Row, read_rows
 from edu_align.data.text import problem_key
 from edu_align.errors import UserError
-from edu_align.evaluation.harness.running import Plan, lines_of, model_arguments, write_arguments
-from edu_align.evaluation.harness.task import Task, keys, question_of, unseen
+from edu_align.evaluation.lm_eval import (
+    Plan,
+    Task,
+    keys,
+    lines_of,
+    model_arguments,
+    question_of,
+    unseen,
+    write_arguments,
+)
 from edu_align.harness import main
 from edu_align.runs.folder import RunFolder
 from tests.chatting.conftest import Here, here  # noqa: F401 - a fixture

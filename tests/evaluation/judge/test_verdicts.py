@@ -11,7 +11,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.judge.agreement import agreement, sample
 from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
-from edu_align.evaluation.suite.items import MetricResult
+from edu_align.evaluation.suite.results import MetricResult
 
 from .conftest import Serve
 from .server import Reply, opinion, prefers_first, prefers_questions, shown
@@ -20,15 +20,15 @@ Settings = Callable[..., JudgeSettings]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prompt:
     item: str
     group: str
     turns: tuple[Message, ...]
     gold: str = ""
 
 
-def asked(count: int) -> list[Asked]:
-    return [Asked(f"i{n}", f"g{n // 2}", (Message("user", f"{n} + 1 = {n}"),), "9") for n in range(count)]
+def asked(count: int) -> list[Prompt]:
+    return [Prompt(f"i{n}", f"g{n // 2}", (Message("user", f"{n} + 1 = {n}"),), "9") for n in range(count)]
 
 
 def mean(values: tuple[float, ...]) -> float:

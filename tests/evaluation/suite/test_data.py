@@ -9,8 +9,7 @@ import pytest
 from edu_align.data.records import Conversation
 from edu_align.data.split import PINNED, keys_of
 from edu_align.data.text import problem_key
-from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.reading import read_sources
+from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData, read_sources
 
 ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or Path(__file__).parents[4] / "shared" / "data")
 real = pytest.mark.skipif(not (ROOT / "mrbench").is_dir(), reason=f"no public data sets in {ROOT}")

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from edu_align.data.records import Message
-from edu_align.evaluation.suite.generated import generate
-from edu_align.evaluation.suite.prompts import Asked, chosen, digest
+from edu_align.evaluation.suite.prompts import Prompt, chosen, digest, generate
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
 
-def asked(count: int) -> list[Asked]:
-    return [Asked(f"i{n}", f"g{n}", "mrbench", (Message("user", "long " * (n % 5) + f"{n}?"),)) for n in range(count)]
+def asked(count: int) -> list[Prompt]:
+    return [Prompt(f"i{n}", f"g{n}", "mrbench", (Message("user", "long " * (n % 5) + f"{n}?"),)) for n in range(count)]
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def test_batched_replies_are_those_given_alone(model: ModelSubject) -> None:
 
 def test_equal_dialogues_are_answered_once_and_like_lengths_together() -> None:
     subject = ReadingSubject(lambda prompt: prompt[-1].content.upper())
-    twice = [*asked(5), Asked("again", "g", "bridge", asked(5)[3].turns)]
+    twice = [*asked(5), Prompt("again", "g", "bridge", asked(5)[3].turns)]
     found = generate(subject, twice, 6, batch_size=2)
     assert subject.batches == [2, 2, 1]
     assert found.replies["again"] == found.replies["i3"] == "LONG LONG LONG 3?"

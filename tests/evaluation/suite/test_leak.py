@@ -3,10 +3,9 @@
 import pytest
 
 from edu_align.data.records import Message
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import Series
 from edu_align.evaluation.suite.leak import CONSTANT, leak_rate, leaks, open_ones, validate
-from edu_align.evaluation.suite.prompts import Asked, golds, of_dialogues, of_groups
+from edu_align.evaluation.suite.prompts import Generated, Prompt, golds, of_dialogues, of_groups
+from edu_align.evaluation.suite.results import Series
 from tests.evaluation.suite import real
 
 
@@ -40,8 +39,8 @@ def test_a_number_leaks_by_its_exact_value(reply: str, gold: str, wanted: bool) 
     assert leaks(reply, gold) is wanted
 
 
-def ask(item: str, said: str, gold: str, human: str = "", source: str = "mrbench", **others: str) -> Asked:
-    return Asked(item, f"g:{item}", source, (Message("user", said),), gold, human, others)
+def ask(item: str, said: str, gold: str, human: str = "", source: str = "mrbench", **others: str) -> Prompt:
+    return Prompt(item, f"g:{item}", source, (Message("user", said),), gold, human, others)
 
 
 def test_the_guard_closes_where_the_number_stands_in_any_form() -> None:

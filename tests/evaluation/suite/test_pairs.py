@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edu_align.data.records import Message
-from edu_align.evaluation.suite.pairs import model_scores, pairs_over, without_dialogue
+from edu_align.evaluation.suite.pair_accuracy import model_scores, pairs_over, without_dialogue
 
 Make = Callable[..., Any]
 

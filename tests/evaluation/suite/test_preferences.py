@@ -8,14 +8,14 @@ import pytest
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.data.sources.mrbench import SCORED
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError
-from edu_align.evaluation.suite.items import Series
-from edu_align.evaluation.suite.metrics import METRICS, READS, reads
-from edu_align.evaluation.suite.preferences import (
+from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy,
     pair_accuracy_balanced,
     pair_accuracy_bridge,
     selection_score,
 )
+from edu_align.evaluation.suite.registry import METRICS, READS, reads
+from edu_align.evaluation.suite.results import Series
 
 Make = Callable[..., Any]
 LABELS = {"Expert": (2.0, 2.0), "GPT4": (2.0, 0.0), "Phi3": (0.0, 0.0)}

@@ -3,8 +3,8 @@
 import pytest
 
 from edu_align.errors import UserError
-from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.suite.seeds import averaged
+from edu_align.evaluation.suite.results import MetricResult, Series
+from edu_align.evaluation.suite.summarise import averaged
 
 
 def result(values: tuple[float, ...], weights: tuple[float, ...], items: tuple[str, ...] = ("a", "b")) -> MetricResult:

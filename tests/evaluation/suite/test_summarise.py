@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edu_align.evaluation.bootstrap import difference, interval
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.summarise import summarise, table
 
 NAME = "pair_accuracy/mean_logp"

@@ -5,17 +5,19 @@ from collections.abc import Callable, Sequence
 from edu_align.config.suggest import did_you_mean, listed
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.context_use import context_use
+from edu_align.evaluation.suite.corpus import corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
-from edu_align.evaluation.suite.items import MetricResult, Subject
-from edu_align.evaluation.suite.own_turns import own_turn_nll
-from edu_align.evaluation.suite.preferences import (
+from edu_align.evaluation.suite.human_nll import human_nll, own_turn_nll
+from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy,
     pair_accuracy_balanced,
     pair_accuracy_bridge,
     pair_accuracy_own,
     selection_score,
 )
-from edu_align.evaluation.suite.replies import corpus, form, human_nll, leak, retention, retention_exact
+from edu_align.evaluation.suite.replies import form, leak
+from edu_align.evaluation.suite.results import MetricResult, Subject
+from edu_align.evaluation.suite.retention import retention, retention_exact
 
 METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "pair_accuracy_balanced": pair_accuracy_balanced,

@@ -3,8 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from edu_align.chatting.stream import stream
-from edu_align.chatting.tutor import Voice
+from edu_align.chatting.model import Voice, stream
 from edu_align.data.records import Message
 
 

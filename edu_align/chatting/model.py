@@ -1,19 +1,45 @@
-"""Models that can be talked to, each loaded once: several adapters, and the base itself, share one base model."""
+"""Models to chat with, each loaded once: several adapters, and the base itself, share one base model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Any
 
-from edu_align.chatting.history import fit
 from edu_align.chatting.source import Source
 from edu_align.config.schema import GenerationConfig
 from edu_align.data.records import Message
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.folders import require_adapter
+from edu_align.models.tokenizer import chat_ids
 from edu_align.quiet import quiet
+
+
+class TooLong(UserError):
+    """The last message alone does not fit."""
+
+
+def fit(tokenizer: Any, turns: Sequence[Message], room: int) -> tuple[tuple[Message, ...], int]:
+    """The turns that fit `room` tokens with the assistant's next turn opened, and how many were left out.
+
+    The oldest question and its answer go first; a system turn and the last message stay. Raises TooLong where those
+    two are too long already.
+    """
+    head = tuple(turns[:1]) if turns[0].role == "system" else ()
+    rest = tuple(turns[len(head) :])
+    dropped = 0
+    while True:
+        length = len(chat_ids(tokenizer, (*head, *rest), reply_next=True))
+        if length <= room:
+            return (*head, *rest), dropped
+        if len(rest) < 3:
+            raise TooLong(
+                f"the message has {length} tokens with what the template adds, and the model's context leaves {room} "
+                "beside the reply. Shorten it, or lower generation.max_new_tokens."
+            )
+        rest, dropped = rest[2:], dropped + 2
+
 
 FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
 
@@ -130,3 +156,50 @@ def _device(source: Source) -> Device:
     from edu_align.models.device import resolve
 
     return replace(resolve(source.config.hardware), reasons=())
+
+
+def stream(voice: Voice, prompt: Sequence[Message]) -> Generator[str, None, None]:
+    """Pieces of the reply to `prompt` (see `Voice.prompt`) as they are decoded; together they are the whole reply.
+
+    The model runs in a thread of its own, and stops after its next token once the generator is closed or an
+    exception passes through it. What the model raises is raised here.
+    """
+    from transformers import TextIteratorStreamer
+
+    stop = Event()
+    streamer: Any = TextIteratorStreamer(voice.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    failures: list[BaseException] = []
+    thread = Thread(target=_write, args=(voice, prompt, streamer, stop, failures), daemon=True)
+    thread.start()
+    try:
+        for piece in streamer:
+            if piece:
+                yield piece
+    finally:
+        stop.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _write(voice: Voice, prompt: Sequence[Message], streamer: Any, stop: Event, failures: list[BaseException]) -> None:
+    import torch
+    from transformers import StoppingCriteriaList
+
+    from edu_align.models.generation import drawn_as, inputs
+
+    def stopped(ids: Any, scores: Any, **_: Any) -> Any:
+        """(B,) booleans: whether each row ends here."""
+        return torch.full((ids.size(0),), stop.is_set(), dtype=torch.bool, device=ids.device)
+
+    try:
+        with voice.speaking() as model, torch.no_grad():
+            model.generate(
+                **inputs(model, voice.tokenizer, [prompt]),
+                generation_config=drawn_as(voice.settings, voice.tokenizer),
+                stopping_criteria=StoppingCriteriaList([stopped]),
+                streamer=streamer,
+            )
+    except BaseException as error:  # raised again in the thread that reads
+        failures.append(error)
+        streamer.end()

@@ -1,4 +1,4 @@
-"""A judge beside the suite: held against people before anything is measured, then asked about the models' replies."""
+"""A judge beside the suite: compared with people's labels first, then asked about the models' replies."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from edu_align.evaluation.judge.agreement import agreement
 from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.data import SourceAbsentError
-from edu_align.evaluation.suite.items import MetricResult
 from edu_align.evaluation.suite.replies import answered
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.run import IN_RUN, Suite
 from edu_align.runs.writing import write_json
 
 
 @dataclass(frozen=True)
-class OutsideView:
+class SuiteJudge:
     """The judge of a suite and how far it agrees with people. Make it with `of`, which asks about that first."""
 
     suite: Suite
@@ -23,7 +23,7 @@ class OutsideView:
     agreed: MetricResult
 
     @classmethod
-    def of(cls, suite: Suite, settings: JudgeSettings) -> "OutsideView":
+    def of(cls, suite: Suite, settings: JudgeSettings) -> "SuiteJudge":
         """Hold the judge against the human labels of MRBench's measured split, and print how far it agrees.
 
         Raises UserError for a suite of one model, where MRBench is not there, and for an endpoint that does not answer.
