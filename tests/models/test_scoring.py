@@ -8,7 +8,7 @@ import torch
 
 from edu_align.data.records import Conversation, Message, Response, ResponseGroup
 from edu_align.errors import UserError
-from edu_align.evaluation import scoring
+from edu_align.models import scoring
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.scoring import conversation_nll, label_logps, reply_rows, score_replies
 from edu_align.models.tokenizer import IGNORED, encode

@@ -26,7 +26,7 @@ from edu_align.harness import main
 from edu_align.runs.folder import RunFolder
 from tests.chatting.conftest import Here, here  # noqa: F401 - a fixture
 
-FIXTURES = Path(__file__).parents[2] / "data" / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 installed = find_spec("lm_eval") is not None
 
 
