@@ -23,7 +23,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from edu_align.chatting.model import Voice, stream
+from edu_align.chatting.model import ChatModel, stream
 from edu_align.data.records import Message
 from edu_align.errors import UserError
 from edu_align.models.tokenizer import as_chat
@@ -34,9 +34,9 @@ SINGLE_VOTES = ("good", "bad")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a voice wrote."""
+    """What a model wrote."""
 
-    voice: Voice
+    model: ChatModel
     text: str
 
 
@@ -47,7 +47,7 @@ def vote_row(vote: str, prompt: Sequence[Message], answers: Sequence[Answer]) ->
     """
     if vote not in (PAIR_VOTES if len(answers) == 2 else SINGLE_VOTES):
         raise ValueError(f"{vote!r} is no vote on {len(answers)} answers")
-    shown = [{"text": answer.text, "author": answer.voice.label} for answer in answers]
+    shown = [{"text": answer.text, "author": answer.model.label} for answer in answers]
     best = {"left": 0, "right": 1, "good": 0}.get(vote)
     unranked = vote in ("tie", "both_bad")
     scored = [{**entry, "score": int(i == best)} for i, entry in enumerate(shown)]
@@ -59,8 +59,8 @@ def vote_row(vote: str, prompt: Sequence[Message], answers: Sequence[Answer]) ->
         "responses": [] if unranked else scored,
         "unranked": shown if unranked else [],
         "left": shown[0]["author"],
-        "generation": asdict(answers[0].voice.settings),
-        "base_models": {answer.voice.label: answer.voice.base for answer in answers},
+        "generation": asdict(answers[0].model.settings),
+        "base_models": {answer.model.label: answer.model.base for answer in answers},
     }
 
 
@@ -101,9 +101,9 @@ MAX_MESSAGE = 4000  # characters of one message
 
 @dataclass(frozen=True)
 class Round:
-    """A question and its answers. `order`: who answers, as indices of the voices from left to right.
+    """A question and its answers. `order`: who answers, as indices of the models from left to right.
 
-    `turns` end with the question and have no system prompt; `prompts` are what each voice reads; `dropped` of the
+    `turns` end with the question and have no system prompt; `prompts` are what each model reads; `dropped` of the
     oldest turns no longer fit. `texts` stay empty until the answers are whole.
     """
 
@@ -115,64 +115,64 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Seat:
+class Visitor:
     """One visitor: the dialogue so far, and the answers that can be voted on. Plain values, kept by the server."""
 
     turns: tuple[Message, ...] = ()
     open: Round | None = None
 
 
-class Room:
-    """Two voices, or one, and everyone who talks to them. Two answer the same dialogue, so that a vote compares."""
+class Arena:
+    """One model or two, and all visitors. Two models answer the same dialogue, so that a vote compares them."""
 
-    def __init__(self, voices: Sequence[Voice], votes: Path, seed: int) -> None:
-        self.voices = tuple(voices)
+    def __init__(self, models: Sequence[ChatModel], votes: Path, seed: int) -> None:
+        self.models = tuple(models)
         self.votes = votes
         self._random = Random(seed)
 
-    def ask(self, seat: Seat, text: str) -> Round:
+    def ask(self, visitor: Visitor, text: str) -> Round:
         """The next round. Errors, with numbers only in their text: an empty, a too long message."""
         text = text.strip()
         if not text:
             raise UserError("The message is empty.")
         if len(text) > MAX_MESSAGE:
             raise UserError(f"The message has {len(text)} characters, and at most {MAX_MESSAGE} are taken. Shorten it.")
-        whole = turns = (*seat.turns, Message("user", text))
-        for voice in self.voices:
-            turns = turns[voice.prompt(turns)[1] :]
-        order = list(range(len(self.voices)))
+        whole = turns = (*visitor.turns, Message("user", text))
+        for model in self.models:
+            turns = turns[model.prompt(turns)[1] :]
+        order = list(range(len(self.models)))
         self._random.shuffle(order)
-        prompts = tuple(self.voices[i].prompt(turns)[0] for i in order)
+        prompts = tuple(self.models[i].prompt(turns)[0] for i in order)
         return Round(turns, prompts, tuple(order), len(whole) - len(turns))
 
     def answers(self, asked: Round) -> Generator[tuple[str, ...], None, None]:
         """The texts from left to right as they grow, the left one first."""
         texts = ["" for _ in asked.order]
-        for place, (voice, prompt) in enumerate(zip(asked.order, asked.prompts, strict=True)):
-            with closing(stream(self.voices[voice], prompt)) as pieces:
+        for place, (model, prompt) in enumerate(zip(asked.order, asked.prompts, strict=True)):
+            with closing(stream(self.models[model], prompt)) as pieces:
                 for piece in pieces:
                     texts[place] += piece
                     yield tuple(texts)
 
-    def answered(self, seat: Seat, asked: Round, texts: Sequence[str]) -> Seat:
+    def answered(self, visitor: Visitor, asked: Round, texts: Sequence[str]) -> Visitor:
         """The visitor after whole answers. The left one goes on in the dialogue unless a vote prefers the right one."""
         done = replace(asked, texts=tuple(text.strip() for text in texts))
         if not any(done.texts):
-            return replace(seat, open=None)
-        return Seat(_continued(done, 0), done)
+            return replace(visitor, open=None)
+        return Visitor(_continue_with(done, 0), done)
 
-    def vote(self, seat: Seat, vote: str) -> Seat:
+    def vote(self, visitor: Visitor, vote: str) -> Visitor:
         """Keep a vote on the open answers; nothing happens where none are open."""
-        asked = seat.open
+        asked = visitor.open
         if asked is None:
-            return seat
-        answers = [Answer(self.voices[i], text) for i, text in zip(asked.order, asked.texts, strict=True)]
+            return visitor
+        answers = [Answer(self.models[i], text) for i, text in zip(asked.order, asked.texts, strict=True)]
         same = len(set(asked.prompts)) == 1
         append_vote(self.votes, vote_row(vote, asked.prompts[0] if same else asked.turns, answers))
-        return Seat(_continued(asked, 1 if vote == "right" else 0))
+        return Visitor(_continue_with(asked, 1 if vote == "right" else 0))
 
 
-def _continued(asked: Round, place: int) -> tuple[Message, ...]:
+def _continue_with(asked: Round, place: int) -> tuple[Message, ...]:
     """The dialogue after the answer at `place`, or after the other one where that is empty."""
     text = asked.texts[place] or next(text for text in asked.texts if text)
     return (*asked.turns, Message("assistant", text))

@@ -27,7 +27,7 @@ def settings_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.settings.json")
 
 
-class Replies:
+class ReplyFile:
     """The open file. `done`: ids of the rows that were there already; `cut`: whether a half-written row was removed."""
 
     def __init__(self, path: Path, file: BinaryIO, prompts: Sequence[Prompt]) -> None:
@@ -71,7 +71,7 @@ class Replies:
 
 
 @contextmanager
-def opened(path: Path, settings: dict[str, Any], prompts: Sequence[Prompt]) -> Iterator[Replies]:
+def open_replies(path: Path, settings: dict[str, Any], prompts: Sequence[Prompt]) -> Iterator[ReplyFile]:
     """The file of replies, new or from an earlier start with the same `settings`, for this process alone.
 
     Errors: an output made with other settings or from other prompts, and one that another process writes.
@@ -83,7 +83,7 @@ def opened(path: Path, settings: dict[str, Any], prompts: Sequence[Prompt]) -> I
         except OSError:
             raise UserError(f"`output={path}`: another process is writing to it. Wait, or choose another.") from None
         _check_settings(path, settings, empty=file.seek(0, os.SEEK_END) == 0)
-        yield Replies(path, file, prompts)
+        yield ReplyFile(path, file, prompts)
 
 
 def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
@@ -123,7 +123,7 @@ def answer_file(source: Source, prompts: Sequence[Prompt], output: Path, seed: i
     Each batch of `hardware.eval_batch_size` prompts is drawn with a seed made of `seed` and its ids, so a file that
     was stopped and taken up again ends as if it had not been.
     """
-    with opened(output, settings_of(source, seed), prompts) as replies:
+    with open_replies(output, settings_of(source, seed), prompts) as replies:
         if replies.cut:
             print(f"edu_align: a half-written row at the end of {output} was removed", flush=True)
         left = sum(prompt.id not in replies.done for prompt in prompts)
@@ -137,11 +137,11 @@ def answer_file(source: Source, prompts: Sequence[Prompt], output: Path, seed: i
     return left
 
 
-def _answer(source: Source, prompts: Sequence[Prompt], replies: Replies, seed: int) -> None:
+def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed: int) -> None:
     from edu_align.chatting.model import load
 
-    (voice,) = load([source])
-    size, total = voice.batch_size, len(prompts)
+    (chat_model,) = load([source])
+    size, total = chat_model.batch_size, len(prompts)
     began, fresh = time.monotonic(), 0
     for i in range(0, total, size):
         batch = prompts[i : i + size]
@@ -149,14 +149,14 @@ def _answer(source: Source, prompts: Sequence[Prompt], replies: Replies, seed: i
         if not missing:
             continue
         # A drawn reply depends on its batch, so a batch is drawn whole even where a part of it is there.
-        rows = _batch(voice, batch if voice.settings.temperature > 0 else missing, seed)
+        rows = _batch(chat_model, batch if chat_model.settings.temperature > 0 else missing, seed)
         replies.add([row for row in rows if row["id"] not in replies.done])
         fresh += len(missing)
         seconds = time.monotonic() - began
         print(f"edu_align: {i + len(batch)} of {total} rows, {seconds / fresh:.2f} s a reply", flush=True)
 
 
-def _batch(voice: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[str, Any]]:
+def _batch(chat_model: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[str, Any]]:
     """One row a prompt, in their order. A prompt that is too long for the model has no reply and says why."""
     from transformers import set_seed
 
@@ -168,7 +168,7 @@ def _batch(voice: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[str, A
         if prompt.reference is not None:
             row["reference_reply"] = prompt.reference
         try:
-            turns, dropped = voice.prompt(prompt.turns)
+            turns, dropped = chat_model.prompt(prompt.turns)
         except TooLong as error:
             row["error"] = str(error)
             print(f"edu_align: row {prompt.id} has no reply: {error}", flush=True)
@@ -180,8 +180,8 @@ def _batch(voice: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[str, A
     if fitted:
         ids = json.dumps([prompt.id for prompt in prompts])
         set_seed(int.from_bytes(hashlib.sha256(f"{seed}:{ids}".encode()).digest()[:4], "big"))
-        with voice.speaking() as model:
-            texts = replies(model, voice.tokenizer, [turns for _, turns in fitted], voice.settings)
+        with chat_model.activated() as model:
+            texts = replies(model, chat_model.tokenizer, [turns for _, turns in fitted], chat_model.settings)
         for (row, _), text in zip(fitted, texts, strict=True):
             row["reply"] = text
     return rows

@@ -1,9 +1,9 @@
-"""One dialogue between a person and a voice, independent of where it is shown."""
+"""One dialogue between a person and a model, independent of where it is shown."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from edu_align.chatting.model import Voice, stream
+from edu_align.chatting.model import ChatModel, stream
 from edu_align.data.records import Message
 
 
@@ -12,7 +12,7 @@ class Question:
     """A person's turn in its dialogue.
 
     `turns` ends with it and begins with the oldest turn that still fits, `dropped` older ones do not; `prompt` is what
-    the voice reads, with its system prompt.
+    the model reads, with its system prompt.
     """
 
     turns: tuple[Message, ...]
@@ -27,16 +27,16 @@ class Question:
 
 
 @dataclass
-class Talk:
+class Dialogue:
     """`turns` of the dialogue so far, without a system prompt."""
 
-    voice: Voice
+    model: ChatModel
     turns: tuple[Message, ...] = field(default=())
 
     def ask(self, text: str) -> Question:
         """The question `text` after the turns so far. Raises TooLong where it alone does not fit."""
         turns = (*self.turns, Message("user", text))
-        prompt, dropped = self.voice.prompt(turns)
+        prompt, dropped = self.model.prompt(turns)
         return Question(turns[dropped:], prompt, dropped)
 
     def reply(self, question: Question) -> Generator[str, None, None]:
@@ -45,7 +45,7 @@ class Talk:
         An answer without text leaves the dialogue as it was, so that turns keep alternating.
         """
         pieces: list[str] = []
-        answer = stream(self.voice, question.prompt)
+        answer = stream(self.model, question.prompt)
         try:
             for piece in answer:
                 pieces.append(piece)

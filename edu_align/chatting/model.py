@@ -20,8 +20,8 @@ class TooLong(UserError):
     """The last message alone does not fit."""
 
 
-def fit(tokenizer: Any, turns: Sequence[Message], room: int) -> tuple[tuple[Message, ...], int]:
-    """The turns that fit `room` tokens with the assistant's next turn opened, and how many were left out.
+def fit(tokenizer: Any, turns: Sequence[Message], space: int) -> tuple[tuple[Message, ...], int]:
+    """The turns that fit `space` tokens with the assistant's next turn opened, and how many were left out.
 
     The oldest question and its answer go first; a system turn and the last message stay. Raises TooLong where those
     two are too long already.
@@ -31,11 +31,11 @@ def fit(tokenizer: Any, turns: Sequence[Message], room: int) -> tuple[tuple[Mess
     dropped = 0
     while True:
         length = len(chat_ids(tokenizer, (*head, *rest), reply_next=True))
-        if length <= room:
+        if length <= space:
             return (*head, *rest), dropped
         if len(rest) < 3:
             raise TooLong(
-                f"the message has {length} tokens with what the template adds, and the model's context leaves {room} "
+                f"the message has {length} tokens with what the template adds, and the model's context leaves {space} "
                 "beside the reply. Shorten it, or lower generation.max_new_tokens."
             )
         rest, dropped = rest[2:], dropped + 2
@@ -45,7 +45,7 @@ FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
 
 
 @dataclass(frozen=True)
-class Voice:
+class ChatModel:
     """One who answers. `adapter` is None where the base speaks; `context`: longest input and reply, in tokens.
 
     Voices that share a model share its `lock`, because only one adapter is on at a time.
@@ -63,8 +63,8 @@ class Voice:
     lock: Any
 
     @contextmanager
-    def speaking(self) -> Iterator[Any]:
-        """The model with this voice's adapter on, for this thread alone."""
+    def activated(self) -> Iterator[Any]:
+        """The model with this one's adapter on, for this thread alone."""
         with self.lock, self._adapter():
             yield self.model
 
@@ -78,26 +78,26 @@ class Voice:
         return nullcontext()
 
     def prompt(self, turns: Sequence[Message]) -> tuple[tuple[Message, ...], int]:
-        """The turns as this voice reads them, its system prompt first, and how many old ones were left out."""
+        """The turns as the model reads them, its system prompt first, and how many old ones were left out."""
         if self.system_prompt and turns[0].role != "system":
             turns = (Message("system", self.system_prompt), *turns)
         return fit(self.tokenizer, turns, self.context - self.settings.max_new_tokens)
 
 
-def load(sources: Sequence[Source], with_base: bool = False) -> list[Voice]:
-    """A voice for each source, and before them the first one's base model where it is asked for.
+def load(sources: Sequence[Source], with_base: bool = False) -> list[ChatModel]:
+    """One `ChatModel` a source, and before them the first one's base model where it is asked for.
 
-    Errors: a reply that the model's context has no room for.
+    Errors: a reply that the model's context has no space for.
     """
     quiet()
-    voices: list[Voice] = []
-    shared: dict[tuple[str, Device], Voice] = {}
+    chat_models: list[ChatModel] = []
+    shared: dict[tuple[str, Device], ChatModel] = {}
     for source in sources:
-        voices.append(_voice(source, shared))
-    return [_base_of(sources[0], voices[0]), *voices] if with_base else voices
+        chat_models.append(_add_adapter_or_load(source, shared))
+    return [_base_of(sources[0], chat_models[0]), *chat_models] if with_base else chat_models
 
 
-def _voice(source: Source, shared: dict[tuple[str, Device], Voice]) -> Voice:
+def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatModel]) -> ChatModel:
     device = _device(source)
     adapted = source.run is not None and source.config.adapter.name == "lora"
     key = (source.location.identity, device)
@@ -119,7 +119,7 @@ def _voice(source: Source, shared: dict[tuple[str, Device], Voice]) -> Voice:
     )
 
 
-def _loaded(source: Source, device: Device, adapter: str | None) -> Voice:
+def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
     from edu_align.models.build import build_model
     from edu_align.models.tokenizer import load_tokenizer
     from edu_align.models.weights import load_model
@@ -137,18 +137,18 @@ def _loaded(source: Source, device: Device, adapter: str | None) -> Voice:
     if config.generation.max_new_tokens > context // 2:
         raise UserError(
             f"`generation.max_new_tokens={config.generation.max_new_tokens}` must be at most {context // 2}, half of "
-            f"the context of {source.label} ({context} tokens), to leave room for the dialogue."
+            f"the context of {source.label} ({context} tokens), to leave space for the dialogue."
         )
-    return Voice(
+    return ChatModel(
         source.label, location.identity, model, tokenizer, adapter, config.generation, config.dataset.system_prompt,
         context, config.hardware.eval_batch_size, Lock(),
     )  # fmt: skip
 
 
-def _base_of(source: Source, voice: Voice) -> Voice:
+def _base_of(source: Source, chat_model: ChatModel) -> ChatModel:
     """The first source's base model: the same weights with the adapter off, or loaded beside a fully trained one."""
-    if voice.adapter is not None:
-        return replace(voice, label="base", adapter=None)
+    if chat_model.adapter is not None:
+        return replace(chat_model, label="base", adapter=None)
     return replace(_loaded(replace(source, run=None), _device(source), None), label="base")
 
 
@@ -158,8 +158,8 @@ def _device(source: Source) -> Device:
     return replace(resolve(source.config.hardware), reasons=())
 
 
-def stream(voice: Voice, prompt: Sequence[Message]) -> Generator[str, None, None]:
-    """Pieces of the reply to `prompt` (see `Voice.prompt`) as they are decoded; together they are the whole reply.
+def stream(chat_model: ChatModel, prompt: Sequence[Message]) -> Generator[str, None, None]:
+    """Pieces of the reply to `prompt` (see `ChatModel.prompt`) as they are decoded; together they are the whole reply.
 
     The model runs in a thread of its own, and stops after its next token once the generator is closed or an
     exception passes through it. What the model raises is raised here.
@@ -167,9 +167,9 @@ def stream(voice: Voice, prompt: Sequence[Message]) -> Generator[str, None, None
     from transformers import TextIteratorStreamer
 
     stop = Event()
-    streamer: Any = TextIteratorStreamer(voice.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    streamer: Any = TextIteratorStreamer(chat_model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     failures: list[BaseException] = []
-    thread = Thread(target=_write, args=(voice, prompt, streamer, stop, failures), daemon=True)
+    thread = Thread(target=_write, args=(chat_model, prompt, streamer, stop, failures), daemon=True)
     thread.start()
     try:
         for piece in streamer:
@@ -182,21 +182,23 @@ def stream(voice: Voice, prompt: Sequence[Message]) -> Generator[str, None, None
         raise failures[0]
 
 
-def _write(voice: Voice, prompt: Sequence[Message], streamer: Any, stop: Event, failures: list[BaseException]) -> None:
+def _write(
+    chat_model: ChatModel, prompt: Sequence[Message], streamer: Any, stop: Event, failures: list[BaseException]
+) -> None:
     import torch
     from transformers import StoppingCriteriaList
 
-    from edu_align.models.generation import drawn_as, inputs
+    from edu_align.models.generation import prompt_batch, sampling_config
 
     def stopped(ids: Any, scores: Any, **_: Any) -> Any:
         """(B,) booleans: whether each row ends here."""
         return torch.full((ids.size(0),), stop.is_set(), dtype=torch.bool, device=ids.device)
 
     try:
-        with voice.speaking() as model, torch.no_grad():
+        with chat_model.activated() as model, torch.no_grad():
             model.generate(
-                **inputs(model, voice.tokenizer, [prompt]),
-                generation_config=drawn_as(voice.settings, voice.tokenizer),
+                **prompt_batch(model, chat_model.tokenizer, [prompt]),
+                generation_config=sampling_config(chat_model.settings, chat_model.tokenizer),
                 stopping_criteria=StoppingCriteriaList([stopped]),
                 streamer=streamer,
             )

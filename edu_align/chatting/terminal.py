@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from edu_align.chatting.dialogue import Talk
-from edu_align.chatting.model import TooLong, Voice
+from edu_align.chatting.dialogue import Dialogue
+from edu_align.chatting.model import ChatModel, TooLong
 from edu_align.chatting.text import printable
 
 MIN_WIDTH = 90  # characters; narrower columns are hard to read
@@ -53,25 +53,25 @@ def note(text: str) -> None:
     print(f"({text})", file=sys.stderr, flush=True)
 
 
-def converse(voices: Sequence[Voice]) -> None:
-    """Talk until /quit, the end of the input, or Ctrl-C at the prompt. Ctrl-C during an answer stops the answer.
+def converse(models: Sequence[ChatModel]) -> None:
+    """Chat until /quit, the end of the input, or Ctrl-C at the prompt. Ctrl-C during an answer stops the answer.
 
-    Several voices hold a dialogue each and answer in turn.
+    Several models hold a dialogue each and answer in turn.
     """
-    note(f"{' and '.join(f'{voice.label} on {voice.base}' for voice in voices)}; /help lists the commands")
-    talks = [Talk(voice) for voice in voices]
+    note(f"{' and '.join(f'{model.label} on {model.base}' for model in models)}; /help lists the commands")
+    dialogues = [Dialogue(model) for model in models]
     for line in _lines():
         if line == "/quit":
             return
         if line == "/reset":
-            talks = [Talk(voice) for voice in voices]
+            dialogues = [Dialogue(model) for model in models]
             note("the dialogue begins anew")
         elif line == "/help":
             note("; ".join(f"{name}: {text}" for name, text in COMMANDS.items()) + "; Ctrl-C stops an answer")
         elif line.startswith("/") and line[1:].isalpha():
             note(f"{line} is no command; there are {', '.join(COMMANDS)}")
         else:
-            _round(talks, line)
+            _round(dialogues, line)
 
 
 def _lines() -> Iterator[str]:
@@ -95,20 +95,20 @@ def _next_line() -> str:
     return line
 
 
-def _round(talks: Sequence[Talk], line: str) -> None:
+def _round(dialogues: Sequence[Dialogue], line: str) -> None:
     """One question and the answers to it."""
     try:
-        questions = [talk.ask(line) for talk in talks]
+        questions = [dialogue.ask(line) for dialogue in dialogues]
     except TooLong as error:
         note(str(error))
         return
     answers = []
-    for talk, question in zip(talks, questions, strict=True):
+    for dialogue, question in zip(dialogues, questions, strict=True):
         if question.dropped:
-            note(question.note(talk.voice.label))
-        answers.append((talk.voice.label, talk.reply(question)))
+            note(question.note(dialogue.model.label))
+        answers.append((dialogue.model.label, dialogue.reply(question)))
     try:
-        if len(talks) > 1 and sys.stdout.isatty() and shutil.get_terminal_size().columns >= MIN_WIDTH:
+        if len(dialogues) > 1 and sys.stdout.isatty() and shutil.get_terminal_size().columns >= MIN_WIDTH:
             side_by_side(answers)
         else:
             _one_after_the_other(answers)

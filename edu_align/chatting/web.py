@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edu_align.chatting.arena import MAX_MESSAGE, Room, Seat, check_writable
-from edu_align.chatting.model import Voice
+from edu_align.chatting.arena import MAX_MESSAGE, Arena, Visitor, check_writable
+from edu_align.chatting.model import ChatModel
 from edu_align.chatting.text import escaped, printable
 from edu_align.data.records import Message
 from edu_align.errors import UserError
@@ -86,14 +86,17 @@ def require_gradio() -> None:
         raise UserError("the page needs gradio, which is not installed. Run: pip install -e '.[web]'")
 
 
-def serve(voices: Sequence[Voice], own: Mapping[str, str], port: int | None, seed: int) -> None:
+def serve(models: Sequence[ChatModel], own: Mapping[str, str], port: int | None, seed: int) -> None:
     """Show the page until Ctrl-C. `own`: the program's keys (host, votes, outputs_root)."""
     votes = Path(own.get("votes") or Path(own.get("outputs_root", "outputs")) / "votes.jsonl").expanduser()
     host = own.get("host", LOOPBACK)
     check_writable(votes)
-    page = build_page(Room(voices, votes, seed))
+    page = build_page(Arena(models, votes, seed))
     url = launch(page, host, port)
-    print(f"edu_align: {' and '.join(voice.label for voice in voices)} on {url}; votes go to {votes}", flush=True)
+    print(
+        f"edu_align: {' and '.join(model.label for model in models)} on {url}; votes go to {votes}",
+        flush=True,
+    )
     if host not in (LOOPBACK, "localhost", "::1"):
         print("edu_align: everyone who reaches this machine can talk and vote there; there is no password", flush=True)
     page.block_thread()
@@ -116,62 +119,67 @@ def launch(page: Any, host: str = LOOPBACK, port: int | None = None) -> str:
     return str(url)
 
 
-def build_page(room: Room) -> Any:
-    """The page of a room. What a visitor sends is a text or a vote; the dialogue itself stays with the server."""
+def build_page(arena: Arena) -> Any:
+    """The page of an arena. What a visitor sends is a text or a vote; the dialogue itself stays with the server."""
     import gradio as gr
 
-    two = len(room.voices) == 2
+    two = len(arena.models) == 2
     names = PAIR if two else SINGLE
     with gr.Blocks(title="edu_align", analytics_enabled=False) as page:
-        seat = gr.State(Seat(), time_to_live=24 * 3600)
-        told = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=500)
+        visitor = gr.State(Visitor(), time_to_live=24 * 3600)
+        history = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=500)
         with gr.Row(equal_height=True):
-            panes = [gr.HTML("", js_on_load=None) for _ in room.voices]
+            panes = [gr.HTML("", js_on_load=None) for _ in arena.models]
         with gr.Row():
             buttons = {vote: gr.Button(name, interactive=False) for vote, name in names.items()}
         text = gr.Textbox(label="Your message", max_length=MAX_MESSAGE, submit_btn=True, autofocus=True)
-        anew = gr.Button("Begin anew", variant="secondary")
-        shown = [text, seat, told, *panes, *buttons.values()]
-        text.submit(partial(_say, room, gr), [text, seat], shown, api_name="say")
+        restart = gr.Button("Begin anew", variant="secondary")
+        shown = [text, visitor, history, *panes, *buttons.values()]
+        text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say")
         for vote, button in buttons.items():
-            click = partial(_vote, room, gr, vote)
-            button.click(click, seat, shown, api_name=f"vote_{vote}", concurrency_id="vote", concurrency_limit=1)
-        anew.click(lambda: _drawn(gr, room, Seat()), None, shown, api_name="begin_anew")
+            click = partial(_vote, arena, gr, vote)
+            button.click(click, visitor, shown, api_name=f"vote_{vote}", concurrency_id="vote", concurrency_limit=1)
+        restart.click(lambda: _page_values(gr, arena, Visitor()), None, shown, api_name="begin_anew")
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
 
-def _say(room: Room, gr: Any, text: str, seat: Seat) -> Iterator[list[Any]]:
+def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[Any]]:
     """Everything that is shown, again with every piece of an answer."""
     try:
-        asked = room.ask(seat, text)
+        asked = arena.ask(visitor, text)
     except UserError as error:
         gr.Warning(str(error))
-        yield [gr.skip() for _ in _drawn(gr, room, seat)]
+        yield [gr.skip() for _ in _page_values(gr, arena, visitor)]
         return
     note = f"{asked.dropped} old turns were left out: the dialogue is longer than the context" if asked.dropped else ""
-    texts: tuple[str, ...] = tuple("" for _ in room.voices)
-    before = Seat(seat.turns)  # what stays of the dialogue if the visitor leaves now
-    yield _drawn(gr, room, before, texts, note, asked.turns)
-    for texts in room.answers(asked):
-        yield _drawn(gr, room, before, texts, note, asked.turns)
-    seat = room.answered(seat, asked, texts)
-    if seat.open is None:
+    texts: tuple[str, ...] = tuple("" for _ in arena.models)
+    before = Visitor(visitor.turns)  # what stays of the dialogue if the visitor leaves now
+    yield _page_values(gr, arena, before, texts, note, asked.turns)
+    for texts in arena.answers(asked):
+        yield _page_values(gr, arena, before, texts, note, asked.turns)
+    visitor = arena.answered(visitor, asked, texts)
+    if visitor.open is None:
         gr.Warning("There was no answer. Ask in another way.")
-        yield _drawn(gr, room, seat, texts, note)
+        yield _page_values(gr, arena, visitor, texts, note)
     else:
-        yield _drawn(gr, room, seat, seat.open.texts, note, seat.open.turns)
+        yield _page_values(gr, arena, visitor, visitor.open.texts, note, visitor.open.turns)
 
 
-def _vote(room: Room, gr: Any, vote: str, seat: Seat) -> list[Any]:
-    return _drawn(gr, room, room.vote(seat, vote))
+def _vote(arena: Arena, gr: Any, vote: str, visitor: Visitor) -> list[Any]:
+    return _page_values(gr, arena, arena.vote(visitor, vote))
 
 
-def _drawn(
-    gr: Any, room: Room, seat: Seat, texts: Sequence[str] = (), note: str = "", turns: Sequence[Any] | None = None
+def _page_values(
+    gr: Any,
+    arena: Arena,
+    visitor: Visitor,
+    texts: Sequence[str] = (),
+    note: str = "",
+    turns: Sequence[Any] | None = None,
 ) -> list[Any]:
     """Values of the page's parts in their order. `turns` stand above the answers, the visitor's own unless given."""
-    panes = answers(texts) if texts else answers(["" for _ in room.voices])
-    names = PAIR if len(room.voices) == 2 else SINGLE
-    votes = [gr.update(interactive=seat.open is not None) for _ in names]
-    return ["", seat, dialogue(seat.turns if turns is None else turns, note), *panes, *votes]
+    panes = answers(texts) if texts else answers(["" for _ in arena.models])
+    names = PAIR if len(arena.models) == 2 else SINGLE
+    votes = [gr.update(interactive=visitor.open is not None) for _ in names]
+    return ["", visitor, dialogue(visitor.turns if turns is None else turns, note), *panes, *votes]

@@ -30,7 +30,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What one model said about a `HeldOut`."""
 
     replies: ReplyScores
@@ -38,7 +38,7 @@ class Measured:
     samples: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> "Measured":
+    def of(cls, plain: dict[str, Any]) -> "Measurement":
         """The reverse of `dataclasses.asdict`, also through JSON, which keeps floats to the bit and tuples as lists."""
         replies = [(tuple(logp), tuple(tokens)) for logp, tokens in plain["replies"]]
         return cls(replies, [(group, nats, count) for group, nats, count in plain["nll"]], plain["samples"])
@@ -67,12 +67,12 @@ def held_out(config: Config, data: TrainingData) -> HeldOut:
     return HeldOut(groups, conversations, data.training_groups, samples)
 
 
-def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measured:
+def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
     """One pass of the model over everything held out."""
     length = config.trainer.max_length
     replies = score_replies(model, tokenizer, held.groups, length) if held.groups else []
     nll = conversation_nll(model, tokenizer, held.conversations, length) if held.conversations else []
-    return Measured(replies, nll, sample(config, model, tokenizer, held.samples))
+    return Measurement(replies, nll, sample(config, model, tokenizer, held.samples))
 
 
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -88,7 +88,11 @@ def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]
 
 
 def summarise(
-    config: Config, held: HeldOut, measured: Measured, reference: Measured | None = None, base: Measured | None = None
+    config: Config,
+    held: HeldOut,
+    measured: Measurement,
+    reference: Measurement | None = None,
+    base: Measurement | None = None,
 ) -> dict[str, Any]:
     """Metrics with n, intervals and baselines; `reference` and `base` add the implicit reward against that model.
 
@@ -125,7 +129,7 @@ def summarise(
     return result
 
 
-def _logps(model: Measured | None, held: HeldOut) -> Sequence[tuple[float, ...] | None]:
+def _logps(model: Measurement | None, held: HeldOut) -> Sequence[tuple[float, ...] | None]:
     return [logp for logp, _ in model.replies] if model else [None] * len(held.groups)
 
 

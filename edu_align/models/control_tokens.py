@@ -46,29 +46,29 @@ class ControlTokens:
         self._longest = max(map(len, self.names), default=1)
         self._mark = secrets.token_hex(8)
 
-    def held_by(self, text: str) -> bool:
+    def may_contain(self, text: str) -> bool:
         """Whether a control token stands in `text`, or could be made by it and what a template writes beside it."""
         if self._any.search(text) or self._edges(text) != (0, len(text)):
             return True
         return self._normalizer is not None and bool(self._any.search(self._normalizer.normalize_str(text)))
 
-    def spelled_in(self, text: str) -> list[str]:
+    def find(self, text: str) -> list[str]:
         """The control tokens that stand in `text`."""
         return self._any.findall(text)
 
-    def spelled(self, tokenizer: Any, messages: Sequence[Message], reply_next: bool = False) -> str:
-        """The rendered dialogue, with the template's control tokens, and no others, in the spelling of `read`."""
+    def render(self, tokenizer: Any, messages: Sequence[Message], reply_next: bool = False) -> str:
+        """The dialogue as text, with the template's control tokens, and only them, in the spelling that `encode` reads."""
         held: list[str] = []
         while any(self._mark in message.content for message in messages):
             self.__dict__.pop("_copy", None)
             self._mark = secrets.token_hex(8)
-        turns = [{"role": m.role, "content": self._hidden(m.content, held)} for m in messages]
+        turns = [{"role": m.role, "content": self._masked(m.content, held)} for m in messages]
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=reply_next)
-        put_back = re.compile(f"{self._shell('h([0-9]+)')}|{self._any.pattern}")
+        put_back = re.compile(f"{self._marker('h([0-9]+)')}|{self._any.pattern}")
         return put_back.sub(lambda found: held[int(found[1])] if found[1] else self._name(found[0]), text)
 
-    def read(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids and character offsets of what `spelled` returned."""
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids and character offsets of what `render` returned."""
         found = self._copy.encode(text, add_special_tokens=False)
         control = {i for i in self.names.values() if i != self._unknown}
         written = sum(self.names[name] in control for name in self._written(text))
@@ -81,7 +81,7 @@ class ControlTokens:
 
     def _written(self, text: str) -> list[str]:
         names = {str(i): name for name, i in self.names.items()}
-        return [names[i] for i in re.findall(self._shell("c([0-9]+)"), text)]
+        return [names[i] for i in re.findall(self._marker("c([0-9]+)"), text)]
 
     def _edges(self, text: str) -> tuple[int, int]:
         """Where the text begins and ends without the end of a control token before it and the start of one after it."""
@@ -90,25 +90,25 @@ class ControlTokens:
         end = next((n for n in sizes if text[-n:] in self._starts), 0)
         return begin, max(begin, len(text) - end)
 
-    def _hidden(self, text: str, held: list[str]) -> str:
+    def _masked(self, text: str, held: list[str]) -> str:
         """The text with everything that is, or may become part of, a control token replaced by a number in `held`."""
 
         def hide(part: str) -> str:
             if not part:
                 return ""
             held.append(part)
-            return self._shell(f"h{len(held) - 1}")
+            return self._marker(f"h{len(held) - 1}")
 
         begin, end = self._edges(text)
         middle = self._any.sub(lambda found: hide(found[0]), text[begin:end])
         return hide(text[:begin]) + middle + hide(text[end:])
 
-    def _shell(self, inside: str) -> str:
+    def _marker(self, inside: str) -> str:
         """Characters of a private use area and random digits: found in no text, joined to nothing by a tokenizer."""
         return f"\U000f0000{self._mark}{inside}\U000f0001"
 
     def _name(self, token: str) -> str:
-        return self._shell(f"c{self.names[token]}")
+        return self._marker(f"c{self.names[token]}")
 
     @cached_property
     def _copy(self) -> Any:
@@ -152,14 +152,14 @@ def control_tokens(tokenizer: Any) -> ControlTokens:
     return _known[tokenizer]
 
 
-def told(tokenizer: Any, records: Iterable[Record]) -> str:
+def control_token_warning(tokenizer: Any, records: Iterable[Record]) -> str:
     """One line about records whose text spells control tokens; "" where there are none."""
     control, found, holding = control_tokens(tokenizer), Counter[str](), 0
     for record in records:
         turns = record.messages if isinstance(record, Conversation) else record.prompt
         replies = record.responses if isinstance(record, ResponseGroup) else ()
         texts = (*(turn.content for turn in turns), *(reply.text for reply in replies))
-        names = [name for text in texts for name in control.spelled_in(text)]
+        names = [name for text in texts for name in control.find(text)]
         found.update(names)
         holding += bool(names)
     if not found:

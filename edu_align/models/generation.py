@@ -35,9 +35,9 @@ def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], se
     model.eval()
 
     def answered(some: Sequence[Sequence[Message]]) -> list[str]:
-        batch = inputs(model, tokenizer, some)
+        batch = prompt_batch(model, tokenizer, some)
         with torch.no_grad(), _whole_head_input(model):
-            ids = model.generate(**batch, generation_config=drawn_as(settings, tokenizer))
+            ids = model.generate(**batch, generation_config=sampling_config(settings, tokenizer))
         written = ids[:, batch["input_ids"].size(1) :]
         return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
 
@@ -59,7 +59,7 @@ def _whole_head_input(model: Any) -> Iterator[None]:
         hook.remove()
 
 
-def inputs(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> dict[str, Any]:
+def prompt_batch(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> dict[str, Any]:
     """The prompts as the model reads them, the assistant's turn opened: ids and mask (B, T), padded on the left."""
     import torch
 
@@ -70,7 +70,7 @@ def inputs(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> 
     return {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
 
 
-def drawn_as(settings: GenerationConfig, tokenizer: Any) -> Any:
+def sampling_config(settings: GenerationConfig, tokenizer: Any) -> Any:
     """`settings` as transformers' own config. Every key is set: an unset one would come from the model's folder."""
     from transformers import GenerationConfig as Drawing
 

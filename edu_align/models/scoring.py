@@ -5,7 +5,7 @@ from typing import Any
 
 from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError
-from edu_align.models.sharding import through_head
+from edu_align.models.sharding import head_logits
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.out_of_memory import Halves
 from edu_align.packing.decoder import causal_model
@@ -33,7 +33,7 @@ def label_logps(model: Any, rows: Sequence[Row], pad: int) -> list[tuple[float, 
     with torch.no_grad():
         hidden = base.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
         scored = labels != IGNORED
-        logits = through_head(base, hidden[scored]).float()
+        logits = head_logits(base, hidden[scored]).float()
         token_logps = -torch.nn.functional.cross_entropy(logits, labels[scored], reduction="none")
         per_row = torch.zeros(labels.shape, dtype=token_logps.dtype, device=device)
         per_row[scored] = token_logps

@@ -12,7 +12,7 @@ from edu_align.runs.writing import whole_folder, write_json
 WEIGHTS = "trained.safetensors"
 
 
-def trained(model: Any) -> dict[str, Any]:
+def trainable_parameters(model: Any) -> dict[str, Any]:
     """The trained parameters by name, detached, over the model's own storage: what is copied into one is in the model.
 
     Of a sharded model they are this process's part of each.
@@ -21,10 +21,10 @@ def trained(model: Any) -> dict[str, Any]:
     return {name: value.to_local() if hasattr(value, "to_local") else value for name, value in found.items()}
 
 
-def save_trained(model: Any, folder: Path) -> None:
+def save_trainable(model: Any, folder: Path) -> None:
     """The trained parameters of the model, by name, in a safetensors file."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(trained(model), folder / WEIGHTS)
+    save_tensors(trainable_parameters(model), folder / WEIGHTS)
 
 
 def save_tensors(tensors: dict[str, Any], file: Path) -> None:
@@ -48,11 +48,11 @@ def save_weights(model: Any, tokenizer: Any, folder: Path, groups: list[str]) ->
                 tokenizer.save_pretrained(str(aside))
 
 
-def load_trained(model: Any, folder: Path) -> None:
+def load_trainable(model: Any, folder: Path) -> None:
     """Put the saved parameters into a model that trains the same ones. Errors: it trains others."""
     from safetensors.torch import load_file
 
-    saved, own = load_file(folder / WEIGHTS), trained(model)
+    saved, own = load_file(folder / WEIGHTS), trainable_parameters(model)
     if saved.keys() != own.keys():
         raise UserError(f"{folder} holds other parameters than this run trains. Set force=true to start over.")
     for name, value in own.items():

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from edu_align.packing.decoder import Sharing, causal_model, is_packed, share_prefixes
+from edu_align.packing.decoder import TokenCounts, causal_model, is_packed, share_prefixes
 from edu_align.together.layers import Slice, SlicedLinear, Stack
 
 
@@ -55,7 +55,7 @@ class Host:
         self.waiting: list[Pass] = []
         self.added: set[int] = set()
         self.packed = is_packed(first)
-        self.sharing = share_prefixes(self.model, backend) if self.packed else Sharing()
+        self.sharing = share_prefixes(self.model, backend) if self.packed else TokenCounts()
 
     def add(self, number: int, model: Any) -> None:
         """Take the adapter layers of run `number` over; done once a run."""

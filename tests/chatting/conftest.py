@@ -1,4 +1,4 @@
-"""What the tests of chatting share: tiny voices, and the programs as a user starts them."""
+"""What the tests of chatting share: tiny chat_models, and the programs as a user starts them."""
 
 import os
 import subprocess

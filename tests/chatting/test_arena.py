@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.arena import MAX_MESSAGE, Answer, Room, Round, Seat, append_vote, check_writable, vote_row
-from edu_align.chatting.model import Voice
+from edu_align.chatting.arena import MAX_MESSAGE, Answer, Arena, Round, Visitor, append_vote, check_writable, vote_row
+from edu_align.chatting.model import ChatModel
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import load_records
 from edu_align.data.records import Message, ResponseGroup
@@ -63,7 +63,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert os.path.getsize(tmp_path / "new" / "votes.jsonl") == 0
 
 
-def test_what_a_vote_holds(pair: list[Voice]) -> None:
+def test_what_a_vote_holds(pair: list[ChatModel]) -> None:
     base, tutor = pair
     row = vote_row("right", ASKED, [Answer(tutor, "5"), Answer(base, "What is 2 + 2?")])
     assert row["prompt"] == [{"role": "user", "content": "2 + 3?"}]
@@ -77,7 +77,9 @@ def test_what_a_vote_holds(pair: list[Voice]) -> None:
 
 
 @pytest.mark.parametrize("view", ["preference", "conversation"])
-def test_only_preferences_are_trained_on_and_the_rest_is_counted(pair: list[Voice], tmp_path: Path, view: str) -> None:
+def test_only_preferences_are_trained_on_and_the_rest_is_counted(
+    pair: list[ChatModel], tmp_path: Path, view: str
+) -> None:
     path = tmp_path / "votes.jsonl"
     for i, vote in enumerate(["tie", "left", "both_bad", "right"]):
         prompt = (Message("user", f"{i} + 3?"),)
@@ -96,23 +98,23 @@ def test_only_preferences_are_trained_on_and_the_rest_is_counted(pair: list[Voic
         assert all(isinstance(record, ResponseGroup) for record in kept)
 
 
-def test_votes_train_a_tutor(pair: list[Voice], train: Callable[..., Any], tmp_path: Path) -> None:
+def test_votes_train_a_tutor(pair: list[ChatModel], train: Callable[..., Any], tmp_path: Path) -> None:
     """From people who chat and vote to a model that was trained on it."""
-    room = Room(pair, tmp_path / "votes.jsonl", seed=0)
+    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
     votes = ["left", "right", "tie", "both_bad"]
 
     def visit(n: int) -> None:
-        seat = Seat()
+        visitor = Visitor()
         for i in range(3):
-            seat = answered(room, seat, f"What is {n} + {i}?")
-            seat = room.vote(seat, votes[(n + i) % 4])
+            visitor = answered(arena, visitor, f"What is {n} + {i}?")
+            visitor = arena.vote(visitor, votes[(n + i) % 4])
 
     with ThreadPoolExecutor(4) as visitors:
         list(visitors.map(visit, range(12)))
     found = rows(tmp_path / "votes.jsonl")
     assert len(found) == 36
     done = train(
-        "trainer=dpo", "dataset=local", f"dataset.path={room.votes}", "trainer.max_steps=2", "run_name=voted",
+        "trainer=dpo", "dataset=local", f"dataset.path={arena.votes}", "trainer.max_steps=2", "run_name=voted",
         "evaluation.enabled=false",
     )  # fmt: skip
     assert done.record["metrics"]["train/steps"] == 2
@@ -120,65 +122,68 @@ def test_votes_train_a_tutor(pair: list[Voice], train: Callable[..., Any], tmp_p
     assert any(not (done.before[name] == done.after[name]).all() for name in done.trained)
 
 
-def answered(room: Room, seat: Seat, text: str) -> Seat:
-    asked = room.ask(seat, text)
-    return room.answered(seat, asked, list(room.answers(asked))[-1])
+def answered(arena: Arena, visitor: Visitor, text: str) -> Visitor:
+    asked = arena.ask(visitor, text)
+    return arena.answered(visitor, asked, list(arena.answers(asked))[-1])
 
 
-def test_the_better_answer_goes_on(pair: list[Voice], tmp_path: Path) -> None:
-    room = Room(pair, tmp_path / "votes.jsonl", seed=0)
-    seat = answered(room, Seat(), "Hi")
-    assert seat.open is not None
-    left, right = seat.open.texts
+def test_the_better_answer_goes_on(pair: list[ChatModel], tmp_path: Path) -> None:
+    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
+    visitor = answered(arena, Visitor(), "Hi")
+    assert visitor.open is not None
+    left, right = visitor.open.texts
     assert left != right
-    assert seat.turns[-1].content == left
+    assert visitor.turns[-1].content == left
     for vote, text in (("left", left), ("right", right), ("tie", left), ("both_bad", left)):
-        after = room.vote(seat, vote)
-        assert after == Seat((Message("user", "Hi"), Message("assistant", text)))
-        assert room.vote(after, vote) == after  # a second click is no second vote
-    assert [row["vote"] for row in rows(room.votes)] == ["left", "right", "tie", "both_bad"]
-    again = answered(room, room.vote(seat, "left"), "Why?")
+        after = arena.vote(visitor, vote)
+        assert after == Visitor((Message("user", "Hi"), Message("assistant", text)))
+        assert arena.vote(after, vote) == after  # a second click is no second vote
+    assert [row["vote"] for row in rows(arena.votes)] == ["left", "right", "tie", "both_bad"]
+    again = answered(arena, arena.vote(visitor, "left"), "Why?")
     assert again.open is not None
     assert [turn.role for turn in again.open.turns] == ["user", "assistant", "user"]
 
 
-def test_the_order_is_drawn_by_the_seed(pair: list[Voice], tmp_path: Path) -> None:
+def test_the_order_is_drawn_by_the_seed(pair: list[ChatModel], tmp_path: Path) -> None:
     def orders(seed: int) -> list[tuple[int, ...]]:
-        room = Room(pair, tmp_path / "votes.jsonl", seed)
-        return [room.ask(Seat(), "Hi").order for _ in range(20)]
+        arena = Arena(pair, tmp_path / "votes.jsonl", seed)
+        return [arena.ask(Visitor(), "Hi").order for _ in range(20)]
 
     assert orders(0) == orders(0) != orders(1)
     assert set(orders(0)) == {(0, 1), (1, 0)}
 
 
-def test_messages_are_bounded_and_old_turns_left_out(pair: list[Voice], tmp_path: Path) -> None:
-    room = Room(pair, tmp_path / "votes.jsonl", seed=0)
+def test_messages_are_bounded_and_old_turns_left_out(pair: list[ChatModel], tmp_path: Path) -> None:
+    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
     with pytest.raises(UserError, match=rf"has {MAX_MESSAGE + 1} characters, and at most {MAX_MESSAGE}"):
-        room.ask(Seat(), "x" * (MAX_MESSAGE + 1))
+        arena.ask(Visitor(), "x" * (MAX_MESSAGE + 1))
     with pytest.raises(UserError, match="is empty"):
-        room.ask(Seat(), " \n ")
+        arena.ask(Visitor(), " \n ")
     with pytest.raises(UserError, match="tokens"):
-        room.ask(Seat(), "x" * 3000)
+        arena.ask(Visitor(), "x" * 3000)
     turns = tuple(Message(role, "x" * 500) for _ in range(3) for role in ("user", "assistant"))
-    asked = room.ask(Seat(turns), "Hi")
+    asked = arena.ask(Visitor(turns), "Hi")
     assert asked.dropped in (2, 4)
     assert asked.turns == (*turns[asked.dropped :], Message("user", "Hi"))
 
 
-def test_two_system_prompts_are_not_put_into_one_vote(pair: list[Voice], tmp_path: Path) -> None:
-    voices = [replace(pair[0], system_prompt="Be kind."), replace(pair[1], system_prompt="Be brief.")]
-    for speaking, first in ((voices, "user"), ([voices[0], replace(voices[1], system_prompt="Be kind.")], "system")):
-        room = Room(speaking, tmp_path / f"{first}.jsonl", seed=0)
-        asked = room.ask(Seat(), "Hi")
+def test_two_system_prompts_are_not_put_into_one_vote(pair: list[ChatModel], tmp_path: Path) -> None:
+    models = [replace(pair[0], system_prompt="Be kind."), replace(pair[1], system_prompt="Be brief.")]
+    for speaking, first in (
+        (models, "user"),
+        ([models[0], replace(models[1], system_prompt="Be kind.")], "system"),
+    ):
+        arena = Arena(speaking, tmp_path / f"{first}.jsonl", seed=0)
+        asked = arena.ask(Visitor(), "Hi")
         assert all(prompt[0].role == "system" for prompt in asked.prompts)
-        room.vote(Seat(open=replace(asked, texts=("a", "b"))), "left")
-        assert rows(room.votes)[0]["prompt"][0]["role"] == first
+        arena.vote(Visitor(open=replace(asked, texts=("a", "b"))), "left")
+        assert rows(arena.votes)[0]["prompt"][0]["role"] == first
 
 
-def test_an_answer_without_text_is_not_voted_on(pair: list[Voice], tmp_path: Path) -> None:
-    room = Room(pair, tmp_path / "votes.jsonl", seed=0)
-    asked: Round = room.ask(Seat(), "Hi")
-    assert room.answered(Seat(), asked, ("", " ")) == Seat()
-    half = room.answered(Seat(), asked, ("", "yes"))
+def test_an_answer_without_text_is_not_voted_on(pair: list[ChatModel], tmp_path: Path) -> None:
+    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
+    asked: Round = arena.ask(Visitor(), "Hi")
+    assert arena.answered(Visitor(), asked, ("", " ")) == Visitor()
+    half = arena.answered(Visitor(), asked, ("", "yes"))
     assert half.turns[-1].content == "yes"
-    assert room.vote(half, "left").turns[-1].content == "yes"
+    assert arena.vote(half, "left").turns[-1].content == "yes"

@@ -125,8 +125,11 @@ def test_long_dialogues_lose_turns_and_too_long_ones_have_no_reply(
     generate: Generate, asked: Path, tmp_path: Path
 ) -> None:
     turns = [{"role": role, "content": "x" * 600} for _ in range(2) for role in ("user", "assistant")]
-    talk = {"id": "talk", "messages": [*turns, {"role": "user", "content": "y"}, {"role": "assistant", "content": "z"}]}
-    asked.write_text("".join(json.dumps(row) + "\n" for row in (talk, {"id": "long", "prompt": "x" * 2100})))
+    dialogue = {
+        "id": "talk",
+        "messages": [*turns, {"role": "user", "content": "y"}, {"role": "assistant", "content": "z"}],
+    }
+    asked.write_text("".join(json.dumps(row) + "\n" for row in (dialogue, {"id": "long", "prompt": "x" * 2100})))
     code, out, _ = generate(tmp_path / "replies.jsonl")
     first, second = rows(tmp_path / "replies.jsonl")
     assert code == 0

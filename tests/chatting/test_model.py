@@ -10,29 +10,29 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.chatting.model import TooLong, Voice, fit, load, stream
+from edu_align.chatting.model import ChatModel, TooLong, fit, load, stream
 from edu_align.chatting.source import model_source, run_source
 from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.models.generation import inputs, replies
+from edu_align.models.generation import prompt_batch, replies
 
 PROMPT = (Message("user", "What is 3/4 + 1/4? I think 4/8."),)
 
 
-def logits(voice: Voice) -> Any:
-    """What the voice thinks of the next token, (V,)."""
-    with voice.speaking() as model, torch.no_grad():
-        return model(**inputs(model, voice.tokenizer, [PROMPT])).logits[0, -1]
+def logits(chat_model: ChatModel) -> Any:
+    """What the chat_model thinks of the next token, (V,)."""
+    with chat_model.activated() as model, torch.no_grad():
+        return model(**prompt_batch(model, chat_model.tokenizer, [PROMPT])).logits[0, -1]
 
 
-def base_of(path: Path | None) -> Voice:
+def base_of(path: Path | None) -> ChatModel:
     """The tiny base model alone: the one in the folder, or the random one."""
     words = {"model": "tiny", "hardware": "cpu", "hardware.dtype": "float32"}
     folder = {"model.path": str(path), "model.weights": "pretrained"} if path else {}
     return load([model_source(words | folder, None)])[0]
 
 
-def test_the_base_is_the_same_model_with_the_adapter_off(pair: list[Voice], parrot: Path) -> None:
+def test_the_base_is_the_same_model_with_the_adapter_off(pair: list[ChatModel], parrot: Path) -> None:
     base, tutor = pair
     assert base.model is tutor.model
     assert (base.label, tutor.label) == ("base", "talker")
@@ -51,7 +51,7 @@ def test_two_tutors_share_a_base_and_keep_their_adapters(tutor_source: Callable[
     assert not torch.allclose(logits(sft), logits(dpo), atol=1e-5)
 
 
-def test_tutors_of_two_bases_share_nothing(pair: list[Voice], tutor_source: Callable[..., Any]) -> None:
+def test_tutors_of_two_bases_share_nothing(pair: list[ChatModel], tutor_source: Callable[..., Any]) -> None:
     sft, talker = load([tutor_source("sft"), tutor_source("talker")])
     assert sft.model is not talker.model
     assert torch.equal(logits(talker), logits(pair[1]))
@@ -94,32 +94,32 @@ def test_another_machine_takes_another_preset(tutor_source: Callable[..., Any]) 
         tutor_source("sft", hardware="t44")
 
 
-def test_pieces_are_the_reply_and_come_one_by_one(pair: list[Voice]) -> None:
-    for voice in pair:
-        pieces = list(stream(voice, PROMPT))
-        with voice.speaking() as model:
-            (whole,) = replies(model, voice.tokenizer, [PROMPT], voice.settings)
+def test_pieces_are_the_reply_and_come_one_by_one(pair: list[ChatModel]) -> None:
+    for chat_model in pair:
+        pieces = list(stream(chat_model, PROMPT))
+        with chat_model.activated() as model:
+            (whole,) = replies(model, chat_model.tokenizer, [PROMPT], chat_model.settings)
         assert "".join(pieces).strip() == whole != ""
     assert len(pieces) > 1
 
 
-def test_a_closed_stream_stops_the_model(pair: list[Voice]) -> None:
-    voice = replace(pair[0], settings=replace(pair[0].settings, max_new_tokens=1000))
+def test_a_closed_stream_stops_the_model(pair: list[ChatModel]) -> None:
+    chat_model = replace(pair[0], settings=replace(pair[0].settings, max_new_tokens=1000))
     calls = []
-    handle = voice.model.register_forward_pre_hook(lambda *_: calls.append(1))
+    handle = chat_model.model.register_forward_pre_hook(lambda *_: calls.append(1))
     try:
-        pieces = stream(voice, PROMPT)
+        pieces = stream(chat_model, PROMPT)
         next(pieces)
         pieces.close()
         ended = len(calls)
-        assert voice.lock.acquire(timeout=5)  # nobody is speaking any more
-        voice.lock.release()
+        assert chat_model.lock.acquire(timeout=5)  # nobody is speaking any more
+        chat_model.lock.release()
     finally:
         handle.remove()
     assert ended == len(calls) < 900
 
 
-def test_what_the_model_raises_is_raised(pair: list[Voice]) -> None:
+def test_what_the_model_raises_is_raised(pair: list[ChatModel]) -> None:
     long = (Message("user", "x" * 50),)
     broken = replace(pair[0], settings=replace(pair[0].settings, repetition_penalty=-1.0))
     with pytest.raises(ValueError, match="penalty"):
@@ -140,10 +140,10 @@ def test_old_turns_are_left_out_first(bytes_tokenizer: Any) -> None:
 
 
 def test_the_runs_system_prompt_is_read_first(tutor_source: Callable[..., Any]) -> None:
-    (voice,) = load([tutor_source("sft", dataset__system_prompt="Never tell.")])
-    assert voice.prompt(PROMPT)[0] == (Message("system", "Never tell."), *PROMPT)
+    (chat_model,) = load([tutor_source("sft", dataset__system_prompt="Never tell.")])
+    assert chat_model.prompt(PROMPT)[0] == (Message("system", "Never tell."), *PROMPT)
     own = (Message("system", "Tell."), *PROMPT)
-    assert voice.prompt(own)[0] == own
+    assert chat_model.prompt(own)[0] == own
 
 
 def test_a_reply_longer_than_half_the_context_is_refused(tutor_source: Callable[..., Any]) -> None:

@@ -35,7 +35,7 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SuiteResults:
     """`results`: {label: {metric: result}}, the base first; `notes`: what was left out and what was read before."""
 
     results: dict[str, dict[str, MetricResult]]
@@ -92,7 +92,7 @@ def checked_adapter(folder: Path) -> Path:
     return folder
 
 
-def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
+def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
     """Every metric of every model, each stored as soon as it is there; the run's folder lists them."""
     stores, notes = suite.stores(), dict[str, None]()
     results: dict[str, dict[str, MetricResult]] = {}
@@ -106,7 +106,7 @@ def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
         notes[f"not measured on {suite.data.left_out} records: their question was trained on"] = None
     if suite.run is not None:
         _list_in(suite.run, stores, tuple(notes))
-    return Measured(results, tuple(notes))
+    return SuiteResults(results, tuple(notes))
 
 
 def _results(store: Store, metrics: Sequence[str], notes: dict[str, None]) -> Iterator[tuple[str, MetricResult]]:

@@ -107,8 +107,6 @@ def test_models_without_the_number_have_no_row() -> None:
 def one_seed(
     values: tuple[float, ...], weights: tuple[float, ...], items: tuple[str, ...] = ("a", "b")
 ) -> MetricResult:
-    values: tuple[float, ...], weights: tuple[float, ...], items: tuple[str, ...] = ("a", "b")
-) -> MetricResult:
     groups = tuple(f"group {item}" for item in items)
     rule = {"m": {"chance": Series(items, groups, (0.5,) * len(items), weights)}}
     return MetricResult("metric", "what it is", {"m": Series(items, groups, values, weights)}, rule, {"m": "share"})
