@@ -93,10 +93,7 @@ def serve(models: Sequence[ChatModel], own: Mapping[str, str], port: int | None,
     check_writable(votes)
     page = build_page(Arena(models, votes, seed))
     url = launch(page, host, port)
-    print(
-        f"edu_align: {' and '.join(model.label for model in models)} on {url}; votes go to {votes}",
-        flush=True,
-    )
+    print(f"edu_align: {' and '.join(model.label for model in models)} on {url}; votes go to {votes}", flush=True)
     if host not in (LOOPBACK, "localhost", "::1"):
         print("edu_align: everyone who reaches this machine can talk and vote there; there is no password", flush=True)
     page.block_thread()

@@ -169,10 +169,7 @@ def test_messages_are_bounded_and_old_turns_left_out(pair: list[ChatModel], tmp_
 
 def test_two_system_prompts_are_not_put_into_one_vote(pair: list[ChatModel], tmp_path: Path) -> None:
     models = [replace(pair[0], system_prompt="Be kind."), replace(pair[1], system_prompt="Be brief.")]
-    for speaking, first in (
-        (models, "user"),
-        ([models[0], replace(models[1], system_prompt="Be kind.")], "system"),
-    ):
+    for speaking, first in ((models, "user"), ([models[0], replace(models[1], system_prompt="Be kind.")], "system")):
         arena = Arena(speaking, tmp_path / f"{first}.jsonl", seed=0)
         asked = arena.ask(Visitor(), "Hi")
         assert all(prompt[0].role == "system" for prompt in asked.prompts)

@@ -204,12 +204,7 @@ def _fitted(data: SuiteData, margin: float, part: str) -> Rules:
 
 
 def _with_and_without(
-    name: str,
-    definition: Metric,
-    subject: Subject,
-    groups: Sequence[ResponseGroup],
-    pairs: Pairs,
-    rules: Rules,
+    name: str, definition: Metric, subject: Subject, groups: Sequence[ResponseGroup], pairs: Pairs, rules: Rules
 ) -> MetricResult:
     scores, bare = model_scores(subject, groups), model_scores(subject, groups, dialogue=False)
     ranked = _ranked(groups, rules)

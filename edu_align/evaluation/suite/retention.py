@@ -175,10 +175,7 @@ def by_likelihood(subject: Subject, problems: Sequence[Problem], most: int | Non
 
 
 def exact_match(
-    subject: Subject,
-    problems: Sequence[Problem],
-    most: int | None = MOST,
-    max_new_tokens: int = NEW_TOKENS,
+    subject: Subject, problems: Sequence[Problem], most: int | None = MOST, max_new_tokens: int = NEW_TOKENS
 ) -> MetricResult:
     """Share of problems that the model solves itself: the number behind its last "the answer is", else its last one."""
     part = list(problems[:most])

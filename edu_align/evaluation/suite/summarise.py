@@ -24,11 +24,7 @@ REWARDS = ("implicit", "implicit_from_base")
 
 
 def summarise(
-    results: Results,
-    seed: int,
-    samples: int = 2000,
-    confidence: float = 0.95,
-    parents: Mapping[str, str] | None = None,
+    results: Results, seed: int, samples: int = 2000, confidence: float = 0.95, parents: Mapping[str, str] | None = None
 ) -> list[Row]:
     """One row for every number of every model, in the order of metrics, then numbers, then models.
 
