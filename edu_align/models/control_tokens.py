@@ -57,7 +57,7 @@ class ControlTokens:
         return self._any.findall(text)
 
     def render(self, tokenizer: Any, messages: Sequence[Message], reply_next: bool = False) -> str:
-        """The dialogue as text, with the template's control tokens, and only them, in the spelling that `encode` reads."""
+        """The dialogue as text, with the template's control tokens alone in the spelling that `encode` reads."""
         held: list[str] = []
         while any(self._mark in message.content for message in messages):
             self.__dict__.pop("_copy", None)

@@ -33,23 +33,23 @@ class Prompt(Protocol):
 def judge(
     subject_replies: Sequence[str],
     others: Mapping[str, Sequence[str]],
-    asked: Sequence[Prompt],
+    prompts: Sequence[Prompt],
     settings: JudgeSettings,
 ) -> MetricResult:
     """How often the judge likes the subject's reply better than another model's, and its labels of both.
 
-    Replies are in the order of `asked`; `others` maps a model's label to its replies. At most `settings.pairs` prompts
-    are judged, the same for every model. Equal replies are a tie that nobody is asked about. The rules beside it pick
-    one of the same two replies. Raises UserError for lists of unequal length.
+    Replies are in the order of `prompts`; `others` maps a model's label to its replies. At most `settings.pairs`
+    prompts are judged, the same for every model. Equal replies are a tie without a question. Baselines are rules that
+    pick one of the same two replies. Raises UserError for lists of unequal length.
     """
-    chosen = _chosen(asked, {"the subject": subject_replies, **others}, settings.pairs)
+    chosen = _chosen(prompts, {"the subject": subject_replies, **others}, settings.pairs)
     measured: dict[str, Series] = {}
     baselines: dict[str, dict[str, Series]] = {}
     notes: list[str] = []
     examples: list[dict[str, Any]] = []
     for label, texts in others.items():
         contests = [
-            Contest(asked[i].item, asked[i].group, asked[i].turns, asked[i].gold, subject_replies[i], texts[i])
+            Contest(prompts[i].item, prompts[i].group, prompts[i].turns, prompts[i].gold, subject_replies[i], texts[i])
             for i in chosen
         ]
         judged, told = _compare(settings, label, contests)
@@ -79,12 +79,12 @@ def judge(
     )
 
 
-def _chosen(asked: Sequence[Prompt], replies: Mapping[str, Sequence[str]], most: int) -> list[int]:
-    """At most `most` places in `asked`, those of the smallest hash. Errors: lists of unequal length."""
+def _chosen(prompts: Sequence[Prompt], replies: Mapping[str, Sequence[str]], most: int) -> list[int]:
+    """At most `most` places in `prompts`, those of the smallest hash. Errors: lists of unequal length."""
     for label, texts in replies.items():
-        if len(texts) != len(asked):
-            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(asked)}.")
-    return sorted(range(len(asked)), key=lambda i: hashlib.sha256(asked[i].item.encode()).hexdigest())[:most]
+        if len(texts) != len(prompts):
+            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(prompts)}.")
+    return sorted(range(len(prompts)), key=lambda i: hashlib.sha256(prompts[i].item.encode()).hexdigest())[:most]
 
 
 def _compare(

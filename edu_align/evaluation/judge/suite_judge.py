@@ -41,19 +41,19 @@ class SuiteJudge:
                 "folder with mrbench/."
             ) from None
         agreed = agreement(settings, labelled, suite.settings.margin, _training(suite))
-        _say(agreed)
+        _print_notes(agreed)
         return cls(suite, settings, agreed)
 
     def ask(self) -> dict[str, MetricResult]:
         """The last model's replies to MRBench's dialogues beside every other model's, by metric; also in its run."""
         suite = self.suite
-        said = {one.label: answered(one, suite.data, suite.settings) for one in suite.subjects}
-        asked = [one for one in next(iter(said.values())).asked if one.source == "mrbench"]
-        replies = {label: [generated.replies[one.item] for one in asked] for label, generated in said.items()}
+        by_model = {one.label: answered(one, suite.data, suite.settings) for one in suite.subjects}
+        prompts = [one for one in next(iter(by_model.values())).prompts if one.source == "mrbench"]
+        replies = {label: [generated.replies[one.item] for one in prompts] for label, generated in by_model.items()}
         for subject in suite.subjects:
             subject.release()
-        judged = judge(replies.pop(suite.subjects[-1].label), replies, asked, self.settings)
-        _say(judged)
+        judged = judge(replies.pop(suite.subjects[-1].label), replies, prompts, self.settings)
+        _print_notes(judged)
         results = {result.metric: result for result in (self.agreed, judged)}
         if suite.run is not None:
             (suite.run / IN_RUN).mkdir(exist_ok=True)
@@ -69,6 +69,6 @@ def _training(suite: Suite) -> list[ResponseGroup] | None:
         return None
 
 
-def _say(result: MetricResult) -> None:
+def _print_notes(result: MetricResult) -> None:
     for note in result.notes:
         print(f"edu_align: {note}", flush=True)

@@ -120,7 +120,7 @@ def corpus_metrics(generated: Generated) -> MetricResult:
     """
     measured, baselines, better = {}, {}, {}
     for cell in CELLS:
-        part = [one for one in generated.asked if one.source == SOURCE and one.meta["cell"] == cell]
+        part = [one for one in generated.prompts if one.source == SOURCE and one.meta["cell"] == cell]
         rules = {
             "constant reply": {one.item: CONSTANT for one in part},
             "copy of the student": {one.item: one.turns[-1].content for one in part},
@@ -134,16 +134,16 @@ def corpus_metrics(generated: Generated) -> MetricResult:
                 ruled = {kind: _series(part, texts, rule) for kind, texts in rules.items()}
                 baselines[name] = {kind: values for kind, values in ruled.items() if values.items}
     return MetricResult(
-        metric="corpus",
-        definition="What replies to fresh problems of the built-in corpus do, read off their text by exact rules.",
-        measured=measured,
-        baselines=baselines,
-        units=dict.fromkeys(measured, "share"),
-        better=better,
+        "corpus",
+        "What replies to fresh problems of the built-in corpus do, read off their text by exact rules.",
+        measured,
+        baselines,
+        dict.fromkeys(measured, "share"),
+        better,
         notes=NOTES,
         examples=tuple(
             generated.row(one) | {name: rule(generated.replies[one.item], one) for name, (rule, _) in MARKS.items()}
-            for one in generated.asked[:8]
+            for one in generated.prompts[:8]
             if one.source == SOURCE
         ),
     )
@@ -158,7 +158,7 @@ def by_group(series: Series) -> dict[str, tuple[float, float]]:
     return {group: (total / weight, weight) for group, (total, weight) in sorted(totals.items()) if weight}
 
 
-def _series(asked: Sequence[Prompt], texts: Mapping[str, str], rule: Mark) -> Series:
+def _series(prompts: Sequence[Prompt], texts: Mapping[str, str], rule: Mark) -> Series:
     """Those that count: two models are compared on the items that both have."""
-    marks = [(one, rule(texts[one.item], one)) for one in asked]
+    marks = [(one, rule(texts[one.item], one)) for one in prompts]
     return Series.of([(one.item, one.group, float(mark), 1.0) for one, mark in marks if mark is not None])

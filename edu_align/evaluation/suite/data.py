@@ -13,9 +13,7 @@ from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, Da
 from edu_align.data.build import fingerprint_of, load_records, unrepeated, with_system
 from edu_align.data.fetch import source_files
 from edu_align.data.load import load_source
-from edu_align.data.read import iter_rows
 from edu_align.data.records import Conversation, Record, ResponseGroup
-from edu_align.data.sources import mrbench
 from edu_align.data.split import PINNED, keys_of, side, with_groups
 from edu_align.errors import UserError
 from edu_align.evaluation.held_out import choose
@@ -24,7 +22,6 @@ from edu_align.evaluation.suite.results import MetricResult
 
 # Source to the view in which it is read.
 PUBLIC = {"mrbench": "preference", "bridge": "preference", "mathdial": "conversation", "gsm8k_socratic": "conversation"}
-V2 = "mrbench_v2"  # MRBench's second version by itself
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Sources:
 def read_sources(
     dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seen: frozenset[str]
 ) -> Sources:
-    """All of PUBLIC and V2. A record keeps its pin, but is grouped with its relatives like any other.
+    """All of PUBLIC. A record keeps its pin, but is grouped with its relatives like any other.
 
     A source whose files are neither there nor to be had is absent. Raises UserError for a broken file.
     """
@@ -53,7 +50,6 @@ def read_sources(
             loaded[source] = []
         else:
             loaded[source] = unrepeated(load_source(source, dataset, data_root, outputs_root, 0, view))
-    loaded[V2] = _version_two(data_root, outputs_root) if loaded["mrbench"] else []
     named = [(name, record) for name, records in loaded.items() for record in records]
     free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
     grouped: dict[str, list[Record]] = {name: [] for name in loaded}
@@ -65,26 +61,19 @@ def read_sources(
     return Sources(grouped, absent, frozenset(trained))
 
 
-def _version_two(data_root: str | Path | None, outputs_root: str | Path) -> list[Record]:
-    files = source_files("mrbench", data_root, outputs_root)
-    rows = (row for file in files if file.stem == "v2" for row in iter_rows(file))
-    made = (mrbench.to_group(row, f"{V2}:{row.number}") for row in rows)
-    return [record for record in made if not isinstance(record, str)]
-
-
 MATHDIAL_DIALOGUES = 60  # of the longest source
 R = TypeVar("R", Conversation, ResponseGroup)
 T = TypeVar("T")
-# The names under which metrics say what they read; each is an attribute of `SuiteData`.
+# The parts that metrics read (see `registry.READS`); each is an attribute of `SuiteData`.
 PARTS = (
-    "mrbench", "mrbench_training", "mrbench_v2", "bridge", "bridge_training", "mathdial", "mathdial_training",
+    "mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training",
     "gsm8k", "own", "own_training", "own_conversations",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every metric is told, part of a stored result's key.
+    """Settings of every metric, part of a stored result's key.
 
     `margin`: least difference of two human scores that makes a pair. `max_length`: tokens of prompt and reply; a longer
     row loses the start of its prompt. `max_new_tokens`: longest generated reply. `max_groups`: most records of each
@@ -138,11 +127,6 @@ class SuiteData:
         return self._side("mrbench", "train", ResponseGroup)
 
     @functools.cached_property
-    def mrbench_v2(self) -> list[ResponseGroup]:
-        """Version 2 by itself, whose replies people marked for revealing the answer (`meta["unfit_to_learn"]`)."""
-        return self._held_out(V2, ResponseGroup)
-
-    @functools.cached_property
     def bridge(self) -> list[ResponseGroup]:
         """An expert's reply over a novice's, one pair a dialogue."""
         return self._held_out("bridge", ResponseGroup)
@@ -194,8 +178,7 @@ class SuiteData:
     def own_conversations(self) -> list[Conversation]:
         """Held-out conversations of the run's own data set; of scored replies, the best one's."""
         records = self._own(self.settings.split, "conversation")
-        talks = [record for record in records if isinstance(record, Conversation)]
-        return self._kept("own", talks)
+        return self._kept("own", [record for record in records if isinstance(record, Conversation)])
 
     def fingerprint(self, part: str) -> str:
         """sha256 over a part's records; "absent" for one that is not there."""

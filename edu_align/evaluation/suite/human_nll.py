@@ -75,13 +75,13 @@ def human_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricRe
     return with_sample_note(turns_nll(subject, require_any(prompts), [one.human for one in known if one.human]), data)
 
 
-def turns_nll(subject: Subject, asked: Sequence[Prompt], training: Sequence[str]) -> MetricResult:
-    """The metric over the human replies of `asked`; turns of one dialogue should follow each other (shared prefixes).
+def turns_nll(subject: Subject, prompts: Sequence[Prompt], training: Sequence[str]) -> MetricResult:
+    """The metric over the human replies of `prompts`; turns of one dialogue should follow each other (shared prefixes).
 
     `training`: human tutors' turns of the training split, which the unigram baselines are fitted on; without any, there
     are no baselines.
     """
-    turns = [one for one in asked if one.human]
+    turns = [one for one in prompts if one.human]
     scores = [row[0] for row in subject.score([(one.turns, [one.human]) for one in turns])]
     nats = [-logp for logp, _ in scores]
     tokens = [float(count) for _, count in scores]
@@ -103,15 +103,9 @@ def turns_nll(subject: Subject, asked: Sequence[Prompt], training: Sequence[str]
             measured[name] = _series(turns, nats, weights, places)
             baselines[name] = {rule: _series(turns, values, weights, places) for rule, values in rules.items()}
             units[name] = f"nats/{unit}"
-    return MetricResult(
-        metric="human_nll",
-        definition=DEFINITION,
-        measured=measured,
-        baselines=baselines,
-        units=units,
-        better=dict.fromkeys(measured, "lower"),
-        notes=(f"{len(turns)} turns; unigram baselines fitted on {len(training)} human turns of the training split.",),
-    )
+    note = f"{len(turns)} turns; unigram baselines fitted on {len(training)} human turns of the training split."
+    better = dict.fromkeys(measured, "lower")
+    return MetricResult("human_nll", DEFINITION, measured, baselines, units, better, notes=(note,))
 
 
 def _series(turns: Sequence[Prompt], nats: Sequence[float], weights: Sequence[float], places: Sequence[int]) -> Series:
@@ -136,10 +130,5 @@ def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> Metri
         for (talk, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
     ]
     name = f"own_turn_nll/{'_'.join(sorted({talk.source for talk, _, _ in turns}))}"
-    return MetricResult(
-        "own_turn_nll",
-        inspect.getdoc(own_turn_nll) or "",
-        {name: Series.of(rows)},
-        units={name: "nats/token"},
-        better={name: "lower"},
-    )
+    definition = inspect.getdoc(own_turn_nll) or ""
+    return MetricResult.alike("own_turn_nll", definition, {name: Series.of(rows)}, "nats/token", "lower")

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edu_align.data.records import Message, Pair, ResponseGroup, pairs_of
@@ -71,6 +71,12 @@ def by_dimension(groups: Sequence[ResponseGroup], dimension: str) -> list[Respon
         replace(group, responses=tuple(replace(r, score=r.scores[dimension]) for r in group.responses))
         for group in groups
     ]
+
+
+def group_series(groups: Sequence[ResponseGroup], values: Iterable[float]) -> Series:
+    """One value of weight 1 for each group of replies."""
+    rows = [(f"{g.source}:{g.id}", g.group, value, 1.0) for g, value in zip(groups, values, strict=True)]
+    return Series.of(rows)
 
 
 def without_dialogue(prompt: Sequence[Message]) -> tuple[Message, ...]:
@@ -231,22 +237,14 @@ def _ranked(groups: Sequence[ResponseGroup], rules: Rules) -> AllScores:
 
 
 def _selected(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> Series:
-    values = selected_scores(groups, scores)
-    rows = [(f"{g.source}:{g.id}", g.group, value, 1.0) for g, value in zip(groups, values, strict=True)]
-    return Series.of(rows)
+    return group_series(groups, selected_scores(groups, scores))
 
 
 def _result(
     definition: Metric, measured: dict[str, Series], beside: dict[str, dict[str, Series]], unit: str
 ) -> MetricResult:
-    return MetricResult(
-        definition.__name__,
-        inspect.getdoc(definition) or "",
-        measured,
-        baselines=beside,
-        units=dict.fromkeys(measured, unit),
-        better=dict.fromkeys(measured, "higher"),
-    )
+    text = inspect.getdoc(definition) or ""
+    return MetricResult.alike(definition.__name__, text, measured, unit, "higher", baselines=beside)
 
 
 def _expert(group: ResponseGroup) -> tuple[float, ...]:

@@ -43,9 +43,9 @@ def digest(turns: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps([[turn.role, turn.content] for turn in turns]).encode()).hexdigest()
 
 
-def chosen(asked: Iterable[Prompt], most: int | None) -> list[Prompt]:
+def chosen(prompts: Iterable[Prompt], most: int | None) -> list[Prompt]:
     """At most `most` of them, those of the smallest content hash: the same for every model, seed and order."""
-    ordered = sorted(asked, key=lambda one: (digest(one.turns), one.item))
+    ordered = sorted(prompts, key=lambda one: (digest(one.turns), one.item))
     return ordered if most is None else ordered[:most]
 
 
@@ -92,10 +92,10 @@ def of_dialogues(conversations: Iterable[Conversation]) -> list[Prompt]:
     ]
 
 
-def one_a_dialogue(asked: Iterable[Prompt]) -> list[Prompt]:
+def one_a_dialogue(prompts: Iterable[Prompt]) -> list[Prompt]:
     """Of the turns of one dialogue (`of_dialogues`) the one of the smallest content hash."""
     first: dict[str, Prompt] = {}
-    for one in chosen(asked, None):
+    for one in chosen(prompts, None):
         first.setdefault(one.item.rpartition("#")[0], one)
     return list(first.values())
 
@@ -107,25 +107,25 @@ BATCH = 16  # prompts that are answered together; more wait longer for the longe
 class Generated:
     """Prompts, and the reply to each by its item."""
 
-    asked: tuple[Prompt, ...]
+    prompts: tuple[Prompt, ...]
     replies: Mapping[str, str]
 
     def only(self, wanted: Callable[[Prompt], bool]) -> "Generated":
         """The part whose prompts are `wanted`; the replies are shared."""
-        return Generated(tuple(one for one in self.asked if wanted(one)), self.replies)
+        return Generated(tuple(one for one in self.prompts if wanted(one)), self.replies)
 
     def row(self, one: Prompt) -> dict[str, Any]:
         """Prompt and reply for people."""
         return {"item": one.item, "prompt": as_chat(one.turns), "reply": self.replies[one.item]}
 
 
-def generate(subject: Subject, asked: Iterable[Prompt], max_new_tokens: int, batch_size: int = BATCH) -> Generated:
+def generate(subject: Subject, prompts: Iterable[Prompt], max_new_tokens: int, batch_size: int = BATCH) -> Generated:
     """Greedy replies of at most `max_new_tokens` tokens; equal dialogues are answered once.
 
     Batches hold prompts of like length and are the same at every start, and a subject keeps what it has answered, so a
     start that was stopped is gone on with.
     """
-    everything = tuple(asked)
+    everything = tuple(prompts)
     distinct = {digest(one.turns): one for one in everything}
     ordered = sorted(distinct, key=lambda key: (sum(len(turn.content) for turn in distinct[key].turns), key))
     texts: dict[str, str] = {}

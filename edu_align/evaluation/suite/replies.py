@@ -36,7 +36,7 @@ def form(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
 def answered(subject: Subject, data: SuiteData, settings: Settings) -> Generated:
     """Replies to every MRBench and Bridge dialogue, and to one tutor turn of each of MathDial's.
 
-    Of MathDial's turns those before the answer is said are asked, where there is one.
+    Of MathDial's turns only those before the answer is stated are prompts, where there are such.
     """
     talks, groups = mathdial_dialogues(data), available(lambda: data.mrbench)
     known = golds([*groups, *talks, *available(lambda: data.mathdial_training), *available(lambda: data.gsm8k)])
@@ -44,5 +44,5 @@ def answered(subject: Subject, data: SuiteData, settings: Settings) -> Generated
     still_open = {one.item for one in open_ones(turns)}
     first = {one.item.rpartition("#")[0] for one in turns if one.item in still_open}
     eligible = [one for one in turns if one.item in still_open or one.item.rpartition("#")[0] not in first]
-    asked = [*of_groups([*groups, *available(lambda: data.bridge)], known), *one_a_dialogue(eligible)]
-    return generate(subject, require_any(asked), settings.max_new_tokens)
+    prompts = [*of_groups([*groups, *available(lambda: data.bridge)], known), *one_a_dialogue(eligible)]
+    return generate(subject, require_any(prompts), settings.max_new_tokens)

@@ -1,11 +1,11 @@
-"""What a metric of the suite is made of: numbers item by item, so that two models can be compared on the same items.
+"""What a metric of the suite returns: numbers item by item, so that two models can be compared on the same items.
 
 Every statistic of the suite is a weighted mean, sum(w x) / sum(w): pair accuracy (x = 1, 1/2 or 0), selection score,
 leak rate, nats per token (w = tokens), retention. Intervals and paired differences come from the items later, in
 `evaluation/bootstrap.py`; a stored result therefore needs no model to be compared with another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,15 @@ from edu_align.data.records import Message
 from edu_align.errors import UserError
 
 Scored = tuple[float, int]  # summed log-probability of a reply in nats, and its tokens
+
+
+class Item(Protocol):
+    """What a number belongs to: a prompt, a problem. `group` is the cluster that is resampled."""
+
+    @property
+    def item(self) -> str: ...
+    @property
+    def group(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,11 @@ class Series:
         items, groups, values, weights = zip(*rows, strict=True) if rows else ((), (), (), ())
         return cls(tuple(items), tuple(groups), tuple(values), tuple(weights))
 
+    @classmethod
+    def over(cls, things: Sequence["Item"], values: Iterable[float]) -> "Series":
+        """One value of weight 1 for each of `things`."""
+        return cls.of([(one.item, one.group, value, 1.0) for one, value in zip(things, values, strict=True)])
+
 
 @dataclass(frozen=True)
 class MetricResult:
@@ -62,6 +76,14 @@ class MetricResult:
     better: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     examples: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def alike(
+        cls, metric: str, definition: str, measured: dict[str, Series], unit: str, better: str, **rest: Any
+    ) -> "MetricResult":
+        """A result whose numbers all have one unit and one direction; `rest`: the other fields."""
+        units, directions = dict.fromkeys(measured, unit), dict.fromkeys(measured, better)
+        return cls(metric, definition, measured, units=units, better=directions, **rest)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

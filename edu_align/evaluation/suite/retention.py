@@ -159,12 +159,14 @@ def by_likelihood(subject: Subject, problems: Sequence[Problem], most: int | Non
     return MetricResult(
         metric="retention",
         definition="GSM8K test: share of problems whose gold solution is likelier than three with a wrong result.",
-        measured={name: _series(asked, points)},
+        measured={name: Series.over(asked, points)},
         baselines={
             name: {
-                "chance": _series(asked, [1 / (1 + WRONG)] * len(asked)),
-                "shortest": _series(asked, [first_place([-float(len(a)) for a in one.answers]) for one in asked]),
-                "smallest": _series(asked, [first_place([-float(Fraction(a)) for a in one.answers]) for one in asked]),
+                "chance": Series.over(asked, [1 / (1 + WRONG)] * len(asked)),
+                "shortest": Series.over(asked, [first_place([-float(len(a)) for a in one.answers]) for one in asked]),
+                "smallest": Series.over(
+                    asked, [first_place([-float(Fraction(a)) for a in one.answers]) for one in asked]
+                ),
             }
         },
         units={name: "share"},
@@ -187,8 +189,8 @@ def exact_match(
     return MetricResult(
         metric="retention_exact",
         definition="GSM8K test: share of problems whose final answer the model's own greedy solution reaches.",
-        measured={name: _series(part, hits)},
-        baselines={name: {"last number of the problem": _series(part, copied)}},
+        measured={name: Series.over(part, hits)},
+        baselines={name: {"last number of the problem": Series.over(part, copied)}},
         units={name: "share"},
         better={name: "higher"},
         notes=(f"{len(part)} of {len(problems)} problems; at most {max_new_tokens} tokens a solution.",),
@@ -206,7 +208,3 @@ def final(reply: str) -> Fraction | None:
 
 def _prompt(text: str) -> tuple[Message, ...]:
     return (Message("user", text),)
-
-
-def _series(problems: Sequence[Problem], values: Sequence[float]) -> Series:
-    return Series.of([(one.item, one.group, x, 1.0) for one, x in zip(problems, values, strict=True)])

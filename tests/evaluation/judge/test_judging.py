@@ -27,7 +27,7 @@ class Prompt:
     gold: str = ""
 
 
-def asked(count: int) -> list[Prompt]:
+def prompts(count: int) -> list[Prompt]:
     return [Prompt(f"i{n}", f"g{n // 2}", (Message("user", f"{n} + 1 = {n}"),), "9") for n in range(count)]
 
 
@@ -37,9 +37,9 @@ def mean(values: tuple[float, ...]) -> float:
 
 def test_both_orders_are_asked_and_the_better_reply_wins(serve: Serve, settings: Settings) -> None:
     server = serve(prefers_questions)
-    prompts = asked(6)
+    six = prompts(6)
     tuned = [f"why {i}?" if i < 4 else "so it is." for i in range(6)]
-    result = judge(tuned, {"base": [f"it is {i}." if i < 5 else "so?" for i in range(6)]}, prompts, settings(server))
+    result = judge(tuned, {"base": [f"it is {i}." if i < 5 else "so?" for i in range(6)]}, six, settings(server))
     pairs = [shown(body) for body in server.bodies]
     assert len(pairs) == 12
     assert {(b, a) for a, b in pairs} == set(pairs)
@@ -57,7 +57,7 @@ def test_both_orders_are_asked_and_the_better_reply_wins(serve: Serve, settings:
 
 def test_a_verdict_that_the_order_decides_is_a_tie(serve: Serve, settings: Settings) -> None:
     server = serve(prefers_first)
-    result = judge(["a?"] * 4, {"base": ["b."] * 4}, asked(4), settings(server))
+    result = judge(["a?"] * 4, {"base": ["b."] * 4}, prompts(4), settings(server))
     assert result.measured["preferred/base"].values == (0.5,) * 4
     (note,) = [note for note in result.notes if "contradicted itself" in note]
     assert "in 4 of 4 pairs (1.00), which count as ties. Of its decisions, 1.00 of 8 went to the reply shown" in note
@@ -65,7 +65,7 @@ def test_a_verdict_that_the_order_decides_is_a_tie(serve: Serve, settings: Setti
 
 def test_a_tie_against_a_decision_is_a_tie(serve: Serve, settings: Settings) -> None:
     server = serve(lambda body, _: Reply(opinion(body, "A" if "?" in shown(body)[0] else "tie")))
-    result = judge(["a?"], {"base": ["b."]}, asked(1), settings(server))
+    result = judge(["a?"], {"base": ["b."]}, prompts(1), settings(server))
     assert result.measured["preferred/base"].values == (0.5,)
     assert any("in 1 of 1 pairs" in note for note in result.notes)
 
@@ -73,7 +73,7 @@ def test_a_tie_against_a_decision_is_a_tie(serve: Serve, settings: Settings) -> 
 def test_equal_replies_cost_nothing_and_malformed_ones_are_left_out(serve: Serve, settings: Settings) -> None:
     server = serve(lambda body, n: Reply("?!") if "0?" in shown(body)[0] else prefers_questions(body))
     tuned = ["why 0?", "same", "why 2?"]
-    result = judge(tuned, {"base": ["no.", "same", "no."]}, asked(3), settings(server))
+    result = judge(tuned, {"base": ["no.", "same", "no."]}, prompts(3), settings(server))
     won = dict(zip(result.measured["preferred/base"].items, result.measured["preferred/base"].values, strict=True))
     assert won == {"i1": 0.5, "i2": 1.0}
     assert sorted(result.measured["actionability/base"].items) == ["i2"]
@@ -85,13 +85,13 @@ def test_equal_replies_cost_nothing_and_malformed_ones_are_left_out(serve: Serve
 def test_only_some_pairs_are_judged_and_several_models(serve: Serve, settings: Settings) -> None:
     server = serve(prefers_questions)
     others = {"base": ["no."] * 9, "SFT": ["why not?"] * 9}
-    result = judge(["why?"] * 9, others, asked(9), settings(server, pairs=3))
+    result = judge(["why?"] * 9, others, prompts(9), settings(server, pairs=3))
     assert len(server.bodies) == 12
     assert result.measured["preferred/base"].items == result.measured["preferred/SFT"].items
     assert result.measured["preferred/base"].values == (1.0,) * 3
     assert result.measured["preferred/SFT"].values == (0.5,) * 3
     with pytest.raises(UserError, match="one reply of SFT a prompt, got 8 for 9"):
-        judge(["why?"] * 9, {**others, "SFT": ["a"] * 8}, asked(9), settings(server))
+        judge(["why?"] * 9, {**others, "SFT": ["a"] * 8}, prompts(9), settings(server))
 
 
 def test_agreement_with_people(serve: Serve, settings: Settings, groups: list[ResponseGroup]) -> None:

@@ -40,7 +40,7 @@ def splits(dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_no_question_crosses_sides_over_all_sources(splits: dict[str, SuiteData]) -> None:
     sides: dict[str, set[str]] = {name: set() for name in ("train", "validation", "test")}
     for split, data in splits.items():
-        for part in ("mrbench", "mrbench_v2", "bridge", "mathdial", "gsm8k"):
+        for part in ("mrbench", "bridge", "mathdial", "gsm8k"):
             for record in getattr(data, part):
                 sides[split] |= keys(record)
     test = splits["test"]

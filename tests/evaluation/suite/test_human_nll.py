@@ -47,12 +47,12 @@ def test_unigrams_by_hand(bytes_tokenizer: Any) -> None:
 
 def test_sources_stay_apart_and_prompts_without_a_human_are_left_out() -> None:
     turns = (Message("user", "5"),)
-    asked = [
+    prompts = [
         Prompt("a", "g1", "mrbench", turns, human="No!"),
         Prompt("b", "g2", "bridge", turns, human="Why?"),
         Prompt("c", "g3", "bridge", turns),
     ]
-    result = turns_nll(ReadingSubject(logp=lambda prompt, text: (-12.0, 4)), asked, [])
+    result = turns_nll(ReadingSubject(logp=lambda prompt, text: (-12.0, 4)), prompts, [])
     assert result.measured["nats_per_token/bridge"].values == (3.0,)
     assert result.measured["nats_per_byte/mrbench"].values == (4.0,)
     assert result.baselines["nats_per_byte/mrbench"] == {}

@@ -38,7 +38,7 @@ def test_equal_dialogues_are_answered_once_and_like_lengths_together() -> None:
     found = generate(subject, twice, 6, batch_size=2)
     assert subject.batches == [2, 2, 1]
     assert found.replies["again"] == found.replies["i3"] == "LONG LONG LONG 3?"
-    assert found.only(lambda one: one.source == "bridge").asked == (twice[-1],)
+    assert found.only(lambda one: one.source == "bridge").prompts == (twice[-1],)
     assert found.row(twice[0]) == {"item": "i0", "prompt": [{"role": "user", "content": "0?"}], "reply": "0?"}
 
 
