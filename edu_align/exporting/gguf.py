@@ -48,30 +48,30 @@ def vocabulary(tokenizer: Any, size: int) -> Vocabulary:
 
     Errors: a tokenizer that is no BPE, splits text in a way that llama.cpp has no name for, or has too many tokens.
     """
-    told = json.loads(tokenizer.backend_tokenizer.to_str())
-    model = told["model"]
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = rules["model"]
     if model["type"] != "BPE":
         raise UserError(f"`export.gguf`: the tokenizer is a {model['type']}, and only BPE can be written. {CONVERTER}.")
     by_id = {index: token for token, index in model["vocab"].items()}
-    by_id |= {added["id"]: added["content"] for added in told["added_tokens"]}
+    by_id |= {added["id"]: added["content"] for added in rules["added_tokens"]}
     if max(by_id) >= size:
         raise UserError(
             f"`export.gguf`: the tokenizer has {max(by_id) + 1} tokens and the model only {size} rows for them. "
             f"{CONVERTER}."
         )
-    special = {added["id"]: added["special"] for added in told["added_tokens"]}
+    special = {added["id"]: added["special"] for added in rules["added_tokens"]}
     pieces = bool(model.get("byte_fallback"))
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     tokens = [by_id.get(i, f"[PAD{i}]") for i in range(size)]
     types = [_type(i, by_id, special, model.get("unk_token"), pieces) for i in range(size)]
     return Vocabulary(
         kind="llama" if pieces else "gpt2",
-        pre="default" if pieces else _pre(told["pre_tokenizer"]),
+        pre="default" if pieces else _pre(rules["pre_tokenizer"]),
         tokens=tokens,
         types=types,
         merges=[] if pieces else merges,
         scores=_scores(tokens, types, model["merges"]) if pieces else None,
-        space_prefix=pieces and _prepends_space(told),
+        space_prefix=pieces and _prepends_space(rules),
     )
 
 
@@ -99,9 +99,9 @@ def _scores(tokens: Sequence[str], types: Sequence[int], merges: Sequence[Any]) 
     ]
 
 
-def _pre(told: dict[str, Any] | None) -> str:
+def _pre(rules: dict[str, Any] | None) -> str:
     """llama.cpp's name of a byte-level tokenizer's way to split text."""
-    steps = [] if told is None else told["pretokenizers"] if told["type"] == "Sequence" else [told]
+    steps = [] if rules is None else rules["pretokenizers"] if rules["type"] == "Sequence" else [rules]
     kinds = [step["type"] for step in steps]
     if kinds and kinds[-1] == "ByteLevel" and not steps[-1]["add_prefix_space"]:
         if kinds == ["ByteLevel"] and steps[0]["use_regex"]:
@@ -118,9 +118,9 @@ def _pre(told: dict[str, Any] | None) -> str:
     )
 
 
-def _prepends_space(told: dict[str, Any]) -> bool:
+def _prepends_space(rules: dict[str, Any]) -> bool:
     """Whether a text begins as if a space stood before it: by a Prepend normalizer or a Metaspace pre-tokenizer."""
-    normalizer, pre = told["normalizer"] or {}, told["pre_tokenizer"] or {}
+    normalizer, pre = rules["normalizer"] or {}, rules["pre_tokenizer"] or {}
     steps = normalizer.get("normalizers", [normalizer])
     return any(step.get("type") == "Prepend" for step in steps) or pre.get("prepend_scheme") in ("always", "first")
 

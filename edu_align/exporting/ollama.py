@@ -15,7 +15,7 @@ from typing import Any
 from edu_align.config.schema import GenerationConfig
 
 Turn = dict[str, str]  # {"role": "user", "content": "Hi"}
-_S, _A, _B, _C = "Systemwort", "Anfangswort", "Beiwort", "Codewort"  # found again in what the template makes of them
+_S, _A, _B, _C = "Systemwort", "Anfangswort", "Beiwort", "Codewort"  # markers, looked for in the rendered text
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _text(text: str, indent: int) -> str:
 def find_format(tokenizer: Any) -> Format | None:
     """The format of the tokenizer's chat template; None where these texts cannot describe what it does."""
     try:
-        found = _learned(tokenizer)
+        found = _infer(tokenizer)
     except Exception:  # a template may refuse any dialogue, with any error
         return None
     if found is None:
@@ -87,8 +87,8 @@ def examples(system: bool) -> list[list[Turn]]:
     again = [*asked, {"role": "assistant", "content": "What is\n2 + 2?"}, {"role": "user", "content": 'It\'s "4" {x}.'}]
     third = [*again, {"role": "assistant", "content": "And 1 more?"}, {"role": "user", "content": "Ça fait 5 €"}]
     plain = [asked, again, third]
-    told = {"role": "system", "content": "Be kind.\n\nAsk back."}
-    return [*plain, *([told, *turns] for turns in plain)] if system else plain
+    kind = {"role": "system", "content": "Be kind.\n\nAsk back."}
+    return [*plain, *([kind, *turns] for turns in plain)] if system else plain
 
 
 def _render(tokenizer: Any, turns: Sequence[Turn], reply_next: bool = True) -> str:
@@ -96,7 +96,7 @@ def _render(tokenizer: Any, turns: Sequence[Turn], reply_next: bool = True) -> s
     return text
 
 
-def _learned(tokenizer: Any) -> Format | None:
+def _infer(tokenizer: Any) -> Format | None:
     """The texts around marked turns, cut where a dialogue of one turn more or less shows their borders."""
     ask, say, more = ({"role": r, "content": c} for r, c in (("user", _A), ("assistant", _B), ("user", _C)))
     one, whole = _render(tokenizer, [ask], False), _render(tokenizer, [ask, say, more], False)
@@ -106,9 +106,8 @@ def _learned(tokenizer: Any) -> Format | None:
     if not (opened.startswith(one) and after_ask.startswith(user_end) and after_say.startswith(assistant_end)):
         return None
     try:
-        first, last, *_ = _cut(
-            _render(tokenizer, [{"role": "system", "content": _S}, ask, say, more]), (_S, _A, _B, _C)
-        )
+        system = {"role": "system", "content": _S}
+        first, last, *_ = _cut(_render(tokenizer, [system, ask, say, more]), (_S, _A, _B, _C))
         with_system = (first, last)
     except Exception:  # templates refuse a system prompt by raising
         with_system = None
@@ -122,7 +121,7 @@ def _learned(tokenizer: Any) -> Format | None:
 
 
 def _cut(text: str, marks: Sequence[str]) -> list[str]:
-    """What stands before, between and after the marks. Raises ValueError where they are not all there, in order."""
+    """The texts before, between and after the marks. Raises ValueError where not all are there in this order."""
     pieces = []
     for mark in marks:
         before, found, text = text.partition(mark)

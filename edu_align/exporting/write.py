@@ -24,7 +24,7 @@ from edu_align.exporting.subject import Subject
 from edu_align.quiet import quiet
 from edu_align.runs.card import Background, Exported, model_card
 from edu_align.runs.facts import package_versions
-from edu_align.runs.folder import RunFolder, ancestors, records
+from edu_align.runs.folder import ancestors, records
 from edu_align.runs.writing import write_json
 
 RECORD = "export.json"
@@ -78,7 +78,7 @@ def written_aside(output: Path) -> Iterator[Path]:
 
 
 def _put(aside: Path, output: Path) -> None:
-    """Rename `aside` to `output`. What stands there is moved out of the way first, and put back where that fails."""
+    """Rename `aside` to `output`. An older export is moved out of the way first, and put back where that fails."""
     if not output.exists():
         aside.rename(output)
         return
@@ -93,7 +93,7 @@ def _put(aside: Path, output: Path) -> None:
 
 
 def _open_to_readers(folder: Path) -> None:
-    """Give folders and files the rights that plain ones get: some libraries leave them to their owner alone."""
+    """Give folders and files the usual permissions: some libraries make them readable by their owner alone."""
     mask = os.umask(0)
     os.umask(mask)
     for path in (folder, *folder.rglob("*")):
@@ -118,9 +118,9 @@ def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> No
     command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not file.is_file():
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        output = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
         raise UserError(
-            f"`export.converter`: {script.name} ended with code {done.returncode}: {said[-1][:300]}. Install what it "
+            f"`export.converter`: {script.name} ended with code {done.returncode}: {output[-1][:300]}. Install what it "
             "asks for, or drop export.converter to write the GGUF here."
         )
 
@@ -131,7 +131,7 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
     evaluated = (run.path / "evaluation.json").is_file()
     background = Background(
         base_folder=subject.location.folder if subject.adapter else None,
-        earlier=earlier_records(run),
+        earlier=records(ancestors(run)[1:]),  # as far back as their folders are still there
         evaluation=read_evaluation(run.path) if evaluated else {},
     )
     export = subject.config.export
@@ -139,11 +139,6 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
     card = model_card(subject.config, run.record, background, exported)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_json(folder / RECORD, {"settings": subject.settings(), "checks": checks, "versions": package_versions()})
-
-
-def earlier_records(run: RunFolder) -> list[dict[str, Any]]:
-    """run.json of the runs that this one continues, as far back as their folders are still there."""
-    return records(ancestors(run)[1:])
 
 
 def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[str]:
@@ -173,8 +168,8 @@ def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[
         lines += ["", "It was trained with this system prompt, so put it first:", "", f"> {' '.join(prompt.split())}"]
     if gguf is not None:
         folder = gguf.parent.as_posix()
-        made = f"ollama create {subject.label} -f {folder}/Modelfile"
-        lines += ["", "With Ollama, from the GGUF:", "", "```", made, f"ollama run {subject.label}", "```"]
+        create = f"ollama create {subject.label} -f {folder}/Modelfile"
+        lines += ["", "With Ollama, from the GGUF:", "", "```", create, f"ollama run {subject.label}", "```"]
     return lines
 
 
@@ -192,7 +187,7 @@ def check_before(subject: Subject) -> None:
 
 
 def write_export(subject: Subject, output: Path) -> None:
-    """Write the export of `subject` to the folder `output`. Errors: one that does not say what the tutor says."""
+    """Write the export of `subject` to the folder `output`. Errors: one whose replies are not the tutor's."""
     quiet()
     export = subject.config.export
     say(f"loading {subject.run.record['base_model']} in {subject.dtype}")
@@ -219,15 +214,15 @@ def say(text: str) -> None:
 
 
 def _add_gguf(tutor: Tutor, folder: Path, gguf: Path, ends: list[int]) -> list[str]:
-    """Write the GGUF of the merged `folder` and a Modelfile beside it; what was checked, a sentence each."""
+    """Write the GGUF of the merged `folder` and a Modelfile beside it. Returns what was checked, a sentence each."""
     config, tokenizer = tutor.subject.config, tutor.tokenizer
     kind: Any = config.export.gguf
     gguf.parent.mkdir()
     if config.export.converter is not None:
         convert(find_converter(config.export.converter), folder, gguf, kind, tutor.subject.label)
-        told = [tutor.check_converted(gguf)]
+        checks = [tutor.check_converted(gguf)]
     else:
         write_gguf(folder, tokenizer, gguf, kind, tutor.subject.label)
-        told = [tutor.check_gguf(gguf), *about_context(folder)]
+        checks = [tutor.check_gguf(gguf), *about_context(folder)]
     found = write_modelfile(gguf, tokenizer, ends, config.generation, config.dataset.system_prompt)
-    return [*told, about_template(found is not None)]
+    return [*checks, about_template(found is not None)]

@@ -62,7 +62,7 @@ def test_every_architecture_is_read_back_as_it_was(
     tutor = replies_of(model, tokenizer, None)
     agreement = compare(tutor, found)
     assert (agreement.same, pre) == (agreement.tokens, "gpt-2")
-    assert agreement.moved < 1e-5
+    assert agreement.distance < 1e-5
     text = "I added 3/4 and 1/4.\n\n\tÇa va? <think>x<|im_end|>"
     assert read_back(text)["input_ids"] == tokenizer(text)["input_ids"]
     assert read_back.chat_template == tokenizer.chat_template
@@ -75,8 +75,8 @@ def test_every_format_stays_within_its_tolerance(
     tokenizer = byte_level()
     model, file = written("mistral", tokenizer, number_format)
     agreement = compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0])
-    assert agreement.moved < TOLERANCE[number_format]
-    assert (agreement.moved < 1e-5) == (number_format == "f32")
+    assert agreement.distance < TOLERANCE[number_format]
+    assert (agreement.distance < 1e-5) == (number_format == "f32")
 
 
 def test_a_wrong_order_of_rows_is_seen(
@@ -85,7 +85,7 @@ def test_a_wrong_order_of_rows_is_seen(
     monkeypatch.setattr("edu_align.exporting.gguf.interleaved", lambda weights, heads: weights)
     tokenizer = byte_level()
     model, file = written("llama", tokenizer, "f32")
-    assert compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0]).moved > TOLERANCE["f16"]
+    assert compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0]).distance > TOLERANCE["f16"]
 
 
 def test_rows_that_rotate_together_become_neighbours() -> None:
@@ -127,7 +127,7 @@ def test_pieces_are_read_back_with_the_same_merges(written: Callable[..., Any], 
     model, file = written("llama", pieces, "f32")
     found, read_back, pre = load_gguf(file, "float32")
     assert pre == "default"
-    assert compare(replies_of(model, pieces, None), found).moved < 1e-5
+    assert compare(replies_of(model, pieces, None), found).distance < 1e-5
     for text in ("What do you get when you add the two halves?", "Ça va? 7 x 8", "fifty-six times seven"):
         assert read_back(text, add_special_tokens=False)["input_ids"] == pieces(text)["input_ids"]
 
