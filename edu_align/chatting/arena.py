@@ -34,7 +34,7 @@ SINGLE_VOTES = ("good", "bad")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote."""
+    """A text and the model that wrote it."""
 
     model: ChatModel
     text: str
@@ -77,7 +77,7 @@ def check_writable(path: Path) -> None:
 
 
 def append_vote(path: Path, row: dict[str, Any]) -> None:
-    """Add one whole line, whoever else writes: one write at the end of the file, under a lock, and on the disk.
+    """Append one line, safe against other writers: one write at the end of the file, under a lock, and on the disk.
 
     A line that a crash left without its end is closed first, so that it spoils no other.
     """
@@ -101,10 +101,10 @@ MAX_MESSAGE = 4000  # characters of one message
 
 @dataclass(frozen=True)
 class Round:
-    """A question and its answers. `order`: who answers, as indices of the models from left to right.
+    """A question and its answers. `order`: which models answer, as indices, from left to right.
 
-    `turns` end with the question and have no system prompt; `prompts` are what each model reads; `dropped` of the
-    oldest turns no longer fit. `texts` stay empty until the answers are whole.
+    `turns` end with the question and have no system prompt; `prompts` are the models' inputs in that order; `dropped`
+    of the oldest turns no longer fit. `texts` stay empty until the answers are complete.
     """
 
     turns: tuple[Message, ...]
@@ -137,42 +137,42 @@ class Arena:
             raise UserError("The message is empty.")
         if len(text) > MAX_MESSAGE:
             raise UserError(f"The message has {len(text)} characters, and at most {MAX_MESSAGE} are taken. Shorten it.")
-        whole = turns = (*visitor.turns, Message("user", text))
+        every = turns = (*visitor.turns, Message("user", text))
         for model in self.models:
             turns = turns[model.prompt(turns)[1] :]
         order = list(range(len(self.models)))
         self._random.shuffle(order)
         prompts = tuple(self.models[i].prompt(turns)[0] for i in order)
-        return Round(turns, prompts, tuple(order), len(whole) - len(turns))
+        return Round(turns, prompts, tuple(order), len(every) - len(turns))
 
-    def answers(self, asked: Round) -> Generator[tuple[str, ...], None, None]:
+    def answers(self, current: Round) -> Generator[tuple[str, ...], None, None]:
         """The texts from left to right as they grow, the left one first."""
-        texts = ["" for _ in asked.order]
-        for place, (model, prompt) in enumerate(zip(asked.order, asked.prompts, strict=True)):
+        texts = ["" for _ in current.order]
+        for place, (model, prompt) in enumerate(zip(current.order, current.prompts, strict=True)):
             with closing(stream(self.models[model], prompt)) as pieces:
                 for piece in pieces:
                     texts[place] += piece
                     yield tuple(texts)
 
-    def answered(self, visitor: Visitor, asked: Round, texts: Sequence[str]) -> Visitor:
-        """The visitor after whole answers. The left one goes on in the dialogue unless a vote prefers the right one."""
-        done = replace(asked, texts=tuple(text.strip() for text in texts))
+    def finish(self, visitor: Visitor, current: Round, texts: Sequence[str]) -> Visitor:
+        """The visitor after complete answers. The left one continues the dialogue unless a vote prefers the other."""
+        done = replace(current, texts=tuple(text.strip() for text in texts))
         if not any(done.texts):
             return replace(visitor, open=None)
         return Visitor(_continue_with(done, 0), done)
 
     def vote(self, visitor: Visitor, vote: str) -> Visitor:
         """Keep a vote on the open answers; nothing happens where none are open."""
-        asked = visitor.open
-        if asked is None:
+        current = visitor.open
+        if current is None:
             return visitor
-        answers = [Answer(self.models[i], text) for i, text in zip(asked.order, asked.texts, strict=True)]
-        same = len(set(asked.prompts)) == 1
-        append_vote(self.votes, vote_row(vote, asked.prompts[0] if same else asked.turns, answers))
-        return Visitor(_continue_with(asked, 1 if vote == "right" else 0))
+        answers = [Answer(self.models[i], text) for i, text in zip(current.order, current.texts, strict=True)]
+        same = len(set(current.prompts)) == 1
+        append_vote(self.votes, vote_row(vote, current.prompts[0] if same else current.turns, answers))
+        return Visitor(_continue_with(current, 1 if vote == "right" else 0))
 
 
-def _continue_with(asked: Round, place: int) -> tuple[Message, ...]:
+def _continue_with(current: Round, place: int) -> tuple[Message, ...]:
     """The dialogue after the answer at `place`, or after the other one where that is empty."""
-    text = asked.texts[place] or next(text for text in asked.texts if text)
-    return (*asked.turns, Message("assistant", text))
+    text = current.texts[place] or next(text for text in current.texts if text)
+    return (*current.turns, Message("assistant", text))

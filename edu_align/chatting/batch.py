@@ -45,12 +45,12 @@ class ReplyFile:
     def _cut_torn_row(self) -> bool:
         self._file.seek(0)
         written = self._file.read()
-        whole = written.rfind(b"\n") + 1
-        self._file.truncate(whole)
+        complete = written.rfind(b"\n") + 1
+        self._file.truncate(complete)
         self._file.seek(0, os.SEEK_END)
-        return whole < len(written)
+        return complete < len(written)
 
-    def _read(self, asked: dict[str, list[dict[str, str]]]) -> set[str]:
+    def _read(self, prompts: dict[str, list[dict[str, str]]]) -> set[str]:
         self._file.seek(0)
         done = set()
         for number, line in enumerate(self._file.read().splitlines(), start=1):
@@ -61,7 +61,7 @@ class ReplyFile:
                 raise UserError(
                     f"`output={self.path}`: row {number} is no reply of this program. Choose another output."
                 ) from None
-            if key in asked and asked[key] != prompt:
+            if key in prompts and prompts[key] != prompt:
                 raise UserError(
                     f"`output={self.path}`: row {number} answers another prompt under the id {key!r} than the input "
                     "has now. Choose another output, or delete that one."
@@ -87,13 +87,13 @@ def open_replies(path: Path, settings: dict[str, Any], prompts: Sequence[Prompt]
 
 
 def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
-    beside = settings_path(path)
+    file = settings_path(path)
     if empty:
-        write_json(beside, settings)
+        write_json(file, settings)
         return
-    if not beside.is_file():
-        raise UserError(f"`output={path}` is there already, without {beside.name}. Choose another output.")
-    before = json.loads(beside.read_text(encoding="utf-8"))
+    if not file.is_file():
+        raise UserError(f"`output={path}` is there already, without {file.name}. Choose another output.")
+    before = json.loads(file.read_text(encoding="utf-8"))
     others = [key for key in settings if before.get(key) != settings[key]]
     if others:
         changes = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in others)
@@ -120,8 +120,8 @@ def settings_of(source: Source, seed: int) -> dict[str, Any]:
 def answer_file(source: Source, prompts: Sequence[Prompt], output: Path, seed: int) -> int:
     """Answer what `output` has no reply to yet, and return how many rows that were.
 
-    Each batch of `hardware.eval_batch_size` prompts is drawn with a seed made of `seed` and its ids, so a file that
-    was stopped and taken up again ends as if it had not been.
+    Each batch of `hardware.eval_batch_size` prompts has a seed made of `seed` and its ids, so a file that was stopped
+    and continued ends as if it had not been.
     """
     with open_replies(output, settings_of(source, seed), prompts) as replies:
         if replies.cut:
@@ -148,7 +148,7 @@ def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed:
         missing = [prompt for prompt in batch if prompt.id not in replies.done]
         if not missing:
             continue
-        # A drawn reply depends on its batch, so a batch is drawn whole even where a part of it is there.
+        # A sampled reply depends on its batch, so the whole batch is sampled even where a part of it is there.
         rows = _batch(chat_model, batch if chat_model.settings.temperature > 0 else missing, seed)
         replies.add([row for row in rows if row["id"] not in replies.done])
         fresh += len(missing)

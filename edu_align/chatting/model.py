@@ -46,9 +46,9 @@ FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
 
 @dataclass(frozen=True)
 class ChatModel:
-    """One who answers. `adapter` is None where the base speaks; `context`: longest input and reply, in tokens.
+    """A model to chat with. `adapter` is None for the base; `context`: longest input and reply, in tokens.
 
-    Voices that share a model share its `lock`, because only one adapter is on at a time.
+    Those that share a model share its `lock`, because only one adapter is on at a time.
     """
 
     label: str
@@ -69,13 +69,12 @@ class ChatModel:
             yield self.model
 
     def _adapter(self) -> AbstractContextManager[Any]:
-        if not hasattr(self.model, "disable_adapter"):
-            return nullcontext()
-        if self.adapter is None:
-            switched: AbstractContextManager[Any] = self.model.disable_adapter()
-            return switched
-        self.model.set_adapter(self.adapter)
-        return nullcontext()
+        off: AbstractContextManager[Any] = nullcontext()
+        if self.adapter is not None:
+            self.model.set_adapter(self.adapter)
+        elif hasattr(self.model, "disable_adapter"):
+            off = self.model.disable_adapter()
+        return off
 
     def prompt(self, turns: Sequence[Message]) -> tuple[tuple[Message, ...], int]:
         """The turns as the model reads them, its system prompt first, and how many old ones were left out."""
@@ -87,36 +86,27 @@ class ChatModel:
 def load(sources: Sequence[Source], with_base: bool = False) -> list[ChatModel]:
     """One `ChatModel` a source, and before them the first one's base model where it is asked for.
 
-    Errors: a reply that the model's context has no space for.
+    Errors: a reply that does not fit the model's context.
     """
     quiet()
-    chat_models: list[ChatModel] = []
     shared: dict[tuple[str, Device], ChatModel] = {}
-    for source in sources:
-        chat_models.append(_add_adapter_or_load(source, shared))
-    return [_base_of(sources[0], chat_models[0]), *chat_models] if with_base else chat_models
+    models = [_add_adapter_or_load(source, shared) for source in sources]
+    return [_base_of(sources[0], models[0]), *models] if with_base else models
 
 
 def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatModel]) -> ChatModel:
-    device = _device(source)
-    adapted = source.run is not None and source.config.adapter.name == "lora"
-    key = (source.location.identity, device)
-    if not adapted:
+    device, config = _device(source), source.config
+    if source.run is None or config.adapter.name != "lora":
         return _loaded(source, device, None)
-    assert source.run is not None
+    key = (source.location.identity, device)
     if key not in shared:
         shared[key] = _loaded(source, device, FIRST)
         return shared[key]
-    other, adapter = shared[key], f"adapter{id(source)}"
-    require_adapter(source.run.path / "adapter")
-    other.model.load_adapter(str(source.run.path / "adapter"), adapter_name=adapter, use_safetensors=True)
-    return replace(
-        other,
-        label=source.label,
-        adapter=adapter,
-        settings=source.config.generation,
-        system_prompt=source.config.dataset.system_prompt,
-    )
+    other, adapter, folder = shared[key], f"adapter{id(source)}", source.run.path / "adapter"
+    require_adapter(folder)
+    other.model.load_adapter(str(folder), adapter_name=adapter, use_safetensors=True)
+    own = {"settings": config.generation, "system_prompt": config.dataset.system_prompt}
+    return replace(other, label=source.label, adapter=adapter, **own)
 
 
 def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
@@ -137,7 +127,7 @@ def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
     if config.generation.max_new_tokens > context // 2:
         raise UserError(
             f"`generation.max_new_tokens={config.generation.max_new_tokens}` must be at most {context // 2}, half of "
-            f"the context of {source.label} ({context} tokens), to leave space for the dialogue."
+            f"the context of {source.label} ({context} tokens), to leave room for the dialogue."
         )
     return ChatModel(
         source.label, location.identity, model, tokenizer, adapter, config.generation, config.dataset.system_prompt,

@@ -75,24 +75,19 @@ def converse(models: Sequence[ChatModel]) -> None:
 
 
 def _lines() -> Iterator[str]:
-    """What the person says, without blank lines."""
-    asking = sys.stdin.isatty()
+    """The person's lines, without blank ones."""
+    interactive = sys.stdin.isatty()
     while True:
         try:
-            line = (input("you: ") if asking else _next_line()).strip()
+            line = input("you: ") if interactive else sys.stdin.readline()
         except (EOFError, KeyboardInterrupt):
-            if asking:
+            if interactive:
                 print()
             return
-        if line:
-            yield line
-
-
-def _next_line() -> str:
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line
+        if not interactive and not line:
+            return
+        if line.strip():
+            yield line.strip()
 
 
 def _round(dialogues: Sequence[Dialogue], line: str) -> None:

@@ -23,11 +23,11 @@ App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 class BodyLimit:
-    """ASGI middleware: refuses request bodies above `most` bytes or of untold length, and uploads."""
+    """ASGI middleware: refuses request bodies above `limit` bytes or of unknown length, and uploads."""
 
-    def __init__(self, app: App, most: int = MAX_BODY) -> None:
+    def __init__(self, app: App, limit: int = MAX_BODY) -> None:
         self.app = app
-        self.most = most
+        self.limit = limit
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         status = self._refusal(scope) if scope["type"] == "http" else None
@@ -47,7 +47,7 @@ class BodyLimit:
         length = headers.get(b"content-length", b"")
         if b"transfer-encoding" in headers or not length.isdigit():
             return 411
-        return 413 if int(length) > self.most else None
+        return 413 if int(length) > self.limit else None
 
 
 CSS = """
@@ -120,15 +120,13 @@ def build_page(arena: Arena) -> Any:
     """The page of an arena. What a visitor sends is a text or a vote; the dialogue itself stays with the server."""
     import gradio as gr
 
-    two = len(arena.models) == 2
-    names = PAIR if two else SINGLE
     with gr.Blocks(title="edu_align", analytics_enabled=False) as page:
         visitor = gr.State(Visitor(), time_to_live=24 * 3600)
         history = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=500)
         with gr.Row(equal_height=True):
             panes = [gr.HTML("", js_on_load=None) for _ in arena.models]
         with gr.Row():
-            buttons = {vote: gr.Button(name, interactive=False) for vote, name in names.items()}
+            buttons = {vote: gr.Button(name, interactive=False) for vote, name in _votes(arena).items()}
         text = gr.Textbox(label="Your message", max_length=MAX_MESSAGE, submit_btn=True, autofocus=True)
         restart = gr.Button("Begin anew", variant="secondary")
         shown = [text, visitor, history, *panes, *buttons.values()]
@@ -141,21 +139,26 @@ def build_page(arena: Arena) -> Any:
     return page
 
 
+def _votes(arena: Arena) -> dict[str, str]:
+    """Vote -> the text of its button."""
+    return PAIR if len(arena.models) == 2 else SINGLE
+
+
 def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[Any]]:
-    """Everything that is shown, again with every piece of an answer."""
+    """The page's values, once more with every piece of an answer."""
     try:
-        asked = arena.ask(visitor, text)
+        turn = arena.ask(visitor, text)
     except UserError as error:
         gr.Warning(str(error))
         yield [gr.skip() for _ in _page_values(gr, arena, visitor)]
         return
-    note = f"{asked.dropped} old turns were left out: the dialogue is longer than the context" if asked.dropped else ""
-    texts: tuple[str, ...] = tuple("" for _ in arena.models)
+    note = f"{turn.dropped} old turns were left out: the dialogue is longer than the context" if turn.dropped else ""
+    texts: tuple[str, ...] = ("",) * len(arena.models)
     before = Visitor(visitor.turns)  # what stays of the dialogue if the visitor leaves now
-    yield _page_values(gr, arena, before, texts, note, asked.turns)
-    for texts in arena.answers(asked):
-        yield _page_values(gr, arena, before, texts, note, asked.turns)
-    visitor = arena.answered(visitor, asked, texts)
+    yield _page_values(gr, arena, before, texts, note, turn.turns)
+    for texts in arena.answers(turn):
+        yield _page_values(gr, arena, before, texts, note, turn.turns)
+    visitor = arena.finish(visitor, turn, texts)
     if visitor.open is None:
         gr.Warning("There was no answer. Ask in another way.")
         yield _page_values(gr, arena, visitor, texts, note)
@@ -176,7 +179,6 @@ def _page_values(
     turns: Sequence[Any] | None = None,
 ) -> list[Any]:
     """Values of the page's parts in their order. `turns` stand above the answers, the visitor's own unless given."""
-    panes = answers(texts) if texts else answers(["" for _ in arena.models])
-    names = PAIR if len(arena.models) == 2 else SINGLE
-    votes = [gr.update(interactive=visitor.open is not None) for _ in names]
+    panes = answers(texts or [""] * len(arena.models))
+    votes = [gr.update(interactive=visitor.open is not None) for _ in _votes(arena)]
     return ["", visitor, dialogue(visitor.turns if turns is None else turns, note), *panes, *votes]

@@ -124,7 +124,7 @@ def test_votes_train_a_tutor(pair: list[ChatModel], train: Callable[..., Any], t
 
 def answered(arena: Arena, visitor: Visitor, text: str) -> Visitor:
     asked = arena.ask(visitor, text)
-    return arena.answered(visitor, asked, list(arena.answers(asked))[-1])
+    return arena.finish(visitor, asked, list(arena.answers(asked))[-1])
 
 
 def test_the_better_answer_goes_on(pair: list[ChatModel], tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_two_system_prompts_are_not_put_into_one_vote(pair: list[ChatModel], tmp
 def test_an_answer_without_text_is_not_voted_on(pair: list[ChatModel], tmp_path: Path) -> None:
     arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
     asked: Round = arena.ask(Visitor(), "Hi")
-    assert arena.answered(Visitor(), asked, ("", " ")) == Visitor()
-    half = arena.answered(Visitor(), asked, ("", "yes"))
+    assert arena.finish(Visitor(), asked, ("", " ")) == Visitor()
+    half = arena.finish(Visitor(), asked, ("", "yes"))
     assert half.turns[-1].content == "yes"
     assert arena.vote(half, "left").turns[-1].content == "yes"
