@@ -21,7 +21,7 @@ ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is measured: response groups and conversations of one held-out split, and prompts to answer."""
+    """What is measured on: response groups and conversations of one held-out split, and prompts to answer."""
 
     groups: list[ResponseGroup]
     conversations: list[Conversation]
@@ -31,7 +31,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one model said about a `HeldOut`."""
+    """One model's scores and replies on a `HeldOut`."""
 
     replies: ReplyScores
     nll: list[tuple[str, float, int]]  # group, nats, tokens
@@ -102,10 +102,10 @@ def summarise(
     samples, confidence = config.evaluation.bootstrap_samples, config.evaluation.confidence
     result: dict[str, Any] = {}
     if held.groups:
-        beside = [_logps(model, held) for model in (reference, base)]
+        others = [_logps(model, held) for model in (reference, base)]
         scored = [
-            ScoredGroup(group, logp, tokens, *others)
-            for group, (logp, tokens), *others in zip(held.groups, measured.replies, *beside, strict=True)
+            ScoredGroup(group, logp, tokens, *other_logps)
+            for group, (logp, tokens), *other_logps in zip(held.groups, measured.replies, *others, strict=True)
         ]
         result |= evaluate_preferences(
             scored,

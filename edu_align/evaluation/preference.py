@@ -23,8 +23,8 @@ class ScoredGroup:
     """A group and the log-probability of each of its replies.
 
     `logp`: sum over the reply's tokens, in nats; `tokens`: how many tokens that are; `reference_logp`: the same sum
-    under the frozen model that training started from, where there is one; `base_logp`: under the base model, for a run
-    that went on from another one's model. Each has one entry a response. Raises UserError for another length, a
+    under the frozen model that training started from, if any; `base_logp`: under the base model, for a run that
+    continued another one's model. Each has one entry a response. Raises UserError for another length, a
     log-probability that is not finite, or a reply of no tokens.
     """
 
@@ -55,11 +55,6 @@ class ScoredGroup:
                     )
 
 
-def logp_scores(scored: ScoredGroup) -> Scores:
-    """Summed log-probability, in nats: favours short replies."""
-    return scored.logp
-
-
 def mean_logp_scores(scored: ScoredGroup) -> Scores:
     """Mean log-probability per token, in nats per token."""
     return tuple(total / count for total, count in zip(scored.logp, scored.tokens, strict=True))
@@ -76,8 +71,8 @@ def implicit_scores(scored: ScoredGroup) -> Scores:
 def implicit_from_base_scores(scored: ScoredGroup) -> Scores:
     """log pi(y|x) - log pi_base(y|x), in nats: the implicit reward of all training since the base model.
 
-    For a run that went on from another one's model, whose reference is that model: the sum over both runs of
-    log pi(y|x) - log pi_start(y|x), so what the first one learned counts as well.
+    For a run that continued another one's model, which is its reference: the sum over both runs of log pi(y|x) -
+    log pi_start(y|x), so what the first one learned counts as well.
     """
     return _above(scored, "base_logp")
 
@@ -89,7 +84,7 @@ def _above(scored: ScoredGroup, name: str) -> Scores:
             f"Group {scored.group.id!r} has no `{name}`, which the implicit reward needs. Score the groups with that "
             "model too."
         )
-    return tuple(own - beside for own, beside in zip(scored.logp, other, strict=True))
+    return tuple(a - b for a, b in zip(scored.logp, other, strict=True))
 
 
 def scorers(scored: Sequence[ScoredGroup]) -> dict[str, Callable[[ScoredGroup], Scores]]:
@@ -98,15 +93,18 @@ def scorers(scored: Sequence[ScoredGroup]) -> dict[str, Callable[[ScoredGroup], 
 
     Raises UserError where some groups have them and others have not: the metrics would be over different items.
     """
-    result: dict[str, Callable[[ScoredGroup], Scores]] = {"logp": logp_scores, "mean_logp": mean_logp_scores}
-    for name, beside, scorer in (
+    result: dict[str, Callable[[ScoredGroup], Scores]] = {
+        "logp": lambda scored: scored.logp,
+        "mean_logp": mean_logp_scores,
+    }
+    for name, attribute, scorer in (
         ("implicit", "reference_logp", implicit_scores),
         ("implicit_from_base", "base_logp", implicit_from_base_scores),
     ):
-        without = [item.group.id for item in scored if getattr(item, beside) is None]
+        without = [item.group.id for item in scored if getattr(item, attribute) is None]
         if without and len(without) < len(scored):
             raise UserError(
-                f"{len(without)} of {len(scored)} groups have no `{beside}`, the first is {without[0]!r}. Score all "
+                f"{len(without)} of {len(scored)} groups have no `{attribute}`, the first is {without[0]!r}. Score all "
                 "groups with that model or none."
             )
         if not without:
@@ -292,11 +290,17 @@ def verdict(metric: Metric) -> str:
     gap = metric.difference
     if gap is None:
         return f"{metric.name} {metric.value:.3f} has no baseline beside it."
-    if math.isnan(gap.low):
-        why = "all items belong to one group, so there is no interval"
-    else:
-        why = f"difference {gap.mean:+.3f}, interval {gap.low:+.3f} to {gap.high:+.3f}"
-    return f"{metric.name} {metric.value:.3f} is not shown to beat the baseline {metric.strongest!r} ({why})."
+    return not_shown(metric.name, metric.value, metric.strongest, gap.mean, _number(gap.low), _number(gap.high))
+
+
+def not_shown(
+    name: str, value: float, baseline: str | None, difference: float, low: float | None, high: float | None
+) -> str:
+    """The sentence itself; `low` and `high`: interval of the difference, None where there is one group only."""
+    why = "all items belong to one group, so there is no interval"
+    if low is not None and high is not None:
+        why = f"difference {difference:+.3f}, interval {low:+.3f} to {high:+.3f}"
+    return f"{name} {value:.3f} is not shown to beat the baseline {baseline!r} ({why})."
 
 
 def _check_groups(groups: Sequence[ResponseGroup], training: Sequence[ResponseGroup] | None, margin: float) -> None:

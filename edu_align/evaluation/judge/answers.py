@@ -25,7 +25,7 @@ STEPS = 10  # lines of progress
 
 @dataclass
 class Tally:
-    """What a round of questions came to. Tokens are those of the server, answers from the cache included."""
+    """Counts of a round of questions. Tokens are those of the server, answers from the cache included."""
 
     questions: int = 0
     requests: int = 0
@@ -85,7 +85,7 @@ def opinions(settings: JudgeSettings, chats: Sequence[Chat]) -> tuple[list[Opini
 
 
 def _announce(settings: JudgeSettings, chats: Sequence[Chat]) -> None:
-    """Say what is about to be sent, and what it costs at the user's prices."""
+    """Print how much is about to be sent, and what it costs at the user's prices."""
     new = [chat for chat in chats if not _place(settings, chat).is_file()]
     tokens_in = sum(len(turn["content"]) for chat in new for turn in chat) // CHARACTERS_A_TOKEN
     tokens_out = len(new) * TOKENS_AN_ANSWER
@@ -146,7 +146,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge made of a contest: `shown_left` with the left reply first, `shown_right` with the right one."""
+    """The judge's opinions on a contest: `shown_left` with the left reply first, `shown_right` with the right one."""
 
     contest: Contest
     shown_left: Opinion
@@ -162,7 +162,7 @@ class Verdict:
 
     @property
     def winner(self) -> str:
-        """left | right | tie; a tie where the two orders do not say the same."""
+        """left | right | tie; a tie where the two orders disagree."""
         once, again = self.winners
         return once if once == again else TIE
 
@@ -197,9 +197,9 @@ def order_notes(judged: Sequence[Verdict]) -> list[str]:
     if not judged:
         return []
     differ = sum(not verdict.consistent for verdict in judged)
-    said = [opinion.better for verdict in judged for opinion in (verdict.shown_left, verdict.shown_right)]
-    decided = len(said) - said.count(TIE)
-    first = f"{said.count(FIRST) / decided:.2f} of {decided}" if decided else "none"
+    preferred = [opinion.better for verdict in judged for opinion in (verdict.shown_left, verdict.shown_right)]
+    decided = len(preferred) - preferred.count(TIE)
+    first = f"{preferred.count(FIRST) / decided:.2f} of {decided}" if decided else "none"
     return [
         f"The judge contradicted itself when the replies changed places in {differ} of {len(judged)} pairs "
         f"({differ / len(judged):.2f}), which count as ties. Of its decisions, {first} went to the reply shown first."

@@ -24,7 +24,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; token counts are the server's own, 0 where it gives none."""
+    """One answer; token counts are the server's own, 0 where it gives none."""
 
     text: str
     tokens_in: int
@@ -115,14 +115,14 @@ class Endpoint:
 
     def _fail(self, error: Exception) -> UserError:
         status = getattr(error, "status_code", None)
-        said = self._hidden(" ".join(str(error).split()))[:300]
+        text = self._hidden(" ".join(str(error).split()))[:300]
         fix = {
             401: f"Set the environment variable {KEY_VARIABLE} to a key of this endpoint.",
             403: f"Use a key ({KEY_VARIABLE}) that may use evaluation.judge_model={self.settings.model}.",
             404: "Check evaluation.judge (it usually ends with /v1) and evaluation.judge_model.",
             429: "Lower evaluation.judge_requests_per_minute.",
         }.get(status or 0, "Check that it runs, raise evaluation.judge_timeout, or try again later.")
-        failure = UserError(f"`evaluation.judge` {self.settings.endpoint} gave no answer: {said.rstrip('.')}. {fix}")
+        failure = UserError(f"`evaluation.judge` {self.settings.endpoint} gave no answer: {text.rstrip('.')}. {fix}")
         self.failure = self.failure or failure
         self.stop()
         return failure

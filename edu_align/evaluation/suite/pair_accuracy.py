@@ -100,8 +100,8 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
     ]
     own = subject.score(rows)
     scores = {"mean_logp": [tuple(logp / count for logp, count in row) for row in own]}
-    beside = {"implicit": subject.reference_score(rows), "implicit_from_base": subject.base_score(rows)}
-    for name, others in beside.items():
+    by_rule = {"implicit": subject.reference_score(rows), "implicit_from_base": subject.base_score(rows)}
+    for name, others in by_rule.items():
         if others is not None:
             scores[name] = [
                 tuple(logp - other for (logp, _), (other, _) in zip(row, under, strict=True))
@@ -146,19 +146,19 @@ def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> Metr
     for dimension in SCORED:
         parts[f"pair_accuracy_{dimension}"] = pairs_over(by_dimension(groups, dimension), LABEL_MARGIN)
     measured: dict[str, Series] = {}
-    beside: dict[str, dict[str, Series]] = {}
+    by_rule: dict[str, dict[str, Series]] = {}
     for name, pairs in parts.items():
         if pairs.places:
-            values, rules = _beside(name, pairs, scores, ranked)
-            measured, beside = measured | values, beside | rules
-    return _result(pair_accuracy, measured, beside, "share")
+            values, rules = _with_rules(name, pairs, scores, ranked)
+            measured, by_rule = measured | values, by_rule | rules
+    return _result(pair_accuracy, measured, by_rule, "share")
 
 
 def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Share of Bridge dialogues in which the expert's reply scores above the novice's, with and without the dialogue.
 
     Every better reply is an expert's, so who wrote it is the label and no baseline. Stock phrases of the platform give
-    novices away ("Plus 1 point for your effort."), so this number is read beside that of the bag of words.
+    novices away ("Plus 1 point for your effort."), so this number is read by_rule that of the bag of words.
     """
     rules = dict(_fitted(data, settings.margin, "bridge_training"))
     rules |= baselines.pair_rules(None)
@@ -176,9 +176,9 @@ def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> Me
     names = {"chance": "random", "longer": "longest"}
     rules = {names.get(name, name): rule for name, rule in mrbench_rules(data, settings).items()}
     rules |= {"expert": _expert, CEILING: baselines.oracle}
-    beside = {name: _selected(groups, scores) for name, scores in _ranked(groups, rules).items()}
+    by_rule = {name: _selected(groups, scores) for name, scores in _ranked(groups, rules).items()}
     measured = {f"selection_score/{n}": _selected(groups, s) for n, s in model_scores(subject, groups).items()}
-    rules_of = dict.fromkeys(measured, beside)
+    rules_of = dict.fromkeys(measured, by_rule)
     bare = model_scores(subject, groups, dialogue=False)
     measured |= {f"selection_score_no_dialogue/{n}": _selected(groups, s) for n, s in bare.items()}
     return _result(selection_score, measured, rules_of, "score of 8")
@@ -199,7 +199,7 @@ def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> 
 
 
 def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
-    """Every rule that pair accuracy stands beside; the fitted ones and the tutor prior read training groups only."""
+    """Every rule that pair accuracy stands by_rule; the fitted ones and the tutor prior read training groups only."""
     rules = baselines.pair_rules(data.mrbench_training)
     return rules | _fitted(data, settings.margin, "mrbench_training")
 
@@ -214,14 +214,14 @@ def _with_and_without(
 ) -> MetricResult:
     scores, bare = model_scores(subject, groups), model_scores(subject, groups, dialogue=False)
     ranked = _ranked(groups, rules)
-    measured, beside = _beside(name, pairs, scores, ranked)
+    measured, by_rule = _with_rules(name, pairs, scores, ranked)
     measured |= {f"{name}_no_dialogue/{scorer}": pairs.series(numbers) for scorer, numbers in bare.items()}
     effect = "dialogue_effect" if name == "pair_accuracy_balanced" else f"{name}_dialogue_effect"
     measured |= {f"{effect}/{scorer}": pairs.effect(scores[scorer], bare[scorer]) for scorer in scores}
-    return _result(definition, measured, beside, "share")
+    return _result(definition, measured, by_rule, "share")
 
 
-def _beside(
+def _with_rules(
     name: str, pairs: Pairs, scores: AllScores, ranked: AllScores
 ) -> tuple[dict[str, Series], dict[str, dict[str, Series]]]:
     """Every scorer's series and, under the same names, those of the rules. Raises SourceAbsentError for no pair."""
@@ -241,10 +241,10 @@ def _selected(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> Seri
 
 
 def _result(
-    definition: Metric, measured: dict[str, Series], beside: dict[str, dict[str, Series]], unit: str
+    definition: Metric, measured: dict[str, Series], by_rule: dict[str, dict[str, Series]], unit: str
 ) -> MetricResult:
     text = inspect.getdoc(definition) or ""
-    return MetricResult.alike(definition.__name__, text, measured, unit, "higher", baselines=beside)
+    return MetricResult.alike(definition.__name__, text, measured, unit, "higher", baselines=by_rule)
 
 
 def _expert(group: ResponseGroup) -> tuple[float, ...]:

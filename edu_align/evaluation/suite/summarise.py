@@ -12,7 +12,7 @@ from typing import Any
 
 from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import Interval, difference, interval
-from edu_align.evaluation.preference import CEILING
+from edu_align.evaluation.preference import CEILING, not_shown
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.tables import cell
 
@@ -37,8 +37,7 @@ def summarise(
     the oracle is a ceiling and never that) and the paired differences `difference_to_strongest`, `difference_to_base`
     and `difference_to_sft` (this row minus the other, over the items that both have): {value, low, high, n, groups},
     None where there is no such row or no common item, and for implicit rewards, whose reference is each model's own.
-    `verdict` is a sentence where the strongest baseline is not shown
-    to be beaten, else "". `notes` and `examples` are the metric's.
+    `verdict` is a sentence where the strongest baseline is not shown to be beaten, else "".
     """
     spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
     paired = partial(paired_difference, seed=seed, samples=samples, confidence=confidence)
@@ -54,7 +53,7 @@ def summarise(
             row: Row = {"label": label, "metric": metric, "name": name, "definition": result.definition}
             row |= _interval(spread(series.values, series.groups, weights=series.weights))
             row |= {"unit": result.units.get(name, ""), "better": result.better.get(name, "")}
-            row |= _beside(result, name, rules, paired)
+            row |= _against_baselines(result, name, rules, paired)
             parent = (parents or {}).get(label, SFT)
             own_reference = scorer_of(name) in REWARDS
             for which, other in (("base", base), ("sft", parent)):
@@ -95,7 +94,7 @@ def _baselines(results: Results, metric: str, name: str, spread: Any) -> dict[st
     return {}
 
 
-def _beside(result: MetricResult, name: str, rules: Mapping[str, Row], paired: Any) -> Row:
+def _against_baselines(result: MetricResult, name: str, rules: Mapping[str, Row], paired: Any) -> Row:
     """The baselines, and the paired difference to the strongest one that this model's result holds."""
     sign = -1.0 if result.better.get(name) == "lower" else 1.0
     own = result.baselines.get(name, {})
@@ -111,8 +110,8 @@ def _beside(result: MetricResult, name: str, rules: Mapping[str, Row], paired: A
 def _other(results: Results, other: str, label: str, metric: str, name: str, paired: Any) -> Row | None:
     if other == label or metric not in results.get(other, {}):
         return None
-    beside = results[other][metric].measured.get(name)
-    return paired(results[label][metric].measured[name], beside) if beside is not None else None
+    series = results[other][metric].measured.get(name)
+    return paired(results[label][metric].measured[name], series) if series is not None else None
 
 
 def paired_difference(a: Series, b: Series, seed: int, samples: int, confidence: float) -> Row | None:
@@ -149,13 +148,9 @@ def _verdict(row: Row) -> str:
     gap, strongest = row["difference_to_strongest"], row["strongest_baseline"]
     if gap is None:
         return ""
-    if gap["low"] is None:
-        why = "all items belong to one group, so there is no interval"
-    elif (gap["low"] > 0) if row["better"] == "higher" else (gap["high"] < 0):
+    if gap["low"] is not None and (gap["low"] > 0 if row["better"] == "higher" else gap["high"] < 0):
         return ""
-    else:
-        why = f"difference {gap['value']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}"
-    return f"{row['name']} {row['value']:.3f} is not shown to beat the baseline {strongest!r} ({why})."
+    return not_shown(row["name"], row["value"], strongest, gap["value"], gap["low"], gap["high"])
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
@@ -182,18 +177,18 @@ def averaged(results: Sequence[Mapping[str, MetricResult]]) -> dict[str, MetricR
     first, *others = results
     found = {}
     for metric, result in first.items():
-        beside = [other[metric].measured for other in others if metric in other]
-        if len(beside) == len(others):
+        rest = [other[metric].measured for other in others if metric in other]
+        if len(rest) == len(others):
             measured = {
-                name: _together([series, *(numbers[name] for numbers in beside)])
+                name: _mean_series([series, *(numbers[name] for numbers in rest)])
                 for name, series in result.measured.items()
-                if all(name in numbers for numbers in beside)
+                if all(name in numbers for numbers in rest)
             }
             found[metric] = replace(result, measured=measured)
     return found
 
 
-def _together(series: Sequence[Series]) -> Series:
+def _mean_series(series: Sequence[Series]) -> Series:
     """The items that all of them have, in the order of the first: sum(w x) / sum(w) over the seeds, weight mean(w)."""
     places = [{item: i for i, item in enumerate(one.items)} for one in series]
     rows = []
