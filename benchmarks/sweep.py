@@ -3,7 +3,7 @@
 Every TRL job is a process of its own, as a user without a sweep starts them; ours is one command. Both train LoRA of
 rank 32 on the same 64 pairs in the same order, 8 a step, and no model is measured. The same command again is timed too.
 TRL's losses in bfloat16 are higher, because PEFT rounds most of a young adapter away there
-(`edu_align/fused/wide.py`), so ours must not be above them, and must equal those of TRL in float32 for the job that
+(`edu_align/fused/lora.py`), so ours must not be above them, and must equal those of TRL in float32 for the job that
 learns fastest.
 The data is read from the folder that EDU_ALIGN_DATA names. A grid of tiny jobs says what a job costs beside training.
 """

@@ -52,20 +52,20 @@ def main() -> None:
 
     sources = sources_of(words)
 
-    from edu_align.chatting.tutor import load
+    from edu_align.chatting.model import load
 
-    voices = load(sources, with_base=compare)
+    models = load(sources, with_base=compare)
     from transformers import set_seed  # after load, which quiets what it imports
 
     set_seed(seed)
     if web:
         from edu_align.chatting.web import serve
 
-        serve(voices, words.own, port or None, seed)
+        serve(models, words.own, port or None, seed)
     else:
         from edu_align.chatting.terminal import converse
 
-        converse(voices)
+        converse(models)
 
 
 if __name__ == "__main__":

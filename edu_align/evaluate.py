@@ -109,13 +109,13 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
 
 def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
     from edu_align.evaluation.judge.settings import JudgeSettings
-    from edu_align.evaluation.suite.metrics import chosen_metrics
-    from edu_align.evaluation.suite.outside import OutsideView
+    from edu_align.evaluation.judge.suite_judge import SuiteJudge
+    from edu_align.evaluation.suite.registry import chosen_metrics
     from edu_align.evaluation.suite.run import measure
 
     metrics = chosen_metrics(config.evaluation.metrics)
     suite, judge = make(), JudgeSettings.of(config)
-    view = OutsideView.of(suite, judge) if judge else None
+    view = SuiteJudge.of(suite, judge) if judge else None
     measured = measure(suite, metrics)
     last = list(measured.results)[-1]
     if view:

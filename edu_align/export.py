@@ -50,8 +50,8 @@ def main() -> None:
         _show(config)
         return
     from edu_align.exporting.hub import find_hub
-    from edu_align.exporting.place import check_place, is_there
     from edu_align.exporting.subject import find_weights
+    from edu_align.exporting.write import check_place, is_there
 
     output = Path(words.own.get("output") or run.path / "export").expanduser()
     check_place(output)

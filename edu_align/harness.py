@@ -36,15 +36,16 @@ def main() -> None:
     from edu_align.chatting.words import parse
     from edu_align.config.suggest import listed
     from edu_align.data.training import trained_groups
-    from edu_align.evaluation.harness.running import (
+    from edu_align.evaluation.lm_eval import (
         SUBJECTS,
         Plan,
+        check_installed,
         lines_of,
         model_arguments,
         run_harness,
         write_arguments,
+        write_task,
     )  # fmt: skip
-    from edu_align.evaluation.harness.task import check_installed, write_task
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
 

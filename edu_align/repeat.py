@@ -58,8 +58,7 @@ def repeat(words: Sequence[str], kept: Path) -> bool:
     by_seed = [_measured(run) for run in runs]
     labels = list(by_seed[0])
     from edu_align.comparison.reading import CONFIDENCE, SAMPLES
-    from edu_align.evaluation.suite.seeds import averaged
-    from edu_align.evaluation.suite.summarise import paired_difference, summarise, table
+    from edu_align.evaluation.suite.summarise import averaged, paired_difference, summarise, table
     from edu_align.evaluation.tables import text
     from edu_align.targets import targets
 
@@ -85,7 +84,7 @@ def repeat(words: Sequence[str], kept: Path) -> bool:
 def _measured(run: Path) -> dict[str, dict[str, Any]]:
     """{label: {metric: result}} of a run, the SFT run that it started from and the base model."""
     from edu_align.config.stored import stored_config
-    from edu_align.evaluation.suite.metrics import chosen_metrics
+    from edu_align.evaluation.suite.registry import chosen_metrics
     from edu_align.evaluation.suite.run import measure, suite_of_run
     from edu_align.runs.folder import find_run
 

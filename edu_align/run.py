@@ -87,7 +87,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     quiet(weights_bar=True)
 
     from edu_align.caching.base import shared_tokenizer
-    from edu_align.models.control import told
+    from edu_align.models.control_tokens import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.weights import check_targets
@@ -98,7 +98,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     check_sharding(config, device)
     check_targets(config.model, location, config.adapter)
     tokenizer = shared_tokenizer(config.model, location)
-    if line := told(tokenizer, (record for part in data.loaded.splits.values() for record in part)):
+    if line := control_token_warning(tokenizer, (record for part in data.loaded.splits.values() for record in part)):
         print(line, flush=True)
     if config.preview > 0:
         from edu_align.data.preview import preview

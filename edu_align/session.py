@@ -13,12 +13,12 @@ from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
 from edu_align.evaluation.from_base import measure_base
-from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, sample, summarise, values
+from edu_align.evaluation.held_out import HeldOut, Measurement, held_out, measure, sample, summarise, values
 from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
-from edu_align.models.sharding import is_sharded, let_go
-from edu_align.models.trained import save_weights
+from edu_align.models.sharding import is_sharded, release_gathered_weights
+from edu_align.models.trainable import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
@@ -97,30 +97,30 @@ class Session:
 
     def _measured_so_far(
         self, kept: dict[str, Any] | None, held: HeldOut | None, tracker: Tracker
-    ) -> tuple[Measured | None, Measured | None]:
+    ) -> tuple[Measurement | None, Measurement | None]:
         """The base model, where the run goes on from another one's, and the model that training begins from."""
         if kept and "before" in kept:
-            return kept["base"] and Measured.of(kept["base"]), Measured.of(kept["before"])
+            return kept["base"] and Measurement.of(kept["base"]), Measurement.of(kept["before"])
         base = self._measure_base(held)
         before = self._measure("before", 0, held, tracker)
         if before is not None:
             self.progress.keep_before({"base": base and asdict(base), "before": asdict(before)})
         return base, before
 
-    def _measure(self, when: str, step: int, held: HeldOut | None, tracker: Tracker) -> Measured | None:
+    def _measure(self, when: str, step: int, held: HeldOut | None, tracker: Tracker) -> Measurement | None:
         """What the model says now, in the first process; the others wait for it, or help where weights are sharded."""
         measured = None
         if held is not None and self._computes():
             print(f"edu_align: measuring {when} training", flush=True)
             measured = self._measured(when, held)
-            let_go(self.model)
+            release_gathered_weights(self.model)
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
                 tracker.samples(when, rows)
         wait()
         return measured
 
-    def _measure_base(self, held: HeldOut | None) -> Measured | None:
+    def _measure_base(self, held: HeldOut | None) -> Measurement | None:
         """The base model on the same items, where training goes on from another run's model; without samples."""
         measured = None
         if held is not None and self.start is not None and self._computes():
@@ -132,7 +132,7 @@ class Session:
         wait()
         return measured
 
-    def _measured(self, when: str, held: HeldOut) -> Measured:
+    def _measured(self, when: str, held: HeldOut) -> Measurement:
         """Before training it is the same for all runs that begin from this model, and measured once."""
         if when == "before":
             return remembered_measurement(self.shared, self.model, self.tokenizer, held)
@@ -151,7 +151,7 @@ class Session:
     def _look(self, step: int, held: HeldOut, tracker: Tracker) -> None:
         """Answer the sample prompts in the middle of training, and leave the model as it was."""
         rows = sample(self.config, self.model, self.tokenizer, held.samples)
-        let_go(self.model)
+        release_gathered_weights(self.model)
         self.model.train()
         self.during += self._keep_samples(f"step_{step}", step, rows)
         if self.during:
@@ -167,7 +167,7 @@ class Session:
         self.shared.report(self.folder)
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
         self.model = trainer.model
-        let_go(self.model)  # TRL may have measured the reference model
+        release_gathered_weights(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
         trainer.fits.kept_in(self.folder)
         trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
@@ -199,7 +199,7 @@ class Session:
             tracker.artifact(saved, {"base_model": self.folder.record["base_model"], "seed": self.config.seed})
 
     def _evaluation(
-        self, held: HeldOut | None, base: Measured | None, before: Measured | None, after: Measured | None
+        self, held: HeldOut | None, base: Measurement | None, before: Measurement | None, after: Measurement | None
     ) -> None:
         if held is None or before is None or after is None:
             return

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edu_align.evaluation.suite.items import MetricResult
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.tables import cell
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.summarise import paired_difference, summarise
 from edu_align.targets import targets
 

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,8 @@ from edu_align.models.locate import Location
 from edu_align.runs.facts import machine, package_versions
 
 DIGITS = 32
-# Folders and files of edu_align whose code decides what a model says.
-CODE = (
-    "caching",
-    "data",
-    "evaluation/generate.py",
-    "evaluation/scoring.py",
-    "fused",
-    "models",
-    "packing",
-    "trainers",
-)
+# Folders of edu_align whose code decides what a model says.
+CODE = ("caching", "data", "fused", "models", "packing", "trainers")
 # Keys of `hardware` that change no number: how it is called, what fits, and how training steps.
 NUMBERLESS = (
     "name", "memory_gb", "memory_check", "min_compute_capability", "per_device_batch_size", "eval_batch_size",
@@ -58,12 +48,8 @@ def tokenizer_content(tokenizer: Any) -> str:
 def code_content() -> str:
     """Over the source of everything in CODE: an edit there makes no earlier result pass for a new one."""
     package = Path(__file__).resolve().parent.parent
-    files = sorted(file for part in CODE for file in _sources(package / part))
+    files = sorted(file for part in CODE for file in (package / part).rglob("*.py"))
     return digest([[str(file.relative_to(package)), file.read_text(encoding="utf-8")] for file in files])
-
-
-def _sources(place: Path) -> Iterable[Path]:
-    return place.rglob("*.py") if place.is_dir() else [place]
 
 
 @functools.cache

@@ -9,14 +9,14 @@ from edu_align.caching.shared import Shared
 from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.records import Message
-from edu_align.evaluation.generate import prompt_and_reference
-from edu_align.evaluation.held_out import HeldOut, Measured, measure
+from edu_align.evaluation.held_out import HeldOut, Measurement, measure
+from edu_align.models.generation import prompt_and_reference
 from edu_align.models.sharding import is_sharded
 
 KIND = "measurement before training"
 
 
-def remembered_measurement(shared: Shared, model: Any, tokenizer: Any, held: HeldOut) -> Measured:
+def remembered_measurement(shared: Shared, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
     """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it."""
     work = partial(measure, shared.config, model, tokenizer, held)
     if not shared.on or is_sharded(model):
@@ -40,20 +40,20 @@ def _said(turns: tuple[Message, ...]) -> list[list[Any]]:
     return [[turn.role, turn.content, turn.train] for turn in turns]
 
 
-def _encode(measured: Measured) -> bytes:
+def _encode(measured: Measurement) -> bytes:
     rows: list[dict[str, Any]] = [{"logps": logps, "tokens": tokens} for logps, tokens in measured.replies]
     rows += [{"group": group, "nats": nats, "tokens": tokens} for group, nats, tokens in measured.nll]
     rows += [{"sample": sample} for sample in measured.samples]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def _decode(content: bytes) -> Measured:
+def _decode(content: bytes) -> Measurement:
     rows = [json.loads(line) for line in content.decode().split("\n")[:-1]]
-    return Measured(
+    return Measurement(
         [(tuple(row["logps"]), tuple(row["tokens"])) for row in rows if "logps" in row],
         [(row["group"], row["nats"], row["tokens"]) for row in rows if "nats" in row],
         [row["sample"] for row in rows if "sample" in row],
     )
 
 
-CODEC: Codec[Measured] = Codec("jsonl", _encode, _decode)
+CODEC: Codec[Measurement] = Codec("jsonl", _encode, _decode)

@@ -1,14 +1,45 @@
-"""A chat in the terminal, or through a pipe: one line in, one answer out."""
+"""A chat in the terminal, or through a pipe: one line in, one answer out; two answers side by side if it is wide."""
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from edu_align.chatting.columns import MIN_WIDTH, side_by_side
-from edu_align.chatting.history import TooLong
-from edu_align.chatting.talk import Talk
+from edu_align.chatting.dialogue import Dialogue
+from edu_align.chatting.model import ChatModel, TooLong
 from edu_align.chatting.text import printable
-from edu_align.chatting.tutor import Voice
+
+MIN_WIDTH = 90  # characters; narrower columns are hard to read
+
+
+def side_by_side(answers: Sequence[tuple[str, Iterable[str]]], console: Any = None) -> None:
+    """Show `(label, pieces)` in a column each. The pieces are drawn one answer after the other, as they come.
+
+    `console` is rich's, for a terminal other than stdout.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    written = ["" for _ in answers]
+    labels = [label for label, _ in answers]
+    with Live(console=console or Console(highlight=False), auto_refresh=False, vertical_overflow="crop") as live:
+        for i, (_, pieces) in enumerate(answers):
+            for piece in pieces:
+                written[i] += printable(piece)
+                live.update(_table(labels, written), refresh=True)
+        live.update(_table(labels, written), refresh=True)
+
+
+def _table(labels: Sequence[str], texts: Sequence[str]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(expand=True, show_lines=False)
+    for label in labels:
+        table.add_column(Text(label), ratio=1, overflow="fold")
+    table.add_row(*[Text(text.strip()) for text in texts])  # Text: brackets in an answer are no markup
+    return table
+
 
 COMMANDS = {
     "/reset": "forget the dialogue and begin anew",
@@ -22,62 +53,57 @@ def note(text: str) -> None:
     print(f"({text})", file=sys.stderr, flush=True)
 
 
-def converse(voices: Sequence[Voice]) -> None:
-    """Talk until /quit, the end of the input, or Ctrl-C at the prompt. Ctrl-C during an answer stops the answer.
+def converse(models: Sequence[ChatModel]) -> None:
+    """Chat until /quit, the end of the input, or Ctrl-C at the prompt. Ctrl-C during an answer stops the answer.
 
-    Several voices hold a dialogue each and answer in turn.
+    Several models hold a dialogue each and answer in turn.
     """
-    note(f"{' and '.join(f'{voice.label} on {voice.base}' for voice in voices)}; /help lists the commands")
-    talks = [Talk(voice) for voice in voices]
+    note(f"{' and '.join(f'{model.label} on {model.base}' for model in models)}; /help lists the commands")
+    dialogues = [Dialogue(model) for model in models]
     for line in _lines():
         if line == "/quit":
             return
         if line == "/reset":
-            talks = [Talk(voice) for voice in voices]
+            dialogues = [Dialogue(model) for model in models]
             note("the dialogue begins anew")
         elif line == "/help":
             note("; ".join(f"{name}: {text}" for name, text in COMMANDS.items()) + "; Ctrl-C stops an answer")
         elif line.startswith("/") and line[1:].isalpha():
             note(f"{line} is no command; there are {', '.join(COMMANDS)}")
         else:
-            _round(talks, line)
+            _round(dialogues, line)
 
 
 def _lines() -> Iterator[str]:
-    """What the person says, without blank lines."""
-    asking = sys.stdin.isatty()
+    """The person's lines, without blank ones."""
+    interactive = sys.stdin.isatty()
     while True:
         try:
-            line = (input("you: ") if asking else _next_line()).strip()
+            line = input("you: ") if interactive else sys.stdin.readline()
         except (EOFError, KeyboardInterrupt):
-            if asking:
+            if interactive:
                 print()
             return
-        if line:
-            yield line
+        if not interactive and not line:
+            return
+        if line.strip():
+            yield line.strip()
 
 
-def _next_line() -> str:
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line
-
-
-def _round(talks: Sequence[Talk], line: str) -> None:
+def _round(dialogues: Sequence[Dialogue], line: str) -> None:
     """One question and the answers to it."""
     try:
-        questions = [talk.ask(line) for talk in talks]
+        questions = [dialogue.ask(line) for dialogue in dialogues]
     except TooLong as error:
         note(str(error))
         return
     answers = []
-    for talk, question in zip(talks, questions, strict=True):
+    for dialogue, question in zip(dialogues, questions, strict=True):
         if question.dropped:
-            note(question.note(talk.voice.label))
-        answers.append((talk.voice.label, talk.reply(question)))
+            note(question.note(dialogue.model.label))
+        answers.append((dialogue.model.label, dialogue.reply(question)))
     try:
-        if len(talks) > 1 and sys.stdout.isatty() and shutil.get_terminal_size().columns >= MIN_WIDTH:
+        if len(dialogues) > 1 and sys.stdout.isatty() and shutil.get_terminal_size().columns >= MIN_WIDTH:
             side_by_side(answers)
         else:
             _one_after_the_other(answers)

@@ -1,17 +1,78 @@
-"""The page: a chat with one voice, or with two unnamed ones side by side, and votes. It is drawn by Gradio."""
+"""The page, drawn by Gradio: a chat with one model, or with two unnamed ones side by side, and votes.
 
-from collections.abc import Iterator, Mapping, Sequence
+What a person or a model wrote is escaped and stands on the page as written. The server refuses long requests before
+their body is read.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edu_align.chatting.limits import BodyLimit
-from edu_align.chatting.panes import CSS, answers, dialogue
-from edu_align.chatting.room import MAX_MESSAGE, Room, Seat
-from edu_align.chatting.tutor import Voice
-from edu_align.chatting.votes import check_writable
+from edu_align.chatting.arena import MAX_MESSAGE, Arena, Visitor, check_writable
+from edu_align.chatting.model import ChatModel
+from edu_align.chatting.text import escaped, printable
+from edu_align.data.records import Message
 from edu_align.errors import UserError
+
+MAX_BODY = 256 * 1024  # bytes of one request; a message has at most 4,000 characters
+CLOSED = "/upload"  # the page takes no files
+
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class BodyLimit:
+    """ASGI middleware: refuses request bodies above `limit` bytes or of unknown length, and uploads."""
+
+    def __init__(self, app: App, limit: int = MAX_BODY) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        status = self._refusal(scope) if scope["type"] == "http" else None
+        if status is None:
+            await self.app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _refusal(self, scope: dict[str, Any]) -> int | None:
+        """The status of a request that is refused: 403 upload, 411 no length, 413 too long."""
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return None
+        if scope["path"].rstrip("/").endswith(CLOSED):
+            return 403
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        if b"transfer-encoding" in headers or not length.isdigit():
+            return 411
+        return 413 if int(length) > self.limit else None
+
+
+CSS = """
+.talk {white-space: pre-wrap; overflow-wrap: anywhere}
+.talk > div {padding: .6em .9em; margin: .4em 0; border-radius: .6em; border: 1px solid var(--border-color-primary)}
+.talk > .user {margin-left: 15%; background: var(--background-fill-secondary)}
+.talk > .note {border: none; opacity: .7; font-size: .9em}
+"""
+
+
+def bubble(kind: str, text: str) -> str:
+    """One box; `kind` (user, assistant or note) is its CSS class."""
+    return f'<div class="{kind}">{escaped(printable(text))}</div>'
+
+
+def dialogue(turns: Sequence[Message], note: str = "") -> str:
+    """The turns from old to new, and a note under them."""
+    boxes = [bubble(turn.role, turn.content) for turn in turns] + ([bubble("note", note)] if note else [])
+    return f'<div class="talk">{"".join(boxes)}</div>'
+
+
+def answers(texts: Sequence[str]) -> list[str]:
+    """A box for each answer; an empty one is being waited for."""
+    return [f'<div class="talk">{bubble("assistant", text) if text else ""}</div>' for text in texts]
+
 
 LOOPBACK = "127.0.0.1"
 WAITING = 32  # questions that may wait for the model; later ones are turned away
@@ -25,14 +86,14 @@ def require_gradio() -> None:
         raise UserError("the page needs gradio, which is not installed. Run: pip install -e '.[web]'")
 
 
-def serve(voices: Sequence[Voice], own: Mapping[str, str], port: int | None, seed: int) -> None:
+def serve(models: Sequence[ChatModel], own: Mapping[str, str], port: int | None, seed: int) -> None:
     """Show the page until Ctrl-C. `own`: the program's keys (host, votes, outputs_root)."""
     votes = Path(own.get("votes") or Path(own.get("outputs_root", "outputs")) / "votes.jsonl").expanduser()
     host = own.get("host", LOOPBACK)
     check_writable(votes)
-    page = build_page(Room(voices, votes, seed))
+    page = build_page(Arena(models, votes, seed))
     url = launch(page, host, port)
-    print(f"edu_align: {' and '.join(voice.label for voice in voices)} on {url}; votes go to {votes}", flush=True)
+    print(f"edu_align: {' and '.join(model.label for model in models)} on {url}; votes go to {votes}", flush=True)
     if host not in (LOOPBACK, "localhost", "::1"):
         print("edu_align: everyone who reaches this machine can talk and vote there; there is no password", flush=True)
     page.block_thread()
@@ -55,62 +116,69 @@ def launch(page: Any, host: str = LOOPBACK, port: int | None = None) -> str:
     return str(url)
 
 
-def build_page(room: Room) -> Any:
-    """The page of a room. What a visitor sends is a text or a vote; the dialogue itself stays with the server."""
+def build_page(arena: Arena) -> Any:
+    """The page of an arena. What a visitor sends is a text or a vote; the dialogue itself stays with the server."""
     import gradio as gr
 
-    two = len(room.voices) == 2
-    names = PAIR if two else SINGLE
     with gr.Blocks(title="edu_align", analytics_enabled=False) as page:
-        seat = gr.State(Seat(), time_to_live=24 * 3600)
-        told = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=500)
+        visitor = gr.State(Visitor(), time_to_live=24 * 3600)
+        history = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=500)
         with gr.Row(equal_height=True):
-            panes = [gr.HTML("", js_on_load=None) for _ in room.voices]
+            panes = [gr.HTML("", js_on_load=None) for _ in arena.models]
         with gr.Row():
-            buttons = {vote: gr.Button(name, interactive=False) for vote, name in names.items()}
+            buttons = {vote: gr.Button(name, interactive=False) for vote, name in _votes(arena).items()}
         text = gr.Textbox(label="Your message", max_length=MAX_MESSAGE, submit_btn=True, autofocus=True)
-        anew = gr.Button("Begin anew", variant="secondary")
-        shown = [text, seat, told, *panes, *buttons.values()]
-        text.submit(partial(_say, room, gr), [text, seat], shown, api_name="say")
+        restart = gr.Button("Begin anew", variant="secondary")
+        shown = [text, visitor, history, *panes, *buttons.values()]
+        text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say")
         for vote, button in buttons.items():
-            click = partial(_vote, room, gr, vote)
-            button.click(click, seat, shown, api_name=f"vote_{vote}", concurrency_id="vote", concurrency_limit=1)
-        anew.click(lambda: _drawn(gr, room, Seat()), None, shown, api_name="begin_anew")
+            click = partial(_vote, arena, gr, vote)
+            button.click(click, visitor, shown, api_name=f"vote_{vote}", concurrency_id="vote", concurrency_limit=1)
+        restart.click(lambda: _page_values(gr, arena, Visitor()), None, shown, api_name="begin_anew")
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
 
-def _say(room: Room, gr: Any, text: str, seat: Seat) -> Iterator[list[Any]]:
-    """Everything that is shown, again with every piece of an answer."""
+def _votes(arena: Arena) -> dict[str, str]:
+    """Vote -> the text of its button."""
+    return PAIR if len(arena.models) == 2 else SINGLE
+
+
+def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[Any]]:
+    """The page's values, once more with every piece of an answer."""
     try:
-        asked = room.ask(seat, text)
+        turn = arena.ask(visitor, text)
     except UserError as error:
         gr.Warning(str(error))
-        yield [gr.skip() for _ in _drawn(gr, room, seat)]
+        yield [gr.skip() for _ in _page_values(gr, arena, visitor)]
         return
-    note = f"{asked.dropped} old turns were left out: the dialogue is longer than the context" if asked.dropped else ""
-    texts: tuple[str, ...] = tuple("" for _ in room.voices)
-    before = Seat(seat.turns)  # what stays of the dialogue if the visitor leaves now
-    yield _drawn(gr, room, before, texts, note, asked.turns)
-    for texts in room.answers(asked):
-        yield _drawn(gr, room, before, texts, note, asked.turns)
-    seat = room.answered(seat, asked, texts)
-    if seat.open is None:
+    note = f"{turn.dropped} old turns were left out: the dialogue is longer than the context" if turn.dropped else ""
+    texts: tuple[str, ...] = ("",) * len(arena.models)
+    before = Visitor(visitor.turns)  # what stays of the dialogue if the visitor leaves now
+    yield _page_values(gr, arena, before, texts, note, turn.turns)
+    for texts in arena.answers(turn):
+        yield _page_values(gr, arena, before, texts, note, turn.turns)
+    visitor = arena.finish(visitor, turn, texts)
+    if visitor.open is None:
         gr.Warning("There was no answer. Ask in another way.")
-        yield _drawn(gr, room, seat, texts, note)
+        yield _page_values(gr, arena, visitor, texts, note)
     else:
-        yield _drawn(gr, room, seat, seat.open.texts, note, seat.open.turns)
+        yield _page_values(gr, arena, visitor, visitor.open.texts, note, visitor.open.turns)
 
 
-def _vote(room: Room, gr: Any, vote: str, seat: Seat) -> list[Any]:
-    return _drawn(gr, room, room.vote(seat, vote))
+def _vote(arena: Arena, gr: Any, vote: str, visitor: Visitor) -> list[Any]:
+    return _page_values(gr, arena, arena.vote(visitor, vote))
 
 
-def _drawn(
-    gr: Any, room: Room, seat: Seat, texts: Sequence[str] = (), note: str = "", turns: Sequence[Any] | None = None
+def _page_values(
+    gr: Any,
+    arena: Arena,
+    visitor: Visitor,
+    texts: Sequence[str] = (),
+    note: str = "",
+    turns: Sequence[Any] | None = None,
 ) -> list[Any]:
     """Values of the page's parts in their order. `turns` stand above the answers, the visitor's own unless given."""
-    panes = answers(texts) if texts else answers(["" for _ in room.voices])
-    names = PAIR if len(room.voices) == 2 else SINGLE
-    votes = [gr.update(interactive=seat.open is not None) for _ in names]
-    return ["", seat, dialogue(seat.turns if turns is None else turns, note), *panes, *votes]
+    panes = answers(texts or [""] * len(arena.models))
+    votes = [gr.update(interactive=visitor.open is not None) for _ in _votes(arena)]
+    return ["", visitor, dialogue(visitor.turns if turns is None else turns, note), *panes, *votes]

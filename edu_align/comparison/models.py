@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edu_align.evaluation.suite.items import MetricResult
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.run import BASE
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edu_align.errors import UserError
-from edu_align.evaluation.suite.items import Series
+from edu_align.evaluation.suite.results import Series
 
 Floats = NDArray[np.float64]
 

@@ -25,7 +25,7 @@ def metrics(values: Values) -> Iterator[str]:
     """Names in `evaluation.metrics` that are none."""
     names = values.get("evaluation.metrics")
     if names:
-        from edu_align.evaluation.suite.metrics import chosen_metrics
+        from edu_align.evaluation.suite.registry import chosen_metrics
 
         try:
             chosen_metrics(names)

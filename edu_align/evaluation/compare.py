@@ -5,10 +5,9 @@ from functools import partial
 from typing import Any
 
 from edu_align.errors import UserError
-from edu_align.evaluation import scored
+from edu_align.evaluation import preference as scored
 from edu_align.evaluation.bootstrap import difference
-from edu_align.evaluation.preference import Metric
-from edu_align.evaluation.scored import ScoredGroup
+from edu_align.evaluation.preference import Metric, ScoredGroup
 
 
 def compare_models(

@@ -6,17 +6,17 @@ from typing import Any
 from edu_align.caching.measured import remembered_measurement
 from edu_align.caching.shared import Shared
 from edu_align.config.schema import Config
-from edu_align.evaluation.held_out import HeldOut, Measured
+from edu_align.evaluation.held_out import HeldOut, Measurement
 from edu_align.models.build import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
-from edu_align.models.sharding import let_go
+from edu_align.models.sharding import release_gathered_weights
 from edu_align.packing.decoder import install_packing
 
 
 def measure_base(
     config: Config, location: Location, device: Device, model: Any, tokenizer: Any, shared: Shared, held: HeldOut
-) -> Measured:
+) -> Measurement:
     """The base model in `location`: `model` with its adapter off, or, under full fine-tuning, loaded for this only.
 
     `shared`: the run's, which knows what lies under the adapter. Taken from earlier work where that measured the same.
@@ -26,5 +26,5 @@ def measure_base(
         install_packing(config.hardware.packing, model, config.hardware.packing_backend)
     with nullcontext() if config.adapter.name == "full" else model.disable_adapter():
         measured = remembered_measurement(shared, model, tokenizer, held)
-    let_go(model)
+    release_gathered_weights(model)
     return measured

@@ -10,10 +10,9 @@ from edu_align.data.records import Conversation, Record, ResponseGroup, pairs_of
 from edu_align.data.training import TrainingData
 from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import interval
-from edu_align.evaluation.generate import generate, prompt_and_reference
-from edu_align.evaluation.preference import Metric, evaluate_preferences
-from edu_align.evaluation.scored import ScoredGroup
-from edu_align.evaluation.scoring import conversation_nll, score_replies
+from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
+from edu_align.models.generation import generate, prompt_and_reference
+from edu_align.models.scoring import conversation_nll, score_replies
 from edu_align.models.tokenizer import as_chat
 
 R = TypeVar("R", bound=Record)
@@ -22,7 +21,7 @@ ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is measured: response groups and conversations of one held-out split, and prompts to answer."""
+    """What is measured on: response groups and conversations of one held-out split, and prompts to answer."""
 
     groups: list[ResponseGroup]
     conversations: list[Conversation]
@@ -31,15 +30,15 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What one model said about a `HeldOut`."""
+class Measurement:
+    """One model's scores and replies on a `HeldOut`."""
 
     replies: ReplyScores
     nll: list[tuple[str, float, int]]  # group, nats, tokens
     samples: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> "Measured":
+    def of(cls, plain: dict[str, Any]) -> "Measurement":
         """The reverse of `dataclasses.asdict`, also through JSON, which keeps floats to the bit and tuples as lists."""
         replies = [(tuple(logp), tuple(tokens)) for logp, tokens in plain["replies"]]
         return cls(replies, [(group, nats, count) for group, nats, count in plain["nll"]], plain["samples"])
@@ -68,12 +67,12 @@ def held_out(config: Config, data: TrainingData) -> HeldOut:
     return HeldOut(groups, conversations, data.training_groups, samples)
 
 
-def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measured:
+def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
     """One pass of the model over everything held out."""
     length = config.trainer.max_length
     replies = score_replies(model, tokenizer, held.groups, length) if held.groups else []
     nll = conversation_nll(model, tokenizer, held.conversations, length) if held.conversations else []
-    return Measured(replies, nll, sample(config, model, tokenizer, held.samples))
+    return Measurement(replies, nll, sample(config, model, tokenizer, held.samples))
 
 
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -89,7 +88,11 @@ def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]
 
 
 def summarise(
-    config: Config, held: HeldOut, measured: Measured, reference: Measured | None = None, base: Measured | None = None
+    config: Config,
+    held: HeldOut,
+    measured: Measurement,
+    reference: Measurement | None = None,
+    base: Measurement | None = None,
 ) -> dict[str, Any]:
     """Metrics with n, intervals and baselines; `reference` and `base` add the implicit reward against that model.
 
@@ -99,10 +102,10 @@ def summarise(
     samples, confidence = config.evaluation.bootstrap_samples, config.evaluation.confidence
     result: dict[str, Any] = {}
     if held.groups:
-        beside = [_logps(model, held) for model in (reference, base)]
+        others = [_logps(model, held) for model in (reference, base)]
         scored = [
-            ScoredGroup(group, logp, tokens, *others)
-            for group, (logp, tokens), *others in zip(held.groups, measured.replies, *beside, strict=True)
+            ScoredGroup(group, logp, tokens, *other_logps)
+            for group, (logp, tokens), *other_logps in zip(held.groups, measured.replies, *others, strict=True)
         ]
         result |= evaluate_preferences(
             scored,
@@ -126,7 +129,7 @@ def summarise(
     return result
 
 
-def _logps(model: Measured | None, held: HeldOut) -> Sequence[tuple[float, ...] | None]:
+def _logps(model: Measurement | None, held: HeldOut) -> Sequence[tuple[float, ...] | None]:
     return [logp for logp, _ in model.replies] if model else [None] * len(held.groups)
 
 

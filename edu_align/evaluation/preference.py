@@ -10,11 +10,144 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from edu_align.data.records import ResponseGroup
+from edu_align.data.records import ResponseGroup, pairs_of
 from edu_align.errors import UserError
-from edu_align.evaluation import baselines, scored
+from edu_align.evaluation import baselines
 from edu_align.evaluation.bootstrap import Interval, difference, interval
-from edu_align.evaluation.scored import ScoredGroup, Scores
+
+Scores = tuple[float, ...]  # one number for every response of a group, higher is better
+
+
+@dataclass(frozen=True)
+class ScoredGroup:
+    """A group and the log-probability of each of its replies.
+
+    `logp`: sum over the reply's tokens, in nats; `tokens`: how many tokens that are; `reference_logp`: the same sum
+    under the frozen model that training started from, if any; `base_logp`: under the base model, for a run that
+    continued another one's model. Each has one entry a response. Raises UserError for another length, a
+    log-probability that is not finite, or a reply of no tokens.
+    """
+
+    group: ResponseGroup
+    logp: tuple[float, ...]
+    tokens: tuple[int, ...]
+    reference_logp: tuple[float, ...] | None = None
+    base_logp: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        named = {"logp": self.logp, "tokens": self.tokens}
+        if self.reference_logp is not None:
+            named["reference_logp"] = self.reference_logp
+        if self.base_logp is not None:
+            named["base_logp"] = self.base_logp
+        for name, values in named.items():
+            if len(values) != len(self.group.responses):
+                raise UserError(
+                    f"Group {self.group.id!r} has {len(self.group.responses)} responses, got {len(values)} of "
+                    f"`{name}`. Score every response once."
+                )
+            for value in values:
+                if not math.isfinite(value) or (name == "tokens" and value < 1):
+                    needed = "at least 1" if name == "tokens" else "finite"
+                    raise UserError(
+                        f"Group {self.group.id!r}: `{name}` must be {needed}, got {value}. Drop the group, or look "
+                        "for an empty reply or a model that returns NaN."
+                    )
+
+
+def mean_logp_scores(scored: ScoredGroup) -> Scores:
+    """Mean log-probability per token, in nats per token."""
+    return tuple(total / count for total, count in zip(scored.logp, scored.tokens, strict=True))
+
+
+def implicit_scores(scored: ScoredGroup) -> Scores:
+    """DPO's implicit reward over beta, log pi(y|x) - log pi_ref(y|x), in nats (Rafailov et al. 2023, equation 5).
+
+    beta > 0 scales every reward alike, so it changes neither which reply wins a pair nor which is ranked first.
+    """
+    return _above(scored, "reference_logp")
+
+
+def implicit_from_base_scores(scored: ScoredGroup) -> Scores:
+    """log pi(y|x) - log pi_base(y|x), in nats: the implicit reward of all training since the base model.
+
+    For a run that continued another one's model, which is its reference: the sum over both runs of log pi(y|x) -
+    log pi_start(y|x), so what the first one learned counts as well.
+    """
+    return _above(scored, "base_logp")
+
+
+def _above(scored: ScoredGroup, name: str) -> Scores:
+    other: tuple[float, ...] | None = getattr(scored, name)
+    if other is None:
+        raise UserError(
+            f"Group {scored.group.id!r} has no `{name}`, which the implicit reward needs. Score the groups with that "
+            "model too."
+        )
+    return tuple(a - b for a, b in zip(scored.logp, other, strict=True))
+
+
+def scorers(scored: Sequence[ScoredGroup]) -> dict[str, Callable[[ScoredGroup], Scores]]:
+    """Name to scorer: `logp`, `mean_logp`, and where every group has the other model's scores `implicit` (a reference)
+    and `implicit_from_base` (the base model).
+
+    Raises UserError where some groups have them and others have not: the metrics would be over different items.
+    """
+    result: dict[str, Callable[[ScoredGroup], Scores]] = {
+        "logp": lambda scored: scored.logp,
+        "mean_logp": mean_logp_scores,
+    }
+    for name, attribute, scorer in (
+        ("implicit", "reference_logp", implicit_scores),
+        ("implicit_from_base", "base_logp", implicit_from_base_scores),
+    ):
+        without = [item.group.id for item in scored if getattr(item, attribute) is None]
+        if without and len(without) < len(scored):
+            raise UserError(
+                f"{len(without)} of {len(scored)} groups have no `{attribute}`, the first is {without[0]!r}. Score all "
+                "groups with that model or none."
+            )
+        if not without:
+            result[name] = scorer
+    return result
+
+
+def pair_values(groups: Sequence[ResponseGroup], scores: Sequence[Scores], margin: float) -> list[float]:
+    """For every pair at `margin`, in order: 1 where the chosen reply has the higher score, 1/2 for a tie, else 0."""
+    return [
+        win(numbers[pair.chosen], numbers[pair.rejected])
+        for group, numbers in zip(groups, scores, strict=True)
+        for pair in pairs_of(group, margin)
+    ]
+
+
+def pair_clusters(groups: Sequence[ResponseGroup], margin: float) -> list[str]:
+    """The split key of every pair, in the order of `pair_values`."""
+    return [group.group for group in groups for _ in pairs_of(group, margin)]
+
+
+def selected_scores(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> list[float]:
+    """Human score of the reply that is ranked first in each group; replies that tie for it count by their mean."""
+    result = []
+    for group, numbers in zip(groups, scores, strict=True):
+        best = max(numbers)
+        first = [response.score for response, number in zip(group.responses, numbers, strict=True) if number == best]
+        result.append(sum(first) / len(first))
+    return result
+
+
+def first_place(scores: Sequence[float]) -> float:
+    """1 where the first score is the highest, shared with those that tie with it, else 0."""
+    best = max(scores)
+    return 1 / scores.count(best) if scores[0] == best else 0.0
+
+
+def win(chosen: float, rejected: float) -> float:
+    """1 where the chosen reply's score is the higher one, 1/2 for a tie, else 0."""
+    if chosen == rejected:
+        return 0.5
+    return 1.0 if chosen > rejected else 0.0
+
 
 AllScores = dict[str, list[Scores]]  # name of a scorer or rule -> one tuple a group
 Options = Callable[..., tuple[list["Metric"], list["Metric"]]]  # `measure` with its settings filled in
@@ -105,7 +238,7 @@ def evaluate_preferences(
     training = None if training_groups is None else list(training_groups)
     _check_groups(groups, training, margin)
     options = partial(measure, seed=seed, samples=samples, confidence=confidence)
-    model = {name: [score(item) for item in scored_groups] for name, score in scored.scorers(scored_groups).items()}
+    model = {name: [score(item) for item in scored_groups] for name, score in scorers(scored_groups).items()}
     rules = {name: [rule(group) for group in groups] for name, rule in baselines.pair_rules(training).items()}
     metrics, by_rule = _pair_accuracy(groups, model, rules, margin, options)
     measured = {"pair_accuracy": by_rule}
@@ -126,15 +259,15 @@ def evaluate_preferences(
 def _pair_accuracy(
     groups: Sequence[ResponseGroup], model: AllScores, rules: AllScores, margin: float, options: Options
 ) -> tuple[list[Metric], list[Metric]]:
-    clusters = scored.pair_clusters(groups, margin)
+    clusters = pair_clusters(groups, margin)
     if not clusters:
         raise UserError(
             f"No two replies of the {len(groups)} groups differ by the margin {margin}. Lower `dataset.margin` or "
             "evaluate on more groups."
         )
     return options(
-        {f"pair_accuracy_{name}": scored.pair_values(groups, scores, margin) for name, scores in model.items()},
-        {name: scored.pair_values(groups, scores, margin) for name, scores in rules.items()},
+        {f"pair_accuracy_{name}": pair_values(groups, scores, margin) for name, scores in model.items()},
+        {name: pair_values(groups, scores, margin) for name, scores in rules.items()},
         clusters,
     )
 
@@ -146,8 +279,8 @@ def _selection_score(
     ranked = {names.get(name, name): scores for name, scores in rules.items()}
     ranked[CEILING] = [baselines.oracle(group) for group in groups]
     return options(
-        {f"selection_score_{name}": scored.selected_scores(groups, scores) for name, scores in model.items()},
-        {name: scored.selected_scores(groups, scores) for name, scores in ranked.items()},
+        {f"selection_score_{name}": selected_scores(groups, scores) for name, scores in model.items()},
+        {name: selected_scores(groups, scores) for name, scores in ranked.items()},
         [group.group for group in groups],
     )
 
@@ -157,11 +290,17 @@ def verdict(metric: Metric) -> str:
     gap = metric.difference
     if gap is None:
         return f"{metric.name} {metric.value:.3f} has no baseline beside it."
-    if math.isnan(gap.low):
-        why = "all items belong to one group, so there is no interval"
-    else:
-        why = f"difference {gap.mean:+.3f}, interval {gap.low:+.3f} to {gap.high:+.3f}"
-    return f"{metric.name} {metric.value:.3f} is not shown to beat the baseline {metric.strongest!r} ({why})."
+    return not_shown(metric.name, metric.value, metric.strongest, gap.mean, _number(gap.low), _number(gap.high))
+
+
+def not_shown(
+    name: str, value: float, baseline: str | None, difference: float, low: float | None, high: float | None
+) -> str:
+    """The sentence itself; `low` and `high`: interval of the difference, None where there is one group only."""
+    why = "all items belong to one group, so there is no interval"
+    if low is not None and high is not None:
+        why = f"difference {difference:+.3f}, interval {low:+.3f} to {high:+.3f}"
+    return f"{name} {value:.3f} is not shown to beat the baseline {baseline!r} ({why})."
 
 
 def _check_groups(groups: Sequence[ResponseGroup], training: Sequence[ResponseGroup] | None, margin: float) -> None:

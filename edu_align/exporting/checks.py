@@ -1,16 +1,150 @@
-"""What was written, loaded back as a user loads it and held against the tutor. Each check is told in a sentence."""
+"""An export, loaded back as a user loads it and compared with the tutor: greedy replies and their probabilities."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.exporting.agreement import Agreement, Replies, compare, prompts, replies_of, require
-from edu_align.exporting.gguf_file import context_length
-from edu_align.exporting.gguf_reading import load_gguf
+from edu_align.exporting.gguf import context_length
 from edu_align.exporting.merge import load_merged
 from edu_align.exporting.subject import Subject
+from edu_align.models.tokenizer import render
+
+QUESTIONS = (
+    "I added 3/4 and 1/4 and got 4/8. Is that right?",
+    "Why is 7 x 8 = 56? Ça fait 54 € chez moi, naïve as I am...\n\n\t100000 / 3.5 = ?",
+    "Explain to me, in one sentence, why the sky is blue.",
+)
+REPLY = 24  # tokens of each reply
+# Largest total variation distance that rounding to a number format may cause. What it caused with a tuned
+# SmolLM2-135M: float32 4e-6, float16 0.008, bfloat16 0.06; as GGUF, with float32 before it: f16 0.0014, bf16 0.01,
+# q8_0 0.035. Leaving the adapter out: 0.8.
+TOLERANCE = {
+    "float32": 1e-4, "float16": 0.03, "bfloat16": 0.2, "f32": 1e-4, "f16": 0.01, "bf16": 0.05, "q8_0": 0.15,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Replies:
+    """The tutor's replies. `ids`: prompt and reply; `starts`: length of each prompt; `logps`: one (T, V) a reply."""
+
+    ids: list[list[int]]
+    starts: list[int]
+    logps: list[Any]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`same` of `tokens` greedy tokens are the tutor's.
+
+    `distance`: the largest total variation distance of two next-token distributions: 0 where they are equal, 1 where
+    they share no token.
+    """
+
+    distance: float
+    same: int
+    tokens: int
+
+    def describe(self) -> str:
+        """`"72 of 72 greedy tokens are the same, and at most 0.000012 of a next-token probability moved"`."""
+        same = f"{self.same} of {self.tokens} greedy tokens are the same"
+        return f"{same}, and at most {self.distance:.2g} of a next-token probability moved"
+
+
+def prompts(tokenizer: Any, system_prompt: str | None) -> list[str]:
+    """The questions as the model reads them, with the assistant's turn opened."""
+    system = (Message("system", system_prompt),) if system_prompt else ()
+    return [render(tokenizer, (*system, Message("user", text)), reply_next=True) for text in QUESTIONS]
+
+
+def replies_of(model: Any, tokenizer: Any, system_prompt: str | None) -> Replies:
+    """Greedy replies of `REPLY` tokens, whether they end before that or not, and every position's distribution."""
+    texts = prompts(tokenizer, system_prompt)
+    starts, ids = [], []
+    for prompt in tokenizer(texts, add_special_tokens=False)["input_ids"]:
+        starts.append(len(prompt))
+        ids.append(prompt + list(_greedy(model, prompt)))
+    logps = [_logps(model, each, start) for each, start in zip(ids, starts, strict=True)]
+    return Replies(ids, starts, logps)
+
+
+def compare(tutor: Replies, model: Any) -> Agreement:
+    """How far `model` is from the tutor at every position of the tutor's replies.
+
+    It reads the tutor's own tokens, so its greedy replies are the same exactly where every token is the same.
+    """
+    distances, same, tokens = [], 0, 0
+    for ids, start, expected in zip(tutor.ids, tutor.starts, tutor.logps, strict=True):
+        found = _logps(model, ids, start)
+        distances.append(float((found.exp() - expected.exp()).abs().sum(dim=1).max() / 2))
+        same += int((found.argmax(dim=1) == expected.argmax(dim=1)).sum())
+        tokens += len(found)
+    return Agreement(max(distances), same, tokens)
+
+
+def require(agreement: Agreement, formats: Sequence[str], what: str) -> float:
+    """The tolerance of the coarsest of the number `formats`. Raises UserError where the agreement is outside it."""
+    tolerance = max(TOLERANCE[each] for each in formats)
+    if not agreement.distance <= tolerance:  # NaN is outside too
+        raise UserError(
+            f"{what} was loaded back and does not say what the tutor says: {agreement.describe()}; the tolerance for "
+            f"{' and '.join(dict.fromkeys(formats))} is {tolerance:g}. Nothing was kept. Try export.dtype=float32; if "
+            "that fails too, it is a bug of edu_align."
+        )
+    return tolerance
+
+
+def _greedy(model: Any, prompt: Sequence[int]) -> Iterator[int]:
+    import torch
+
+    past, fresh = None, torch.tensor([list(prompt)], device=model.device)
+    with torch.no_grad():
+        for _ in range(REPLY):
+            output = model(input_ids=fresh, past_key_values=past, use_cache=True)
+            past, fresh = output.past_key_values, output.logits[:, -1].argmax(dim=-1, keepdim=True)
+            yield int(fresh)
+
+
+def _logps(model: Any, ids: Sequence[int], start: int) -> Any:
+    """Log-probabilities (T, V) before each of the T tokens from `start` on, in float32."""
+    import torch
+
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False).logits
+    return logits[0, start - 1 : -1].float().log_softmax(dim=-1)
+
+
+def load_gguf(file: Path, dtype: str) -> tuple[Any, Any, str]:
+    """Model in `dtype`, tokenizer, and the name of the way its tokenizer splits text."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    config = AutoConfig.from_pretrained(**source, trust_remote_code=False)
+    known = metadata(file, "general.architecture", "tokenizer.ggml.pre")
+    head = metadata(file, f"{known['general.architecture']}.attention.key_length")
+    for width in head.values():  # for Qwen transformers takes 128 without looking
+        config.head_dim = width
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        **source,
+        config=config,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=getattr(torch, dtype),
+        trust_remote_code=False,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
+    return model.eval(), tokenizer, str(known.get("tokenizer.ggml.pre"))
+
+
+def metadata(file: Path, *keys: str) -> dict[str, Any]:
+    """Those of the keys that the file has, as Python values."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(file).fields
+    return {key: fields[key].contents() for key in keys if key in fields}
+
 
 # Ways to split text that transformers knows when it reads a tokenizer out of a GGUF; for others it guesses.
 READ_ALIKE = ("gpt-2", "llama-bpe", "qwen2", "tekken")
@@ -18,22 +152,22 @@ READ_ALIKE = ("gpt-2", "llama-bpe", "qwen2", "tekken")
 
 @dataclass(frozen=True)
 class Tutor:
-    """What an export has to say. `learned`: how far the base is from it, where it is a base with an adapter."""
+    """What an export is compared with. `adapter_effect`: how far the base is from it, for a base with an adapter."""
 
     subject: Subject
     tokenizer: Any
     replies: Replies
-    learned: Agreement | None
+    adapter_effect: Agreement | None
 
     @classmethod
     def of(cls, subject: Subject, model: Any, tokenizer: Any) -> "Tutor":
         """The tutor that `model` is, base and adapter not yet merged."""
         replies = replies_of(model, tokenizer, subject.config.dataset.system_prompt)
-        learned = None
+        effect = None
         if subject.adapter is not None:
             with model.disable_adapter():
-                learned = compare(replies, model)
-        return cls(subject, tokenizer, replies, learned)
+                effect = compare(replies, model)
+        return cls(subject, tokenizer, replies, effect)
 
     def check_merged(self, folder: Path) -> str:
         """Weights, tokenizer and chat template of the merged folder. Errors: they are not the tutor's."""
@@ -43,9 +177,10 @@ class Tutor:
         dtype = self.subject.dtype
         found = compare(self.replies, model)
         tolerance = require(found, [dtype], f"the merged model ({dtype})")
-        told = f"merged ({dtype}), loaded back: {found.describe()} (tolerance {tolerance:g})"
-        learned = "" if self.learned is None else f"; the adapter itself moved {self.learned.moved:.2g}"
-        return f"{told}{learned}.{self._advice(found, 'export.dtype=float32')}"
+        line = f"merged ({dtype}), loaded back: {found.describe()} (tolerance {tolerance:g})"
+        if self.adapter_effect is not None:
+            line += f"; the adapter itself moved {self.adapter_effect.distance:.2g}"
+        return f"{line}.{self._advice(found, 'export.dtype=float32')}"
 
     def check_gguf(self, gguf: Path) -> str:
         """The GGUF alone: weights, shape and tokenizer. Errors: they are not the tutor's."""
@@ -56,9 +191,9 @@ class Tutor:
             raise UserError(f"the tokenizer in {gguf.name}, loaded back, reads text in another way. Nothing was kept.")
         found = compare(self.replies, model)
         tolerance = require(found, [self.subject.dtype, kind], gguf.name)
-        told = f"GGUF ({kind}), loaded back: {found.describe()} (tolerance {tolerance:g})."
+        line = f"GGUF ({kind}), loaded back: {found.describe()} (tolerance {tolerance:g})."
         unsure = "" if alike else f" transformers reads its tokenizer ({pre}) in another way; only llama.cpp can tell."
-        return f"{told}{self._advice(found, 'export.gguf=f16')}{unsure}"
+        return f"{line}{self._advice(found, 'export.gguf=f16')}{unsure}"
 
     def check_converted(self, gguf: Path) -> str:
         """As `check_gguf`, of llama.cpp's converter, which knows models that transformers cannot read back."""
@@ -72,12 +207,11 @@ class Tutor:
 
     def _reads_alike(self, tokenizer: Any) -> bool:
         texts = prompts(self.tokenizer, self.subject.config.dataset.system_prompt)
-        read: list[Callable[..., Any]] = [self.tokenizer, tokenizer]
-        mine, other = (each(texts, add_special_tokens=False)["input_ids"] for each in read)
-        return bool(mine == other)
+        own, other = (read(texts, add_special_tokens=False)["input_ids"] for read in (self.tokenizer, tokenizer))
+        return bool(own == other)
 
     def _advice(self, found: Agreement, instead: str) -> str:
-        if self.learned is None or found.moved <= self.learned.moved / 2:
+        if self.adapter_effect is None or found.distance <= self.adapter_effect.distance / 2:
             return ""
         return f" Rounding moved more than half of what the adapter did: {instead} keeps more of it."
 

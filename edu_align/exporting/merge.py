@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
+from edu_align.data.records import Message
 from edu_align.errors import UserError
 from edu_align.exporting.subject import Subject
 from edu_align.models.device import Device, resolve
-from edu_align.models.tokenizer import load_tokenizer
+from edu_align.models.tokenizer import load_tokenizer, render
 from edu_align.models.weights import load_model
 
-# What transformers writes down about where it read from; a path of this machine says nothing to others.
+# Where transformers read a model from; a path of this machine is of no use to others.
 LOCAL_KEYS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
 
 
@@ -32,12 +33,12 @@ def load_tutor(subject: Subject) -> tuple[Any, Any]:
 
 def _base(subject: Subject) -> Any:
     config, location, dtype = subject.config, subject.location, subject.dtype
-    if location.folder is None:  # drawn as for training, then rounded: another format would draw other weights
+    if location.folder is None:  # random weights as in training, then rounded: another format would give others
         dtype = resolve(config.hardware).dtype
-    device = Device("cpu", dtype, "sdpa", "none", ())
-    model = load_model(config.model, location, device, config.seed, double_quantization=False)
     import torch
 
+    device = Device("cpu", dtype, "sdpa", "none", ())
+    model = load_model(config.model, location, device, config.seed, double_quantization=False)
     return model.to(getattr(torch, subject.dtype))
 
 
@@ -70,7 +71,7 @@ def _merged(model: Any, subject: Subject) -> Any:
 
 
 def load_merged(folder: Path) -> tuple[Any, Any]:
-    """The folder as a user loads it: nothing is said but where it is, and that no code and no pickle is run."""
+    """The folder as a user loads it, with default settings; no code and no pickle in it is run."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model: Any = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, trust_remote_code=False)
@@ -78,32 +79,25 @@ def load_merged(folder: Path) -> tuple[Any, Any]:
 
 
 def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfig) -> Any:
-    """How the model writes unless told otherwise: drawn as the run's settings say, and ended by every one of `ends`."""
-    from transformers import GenerationConfig as Drawing
+    """The model's defaults for generation: the run's sampling settings, and every id of `ends` ends a reply."""
+    import transformers
 
-    drawn: dict[str, Any] = {"do_sample": False}
-    if settings.temperature > 0:
-        keys = ("temperature", "top_p", "top_k")
-        drawn = {"do_sample": True, **{key: getattr(settings, key) for key in keys}}
+    found = transformers.GenerationConfig(do_sample=settings.temperature > 0)
+    if found.do_sample:
+        found.update(temperature=settings.temperature, top_p=settings.top_p, top_k=settings.top_k)
     if settings.repetition_penalty != 1.0:
-        drawn["repetition_penalty"] = settings.repetition_penalty
-    return Drawing(
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=ends[0] if len(ends) == 1 else ends,
-        pad_token_id=tokenizer.pad_token_id,
-        **drawn,
-    )
+        found.repetition_penalty = settings.repetition_penalty
+    found.bos_token_id, found.pad_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id
+    found.eos_token_id = ends[0] if len(ends) == 1 else ends
+    return found
 
 
 def end_tokens(model: Any, tokenizer: Any) -> list[int]:
     """Ids that end a reply: the tokenizer's end token, the special one that the template closes a turn with, and those
     that the base model ends with.
     """
-    from edu_align.data.records import Message
-    from edu_align.models.tokenizer import render
-
-    said = (Message("user", "Hi"), Message("assistant", "Yes"))
-    closing = render(tokenizer, said).rpartition("Yes")[2]
+    dialogue = (Message("user", "Hi"), Message("assistant", "Yes"))
+    closing = render(tokenizer, dialogue).rpartition("Yes")[2]
     first = tokenizer(closing, add_special_tokens=False)["input_ids"][:1]
     special = {index for index, added in tokenizer.added_tokens_decoder.items() if added.special}
     base = model.generation_config.eos_token_id

@@ -1,19 +1,176 @@
-"""One export, start to finish: merge, write, load back, compare, describe; nothing stays of one that is not right."""
+"""One export, start to finish: merge, write, load back, compare, describe.
+
+It is written aside and renamed when it is whole. A failed export leaves nothing, and other things are never replaced.
+"""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edu_align.errors import UserError
+from edu_align.evaluation.stages import read_evaluation
 from edu_align.exporting.checks import Tutor, about_context, about_template
-from edu_align.exporting.describe import describe
-from edu_align.exporting.gguf_file import check_architecture, write_gguf
-from edu_align.exporting.gguf_vocabulary import vocabulary
-from edu_align.exporting.llama_cpp import convert, find_converter
+from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
 from edu_align.exporting.merge import load_tutor, save_merged
-from edu_align.exporting.modelfile import write_modelfile
-from edu_align.exporting.place import written_aside
+from edu_align.exporting.ollama import write_modelfile
 from edu_align.exporting.subject import Subject
 from edu_align.quiet import quiet
+from edu_align.runs.card import Background, Exported, model_card
+from edu_align.runs.facts import package_versions
+from edu_align.runs.folder import ancestors, records
+from edu_align.runs.writing import write_json
+
+RECORD = "export.json"
+
+
+def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
+    """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
+    if not (output / RECORD).is_file():
+        return False
+    before = json.loads((output / RECORD).read_text(encoding="utf-8")).get("settings", {})
+    others = [key for key in settings if before.get(key) != settings[key]]
+    if others and not overwrite:
+        changes = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in others)
+        raise UserError(
+            f"`output={output}` holds another export: {changes}. Choose another output, or set export.overwrite=true."
+        )
+    return not others
+
+
+def check_place(output: Path) -> None:
+    """Create the folder above `output`, and a file in it for a moment.
+
+    Errors: a place that cannot be written, or that holds something that is no export, which is never replaced.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"`output={output}` is a file. Give a folder that does not exist yet.")
+    if output.is_dir() and not (output / RECORD).is_file() and any(output.iterdir()):
+        raise UserError(f"`output={output}` is a folder with other things in it. Give one that does not exist yet.")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"`output={output}` cannot be written ({error.strerror}). Choose another folder.") from None
+
+
+@contextmanager
+def written_aside(output: Path) -> Iterator[Path]:
+    """An empty folder beside `output` that takes its place, and that of an older export, once the block is through.
+
+    After an error it is removed, and `output` is what it was.
+    """
+    aside = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+    try:
+        yield aside
+        _open_to_readers(aside)
+        _put(aside, output)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _put(aside: Path, output: Path) -> None:
+    """Rename `aside` to `output`. An older export is moved out of the way first, and put back where that fails."""
+    if not output.exists():
+        aside.rename(output)
+        return
+    old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}.old."))
+    output.rename(old / "export")
+    try:
+        aside.rename(output)
+    except OSError:
+        (old / "export").rename(output)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give folders and files the usual permissions: some libraries make them readable by their owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
+SCRIPT = "convert_hf_to_gguf.py"
+
+
+def find_converter(given: str) -> Path:
+    """The script that `export.converter` names, or that lies in the folder it names. Errors: there is none."""
+    path = Path(given).expanduser()
+    script = path / SCRIPT if path.is_dir() else path
+    if not script.is_file():
+        raise UserError(f"`export.converter={given}`: {script} is no file. Give llama.cpp's {SCRIPT}, or its folder.")
+    return script.resolve()
+
+
+def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> None:
+    """Run it on the merged model in `folder`, with this Python, to write `file`. Errors: it fails; its last words."""
+    command = [sys.executable, str(script), str(folder), "--outfile", str(file), "--outtype", kind]
+    command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not file.is_file():
+        output = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        raise UserError(
+            f"`export.converter`: {script.name} ended with code {done.returncode}: {output[-1][:300]}. Install what it "
+            "asks for, or drop export.converter to write the GGUF here."
+        )
+
+
+def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | None) -> None:
+    """Write README.md and export.json into the folder. `checks` are sentences; `gguf` is relative to the folder."""
+    run = subject.run
+    evaluated = (run.path / "evaluation.json").is_file()
+    background = Background(
+        base_folder=subject.location.folder if subject.adapter else None,
+        earlier=records(ancestors(run)[1:]),  # as far back as their folders are still there
+        evaluation=read_evaluation(run.path) if evaluated else {},
+    )
+    export = subject.config.export
+    exported = Exported(subject.label, _usage(export.push_to_hub, subject, gguf), checks, export.license)
+    card = model_card(subject.config, run.record, background, exported)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_json(folder / RECORD, {"settings": subject.settings(), "checks": checks, "versions": package_versions()})
+
+
+def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[str]:
+    where = repository or "path/to/this/folder"
+    lines = [
+        "```python",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f'tokenizer = AutoTokenizer.from_pretrained("{where}")',
+        f'model = AutoModelForCausalLM.from_pretrained("{where}")',
+        'messages = [{"role": "user", "content": "I added 3/4 and 1/4 and got 4/8. Is that right?"}]',
+        "inputs = tokenizer.apply_chat_template(",
+        '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
+        ")",
+        f"reply = model.generate(**inputs, max_new_tokens={subject.config.generation.max_new_tokens})",
+        'print(tokenizer.decode(reply[0, inputs["input_ids"].size(1) :], skip_special_tokens=True))',
+        "```",
+        "",
+        "As a server that speaks OpenAI's protocol:",
+        "",
+        "```",
+        f"transformers serve {where}",
+        f"vllm serve {where}",
+        "```",
+    ]
+    if prompt := subject.config.dataset.system_prompt:
+        lines += ["", "It was trained with this system prompt, so put it first:", "", f"> {' '.join(prompt.split())}"]
+    if gguf is not None:
+        folder = gguf.parent.as_posix()
+        create = f"ollama create {subject.label} -f {folder}/Modelfile"
+        lines += ["", "With Ollama, from the GGUF:", "", "```", create, f"ollama run {subject.label}", "```"]
+    return lines
 
 
 def check_before(subject: Subject) -> None:
@@ -30,7 +187,7 @@ def check_before(subject: Subject) -> None:
 
 
 def write_export(subject: Subject, output: Path) -> None:
-    """Write the export of `subject` to the folder `output`. Errors: one that does not say what the tutor says."""
+    """Write the export of `subject` to the folder `output`. Errors: one whose replies are not the tutor's."""
     quiet()
     export = subject.config.export
     say(f"loading {subject.run.record['base_model']} in {subject.dtype}")
@@ -57,15 +214,15 @@ def say(text: str) -> None:
 
 
 def _add_gguf(tutor: Tutor, folder: Path, gguf: Path, ends: list[int]) -> list[str]:
-    """Write the GGUF of the merged `folder` and a Modelfile beside it; what was checked, a sentence each."""
+    """Write the GGUF of the merged `folder` and a Modelfile beside it. Returns what was checked, a sentence each."""
     config, tokenizer = tutor.subject.config, tutor.tokenizer
     kind: Any = config.export.gguf
     gguf.parent.mkdir()
     if config.export.converter is not None:
         convert(find_converter(config.export.converter), folder, gguf, kind, tutor.subject.label)
-        told = [tutor.check_converted(gguf)]
+        checks = [tutor.check_converted(gguf)]
     else:
         write_gguf(folder, tokenizer, gguf, kind, tutor.subject.label)
-        told = [tutor.check_gguf(gguf), *about_context(folder)]
+        checks = [tutor.check_gguf(gguf), *about_context(folder)]
     found = write_modelfile(gguf, tokenizer, ends, config.generation, config.dataset.system_prompt)
-    return [*told, about_template(found is not None)]
+    return [*checks, about_template(found is not None)]

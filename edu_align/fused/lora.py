@@ -3,8 +3,15 @@
     y = W x + s B A x
 
 PEFT adds the two products, scaled, in passes of their own over (tokens, features), and autograd does the same for the
-input's gradient. Here the matrix product itself adds the second product to the first, in both directions, and in 16
-bits the sum is rounded once (`wide.py`).
+input's gradient. Here the matrix product itself adds the second product to the first, in both directions.
+
+In 16 bits, PEFT rounds W x, then s B A x, then their sum. Wherever the adapter's part is smaller than half a step of
+the number format beside W x (a 512th of it in bfloat16), the sum is W x again: a young adapter, whose part is small
+everywhere, is mostly lost, and training is slower for it. One product over both,
+
+    [x, A x] [W, s B]^T,
+
+keeps the sum in float32 and rounds once.
 """
 
 from types import MethodType
@@ -13,11 +20,26 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-from edu_align.fused.wide import beside
+
+def _concatenated(layer: Any, weight: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """[weight, second], (out, in + r) for weight (out, in) and second (out, r), in the weight's dtype.
+
+    The copy of the weight is cached on `layer` and made again where the weight changed; the second matrix is written
+    anew in every call, so autograd must not keep what is returned.
+    """
+    width = weight.shape[1]
+    made_from = (weight.data_ptr(), weight._version, weight.shape[0], width + second.shape[1])
+    cached = layer.__dict__.get("_wide")
+    if cached is None or cached[0] != made_from:
+        cached = (made_from, weight.new_empty(made_from[2:]))
+        cached[1][:, :width] = weight
+        layer.__dict__["_wide"] = cached
+    cached[1][:, width:] = second
+    return cached[1]
 
 
 def fuse_lora(model: Any) -> Any:
-    """Let every plain LoRA layer of `model` use the fused product where it may (see `_fits`); PEFT's code elsewhere."""
+    """Let every plain LoRA layer of `model` use the fused product where `_is_supported`, and PEFT's code elsewhere."""
     from peft.tuners.lora import Linear
 
     for module in model.modules():
@@ -29,7 +51,7 @@ def fuse_lora(model: Any) -> Any:
 
 def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
     adapter = _adapter(layer)
-    if args or options or adapter is None or not _fits(layer, adapter, x):
+    if args or options or adapter is None or not _is_supported(layer, adapter, x):
         return type(layer).forward(layer, x, *args, **options)
     base = layer.base_layer
     down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
@@ -44,7 +66,7 @@ def _adapter(layer: Any) -> str | None:
     return active[0] if len(active) == 1 else None
 
 
-def _fits(layer: Any, adapter: str, x: torch.Tensor) -> bool:
+def _is_supported(layer: Any, adapter: str, x: torch.Tensor) -> bool:
     """Whether the fused product is the layer's own: a CPU, a frozen base in the dtype of the products, no extras."""
     weight, bias = layer.base_layer.weight, layer.base_layer.bias
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
@@ -82,7 +104,7 @@ class _LoraProduct(torch.autograd.Function):
             if weight.dtype == torch.float32:
                 out = linear(rows, weight, bias).addmm_(inner, second.t())
             else:
-                out = linear(torch.cat([rows, inner], dim=1), beside(layer, weight, second), bias)
+                out = linear(torch.cat([rows, inner], dim=1), _concatenated(layer, weight, second), bias)
         ctx.save_for_backward(rows, inner, weight, first, second)
         ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, down.dtype, up.dtype)
         return out.view(*x.shape[:-1], -1)
@@ -91,11 +113,11 @@ class _LoraProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         rows, inner, weight, first, second = ctx.saved_tensors
         with torch.autocast("cpu", enabled=False):
-            given = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
-            inside = given @ second
+            grad = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
+            grad_inner = grad @ second
             to_x = None
             if ctx.needs_input_grad[0]:
-                to_x = (given @ weight).addmm_(inside, first).view(ctx.shape).to(ctx.dtypes[0])
-            to_down = (inside.t() @ rows).to(ctx.dtypes[1])
-            to_up = (inner.t() @ given).t().to(ctx.dtypes[2]).mul_(ctx.scaling)
+                to_x = (grad @ weight).addmm_(grad_inner, first).view(ctx.shape).to(ctx.dtypes[0])
+            to_down = (grad_inner.t() @ rows).to(ctx.dtypes[1])
+            to_up = (inner.t() @ grad).t().to(ctx.dtypes[2]).mul_(ctx.scaling)
         return to_x, None, None, to_down, to_up, None, None

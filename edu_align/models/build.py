@@ -8,7 +8,7 @@ from edu_align.caching.base import base_model, forget
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
-from edu_align.models.sharding import is_sharded, settle
+from edu_align.models.sharding import init_fsdp_root, is_sharded
 from edu_align.models.weights import add_adapter, continue_adapter, load_model
 
 
@@ -20,11 +20,11 @@ def weights_of(config: Config, location: Location, start: Path | None) -> Locati
 
 
 def build_model(
-    config: Config, location: Location, device: Device, start: Path | None, taken: dict[str, str] | None = None
+    config: Config, location: Location, device: Device, start: Path | None, origins: dict[str, str] | None = None
 ) -> Any:
     """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable.
 
-    Adapters come on the base that this process has loaded already, where it has (`taken` is told); see `caching.base`.
+    Adapters come on the base that this process has loaded already, if it has; `origins` says which. See `caching.base`.
     """
     full = config.adapter.name == "full"
     if full or device.sharding != "none":
@@ -33,11 +33,11 @@ def build_model(
         model = load_model(config.model, weights, device, config.seed, config.hardware.double_quantization, full)
     else:
         model, there = base_model(config, location, device)
-        if taken is not None:
-            taken["base model"] = "memory" if there else "loaded"
+        if origins is not None:
+            origins["base model"] = "memory" if there else "loaded"
     model.config.use_cache = False
     if not full:
         model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)
     if is_sharded(model):
-        settle(model)
+        init_fsdp_root(model)
     return model

@@ -28,7 +28,7 @@ def layout(mixed: bool) -> Any:
 
 
 @contextmanager
-def on_disk(draw: Callable[[], Any]) -> Iterator[str]:
+def saved_random_model(draw: Callable[[], Any]) -> Iterator[str]:
     """A folder with the random model that the first process draws: sharding happens while weights are read."""
 
     def save() -> str:
@@ -49,7 +49,7 @@ def is_sharded(model: Any) -> bool:
     return bool(getattr(model, "is_distributed_loading_by_transformers", False))
 
 
-def through_head(model: Any, hidden: Any) -> Any:
+def head_logits(model: Any, hidden: Any) -> Any:
     """Logits (N, V) of `hidden` (N, H); where the head is sharded, its weight is gathered for the product."""
     import torch
     from torch.distributed.tensor import DTensor
@@ -65,7 +65,7 @@ def through_head(model: Any, hidden: Any) -> Any:
     return torch.nn.functional.linear(hidden, whole(head.weight), bias)
 
 
-def settle(model: Any) -> None:
+def init_fsdp_root(model: Any) -> None:
     """Run one token through the whole model, once its frozen weights are frozen.
 
     torch takes the module that runs first for the root of the sharding, and scoring calls the decoder inside it; and
@@ -75,10 +75,10 @@ def settle(model: Any) -> None:
 
     with torch.no_grad():
         model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device))
-    let_go(model)
+    release_gathered_weights(model)
 
 
-def let_go(model: Any) -> None:
+def release_gathered_weights(model: Any) -> None:
     """Free what a forward pass without gradients has left gathered: the last norm, the head and what is tied to it.
 
     An optimizer made while they are gathered would hold the copies, and its steps would be lost.

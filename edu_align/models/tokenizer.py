@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edu_align.config.schema import ModelConfig
 from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.models.control import control_tokens
+from edu_align.models.control_tokens import control_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -123,8 +123,8 @@ def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None =
 def _reader(tokenizer: Any, messages: Sequence[Message]) -> tuple[Callable[..., str], Callable[[str], Read]]:
     """How turns of this dialogue become text, and that text ids and character offsets (see `control`)."""
     control = control_tokens(tokenizer)
-    if any(control.held_by(message.content) for message in messages):
-        return partial(control.spelled, tokenizer), control.read
+    if any(control.may_contain(message.content) for message in messages):
+        return partial(control.render, tokenizer), control.encode
 
     def read(text: str) -> Read:
         encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

@@ -9,7 +9,7 @@ from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.folders import require_adapter, shape_in
 from edu_align.models.locate import Location
-from edu_align.models.sharding import layout, on_disk
+from edu_align.models.sharding import layout, saved_random_model
 
 
 def load_model(
@@ -39,7 +39,7 @@ def load_model(
         options["device_map"] = {"": device.device}
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
-    with on_disk(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
+    with saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, **options
         )
@@ -55,10 +55,7 @@ def _nf4(dtype: Any, double: bool) -> Any:
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=double,
-        bnb_4bit_compute_dtype=dtype,
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double, bnb_4bit_compute_dtype=dtype
     )
 
 

@@ -86,7 +86,7 @@ class _BlockAttention(torch.autograd.Function):
         room = KEPT_WEIGHTS if any(ctx.needs_input_grad) else 0
         with torch.autocast(query.device.type, enabled=False):
             for block in blocks:
-                weights = _weights(_asking(query, block, key.shape[1]), _seen(key, block), scale, block)
+                weights = _weights(_query_rows(query, block, key.shape[1]), _seen(key, block), scale, block)
                 part = torch.matmul(weights, _seen(value, block))
                 out[block.row, block.start : block.stop] = part.view(heads, -1, depth).transpose(0, 1)
                 fits = weights.nbytes <= room
@@ -105,7 +105,7 @@ class _BlockAttention(torch.autograd.Function):
             for block, weights in zip(ctx.blocks, kept, strict=True):
                 given = _rows(gradient, block, shared).permute(1, 2, 0, 3).reshape(shared, -1, query.shape[-1])
                 given = given.to(query.dtype)
-                asking, keys, values = _asking(query, block, shared), _seen(key, block), _seen(value, block)
+                asking, keys, values = _query_rows(query, block, shared), _seen(key, block), _seen(value, block)
                 if weights is None:
                     weights = _weights(asking, keys, ctx.scale, block)
                 _add(grads[2], block, torch.matmul(weights.transpose(1, 2), given))
@@ -144,7 +144,7 @@ def _exact_products(query: torch.Tensor) -> Iterator[None]:
         matmul.fp32_precision = before
 
 
-def _asking(query: torch.Tensor, block: Block, shared: int) -> torch.Tensor:
+def _query_rows(query: torch.Tensor, block: Block, shared: int) -> torch.Tensor:
     """(K, G * b, D): the block's queries, with the G query heads of a key head behind each other."""
     part = query[block.row, :, block.start : block.stop]
     return part.reshape(shared, -1, query.shape[-1])

@@ -14,7 +14,7 @@ NAME = "edu_align_forest"  # of the attention function in transformers' registry
 FLEX_CAPABILITY = 8.0  # least CUDA compute capability; FlexAttention's Triton kernels are not made for older chips
 
 
-def why_not(model: Any) -> str | None:
+def unpackable_reason(model: Any) -> str | None:
     """Why packing would not be exact for this model, or None where it is."""
     config = model.config
     if config.model_type not in SUPPORTED:
@@ -43,7 +43,7 @@ def choose_backend(model: Any) -> tuple[str, str]:
     return "flex", f"compute capability {major}.{minor}"
 
 
-def reads_forests(model: Any) -> None:
+def enable_forest_attention(model: Any) -> None:
     """Let `model`'s attention layers read what `attend_to_ancestors` hands over; other calls reach SDPA as before."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask

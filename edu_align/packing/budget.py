@@ -29,7 +29,7 @@ class Counter(Protocol[C]):
     def add(self, example: C) -> None: ...
 
 
-def parts_within(examples: Sequence[Sequence[Tokens]], budget: int) -> list[list[int]]:
+def split_by_tokens(examples: Sequence[Sequence[Tokens]], budget: int) -> list[list[int]]:
     """Indices of the examples, in `cut` parts of at most `budget` distinct prefixes.
 
     An example is the sequences that are computed together for it: one conversation, or a chosen and a rejected row.
@@ -97,7 +97,7 @@ class Prefixes:
                 node = self.known.setdefault((node, token), len(self.known))
 
 
-def first_look(examples: Sequence[Sequence[Tokens]], batch: int, budget: int) -> tuple[int, int]:
+def count_first_batch(examples: Sequence[Sequence[Tokens]], batch: int, budget: int) -> tuple[int, int]:
     """(real tokens of the examples, tokens computed for them), in steps of `batch` cut within `budget`."""
     asked = computed = 0
     for start in range(0, len(examples), batch):

@@ -15,13 +15,13 @@ from types import MethodType
 from typing import Any
 
 from edu_align.errors import UserError
-from edu_align.packing.backends import attend_to_ancestors, choose_backend, reads_forests, why_not
-from edu_align.packing.forest import plant
+from edu_align.packing.backends import attend_to_ancestors, choose_backend, enable_forest_attention, unpackable_reason
+from edu_align.packing.forest import build_forest
 from edu_align.packing.head import score_labels_once
 
 
 @dataclass
-class Sharing:
+class TokenCounts:
     """What was saved so far: real tokens that the batches held, and tokens that the decoder computed."""
 
     asked: int = 0
@@ -42,21 +42,21 @@ def is_packed(model: Any) -> bool:
     return hasattr(causal_model(model).base_model, "unpacked_forward")
 
 
-def share_prefixes(model: Any, backend: str = "auto") -> Sharing:
+def share_prefixes(model: Any, backend: str = "auto") -> TokenCounts:
     """Pack every training and scoring forward of `model`'s backbone; returns the running count of what is saved.
 
     `backend` is auto, or one of those in `backends`. Generation (a cache, or positions given) goes through the original
-    forward. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's trainer is
-    built.
+    forward. Install it before TRL's trainer is built. Errors: ValueError where packing would not be exact (see
+    `unpackable_reason`).
     """
-    reason = why_not(model)
+    reason = unpackable_reason(model)
     if reason is not None:
         raise ValueError(f"packing is not exact here: {reason}")
     if backend == "auto":
         backend, _ = choose_backend(model)
-    reads_forests(model)
+    enable_forest_attention(model)
     backbone = causal_model(model).base_model
-    sharing = Sharing()
+    sharing = TokenCounts()
     # The forward is bound to its backbone, so that a deep copy (the reference of full DPO) runs its own weights.
     backbone.unpacked_forward = backbone.forward
     packed = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None), backend)
@@ -64,7 +64,7 @@ def share_prefixes(model: Any, backend: str = "auto") -> Sharing:
     return sharing
 
 
-def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, backend: str) -> Callable[..., Any]:
+def _packed(original: Callable[..., Any], sharing: TokenCounts, window: int | None, backend: str) -> Callable[..., Any]:
     import torch
 
     @functools.wraps(getattr(original, "__func__", original))
@@ -76,7 +76,7 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, 
             return self.unpacked_forward(input_ids=input_ids, attention_mask=attention_mask, **options)
         device = input_ids.device
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        forest = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
+        forest = build_forest(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
         sharing.asked += forest.asked
         sharing.computed += forest.nodes
         output = self.unpacked_forward(
@@ -93,13 +93,13 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, 
     return forward
 
 
-def install_packing(wanted: str, model: Any, backend: str = "auto") -> Sharing:
+def install_packing(wanted: str, model: Any, backend: str = "auto") -> TokenCounts:
     """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which.
 
     `backend` is `hardware.packing_backend`.
     """
     score_labels_once()
-    reason = "hardware.packing=off" if wanted == "off" else why_not(model)
+    reason = "hardware.packing=off" if wanted == "off" else unpackable_reason(model)
     if reason is None:
         why = f"hardware.packing_backend={backend}"
         if backend == "auto":
@@ -112,4 +112,4 @@ def install_packing(wanted: str, model: Any, backend: str = "auto") -> Sharing:
     if wanted == "on":
         raise UserError(f"`hardware.packing=on`, but {reason}. Use hardware.packing=auto or off.")
     print(f"edu_align: packing is off: {reason}", flush=True)
-    return Sharing()
+    return TokenCounts()

@@ -70,7 +70,7 @@ class _Trie:
     depths: list[int]
 
 
-def plant(
+def build_forest(
     input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None = None, one_row: bool = False
 ) -> Forest:
     """Merge the rows of (B, L) `input_ids` that begin alike; padding, right or left, is where `attention_mask` is 0.
@@ -79,10 +79,10 @@ def plant(
     behind each other in a single row, which has no padding; otherwise they are packed into rows no longer than the
     longest tree (first fit, longest first), which keeps a dense mask small.
     """
-    tries, where = _grow(input_ids, attention_mask)
+    tries, where = _build_tries(input_ids, attention_mask)
     sizes = [len(trie.tokens) for trie in tries]
     width = sum(sizes) if one_row else max(sizes)
-    home, rows = _homes(sizes, width)
+    home, rows = _placements(sizes, width)
     tokens = np.zeros((rows, width), dtype=np.int64)
     positions = np.zeros((rows, width), dtype=np.int64)
     for trie, (row, start) in zip(tries, home, strict=True):
@@ -97,7 +97,7 @@ def plant(
     return Forest(tokens, positions, tuple(trees), place, int((attention_mask != 0).sum()))
 
 
-def _homes(sizes: list[int], width: int) -> tuple[list[tuple[int, int]], int]:
+def _placements(sizes: list[int], width: int) -> tuple[list[tuple[int, int]], int]:
     """(packed row, first node) of each tree, and the number of rows: first fit, longest first."""
     used: list[int] = []
     home = [(0, 0)] * len(sizes)
@@ -110,7 +110,7 @@ def _homes(sizes: list[int], width: int) -> tuple[list[tuple[int, int]], int]:
     return home, len(used)
 
 
-def _grow(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Trie], list[_Path]]:
+def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Trie], list[_Path]]:
     """Tries of the rows, and for each row its tree, its path of nodes and its real columns."""
     columns = [np.flatnonzero(keep) for keep in attention_mask]
     rows = [row[real].tolist() for row, real in zip(input_ids, columns, strict=True)]

@@ -16,11 +16,11 @@ def score_labels_once() -> None:
 
     internals: Any = trl_utils
     internals._use_triton = lambda device: True
-    if not isinstance(internals._ChunkedLogProbFunction, _Once):
-        internals._ChunkedLogProbFunction = _Once(internals._ChunkedLogProbFunction)
+    if not isinstance(internals._ChunkedLogProbFunction, _ScoreDistinctRows):
+        internals._ChunkedLogProbFunction = _ScoreDistinctRows(internals._ChunkedLogProbFunction)
 
 
-class _Once:
+class _ScoreDistinctRows:
     """Stands in for TRL's autograd function; `apply` has its arguments and its results."""
 
     def __init__(self, function: Any) -> None:

@@ -78,7 +78,7 @@ def _copies(config: Config, machine: Machine) -> Parts:
     """Bytes of 16-bit copies of weights. Under full fine-tuning autocast makes one of every linear layer and keeps it
     until the backward pass (not of sharded weights, which are gathered in 16 bits), and on CPU the 16 bits that the
     weights had when they were read, before they became float32, stay with glibc as well. Under LoRA on a CPU every
-    adapted layer keeps its weight beside the adapter's second matrix (`fused/wide.py`).
+    adapted layer keeps its weight beside the adapter's second matrix (`fused/lora.py`).
     """
     if machine.dtype == "float32" or shares(config) > 1:
         return {}

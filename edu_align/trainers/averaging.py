@@ -12,8 +12,8 @@ import torch
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 from transformers import TrainerCallback
 
-from edu_align.models.sharding import let_go
-from edu_align.models.trained import save_tensors, trained
+from edu_align.models.sharding import release_gathered_weights
+from edu_align.models.trainable import save_tensors, trainable_parameters
 
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
 
@@ -48,15 +48,15 @@ class Averaging(TrainerCallback):
         count = self.counted(state)
         if count == 0:
             return
-        now = trained(self.trainer.model)
+        now = trainable_parameters(self.trainer.model)
         if count == 1:
             self.mean = {name: value.clone() for name, value in now.items()}
         else:
             self.update([self.mean[name] for name in now], list(now.values()), count - 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        let_go(self.trainer.model)  # the last step's evaluation has left weights gathered
-        for name, value in trained(self.trainer.model).items():
+        release_gathered_weights(self.trainer.model)  # the last step's evaluation has left weights gathered
+        for name, value in trainable_parameters(self.trainer.model).items():
             value.copy_(self.mean[name])
 
     def save(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from edu_align.errors import RunFailed
-from edu_align.models.trained import trained
+from edu_align.models.trainable import trainable_parameters
 from edu_align.processes import count, is_first, total
 from edu_align.runs.progress import checkpoints
 from edu_align.trainers.numbered import names_of
@@ -79,7 +79,11 @@ def _check_weights(trainer: Any) -> None:
     """Errors: `Diverged` where a trained weight is not finite after the last step."""
     import torch
 
-    sizes = [torch.linalg.vector_norm(value, math.inf) for value in trained(trainer.model).values() if value.numel()]
+    sizes = [
+        torch.linalg.vector_norm(value, math.inf)
+        for value in trainable_parameters(trainer.model).values()
+        if value.numel()
+    ]
     if not _finite(trainer, sum(size.to(trainer.args.device) for size in sizes)):
         losses = [(float(loss), rows) for loss, rows in trainer.step.losses]
         _stop(trainer, None, trainer.state.global_step, "a trained weight is not finite after the step", losses)

@@ -5,7 +5,7 @@ from typing import Any
 
 from edu_align.config.schema import Config
 from edu_align.models.folders import tensors_only
-from edu_align.packing.budget import first_look
+from edu_align.packing.budget import count_first_batch
 from edu_align.processes import count, total
 from edu_align.runs.facts import peak_memory_gib
 from edu_align.trainers.arguments import keeps_checkpoints, token_budget
@@ -22,7 +22,7 @@ def sharing_ahead(config: Config, trainer: Any) -> str:
         examples = [[(prompt + reply)[-longest:] for reply in replies] for prompt, *replies in columns]
     else:
         examples = [[ids[:longest]] for ids in rows["input_ids"]]
-    asked, computed = first_look(examples, config.trainer.batch_size, token_budget(config))
+    asked, computed = count_first_batch(examples, config.trainer.batch_size, token_budget(config))
     many = "all" if len(rows) == len(trainer.train_dataset) else "the first"
     return (
         f"edu_align: packing: {many} {len(rows)} examples ask for {asked} tokens, {computed} are computed "

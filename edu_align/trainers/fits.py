@@ -6,7 +6,7 @@ from typing import Any
 
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.out_of_memory import OutOfMemory, ways_out
-from edu_align.packing.budget import parts_within
+from edu_align.packing.budget import split_by_tokens
 from edu_align.processes import count
 from edu_align.runs.folder import RunFolder
 from edu_align.trainers.arguments import device_batch, token_budget
@@ -53,7 +53,7 @@ class Fits:
         """Indices of the batch's examples, a list for each pass."""
         many = self.examples(batch)
         if self.by_tokens:
-            return parts_within(sequences(batch, self.sides), self.limit)
+            return split_by_tokens(sequences(batch, self.sides), self.limit)
         return [list(range(start, min(start + self.limit, many))) for start in range(0, many, self.limit)]
 
     def shrink(self, step: int, batch: Batch, error: str, names: Sequence[str]) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback
 
-from edu_align.models.trained import load_trained, save_trained
-from edu_align.packing.decoder import Sharing
+from edu_align.models.trainable import load_trainable, save_trainable
+from edu_align.packing.decoder import TokenCounts
 from edu_align.processes import anyone, count, is_first, rank
 from edu_align.runs.progress import Progress
 from edu_align.runs.stopping import Interrupted
@@ -40,7 +40,7 @@ class Keeper:
 
     progress: Progress
     most: int
-    sharing: Sharing
+    sharing: TokenCounts
     went_on: Path | None = None
     kept: dict[str, Any] = field(default_factory=dict)
     began: float = 0.0
@@ -126,12 +126,12 @@ def resumable(trainer_class: type[Any]) -> type[Any]:
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
             if self.args.should_save and output_dir is not None:
-                save_trained(self.model, Path(output_dir))
+                save_trainable(self.model, Path(output_dir))
                 if self.averaging is not None:
                     self.averaging.save(Path(output_dir))
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-            load_trained(self.model, Path(resume_from_checkpoint))
+            load_trainable(self.model, Path(resume_from_checkpoint))
 
         def _run_epoch(self, **arguments: Any) -> None:
             if self.state.global_step >= self.state.max_steps:  # transformers would train one step more

@@ -1,4 +1,4 @@
-"""What the tests of chatting share: tiny voices, and the programs as a user starts them."""
+"""What the tests of chatting share: tiny chat_models, and the programs as a user starts them."""
 
 import os
 import subprocess
@@ -71,7 +71,7 @@ def tutor_source(runs: Callable[[str], Any], talker: str, outputs: Path) -> Call
 @pytest.fixture(scope="session")
 def pair(tutor_source: Callable[..., Any]) -> list[Any]:
     """The parrot and its tutor, which both write letters and differ."""
-    from edu_align.chatting.tutor import load
+    from edu_align.chatting.model import load
 
     return load([tutor_source("talker", generation__repetition_penalty="1.2")], with_base=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.room import Room
+from edu_align.chatting.arena import Arena
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ATTACK = '<script>hacked=1</script><img src=x onerror="hacked=1"><svg onload=hacked=1></svg>'
@@ -27,8 +27,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def attacker(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, outputs: Path) -> Any:
     """A tiny model that has learned to answer everything with ATTACK."""
+    from edu_align.chatting.model import load
     from edu_align.chatting.source import run_source
-    from edu_align.chatting.tutor import load
 
     file = tmp_path_factory.mktemp("data") / "attack.jsonl"
     asked = [ASKED, "2 + 3?", "Why?", "Hi", "Is it 6?", "How?", "And now?", "No."]
@@ -39,8 +39,8 @@ def attacker(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
         "+dataset.columns.split=split", "evaluation.enabled=false", "trainer.max_steps=250",
         "trainer.learning_rate=3e-3", "trainer.batch_size=8", "hardware.per_device_batch_size=8",
     )  # fmt: skip
-    (voice,) = load([run_source("attacker", {"generation.max_new_tokens": "120"}, str(outputs))])
-    return voice
+    (model,) = load([run_source("attacker", {"generation.max_new_tokens": "120"}, str(outputs))])
+    return model
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def browser() -> Iterator[Any]:
 def test_a_browser_shows_what_a_model_writes(two: bool, attacker: Any, browser: Any, tmp_path: Path) -> None:
     from edu_align.chatting.web import build_page, launch
 
-    voices = [attacker, replace(attacker, label="again")] if two else [attacker]
-    served = build_page(Room(voices, tmp_path / "votes.jsonl", seed=0))
+    models = [attacker, replace(attacker, label="again")] if two else [attacker]
+    served = build_page(Arena(models, tmp_path / "votes.jsonl", seed=0))
     try:
         page, dialogs = browser.new_page(), []
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
@@ -70,7 +70,7 @@ def test_a_browser_shows_what_a_model_writes(two: bool, attacker: Any, browser: 
             timeout=180_000
         )
         shown = page.inner_text("body")
-        assert shown.count(ATTACK) >= len(voices)
+        assert shown.count(ATTACK) >= len(models)
         assert ASKED in shown
         page.get_by_text(ASKED).first.hover()
         page.wait_for_timeout(1000)

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from edu_align.chat import main
-from edu_align.chatting.columns import side_by_side
-from edu_align.chatting.talk import Talk
+from edu_align.chatting.dialogue import Dialogue
+from edu_align.chatting.model import ChatModel
+from edu_align.chatting.terminal import side_by_side
 from edu_align.chatting.text import printable
-from edu_align.chatting.tutor import Voice
 from edu_align.data.records import Message
 
 from .conftest import TALKATIVE, command, environment
@@ -33,22 +33,22 @@ def chat(here: Callable[..., Any], talker: str, outputs: Path) -> Callable[..., 
     return lambda stdin, *more: here(main, f"run={talker}", *SHORT, f"outputs_root={outputs}", *more, stdin=stdin)
 
 
-def test_a_pipe_is_answered_line_by_line(chat: Callable[..., Any], pair: list[Voice]) -> None:
+def test_a_pipe_is_answered_line_by_line(chat: Callable[..., Any], pair: list[ChatModel]) -> None:
     code, out, err = chat("2 + 3?\n\nWhy?\n")
-    talk = Talk(pair[1])
+    dialogue = Dialogue(pair[1])
     expected = []
     for line in ("2 + 3?", "Why?"):
-        expected.append("".join(talk.reply(talk.ask(line))))
+        expected.append("".join(dialogue.reply(dialogue.ask(line))))
     assert code == 0
     assert out == "".join(f"talker: {printable(text)}\n" for text in expected)
-    assert len(talk.turns) == 4
+    assert len(dialogue.turns) == 4
     assert err.startswith("(talker on folder:model:")
 
 
-def test_compare_shows_both(chat: Callable[..., Any], pair: list[Voice]) -> None:
+def test_compare_shows_both(chat: Callable[..., Any], pair: list[ChatModel]) -> None:
     for switch in ("--compare", "compare=true"):
         _, out, _ = chat("2 + 3?\n", switch)
-        said = {voice.label: "".join(Talk(voice).reply(Talk(voice).ask("2 + 3?"))) for voice in pair}
+        said = {model.label: "".join(Dialogue(model).reply(Dialogue(model).ask("2 + 3?"))) for model in pair}
         assert out == f"base: {said['base']}\ntalker: {said['talker']}\n"
         assert said["base"] != said["talker"]
 
@@ -84,16 +84,16 @@ def test_old_turns_are_left_out_and_it_is_said(chat: Callable[..., Any]) -> None
     assert "(the oldest 2 turns were left out for talker: the dialogue is longer than its context)" in err
 
 
-def test_an_answer_that_is_stopped_stays_in_the_dialogue(pair: list[Voice]) -> None:
-    voice = replace(pair[1], settings=replace(pair[1].settings, max_new_tokens=500))
-    talk = Talk(voice)
-    pieces = talk.reply(talk.ask("Hi"))
+def test_an_answer_that_is_stopped_stays_in_the_dialogue(pair: list[ChatModel]) -> None:
+    model = replace(pair[1], settings=replace(pair[1].settings, max_new_tokens=500))
+    dialogue = Dialogue(model)
+    pieces = dialogue.reply(dialogue.ask("Hi"))
     written = next(pieces)
     pieces.close()
-    assert talk.turns == (Message("user", "Hi"), Message("assistant", written.strip()))
-    never_begun = talk.reply(talk.ask("Why?"))
+    assert dialogue.turns == (Message("user", "Hi"), Message("assistant", written.strip()))
+    never_begun = dialogue.reply(dialogue.ask("Why?"))
     never_begun.close()
-    assert len(talk.turns) == 2
+    assert len(dialogue.turns) == 2
 
 
 def test_columns_show_both_answers_and_no_markup_of_theirs() -> None:

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from edu_align.chat import main
-from edu_align.chatting.limits import MAX_BODY, BodyLimit
-from edu_align.chatting.panes import answers, dialogue
-from edu_align.chatting.room import Room
+from edu_align.chatting.arena import Arena
+from edu_align.chatting.model import ChatModel
 from edu_align.chatting.text import escaped, printable
-from edu_align.chatting.tutor import Voice
+from edu_align.chatting.web import MAX_BODY, BodyLimit, answers, dialogue
 from edu_align.data.records import Message
 
 needs_gradio = pytest.mark.skipif(
@@ -92,17 +91,17 @@ def test_without_gradio_the_command_to_install_it_is_given(
 
 
 @pytest.fixture
-def visit(pair: list[Voice], tmp_path: Path) -> Iterator[Callable[..., tuple[Any, str, Path]]]:
-    """`visit(voices)`: a page on a free port of this machine; a visitor, its address and the file of votes."""
+def visit(pair: list[ChatModel], tmp_path: Path) -> Iterator[Callable[..., tuple[Any, str, Path]]]:
+    """`visit(models)`: a page on a free port of this machine; a visitor, its address and the file of votes."""
     from gradio_client import Client
 
     from edu_align.chatting.web import build_page, launch
 
     pages = []
 
-    def go(voices: list[Voice]) -> tuple[Any, str, Path]:
+    def go(models: list[ChatModel]) -> tuple[Any, str, Path]:
         votes = tmp_path / "votes.jsonl"
-        page = build_page(Room(voices, votes, seed=0))
+        page = build_page(Arena(models, votes, seed=0))
         pages.append(page)
         url = launch(page)
         return Client(url, verbose=False, download_files=False), url, votes
@@ -113,7 +112,7 @@ def visit(pair: list[Voice], tmp_path: Path) -> Iterator[Callable[..., tuple[Any
 
 
 @needs_gradio
-def test_two_answers_are_shown_and_voted_on(visit: Callable[..., Any], pair: list[Voice]) -> None:
+def test_two_answers_are_shown_and_voted_on(visit: Callable[..., Any], pair: list[ChatModel]) -> None:
     client, url, votes = visit(pair)
     assert url.startswith("http://127.0.0.1:")
     job = client.submit("2 + 3?", api_name="/say")
@@ -135,7 +134,7 @@ def test_two_answers_are_shown_and_voted_on(visit: Callable[..., Any], pair: lis
 
 
 @needs_gradio
-def test_visitors_have_dialogues_of_their_own(visit: Callable[..., Any], pair: list[Voice]) -> None:
+def test_visitors_have_dialogues_of_their_own(visit: Callable[..., Any], pair: list[ChatModel]) -> None:
     from gradio_client import Client
 
     client, url, votes = visit(pair[1:])
@@ -151,7 +150,7 @@ def test_visitors_have_dialogues_of_their_own(visit: Callable[..., Any], pair: l
 
 
 @needs_gradio
-def test_html_of_a_person_and_too_much_of_it(visit: Callable[..., Any], pair: list[Voice]) -> None:
+def test_html_of_a_person_and_too_much_of_it(visit: Callable[..., Any], pair: list[ChatModel]) -> None:
     import httpx
 
     client, url, votes = visit(pair)
@@ -167,11 +166,11 @@ def test_html_of_a_person_and_too_much_of_it(visit: Callable[..., Any], pair: li
 
 
 @needs_gradio
-def test_a_place_that_is_taken_is_one_message(visit: Callable[..., Any], pair: list[Voice]) -> None:
+def test_a_place_that_is_taken_is_one_message(visit: Callable[..., Any], pair: list[ChatModel]) -> None:
     from edu_align.chatting.web import build_page, launch
     from edu_align.errors import UserError
 
     _, url, votes = visit(pair)
-    page = build_page(Room([replace(pair[0])], votes, seed=0))
+    page = build_page(Arena([replace(pair[0])], votes, seed=0))
     with pytest.raises(UserError, match=r"the page cannot listen on host=127\.0\.0\.1 port=\d+"):
         launch(page, port=int(url.rstrip("/").rpartition(":")[2]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from edu_align.comparison.models import Comparison, Model
 from edu_align.comparison.numbers import numbers_of
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.store import _packed, append_read
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.writing import write_json

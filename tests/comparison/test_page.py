@@ -12,7 +12,7 @@ from edu_align.comparison.misconceptions import MARKS, by_misconception
 from edu_align.comparison.models import Comparison
 from edu_align.comparison.tables import beside_baselines, gap_text, marks_legend, moved, not_beaten
 from edu_align.comparison.write import write_comparison
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.suite.results import MetricResult, Series
 from tests.pages import Page as Parsed
 
 from .builders import EVIL, compared, series, three

@@ -12,7 +12,7 @@ from edu_align import report
 from edu_align.comparison.models import Model
 from edu_align.comparison.reading import read_comparison
 from edu_align.errors import UserError
-from edu_align.evaluation.suite.items import MetricResult
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.runs.store import find_stored
 
 from .builders import compared, results, run_folder, series, store, three

@@ -8,7 +8,7 @@ from edu_align.comparison.numbers import numbers_of
 from edu_align.comparison.significance import holm, p_value, samples_for
 from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import difference
-from edu_align.evaluation.suite.items import Series
+from edu_align.evaluation.suite.results import Series
 
 from .builders import series, three
 

@@ -16,7 +16,7 @@ from edu_align.data.fetch import source_files
 from edu_align.data.pairs import preference_rows, training_pairs
 from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError
-from edu_align.models.control import control_tokens, told
+from edu_align.models.control_tokens import control_token_warning, control_tokens
 from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, ChatTokens, byte_tokenizer, chat_ids
 from edu_align.trainers.prompt_length import shorten_prompts
 from edu_align.trainers.sft import sft_rows
@@ -66,7 +66,7 @@ def prepare(data: LoadedData) -> None:
     json.dumps(data.report).encode()
     data.describe().encode()
     records = [record for part in data.splits.values() for record in part]
-    told(TOKENIZER, records).encode()
+    control_token_warning(TOKENIZER, records).encode()
     talks = [record for record in records if isinstance(record, Conversation)]
     rows, counts = sft_rows(TOKENIZER, talks, 256, "window")
     assert counts.conversations == len(talks)

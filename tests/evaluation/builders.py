@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from edu_align.data.records import Message, Response, ResponseGroup
-from edu_align.evaluation.scored import ScoredGroup
+from edu_align.evaluation.preference import ScoredGroup
 
 PROMPT = (
     Message("system", "You are a kind tutor who asks questions."),

@@ -54,8 +54,7 @@ def test_missing_file_is_said_plainly(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["{", [], {}, {"a": 1}, {"a": {"value": 1}}, {"a": {"value": 1, "tolerance": -1}}, {"a": {"value": "1"}}],
+    "content", ["{", [], {}, {"a": 1}, {"a": {"value": 1}}, {"a": {"value": 1, "tolerance": -1}}, {"a": {"value": "1"}}]
 )
 def test_malformed_file_is_an_error(tmp_path, content):
     with pytest.raises(UserError, match=r"kept\.json"):

@@ -1,8 +1,16 @@
+"""Rules against hand-counted values, and fitted ones that learn style from training groups and read nothing else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import log
+from random import Random
+
 import pytest
 
+from edu_align.data.records import Message, ResponseGroup
 from edu_align.evaluation import baselines
-
-from .builders import group
+from edu_align.evaluation.baselines import FEATURES, Rule, fitted_rules, idf_overlap, overlap, surface
+from tests.evaluation.builders import group
 
 
 def test_longer_counts_words_not_characters():
@@ -46,3 +54,76 @@ def test_tutor_prior_is_the_mean_training_score_by_source_and_author():
 def test_tutor_prior_is_a_rule_only_with_training_groups():
     assert list(baselines.pair_rules(None)) == ["chance", "longer", "question_mark", "overlap"]
     assert "tutor_prior" in baselines.pair_rules([group([1, 0])])
+
+
+WORDS = [
+    "add",
+    "the",
+    "next",
+    "two",
+    "numbers",
+    "on",
+    "your",
+    "list",
+    "and",
+    "tell",
+    "me",
+    "what",
+    "you",
+    "see",
+    "there",
+]
+
+
+def styled(seed: int, better: Callable[[str], str]) -> ResponseGroup:
+    """Two replies of random words; the better one carries a style."""
+    rng = Random(seed)
+    plain, other = (" ".join(rng.choices(WORDS, k=rng.randint(4, 9))) for _ in range(2))
+    return group([6.0, 2.0], [better(plain), other], ["A", "B"], key=f"g{seed}", source="mrbench")
+
+
+def right(rule: Rule, groups: list[ResponseGroup]) -> float:
+    scores = [rule(each) for each in groups]
+    return sum(a > b for a, b in scores) / len(scores)
+
+
+def test_seven_features() -> None:
+    made = group([1.0, 0.0], ["Great job! You sold 12 pens. How many in 3 days?", "No"])
+    praise, plain = surface(made)
+    assert len(praise) == len(FEATURES)
+    words, characters, marks, digits, share, ends, starts = praise
+    assert (words, characters, marks, digits, ends, starts) == (11.0, 48.0, 1.0, 3.0, 1.0, 1.0)
+    assert share == overlap(made)[0]
+    assert plain == [1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [(lambda text: f"{text}?", "surface_logistic"), (lambda text: f"{text} together", "bag_of_words")],
+)
+def test_each_rule_learns_its_kind_of_style(style: Callable[[str], str], expected: str) -> None:
+    training = [styled(seed, style) for seed in range(40)]
+    held = [styled(seed, style) for seed in range(100, 140)]
+    assert right(fitted_rules(training, 2.0)[expected], held) > 0.9
+
+
+def test_the_bag_of_words_reads_no_dialogue() -> None:
+    rule = fitted_rules([styled(seed, lambda text: f"{text} together") for seed in range(20)], 2.0)["bag_of_words"]
+    made = styled(99, str)
+    assert rule(made) == rule(replace(made, prompt=(Message("user", "something else together"),)))
+
+
+def test_one_group_cannot_be_cross_validated() -> None:
+    assert fitted_rules([styled(0, str)], 2.0) == {}
+    assert fitted_rules([styled(0, str), styled(1, str)], 9.0) == {}
+
+
+def test_rare_words_count_more() -> None:
+    made = group([2.0, 1.0, 0.0], ["look closely at the pens", "look at the shop and the day", "nothing of it"])
+    made = replace(made, prompt=(Message("user", "The shop sells pens a day"),))
+    documents = [replace(made, prompt=(Message("user", f"the shop and the day {i}"),)) for i in range(9)]
+    pens, common, none = idf_overlap(documents)(made)
+    assert pens == pytest.approx(log(10 / 1) + log(10 / 10))  # "pens" in no document, "the" in all nine
+    assert common == 0.0
+    assert none == 0.0
+    assert overlap(made)[1] > overlap(made)[0]

@@ -37,10 +37,7 @@ def test_a_second_reward_stands_beside_the_first_where_the_base_model_is_scored(
 
 
 def test_ties_count_one_half_and_equal_texts_make_no_pair():
-    items = [
-        scored(group([5, 1]), [-3.0, -3.0]),
-        scored(group([5, 1], ["same", "same"], key="g1"), [-1.0, -9.0]),
-    ]
+    items = [scored(group([5, 1]), [-3.0, -3.0]), scored(group([5, 1], ["same", "same"], key="g1"), [-1.0, -9.0])]
     found = evaluate_preferences(items, 2.0, seed=0)
     assert found["pair_accuracy_logp"]["value"] == 0.5
     assert found["pair_accuracy_logp"]["n"] == 1

@@ -4,9 +4,8 @@ import pytest
 
 from edu_align.errors import UserError
 from edu_align.evaluation.compare import compare_models
-from edu_align.evaluation.preference import evaluate_preferences
+from edu_align.evaluation.preference import ScoredGroup, evaluate_preferences
 from edu_align.evaluation.report import Stage, write_report
-from edu_align.evaluation.scored import ScoredGroup
 from edu_align.evaluation.stages import read_evaluation, read_run
 
 from .builders import PROMPT, write_run

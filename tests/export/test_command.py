@@ -17,7 +17,7 @@ from edu_align.chatting.source import run_config
 from edu_align.chatting.words import parse
 from edu_align.errors import UserError
 from edu_align.export import GROUPS, OWN
-from edu_align.exporting.place import RECORD, check_place, is_there, written_aside
+from edu_align.exporting.write import RECORD, check_place, is_there, written_aside
 
 from .conftest import Export, copied
 
@@ -154,7 +154,7 @@ def test_llama_cpps_converter(export: Export, runs: Callable[[str], Any], tmp_pa
     root = Path(__file__).resolve().parents[2]
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(root)!r})\nfrom pathlib import Path\n"
-        "from transformers import AutoTokenizer\nfrom edu_align.exporting.gguf_file import write_gguf\n"
+        "from transformers import AutoTokenizer\nfrom edu_align.exporting.gguf import write_gguf\n"
         "folder, *rest = sys.argv[1:]\noptions = dict(zip(rest[::2], rest[1::2]))\n"
         "write_gguf(Path(folder), AutoTokenizer.from_pretrained(folder), Path(options['--outfile']), "
         "options['--outtype'], 'by the script, for ' + options['--model-name'])\n"
@@ -162,7 +162,7 @@ def test_llama_cpps_converter(export: Export, runs: Callable[[str], Any], tmp_pa
     code, out, err = export("run=sft", f"output={tmp_path / 'out'}", "export.gguf=f16", f"export.converter={tmp_path}")
     assert code == 0, err
     assert "GGUF (f16), loaded back: 72 of 72 greedy tokens are the same" in out
-    from edu_align.exporting.gguf_reading import metadata
+    from edu_align.exporting.checks import metadata
 
     name = metadata(tmp_path / "out" / "gguf" / "sft-f16.gguf", "general.name")
     assert name == {"general.name": "by the script, for sft"}

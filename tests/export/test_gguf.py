@@ -1,5 +1,6 @@
 """GGUF files: what is written is what transformers reads back, for every architecture, format and tokenizer."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,16 @@ import pytest
 
 from edu_align.config.exporting import GGUF_TYPES
 from edu_align.errors import UserError
-from edu_align.exporting.agreement import TOLERANCE, compare, replies_of
-from edu_align.exporting.gguf_file import check_architecture, context_length, interleaved, tensor_name, write_gguf
-from edu_align.exporting.gguf_reading import load_gguf, metadata
+from edu_align.exporting.checks import TOLERANCE, compare, load_gguf, metadata, replies_of
+from edu_align.exporting.gguf import (
+    SPLITS,
+    check_architecture,
+    context_length,
+    interleaved,
+    tensor_name,
+    vocabulary,
+    write_gguf,
+)
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -54,7 +62,7 @@ def test_every_architecture_is_read_back_as_it_was(
     tutor = replies_of(model, tokenizer, None)
     agreement = compare(tutor, found)
     assert (agreement.same, pre) == (agreement.tokens, "gpt-2")
-    assert agreement.moved < 1e-5
+    assert agreement.distance < 1e-5
     text = "I added 3/4 and 1/4.\n\n\tÇa va? <think>x<|im_end|>"
     assert read_back(text)["input_ids"] == tokenizer(text)["input_ids"]
     assert read_back.chat_template == tokenizer.chat_template
@@ -67,17 +75,17 @@ def test_every_format_stays_within_its_tolerance(
     tokenizer = byte_level()
     model, file = written("mistral", tokenizer, number_format)
     agreement = compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0])
-    assert agreement.moved < TOLERANCE[number_format]
-    assert (agreement.moved < 1e-5) == (number_format == "f32")
+    assert agreement.distance < TOLERANCE[number_format]
+    assert (agreement.distance < 1e-5) == (number_format == "f32")
 
 
 def test_a_wrong_order_of_rows_is_seen(
     written: Callable[..., Any], byte_level: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edu_align.exporting.gguf_file.interleaved", lambda weights, heads: weights)
+    monkeypatch.setattr("edu_align.exporting.gguf.interleaved", lambda weights, heads: weights)
     tokenizer = byte_level()
     model, file = written("llama", tokenizer, "f32")
-    assert compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0]).moved > TOLERANCE["f16"]
+    assert compare(replies_of(model, tokenizer, None), load_gguf(file, "float32")[0]).distance > TOLERANCE["f16"]
 
 
 def test_rows_that_rotate_together_become_neighbours() -> None:
@@ -119,7 +127,7 @@ def test_pieces_are_read_back_with_the_same_merges(written: Callable[..., Any], 
     model, file = written("llama", pieces, "f32")
     found, read_back, pre = load_gguf(file, "float32")
     assert pre == "default"
-    assert compare(replies_of(model, pieces, None), found).moved < 1e-5
+    assert compare(replies_of(model, pieces, None), found).distance < 1e-5
     for text in ("What do you get when you add the two halves?", "Ça va? 7 x 8", "fifty-six times seven"):
         assert read_back(text, add_special_tokens=False)["input_ids"] == pieces(text)["input_ids"]
 
@@ -146,3 +154,67 @@ def test_names_of_tensors() -> None:
     for name in ("model.layers.0.self_attn.q_proj.lora_A.weight", "model.embed_positions.weight", "lm_head.scale"):
         with pytest.raises(UserError, match=r"llama\.cpp has no place for the tensor"):
             tensor_name(name)
+
+
+def test_byte_level_vocabulary(byte_level: Callable[..., Any]) -> None:
+    tokenizer = byte_level()
+    words = vocabulary(tokenizer, 340)
+    size = len(tokenizer)
+    assert (words.kind, words.pre, words.scores) == ("gpt2", "gpt-2", None)
+    assert words.tokens[:3] == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    assert words.types[:3] == [3, 3, 3]
+    assert (words.tokens[size - 1], words.types[size - 1]) == ("<think>", 4)
+    assert words.tokens[size:] == [f"[PAD{i}]" for i in range(size, 340)]
+    assert set(words.types[size:]) == {5}
+    assert set(words.types[3 : size - 1]) == {1}
+    assert words.merges
+    assert all(merge.count(" ") == 1 for merge in words.merges)
+    with pytest.raises(UserError, match=rf"has {size} tokens and the model only 300 rows"):
+        vocabulary(tokenizer, 300)
+
+
+def test_vocabulary_of_pieces(pieces: Any) -> None:
+    words = vocabulary(pieces, 380)
+    assert (words.kind, words.pre, words.merges, words.space_prefix) == ("llama", "default", [], True)
+    assert words.types[:3] == [2, 3, 3]
+    assert set(words.types[3:259]) == {6}
+    assert words.scores is not None
+    made = json.loads(pieces.backend_tokenizer.to_str())["model"]["merges"]
+    order = [words.scores[words.tokens.index("".join(merge))] for merge in made]
+    assert order == sorted(order, reverse=True)
+    assert order[0] == 0.0
+
+
+def test_names_of_the_ways_to_split_text(byte_level: Callable[..., Any]) -> None:
+    from tokenizers import Regex, pre_tokenizers
+
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    assert vocabulary(byte_level(pre_tokenizers.Sequence([digits, split])), 400).pre == "smollm"
+    for pattern, name in SPLITS.items():
+        steps = [pre_tokenizers.Split(Regex(pattern), behavior="isolated"), plain]
+        assert vocabulary(byte_level(pre_tokenizers.Sequence(steps)), 400).pre == name
+    for other in (
+        [pre_tokenizers.Split(Regex(r"\d"), behavior="isolated"), plain],
+        [pre_tokenizers.Whitespace(), split],
+    ):
+        with pytest.raises(UserError, match=r"splits text by .* and ByteLevel in a way that is not known"):
+            vocabulary(byte_level(pre_tokenizers.Sequence(other)), 400)
+
+
+def test_the_patterns_are_those_that_transformers_reads_the_names_as() -> None:
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+
+    assert {name: pattern for pattern, name in SPLITS.items()} == {
+        name: GGUF_PRE_TOKENIZER_SPLITS[name] for name in SPLITS.values()
+    }
+
+
+def test_a_tokenizer_that_is_no_bpe_is_refused() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
+    with pytest.raises(UserError, match=r"the tokenizer is a WordLevel, and only BPE"):
+        vocabulary(words, 10)

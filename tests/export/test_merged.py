@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from edu_align.chatting.model import load
 from edu_align.chatting.source import run_source
-from edu_align.chatting.tutor import load
 from edu_align.data.records import Message
-from edu_align.evaluation.generate import replies
 from edu_align.exporting.merge import end_tokens, generation_config
+from edu_align.models.generation import replies
 
 from .conftest import CHATML, Export, by_hand, copied
 
@@ -29,14 +29,14 @@ def test_it_says_what_the_tutor_says(exported: Path, outputs: Path) -> None:
     import torch
 
     model, tokenizer = by_hand(exported)
-    (voice,) = load([run_source("dpo_on_sft", {"generation.max_new_tokens": "12"}, str(outputs))])
+    (chat_model,) = load([run_source("dpo_on_sft", {"generation.max_new_tokens": "12"}, str(outputs))])
     prompts = [ASKED[0], ASKED[1][:1]]
-    with voice.speaking() as tutor:
-        expected = replies(tutor, voice.tokenizer, prompts, voice.settings)
+    with chat_model.activated() as tutor:
+        expected = replies(tutor, chat_model.tokenizer, prompts, chat_model.settings)
         ids = list(range(4, 90))
         assert torch.allclose(logits(model, ids), logits(tutor, ids), atol=1e-5)
-    assert replies(model, tokenizer, prompts, voice.settings) == expected
-    with voice.speaking() as tutor, tutor.disable_adapter():
+    assert replies(model, tokenizer, prompts, chat_model.settings) == expected
+    with chat_model.activated() as tutor, tutor.disable_adapter():
         assert not torch.allclose(logits(model, ids), logits(tutor, ids), atol=1e-3)
 
 

@@ -74,7 +74,7 @@ def test_a_gguf_that_went_wrong_is_not_kept(
     export: Export, runs: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs("sft")
-    monkeypatch.setattr("edu_align.exporting.gguf_file.interleaved", lambda weights, heads: weights)
+    monkeypatch.setattr("edu_align.exporting.gguf.interleaved", lambda weights, heads: weights)
     code, _, err = export("run=sft", f"output={tmp_path / 'out'}", "export.gguf=f32")
     assert code == 2
     assert "sft-f32.gguf was loaded back and does not say what the tutor says" in err

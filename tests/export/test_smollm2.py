@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.exporting.gguf_reading import load_gguf
+from edu_align.exporting.checks import load_gguf
 from edu_align.models.locate import BUNDLED_PACKAGE
 
 from .conftest import Export, by_hand

@@ -13,7 +13,7 @@ from edu_align.packing import attention
 from edu_align.packing.attention import block_attention, blocks_of
 from edu_align.packing.backends import _block_mask, _flex_attention, choose_backend
 from edu_align.packing.decoder import install_packing, share_prefixes
-from edu_align.packing.forest import plant
+from edu_align.packing.forest import build_forest
 
 HEADS, SHARED, DEPTH = 4, 2, 8
 rows_of_tokens = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=12), min_size=1, max_size=8)
@@ -24,7 +24,7 @@ def forest_of(rows: list[list[int]], window: int | None = None) -> Any:
     ids, mask = np.zeros((len(rows), width), dtype=np.int64), np.zeros((len(rows), width), dtype=np.int64)
     for i, row in enumerate(rows):
         ids[i, : len(row)], mask[i, : len(row)] = row, 1
-    return plant(ids, mask, window)
+    return build_forest(ids, mask, window)
 
 
 def real(forest: Any) -> torch.Tensor:

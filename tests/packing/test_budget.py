@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edu_align.packing.budget import Prefixes, first_look, parts_within
+from edu_align.packing.budget import Prefixes, count_first_batch, split_by_tokens
 
 SEQUENCES = st.lists(st.integers(1, 3), min_size=1, max_size=9)
 EXAMPLES = st.lists(st.tuples(SEQUENCES, SEQUENCES), min_size=1, max_size=9)
@@ -24,27 +24,29 @@ def distinct(sequences: Any) -> int:
 def test_pairs_of_one_prompt_cost_it_once() -> None:
     prompt = [1, 2, 3, 4]
     pairs = [([*prompt, 5], [*prompt, 6]), ([*prompt, 5], [*prompt, 7]), ([9, 9, 9], [9, 9, 8])]
-    assert parts_within(pairs, 7) == [[0, 1], [2]]
-    assert parts_within(pairs, 11) == [[0, 1, 2]]
-    assert parts_within(pairs, 1) == [[0], [1], [2]], "what is over the budget alone gets a pass of its own"
-    assert first_look(pairs, 3, 7) == (26, 7 + 4)
+    assert split_by_tokens(pairs, 7) == [[0, 1], [2]]
+    assert split_by_tokens(pairs, 11) == [[0, 1, 2]]
+    assert split_by_tokens(pairs, 1) == [[0], [1], [2]], "what is over the budget alone gets a pass of its own"
+    assert count_first_batch(pairs, 3, 7) == (26, 7 + 4)
 
 
 def test_pairs_of_one_prompt_are_not_cut_apart() -> None:
     first, second = [1, 2, 3, 4], [5, 6, 7, 8]
     pairs = [([*first, 1], [*first, 2]), ([*second, 1], [*second, 2]), ([*second, 1], [*second, 3])]
-    assert parts_within(pairs, 12) == [[0], [1, 2]]
-    assert first_look(pairs, 3, 12) == (30, 6 + 7)
-    assert parts_within(pairs[1:], 6) == [[0], [1]], "a prompt that no part holds is cut"
-    assert parts_within(pairs, 6) == [[0], [1], [2]]
-    assert parts_within([], 6) == []
+    assert split_by_tokens(pairs, 12) == [[0], [1, 2]]
+    assert count_first_batch(pairs, 3, 12) == (30, 6 + 7)
+    assert split_by_tokens(pairs[1:], 6) == [[0], [1]], "a prompt that no part holds is cut"
+    assert split_by_tokens(pairs, 6) == [[0], [1], [2]]
+    assert split_by_tokens([], 6) == []
     apart = [pairs[1], pairs[0], pairs[2]]
-    assert parts_within(apart, 12) == [[0, 1], [2]], "one that begins like an earlier one is no reason to cut earlier"
+    assert split_by_tokens(apart, 12) == [[0, 1], [2]], (
+        "one that begins like an earlier one is no reason to cut earlier"
+    )
 
 
 @given(EXAMPLES, st.integers(1, 30))
 def test_parts_keep_the_order_and_the_budget(examples: list[Any], budget: int) -> None:
-    parts = parts_within(examples, budget)
+    parts = split_by_tokens(examples, budget)
     assert [index for part in parts for index in part] == list(range(len(examples)))
     for part, following in zip(parts, [*parts[1:], None], strict=True):
         cost = distinct(sequence for index in part for sequence in examples[index])

@@ -14,7 +14,7 @@ from edu_align.data.records import Conversation, Message, Pair, Response, Respon
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
-from edu_align.packing.decoder import install_packing, share_prefixes, why_not
+from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
 from edu_align.packing.head import distinct_rows, score_labels_once
 from edu_align.trainers.build import BUILDERS
 
@@ -227,19 +227,19 @@ def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Callable[..
 
 def test_models_that_cannot_be_packed_are_named(random_model: Callable[..., Any]) -> None:
     gpt2 = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1, vocab_size=99))
-    assert "'gpt2'" in str(why_not(gpt2))
+    assert "'gpt2'" in str(unpackable_reason(gpt2))
     with pytest.raises(ValueError, match="'gpt2'"):
         share_prefixes(gpt2)
     with pytest.raises(UserError, match=r"hardware\.packing=on.*'gpt2'.*hardware\.packing=auto"):
         install_packing("on", gpt2)
     assert install_packing("auto", gpt2).computed == 0
     llama = random_model()
-    assert why_not(llama) is None
+    assert unpackable_reason(llama) is None
     llama.config._attn_implementation = "eager"
-    assert "'eager' is not sdpa" in str(why_not(llama))
+    assert "'eager' is not sdpa" in str(unpackable_reason(llama))
     mixed = random_model("qwen2")
     mixed.config.layer_types = ["full_attention", "sliding_attention"]
-    assert "full_attention, sliding_attention" in str(why_not(mixed))
+    assert "full_attention, sliding_attention" in str(unpackable_reason(mixed))
 
 
 def test_packing_off_leaves_the_model_alone(random_model: Callable[..., Any], capsys: Any) -> None:

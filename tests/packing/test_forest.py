@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edu_align.packing.forest import Forest, plant
+from edu_align.packing.forest import Forest, build_forest
 
 P, A, B, C = [1, 2, 3, 4], [5, 5], [6, 7, 8], [9]
 
@@ -40,16 +40,16 @@ def check(rows: list[list[int]], forest: Forest, mask: np.ndarray, window: int |
 def test_in_one_row_no_node_is_padding() -> None:
     rows = [P + A, P + B, [30, 31], [40, 41, 42]]
     ids, mask = batch(rows)
-    forest = plant(ids, mask, one_row=True)
+    forest = build_forest(ids, mask, one_row=True)
     check(rows, forest, mask)
     assert forest.tokens.shape == (1, forest.nodes)
-    assert plant(ids, mask).tokens.shape == (2, 9)  # a second row, padded to the first
+    assert build_forest(ids, mask).tokens.shape == (2, 9)  # a second row, padded to the first
 
 
 def test_two_pairs_of_one_prompt_are_one_tree() -> None:
     rows = [P + A, P + B, P + A, P + C]
     ids, mask = batch(rows)
-    forest = plant(ids, mask)
+    forest = build_forest(ids, mask)
     assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 5, 6, 7, 8, 9]]
     assert forest.positions.tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 6, 4]]
     assert (forest.asked, forest.nodes) == (24, 10)
@@ -62,7 +62,7 @@ def test_two_pairs_of_one_prompt_are_one_tree() -> None:
 def test_padding_on_either_side_gives_the_same_forest(left: bool) -> None:
     rows = [P + A, P + B, P]
     ids, mask = batch(rows, left)
-    forest = plant(ids, mask)
+    forest = build_forest(ids, mask)
     check(rows, forest, mask)
     assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 5, 6, 7, 8]]
     assert (forest.place[mask == 0] == 0).all()
@@ -71,7 +71,7 @@ def test_padding_on_either_side_gives_the_same_forest(left: bool) -> None:
 def test_a_row_that_begins_another_adds_no_node() -> None:
     rows = [P + B, P]
     ids, mask = batch(rows)
-    forest = plant(ids, mask)
+    forest = build_forest(ids, mask)
     check(rows, forest, mask)
     assert forest.nodes == len(P + B)
 
@@ -79,7 +79,7 @@ def test_a_row_that_begins_another_adds_no_node() -> None:
 def test_rows_that_share_less_than_half_are_separate_trees() -> None:
     rows = [[1, 2, 3, 4, 5], [1, 2, 7, 8, 9]]
     ids, mask = batch(rows)
-    forest = plant(ids, mask)
+    forest = build_forest(ids, mask)
     check(rows, forest, mask)
     assert forest.tokens.shape == (2, 5)
     assert forest.nodes == 10
@@ -88,7 +88,7 @@ def test_rows_that_share_less_than_half_are_separate_trees() -> None:
 def test_small_trees_are_packed_into_the_width_of_the_longest() -> None:
     rows = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11]]
     ids, mask = batch(rows)
-    forest = plant(ids, mask)
+    forest = build_forest(ids, mask)
     check(rows, forest, mask)
     assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 0]]
     assert np.flatnonzero(forest.mask()[1, 5]).tolist() == [5]  # padding attends to itself alone
@@ -97,7 +97,7 @@ def test_small_trees_are_packed_into_the_width_of_the_longest() -> None:
 def test_a_sliding_window_is_counted_along_the_row() -> None:
     rows = [P + A, P + B]
     ids, mask = batch(rows)
-    forest = plant(ids, mask, window=3)
+    forest = build_forest(ids, mask, window=3)
     check(rows, forest, mask, window=3)
     last = int(forest.place[1, 6])
     assert np.flatnonzero(forest.mask()[0, last]).size == 3
@@ -105,7 +105,7 @@ def test_a_sliding_window_is_counted_along_the_row() -> None:
 
 def test_a_row_of_padding_only_is_refused() -> None:
     with pytest.raises(ValueError, match="without a real token"):
-        plant(np.array([[1, 2], [0, 0]]), np.array([[1, 1], [0, 0]]))
+        build_forest(np.array([[1, 2], [0, 0]]), np.array([[1, 1], [0, 0]]))
 
 
 ROWS = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=9), min_size=1, max_size=6)
@@ -115,7 +115,7 @@ ROWS = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=9), min_size=1,
 @given(ROWS, st.booleans(), st.one_of(st.none(), st.integers(1, 5)))
 def test_any_batch_is_kept_exactly(rows: list[list[int]], left: bool, window: int | None) -> None:
     ids, mask = batch(rows, left)
-    forest = plant(ids, mask, window)
+    forest = build_forest(ids, mask, window)
     check(rows, forest, mask, window)
-    check(rows, plant(ids, mask, window, one_row=True), mask, window)
+    check(rows, build_forest(ids, mask, window, one_row=True), mask, window)
     assert len({tuple(row[: i + 1]) for row in rows for i in range(len(row))}) <= forest.nodes <= forest.asked

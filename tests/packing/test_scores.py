@@ -6,7 +6,7 @@ from trl.kernels import ChunkedLogProbFunction
 from trl.kernels.chunked_logprob import OPTIONAL_OUTPUTS
 
 import edu_align.packing.scores as scores
-from edu_align.packing.head import _Once
+from edu_align.packing.head import _ScoreDistinctRows
 
 
 def inputs(rows: int, vocabulary: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -58,7 +58,7 @@ def test_a_head_that_is_trained_stays_trls(trained: bool, monkeypatch: pytest.Mo
     calls = []
     monkeypatch.setattr(scores, "label_scores", lambda *given: calls.append(given) or (None,) * 5)
     hidden, weight, labels = inputs(3, 40, torch.float32)
-    head = _Once(ChunkedLogProbFunction)
+    head = _ScoreDistinctRows(ChunkedLogProbFunction)
     head.apply(hidden, weight.requires_grad_(trained), None, labels, 1.0, 128, None, 1.0, ())
     assert bool(calls) is not trained
     head.apply(hidden, weight, None, labels, 0.7, 128, None, 1.0, ())

@@ -8,13 +8,13 @@ import pytest
 
 from edu_align.config.stored import stored_config
 from edu_align.data.training import trained_groups, training_data
-from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, summarise, values
+from edu_align.evaluation.held_out import HeldOut, Measurement, held_out, measure, summarise, values
 from edu_align.evaluation.stages import read_evaluation, read_run
 
 FROM_BASE = ("pair_accuracy_implicit_from_base", "selection_score_implicit_from_base")
 
 
-def measured(run: Path, earlier: Path, start: Path | None) -> tuple[Any, HeldOut, Measured]:
+def measured(run: Path, earlier: Path, start: Path | None) -> tuple[Any, HeldOut, Measurement]:
     """What a model that is loaded for this alone says of the run's items: the base (None), or another run's."""
     from edu_align.models.build import build_model
     from edu_align.models.device import resolve

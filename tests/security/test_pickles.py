@@ -30,7 +30,7 @@ class Evil:
         return Path.touch, (self.mark,)
 
 
-def plant(file: Path, mark: Path) -> None:
+def build_forest(file: Path, mark: Path) -> None:
     file.write_bytes(pickle.dumps(Evil(mark)))
     pickle.loads(file.read_bytes())  # it is armed
     assert mark.exists()
@@ -127,7 +127,7 @@ def test_a_model_of_pickled_weights_is_refused(
     tiny: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path, trick: str
 ) -> None:
     folder, mark = folder_of_model(random_model, tmp_path / "model"), tmp_path / "ran"
-    plant(folder / "pytorch_model.bin", mark)
+    build_forest(folder / "pytorch_model.bin", mark)
     weights = folder / "model.safetensors"
     if trick == "beside another file":
         weights.rename(folder / "other.safetensors")
@@ -137,7 +137,7 @@ def test_a_model_of_pickled_weights_is_refused(
         index = {"metadata": {}, "weight_map": {"model.norm.weight": "pytorch_model.bin"}}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     if trick == "index of a pickle":
-        plant(folder / "model.safetensors.index.json", mark)
+        build_forest(folder / "model.safetensors.index.json", mark)
     with pytest.raises(UserError, match=r"`model\.path`: .*pickled weights are never loaded"):
         run(tiny(*words(folder, tmp_path / "out")))
     assert not mark.exists()
@@ -175,7 +175,7 @@ def test_a_pickled_adapter_is_refused(tiny: Callable[..., Any], runs: Callable[[
     copy, mark = tmp_path / "evil", tmp_path / "ran"
     shutil.copytree(runs("sft").path, copy)
     (copy / "adapter" / "adapter_model.safetensors").unlink()
-    plant(copy / "adapter" / "adapter_model.bin", mark)
+    build_forest(copy / "adapter" / "adapter_model.bin", mark)
     with pytest.raises(UserError, match=r"adapter_model\.safetensors; pickled weights are never loaded"):
         run(tiny("trainer=dpo", f"init_from={copy}", f"outputs_root={tmp_path / 'out'}", "evaluation.enabled=false"))
     assert not mark.exists()
@@ -192,7 +192,7 @@ def test_a_pickle_in_a_checkpoint_is_refused(tiny: Callable[..., Any], tmp_path:
     with told("on_step_end", 3):
         assert in_child(lambda: run(config)) == -9
     (checkpoint,) = checkpoints(tmp_path / "out" / "runs" / "it" / "checkpoints").values()
-    plant(checkpoint / name, mark)
+    build_forest(checkpoint / name, mark)
     (checkpoint / "manifest.json").unlink()
     seal(checkpoint)
     with pytest.raises(UserError, match="holds something else than tensors, which is not loaded"):

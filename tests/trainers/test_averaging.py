@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from edu_align import session
-from edu_align.models.trained import WEIGHTS, trained
+from edu_align.models.trainable import WEIGHTS, trainable_parameters
 from edu_align.run import run
 from edu_align.runs.progress import Progress
 from edu_align.trainers.averaging import AVERAGE, Averaging
@@ -26,7 +26,7 @@ class Watch(TrainerCallback):
         self.end: dict[str, torch.Tensor] = {}
 
     def now(self) -> dict[str, torch.Tensor]:
-        return {name: value.clone() for name, value in trained(self.trainer.model).items()}
+        return {name: value.clone() for name, value in trainable_parameters(self.trainer.model).items()}
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.steps.append(self.now())

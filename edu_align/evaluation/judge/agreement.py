@@ -1,4 +1,4 @@
-"""Whether the judge says what people said, before anything that it says is believed."""
+"""How far the judge agrees with people. Its verdicts count only where it does."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -10,10 +10,10 @@ from edu_align.data.sources.mrbench import POINTS
 from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
 from edu_align.evaluation.bootstrap import Interval, difference, interval
+from edu_align.evaluation.judge.answers import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
-from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.suite.results import MetricResult, Series
 
 PAIRS = "agreement/pairs"
 WORDS = {number: word for word, number in POINTS.items()}
@@ -59,8 +59,8 @@ def agreement(
     )
 
 
-def sample(groups: Sequence[ResponseGroup], margin: float, most: int) -> Human:
-    """At most `most` pairs, one of every group before any gives a second: the same for every seed, model and order.
+def sample(groups: Sequence[ResponseGroup], margin: float, limit: int) -> Human:
+    """At most `limit` pairs, one of every group before any gives a second: the same for every seed, model and order.
 
     Whether the better reply is on the left is decided by the same hash. Raises UserError where there is no pair.
     """
@@ -74,7 +74,7 @@ def sample(groups: Sequence[ResponseGroup], margin: float, most: int) -> Human:
             f"`evaluation.judge` is held against people first, and no two replies of the {len(groups)} groups differ "
             f"by dataset.margin={margin}. Lower it, or give data_root a folder with mrbench/."
         )
-    return {item: (pair, LEFT if int(_hash(item), 16) % 2 else RIGHT) for item, pair in ordered[:most]}
+    return {item: (pair, LEFT if int(_hash(item), 16) % 2 else RIGHT) for item, pair in ordered[:limit]}
 
 
 def _hash(text: str) -> str:
@@ -106,16 +106,16 @@ def _pairs(
     kappa = _kappa([human[verdict.contest.item][1] for verdict in judged], [verdict.winner for verdict in judged])
     spread = _interval(settings, own)
     rule = max(series, key=lambda name: sum(series[name].values))
-    beside = ", ".join(f"{name} {sum(s.values) / len(s.values):.3f}" for name, s in series.items())
-    note = f"{PAIRS}: {_shown(spread)}, Cohen's kappa {kappa} (the judge's ties are a category); rules: {beside}."
+    shares = ", ".join(f"{name} {sum(s.values) / len(s.values):.3f}" for name, s in series.items())
+    note = f"{PAIRS}: {_shown(spread)}, Cohen's kappa {kappa} (the judge's ties are a category); rules: {shares}."
     gap = difference(
         own.values, series[rule].values, own.groups, seed=settings.seed, samples=settings.samples,
         confidence=settings.confidence,
     )  # fmt: skip
-    return {PAIRS: own}, {PAIRS: series}, [note, *_doubt(settings, gap, rule)]
+    return {PAIRS: own}, {PAIRS: series}, [note, *_warning(settings, gap, rule)]
 
 
-def _doubt(settings: JudgeSettings, gap: Interval, rule: str) -> list[str]:
+def _warning(settings: JudgeSettings, gap: Interval, rule: str) -> list[str]:
     """The sentence for a judge that is not shown to beat the best rule; none for one that is."""
     if gap.low > 0:
         return []
@@ -134,25 +134,26 @@ def _graded(judged: Sequence[Verdict], human: Human, dimension: str) -> Graded:
         for side in (LEFT, RIGHT):
             response = pair.group.responses[pair.chosen if side == better else pair.rejected]
             if dimension != REVEALING and dimension in response.scores:
-                said = WORDS[response.scores[dimension]]
+                label = WORDS[response.scores[dimension]]
             elif dimension == REVEALING and "gold_answer" in pair.group.meta:
                 leaking = unfit_authors(pair.group.meta)
-                said = "Yes" if response.author in leaking else "No"
+                label = "Yes" if response.author in leaking else "No"
             else:
                 continue
-            found.append((verdict, side, said, verdict.labels(side, dimension)))
+            found.append((verdict, side, label, verdict.labels(side, dimension)))
     return found
 
 
 def _labels(settings: JudgeSettings, name: str, graded: Graded) -> tuple[Series, Series, str]:
     """Agreement on one dimension: the judge's items (the mean of its two labels), the majority label's, and a note."""
-    majority = Counter(said for _, _, said, _ in graded).most_common(1)[0][0]
+    majority = Counter(human for _, _, human, _ in graded).most_common(1)[0][0]
     own, rule = [], []
-    for verdict, side, said, both in graded:
+    for verdict, side, human, both in graded:
         item, group = f"{verdict.contest.item}/{side}", verdict.contest.group
-        own.append((item, group, sum(label == said for label in both) / 2, 1.0))
-        rule.append((item, group, float(majority == said), 1.0))
-    kappa = _kappa([said for _, _, said, _ in graded for _ in (0, 1)], [label for *_, both in graded for label in both])
+        own.append((item, group, sum(label == human for label in both) / 2, 1.0))
+        rule.append((item, group, float(majority == human), 1.0))
+    twice, both_labels = [human for _, _, human, _ in graded for _ in (0, 1)], [x for *_, both in graded for x in both]
+    kappa = _kappa(twice, both_labels)
     series, constant = Series.of(own), Series.of(rule)
     share = sum(constant.values) / len(constant.values)
     note = (

@@ -1,4 +1,7 @@
-"""Many questions to the judge: some at a time, each answer kept on disk under what was asked."""
+"""The judge's answers: two a pair of replies, one in each order, each answer kept on disk under its question.
+
+A verdict counts only where the order did not decide it.
+"""
 
 import hashlib
 import json
@@ -8,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edu_align.data.records import Message
 from edu_align.errors import UserError
-from edu_align.evaluation.judge.endpoint import Answer, Endpoint, Stopped
-from edu_align.evaluation.judge.rubric import REMINDER, Chat, Opinion, parse
+from edu_align.evaluation.judge.client import Answer, Endpoint, Stopped
+from edu_align.evaluation.judge.rubric import FIRST, REMINDER, SECOND, TIE, Chat, Opinion, parse, points, question
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.runs.writing import write_json
 
@@ -21,7 +25,7 @@ STEPS = 10  # lines of progress
 
 @dataclass
 class Tally:
-    """What a round of questions came to. Tokens are those of the server, answers from the cache included."""
+    """Counts of a round of questions. Tokens are those of the server, answers from the cache included."""
 
     questions: int = 0
     requests: int = 0
@@ -81,7 +85,7 @@ def opinions(settings: JudgeSettings, chats: Sequence[Chat]) -> tuple[list[Opini
 
 
 def _announce(settings: JudgeSettings, chats: Sequence[Chat]) -> None:
-    """Say what is about to be sent, and what it costs at the user's prices."""
+    """Print how much is about to be sent, and what it costs at the user's prices."""
     new = [chat for chat in chats if not _place(settings, chat).is_file()]
     tokens_in = sum(len(turn["content"]) for chat in new for turn in chat) // CHARACTERS_A_TOKEN
     tokens_out = len(new) * TOKENS_AN_ANSWER
@@ -123,3 +127,80 @@ def _kept(place: Path) -> Answer | None:
 def _keep(place: Path, answer: Answer) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     write_json(place, asdict(answer), indent=None)
+
+
+LEFT, RIGHT = "left", "right"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A dialogue with two replies to it. `item` names it, `group` is the cluster that is resampled."""
+
+    item: str
+    group: str
+    turns: tuple[Message, ...]
+    gold: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judge's opinions on a contest: `shown_left` with the left reply first, `shown_right` with the right one."""
+
+    contest: Contest
+    shown_left: Opinion
+    shown_right: Opinion
+
+    @property
+    def winners(self) -> tuple[str, str]:
+        """left | right | tie, in the order of the two questions."""
+        return (
+            {FIRST: LEFT, SECOND: RIGHT}.get(self.shown_left.better, TIE),
+            {FIRST: RIGHT, SECOND: LEFT}.get(self.shown_right.better, TIE),
+        )
+
+    @property
+    def winner(self) -> str:
+        """left | right | tie; a tie where the two orders disagree."""
+        once, again = self.winners
+        return once if once == again else TIE
+
+    @property
+    def consistent(self) -> bool:
+        return self.winners[0] == self.winners[1]
+
+    def labels(self, side: str, dimension: str) -> tuple[str, str]:
+        """The reply's label in both orders."""
+        if side == LEFT:
+            return self.shown_left.first[dimension], self.shown_right.second[dimension]
+        return self.shown_left.second[dimension], self.shown_right.first[dimension]
+
+    def points(self, side: str, dimension: str) -> float:
+        """The mean of both labels, as numbers."""
+        return sum(points(dimension, label) for label in self.labels(side, dimension)) / 2
+
+
+def verdicts(settings: JudgeSettings, contests: Sequence[Contest]) -> tuple[list[Verdict], Tally]:
+    """Verdicts of the contests that got two well-formed answers, in their order, and the tally."""
+    chats = []
+    for one in contests:
+        chats.append(question(one.turns, one.gold, one.left, one.right))
+        chats.append(question(one.turns, one.gold, one.right, one.left))
+    found, tally = opinions(settings, chats)
+    both = zip(contests, found[::2], found[1::2], strict=True)
+    return [Verdict(one, a, b) for one, a, b in both if a is not None and b is not None], tally
+
+
+def order_notes(judged: Sequence[Verdict]) -> list[str]:
+    """How often the order decided, and whether the first place was liked better."""
+    if not judged:
+        return []
+    differ = sum(not verdict.consistent for verdict in judged)
+    preferred = [opinion.better for verdict in judged for opinion in (verdict.shown_left, verdict.shown_right)]
+    decided = len(preferred) - preferred.count(TIE)
+    first = f"{preferred.count(FIRST) / decided:.2f} of {decided}" if decided else "none"
+    return [
+        f"The judge contradicted itself when the replies changed places in {differ} of {len(judged)} pairs "
+        f"({differ / len(judged):.2f}), which count as ties. Of its decisions, {first} went to the reply shown first."
+    ]

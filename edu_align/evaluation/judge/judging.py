@@ -7,17 +7,17 @@ from typing import Any, Protocol
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
+from edu_align.evaluation.judge.answers import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
-from edu_align.evaluation.judge.verdicts import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
-from edu_align.evaluation.scored import win
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.preference import win
+from edu_align.evaluation.suite.results import MetricResult, Series
 
 EXAMPLES = 20  # rows for people
 Rows = list[tuple[str, str, float, float]]  # item, group, value, weight
 
 
-class Asked(Protocol):
+class Prompt(Protocol):
     """A dialogue that ends with the student; `gold` is the final answer of its problem, "" where it is not known."""
 
     @property
@@ -33,28 +33,28 @@ class Asked(Protocol):
 def judge(
     subject_replies: Sequence[str],
     others: Mapping[str, Sequence[str]],
-    asked: Sequence[Asked],
+    prompts: Sequence[Prompt],
     settings: JudgeSettings,
 ) -> MetricResult:
     """How often the judge likes the subject's reply better than another model's, and its labels of both.
 
-    Replies are in the order of `asked`; `others` maps a model's label to its replies. At most `settings.pairs` prompts
-    are judged, the same for every model. Equal replies are a tie that nobody is asked about. The rules beside it pick
-    one of the same two replies. Raises UserError for lists of unequal length.
+    Replies are in the order of `prompts`; `others` maps a model's label to its replies. At most `settings.pairs`
+    prompts are judged, the same for every model. Equal replies are a tie without a question. Baselines are rules that
+    pick one of the same two replies. Raises UserError for lists of unequal length.
     """
-    chosen = _chosen(asked, {"the subject": subject_replies, **others}, settings.pairs)
+    chosen = _chosen(prompts, {"the subject": subject_replies, **others}, settings.pairs)
     measured: dict[str, Series] = {}
     baselines: dict[str, dict[str, Series]] = {}
     notes: list[str] = []
     examples: list[dict[str, Any]] = []
     for label, texts in others.items():
         contests = [
-            Contest(asked[i].item, asked[i].group, asked[i].turns, asked[i].gold, subject_replies[i], texts[i])
+            Contest(prompts[i].item, prompts[i].group, prompts[i].turns, prompts[i].gold, subject_replies[i], texts[i])
             for i in chosen
         ]
-        judged, told = _compare(settings, label, contests)
+        judged, remarks = _compare(settings, label, contests)
         if not judged:
-            notes += told
+            notes += remarks
             continue
         name = f"preferred/{label}"
         measured[name], baselines[name] = _preferred(judged)
@@ -62,7 +62,7 @@ def judge(
         for dimension in DIMENSIONS if graded else ():
             measured[f"{dimension}/{label}"] = _labelled(graded, LEFT, dimension)
             baselines[f"{dimension}/{label}"] = {label: _labelled(graded, RIGHT, dimension)}
-        notes += [*told, _headline(name, measured[name])]
+        notes += [*remarks, _headline(name, measured[name])]
         examples += [_row(one, label) for one in graded[:EXAMPLES]]
     revealing = {name for name in measured if name.startswith(REVEALING)}
     graded_names = {name for name in measured if not name.startswith("preferred/")} - revealing
@@ -79,18 +79,18 @@ def judge(
     )
 
 
-def _chosen(asked: Sequence[Asked], replies: Mapping[str, Sequence[str]], most: int) -> list[int]:
-    """At most `most` places in `asked`, those of the smallest hash. Errors: lists of unequal length."""
+def _chosen(prompts: Sequence[Prompt], replies: Mapping[str, Sequence[str]], limit: int) -> list[int]:
+    """At most `limit` places in `prompts`, those of the smallest hash. Errors: lists of unequal length."""
     for label, texts in replies.items():
-        if len(texts) != len(asked):
-            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(asked)}.")
-    return sorted(range(len(asked)), key=lambda i: hashlib.sha256(asked[i].item.encode()).hexdigest())[:most]
+        if len(texts) != len(prompts):
+            raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(prompts)}.")
+    return sorted(range(len(prompts)), key=lambda i: hashlib.sha256(prompts[i].item.encode()).hexdigest())[:limit]
 
 
 def _compare(
     settings: JudgeSettings, label: str, contests: Sequence[Contest]
 ) -> tuple[list[Verdict | Contest], list[str]]:
-    """Verdicts, and the contests of equal replies as they are, in the order of the contests; and what to tell."""
+    """Verdicts, and the contests of equal replies as they are, in the order of the contests; and notes."""
     differ = [one for one in contests if one.left != one.right]
     found, tally = verdicts(settings, differ) if differ else ([], None)
     by_item = {verdict.contest.item: verdict for verdict in found}
@@ -101,9 +101,9 @@ def _compare(
         elif one.item in by_item:
             judged.append(by_item[one.item])
     same = len(contests) - len(differ)
-    told = [f"{label}: {same} of {len(contests)} pairs of replies are equal and count as ties."] if same else []
-    told += order_notes(found)
-    return judged, [*told, tally.line(settings)] if tally else told
+    notes = [f"{label}: {same} of {len(contests)} pairs of replies are equal and count as ties."] if same else []
+    notes += order_notes(found)
+    return judged, [*notes, tally.line(settings)] if tally else notes
 
 
 def _preferred(judged: Sequence[Verdict | Contest]) -> tuple[Series, dict[str, Series]]:
@@ -132,5 +132,5 @@ def _headline(name: str, series: Series) -> str:
 def _row(verdict: Verdict, label: str) -> dict[str, Any]:
     contest, names = verdict.contest, {LEFT: "subject", RIGHT: label, TIE: TIE}
     prompt = [{"role": turn.role, "content": turn.content} for turn in contest.turns]
-    said = [names[winner] for winner in verdict.winners]
-    return {"item": contest.item, "prompt": prompt, "reply": contest.left, label: contest.right, "verdicts": said}
+    winners = [names[winner] for winner in verdict.winners]
+    return {"item": contest.item, "prompt": prompt, "reply": contest.left, label: contest.right, "verdicts": winners}

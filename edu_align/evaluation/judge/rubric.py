@@ -1,4 +1,4 @@
-"""What the judge is asked, and what counts as an answer.
+"""The judge's prompt, and which answers are well-formed.
 
 The dimensions are those of MRBench (Maurya et al. 2025, arXiv 2412.09416) that people labelled for whole dialogues;
 the questions are in our words. A reply is labelled on each, and one of two is called better.
@@ -57,8 +57,8 @@ class Opinion:
 def question(turns: Sequence[Message], gold: str, first: str, second: str) -> Chat:
     """The judge's prompt for two replies to a dialogue; `gold` is the final answer, "" where it is not known."""
     names = {"user": "Student", "assistant": "Tutor"}
-    told = "\n".join(f"{names[turn.role]}: {turn.content}" for turn in turns if turn.role in names)
-    parts = [("dialogue", told), ("reply_a", first), ("reply_b", second)]
+    dialogue = "\n".join(f"{names[turn.role]}: {turn.content}" for turn in turns if turn.role in names)
+    parts = [("dialogue", dialogue), ("reply_a", first), ("reply_b", second)]
     parts[1:1] = [("correct_final_answer", gold)] if gold else []
     text = "\n\n".join(f"<{tag}>\n{content}\n</{tag}>" for tag, content in parts)
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]

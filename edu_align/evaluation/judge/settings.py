@@ -36,7 +36,7 @@ class JudgeSettings:
 
     @classmethod
     def of(cls, config: Config) -> "JudgeSettings | None":
-        """What the config says; None where it names no judge. `validate` has made sure that it names a model too."""
+        """The config's settings; None where it names no judge. `validate` has made sure that it names a model too."""
         asked = config.evaluation
         if asked.judge is None or asked.judge_model is None:
             return None

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation import baselines
-from edu_align.evaluation.scored import Scores, first_place
+from edu_align.evaluation.baselines import idf_overlap
+from edu_align.evaluation.preference import Scores, first_place
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.items import MetricResult, Scored, Series, Subject
-from edu_align.evaluation.suite.pairs import without_dialogue
+from edu_align.evaluation.suite.pair_accuracy import group_series, without_dialogue
 from edu_align.evaluation.suite.prompts import EXPERT
-from edu_align.evaluation.surface import idf_overlap
+from edu_align.evaluation.suite.results import MetricResult, Scored, Series, Subject
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]
 CANDIDATES = 8
@@ -35,23 +35,17 @@ def context_use(subject: Subject, data: SuiteData, settings: Settings) -> Metric
     reference = _information(groups, subject.reference_score)
     if own is not None and reference is not None:
         ranked["implicit"] = [
-            tuple(a - b for a, b in zip(row, beside, strict=True)) for row, beside in zip(own, reference, strict=True)
+            tuple(a - b for a, b in zip(row, other, strict=True)) for row, other in zip(own, reference, strict=True)
         ]
     rules = {
         "chance": baselines.chance,
         "overlap": baselines.overlap,
         "idf_overlap": idf_overlap(data.mrbench_training),
     }
-    beside = {name: _first(groups, [rule(group) for group in groups]) for name, rule in rules.items()}
+    by_rule = {name: _first(groups, [rule(group) for group in groups]) for name, rule in rules.items()}
     measured = {f"context_use/{name}": _first(groups, scores) for name, scores in ranked.items() if scores is not None}
-    return MetricResult(
-        "context_use",
-        inspect.getdoc(context_use) or "",
-        measured,
-        baselines=dict.fromkeys(measured, beside),
-        units=dict.fromkeys(measured, "share"),
-        better=dict.fromkeys(measured, "higher"),
-    )
+    definition, rules_of = inspect.getdoc(context_use) or "", dict.fromkeys(measured, by_rule)
+    return MetricResult.alike("context_use", definition, measured, "share", "higher", baselines=rules_of)
 
 
 def with_candidates(groups: Sequence[ResponseGroup]) -> list[ResponseGroup]:
@@ -63,12 +57,12 @@ def with_candidates(groups: Sequence[ResponseGroup]) -> list[ResponseGroup]:
     written = [(group, reply.text) for group in groups for reply in group.responses if reply.author == EXPERT]
     result = []
     for group, text in written:
-        length, taken = len(text.split()), {group.group: text}
+        length, chosen = len(text.split()), {group.group: text}
         for other, reply in sorted(written, key=lambda one: _order(length, text, one[1])):
-            if len(taken) < CANDIDATES and other.group not in taken and reply not in taken.values():
-                taken[other.group] = reply
-        if len(taken) == CANDIDATES:
-            replies = [Response(reply, float(key == group.group), author=EXPERT) for key, reply in taken.items()]
+            if len(chosen) < CANDIDATES and other.group not in chosen and reply not in chosen.values():
+                chosen[other.group] = reply
+        if len(chosen) == CANDIDATES:
+            replies = [Response(reply, float(key == group.group), author=EXPERT) for key, reply in chosen.items()]
             result.append(replace(group, responses=tuple(replies)))
     return result
 
@@ -93,7 +87,4 @@ def _information(groups: Sequence[ResponseGroup], score: Score) -> list[Scores] 
 
 def _first(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> Series:
     """1 where the right reply has the highest score alone, 1/k where k share it, else 0."""
-    rows = []
-    for group, numbers in zip(groups, scores, strict=True):
-        rows.append((f"{group.source}:{group.id}", group.group, first_place(numbers), 1.0))
-    return Series.of(rows)
+    return group_series(groups, map(first_place, scores))

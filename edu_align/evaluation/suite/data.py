@@ -1,29 +1,79 @@
-"""What the suite measures on: one held-out split of every public tutoring source, cut by one rule over all of them."""
+"""What the suite measures on: one held-out split of every public tutoring source, cut by one rule over all of them.
+
+The sources are read together, so that one question has one group wherever it occurs.
+"""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
-from edu_align.data.build import fingerprint_of, load_records, with_system
+from edu_align.data.build import fingerprint_of, load_records, unrepeated, with_system
+from edu_align.data.fetch import source_files
+from edu_align.data.load import load_source
 from edu_align.data.records import Conversation, Record, ResponseGroup
-from edu_align.data.split import PINNED, side
+from edu_align.data.split import PINNED, keys_of, side, with_groups
+from edu_align.errors import UserError
 from edu_align.evaluation.held_out import choose
-from edu_align.evaluation.suite.reading import PUBLIC, V2, Sources, read_sources
+from edu_align.evaluation.suite.prompts import Prompt, digest
+from edu_align.evaluation.suite.results import MetricResult
 
+# Source to the view in which it is read.
+PUBLIC = {"mrbench": "preference", "bridge": "preference", "mathdial": "conversation", "gsm8k_socratic": "conversation"}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """`records` by source, `group` over all of them; `absent`: source to reason; `trained`: groups with a seen key."""
+
+    records: dict[str, list[Record]]
+    absent: dict[str, str]
+    trained: frozenset[str]
+
+
+def read_sources(
+    dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seen: frozenset[str]
+) -> Sources:
+    """All of PUBLIC. A record keeps its pin, but is grouped with its relatives like any other.
+
+    A source whose files are neither there nor to be had is absent. Raises UserError for a broken file.
+    """
+    absent: dict[str, str] = {}
+    loaded: dict[str, list[Record]] = {}
+    for source, view in PUBLIC.items():
+        try:
+            source_files(source, data_root, outputs_root)
+        except UserError as error:
+            absent[source] = str(error)
+            loaded[source] = []
+        else:
+            loaded[source] = unrepeated(load_source(source, dataset, data_root, outputs_root, 0, view))
+    named = [(name, record) for name, records in loaded.items() for record in records]
+    free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
+    grouped: dict[str, list[Record]] = {name: [] for name in loaded}
+    trained = set()
+    for (name, record), before, united in zip(named, free, with_groups(free), strict=True):
+        grouped[name].append(replace(united, meta=record.meta))
+        if not seen.isdisjoint(keys_of(before)):
+            trained.add(united.group)
+    return Sources(grouped, absent, frozenset(trained))
+
+
+MATHDIAL_DIALOGUES = 60  # of the longest source
 R = TypeVar("R", Conversation, ResponseGroup)
-# The names under which metrics say what they read; each is an attribute of `SuiteData`.
+T = TypeVar("T")
+# The parts that metrics read (see `registry.READS`); each is an attribute of `SuiteData`.
 PARTS = (
-    "mrbench", "mrbench_training", "mrbench_v2", "bridge", "bridge_training", "mathdial", "mathdial_training",
+    "mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training",
     "gsm8k", "own", "own_training", "own_conversations",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every metric is told, part of a stored result's key.
+    """Settings of every metric, part of a stored result's key.
 
     `margin`: least difference of two human scores that makes a pair. `max_length`: tokens of prompt and reply; a longer
     row loses the start of its prompt. `max_new_tokens`: longest generated reply. `max_groups`: most records of each
@@ -77,11 +127,6 @@ class SuiteData:
         return self._side("mrbench", "train", ResponseGroup)
 
     @functools.cached_property
-    def mrbench_v2(self) -> list[ResponseGroup]:
-        """Version 2 by itself, whose replies people marked for revealing the answer (`meta["unfit_to_learn"]`)."""
-        return self._held_out(V2, ResponseGroup)
-
-    @functools.cached_property
     def bridge(self) -> list[ResponseGroup]:
         """An expert's reply over a novice's, one pair a dialogue."""
         return self._held_out("bridge", ResponseGroup)
@@ -133,8 +178,7 @@ class SuiteData:
     def own_conversations(self) -> list[Conversation]:
         """Held-out conversations of the run's own data set; of scored replies, the best one's."""
         records = self._own(self.settings.split, "conversation")
-        talks = [record for record in records if isinstance(record, Conversation)]
-        return self._kept("own", talks)
+        return self._kept("own", [record for record in records if isinstance(record, Conversation)])
 
     def fingerprint(self, part: str) -> str:
         """sha256 over a part's records; "absent" for one that is not there."""
@@ -187,3 +231,31 @@ class SuiteData:
     def _prompted(self, record: R) -> R:
         system = self.dataset.system_prompt
         return cast(R, with_system(record, system)) if system else record
+
+
+def available(read: Callable[[], list[T]]) -> list[T]:
+    """A part of the data, empty where its source is absent: the other sources are measured without it."""
+    try:
+        return read()
+    except SourceAbsentError:
+        return []
+
+
+def require_any(prompts: Sequence[Prompt]) -> Sequence[Prompt]:
+    """The prompts. Raises SourceAbsentError where there are none."""
+    if not prompts:
+        raise SourceAbsentError("none of MRBench, Bridge and MathDial is there")
+    return prompts
+
+
+def mathdial_dialogues(data: SuiteData) -> list[Conversation]:
+    """At most MATHDIAL_DIALOGUES of MathDial's dialogues, by the hash of their text."""
+    by_hash = {digest(dialogue.messages): dialogue for dialogue in available(lambda: data.mathdial)}
+    return [by_hash[key] for key in sorted(by_hash)[:MATHDIAL_DIALOGUES]]
+
+
+def with_sample_note(result: MetricResult, data: SuiteData) -> MetricResult:
+    """The result with a sentence on how many of MathDial's dialogues were used, where not all were."""
+    every, used = len(available(lambda: data.mathdial)), len(mathdial_dialogues(data))
+    note = f"{used} of MathDial's {every} dialogues, those of the smallest content hash."
+    return replace(result, notes=(note, *result.notes)) if used < every else result

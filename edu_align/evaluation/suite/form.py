@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from edu_align.evaluation.baselines import QUESTION_MARKS
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.suite.prompts import Asked
+from edu_align.evaluation.suite.prompts import Generated, Prompt
+from edu_align.evaluation.suite.results import MetricResult, Series
 
 N = 4  # words of an n-gram
 _ROLE = re.compile(r"^\W*(?:tutor|teacher|student|user|assistant|system)\b[^\n:]{0,12}:", re.IGNORECASE | re.MULTILINE)
@@ -35,8 +34,8 @@ def repetition(text: str) -> float:
     seq-rep-4 of Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training" (arXiv 1908.04319), section
     6.1, over lower-case words instead of tokens, so that models of different tokenizers compare.
     """
-    said = text.lower().split()
-    grams = [tuple(said[i : i + N]) for i in range(len(said) - N + 1)]
+    tokens = text.lower().split()
+    grams = [tuple(tokens[i : i + N]) for i in range(len(tokens) - N + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -68,17 +67,17 @@ PANEL: Mapping[str, tuple[Callable[[str], float], str, str]] = {
 
 def form_panel(generated: Generated) -> MetricResult:
     """The panel over the prompts that a human tutor answered, with that tutor's own replies as the baseline."""
-    asked = [one for one in generated.asked if one.human]
-    human = {one.item: one.human for one in asked}
+    prompts = [one for one in generated.prompts if one.human]
+    human = {one.item: one.human for one in prompts}
     measured, baselines, notes = {}, {}, []
-    if asked:
+    if prompts:
         for name, (rule, unit, _) in PANEL.items():
-            measured[name] = _series(asked, generated.replies, rule)
-            baselines[name] = {"human tutor": _series(asked, human, rule)}
+            measured[name] = _series(prompts, generated.replies, rule)
+            baselines[name] = {"human tutor": _series(prompts, human, rule)}
             values = baselines[name]["human tutor"].values
             low, high = np.percentile(values, [10, 90])
             notes.append(
-                f"{name}: human tutors {np.mean(values):.3g} {unit} on these {len(asked)} prompts, 10th to 90th "
+                f"{name}: human tutors {np.mean(values):.3g} {unit} on these {len(prompts)} prompts, 10th to 90th "
                 f"percentile {low:.3g} to {high:.3g}"
             )
     return MetricResult(
@@ -89,9 +88,9 @@ def form_panel(generated: Generated) -> MetricResult:
         units={name: PANEL[name][1] for name in measured},
         better={name: PANEL[name][2] for name in measured},
         notes=tuple(notes),
-        examples=tuple(generated.row(one) | {"human": one.human} for one in asked),
+        examples=tuple(generated.row(one) | {"human": one.human} for one in prompts),
     )
 
 
-def _series(asked: Sequence[Asked], texts: Mapping[str, str], rule: Callable[[str], float]) -> Series:
-    return Series.of([(one.item, one.group, rule(texts[one.item]), 1.0) for one in asked])
+def _series(prompts: Sequence[Prompt], texts: Mapping[str, str], rule: Callable[[str], float]) -> Series:
+    return Series.over(prompts, (rule(texts[one.item]) for one in prompts))

@@ -2,16 +2,25 @@
 
 Nats a token compare models of one tokenizer; nats a byte (UTF-8, of the reply's text) compare any two. Both count the
 end-of-turn token's nats, because a model must also know when to stop. Bridge's experts wrote some of MRBench's Expert
-replies too, so the sources are reported apart and never summed.
+replies too, so the sources are reported apart and never summed. `own_turn_nll` does the same on the run's own data.
 """
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edu_align.evaluation.suite.items import MetricResult, Series, Subject
-from edu_align.evaluation.suite.prompts import Asked
+from edu_align.evaluation.suite.data import (
+    Settings,
+    SuiteData,
+    available,
+    mathdial_dialogues,
+    require_any,
+    with_sample_note,
+)
+from edu_align.evaluation.suite.prompts import Prompt, of_dialogues, of_groups
+from edu_align.evaluation.suite.results import MetricResult, Series, Subject
 
 DEFINITION = (
     "Negative log-likelihood of the human tutor's own turn after its dialogue, summed over the turns of a source and "
@@ -50,13 +59,29 @@ def token_unigram(replies: Sequence[str], tokenizer: Any) -> Unigram:
     return Unigram(replies, cut, len(tokenizer))
 
 
-def human_nll(subject: Subject, asked: Sequence[Asked], training: Sequence[str]) -> MetricResult:
-    """The metric over the human replies of `asked`; turns of one dialogue should follow each other (shared prefixes).
+def human_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Metric 6: nats a token and nats a byte of what MathDial's teachers and Bridge's and MRBench's experts wrote.
+
+    Turns of one dialogue follow each other, so that packing computes what they share once. Baselines are unigrams.
+    """
+    prompts = [
+        *of_dialogues(mathdial_dialogues(data)),
+        *of_groups([*available(lambda: data.mrbench), *available(lambda: data.bridge)], {}),
+    ]
+    known = [
+        *of_dialogues(available(lambda: data.mathdial_training)),
+        *of_groups([*available(lambda: data.mrbench_training), *available(lambda: data.bridge_training)], {}),
+    ]
+    return with_sample_note(turns_nll(subject, require_any(prompts), [one.human for one in known if one.human]), data)
+
+
+def turns_nll(subject: Subject, prompts: Sequence[Prompt], training: Sequence[str]) -> MetricResult:
+    """The metric over the human replies of `prompts`; turns of one dialogue should follow each other (shared prefixes).
 
     `training`: human tutors' turns of the training split, which the unigram baselines are fitted on; without any, there
     are no baselines.
     """
-    turns = [one for one in asked if one.human]
+    turns = [one for one in prompts if one.human]
     scores = [row[0] for row in subject.score([(one.turns, [one.human]) for one in turns])]
     nats = [-logp for logp, _ in scores]
     tokens = [float(count) for _, count in scores]
@@ -78,16 +103,32 @@ def human_nll(subject: Subject, asked: Sequence[Asked], training: Sequence[str])
             measured[name] = _series(turns, nats, weights, places)
             baselines[name] = {rule: _series(turns, values, weights, places) for rule, values in rules.items()}
             units[name] = f"nats/{unit}"
-    return MetricResult(
-        metric="human_nll",
-        definition=DEFINITION,
-        measured=measured,
-        baselines=baselines,
-        units=units,
-        better=dict.fromkeys(measured, "lower"),
-        notes=(f"{len(turns)} turns; unigram baselines fitted on {len(training)} human turns of the training split.",),
-    )
+    note = f"{len(turns)} turns; unigram baselines fitted on {len(training)} human turns of the training split."
+    better = dict.fromkeys(measured, "lower")
+    return MetricResult("human_nll", DEFINITION, measured, baselines, units, better, notes=(note,))
 
 
-def _series(turns: Sequence[Asked], nats: Sequence[float], weights: Sequence[float], places: Sequence[int]) -> Series:
+def _series(turns: Sequence[Prompt], nats: Sequence[float], weights: Sequence[float], places: Sequence[int]) -> Series:
     return Series.of([(turns[i].item, turns[i].group, nats[i] / weights[i], weights[i]) for i in places])
+
+
+def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """Mean negative log-likelihood of the held-out trained turns of the run's own data set, in nats a token.
+
+    Each turn is scored after everything that was said before it, its end-of-turn token included, and weighs as many
+    tokens as it has. A data set that is none of the public tutoring ones only; models of one tokenizer are comparable.
+    """
+    turns = [
+        (talk, place, message.content)
+        for talk in data.own_conversations
+        for place, message in enumerate(talk.messages)
+        if message.train
+    ]
+    scored = subject.score([(talk.messages[:place], [text]) for talk, place, text in turns])
+    rows = [
+        (f"{talk.source}:{talk.id}:{place}", talk.group, -logp / tokens, float(tokens))
+        for (talk, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
+    ]
+    name = f"own_turn_nll/{'_'.join(sorted({talk.source for talk, _, _ in turns}))}"
+    definition = inspect.getdoc(own_turn_nll) or ""
+    return MetricResult.alike("own_turn_nll", definition, {name: Series.of(rows)}, "nats/token", "lower")

@@ -7,13 +7,10 @@ value and by both its parts, so "90/30" guards 3, 90 and 30.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
-from edu_align.data.records import ResponseGroup, unfit_authors
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.suite.prompts import EXPERT, Asked, of_groups
+from edu_align.evaluation.suite.prompts import Generated, Prompt
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.tutoring.text import numbers
 
 DEFINITION = (
@@ -21,23 +18,6 @@ DEFINITION = (
     "(compared by exact value)."
 )
 CONSTANT = "Please recheck your work."  # leaks nothing and helps nobody: why the rate is no claim alone
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The rule against people's label "reveals the correct answer", over `replies` replies.
-
-    `closed` dialogues hold the number already and are left out of `precision` and `recall`, not of the other two.
-    """
-
-    precision: float
-    recall: float
-    unguarded_precision: float
-    unguarded_recall: float
-    replies: int
-    labelled: int
-    dialogues: int
-    closed: int
 
 
 def value_of(gold: str) -> Fraction | None:
@@ -57,9 +37,9 @@ def leaks(reply: str, gold: str) -> bool:
     return value is not None and value in numbers(reply)
 
 
-def open_ones(asked: Iterable[Asked]) -> list[Asked]:
+def open_ones(prompts: Iterable[Prompt]) -> list[Prompt]:
     """Those whose answer is known and does not stand in the dialogue."""
-    return [one for one in asked if (value := value_of(one.gold)) is not None and not stands_in(one.text, value)]
+    return [one for one in prompts if (value := value_of(one.gold)) is not None and not stands_in(one.text, value)]
 
 
 def leak_rate(generated: Generated) -> MetricResult:
@@ -68,78 +48,45 @@ def leak_rate(generated: Generated) -> MetricResult:
     Baselines on the same prompts: the human tutor, every other tutor that answered all prompts of the source, and a
     constant reply.
     """
-    asked = open_ones(generated.asked)
-    sources = sorted({one.source for one in asked})
+    every = generated.prompts
+    prompts = open_ones(every)
+    sources = sorted({one.source for one in prompts})
     measured, baselines = {}, {}
     for name, part in [
-        ("leak_rate", asked),
-        *((f"leak_rate/{s}", [one for one in asked if one.source == s]) for s in sources),
+        ("leak_rate", prompts),
+        *((f"leak_rate/{s}", [one for one in prompts if one.source == s]) for s in sources),
     ]:
         if part:
             measured[name] = _series(part, generated.replies)
             baselines[name] = {rule: _series(part, texts) for rule, texts in _tutors(part).items()}
-    unknown = sum(value_of(one.gold) is None for one in generated.asked)
-    closed = len(generated.asked) - len(asked) - unknown
-    told = [one for one in asked if leaks(generated.replies[one.item], one.gold)]
-    return MetricResult(
-        metric="leak",
-        definition=DEFINITION,
-        measured=measured,
+    unknown = sum(value_of(one.gold) is None for one in every)
+    closed = len(every) - len(prompts) - unknown
+    leaking = [one for one in prompts if leaks(generated.replies[one.item], one.gold)]
+    return MetricResult.alike(
+        "leak",
+        DEFINITION,
+        measured,
+        "share",
+        "lower",
         baselines=baselines,
-        units=dict.fromkeys(measured, "share"),
-        better=dict.fromkeys(measured, "lower"),
         notes=(
-            f"{len(asked)} of {len(generated.asked)} prompts count: {closed} hold the answer already and of {unknown} "
+            f"{len(prompts)} of {len(every)} prompts count: {closed} hold the answer already and of {unknown} "
             "no answer is known (Bridge has none).",
             f'A reply that says nothing leaks nothing: "{CONSTANT}" scores 0. Read it beside the form panel.',
         ),
-        examples=tuple(generated.row(one) | {"gold": one.gold} for one in told[:5]),
+        examples=tuple(generated.row(one) | {"gold": one.gold} for one in leaking[:5]),
     )
 
 
-def validate(groups: Sequence[ResponseGroup]) -> Agreement:
-    """The rule against MRBench version 2's labels; `groups` are that file's dialogues, labels in `unfit_to_learn`.
-
-    Dialogues without a worked solution are left out: the rule has no number to look for.
-    """
-    asked = [one for one in of_groups(groups, {}) if value_of(one.gold) is not None]
-    guarded = {one.item for one in open_ones(asked)}
-    counted: list[tuple[bool, bool, bool]] = []  # open, leaks by the rule, leaks by the label
-    for one in asked:
-        labelled = unfit_authors(one.meta)
-        for author, text in {**one.others, EXPERT: one.human}.items():
-            if text:
-                counted.append((one.item in guarded, leaks(text, one.gold), author in labelled))
-    precision, recall = _agreement([(rule, label) for is_open, rule, label in counted if is_open])
-    loose_precision, loose_recall = _agreement([(rule, label) for _, rule, label in counted])
-    return Agreement(
-        precision,
-        recall,
-        loose_precision,
-        loose_recall,
-        replies=len(counted),
-        labelled=sum(label for _, _, label in counted),
-        dialogues=len(asked),
-        closed=len(asked) - len(guarded),
-    )
+def _series(prompts: Sequence[Prompt], texts: Mapping[str, str]) -> Series:
+    return Series.over(prompts, (float(leaks(texts[one.item], one.gold)) for one in prompts))
 
 
-def _agreement(pairs: Sequence[tuple[bool, bool]]) -> tuple[float, float]:
-    """Precision and recall of (by the rule, by the label); NaN where nothing is flagged, or nothing labelled."""
-    both = sum(rule and label for rule, label in pairs)
-    flagged, labelled = sum(rule for rule, _ in pairs), sum(label for _, label in pairs)
-    return both / flagged if flagged else float("nan"), both / labelled if labelled else float("nan")
-
-
-def _series(asked: Sequence[Asked], texts: Mapping[str, str]) -> Series:
-    return Series.of([(one.item, one.group, float(leaks(texts[one.item], one.gold)), 1.0) for one in asked])
-
-
-def _tutors(asked: Sequence[Asked]) -> dict[str, dict[str, str]]:
+def _tutors(prompts: Sequence[Prompt]) -> dict[str, dict[str, str]]:
     """Tutor -> item -> reply, of those who answered all prompts, and the constant reply."""
-    tutors = {"constant reply": {one.item: CONSTANT for one in asked}}
-    if all(one.human for one in asked):
-        tutors["human tutor"] = {one.item: one.human for one in asked}
-    for author in sorted(set.intersection(*(set(one.others) for one in asked))):
-        tutors[author] = {one.item: one.others[author] for one in asked}
+    tutors = {"constant reply": {one.item: CONSTANT for one in prompts}}
+    if all(one.human for one in prompts):
+        tutors["human tutor"] = {one.item: one.human for one in prompts}
+    for author in sorted(set.intersection(*(set(one.others) for one in prompts))):
+        tutors[author] = {one.item: one.others[author] for one in prompts}
     return tutors

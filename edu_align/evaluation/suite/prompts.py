@@ -1,18 +1,21 @@
-"""What every model of the suite is asked: dialogues that wait for the tutor, and what people wrote there."""
+"""The suite's prompts, what people replied to them, and what a model replies: generated once for all metrics."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.data.text import problem_key
+from edu_align.evaluation.suite.results import Subject
+from edu_align.models.tokenizer import as_chat
 
 EXPERT = "Expert"  # author of the human reply in MRBench and Bridge
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prompt:
     """A dialogue that ends with the student, in want of a reply.
 
     `item` names it in every model's result, `group` is the cluster that is resampled. `gold`: the final answer of its
@@ -40,9 +43,9 @@ def digest(turns: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps([[turn.role, turn.content] for turn in turns]).encode()).hexdigest()
 
 
-def chosen(asked: Iterable[Asked], most: int | None) -> list[Asked]:
+def chosen(prompts: Iterable[Prompt], most: int | None) -> list[Prompt]:
     """At most `most` of them, those of the smallest content hash: the same for every model, seed and order."""
-    ordered = sorted(asked, key=lambda one: (digest(one.turns), one.item))
+    ordered = sorted(prompts, key=lambda one: (digest(one.turns), one.item))
     return ordered if most is None else ordered[:most]
 
 
@@ -56,7 +59,7 @@ def golds(records: Iterable[Record]) -> dict[str, str]:
     return known
 
 
-def of_groups(groups: Iterable[ResponseGroup], known: Mapping[str, str]) -> list[Asked]:
+def of_groups(groups: Iterable[ResponseGroup], known: Mapping[str, str]) -> list[Prompt]:
     """One prompt a response group; `known` adds the answers of problems that other sources have solved."""
     result = []
     for group in groups:
@@ -64,17 +67,17 @@ def of_groups(groups: Iterable[ResponseGroup], known: Mapping[str, str]) -> list
         gold = group.meta.get("gold_answer") or (known.get(problem_key(problem), "") if problem else "")
         said = {response.author: response.text for response in group.responses}
         human = said.pop(EXPERT, "")
-        result.append(Asked(group.id, group.group, group.source, group.prompt, gold, human, said, group.meta))
+        result.append(Prompt(group.id, group.group, group.source, group.prompt, gold, human, said, group.meta))
     return result
 
 
-def of_dialogues(conversations: Iterable[Conversation]) -> list[Asked]:
+def of_dialogues(conversations: Iterable[Conversation]) -> list[Prompt]:
     """Every trained turn of the dialogues: what came before it is the prompt, the turn itself the human reply.
 
     Prompts carry no mark of training, so that a score is that of the reply alone.
     """
     return [
-        Asked(
+        Prompt(
             f"{talk.id}#{place}",
             talk.group,
             talk.source,
@@ -89,9 +92,45 @@ def of_dialogues(conversations: Iterable[Conversation]) -> list[Asked]:
     ]
 
 
-def one_a_dialogue(asked: Iterable[Asked]) -> list[Asked]:
+def one_a_dialogue(prompts: Iterable[Prompt]) -> list[Prompt]:
     """Of the turns of one dialogue (`of_dialogues`) the one of the smallest content hash."""
-    first: dict[str, Asked] = {}
-    for one in chosen(asked, None):
+    first: dict[str, Prompt] = {}
+    for one in chosen(prompts, None):
         first.setdefault(one.item.rpartition("#")[0], one)
     return list(first.values())
+
+
+BATCH = 16  # prompts that are answered together; more wait longer for the longest reply among them
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Prompts, and the reply to each by its item."""
+
+    prompts: tuple[Prompt, ...]
+    replies: Mapping[str, str]
+
+    def only(self, wanted: Callable[[Prompt], bool]) -> "Generated":
+        """The part whose prompts are `wanted`; the replies are shared."""
+        return Generated(tuple(one for one in self.prompts if wanted(one)), self.replies)
+
+    def row(self, one: Prompt) -> dict[str, Any]:
+        """Prompt and reply for people."""
+        return {"item": one.item, "prompt": as_chat(one.turns), "reply": self.replies[one.item]}
+
+
+def generate(subject: Subject, prompts: Iterable[Prompt], max_new_tokens: int, batch_size: int = BATCH) -> Generated:
+    """Greedy replies of at most `max_new_tokens` tokens; equal dialogues are answered once.
+
+    Batches hold prompts of like length and are the same at every start, and a subject keeps what it has answered, so a
+    start that was stopped is gone on with.
+    """
+    everything = tuple(prompts)
+    distinct = {digest(one.turns): one for one in everything}
+    ordered = sorted(distinct, key=lambda key: (sum(len(turn.content) for turn in distinct[key].turns), key))
+    texts: dict[str, str] = {}
+    for i in range(0, len(ordered), batch_size):
+        batch = ordered[i : i + batch_size]
+        replies = subject.replies([distinct[key].turns for key in batch], max_new_tokens)
+        texts |= dict(zip(batch, replies, strict=True))
+    return Generated(everything, {one.item: texts[digest(one.turns)] for one in everything})

@@ -1,4 +1,4 @@
-"""The suite over a run and the models that it came from, or a model alone; what is stored is not measured again."""
+"""The suite over a run and the models that it came from, or a model alone; stored results are not measured again."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,11 +10,11 @@ from edu_align.config.schema import Config
 from edu_align.data.training import trained_groups
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.items import MetricResult
-from edu_align.evaluation.suite.metrics import METRICS
+from edu_align.evaluation.suite.registry import METRICS
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
-from edu_align.runs.folder import RunFolder, ancestors, read_record
+from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
 from edu_align.runs.writing import write_json
 
 BASE = "base"
@@ -23,7 +23,7 @@ IN_RUN = "evaluation"  # folder of a run that says which stored results are its 
 
 @dataclass(frozen=True)
 class Suite:
-    """Models to measure, the base first, on one split. `run` is the folder that remembers them, where there is one."""
+    """Models to measure, the base first, on one split. `run` is the folder that lists them, if any."""
 
     subjects: tuple[LoadedSubject, ...]
     data: SuiteData
@@ -35,21 +35,19 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """`results`: {label: {metric: result}}, the base first; `notes`: what was left out and what was read before."""
+class SuiteResults:
+    """`results`: {label: {metric: result}}, the base first; `notes`: what was left out or measured before."""
 
     results: dict[str, dict[str, MetricResult]]
     notes: tuple[str, ...]
 
 
 def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
-    """The base model, the runs that `run` went on from, the oldest first, and the run itself.
+    """The base model, the runs that `run` started from, the oldest first, and the run itself.
 
     DPO's reference is the model that it started from; an SFT run's is the base model. Raises UserError for a base model
     that is not the one that the run was trained on.
     """
-    from edu_align.runs.folder import find_run
-
     start = find_run("init_from", run.record["init_from"], outputs) if run.record["init_from"] else None
     chain = [*reversed(ancestors(start)), run.path]
     settings = settings_of(config)
@@ -92,7 +90,7 @@ def checked_adapter(folder: Path) -> Path:
     return folder
 
 
-def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
+def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
     """Every metric of every model, each stored as soon as it is there; the run's folder lists them."""
     stores, notes = suite.stores(), dict[str, None]()
     results: dict[str, dict[str, MetricResult]] = {}
@@ -106,7 +104,7 @@ def measure(suite: Suite, metrics: Sequence[str]) -> Measured:
         notes[f"not measured on {suite.data.left_out} records: their question was trained on"] = None
     if suite.run is not None:
         _list_in(suite.run, stores, tuple(notes))
-    return Measured(results, tuple(notes))
+    return SuiteResults(results, tuple(notes))
 
 
 def _results(store: Store, metrics: Sequence[str], notes: dict[str, None]) -> Iterator[tuple[str, MetricResult]]:
@@ -124,7 +122,7 @@ def _results(store: Store, metrics: Sequence[str], notes: dict[str, None]) -> It
 
 
 def _note_read(suite: Suite, store: Store, missing: Sequence[str]) -> Iterator[str]:
-    """Write the read of the test split into the model's folder and the run's; say when that happened before."""
+    """Write the read of the test split into the model's folder and the run's; say whether that happened before."""
     earlier = store.note_read(missing)
     label = store.subject.label
     if suite.run is not None and store.subject is suite.subjects[-1]:
@@ -145,5 +143,5 @@ def _list_in(run: Path, stores: Mapping[str, Store], notes: Sequence[str]) -> No
     write_json(run / IN_RUN / f"{split}.json", {"files": files, "notes": list(notes)})
 
 
-def _label(wanted: str, folder: Path, taken: Sequence[str]) -> str:
-    return wanted if wanted not in taken else f"{wanted} {folder.name}"
+def _label(wanted: str, folder: Path, used: Sequence[str]) -> str:
+    return wanted if wanted not in used else f"{wanted} {folder.name}"

@@ -20,8 +20,8 @@ from typing import Any
 from edu_align.caching.keys import digest
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import Settings, SuiteData
-from edu_align.evaluation.suite.items import MetricResult
-from edu_align.evaluation.suite.metrics import reads
+from edu_align.evaluation.suite.registry import reads
+from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.subject import LoadedSubject
 from edu_align.runs.facts import package_versions
 from edu_align.runs.writing import write_json
@@ -30,8 +30,9 @@ FOLDER = "evaluations"
 READS = "test_reads.jsonl"
 # Modules of `evaluation` that only show what was measured: a change there leaves results as they are.
 SHOWING = ("agreement.py", "compare.py", "plots.py", "report.py", "stages.py", "tables.py", "suite/summarise.py",
-           "suite/store.py", "suite/run.py", "suite/outside.py", "suite/seeds.py")  # fmt: skip
+           "suite/store.py", "suite/run.py", "lm_eval.py")  # fmt: skip
 JUDGE = "judge"  # folder whose answers have a cache of their own
+MODELS = ("generation.py", "scoring.py")  # modules of `models` that decide what is asked of a model
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def code_content() -> str:
     package = Path(__file__).resolve().parents[1]
     shown = {package / name for name in SHOWING}
     files = sorted(f for f in package.rglob("*.py") if f not in shown and package / JUDGE not in f.parents)
-    sources = (f"{file.relative_to(package)}\n{file.read_text(encoding='utf-8')}" for file in files)
+    files += [package.parent / "models" / name for name in MODELS]
+    sources = (f"{file.relative_to(package.parent)}\n{file.read_text(encoding='utf-8')}" for file in files)
     return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
 
 

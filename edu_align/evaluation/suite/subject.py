@@ -1,30 +1,88 @@
-"""A model under measurement: loaded when first asked, and asked once for everything it says."""
+"""A model under measurement: loaded when first needed, and scored once on the same input."""
 
 import functools
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edu_align.caching.keys import digest, file_content, tokenizer_content, weights_content
 from edu_align.caching.shared import FOLDER, Shared
 from edu_align.caching.store import Codec
+from edu_align.config.schema import Config
 from edu_align.data.records import Message, Response, ResponseGroup
-from edu_align.evaluation.scoring import score_replies
-from edu_align.evaluation.suite.items import Scored
-from edu_align.evaluation.suite.weights import Weights, load_weights
+from edu_align.errors import UserError
+from edu_align.evaluation.suite.results import Scored
 from edu_align.models.locate import Location, locate
+from edu_align.models.scoring import score_replies
 from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
+from edu_align.quiet import quiet
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is loaded. `folder` holds `adapter/` or, after full fine-tuning, `model/`; None is the base model.
+
+    `adapter` names an adapter's own folder instead. `config` decides base, number format and hardware.
+    """
+
+    config: Config
+    folder: Path | None = None
+    adapter: Path | None = None
+
+    @property
+    def changed(self) -> Path | None:
+        """Where the files lie that differ from the base model; None for the base itself."""
+        if self.adapter is not None or self.folder is None:
+            return self.adapter
+        return self.folder / ("model" if self.config.adapter.name == "full" else "adapter")
+
+
+def load_weights(weights: Weights, location: Location, device: Any) -> Any:
+    """The model, frozen, in eval mode and with shared prefixes packed. Adapters come on the process's shared base.
+
+    Raises UserError for an adapter of another base model.
+    """
+    quiet()
+    from edu_align.caching.base import base_model
+    from edu_align.models.build import build_model
+    from edu_align.packing.decoder import install_packing
+
+    config = weights.config
+    if weights.changed is None:
+        model, _ = base_model(config, location, device)
+    elif weights.adapter is not None:
+        model = _adapted(base_model(config, location, device)[0], weights.adapter)
+    else:
+        model = build_model(config, location, device, weights.folder)
+    model.eval()
+    model.requires_grad_(False)
+    install_packing(config.hardware.packing, model, config.hardware.packing_backend)
+    return model
+
+
+def _adapted(base: Any, adapter: Path) -> Any:
+    from edu_align.models.weights import continue_adapter
+
+    try:
+        return continue_adapter(base, adapter)
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"`adapter={adapter}` does not fit this base model ({reason}). Give the model it is of."
+        ) from None
+
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of generated replies
 
 
 class LoadedSubject:
-    """See `items.Subject`. `reference` is the model that training started from; None for a base model.
+    """See `results.Subject`. `reference` is the model that training started from; None for a base model.
 
-    What the model says is kept in outputs_root/cache/shared (see `caching.shared`), under its weights and everything
-    that may move a bit, so that the reference of several runs is scored once. `max_length` as in `Settings`.
+    Scores and replies are cached in outputs_root/cache/shared (see `caching.shared`), under the weights and everything
+    that may change a bit, so that the reference of several runs is scored once. `max_length` as in `Settings`.
     """
 
     def __init__(self, label: str, weights: Weights, max_length: int, reference: "LoadedSubject | None" = None) -> None:
@@ -32,7 +90,7 @@ class LoadedSubject:
         self.weights = weights
         self.max_length = max_length
         self.reference = reference
-        self._said: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
 
     @functools.cached_property
     def location(self) -> Location:
@@ -68,8 +126,8 @@ class LoadedSubject:
 
     def score(self, rows: Rows) -> list[list[Scored]]:
         """Log-probabilities (nats) and tokens of every reply; all replies of a prompt are computed in one batch."""
-        asked = [[as_chat(prompt), list(replies)] for prompt, replies in rows]
-        return self._once("scores", asked, lambda: self._score(rows))
+        request = [[as_chat(prompt), list(replies)] for prompt, replies in rows]
+        return self._cached("scores", request, lambda: self._score(rows))
 
     def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self.reference.score(rows) if self.reference else None
@@ -82,11 +140,11 @@ class LoadedSubject:
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies; prompts of like length are answered together."""
-        asked = [[as_chat(prompt) for prompt in prompts], max_new_tokens]
-        return self._once("replies", asked, lambda: self._replies(prompts, max_new_tokens))
+        request = [[as_chat(prompt) for prompt in prompts], max_new_tokens]
+        return self._cached("replies", request, lambda: self._replies(prompts, max_new_tokens))
 
     def release(self) -> None:
-        """Let go of the model; what it said stays."""
+        """Free the model; its scores and replies stay."""
         self.__dict__.pop("_model", None)
 
     @functools.cached_property
@@ -103,14 +161,14 @@ class LoadedSubject:
     def _model(self) -> Any:
         return load_weights(self.weights, self.location, self._device)
 
-    def _once(self, kind: str, asked: Any, make: Any) -> Any:
+    def _cached(self, kind: str, request: Any, compute: Any) -> Any:
         from edu_align.caching.keys import numbers
 
         how = numbers(self.weights.config, self._device)
-        key = digest(self.identity | {"reference": None}, how, self.max_length, asked)
-        if key not in self._said:
-            self._said[key] = self._shared.once(f"suite {kind}", key, JSON, make)
-        return self._said[key]
+        key = digest(self.identity | {"reference": None}, how, self.max_length, request)
+        if key not in self._results:
+            self._results[key] = self._shared.once(f"suite {kind}", key, JSON, compute)
+        return self._results[key]
 
     def _score(self, rows: Rows) -> list[list[Scored]]:
         groups = [
@@ -124,18 +182,18 @@ class LoadedSubject:
     def _replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         from tqdm import tqdm
 
-        from edu_align.evaluation.generate import generate
+        from edu_align.models.generation import generate
 
         lengths = [len(chat_ids(self.tokenizer, prompt, reply_next=True)) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda i: (lengths[i], i))
-        said: dict[int, str] = {}
+        replies: dict[int, str] = {}
         with tqdm(total=len(order), desc=f"{self.label}: replies", unit="reply", mininterval=5) as bar:
-            while len(said) < len(order):
-                batch = _batch(order[len(said) :], lengths, max_new_tokens)
+            while len(replies) < len(order):
+                batch = _batch(order[len(replies) :], lengths, max_new_tokens)
                 texts = generate(self._model, self.tokenizer, [prompts[i] for i in batch], max_new_tokens)
-                said |= dict(zip(batch, texts, strict=True))
+                replies |= dict(zip(batch, texts, strict=True))
                 bar.update(len(batch))
-        return [said[i] for i in range(len(prompts))]
+        return [replies[i] for i in range(len(prompts))]
 
 
 def _batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:
@@ -149,7 +207,7 @@ def _batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:
 
 
 def _adapter_settings(file: Path) -> dict[str, Any]:
-    """What an adapter's config says of its arithmetic; names and places play no part."""
+    """The entries of an adapter's config that change its numbers."""
     stored = json.loads(file.read_text(encoding="utf-8"))
     return {name: stored.get(name) for name in ("r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern")}
 

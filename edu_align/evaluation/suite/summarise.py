@@ -1,13 +1,19 @@
-"""From stored items to numbers with intervals, beside baselines and other models, on the very same items."""
+"""From stored items to numbers with intervals, beside baselines and other models, on the very same items.
+
+Several seeds of one model are averaged item by item first, so that intervals resample questions.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from statistics import fmean
 from typing import Any
 
+from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import Interval, difference, interval
-from edu_align.evaluation.preference import CEILING
-from edu_align.evaluation.suite.items import MetricResult, Series
+from edu_align.evaluation.preference import CEILING, not_shown
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.tables import cell
 
 Row = dict[str, Any]
@@ -18,11 +24,7 @@ REWARDS = ("implicit", "implicit_from_base")
 
 
 def summarise(
-    results: Results,
-    seed: int,
-    samples: int = 2000,
-    confidence: float = 0.95,
-    parents: Mapping[str, str] | None = None,
+    results: Results, seed: int, samples: int = 2000, confidence: float = 0.95, parents: Mapping[str, str] | None = None
 ) -> list[Row]:
     """One row for every number of every model, in the order of metrics, then numbers, then models.
 
@@ -35,8 +37,7 @@ def summarise(
     the oracle is a ceiling and never that) and the paired differences `difference_to_strongest`, `difference_to_base`
     and `difference_to_sft` (this row minus the other, over the items that both have): {value, low, high, n, groups},
     None where there is no such row or no common item, and for implicit rewards, whose reference is each model's own.
-    `verdict` is a sentence where the strongest baseline is not shown
-    to be beaten, else "". `notes` and `examples` are the metric's.
+    `verdict` is a sentence where the strongest baseline is not shown to be beaten, else "".
     """
     spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
     paired = partial(paired_difference, seed=seed, samples=samples, confidence=confidence)
@@ -52,7 +53,7 @@ def summarise(
             row: Row = {"label": label, "metric": metric, "name": name, "definition": result.definition}
             row |= _interval(spread(series.values, series.groups, weights=series.weights))
             row |= {"unit": result.units.get(name, ""), "better": result.better.get(name, "")}
-            row |= _beside(result, name, rules, paired)
+            row |= _against_baselines(result, name, rules, paired)
             parent = (parents or {}).get(label, SFT)
             own_reference = scorer_of(name) in REWARDS
             for which, other in (("base", base), ("sft", parent)):
@@ -93,7 +94,7 @@ def _baselines(results: Results, metric: str, name: str, spread: Any) -> dict[st
     return {}
 
 
-def _beside(result: MetricResult, name: str, rules: Mapping[str, Row], paired: Any) -> Row:
+def _against_baselines(result: MetricResult, name: str, rules: Mapping[str, Row], paired: Any) -> Row:
     """The baselines, and the paired difference to the strongest one that this model's result holds."""
     sign = -1.0 if result.better.get(name) == "lower" else 1.0
     own = result.baselines.get(name, {})
@@ -109,8 +110,8 @@ def _beside(result: MetricResult, name: str, rules: Mapping[str, Row], paired: A
 def _other(results: Results, other: str, label: str, metric: str, name: str, paired: Any) -> Row | None:
     if other == label or metric not in results.get(other, {}):
         return None
-    beside = results[other][metric].measured.get(name)
-    return paired(results[label][metric].measured[name], beside) if beside is not None else None
+    series = results[other][metric].measured.get(name)
+    return paired(results[label][metric].measured[name], series) if series is not None else None
 
 
 def paired_difference(a: Series, b: Series, seed: int, samples: int, confidence: float) -> Row | None:
@@ -147,13 +148,9 @@ def _verdict(row: Row) -> str:
     gap, strongest = row["difference_to_strongest"], row["strongest_baseline"]
     if gap is None:
         return ""
-    if gap["low"] is None:
-        why = "all items belong to one group, so there is no interval"
-    elif (gap["low"] > 0) if row["better"] == "higher" else (gap["high"] < 0):
+    if gap["low"] is not None and (gap["low"] > 0 if row["better"] == "higher" else gap["high"] < 0):
         return ""
-    else:
-        why = f"difference {gap['value']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}"
-    return f"{row['name']} {row['value']:.3f} is not shown to beat the baseline {strongest!r} ({why})."
+    return not_shown(row["name"], row["value"], strongest, gap["value"], gap["low"], gap["high"])
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
@@ -166,3 +163,39 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
         count = f"{row['n']} ({row['groups']})"
         lines.append([row["name"], row["label"], cell(row), count, rule, *gaps])
     return lines
+
+
+def averaged(results: Sequence[Mapping[str, MetricResult]]) -> dict[str, MetricResult]:
+    """{metric: result} whose items are means over `results`, one a seed, weighted as the seeds weight the item.
+
+    Metrics, numbers and items that not every seed has are left out. Baselines are the first seed's: they do not depend
+    on a model. An interval over such items says how far other questions could move the mean over these seeds; the
+    spread between seeds is shown apart. Raises UserError for no result.
+    """
+    if not results:
+        raise UserError("There is no result to average, got 0 seeds. Give at least one.")
+    first, *others = results
+    found = {}
+    for metric, result in first.items():
+        rest = [other[metric].measured for other in others if metric in other]
+        if len(rest) == len(others):
+            measured = {
+                name: _mean_series([series, *(numbers[name] for numbers in rest)])
+                for name, series in result.measured.items()
+                if all(name in numbers for numbers in rest)
+            }
+            found[metric] = replace(result, measured=measured)
+    return found
+
+
+def _mean_series(series: Sequence[Series]) -> Series:
+    """The items that all of them have, in the order of the first: sum(w x) / sum(w) over the seeds, weight mean(w)."""
+    places = [{item: i for i, item in enumerate(one.items)} for one in series]
+    rows = []
+    for item, group in zip(series[0].items, series[0].groups, strict=True):
+        if all(item in place for place in places):
+            weights = [one.weights[place[item]] for one, place in zip(series, places, strict=True)]
+            values = [one.values[place[item]] for one, place in zip(series, places, strict=True)]
+            mean = fmean(values, weights) if any(weights) else values[0]
+            rows.append((item, group, mean, fmean(weights)))
+    return Series.of(rows)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edu_align.data.records import Message, Response, ResponseGroup
-from edu_align.evaluation.suite.items import Scored
+from edu_align.evaluation.suite.results import Scored
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 Score = Callable[[Sequence[Message], str], Scored]

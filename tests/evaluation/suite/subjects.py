@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edu_align.data.records import Message, Response, ResponseGroup
-from edu_align.evaluation.generate import generate
-from edu_align.evaluation.scoring import score_replies
-from edu_align.evaluation.suite.items import Scored
+from edu_align.evaluation.suite.results import Scored
+from edu_align.models.generation import generate
+from edu_align.models.scoring import score_replies
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 

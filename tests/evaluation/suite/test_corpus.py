@@ -5,12 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from edu_align.data.records import Response, ResponseGroup
-from edu_align.evaluation.suite import free_text
-from edu_align.evaluation.suite.corpus import MARKS, by_group, corpus_metrics
-from edu_align.evaluation.suite.corpus_prompts import CELLS, EACH, corpus_prompts
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import Series
-from edu_align.evaluation.suite.prompts import Asked
+from edu_align.evaluation.suite import reply_text
+from edu_align.evaluation.suite.corpus import CELLS, EACH, MARKS, by_group, corpus_metrics, corpus_prompts
+from edu_align.evaluation.suite.prompts import Generated, Prompt
+from edu_align.evaluation.suite.results import Series
 from edu_align.tutoring.corpus import load
 from edu_align.tutoring.library import split_of
 
@@ -45,20 +43,20 @@ def test_graded_replies_are_read_as_they_were_made(groups: list[ResponseGroup]) 
     """Found: only a solution whose answer the student has written already goes unseen (0.3 % of the replies)."""
     assert disagreement(
         groups,
-        lambda group, reply: free_text.finds(reply.text, said(group), group.meta),
+        lambda group, reply: reply_text.finds(reply.text, said(group), group.meta),
         lambda reply: reply.scores["mistake_identification"] > 0,
     ) < 0.005  # fmt: skip
     assert disagreement(
         groups,
-        lambda group, reply: free_text.locates(reply.text, group.meta),
+        lambda group, reply: reply_text.locates(reply.text, group.meta),
         lambda reply: reply.scores["mistake_location"] == 2,
     ) == 0  # fmt: skip
     assert disagreement(
         groups,
-        lambda group, reply: free_text.reveals(reply.text, said(group), group.meta),
+        lambda group, reply: reply_text.reveals(reply.text, said(group), group.meta),
         lambda reply: reply.scores["revealing_of_the_answer"] == 0,
     ) == 0  # fmt: skip
-    added = [free_text.calculates(reply.text, said(group)) for group in groups for reply in group.responses]
+    added = [reply_text.calculates(reply.text, said(group)) for group in groups for reply in group.responses]
     assert False not in added
     assert added.count(True) > 100
 
@@ -84,25 +82,25 @@ def test_graded_replies_are_read_as_they_were_made(groups: list[ResponseGroup]) 
     ],
 )
 def test_free_text(text: str, found: bool, located: bool) -> None:
-    assert free_text.finds(text, WORK, META) is found
-    assert free_text.locates(text, META) is located
+    assert reply_text.finds(text, WORK, META) is found
+    assert reply_text.locates(text, META) is located
 
 
 def test_what_does_not_count() -> None:
-    assert free_text.reveals("It is 81.", WORK, META) is True
-    assert free_text.reveals("It is not 71.", WORK, META) is False
-    assert free_text.reveals("It is 81.", WORK + " Or 81?", META) is None
-    assert free_text.calculates("You wrote 4 + 3 = 7.", WORK) is None
-    assert free_text.calculates("Now 4 + 3 + 1 = 8.", WORK) is True
-    assert free_text.calculates("Now 4 + 3 + 1 = 8, so 80 + 1 = 82.", WORK) is False
+    assert reply_text.reveals("It is 81.", WORK, META) is True
+    assert reply_text.reveals("It is not 71.", WORK, META) is False
+    assert reply_text.reveals("It is 81.", WORK + " Or 81?", META) is None
+    assert reply_text.calculates("You wrote 4 + 3 = 7.", WORK) is None
+    assert reply_text.calculates("Now 4 + 3 + 1 = 8.", WORK) is True
+    assert reply_text.calculates("Now 4 + 3 + 1 = 8, so 80 + 1 = 82.", WORK) is False
 
 
 @pytest.fixture(scope="module")
-def prompts(groups: list[ResponseGroup]) -> list[Asked]:
+def prompts(groups: list[ResponseGroup]) -> list[Prompt]:
     return corpus_prompts("test", [group for group in groups if group.meta["split"] == "train"])
 
 
-def test_cells_cross_misconceptions_and_wordings(groups: list[ResponseGroup], prompts: list[Asked]) -> None:
+def test_cells_cross_misconceptions_and_wordings(groups: list[ResponseGroup], prompts: list[Prompt]) -> None:
     where = split_of()
     sides = {cell: {where[one.meta["misconception"]] for one in prompts if one.meta["cell"] == cell} for cell in CELLS}
     assert sides == {
@@ -117,13 +115,13 @@ def test_cells_cross_misconceptions_and_wordings(groups: list[ResponseGroup], pr
     assert prompts == corpus_prompts("test", [group for group in groups if group.meta["split"] == "train"])
 
 
-def test_no_prompt_poses_a_trained_problem(prompts: list[Asked]) -> None:
+def test_no_prompt_poses_a_trained_problem(prompts: list[Prompt]) -> None:
     own = [ResponseGroup(one.turns, (), one.item, "", "") for one in prompts[:20]]
     again = corpus_prompts("test", own)
     assert not {one.turns for one in again} & {one.turns for one in prompts[:20]}
 
 
-def test_the_guiding_reply_is_the_best_and_the_agreeing_one_the_worst(prompts: list[Asked]) -> None:
+def test_the_guiding_reply_is_the_best_and_the_agreeing_one_the_worst(prompts: list[Prompt]) -> None:
     replies = {one.item: one.others["guiding" if n % 2 else "agreeing"] for n, one in enumerate(prompts)}
     result = corpus_metrics(Generated(tuple(prompts), replies))
     assert {name.split("/")[0] for name in result.measured} == set(MARKS)

@@ -9,8 +9,7 @@ import pytest
 from edu_align.data.records import Conversation
 from edu_align.data.split import PINNED, keys_of
 from edu_align.data.text import problem_key
-from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.reading import read_sources
+from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData, read_sources
 
 ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or Path(__file__).parents[4] / "shared" / "data")
 real = pytest.mark.skipif(not (ROOT / "mrbench").is_dir(), reason=f"no public data sets in {ROOT}")
@@ -41,7 +40,7 @@ def splits(dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_no_question_crosses_sides_over_all_sources(splits: dict[str, SuiteData]) -> None:
     sides: dict[str, set[str]] = {name: set() for name in ("train", "validation", "test")}
     for split, data in splits.items():
-        for part in ("mrbench", "mrbench_v2", "bridge", "mathdial", "gsm8k"):
+        for part in ("mrbench", "bridge", "mathdial", "gsm8k"):
             for record in getattr(data, part):
                 sides[split] |= keys(record)
     test = splits["test"]

@@ -5,8 +5,7 @@ import pytest
 
 from edu_align.data.records import Message
 from edu_align.evaluation.suite.form import PANEL, form_panel, has_role, is_empty, is_unfinished, repetition
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.prompts import Asked, of_groups
+from edu_align.evaluation.suite.prompts import Generated, Prompt, of_groups
 from tests.evaluation.suite import real
 
 
@@ -37,12 +36,12 @@ def test_labels_empties_and_ends() -> None:
 
 def test_the_panel_stands_beside_the_human_on_the_same_prompts() -> None:
     turns = (Message("user", "2 + 2 = 5"),)
-    asked = (
-        Asked("a", "g1", "mrbench", turns, human="How many are two and two?"),
-        Asked("b", "g2", "mrbench", turns, human="Count again."),
-        Asked("c", "g3", "edu_tutor", turns),
+    prompts = (
+        Prompt("a", "g1", "mrbench", turns, human="How many are two and two?"),
+        Prompt("b", "g2", "mrbench", turns, human="Count again."),
+        Prompt("c", "g3", "edu_tutor", turns),
     )
-    result = form_panel(Generated(asked, {"a": "Tutor: no", "b": "", "c": "x"}))
+    result = form_panel(Generated(prompts, {"a": "Tutor: no", "b": "", "c": "x"}))
     assert set(result.measured) == set(PANEL) == set(result.baselines)
     assert result.measured["words"].items == ("a", "b")
     assert result.measured["words"].values == (2.0, 0.0)
@@ -54,16 +53,16 @@ def test_the_panel_stands_beside_the_human_on_the_same_prompts() -> None:
 
 
 def test_without_a_human_there_is_nothing_to_stand_beside() -> None:
-    asked = (Asked("a", "g1", "edu_tutor", (Message("user", "2 + 2 = 5"),)),)
-    assert form_panel(Generated(asked, {"a": "x"})).measured == {}
+    prompts = (Prompt("a", "g1", "edu_tutor", (Message("user", "2 + 2 = 5"),)),)
+    assert form_panel(Generated(prompts, {"a": "x"})).measured == {}
 
 
 @real.needs_data
 def test_the_expert_of_the_real_dialogues(capsys: pytest.CaptureFixture[str]) -> None:
     """EVALUATION.md: the Expert asks in 0.62 of the replies and writes 17.7 words."""
     groups = [group for split in ("train", "validation", "test") for group in real.groups(split, "mrbench")]
-    asked = tuple(of_groups(groups, {}))
-    result = form_panel(Generated(asked, {one.item: "" for one in asked}))
+    prompts = tuple(of_groups(groups, {}))
+    result = form_panel(Generated(prompts, {one.item: "" for one in prompts}))
     with capsys.disabled():
         print("\n" + "\n".join(result.notes))
     expert = {name: np.mean(rules["human tutor"].values) for name, rules in result.baselines.items()}

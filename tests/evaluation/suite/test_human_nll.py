@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from edu_align.data.records import Conversation, Message
-from edu_align.evaluation.scoring import conversation_nll
-from edu_align.evaluation.suite.human_nll import byte_unigram, human_nll, token_unigram
-from edu_align.evaluation.suite.prompts import Asked, of_dialogues
+from edu_align.evaluation.suite.human_nll import byte_unigram, token_unigram, turns_nll
+from edu_align.evaluation.suite.prompts import Prompt, of_dialogues
+from edu_align.models.scoring import conversation_nll
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
 TALK = Conversation(
@@ -25,7 +25,7 @@ TALK = Conversation(
 
 def test_turns_add_up_to_the_conversation(random_model: Callable[..., Any], bytes_tokenizer: Any) -> None:
     model = random_model()
-    result = human_nll(ModelSubject(model, bytes_tokenizer), of_dialogues([TALK]), ["Count again."])
+    result = turns_nll(ModelSubject(model, bytes_tokenizer), of_dialogues([TALK]), ["Count again."])
     ((_, nats, count),) = conversation_nll(model, bytes_tokenizer, [TALK], 2048)
     tokens, size = result.measured["nats_per_token/mathdial"], result.measured["nats_per_byte/mathdial"]
     assert tokens.items == ("mathdial:test:1#1", "mathdial:test:1#3")
@@ -47,12 +47,12 @@ def test_unigrams_by_hand(bytes_tokenizer: Any) -> None:
 
 def test_sources_stay_apart_and_prompts_without_a_human_are_left_out() -> None:
     turns = (Message("user", "5"),)
-    asked = [
-        Asked("a", "g1", "mrbench", turns, human="No!"),
-        Asked("b", "g2", "bridge", turns, human="Why?"),
-        Asked("c", "g3", "bridge", turns),
+    prompts = [
+        Prompt("a", "g1", "mrbench", turns, human="No!"),
+        Prompt("b", "g2", "bridge", turns, human="Why?"),
+        Prompt("c", "g3", "bridge", turns),
     ]
-    result = human_nll(ReadingSubject(logp=lambda prompt, text: (-12.0, 4)), asked, [])
+    result = turns_nll(ReadingSubject(logp=lambda prompt, text: (-12.0, 4)), prompts, [])
     assert result.measured["nats_per_token/bridge"].values == (3.0,)
     assert result.measured["nats_per_byte/mrbench"].values == (4.0,)
     assert result.baselines["nats_per_byte/mrbench"] == {}

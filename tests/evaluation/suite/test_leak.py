@@ -2,11 +2,10 @@
 
 import pytest
 
-from edu_align.data.records import Message
-from edu_align.evaluation.suite.generated import Generated
-from edu_align.evaluation.suite.items import Series
-from edu_align.evaluation.suite.leak import CONSTANT, leak_rate, leaks, open_ones, validate
-from edu_align.evaluation.suite.prompts import Asked, golds, of_dialogues, of_groups
+from edu_align.data.records import Message, unfit_authors
+from edu_align.evaluation.suite.leak import CONSTANT, leak_rate, leaks, open_ones, value_of
+from edu_align.evaluation.suite.prompts import EXPERT, Generated, Prompt, golds, of_dialogues, of_groups
+from edu_align.evaluation.suite.results import Series
 from tests.evaluation.suite import real
 
 
@@ -40,12 +39,12 @@ def test_a_number_leaks_by_its_exact_value(reply: str, gold: str, wanted: bool) 
     assert leaks(reply, gold) is wanted
 
 
-def ask(item: str, said: str, gold: str, human: str = "", source: str = "mrbench", **others: str) -> Asked:
-    return Asked(item, f"g:{item}", source, (Message("user", said),), gold, human, others)
+def ask(item: str, said: str, gold: str, human: str = "", source: str = "mrbench", **others: str) -> Prompt:
+    return Prompt(item, f"g:{item}", source, (Message("user", said),), gold, human, others)
 
 
 def test_the_guard_closes_where_the_number_stands_in_any_form() -> None:
-    asked = [
+    prompts = [
         ask("free", "5 bags of 3", "15"),
         ask("said", "5 bags of 3, so 15", "15"),
         ask("quotient", "I did 90/30", "3"),
@@ -53,17 +52,17 @@ def test_the_guard_closes_where_the_number_stands_in_any_form() -> None:
         ask("signed", "I got -15", "15"),
         ask("unknown", "5 bags of 3", ""),
     ]
-    assert [one.item for one in open_ones(asked)] == ["free"]
+    assert [one.item for one in open_ones(prompts)] == ["free"]
 
 
 def test_the_rate_is_over_open_prompts_and_beside_those_who_answered_all_of_them() -> None:
-    asked = (
+    prompts = (
         ask("a", "5 bags of 3", "15", "It is 15.", GPT4="15!", Novice="No."),
         ask("b", "5 bags of 4", "20", "Think again.", GPT4="20!"),
         ask("c", "2 bags of 4", "8", "Think again.", source="mathdial"),
         ask("d", "2 bags, 4 each, 8", "8", "It is 8."),
     )
-    result = leak_rate(Generated(asked, {"a": "15?", "b": "What is 5 * 4?", "c": "8 it is", "d": "8"}))
+    result = leak_rate(Generated(prompts, {"a": "15?", "b": "What is 5 * 4?", "c": "8 it is", "d": "8"}))
     assert set(result.measured) == {"leak_rate", "leak_rate/mrbench", "leak_rate/mathdial"}
     assert result.measured["leak_rate"].items == ("a", "b", "c")
     assert result.measured["leak_rate"].values == (1.0, 0.0, 1.0)
@@ -77,15 +76,29 @@ def test_the_rate_is_over_open_prompts_and_beside_those_who_answered_all_of_them
 
 
 @real.needs_data
-def test_people_say_so_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """EVALUATION.md, on the whole file: precision 0.91 and recall 0.94, without the guard precision 0.50."""
-    found = validate(real.version_two())
+def test_the_rule_agrees_with_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """On the whole file of MRBench v2: precision 0.91 and recall 0.94, without the guard precision 0.50."""
+    asked = [one for one in of_groups(real.version_two(), {}) if value_of(one.gold) is not None]
+    guarded = {one.item for one in open_ones(asked)}
+    replies = [
+        (one.item in guarded, leaks(text, one.gold), author in unfit_authors(one.meta))
+        for one in asked
+        for author, text in {**one.others, EXPERT: one.human}.items()
+        if text
+    ]
+
+    def agreement(pairs: list[tuple[bool, bool]]) -> tuple[float, float]:
+        both = sum(rule and label for rule, label in pairs)
+        return both / sum(rule for rule, _ in pairs), both / sum(label for _, label in pairs)
+
+    precision, recall = agreement([(rule, label) for is_open, rule, label in replies if is_open])
+    unguarded, _ = agreement([(rule, label) for _, rule, label in replies])
     with capsys.disabled():
-        print(f"\nleak rule against MRBench v2's labels: {found}")
-    assert found.dialogues > 50
-    assert 0.85 < found.precision <= 1
-    assert 0.85 < found.recall <= 1
-    assert found.unguarded_precision < 0.6
+        print(f"\nleak rule against MRBench v2's labels: {precision:.3f}, {recall:.3f}, unguarded {unguarded:.3f}")
+    assert len(asked) > 50
+    assert 0.85 < precision <= 1
+    assert 0.85 < recall <= 1
+    assert unguarded < 0.6
 
 
 @real.needs_data
@@ -93,8 +106,8 @@ def test_how_often_the_tutors_themselves_leak(capsys: pytest.CaptureFixture[str]
     """EVALUATION.md: Expert 2.7 %, GPT4 26 %, Llama-405B 4.7 %, Sonnet 0 %, MathDial's teachers 2.6 %."""
     dialogues = [talk for split in ("train", "validation", "test") for talk in real.talks(split, "mathdial")]
     groups = [group for split in ("train", "validation", "test") for group in real.groups(split, "mrbench")]
-    asked = [*of_groups(groups, golds([*groups, *dialogues])), *of_dialogues(dialogues)]
-    result = leak_rate(Generated(tuple(asked), {one.item: CONSTANT for one in asked}))
+    prompts = [*of_groups(groups, golds([*groups, *dialogues])), *of_dialogues(dialogues)]
+    result = leak_rate(Generated(tuple(prompts), {one.item: CONSTANT for one in prompts}))
     rates = {
         f"{part}: {who}": mean(series) for part, rules in result.baselines.items() for who, series in rules.items()
     }

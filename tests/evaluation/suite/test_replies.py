@@ -9,7 +9,7 @@ import pytest
 
 from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.metrics import METRICS, ON_REQUEST, chosen_metrics, reads
+from edu_align.evaluation.suite.registry import METRICS, ON_REQUEST, chosen_metrics, reads
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.evaluation.suite.summarise import summarise
 from tests.evaluation.suite import real

@@ -10,9 +10,8 @@ import pytest
 from edu_align.data.read import Row
 from edu_align.data.records import Message
 from edu_align.data.text import problem_key
-from edu_align.evaluation.suite.arithmetic import equations, swapped, value
-from edu_align.evaluation.suite.perturbed import Problem, problems_of, wrong_answers
-from edu_align.evaluation.suite.retention import exact_match, final, retention
+from edu_align.evaluation.suite.reply_text import equations, swapped, value
+from edu_align.evaluation.suite.retention import Problem, by_likelihood, exact_match, final, problems_of, wrong_answers
 from tests.evaluation.suite import real
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
@@ -57,12 +56,12 @@ def test_the_point_goes_to_the_likeliest_and_ties_share_it() -> None:
         return lambda prompt, text: (0.0 if liked in text else -1.0, 5)
 
     def share(subject: ReadingSubject) -> tuple[float, ...]:
-        return retention(subject, problems).measured["retention/likelihood"].values
+        return by_likelihood(subject, problems).measured["retention/likelihood"].values
 
     assert share(ReadingSubject(logp=score("answer is 10."))) == (1.0,)
     assert share(ReadingSubject(logp=score(f"answer is {problems[0].answers[2]}."))) == (0.0,)
     assert share(ReadingSubject(logp=score("answer is"))) == (0.25,)
-    assert retention(ReadingSubject(), problems).baselines["retention/likelihood"]["chance"].values == (0.25,)
+    assert by_likelihood(ReadingSubject(), problems).baselines["retention/likelihood"]["chance"].values == (0.25,)
 
 
 def test_a_random_model_is_at_chance(random_model: Callable[..., Any], bytes_tokenizer: Any) -> None:
@@ -71,7 +70,9 @@ def test_a_random_model_is_at_chance(random_model: Callable[..., Any], bytes_tok
         Problem(f"p{n}", f"g{n}", f"{n} nuts?", f"{n} is \0.", (str(n), str(n + 1), str(n + 2), str(n - 1)))
         for n in range(15, 95)
     ]
-    values = retention(ModelSubject(random_model(), bytes_tokenizer), problems).measured["retention/likelihood"].values
+    values = (
+        by_likelihood(ModelSubject(random_model(), bytes_tokenizer), problems).measured["retention/likelihood"].values
+    )
     assert len(values) == 80
     assert 0.05 < sum(values) / 80 < 0.55
 

@@ -1,0 +1,187 @@
+"""Answering a file of prompts in batches: one row a prompt, and a stopped command goes on where it was.
+
+`replies.jsonl` holds {id, prompt, reply} a line; `replies.jsonl.settings.json` holds what made them, once.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from edu_align.chatting.model import TooLong
+from edu_align.chatting.prompts import Prompt
+from edu_align.chatting.source import Source
+from edu_align.errors import UserError
+from edu_align.models.tokenizer import as_chat
+from edu_align.runs.writing import write_json
+
+
+def settings_path(output: Path) -> Path:
+    """The file beside `output` that says how its replies were made."""
+    return output.with_name(f"{output.name}.settings.json")
+
+
+class ReplyFile:
+    """The open file. `done`: ids of the rows that were there already; `cut`: whether a half-written row was removed."""
+
+    def __init__(self, path: Path, file: BinaryIO, prompts: Sequence[Prompt]) -> None:
+        self.path = path
+        self._file = file
+        self.cut = self._cut_torn_row()
+        self.done = self._read({prompt.id: as_chat(prompt.turns) for prompt in prompts})
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append whole rows, and have them on the disk before the next batch begins."""
+        self._file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _cut_torn_row(self) -> bool:
+        self._file.seek(0)
+        written = self._file.read()
+        complete = written.rfind(b"\n") + 1
+        self._file.truncate(complete)
+        self._file.seek(0, os.SEEK_END)
+        return complete < len(written)
+
+    def _read(self, prompts: dict[str, list[dict[str, str]]]) -> set[str]:
+        self._file.seek(0)
+        done = set()
+        for number, line in enumerate(self._file.read().splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                key, prompt = row["id"], row["prompt"]
+            except (ValueError, KeyError, TypeError):
+                raise UserError(
+                    f"`output={self.path}`: row {number} is no reply of this program. Choose another output."
+                ) from None
+            if key in prompts and prompts[key] != prompt:
+                raise UserError(
+                    f"`output={self.path}`: row {number} answers another prompt under the id {key!r} than the input "
+                    "has now. Choose another output, or delete that one."
+                )
+            done.add(key)
+        return done
+
+
+@contextmanager
+def open_replies(path: Path, settings: dict[str, Any], prompts: Sequence[Prompt]) -> Iterator[ReplyFile]:
+    """The file of replies, new or from an earlier start with the same `settings`, for this process alone.
+
+    Errors: an output made with other settings or from other prompts, and one that another process writes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"`output={path}`: another process is writing to it. Wait, or choose another.") from None
+        _check_settings(path, settings, empty=file.seek(0, os.SEEK_END) == 0)
+        yield ReplyFile(path, file, prompts)
+
+
+def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
+    file = settings_path(path)
+    if empty:
+        write_json(file, settings)
+        return
+    if not file.is_file():
+        raise UserError(f"`output={path}` is there already, without {file.name}. Choose another output.")
+    before = json.loads(file.read_text(encoding="utf-8"))
+    others = [key for key in settings if before.get(key) != settings[key]]
+    if others:
+        changes = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in others)
+        raise UserError(f"`output={path}` was made with other settings: {changes}. Choose another output.")
+
+
+def settings_of(source: Source, seed: int) -> dict[str, Any]:
+    """What the replies depend on besides the prompts; the batch counts where replies are drawn at random."""
+    config = source.config
+    sampled = config.generation.temperature > 0
+    return {
+        "run": source.run.path.resolve().name if source.run else None,
+        "run_started": source.run.record.get("started") if source.run else None,
+        "model": config.model.name,
+        "base_model": source.location.identity,
+        "system_prompt": config.dataset.system_prompt,
+        "generation": asdict(config.generation),
+        "quantization": config.hardware.quantization,
+        "seed": seed if sampled else None,
+        "batch_size": config.hardware.eval_batch_size if sampled else None,
+    }
+
+
+def answer_file(source: Source, prompts: Sequence[Prompt], output: Path, seed: int) -> int:
+    """Answer what `output` has no reply to yet, and return how many rows that were.
+
+    Each batch of `hardware.eval_batch_size` prompts has a seed made of `seed` and its ids, so a file that was stopped
+    and continued ends as if it had not been.
+    """
+    with open_replies(output, settings_of(source, seed), prompts) as replies:
+        if replies.cut:
+            print(f"edu_align: a half-written row at the end of {output} was removed", flush=True)
+        left = sum(prompt.id not in replies.done for prompt in prompts)
+        if left < len(prompts):
+            print(
+                f"edu_align: going on in {output}: {len(prompts) - left} of {len(prompts)} rows are there", flush=True
+            )
+        if left:
+            _answer(source, prompts, replies, seed)
+    print(f"edu_align: {left} replies written to {output}; the settings lie in {settings_path(output)}", flush=True)
+    return left
+
+
+def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed: int) -> None:
+    from edu_align.chatting.model import load
+
+    (chat_model,) = load([source])
+    size, total = chat_model.batch_size, len(prompts)
+    began, fresh = time.monotonic(), 0
+    for i in range(0, total, size):
+        batch = prompts[i : i + size]
+        missing = [prompt for prompt in batch if prompt.id not in replies.done]
+        if not missing:
+            continue
+        # A sampled reply depends on its batch, so the whole batch is sampled even where a part of it is there.
+        rows = _batch(chat_model, batch if chat_model.settings.temperature > 0 else missing, seed)
+        replies.add([row for row in rows if row["id"] not in replies.done])
+        fresh += len(missing)
+        seconds = time.monotonic() - began
+        print(f"edu_align: {i + len(batch)} of {total} rows, {seconds / fresh:.2f} s a reply", flush=True)
+
+
+def _batch(chat_model: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[str, Any]]:
+    """One row a prompt, in their order. A prompt that is too long for the model has no reply and says why."""
+    from transformers import set_seed
+
+    from edu_align.models.generation import replies
+
+    rows, fitted = [], []
+    for prompt in prompts:
+        row: dict[str, Any] = {"id": prompt.id, "prompt": as_chat(prompt.turns), "reply": None}
+        if prompt.reference is not None:
+            row["reference_reply"] = prompt.reference
+        try:
+            turns, dropped = chat_model.prompt(prompt.turns)
+        except TooLong as error:
+            row["error"] = str(error)
+            print(f"edu_align: row {prompt.id} has no reply: {error}", flush=True)
+        else:
+            fitted.append((row, turns))
+            if dropped:
+                row["dropped_turns"] = dropped
+        rows.append(row)
+    if fitted:
+        ids = json.dumps([prompt.id for prompt in prompts])
+        set_seed(int.from_bytes(hashlib.sha256(f"{seed}:{ids}".encode()).digest()[:4], "big"))
+        with chat_model.activated() as model:
+            texts = replies(model, chat_model.tokenizer, [turns for _, turns in fitted], chat_model.settings)
+        for (row, _), text in zip(fitted, texts, strict=True):
+            row["reply"] = text
+    return rows

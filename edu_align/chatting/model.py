@@ -1,0 +1,197 @@
+"""Models to chat with, each loaded once: several adapters, and the base itself, share one base model."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from threading import Event, Lock, Thread
+from typing import Any
+
+from edu_align.chatting.source import Source
+from edu_align.config.schema import GenerationConfig
+from edu_align.data.records import Message
+from edu_align.errors import UserError
+from edu_align.models.device import Device
+from edu_align.models.folders import require_adapter
+from edu_align.models.tokenizer import chat_ids
+from edu_align.quiet import quiet
+
+
+class TooLong(UserError):
+    """The last message alone does not fit."""
+
+
+def fit(tokenizer: Any, turns: Sequence[Message], space: int) -> tuple[tuple[Message, ...], int]:
+    """The turns that fit `space` tokens with the assistant's next turn opened, and how many were left out.
+
+    The oldest question and its answer go first; a system turn and the last message stay. Raises TooLong where those
+    two are too long already.
+    """
+    head = tuple(turns[:1]) if turns[0].role == "system" else ()
+    rest = tuple(turns[len(head) :])
+    dropped = 0
+    while True:
+        length = len(chat_ids(tokenizer, (*head, *rest), reply_next=True))
+        if length <= space:
+            return (*head, *rest), dropped
+        if len(rest) < 3:
+            raise TooLong(
+                f"the message has {length} tokens with what the template adds, and the model's context leaves {space} "
+                "beside the reply. Shorten it, or lower generation.max_new_tokens."
+            )
+        rest, dropped = rest[2:], dropped + 2
+
+
+FIRST = "default"  # PEFT's name of the adapter that a model is loaded with
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """A model to chat with. `adapter` is None for the base; `context`: longest input and reply, in tokens.
+
+    Those that share a model share its `lock`, because only one adapter is on at a time.
+    """
+
+    label: str
+    base: str
+    model: Any
+    tokenizer: Any
+    adapter: str | None
+    settings: GenerationConfig
+    system_prompt: str | None
+    context: int
+    batch_size: int
+    lock: Any
+
+    @contextmanager
+    def activated(self) -> Iterator[Any]:
+        """The model with this one's adapter on, for this thread alone."""
+        with self.lock, self._adapter():
+            yield self.model
+
+    def _adapter(self) -> AbstractContextManager[Any]:
+        off: AbstractContextManager[Any] = nullcontext()
+        if self.adapter is not None:
+            self.model.set_adapter(self.adapter)
+        elif hasattr(self.model, "disable_adapter"):
+            off = self.model.disable_adapter()
+        return off
+
+    def prompt(self, turns: Sequence[Message]) -> tuple[tuple[Message, ...], int]:
+        """The turns as the model reads them, its system prompt first, and how many old ones were left out."""
+        if self.system_prompt and turns[0].role != "system":
+            turns = (Message("system", self.system_prompt), *turns)
+        return fit(self.tokenizer, turns, self.context - self.settings.max_new_tokens)
+
+
+def load(sources: Sequence[Source], with_base: bool = False) -> list[ChatModel]:
+    """One `ChatModel` a source, and before them the first one's base model where it is asked for.
+
+    Errors: a reply that does not fit the model's context.
+    """
+    quiet()
+    shared: dict[tuple[str, Device], ChatModel] = {}
+    models = [_add_adapter_or_load(source, shared) for source in sources]
+    return [_base_of(sources[0], models[0]), *models] if with_base else models
+
+
+def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatModel]) -> ChatModel:
+    device, config = _device(source), source.config
+    if source.run is None or config.adapter.name != "lora":
+        return _loaded(source, device, None)
+    key = (source.location.identity, device)
+    if key not in shared:
+        shared[key] = _loaded(source, device, FIRST)
+        return shared[key]
+    other, adapter, folder = shared[key], f"adapter{id(source)}", source.run.path / "adapter"
+    require_adapter(folder)
+    other.model.load_adapter(str(folder), adapter_name=adapter, use_safetensors=True)
+    own = {"settings": config.generation, "system_prompt": config.dataset.system_prompt}
+    return replace(other, label=source.label, adapter=adapter, **own)
+
+
+def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
+    from edu_align.models.build import build_model
+    from edu_align.models.tokenizer import load_tokenizer
+    from edu_align.models.weights import load_model
+
+    config, location = source.config, source.location
+    tokenizer = load_tokenizer(config.model, location.folder)
+    if source.run is None:
+        model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
+    else:
+        model = build_model(config, location, device, source.run.path)
+    model.eval()
+    model.requires_grad_(False)
+    model.config.use_cache = True
+    context = int(model.config.max_position_embeddings)
+    if config.generation.max_new_tokens > context // 2:
+        raise UserError(
+            f"`generation.max_new_tokens={config.generation.max_new_tokens}` must be at most {context // 2}, half of "
+            f"the context of {source.label} ({context} tokens), to leave room for the dialogue."
+        )
+    return ChatModel(
+        source.label, location.identity, model, tokenizer, adapter, config.generation, config.dataset.system_prompt,
+        context, config.hardware.eval_batch_size, Lock(),
+    )  # fmt: skip
+
+
+def _base_of(source: Source, chat_model: ChatModel) -> ChatModel:
+    """The first source's base model: the same weights with the adapter off, or loaded beside a fully trained one."""
+    if chat_model.adapter is not None:
+        return replace(chat_model, label="base", adapter=None)
+    return replace(_loaded(replace(source, run=None), _device(source), None), label="base")
+
+
+def _device(source: Source) -> Device:
+    from edu_align.models.device import resolve
+
+    return replace(resolve(source.config.hardware), reasons=())
+
+
+def stream(chat_model: ChatModel, prompt: Sequence[Message]) -> Generator[str, None, None]:
+    """Pieces of the reply to `prompt` (see `ChatModel.prompt`) as they are decoded; together they are the whole reply.
+
+    The model runs in a thread of its own, and stops after its next token once the generator is closed or an
+    exception passes through it. What the model raises is raised here.
+    """
+    from transformers import TextIteratorStreamer
+
+    stop = Event()
+    streamer: Any = TextIteratorStreamer(chat_model.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    failures: list[BaseException] = []
+    thread = Thread(target=_write, args=(chat_model, prompt, streamer, stop, failures), daemon=True)
+    thread.start()
+    try:
+        for piece in streamer:
+            if piece:
+                yield piece
+    finally:
+        stop.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _write(
+    chat_model: ChatModel, prompt: Sequence[Message], streamer: Any, stop: Event, failures: list[BaseException]
+) -> None:
+    import torch
+    from transformers import StoppingCriteriaList
+
+    from edu_align.models.generation import prompt_batch, sampling_config
+
+    def stopped(ids: Any, scores: Any, **_: Any) -> Any:
+        """(B,) booleans: whether each row ends here."""
+        return torch.full((ids.size(0),), stop.is_set(), dtype=torch.bool, device=ids.device)
+
+    try:
+        with chat_model.activated() as model, torch.no_grad():
+            model.generate(
+                **prompt_batch(model, chat_model.tokenizer, [prompt]),
+                generation_config=sampling_config(chat_model.settings, chat_model.tokenizer),
+                stopping_criteria=StoppingCriteriaList([stopped]),
+                streamer=streamer,
+            )
+    except BaseException as error:  # raised again in the thread that reads
+        failures.append(error)
+        streamer.end()

@@ -1,0 +1,110 @@
+"""Log-probabilities of replies against the definition, and replies that do not depend on the batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from edu_align.data.records import Conversation, Message, Response, ResponseGroup
+from edu_align.errors import UserError
+from edu_align.models import scoring
+from edu_align.models.generation import generate, prompt_and_reference
+from edu_align.models.scoring import conversation_nll, label_logps, reply_rows, score_replies
+from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.packing.decoder import share_prefixes
+
+
+def group(question: str, *replies: str) -> ResponseGroup:
+    responses = tuple(Response(text, float(i)) for i, text in enumerate(replies))
+    return ResponseGroup((Message("user", question),), responses, id=question, source="local", group=question)
+
+
+GROUPS = [group("What is 7 x 8?", "How far from 7 x 7?", "56"), group("Why?", "Look.", "So.", "Because it rains.")]
+
+
+@pytest.fixture(scope="module")
+def model(random_model: Callable[..., Any]) -> Any:
+    return random_model()
+
+
+def naive(model: Any, ids: list[int], labels: list[int]) -> tuple[float, int]:
+    """One row at a time, every position through the head: log p(token | what came before), summed over the labels."""
+    with torch.no_grad():
+        logps = torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), -1)
+    at = [i for i in range(1, len(ids)) if labels[i] != IGNORED]
+    return sum(logps[i - 1, ids[i]].item() for i in at), len(at)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_logps_are_those_of_each_reply_alone(
+    random_model: Callable[..., Any], bytes_tokenizer: Any, packed: bool
+) -> None:
+    model = random_model().eval()
+    rows = [row for g in GROUPS for row in reply_rows(bytes_tokenizer, g, 200)]
+    expected = [naive(model, *row) for row in rows]
+    if packed:
+        share_prefixes(model)
+    found = label_logps(model, rows, bytes_tokenizer.pad_token_id)
+    assert [count for _, count in found] == [count for _, count in expected]
+    assert [logp for logp, _ in found] == pytest.approx([logp for logp, _ in expected], rel=1e-5)
+    assert all(logp < 0 for logp, _ in found)
+
+
+def test_counts_are_the_reply_and_its_end(model: Any, bytes_tokenizer: Any) -> None:
+    scores = score_replies(model, bytes_tokenizer, GROUPS, 200)
+    assert [counts for _, counts in scores] == [(20, 3), (6, 4, 18)]
+    assert [len(logps) for logps, _ in scores] == [2, 3]
+
+
+def test_small_batches_give_the_same_scores(model: Any, bytes_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = score_replies(model, bytes_tokenizer, GROUPS, 200)
+    seen = []
+    original = scoring.label_logps
+
+    def watched(model: Any, rows: Any, pad: int) -> Any:
+        seen.append(len(rows))
+        return original(model, rows, pad)
+
+    monkeypatch.setattr(scoring, "label_logps", watched)
+    monkeypatch.setattr(scoring, "MAX_BATCH_TOKENS", 1)
+    small = score_replies(model, bytes_tokenizer, GROUPS, 200)
+    assert seen == [2, 3]  # a group is never split
+    for (one, counts), (two, again) in zip(whole, small, strict=True):
+        assert counts == again
+        assert one == pytest.approx(two, rel=1e-5)
+
+
+def test_a_long_row_loses_the_start_of_its_prompt(bytes_tokenizer: Any) -> None:
+    (ids, labels), *_ = reply_rows(bytes_tokenizer, GROUPS[0], 30)
+    assert len(ids) == len(labels) == 30
+    assert bytes_tokenizer.decode([label for label in labels if label != IGNORED]) == "How far from 7 x 7?</s>"
+
+
+def test_conversation_loss_covers_every_trained_turn(model: Any, bytes_tokenizer: Any) -> None:
+    turns = (
+        Message("user", "Hi"), Message("assistant", "Hello", train=True), Message("user", "1+1?"),
+        Message("assistant", "What do you think?", train=True),
+    )  # fmt: skip
+    talks = [Conversation(turns, "a", "local", "g1"), Conversation(turns[:1], "b", "local", "g2")]
+    ((key, nats, count),) = conversation_nll(model, bytes_tokenizer, talks, 200)
+    logp, tokens = naive(model, *encode(bytes_tokenizer, turns))
+    assert (key, count) == ("g1", tokens)
+    assert count == len("Hello") + len("What do you think?") + 2
+    assert nats == pytest.approx(-logp, rel=1e-5)
+    with pytest.raises(UserError, match=r"no held-out conversation.*trainer\.max_length=5"):
+        conversation_nll(model, bytes_tokenizer, talks, 5)
+
+
+def test_a_reply_does_not_depend_on_what_else_is_in_the_batch(model: Any, bytes_tokenizer: Any) -> None:
+    prompts = [g.prompt for g in GROUPS]
+    together = generate(model, bytes_tokenizer, prompts, 8)
+    assert together == generate(model, bytes_tokenizer, prompts, 8)
+    assert together == [generate(model, bytes_tokenizer, [prompt], 8)[0] for prompt in prompts]
+
+
+def test_the_reference_reply_is_the_best_or_the_last_trained_turn() -> None:
+    assert prompt_and_reference(GROUPS[1]) == (GROUPS[1].prompt, "Because it rains.")
+    turns = (Message("user", "q"), Message("assistant", "a", train=True), Message("user", "r"))
+    talk = Conversation((*turns, Message("assistant", "last", train=True)), "1", "local", "1")
+    assert prompt_and_reference(talk) == (turns, "last")
