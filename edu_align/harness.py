@@ -34,7 +34,6 @@ def main() -> None:
         print(HELP, end="")
         return
     from edu_align.chatting.words import parse
-    from edu_align.config.suggest import listed
     from edu_align.data.training import trained_groups
     from edu_align.evaluation.harness.running import (
         SUBJECTS,
@@ -47,6 +46,7 @@ def main() -> None:
     from edu_align.evaluation.harness.task import check_installed, write_task
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
+    from edu_align.utils.suggest import listed
 
     words = parse(arguments, OWN, groups=("model",))
     of = words.own.get("of", "tutor")

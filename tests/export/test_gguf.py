@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.exporting import GGUF_TYPES
+from edu_align.config.schema import GGUF_TYPES
 from edu_align.errors import UserError
 from edu_align.exporting.agreement import TOLERANCE, compare, replies_of
 from edu_align.exporting.gguf_file import check_architecture, context_length, interleaved, tensor_name, write_gguf
