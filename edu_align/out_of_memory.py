@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from edu_align.config.schema import Config
 from edu_align.errors import UserError
-from edu_align.together.place import here
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,22 +93,17 @@ def ways_out(config: Config) -> str:
 
 @contextmanager
 def explained(config: Config) -> Iterator[None]:
-    """An error of memory that nothing smaller could mend, as `OutOfMemory` with the ways out.
-
-    A run among others is tried again on its own first (`Place.ran_out`).
-    """
+    """An error of memory that nothing smaller could mend, as `OutOfMemory` with the ways out."""
     try:
         yield
         return
-    except OutOfMemory as error:
-        here().ran_out(str(error))
+    except OutOfMemory:
         raise
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
         said = forget(error)
     make_room()
-    here().ran_out(said)
     raise OutOfMemory(
         f"out of memory, and not in a pass that could be made smaller: model, optimizer and what training keeps do "
         f"not fit ({said}). {ways_out(config)}"

@@ -27,7 +27,6 @@ from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.progress import Progress
 from edu_align.runs.work import Work
 from edu_align.runs.writing import write_json, write_text
-from edu_align.together.place import here
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
 from edu_align.trainers.averaging import Averaging
@@ -67,7 +66,6 @@ class Session:
         self.shared = Shared(config, weights_of(config, location, begin), device)
         self.model = build_model(config, location, device, begin, self.shared.taken)
         self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
-        here().settle(self.model, self.sharing, self.folder)
 
     def train(self) -> None:
         """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.
@@ -137,7 +135,7 @@ class Session:
     def _measured(self, when: str, held: HeldOut) -> Measured:
         """Before training it is the same for all runs that begin from this model, and measured once."""
         if when == "before":
-            return remembered_measurement(self.shared, self.model, self.tokenizer, held, when)
+            return remembered_measurement(self.shared, self.model, self.tokenizer, held)
         return measure(self.config, self.model, self.tokenizer, held)
 
     def _computes(self) -> bool:
@@ -171,7 +169,6 @@ class Session:
         self.model = trainer.model
         let_go(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
-        here().join(trainer)
         trainer.fits.kept_in(self.folder)
         trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
         if config.trainer.average_last:

@@ -29,7 +29,6 @@ CODE = (
     "fused",
     "models",
     "packing",
-    "together",
     "trainers",
 )
 # Keys of `hardware` that change no number: how it is called, what fits, and how training steps.

@@ -12,17 +12,13 @@ from edu_align.data.records import Message
 from edu_align.evaluation.generate import prompt_and_reference
 from edu_align.evaluation.held_out import HeldOut, Measured, measure
 from edu_align.models.sharding import is_sharded
-from edu_align.together.place import here
 
 KIND = "measurement before training"
 
 
-def remembered_measurement(shared: Shared, model: Any, tokenizer: Any, held: HeldOut, name: str) -> Measured:
-    """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it.
-
-    Of several runs in one process that ask for `name`, one computes it.
-    """
-    work = partial(here().once, name, partial(measure, shared.config, model, tokenizer, held))
+def remembered_measurement(shared: Shared, model: Any, tokenizer: Any, held: HeldOut) -> Measured:
+    """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it."""
+    work = partial(measure, shared.config, model, tokenizer, held)
     if not shared.on or is_sharded(model):
         return work()
     key = digest(shared.says(model), tokenizer_content(tokenizer), _asked(shared.config, held))

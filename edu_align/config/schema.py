@@ -286,7 +286,6 @@ class SweepConfig:
     trials: int = key(20, ">= 1", in_sweep_name=False)
     seed: int | None = key(None, SEED)
     direction: str = key("auto", words=("auto", "minimize", "maximize"))
-    concurrent: int = key(1, ">= 1", in_sweep_name=False)
     batch: int | None = key(None, ">= 1", in_sweep_name=False)
     prune_metric: str | None = None
     prune_min_steps: int = key(10, ">= 1")

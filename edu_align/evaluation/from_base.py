@@ -25,6 +25,6 @@ def measure_base(
         model, shared = build_model(config, location, device, None), Shared(config, location, device)
         install_packing(config.hardware.packing, model, config.hardware.packing_backend)
     with nullcontext() if config.adapter.name == "full" else model.disable_adapter():
-        measured = remembered_measurement(shared, model, tokenizer, held, "base")
+        measured = remembered_measurement(shared, model, tokenizer, held)
     let_go(model)
     return measured

@@ -10,7 +10,6 @@ from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.sharding import is_sharded, settle
 from edu_align.models.weights import add_adapter, continue_adapter, load_model
-from edu_align.together.place import here
 
 
 def weights_of(config: Config, location: Location, start: Path | None) -> Location:
@@ -33,14 +32,9 @@ def build_model(
         weights = weights_of(config, location, start)
         model = load_model(config.model, weights, device, config.seed, config.hardware.double_quantization, full)
     else:
-
-        def load() -> Any:
-            base, there = base_model(config, location, device)
-            if taken is not None:
-                taken["base model"] = "memory" if there else "loaded"
-            return base
-
-        model = here().base(load)
+        model, there = base_model(config, location, device)
+        if taken is not None:
+            taken["base model"] = "memory" if there else "loaded"
     model.config.use_cache = False
     if not full:
         model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)

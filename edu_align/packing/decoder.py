@@ -16,7 +16,7 @@ from typing import Any
 
 from edu_align.errors import UserError
 from edu_align.packing.backends import attend_to_ancestors, choose_backend, reads_forests, why_not
-from edu_align.packing.forest import plant, repeated
+from edu_align.packing.forest import plant
 from edu_align.packing.head import score_labels_once
 
 
@@ -46,9 +46,8 @@ def share_prefixes(model: Any, backend: str = "auto") -> Sharing:
     """Pack every training and scoring forward of `model`'s backbone; returns the running count of what is saved.
 
     `backend` is auto, or one of those in `backends`. Generation (a cache, or positions given) goes through the original
-    forward. `copies=n` in a call computes the batch n times as rows that share nothing, (n * B, L, H), for layers that
-    tell them apart. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's
-    trainer is built.
+    forward. Errors: ValueError where packing would not be exact (see `why_not`). Install it before TRL's trainer is
+    built.
     """
     reason = why_not(model)
     if reason is not None:
@@ -69,7 +68,7 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, 
     import torch
 
     @functools.wraps(getattr(original, "__func__", original))
-    def forward(self: Any, input_ids: Any = None, attention_mask: Any = None, copies: int = 1, **options: Any) -> Any:
+    def forward(self: Any, input_ids: Any = None, attention_mask: Any = None, **options: Any) -> Any:
         plain = options.get("use_cache") is not False or any(
             options.get(key) is not None for key in ("past_key_values", "position_ids", "inputs_embeds")
         )
@@ -77,8 +76,7 @@ def _packed(original: Callable[..., Any], sharing: Sharing, window: int | None, 
             return self.unpacked_forward(input_ids=input_ids, attention_mask=attention_mask, **options)
         device = input_ids.device
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        planted = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
-        forest = repeated(planted, copies)
+        forest = plant(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
         sharing.asked += forest.asked
         sharing.computed += forest.nodes
         output = self.unpacked_forward(

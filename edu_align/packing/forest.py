@@ -11,7 +11,7 @@ A token attends to itself and to its ancestors, which are what stood before it i
 row's hidden states are those of the row computed alone.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -58,22 +58,6 @@ class Forest:
             stop = tree.start + len(tree.seen)
             mask[tree.row, tree.start : stop, tree.start : stop] = tree.seen
         return mask
-
-
-def repeated(forest: Forest, copies: int) -> Forest:
-    """The forest `copies` times over, one after the other: (copies * R, W) for (copies * B, L) rows."""
-    if copies == 1:
-        return forest
-    rows, width = forest.tokens.shape
-    starts = np.arange(copies).repeat(len(forest.place)) * rows * width
-    trees = [replace(tree, row=tree.row + copy * rows) for copy in range(copies) for tree in forest.trees]
-    return Forest(
-        np.tile(forest.tokens, (copies, 1)),
-        np.tile(forest.positions, (copies, 1)),
-        tuple(trees),
-        np.tile(forest.place, (copies, 1)) + starts[:, None],
-        forest.asked * copies,
-    )
 
 
 _Path = tuple[int, list[int], np.ndarray]  # tree, nodes, columns

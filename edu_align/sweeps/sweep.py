@@ -11,7 +11,7 @@ from edu_align import processes
 from edu_align.config.bounds import direction_of
 from edu_align.errors import SomeFailed, UserError
 from edu_align.sweeps.ending import conclude, stoppable
-from edu_align.sweeps.launching import Launching, at_once, is_sequential
+from edu_align.sweeps.launching import Launching, at_once
 from edu_align.sweeps.listed import Listed
 from edu_align.sweeps.naming import asked, default_name
 from edu_align.sweeps.progress import LOOK, Progress, told
@@ -32,11 +32,6 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
         raise UserError(
             "A sweep starts its own runs, and torchrun or accelerate launch started several sweeps. Launch each "
             "run by itself, or sweep with one process a job."
-        )
-    if config.sweep.concurrent > 1 and not is_sequential(config):
-        raise UserError(
-            f"`sweep.concurrent={config.sweep.concurrent}` trains several jobs in one process, and hydra/launcher "
-            "starts several processes. Set sweep.concurrent=1, or drop hydra/launcher."
         )
     space = dimensions(words, loader, config)
     digest = asked(config, {one.key: one.text for one in space if one.swept})

@@ -7,7 +7,6 @@ from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.processes import count
-from edu_align.together.place import here
 
 
 def cuts_by_tokens(packed: bool) -> bool:
@@ -26,7 +25,7 @@ def device_batch(config: Config, by_tokens: bool) -> int:
     share = config.trainer.batch_size // count()
     if by_tokens:
         return share
-    fits = max(1, min(config.hardware.per_device_batch_size, share) // here().cut)
+    fits = max(1, min(config.hardware.per_device_batch_size, share))
     return max(size for size in range(1, fits + 1) if share % size == 0)
 
 
@@ -37,7 +36,7 @@ def accumulation(config: Config, by_tokens: bool) -> int:
 
 def token_budget(config: Config) -> int:
     """Tokens that one packed forward pass computes at most."""
-    return config.hardware.per_device_batch_size * config.trainer.max_length // here().cut
+    return config.hardware.per_device_batch_size * config.trainer.max_length
 
 
 def reference_batch(config: Config, by_tokens: bool) -> int:

@@ -13,7 +13,6 @@ from edu_align.errors import RunFailed
 from edu_align.models.trained import trained
 from edu_align.processes import count, is_first, total
 from edu_align.runs.progress import checkpoints
-from edu_align.together.place import ALONE, here
 from edu_align.trainers.numbered import names_of
 
 MOST_SKIPPED = 20  # steps in a row; each halves the scale: from 65,536 to below 0.1
@@ -90,7 +89,7 @@ def _stop(trainer: Any, model: Any, number: int, what: str, losses: list[tuple[f
     every = list(dict.fromkeys(name for _, rows in losses for name in names_of(trainer, rows)))
     guilty = [name for loss, rows in losses if not math.isfinite(loss) for name in names_of(trainer, rows)]
     healthy = bool(guilty) and any(math.isfinite(loss) for loss, _ in losses)
-    if model is not None and here() is ALONE and count() == 1:
+    if model is not None and count() == 1:
         alone = _alone(trainer, model)
         found = [name for name in every if not alone.get(name, True)]
         healthy = any(alone.values())

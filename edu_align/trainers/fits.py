@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edu_align.config.schema import Config
+from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.out_of_memory import OutOfMemory, ways_out
 from edu_align.packing.budget import parts_within
 from edu_align.processes import count
 from edu_align.runs.folder import RunFolder
-from edu_align.together.grouping import across_pairs
-from edu_align.together.place import here
 from edu_align.trainers.arguments import device_batch, token_budget
 from edu_align.trainers.parts import Batch, sequences
+
+ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare, or average over, the pairs of one forward pass
 
 
 @dataclass
@@ -61,7 +61,6 @@ class Fits:
 
         Errors: `OutOfMemory` where every pass is one example already, or several processes would have to agree.
         """
-        here().ran_out(error)
         old, passes = self.limit, len(self.parts(batch))
         if count() > 1:
             raise OutOfMemory(
@@ -95,3 +94,12 @@ class Fits:
         line = f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
         setting = across_pairs(trainer)
         return f"{line}; {setting} reads all pairs of a pass, fewer now" if setting else line
+
+
+def across_pairs(trainer: Any) -> str:
+    """The setting whose loss depends on which pairs share a forward pass, "" where it depends on none."""
+    if not isinstance(trainer, DPOTrainerConfig):
+        return ""
+    if trainer.loss_type in ACROSS_PAIRS:
+        return f"trainer.loss_type={trainer.loss_type}"
+    return f"trainer.sft_weight={trainer.sft_weight:g}" if trainer.sft_weight else ""

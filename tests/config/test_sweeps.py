@@ -32,12 +32,9 @@ def test_an_interval_needs_a_sampler_that_draws(problems: Problems) -> None:
 
 
 def test_the_rules_of_sweep_keys(problems: Problems) -> None:
-    found = problems(
-        "sweep.sampler=gird", "sweep.trials=0", "sweep.name=a/b", "sweep.concurrent=0", "sweep.prune_metric=eval/loss"
-    )
+    found = problems("sweep.sampler=gird", "sweep.trials=0", "sweep.name=a/b", "sweep.prune_metric=eval/loss")
     assert [text.split(", got")[0] for text in found] == [
         "`sweep.trials` must be >= 1",
-        "`sweep.concurrent` must be >= 1",
         "`sweep.sampler` must be one of grid | random | tpe",
         "`sweep.name` must be the name of a folder (letters, digits, - _ .)",
         "`sweep.prune_metric` is for sweep.sampler=tpe",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edu_align.packing.forest import Forest, plant, repeated
+from edu_align.packing.forest import Forest, plant
 
 P, A, B, C = [1, 2, 3, 4], [5, 5], [6, 7, 8], [9]
 
@@ -119,20 +119,3 @@ def test_any_batch_is_kept_exactly(rows: list[list[int]], left: bool, window: in
     check(rows, forest, mask, window)
     check(rows, plant(ids, mask, window, one_row=True), mask, window)
     assert len({tuple(row[: i + 1]) for row in rows for i in range(len(row))}) <= forest.nodes <= forest.asked
-
-
-def test_a_repeated_forest_holds_its_rows_once_more_behind_each_other() -> None:
-    ids = np.array([[1, 2, 3], [1, 2, 4], [7, 0, 0]])
-    mask = (ids > 0).astype(np.int64)
-    once = plant(ids, mask)
-    twice = repeated(once, 2)
-    rows, width = once.tokens.shape
-    assert twice.tokens.shape == (2 * rows, width)
-    assert (twice.nodes, twice.asked) == (2 * once.nodes, 2 * once.asked)
-    flat, real = twice.tokens.reshape(-1), mask.astype(bool)
-    for copy in (0, 1):
-        place = twice.place[copy * len(ids) : (copy + 1) * len(ids)]
-        assert (flat[place][real] == ids[real]).all()
-        assert (place // (rows * width) == copy).all()
-        assert (twice.mask()[copy * rows : (copy + 1) * rows] == once.mask()).all()
-    assert repeated(once, 1) is once
