@@ -34,7 +34,6 @@ def main() -> None:
         print(HELP, end="")
         return
     from edu_align.chatting.words import parse
-    from edu_align.config.suggest import listed
     from edu_align.data.training import trained_groups
     from edu_align.evaluation.lm_eval import (
         SUBJECTS,
@@ -48,6 +47,7 @@ def main() -> None:
     )  # fmt: skip
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
+    from edu_align.utils.suggest import listed
 
     words = parse(arguments, OWN, groups=("model",))
     of = words.own.get("of", "tutor")

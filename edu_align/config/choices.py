@@ -12,7 +12,7 @@ from typing import Any
 from edu_align.config.defaults import Entry, entries_of
 from edu_align.config.files import Search
 from edu_align.config.schema import GROUP_SCHEMAS
-from edu_align.config.suggest import did_you_mean, listed, nearest
+from edu_align.utils.suggest import did_you_mean, listed, nearest
 
 
 @dataclass(frozen=True)

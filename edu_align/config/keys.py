@@ -1,4 +1,4 @@
-"""Every key that the schemas know, with its type: what a key may be, and who owns it."""
+"""Every key that the schemas know: its type, what its field states, who owns it, and what an unknown one meant."""
 
 import types
 from dataclasses import fields, is_dataclass
@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.config.suggest import listed, nearest
+from edu_align.utils.suggest import listed, nearest
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -22,6 +22,19 @@ def leaves(schema: type, prefix: str = "") -> dict[str, Any]:
             found.update(leaves(kind, f"{prefix}{item.name}."))
         else:
             found[prefix + item.name] = kind
+    return found
+
+
+def stated(what: str, schema: type = Config, prefix: str = "") -> dict[str, Any]:
+    """`{dotted key: metadata}` of each key, and each group, whose field states `what`; see `schema.key`."""
+    found: dict[str, Any] = {}
+    for item in fields(schema):
+        name = prefix + item.name
+        if item.metadata.get(what):
+            found[name] = item.metadata[what]
+        for kind in GROUP_SCHEMAS.get(name, {"": item.type}).values():
+            if is_dataclass(kind) and isinstance(kind, type):
+                found.update(stated(what, kind, f"{name}."))
     return found
 
 

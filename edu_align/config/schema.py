@@ -1,17 +1,16 @@
-"""One dataclass a config group. conf/ fills them in; what is not here is not a key.
+"""One dataclass a config group, and all there is to know of a key: default, range, words, TRL's name, what it is for.
 
-This module is imported for `--help`, so it imports nothing heavy.
+conf/ fills the classes in and explains the keys; what is not here is not a key. Nothing heavy is imported, because
+`--help` reads this.
 """
 
+# ruff: noqa: RUF009 (`key` makes a dataclass field)
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
-
-from edu_align.config.architecture import Architecture
-from edu_align.config.exporting import ExportConfig
-from edu_align.config.judging import JudgeConfig
-from edu_align.config.sweeping import SweepConfig
 
 SOURCES = (
     "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "agentinstruct", "puffin", "stack_exchange",
@@ -20,175 +19,304 @@ SOURCES = (
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
 PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local")
+# Losses of TRL's DPOTrainer that need nothing but pairs and the reference model.
+DPO_LOSSES = (
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
+    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+)  # fmt: skip
+# What `edu_align.evaluate` can measure.
+METRICS = (
+    "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
+    "pair_accuracy_own", "own_turn_nll", "leak", "form", "human_nll", "retention", "retention_exact", "corpus",
+)  # fmt: skip
+DTYPES = ("float32", "bfloat16", "float16")
+GGUF_TYPES = ("f32", "f16", "bf16", "q8_0")
+SEED = ">= 0 and < 4294967296"
+
+
+def key(
+    default: Any = MISSING,
+    bounds: str = "",
+    *,
+    usual: str = "",
+    words: tuple[str, ...] | Callable[[], tuple[str, ...]] = (),
+    trl: str = "",
+    in_run_id: bool = True,
+    in_sweep_name: bool = True,
+) -> Any:
+    """A field of a schema. A class, list or mapping as `default` is made anew for each config.
+
+    `bounds`: what a number must be, such as ">= 0 and < 1"; null is allowed wherever the type allows it. `usual`: a
+    value that an error suggests, the default unless given. `words`: what a text, or each text of a list, may be.
+    `trl`: options of TRL's config, parted by spaces, that this key decides and `trainer.args` therefore cannot.
+
+    `in_run_id`: whether it decides what a run computes. False is for how and where it is made. On a group it goes for
+    all keys below. `in_sweep_name`: false where the same sweep may be gone on with another value.
+    """
+    usual = usual or ("null" if default is None else str(default))
+    metadata = {
+        "bounds": (bounds, usual) if bounds else None, "words": words, "trl": trl.split(),
+        "outside_run_id": not in_run_id, "outside_sweep_name": not in_sweep_name,
+    }  # fmt: skip
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: copy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def trainers() -> tuple[str, ...]:
+    """What `trainer.algorithm` can be: one for each schema of the group."""
+    return tuple(name.removesuffix("_schema") for name in GROUP_SCHEMAS["trainer"])
+
+
+@dataclass
+class Architecture:
+    """Shape of a decoder-only model, for random weights and for planning."""
+
+    model_type: str = MISSING
+    vocab_size: int = key(bounds=">= 1", usual="32000")
+    hidden_size: int = key(bounds=">= 1", usual="576")
+    intermediate_size: int = key(bounds=">= 1", usual="1536")
+    num_hidden_layers: int = key(bounds=">= 1", usual="30")
+    num_attention_heads: int = key(bounds=">= 1", usual="9")
+    num_key_value_heads: int = key(bounds=">= 1", usual="3")
+    max_position_embeddings: int = key(bounds=">= 16", usual="2048")
+    tie_word_embeddings: bool = False
+    rope_theta: float = key(10000.0, "> 0")
+    sliding_window: int | None = key(None, ">= 1")
 
 
 @dataclass
 class ModelConfig:
+    """Where a model lies is not part of a run's id: the identity of its weights is."""
+
     name: str = MISSING
-    path: str | None = None
-    revision: str | None = None
-    weights: str = "pretrained"  # pretrained | random
-    bundled: bool = False
+    path: str | None = key(None, in_run_id=False)
+    revision: str | None = key(None, in_run_id=False)
+    weights: str = key("pretrained", words=("pretrained", "random"))
+    bundled: bool = key(False, in_run_id=False)
     tokenizer: str | None = None
-    chat_template: str = "auto"  # auto | own | zephyr
+    chat_template: str = key("auto", words=("auto", "own", "zephyr"))
     trust_remote_code: bool = False
-    architecture: Architecture = field(default_factory=Architecture)
+    architecture: Architecture = key(Architecture)
 
 
 @dataclass
 class DatasetConfig:
     name: str = MISSING
-    sources: list[str] = MISSING
-    path: str | None = None
-    format: str = "auto"  # local only: auto | messages | sharegpt | preference | responses
-    columns: dict[str, str] = field(default_factory=dict)
-    size: int = 1500
+    sources: list[str] = key(words=SOURCES)
+    path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
+    # Of local files.
+    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses"))
+    columns: dict[str, str] = key({})
+    size: int = key(1500, ">= 20")
     generation_seed: int = 42
-    margin: float = 2.0
-    training_margin: float | None = None
+    margin: float = key(2.0, "> 0", usual="1.0")
+    training_margin: float | None = key(None, "> 0")
     drop_unfit_chosen: bool = True
-    max_pairs_per_group: int | None = None
+    max_pairs_per_group: int | None = key(None, ">= 1", usual="2")
     balance_authors: bool = False
-    contrast_per_prompt: int = 0
-    contrast_sources: list[str] = field(default_factory=list)
-    contrast_turns: int = 1
-    max_train_records: int | None = None
-    max_eval_records: int | None = None
+    contrast_per_prompt: int = key(0, ">= 0")
+    contrast_sources: list[str] = key([])
+    contrast_turns: int = key(1, ">= 1")
+    max_train_records: int | None = key(None, ">= 1")
+    max_eval_records: int | None = key(None, ">= 1", usual="64")
     streaming: bool = False
     split_seed: str = "edu-v1"
-    test_fraction: float = 0.25
-    validation_fraction: float = 0.10
-    validation_fold: int = 0
+    test_fraction: float = key(0.25, "> 0 and < 1")
+    validation_fraction: float = key(0.10, "> 0 and < 1")
+    validation_fold: int = key(0, ">= 0")
     system_prompt: str | None = None
 
 
 @dataclass
 class TrainerConfig:
-    """Keys that SFT and DPO share. `batch_size` is the effective batch, in examples per optimizer step."""
+    """Keys that all trainers share. `batch_size` is the effective batch, in examples per optimizer step."""
 
-    algorithm: str = MISSING
-    learning_rate: float = MISSING
-    epochs: float = MISSING
-    max_steps: int = -1
-    batch_size: int = MISSING
-    max_length: int = MISSING
-    lr_scheduler: str = "cosine"
-    warmup_ratio: float = 0.1
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    average_last: float = 0.0
-    logging_steps: int = 1
-    eval_steps: int | None = None
-    save_steps: int | None = 50
-    save_total_limit: int = 2
-    args: dict[str, Any] = field(default_factory=dict)
+    # TRL's config class, as file in the package trl and name, that `trainer.args` are checked against; None: unchecked.
+    trl_config: ClassVar[tuple[str, str] | None] = None
+    reads: ClassVar[str] = "conversations"  # conversations | preferences
+
+    algorithm: str = key(words=trainers)
+    learning_rate: float = key(bounds="> 0", usual="2e-4", trl="learning_rate")
+    epochs: float = key(trl="num_train_epochs")
+    max_steps: int = key(-1, trl="max_steps")
+    batch_size: int = key(bounds=">= 1", usual="16", trl="gradient_accumulation_steps")
+    max_length: int = key(bounds=">= 16", usual="1024", trl="max_length")
+    lr_scheduler: str = key("cosine", trl="lr_scheduler_type")
+    warmup_ratio: float = key(0.1, ">= 0 and < 1", trl="warmup_steps")
+    weight_decay: float = key(0.0, ">= 0", trl="weight_decay")
+    max_grad_norm: float = key(1.0, "> 0", trl="max_grad_norm")
+    average_last: float = key(0.0, ">= 0 and <= 1")
+    logging_steps: int = key(1, ">= 1", trl="logging_steps logging_strategy")
+    eval_steps: int | None = key(None, ">= 1", trl="eval_steps eval_strategy")
+    # How often a run is kept on the way.
+    save_steps: int | None = key(50, ">= 1", trl="save_steps save_strategy save_only_model", in_run_id=False)
+    save_total_limit: int = key(2, ">= 1", trl="save_total_limit", in_run_id=False)
+    args: dict[str, Any] = key({})
 
 
 @dataclass
 class SFTTrainerConfig(TrainerConfig):
-    algorithm: str = "sft"
-    long_conversations: str = "window"  # window | truncate | drop
+    trl_config: ClassVar = ("trainer/sft_config.py", "SFTConfig")
+
+    algorithm: str = key("sft", words=trainers)
+    long_conversations: str = key("window", words=("window", "truncate", "drop"))
 
 
 @dataclass
 class DPOTrainerConfig(TrainerConfig):
-    algorithm: str = "dpo"
-    beta: float = MISSING
-    loss_type: str = "sigmoid"
-    label_smoothing: float = 0.0
-    sft_weight: float = 0.0
-    precompute_reference: bool = True
-    max_prompt_length: int | None = None
-    batching: str = "prompts"  # prompts | pairs
+    trl_config: ClassVar = ("trainer/dpo_config.py", "DPOConfig")
+    reads: ClassVar = "preferences"
+
+    algorithm: str = key("dpo", words=trainers)
+    beta: float = key(bounds="> 0", usual="0.1", trl="beta")
+    loss_type: str = key("sigmoid", words=DPO_LOSSES, trl="loss_type")
+    label_smoothing: float = key(0.0, ">= 0 and < 0.5", trl="label_smoothing")
+    sft_weight: float = key(0.0, ">= 0", trl="loss_weights")
+    precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
+    max_prompt_length: int | None = key(None, ">= 8")
+    batching: str = key("prompts", words=("prompts", "pairs"))
 
 
 @dataclass
 class HardwareConfig:
-    name: str = MISSING
-    device: str = "auto"  # auto | cpu | cuda
-    dtype: str = "auto"  # auto | float32 | bfloat16 | float16
-    attention: str = "sdpa"  # auto | sdpa | eager | flash_attention_2
-    quantization: str = "none"  # none | nf4
+    """What fits. In exact arithmetic most of these change no number, and in floating point only its last digits.
+
+    They are no part of a run's id, but for those that round the model (dtype, quantization) and the optimizer.
+    """
+
+    name: str = key(in_run_id=False)
+    device: str = key("auto", words=("auto", "cpu", "cuda"), trl="use_cpu", in_run_id=False)
+    dtype: str = key("auto", words=("auto", *DTYPES), trl="bf16 fp16")
+    attention: str = key("sdpa", words=("auto", "sdpa", "eager", "flash_attention_2"), in_run_id=False)
+    quantization: str = key("none", words=("none", "nf4"))
     double_quantization: bool = True
-    per_device_batch_size: int = MISSING
-    eval_batch_size: int = MISSING
-    gradient_checkpointing: bool = False
-    optimizer: str = "adamw_torch"
-    memory_gb: float | None = None
-    memory_check: bool = True
-    min_compute_capability: float | None = None
-    threads: int | None = None
-    packing: str = "auto"  # auto | on | off
-    packing_backend: str = "auto"  # auto | dense | blocks | flex
-    sharding: str = "none"  # none | fsdp
+    # `auto_find_batch_size` would start the training over.
+    per_device_batch_size: int = key(
+        bounds=">= 1", usual="1", trl="per_device_train_batch_size auto_find_batch_size", in_run_id=False
+    )
+    eval_batch_size: int = key(bounds=">= 1", usual="8", trl="per_device_eval_batch_size", in_run_id=False)
+    gradient_checkpointing: bool = key(False, trl="gradient_checkpointing", in_run_id=False)
+    optimizer: str = key("adamw_torch", trl="optim")
+    memory_gb: float | None = key(None, "> 0", in_run_id=False)
+    memory_check: bool = key(True, in_run_id=False)
+    min_compute_capability: float | None = key(None, "> 0", in_run_id=False)
+    threads: int | None = key(None, ">= 1", in_run_id=False)
+    packing: str = key("auto", words=("auto", "on", "off"), in_run_id=False)
+    packing_backend: str = key("auto", words=("auto", "dense", "blocks", "flex"), in_run_id=False)
+    sharding: str = key("none", words=("none", "fsdp"), in_run_id=False)
 
 
 @dataclass
 class AdapterConfig:
-    name: str = MISSING  # lora | full
+    name: str = key(words=("lora", "full"))
     rank: int = 0
     alpha: int = 0
-    dropout: float = 0.0
-    target_modules: list[str] = field(default_factory=list)
+    dropout: float = key(0.0, ">= 0 and < 1")
+    target_modules: list[str] = key([])
 
 
 @dataclass
 class TrackingConfig:
-    name: str = MISSING  # wandb | off
-    project: str = "edu_align"
+    name: str = key(words=("wandb", "off"))
+    project: str = key("edu_align", trl="project")
     entity: str | None = None
     group: str | None = None
-    tags: list[str] = field(default_factory=list)
-    mode: str = "auto"  # auto | online | offline
+    tags: list[str] = key([])
+    mode: str = key("auto", words=("auto", "online", "offline"))
     artifact: bool = False
 
 
 @dataclass
-class EvaluationConfig(JudgeConfig):
+class EvaluationConfig:
+    """What is measured on held-out groups. `judge*`: a model behind an OpenAI-compatible endpoint compares replies."""
+
+    judge: str | None = key(None, in_run_id=False)
+    judge_model: str | None = key(None, in_run_id=False)
+    judge_pairs: int = key(100, ">= 1", in_run_id=False)
+    judge_requests_per_minute: float | None = key(None, "> 0", usual="60", in_run_id=False)
+    judge_concurrency: int = key(4, ">= 1", in_run_id=False)
+    judge_timeout: float = key(120.0, "> 0", usual="120", in_run_id=False)
+    judge_max_tokens: int = key(512, ">= 64", in_run_id=False)
+    judge_price_in: float | None = key(None, ">= 0", in_run_id=False)
+    judge_price_out: float | None = key(None, ">= 0", in_run_id=False)
     enabled: bool = True
-    split: str = "test"  # validation | test
-    metrics: list[str] = field(default_factory=list)
-    max_groups: int | None = None
-    bootstrap_samples: int = 2000
-    confidence: float = 0.95
-    samples: int = 4
-    max_new_tokens: int = 80
-    samples_steps: int | None = None
+    split: str = key("test", words=("validation", "test"))
+    metrics: list[str] = key([], in_run_id=False)  # words: METRICS
+    max_groups: int | None = key(None, ">= 1")
+    bootstrap_samples: int = key(2000, ">= 100")
+    confidence: float = key(0.95, "> 0 and < 1")
+    samples: int = key(4, ">= 0")
+    max_new_tokens: int = key(80, ">= 1")
+    samples_steps: int | None = key(None, ">= 1")
 
 
 @dataclass
 class GenerationConfig:
-    max_new_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
+    """How the finished tutor answers; nothing in training or measuring draws a reply with it."""
+
+    max_new_tokens: int = key(256, ">= 1")
+    temperature: float = key(0.0, ">= 0")
+    top_p: float = key(1.0, "> 0 and <= 1")
+    top_k: int = key(0, ">= 0")
+    repetition_penalty: float = key(1.0, "> 0")
+
+
+@dataclass
+class ExportConfig:
+    """What `edu_align.export` makes of a finished run."""
+
+    dtype: str = key("auto", words=("auto", *DTYPES))
+    gguf: str | None = key(None, words=GGUF_TYPES)
+    converter: str | None = None
+    overwrite: bool = False
+    push_to_hub: str | None = None
+    private: bool = True
+    license: str | None = None
+
+
+@dataclass
+class SweepConfig:
+    """How a multirun chooses and keeps its jobs."""
+
+    name: str | None = key(None, in_sweep_name=False)
+    sampler: str = key("grid", words=("grid", "random", "tpe"))
+    trials: int = key(20, ">= 1", in_sweep_name=False)
+    seed: int | None = key(None, SEED)
+    direction: str = key("auto", words=("auto", "minimize", "maximize"))
+    batch: int | None = key(None, ">= 1", in_sweep_name=False)
+    prune_metric: str | None = None
+    prune_min_steps: int = key(10, ">= 1")
+    prune_factor: int = key(3, ">= 2")
 
 
 @dataclass
 class Config:
-    seed: int = 42
-    outputs_root: str = "outputs"
-    data_root: str | None = None
-    init_from: str | None = None
-    run_name: str | None = None
-    force: bool = False
-    preview: int = 0
-    chain: list[str] = field(default_factory=list)
-    objective: str = "train/loss"
-    cache_gb: float = 10.0
+    seed: int = key(42, SEED, trl="seed data_seed")
+    outputs_root: str = key("outputs", trl="output_dir", in_run_id=False, in_sweep_name=False)
+    data_root: str | None = key(None, in_run_id=False)
+    init_from: str | None = key(None, in_run_id=False)  # the id of that run stands for it
+    run_name: str | None = key(None, trl="run_name", in_run_id=False, in_sweep_name=False)
+    force: bool = key(False, in_run_id=False, in_sweep_name=False)
+    preview: int = key(0, ">= 0", in_run_id=False)
+    chain: list[str] = key([], in_run_id=False)
+    objective: str = key("train/loss", in_run_id=False)
+    cache_gb: float = key(10.0, ">= 0", usual="10", in_run_id=False)
     model: ModelConfig = MISSING
     dataset: DatasetConfig = MISSING
     trainer: TrainerConfig = MISSING
     hardware: HardwareConfig = MISSING
     adapter: AdapterConfig = MISSING
-    tracking: TrackingConfig = MISSING
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    generation: GenerationConfig = field(default_factory=GenerationConfig)
-    export: ExportConfig = field(default_factory=ExportConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
+    tracking: TrackingConfig = key(trl="report_to", in_run_id=False, in_sweep_name=False)
+    evaluation: EvaluationConfig = key(EvaluationConfig)
+    generation: GenerationConfig = key(GenerationConfig, in_run_id=False, in_sweep_name=False)
+    export: ExportConfig = key(ExportConfig, in_run_id=False, in_sweep_name=False)
+    sweep: SweepConfig = key(SweepConfig, in_run_id=False)
 
 
+# A new option of a group with keys of its own, such as a training method, is a class and an entry here.
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"model_schema": ModelConfig},
     "dataset": {"dataset_schema": DatasetConfig},

@@ -14,7 +14,6 @@ from edu_align.config.files import Search
 from edu_align.config.keys import every_key, opened_by
 from edu_align.config.overrides import Change, read_all
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.config.suggest import did_you_mean, listed
 from edu_align.config.sweeps import (
     MOST_COMBINATIONS,
     asks_for_sweep,
@@ -25,6 +24,7 @@ from edu_align.config.sweeps import (
 )
 from edu_align.config.validate import problems as rule_problems
 from edu_align.secrets import problems_of_secrets
+from edu_align.utils.suggest import did_you_mean, listed
 
 MOST_FAILING = 8  # combinations of swept options whose problems are listed: a thousand options answer as fast as two
 

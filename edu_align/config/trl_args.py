@@ -9,77 +9,49 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from edu_align.config.suggest import nearest
+from edu_align.config.keys import stated
+from edu_align.config.schema import GROUP_SCHEMAS, TrainerConfig
+from edu_align.utils.suggest import nearest
 
-_CLASSES = {
-    "sft": ("trl", "trainer/sft_config.py", "SFTConfig"),
-    "dpo": ("trl", "trainer/dpo_config.py", "DPOConfig"),
-}
 _BASES = (
     ("trl", "trainer/base_config.py", "_BaseConfig"),
     ("transformers", "training_args.py", "TrainingArguments"),
 )
 
-# TRL options that edu_align sets itself, and the key that decides each.
-OWNED = {
-    "learning_rate": "trainer.learning_rate",
-    "num_train_epochs": "trainer.epochs",
-    "max_steps": "trainer.max_steps",
-    "max_length": "trainer.max_length",
-    "lr_scheduler_type": "trainer.lr_scheduler",
-    "warmup_steps": "trainer.warmup_ratio",
-    "weight_decay": "trainer.weight_decay",
-    "max_grad_norm": "trainer.max_grad_norm",
-    "logging_steps": "trainer.logging_steps",
-    "logging_strategy": "trainer.logging_steps",
-    "eval_steps": "trainer.eval_steps",
-    "eval_strategy": "trainer.eval_steps",
-    "save_steps": "trainer.save_steps",
-    "save_strategy": "trainer.save_steps",
-    "save_total_limit": "trainer.save_total_limit",
-    "save_only_model": "trainer.save_steps",
-    "beta": "trainer.beta",
-    "loss_type": "trainer.loss_type",
-    "loss_weights": "trainer.sft_weight",
-    "label_smoothing": "trainer.label_smoothing",
-    "precompute_ref_log_probs": "trainer.precompute_reference",
-    "per_device_train_batch_size": "hardware.per_device_batch_size",
-    "gradient_accumulation_steps": "trainer.batch_size",
-    "auto_find_batch_size": "hardware.per_device_batch_size",  # it would start the training over
-    "per_device_eval_batch_size": "hardware.eval_batch_size",
-    "gradient_checkpointing": "hardware.gradient_checkpointing",
-    "optim": "hardware.optimizer",
-    "bf16": "hardware.dtype",
-    "fp16": "hardware.dtype",
-    "use_cpu": "hardware.device",
-    "output_dir": "outputs_root",
-    "run_name": "run_name",
-    "seed": "seed",
-    "data_seed": "seed",
-    "report_to": "tracking",
-    "project": "tracking.project",
-}
+
+def owned() -> dict[str, str]:
+    """TRL options that edu_align sets itself, and the key that decides each: `{"optim": "hardware.optimizer", ...}`."""
+    return {option: key for key, options in stated("trl").items() for option in options}
 
 
 def problems_of_args(names: list[str], algorithm: str) -> Iterator[str]:
     """A problem for each name of `trainer.args` that TRL's config has no field for, or that another key sets."""
-    if not names or algorithm not in _CLASSES:
+    place = _trl_config(algorithm)
+    if not names or place is None:
         return
-    fields = trl_fields(algorithm)
+    fields, ours = trl_fields(algorithm), owned()
     for name in names:
-        if name in OWNED and (name in fields or not fields):
-            yield f"`trainer.args.{name}` is set by `{OWNED[name]}`. Set that key and drop this one."
+        if name in ours and (name in fields or not fields):
+            yield f"`trainer.args.{name}` is set by `{ours[name]}`. Set that key and drop this one."
         elif fields and name not in fields:
             best = nearest(name, sorted(fields))
-            hint = f" Did you mean `{OWNED.get(best, f'trainer.args.{best}')}`?" if best else ""
-            yield f"`trainer.args.{name}` is not an option of TRL's {_CLASSES[algorithm][2]}.{hint}"
+            hint = f" Did you mean `{ours.get(best, f'trainer.args.{best}')}`?" if best else ""
+            yield f"`trainer.args.{name}` is not an option of TRL's {place[1]}.{hint}"
 
 
-@cache
+def _trl_config(algorithm: str) -> tuple[str, str] | None:
+    """File and name of TRL's config class for an algorithm; None where its schema names none."""
+    schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
+    place: tuple[str, str] | None = schema.trl_config
+    return place
+
+
 def trl_fields(algorithm: str) -> frozenset[str]:
     """Field names of TRL's config class for `sft` or `dpo`, inherited ones too. Empty where TRL is not installed."""
-    found = [_fields(*place) for place in (_CLASSES[algorithm], *_BASES)]
+    place = _trl_config(algorithm)
+    found = [_fields(*where) for where in (("trl", *place), *_BASES)] if place else []
     return frozenset().union(*found) if all(found) else frozenset()
 
 

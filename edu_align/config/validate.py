@@ -1,26 +1,29 @@
 """Every rule that a config must keep, all checked together, before anything heavy is imported."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
-from edu_align.config.content_rules import contrast, metrics
-from edu_align.config.exporting import problems_of_export
-from edu_align.config.hardware_rules import hardware, sharding
-from edu_align.config.judging import problems_of_judge
 from edu_align.config.keys import OPEN_KEYS
-from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, PREFERENCE_SOURCES
-from edu_align.config.suggest import listed
-from edu_align.config.sweeping import problems_of_sweep
+from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
 from edu_align.config.trl_args import enumeration, problems_of_args
+from edu_align.processes import count
 from edu_align.secrets import problems_of_secrets
+from edu_align.utils.suggest import did_you_mean, listed
 
 Values = dict[str, Any]
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
+# What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
+# steps do not: torch finds no rule for them on sharded tensors.
+SHARDED_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd")
 _COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
 _COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]{0,95}")
+_FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
 def problems(cfg: Any, skip: set[str] | frozenset[str] = frozenset()) -> list[str]:
@@ -106,16 +109,25 @@ def _sources(values: Values) -> Iterator[str]:
     sources, algorithm = values.get("dataset.sources"), values.get("trainer.algorithm")
     if sources == []:
         yield "`dataset.sources` must name at least one source, got []."
-    fitting = {"dpo": PREFERENCE_SOURCES, "sft": CONVERSATION_SOURCES}.get(str(algorithm))
-    if fitting is None or sources is None:
-        return
-    lacking = [source for source in sources if source in CONVERSATION_SOURCES and source not in fitting]
+    schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
+    fitting = {"preferences": PREFERENCE_SOURCES, "conversations": CONVERSATION_SOURCES}[schema.reads]
+    lacking = [source for source in sources or [] if source in CONVERSATION_SOURCES and source not in fitting]
     if lacking:
-        kind = "preferences" if algorithm == "dpo" else "conversations"
         yield (
-            f"trainer={algorithm} needs {kind}, and {', '.join(lacking)} (`dataset.sources`) has none. "
+            f"trainer={algorithm} needs {schema.reads}, and {', '.join(lacking)} (`dataset.sources`) has none. "
             f"Data sets that have them: {listed(fitting)}."
         )
+
+
+def _contrast(values: Values) -> Iterator[str]:
+    """Replies from other dialogues come from sources that hold conversations."""
+    count = values.get("dataset.contrast_per_prompt", 0)
+    given = values.get("dataset.contrast_sources") or []
+    known = [name for name in CONVERSATION_SOURCES if name not in PREFERENCE_SOURCES]
+    if wrong := [name for name in given if name not in known]:
+        yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
+    if given and not count:
+        yield f"`dataset.contrast_sources={given}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 2."
 
 
 def _local_file(values: Values) -> Iterator[str]:
@@ -174,6 +186,135 @@ def _model(values: Values) -> Iterator[str]:
         yield f"`trainer.max_length` must be <= {most}, the longest input of this model, got {length}."
 
 
+def _hardware(values: Values) -> Iterator[str]:
+    if values.get("hardware.quantization") == "nf4" and values.get("adapter.name") == "full":
+        yield "`hardware.quantization` nf4 cannot be trained in full. Set adapter=lora or hardware.quantization=none."
+    for key, word, instead in (("dtype", "float16", "float32"), ("attention", "flash_attention_2", "sdpa")):
+        if values.get("hardware.device") == "cpu" and values.get(f"hardware.{key}") == word:
+            yield f"`hardware.{key}` {word} is for CUDA, got hardware.device=cpu. Set hardware.{key}={instead}."
+    if values.get("hardware.device") == "cpu" and values.get("hardware.packing_backend") == "flex":
+        yield (
+            "`hardware.packing_backend` flex is for CUDA: FlexAttention has no backward pass on a CPU. Got "
+            "hardware.device=cpu. Set hardware.packing_backend=auto."
+        )
+    if values.get("adapter.name") == "lora":
+        for key in ("adapter.rank", "adapter.alpha"):
+            if values.get(key, 1) < 1:
+                yield f"`{key}` must be >= 1 with adapter=lora, got {values[key]}. A common value is {key}=32."
+        if values.get("adapter.target_modules") == []:
+            yield "`adapter.target_modules` must name layers with adapter=lora, got []. Set it to [all-linear]."
+
+
+def sharding(values: Values) -> Iterator[str]:
+    """What `hardware.sharding=fsdp` cannot do, each found by trying it."""
+    if values.get("hardware.sharding") != "fsdp":
+        return
+    if count() == 1:
+        yield (
+            "`hardware.sharding` fsdp spreads the weights over several processes, and this is one. Launch `torchrun "
+            "--nproc-per-node=<GPUs> -m edu_align.train ...` (for a plan: WORLD_SIZE=<GPUs> before python), or set "
+            "hardware.sharding=none."
+        )
+    if values.get("hardware.quantization") == "nf4":
+        yield (
+            "`hardware.sharding` fsdp cannot shard `hardware.quantization` nf4: adapters are not attached to sharded "
+            "4-bit weights. Set hardware.sharding=none (every GPU then holds the 4-bit model) or "
+            "hardware.quantization=none."
+        )
+    if values.get("adapter.name") != "full":
+        return
+    optimizer = values.get("hardware.optimizer")
+    if optimizer is not None and optimizer not in SHARDED_OPTIMIZERS:
+        yield (
+            f"`hardware.optimizer` must be one of {listed(SHARDED_OPTIMIZERS)} with hardware.sharding=fsdp and "
+            f"adapter=full, got {optimizer!r}: it cannot update sharded weights. Set hardware.optimizer=adamw_torch."
+        )
+    if values.get("hardware.dtype") == "float16":
+        yield (
+            "`hardware.dtype` float16 with hardware.sharding=fsdp and adapter=full would scale each process' part of "
+            "the gradients by itself. Set hardware.dtype=bfloat16 or float32, or adapter=lora."
+        )
+    if values.get("trainer.precompute_reference") is False:
+        yield (
+            "`trainer.precompute_reference` must be true with hardware.sharding=fsdp and adapter=full, got False: "
+            "sharded weights cannot be copied for a reference model. Set trainer.precompute_reference=true."
+        )
+
+
+def _export(values: Values) -> Iterator[str]:
+    """A problem for a repository that is no owner/name, and for a converter with nothing to convert to."""
+    repository, converter = values.get("export.push_to_hub"), values.get("export.converter")
+    if repository is not None and not _REPOSITORY.fullmatch(repository):
+        yield f"`export.push_to_hub` must be owner/name on the hub, got {repository!r}. Example: my-name/my-tutor."
+    if converter is not None and values.get("export.gguf") is None:
+        yield "`export.converter` writes a GGUF, and `export.gguf` is null. Set export.gguf=f16, or drop the converter."
+
+
+def _judge(values: Values) -> Iterator[str]:
+    """A problem for an endpoint that is no address or holds a password, a missing model, and half a price."""
+    endpoint, model = values.get("evaluation.judge"), values.get("evaluation.judge_model")
+    if endpoint is not None:
+        yield from _address(endpoint)
+        if not model:
+            yield "`evaluation.judge` needs a model, got null. Set evaluation.judge_model=<its name at the endpoint>."
+    elif model is not None:
+        yield f"`evaluation.judge_model` is {model!r}, and `evaluation.judge` is null. Set both, or neither."
+    prices = [values.get(f"evaluation.judge_price_{way}") for way in ("in", "out")]
+    if prices.count(None) == 1:
+        yield (
+            "`evaluation.judge_price_in` and `evaluation.judge_price_out` go together, "
+            f"got {prices[0]} and {prices[1]}. Set both, or neither."
+        )
+
+
+def _address(endpoint: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(endpoint)
+        host, query = parts.hostname, parts.query
+    except ValueError:
+        parts, host, query = None, None, ""
+    if parts is None or parts.scheme not in ("http", "https") or not host:
+        yield (
+            f"`evaluation.judge` must be the base URL of an endpoint, got {endpoint!r}. "
+            "Example: evaluation.judge=http://localhost:8000/v1."
+        )
+    elif query:
+        yield (
+            "`evaluation.judge` must hold no query: the config is kept with the run. Put the key into the environment "
+            "variable OPENAI_API_KEY."
+        )
+
+
+def _sweep(values: Values) -> Iterator[str]:
+    """A problem for a name that is no folder's name, and for pruning that cannot happen."""
+    name, sampler, metric = values.get("sweep.name"), values.get("sweep.sampler"), values.get("sweep.prune_metric")
+    if name is not None and not _FOLDER.fullmatch(str(name)):
+        yield (
+            f"`sweep.name` must be the name of a folder (letters, digits, - _ .), got {name!r}. Example: "
+            "sweep.name=betas."
+        )
+    if metric is None:
+        return
+    if sampler != "tpe":
+        yield f"`sweep.prune_metric` is for sweep.sampler=tpe, got it with {sampler}. Set sweep.prune_metric=null."
+    if not metric.startswith(("train/", "eval/")):
+        yield (
+            "`sweep.prune_metric` must be a metric logged on the way (train/... or eval/...), got "
+            f"{metric!r}. Example: sweep.prune_metric=eval/rewards/accuracies."
+        )
+    if metric.startswith("eval/") and values.get("trainer.eval_steps") is None:
+        yield (
+            f"`sweep.prune_metric={metric}` is measured every `trainer.eval_steps` steps, and that is null. "
+            "Set trainer.eval_steps=20, or a sweep.prune_metric that starts with train/."
+        )
+
+
+def _metrics(values: Values) -> Iterator[str]:
+    name = next((name for name in values.get("evaluation.metrics") or [] if name not in METRICS), None)
+    if name is not None:
+        yield f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, METRICS)} Metrics: {listed(METRICS)}."
+
+
 def _places(values: Values) -> Iterator[str]:
     data, outputs = values.get("data_root"), values.get("outputs_root")
     if data is not None and not Path(data).is_dir():
@@ -183,6 +324,6 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, contrast, _local_file, _fractions, _model, hardware, sharding, problems_of_export,
-    problems_of_sweep, problems_of_judge, _places, metrics,
+    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
+    _judge, _places, _metrics,
 )  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.exporting import ExportConfig
+from edu_align.config.schema import ExportConfig
 from edu_align.errors import UserError
 
 

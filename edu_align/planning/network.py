@@ -4,8 +4,7 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
-from edu_align.config.architecture import Architecture
-from edu_align.config.schema import AdapterConfig, ModelConfig
+from edu_align.config.schema import AdapterConfig, Architecture, ModelConfig
 
 Linear = tuple[int, int]  # inputs, outputs
 

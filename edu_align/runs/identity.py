@@ -1,8 +1,9 @@
 """What a run computes, as twelve hex digits: two launches with the same id are the same run.
 
-The id is over the resolved config without the keys of `LEFT_OUT`, what the data, the base model and the run that it
-starts from say they are, and nothing else: not who ran it, where, when, or with which version of the code. A run that
-other code made is therefore found, and said to be so (`other_code`).
+The id is over the resolved config without the keys that only say how or where a run is made (`in_run_id=False` in
+config/schema.py), what the data, the base model and the run that it starts from say they are, and nothing else: not who
+ran it, where, when, or with which version of the code. A run that other code made is therefore found, and said to be so
+(`other_code`).
 """
 
 import hashlib
@@ -11,35 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from edu_align.config.keys import stated
+
 DIGITS = 12
-# Keys that say how or where a run is made and not what it computes. A name that ends with a dot stands for all below.
-LEFT_OUT = (
-    # Where it is kept and what is done around it.
-    "run_name", "outputs_root", "preview", "chain", "objective", "force", "cache_gb", "tracking.", "export.", "sweep.",
-    # What `edu_align.evaluate` measures of a finished run.
-    "evaluation.metrics",
-    # How the finished tutor answers; nothing in training or measuring draws a reply with them.
-    "generation.",
-    # An outside view of the finished model.
-    "evaluation.judge", "evaluation.judge_model", "evaluation.judge_pairs", "evaluation.judge_requests_per_minute",
-    "evaluation.judge_concurrency", "evaluation.judge_timeout", "evaluation.judge_max_tokens",
-    "evaluation.judge_price_in", "evaluation.judge_price_out",
-    # Where things lie: the fingerprint of the records and the identity of the weights stand for them.
-    "data_root", "dataset.path", "model.path", "model.revision", "model.bundled", "init_from",
-    # How often it is kept on the way.
-    "trainer.save_steps", "trainer.save_total_limit",
-    # What fits. In exact arithmetic none of these changes a number; in floating point they change its last digits, as
-    # another machine does. Formats that do round the model (dtype, quantization) and the optimizer stay in the id.
-    "hardware.name", "hardware.device", "hardware.attention", "hardware.per_device_batch_size",
-    "hardware.eval_batch_size", "hardware.gradient_checkpointing", "hardware.memory_gb", "hardware.memory_check",
-    "hardware.min_compute_capability", "hardware.threads", "hardware.packing", "hardware.packing_backend",
-    "hardware.sharding",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Identity:
-    """`settings`: dotted key to value, without LEFT_OUT. `data`: a fingerprint for each view of the data that is read.
+    """`settings`: dotted key to value, of the keys that count. `data`: a fingerprint for each view of the data read.
 
     `base_model`: `Location.identity`. `parent`: id of the run in `init_from`.
     """
@@ -71,14 +51,10 @@ class Identity:
         return found
 
 
-def counts(key: str) -> bool:
-    """Whether a dotted key is part of the id."""
-    return not any(key == name or (name.endswith(".") and key.startswith(name)) for name in LEFT_OUT)
-
-
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     """The keys of a resolved, nested config that count, flat. Open mappings (`trainer.args`) are opened as well."""
-    return {key: value for key, value in _flat(config) if counts(key)}
+    left_out = stated("outside_run_id")
+    return {key: value for key, value in _flat(config) if key not in left_out and key.partition(".")[0] not in left_out}
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.suggest import did_you_mean
 from edu_align.errors import UserError
+from edu_align.utils.suggest import did_you_mean
 
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
 LEAST_PREFIX = 3  # hex digits of an id that may stand for it

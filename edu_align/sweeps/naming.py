@@ -6,15 +6,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-# Keys that change where things go or how fast, and not what is computed. The same sweep may be gone on with others.
-BOOKKEEPING = (
-    "hydra", "outputs_root", "run_name", "tracking", "force", "export", "generation", "sweep.name", "sweep.batch",
-    "sweep.trials",
-)  # fmt: skip
+from edu_align.config.keys import stated
 
 
 def is_bookkeeping(key: str) -> bool:
-    return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in BOOKKEEPING)
+    """Whether a key changes where things go or how fast, and not what is computed: the same sweep goes on with others.
+
+    `in_sweep_name=False` in config/schema.py says so of a key or of its group.
+    """
+    names = ("hydra", *stated("outside_sweep_name"))
+    return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in names)
 
 
 def asked(config: DictConfig, swept: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from edu_align import processes
-from edu_align.config.sweeping import direction_of
+from edu_align.config.bounds import direction_of
 from edu_align.errors import SomeFailed, UserError
 from edu_align.sweeps.ending import conclude, stoppable
 from edu_align.sweeps.launching import Launching, at_once

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.bounds import BOUNDS, DPO_LOSSES, WORDS, holds, out_of_bounds
+from edu_align.config.bounds import enumerations, holds, out_of_bounds, ranges
 from edu_align.config.keys import every_key
 from edu_align.config.load import compose
+from edu_align.config.schema import DPO_LOSSES, METRICS
 from edu_align.config.trl_args import enumeration
 from edu_align.config.validate import problems as rule_problems
 
 Problems = Callable[..., list[str]]
+BOUNDS, WORDS = ranges(), enumerations()
 
 
 def _outside(rule: str) -> list[float]:
@@ -59,11 +61,15 @@ def test_a_mapping_takes_keys_of_the_users_own(tmp_path: Path) -> None:
 
 
 def test_the_tables_name_real_keys() -> None:
-    keys = set(every_key())
-    assert set(BOUNDS) <= keys
-    assert set(WORDS) <= keys
+    assert set(BOUNDS) | set(WORDS) <= set(every_key())
     assert len(BOUNDS) >= 35
     assert len(set(DPO_LOSSES)) == 15
+
+
+def test_the_metrics_are_those_of_the_suite() -> None:
+    from edu_align.evaluation.suite import metrics
+
+    assert tuple(metrics.METRICS) == METRICS
 
 
 CASES = [
@@ -117,6 +123,10 @@ CASES = [
     ),
     (["evaluation.judge_model=m"], "`evaluation.judge_model` is 'm', and `evaluation.judge` is null."),
     (["evaluation.judge_price_in=1.5"], "`evaluation.judge_price_in` and `evaluation.judge_price_out` go together"),
+    (
+        ["evaluation.metrics=[leak,pair_acuracy]"],
+        "`evaluation.metrics`: 'pair_acuracy' is no metric. Did you mean `pair_accuracy`? Metrics: pair_accuracy_bal",
+    ),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
     (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),

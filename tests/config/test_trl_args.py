@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from edu_align.config.load import compose
-from edu_align.config.trl_args import OWNED, trl_fields
+from edu_align.config.trl_args import owned, trl_fields
 
 Problems = Callable[..., list[str]]
 
@@ -43,7 +43,7 @@ def test_options_that_pass() -> None:
 def test_the_fields_read_from_the_source_are_trls() -> None:
     assert {"packing", "learning_rate", "logging_steps", "dataset_text_field"} <= trl_fields("sft")
     assert {"beta", "loss_type", "learning_rate", "precompute_ref_log_probs"} <= trl_fields("dpo")
-    unknown = set(OWNED) - trl_fields("sft") - trl_fields("dpo")
+    unknown = set(owned()) - trl_fields("sft") - trl_fields("dpo")
     assert unknown == set()
 
 

@@ -8,8 +8,8 @@ import pytest
 from edu_align.config.keys import every_key
 from edu_align.config.load import compose
 from edu_align.config.schema import Config
-from edu_align.config.suggest import nearest
 from edu_align.errors import UserError
+from edu_align.utils.suggest import nearest
 
 Problems = Callable[..., list[str]]
 KEYS = every_key()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.exporting import GGUF_TYPES
+from edu_align.config.schema import GGUF_TYPES
 from edu_align.errors import UserError
 from edu_align.exporting.checks import TOLERANCE, compare, load_gguf, metadata, replies_of
 from edu_align.exporting.gguf import (

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from edu_align.config.bounds import DPO_LOSSES
+from edu_align.config.schema import DPO_LOSSES
 from edu_align.data.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.models.device import Device

@@ -5,11 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
-from edu_align.config.keys import every_key
-from edu_align.runs.identity import LEFT_OUT, Identity, counts, other_code, settings_of
+from edu_align.config.keys import every_key, stated
+from edu_align.config.load import compose
+from edu_align.runs.identity import Identity, other_code, settings_of
 
-# Every key that is part of the id. A new key belongs here, or into LEFT_OUT if it only says how or where.
+# Every key that is part of the id. A new key belongs here, or has `in_run_id=False` if it only says how or where.
 COUNT = {
     "seed",
     *(f"model.{key}" for key in ("name", "weights", "tokenizer", "chat_template", "trust_remote_code")),
@@ -52,11 +54,29 @@ OTHER: dict[type, Any] = {bool: lambda value: not value, int: lambda value: valu
 
 
 def test_every_key_is_classified() -> None:
-    left_out = {key for key in every_key() if not counts(key)}
+    left_out = {key for key in every_key() if {key, key.partition(".")[0]} & set(stated("outside_run_id"))}
     assert left_out | COUNT == set(every_key())
     assert not left_out & COUNT
-    for name in LEFT_OUT:
-        assert name == "sweep." or any(key == name or key.startswith(name) for key in every_key()), name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "5be2cf9de79b"),
+        (["trainer=dpo"], "33b0ff31d6d2"),
+        (["experiment=tutor_dpo_cpu"], "79927a63aeb9"),
+        (["experiment=zephyr_beta_sft_qlora", "adapter.rank=8", "+trainer.args.adam_beta2=0.95"], "46260c5e5203"),
+        (
+            ["model=tiny", "hardware=cpu", "adapter=full", "dataset=mrbench", "trainer=dpo", "seed=7", "sweep.name=x",
+             "evaluation.judge=http://localhost:8000/v1", "evaluation.judge_model=m", "export.gguf=f16"],
+            "d0cc25320404",
+        ),
+    ],
+)  # fmt: skip
+def test_ids_stay_what_they_are(overrides: list[str], expected: str) -> None:
+    """Runs on disk are found by these: an id that changes here trains again what is there."""
+    settings = settings_of(asdict(OmegaConf.to_object(compose([*overrides, "data_root=null"]))))
+    assert Identity(settings, {"trained": "a"}, "base", None).id == expected
 
 
 def identity(config: Any) -> Identity:

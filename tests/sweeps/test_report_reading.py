@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.sweeping import direction_of
+from edu_align.config.bounds import direction_of
 from edu_align.errors import UserError
 from edu_align.reporting.files import history
 from edu_align.runs.writing import write_json

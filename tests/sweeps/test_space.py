@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from edu_align.config.bounds import direction_of
 from edu_align.config.load import conf_dir
-from edu_align.config.sweeping import direction_of
 from edu_align.errors import UserError
 from edu_align.sweeps.naming import asked, default_name
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from edu_align.config.suggest import did_you_mean, listed
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.corpus import corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
@@ -59,11 +57,5 @@ def reads(metric: str) -> tuple[str, ...]:
 
 
 def chosen_metrics(names: Sequence[str]) -> list[str]:
-    """The metrics to measure; none named means all but those on request. Raises UserError for a name that is none."""
-    for name in names:
-        if name not in METRICS:
-            raise UserError(
-                f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, list(METRICS))} Metrics: "
-                f"{listed(list(METRICS))}."
-            )
+    """The metrics to measure; none named means all but those on request."""
     return list(names or [name for name in METRICS if name not in ON_REQUEST])

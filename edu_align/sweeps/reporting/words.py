@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from edu_align.config.suggest import did_you_mean, listed
 from edu_align.errors import UserError
 from edu_align.sweeps.reporting.jobs import Sweep
+from edu_align.utils.suggest import did_you_mean, listed
 
 KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "outputs_root")
 SPLITS = ("test", "validation")
