@@ -121,7 +121,7 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
     if view:
         measured.results[last].update(view.ask())
     from edu_align.evaluation.suite.summarise import summarise, table
-    from edu_align.evaluation.tables import text
+    from edu_align.utils.tables import text
 
     given = config.evaluation
     rows = summarise(measured.results, config.seed, given.bootstrap_samples, given.confidence)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from edu_align.evaluation.stages import read_evaluation
 from edu_align.exporting.place import RECORD
 from edu_align.exporting.subject import Subject
-from edu_align.runs.card import Background, Exported, model_card
+from edu_align.reports.model_card import Background, Exported, model_card
+from edu_align.reports.stages import read_evaluation
 from edu_align.runs.facts import package_versions
 from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.writing import write_json

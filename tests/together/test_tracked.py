@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edu_align.evaluation.stages import read_run
 from edu_align.together import run_together
+from tests.stored import read_run
 from tests.tracking.test_tracker import TRACKED, offline_runs, read_back
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from edu_align.evaluation.bootstrap import Interval, difference, interval
 from edu_align.evaluation.preference import CEILING
 from edu_align.evaluation.suite.items import MetricResult, Series
-from edu_align.evaluation.tables import cell
+from edu_align.utils.tables import cell
 
 Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, MetricResult]]
