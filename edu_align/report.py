@@ -3,9 +3,16 @@
 import hashlib
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edu_align.errors import UserError, entry_point
+from edu_align.reports import REPORTS, SPLITS
+from edu_align.utils.suggest import did_you_mean, listed
+
+if TYPE_CHECKING:
+    from edu_align.runs.store import StoredRun
 
 HELP = """\
 edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
@@ -22,10 +29,12 @@ edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
   objective      another metric to judge a sweep by than its own: eval/pair_accuracy_implicit, ... With runs: compare
                  what their configs differ in by that metric, as if they were a sweep; they need not be evaluated
   direction      minimize | maximize; by the metric's name unless given
-  output         folder of the files (outputs_root/report/<runs>; a sweep's own)
+  output         folder of the files (outputs_root/reports/<runs>; a sweep's own)
   last           without sweep and runs: how many runs to list, the newest first; 0 lists all (50)
   outputs_root   where runs and sweeps lie (outputs)
 """
+KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "outputs_root")
+DIRECTIONS = ("minimize", "maximize")
 
 
 def main() -> None:
@@ -33,12 +42,10 @@ def main() -> None:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
-    from edu_align.sweeps.reporting.words import parse
-
     words = parse(arguments)
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()
     if "sweep" not in words and "runs" not in words:
-        from edu_align.sweeps.reporting.terminal import print_runs
+        from edu_align.reports.sweep.write import print_runs
 
         print_runs(outputs, int(words.get("last", 50)))
         return
@@ -52,37 +59,97 @@ def main() -> None:
 
 
 def _compare(names: str, outputs: Path, split: str | None, folder: Path | None) -> None:
-    from edu_align.comparison.reading import read_comparison
-    from edu_align.comparison.text import print_comparison
-    from edu_align.comparison.write import write_comparison
+    from edu_align.reports.comparison.reading import read_comparison
+    from edu_align.reports.comparison.write import print_comparison, write_comparison
     from edu_align.runs.store import find_stored
-    from edu_align.sweeps.reporting.words import run_names
 
     runs = find_stored("runs", run_names(names), outputs)
     comparison = read_comparison(runs, outputs, split)
-    digest = hashlib.sha256("\n".join(str(run.path.resolve()) for run in runs).encode()).hexdigest()[:8]
-    name = runs[0].name if len(runs) == 1 else f"{runs[-1].name}-and-{len(runs) - 1}-{digest}"
-    written, limits = write_comparison(comparison, folder or outputs / "report" / name, _command(sys.argv[1:]))
+    name = runs[0].name if len(runs) == 1 else f"{runs[-1].name}-and-{len(runs) - 1}-{_digest(runs)}"
+    command = " ".join(["python -m edu_align.report", *map(shlex.quote, sys.argv[1:])])
+    written, limits = write_comparison(comparison, folder or outputs / REPORTS / name, command)
     print_comparison(comparison, limits)
     print(f"edu_align: report {written}, with report.md")
 
 
-def _command(words: list[str]) -> str:
-    return " ".join(["python -m edu_align.report", *map(shlex.quote, words)])
+def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
+    """The report of the sweep that `sweep` names, or of the runs of `runs` as one."""
+    from edu_align.reports.sweep.reading import find_sweep, read_sweep, runs_as_sweep, with_objective
+    from edu_align.reports.sweep.write import print_sweep, write_files
+    from edu_align.runs.store import find_stored
 
-
-def _sweep(words: dict[str, str], outputs: Path, given: Path | None) -> None:
-    from edu_align.sweeps.report import write_files
-    from edu_align.sweeps.reporting.reading import with_objective
-    from edu_align.sweeps.reporting.terminal import print_sweep
-    from edu_align.sweeps.reporting.words import subject
-
-    sweep = subject(words, outputs)
+    if "sweep" in words:
+        sweep = read_sweep(find_sweep(words["sweep"], outputs))
+    else:
+        runs = find_stored("runs", run_names(words["runs"]), outputs)
+        sweep = runs_as_sweep(runs, outputs / REPORTS / f"{len(runs)}-runs-{_digest(runs)}")
     if "objective" in words or "direction" in words:
         sweep = with_objective(sweep, words.get("objective", sweep.objective), words.get("direction"))
-    written = write_files(sweep, given or sweep.folder)
+    written = write_files(sweep, folder or sweep.folder)
     print_sweep(sweep)
     print(f"edu_align: report {written}, with report.md and results.csv")
+
+
+def _digest(runs: "Sequence[StoredRun]") -> str:
+    return hashlib.sha256("\n".join(str(run.path.resolve()) for run in runs).encode()).hexdigest()[:8]
+
+
+def parse(arguments: Sequence[str]) -> dict[str, str]:
+    """`{key: value}` of the command line. Errors: a word that is none of KEYS, is given twice, or is empty."""
+    words: dict[str, str] = {}
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if word.startswith("-"):
+            raise UserError(f"`{word}` is no flag. The only flag is --help; what is set is key=value.")
+        if not equals:
+            raise UserError(f"every argument is key=value, got {word!r}. Did you mean sweep={word}?")
+        if key not in KEYS:
+            raise UserError(f"`{key}` is not a key here.{did_you_mean(key, KEYS)} Keys: {listed(KEYS)}.")
+        if key in words:
+            raise UserError(f"`{key}` is given twice. Give it once.")
+        if not value:
+            raise UserError(f"`{key}=` is empty. Give {key}=<value> or leave it out.")
+        words[key] = value
+    _check(words)
+    return words
+
+
+def run_names(text: str) -> list[str]:
+    """`[a, b]` or `a,b` as names. Errors: none, or one twice."""
+    names = [name.strip().strip("'\"") for name in text.removeprefix("[").removesuffix("]").split(",")]
+    names = [name for name in names if name]
+    if not names:
+        raise UserError(f"`runs={text}` names no run. Give runs=[<run>,<run>].")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"`runs={text}` names {twice[0]} twice. Name each run once.")
+    return names
+
+
+def _check(words: dict[str, str]) -> None:
+    if "sweep" in words and "runs" in words:
+        raise UserError("`sweep` and `runs` are both given. Give one of them.")
+    if "sweep" not in words and "runs" not in words:
+        for key in ("objective", "direction", "output"):
+            if key in words:
+                raise UserError(f"`{key}={words[key]}` needs a sweep or runs. Give sweep=<name> or runs=[<run>,<run>].")
+    elif "last" in words:
+        raise UserError("`last` belongs to the list of all runs. Leave it out, or leave out sweep and runs.")
+    if "split" in words and ("runs" not in words or "objective" in words or "direction" in words):
+        raise UserError(
+            f"`split={words['split']}` belongs to what the suite measured. Give it with runs=[<run>,<run>] alone."
+        )
+    if words.get("split", SPLITS[0]) not in SPLITS:
+        raise UserError(
+            f"`split` must be {listed(SPLITS)}, got {words['split']!r}.{did_you_mean(words['split'], SPLITS)}"
+        )
+    if words.get("direction", DIRECTIONS[0]) not in DIRECTIONS:
+        raise UserError(
+            f"`direction` must be {listed(DIRECTIONS)}, got {words['direction']!r}."
+            f"{did_you_mean(words['direction'], DIRECTIONS)}"
+        )
+    if not words.get("last", "0").isdecimal():
+        raise UserError(f"`last` must be a whole number, 0 for all runs, got {words['last']!r}.")
 
 
 if __name__ == "__main__":

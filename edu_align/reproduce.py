@@ -4,8 +4,8 @@
     python -m edu_align.reproduce data_root=../data      the tutor recipe on MathDial, Bridge and MRBench, under
                                                          several seeds (seeds=42,43,44), measured by the whole suite
 
-Further key=value words go to both stages, so they must fit both. The report lies in outputs_root/report, and the last
-line says whether the results agree with the ones kept in experiments/.
+Further key=value words go to both stages, so they must fit both. The report lies in outputs_root/reports, and the
+last line says whether the results agree with the ones kept in experiments/.
 """
 
 import json
@@ -15,6 +15,8 @@ from pathlib import Path
 
 from edu_align.errors import UserError, entry_point
 from edu_align.runs.folder import RunFolder
+
+METRICS = ("pair_accuracy_own", "own_turn_nll")  # on the report's page: those of the suite that need no download
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
     if bad:
         raise UserError(f"every argument is key=value, got {bad[0]!r}. Example: data_root=../data seed=1.")
     if any(word.startswith("data_root=") for word in words):
-        from edu_align.repeat import repeat
+        from edu_align.recipes.tutor import repeat
 
         repeat(words, kept_results("tutor"))
     else:
@@ -38,29 +40,25 @@ def reproduce(words: list[str]) -> bool:
     from edu_align.chain import run_chain
 
     began = time.monotonic()
-    runs = run_chain(["reproduce_sft", "reproduce_dpo"], words)
-    sft_folder, dpo_folder = (_finished(folder) for folder in (runs[0], runs[-1]))
-    from edu_align.evaluation.agreement import check
-    from edu_align.evaluation.report import write_report
-    from edu_align.evaluation.stages import Stage, read_evaluation
+    run = _finished(run_chain(["reproduce_sft", "reproduce_dpo"], words)[-1])
+    from edu_align.recipes.kept_results import check_kept
+    from edu_align.recipes.tutor import measure_run, report_runs
+    from edu_align.reports.stages import Stage, read_evaluation, results_table
+    from edu_align.utils.tables import text
 
-    trained = read_evaluation(dpo_folder)
+    trained = read_evaluation(run)
     if "base" not in trained:
         raise UserError(
-            f"{dpo_folder}/evaluation.json has no part `base`: an earlier edu_align wrote it. Remove the folder, or "
+            f"{run}/evaluation.json has no part `base`: an earlier edu_align wrote it. Remove the folder, or "
             "choose another outputs_root, and run again."
         )
-    stages = [
-        Stage("base", None, trained["base"]),
-        Stage("SFT", sft_folder, trained["before"]),
-        Stage("DPO", dpo_folder, trained["after"]),
-    ]
-    report = dpo_folder.parents[1] / "report"
-    written = write_report(report, stages)
-    results = {stage.label: stage.evaluation for stage in stages}
-    (report / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"edu_align: report {written}, with curves.png and before_after.png; {time.monotonic() - began:.0f} s in all")
-    agrees, lines = check(kept_results("reproduce"), results)
+    results = {"base": trained["base"], "SFT": trained["before"], "DPO": trained["after"]}
+    measure_run(run, METRICS)
+    folder = report_runs([run], "reproduce")
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print("\n".join(text(results_table([Stage(label, found) for label, found in results.items()]))))
+    print(f"edu_align: report {folder / 'report.html'}, with report.md; {time.monotonic() - began:.0f} s in all")
+    agrees, lines = check_kept(kept_results("reproduce"), results)
     print("\n".join(f"edu_align: {line}" for line in lines))
     return agrees
 

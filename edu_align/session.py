@@ -22,7 +22,7 @@ from edu_align.models.trainable import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
-from edu_align.runs.card import Background, model_card
+from edu_align.reports.model_card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.progress import Progress
 from edu_align.runs.work import Work

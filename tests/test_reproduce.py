@@ -21,12 +21,21 @@ def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatc
     kept = tmp_path / "kept.json"
     monkeypatch.setattr(module, "kept_results", lambda experiment: kept)
     assert not reproduce(words)  # nothing is kept yet
-    report = tmp_path / "report"
+    report = tmp_path / "reports" / "reproduce"
     results = json.loads((report / "results.json").read_text())
     assert list(results) == ["base", "SFT", "DPO"]
-    assert (report / "report.md").stat().st_size > 0
-    assert (report / "curves.png").stat().st_size > 0
-    assert (report / "before_after.png").stat().st_size > 0
+    printed = capsys.readouterr().out
+    entry = results["DPO"]["pair_accuracy_implicit"]
+    (row,) = (line for line in printed.splitlines() if line.startswith("pair_accuracy_implicit "))
+    assert f"{entry['value']:.3f} [" in row
+    assert "chance 0.500" in row
+    assert f"edu_align: report {report / 'report.html'}, with report.md; " in printed
+    assert "No kept results at" in printed
+    for name in ("report.md", "report.html"):
+        page = (report / name).read_text()
+        assert "pair_accuracy_edu_tutor" in page.replace("<wbr>", "")
+        assert "Sample 1" in page
+    assert (report / "report.html").read_text().count("<svg") >= 4
     assert {r["settings"]["groups"] for r in results.values()} == {4}
     runs = sorted(p.name for p in (tmp_path / "runs").iterdir())
     assert [name.split("-")[0] for name in runs] == ["dpo", "sft"]

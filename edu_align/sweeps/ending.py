@@ -14,7 +14,7 @@ def conclude(folder: Path, config: Any) -> None:
     """Tables and plots of the sweep, in its folder and in W&B. What cannot be written takes nothing from the sweep."""
     from omegaconf import OmegaConf
 
-    from edu_align.sweeps.report import write_report
+    from edu_align.reports.sweep.write import write_report
     from edu_align.tracking.sweeps import log_sweep
 
     try:

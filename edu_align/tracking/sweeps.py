@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import TrackingConfig
-from edu_align.reporting.files import load
+from edu_align.reports.html.files import load
+from edu_align.reports.sweep.jobs import Sweep
+from edu_align.reports.sweep.reading import read_sweep
+from edu_align.reports.sweep.table import flat
 from edu_align.runs.writing import write_json
-from edu_align.sweeps.reporting.jobs import Sweep
-from edu_align.sweeps.reporting.reading import read_sweep
-from edu_align.sweeps.reporting.table import flat
 from edu_align.tracking.tracker import GROUP, start
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run

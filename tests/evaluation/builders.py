@@ -1,7 +1,4 @@
-"""Hand-made groups and run folders for the tests of this package."""
-
-import json
-from pathlib import Path
+"""Hand-made groups for the tests of this package."""
 
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.preference import ScoredGroup
@@ -36,13 +33,3 @@ def scored(
 ) -> ScoredGroup:
     counts = tuple(tokens or [1] * len(logp))
     return ScoredGroup(item, tuple(logp), counts, reference and tuple(reference), base and tuple(base))
-
-
-def write_run(folder: Path, history: list[dict], samples: list[dict] | None = None) -> Path:
-    """A run folder with run.json, metrics.jsonl and, where given, samples.jsonl."""
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"state": "finished", "seed": 42, "metrics": {}}))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
-    if samples is not None:
-        (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in samples))
-    return folder

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from edu_align.errors import UserError
-from edu_align.evaluation.compare import compare_models
 from edu_align.evaluation.preference import evaluate_preferences, measure
 
 from .builders import group, scored
@@ -141,21 +140,6 @@ def test_strongest_baseline_is_the_one_of_the_highest_mean():
     assert metrics[0].strongest == "rule"
     assert metrics[0].difference.mean == 0.0
     assert [rule.value for rule in rules] == [0.5, 0.75, 1.0]
-
-
-def test_comparing_models_is_paired():
-    before, after = many(0.2), many(0.8)
-    found = compare_models(after, before, 2.0, seed=0, samples=500)
-    values = [evaluate_preferences(items, 2.0, seed=0, samples=50)["pair_accuracy_logp"] for items in (after, before)]
-    gap = found["pair_accuracy_logp"]
-    assert gap["value"] == pytest.approx(values[0]["value"] - values[1]["value"])
-    assert gap["low"] > 0
-    assert gap["n"] == values[0]["n"]
-    assert found["selection_score_mean_logp"]["n"] == 120
-    same = compare_models(before, before, 2.0, seed=0, samples=50)["pair_accuracy_logp"]
-    assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
-    with pytest.raises(UserError, match="same groups in the same order"):
-        compare_models(after, before[1:], 2.0, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,17 @@ from edu_align.config.load import compose, conf_dir
 from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.fetch import REMOTES
 from edu_align.data.hub import HOMES
-from edu_align.runs.card import Background, Exported, model_card
-from edu_align.runs.origins import BASES, BUNDLED_HOME, SOURCES, base_of, front_matter, without_paths
+from edu_align.reports.model_card import (
+    BASES,
+    BUNDLED_HOME,
+    SOURCES,
+    Background,
+    Exported,
+    base_of,
+    front_matter,
+    model_card,
+    without_paths,
+)
 
 
 def matter(card: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 from edu_align.config.stored import stored_config
 from edu_align.data.training import trained_groups, training_data
 from edu_align.evaluation.held_out import HeldOut, Measurement, held_out, measure, summarise, values
-from edu_align.evaluation.stages import read_evaluation, read_run
+from edu_align.reports.stages import read_evaluation
+from tests.stored import read_run
 
 FROM_BASE = ("pair_accuracy_implicit_from_base", "selection_score_implicit_from_base")
 

@@ -9,9 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from edu_align.errors import UserError
-from edu_align.evaluation.stages import read_evaluation, read_run
+from edu_align.reports.stages import read_evaluation
 from edu_align.run import objective, run
 from edu_align.trainers.callback import Recorder
+from tests.stored import read_run
 
 UNMEASURED = "evaluation.enabled=false"
 FILES = {"config.yaml", "run.json", "metrics.jsonl", "samples.jsonl", "split.json", "evaluation.json", "README.md"}

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.evaluation.stages import read_run
 from edu_align.run import run
 from edu_align.runs.folder import read_record
 from edu_align.runs.progress import checkpoints, damage_of
 from edu_align.trainers.divergence import Diverged
+from tests.stored import read_run
 from tests.trainers.memory import holds
 from tests.trainers.poison import poisoned
 from tests.trainers.test_out_of_memory import weights

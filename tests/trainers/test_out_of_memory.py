@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.evaluation.stages import read_run
 from edu_align.out_of_memory import Halves, OutOfMemory, forget, ran_out
 from edu_align.run import run
 from edu_align.runs.folder import read_record
 from tests.runs.conftest import TIMES, in_child, outcome, told
+from tests.stored import read_run
 from tests.trainers.memory import full, holds
 
 # Three steps of eight examples.

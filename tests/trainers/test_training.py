@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.evaluation.stages import read_run
 from edu_align.trainers.sft import sft_rows
+from tests.stored import read_run
 
 UNMEASURED = "evaluation.enabled=false"
 

@@ -14,7 +14,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import Interval, difference, interval
 from edu_align.evaluation.preference import CEILING, not_shown
 from edu_align.evaluation.suite.results import MetricResult, Series
-from edu_align.evaluation.tables import cell
+from edu_align.utils.tables import cell
 
 Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, MetricResult]]

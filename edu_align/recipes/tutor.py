@@ -1,0 +1,249 @@
+"""The tutor recipe under several seeds, each measured by the whole suite, and one table over them.
+
+What `make reproduce DATA=<folder>` runs. Finished runs and stored measurements are found again, so the same command
+goes on where it was cut off, and `seeds=` may be given more of them later.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from edu_align.errors import UserError
+from edu_align.evaluation.suite.results import MetricResult
+from edu_align.utils.tables import cell
+
+CHAIN = ("tutor_sft", "tutor_dpo")
+SEEDS = (42, 43, 44)
+# Numbers that are kept in experiments/tutor/results.json; all others are in the report.
+KEPT = (
+    "pair_accuracy_balanced/mean_logp", "pair_accuracy_balanced/implicit", "dialogue_effect/implicit",
+    "pair_accuracy_balanced_no_dialogue/implicit", "pair_accuracy/mean_logp", "pair_accuracy/implicit",
+    "pair_accuracy_hard/implicit", "selection_score/mean_logp", "selection_score/implicit", "context_use/mean_logp",
+    "context_use/implicit", "leak_rate", "question_rate", "words", "nats_per_token/mathdial", "nats_per_token/mrbench",
+    "retention/likelihood",
+)  # fmt: skip
+
+
+def seeds_in(words: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
+    """The seeds of `seeds=1,2,3` (SEEDS where it is not given) and the other words. Errors: `seed=`, and no numbers."""
+    given = [word.partition("=")[2] for word in words if word.startswith("seeds=")]
+    rest = [word for word in words if not word.startswith("seeds=")]
+    if any(word.startswith("seed=") for word in rest):
+        raise UserError("`seed`: this recipe runs under several seeds. Give seeds=42 for one, seeds=42,43 for two.")
+    if not given:
+        return SEEDS, rest
+    parts = [part.strip() for part in given[-1].strip("[]").split(",")]
+    if not all(part.isdigit() for part in parts) or len(set(parts)) != len(parts):
+        raise UserError(f"`seeds` must be different whole numbers >= 0, got {given[-1]!r}. Example: seeds=42,43,44.")
+    return tuple(int(part) for part in parts), rest
+
+
+def repeat(words: Sequence[str], kept: Path) -> bool:
+    """Train, measure and report; returns whether the numbers agree with those in `kept`."""
+    from edu_align.chain import run_chain, stages
+
+    seeds, rest = seeds_in(words)
+    began = time.monotonic()
+    rest = [*rest, "evaluation.enabled=false"]  # the suite measures more, and the base once for all seeds
+    stages(CHAIN, [*rest, f"seed={seeds[0]}"])
+    runs = []
+    for number, seed in enumerate(seeds, start=1):
+        print(f"edu_align: seed {seed}, {number} of {len(seeds)}", flush=True)
+        found = [run.path for run in run_chain(CHAIN, [*rest, f"seed={seed}"]) if run is not None]
+        if len(found) < len(CHAIN):
+            raise UserError("`preview` shows data and trains nothing, so there is nothing to repeat. Leave it out.")
+        runs.append(found[-1])
+    by_seed = [measure_run(run) for run in runs]
+    labels = list(by_seed[0])
+    from edu_align.evaluation.suite.summarise import averaged, paired_difference, summarise, table
+    from edu_align.reports.comparison.reading import CONFIDENCE, SAMPLES
+    from edu_align.utils.tables import text
+
+    together = {label: averaged([results[label] for results in by_seed]) for label in labels}
+    rows = summarise(together, seeds[0], SAMPLES, CONFIDENCE)
+    print("\n".join(text(_with_spread(table(rows), rows, by_seed))))
+    paired = partial(paired_difference, seed=seeds[0], samples=SAMPLES, confidence=CONFIDENCE)
+    print("\n".join(f"edu_align: {line}" for line in targets(rows, together[labels[-1]], labels[-1], paired)))
+    folder = report_runs(runs, "tutor")
+    numbers = _kept_form(rows)
+    (folder / "results.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    print(
+        f"edu_align: means over the seeds {', '.join(map(str, seeds))}; report {folder / 'report.html'}; "
+        f"{time.monotonic() - began:.0f} s in all"
+    )
+    from edu_align.recipes.kept_results import check_kept
+
+    agrees, lines = check_kept(kept, {name: {"value": entry["value"]} for name, entry in numbers.items()})
+    print("\n".join(f"edu_align: {line}" for line in lines))
+    return agrees
+
+
+def measure_run(run: Path, metrics: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """{label: {metric: result}} of a run, the runs that it started from and the base model, the base first.
+
+    `metrics` are measured where the run's config names none; without either it is the whole suite.
+    """
+    from edu_align.config.stored import stored_config
+    from edu_align.evaluation.suite.registry import chosen_metrics
+    from edu_align.evaluation.suite.run import measure, suite_of_run
+    from edu_align.runs.folder import find_run
+
+    outputs = run.parents[1]
+    config = stored_config(run / "config.yaml", {"evaluation.enabled": "true"})
+    config.outputs_root = str(outputs)
+    suite = suite_of_run(find_run("run", str(run), outputs), config, outputs)
+    measured = measure(suite, chosen_metrics(config.evaluation.metrics or metrics))
+    print("\n".join(f"edu_align: {note}" for note in measured.notes))
+    return measured.results
+
+
+def _with_spread(
+    cells: list[list[str]], rows: Sequence[Mapping[str, Any]], by_seed: Sequence[Mapping[str, Mapping[str, Any]]]
+) -> list[list[str]]:
+    """The table with one more column: the value under each seed, for the models that depend on it."""
+    lines = [[*cells[0], "each seed"]]
+    for line, row in zip(cells[1:], rows, strict=True):
+        values = []
+        for results in by_seed:
+            series = results[row["label"]][row["metric"]].measured[row["name"]]
+            values.append(fmean(series.values, series.weights))
+        said = " ".join(f"{value:.3f}" for value in values) if len(set(values)) > 1 else "-"
+        lines.append([*line, said])
+    return lines
+
+
+def report_runs(runs: Sequence[Path], name: str) -> Path:
+    """Write the comparison of measured runs into outputs_root/reports/`name`; returns that folder."""
+    from edu_align.reports import REPORTS
+    from edu_align.reports.comparison.reading import read_comparison
+    from edu_align.reports.comparison.write import write_comparison
+    from edu_align.runs.store import find_stored
+
+    outputs = runs[0].parents[1]
+    comparison = read_comparison(find_stored("runs", [str(run) for run in runs], outputs), outputs)
+    command = f"python -m edu_align.report runs=[{','.join(run.name for run in runs)}]"
+    return write_comparison(comparison, outputs / REPORTS / name, command)[0].parent
+
+
+def _kept_form(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """What `check_kept` reads: half the interval's width as tolerance, or two items where it has none."""
+    found = {}
+    for row in rows:
+        if row["name"] in KEPT:
+            width = (row["high"] - row["low"]) / 2 if row["low"] is not None else 0.0
+            tolerance = max(width, 2 / row["n"])
+            found[f"{row['label']}/{row['name']}"] = {
+                "value": round(row["value"], 6),
+                "tolerance": round(tolerance, 6),
+            }
+    return found
+
+
+Row = dict[str, Any]
+Paired = Callable[[Any, Any], Row | None]  # two series -> the interval of their difference
+BALANCED, EFFECT = "pair_accuracy_balanced/implicit", "dialogue_effect/implicit"
+SURFACE, OVERLAP, PEOPLE = "surface_logistic", "idf_overlap", "human tutor"
+LEAST_BALANCED, LEAST_EFFECT, LEAST_SELECTION = 0.70, 0.05, 7.1
+MOST_LEAKS, MOST_LOSS = 0.05, 0.02
+
+
+def targets(rows: Sequence[Row], results: Mapping[str, MetricResult], label: str, paired: Paired) -> list[str]:
+    """One sentence for every target whose number is among `rows` (see `summarise`), for the model `label`.
+
+    `results` are that model's, `paired` makes a difference with its interval. Targets were fixed before
+    anything was measured, and are those of experiments/tutor.
+    """
+    own = {row["name"]: row for row in rows if row["label"] == label}
+    return [
+        f"target {'MET' if met else 'MISSED'}: {said}"
+        for check in (_balanced, _effect, _context, _selection, _leaks, _form, _likelihood, _retention)
+        for met, said in check(own, results, paired)
+    ]
+
+
+Verdicts = Iterator[tuple[bool, str]]
+RowsByName = Mapping[str, Row]
+Results = Mapping[str, MetricResult]
+
+
+def _balanced(own: RowsByName, results: Results, paired: Paired) -> Verdicts:
+    if BALANCED in own:
+        row = own[BALANCED]
+        yield row["value"] >= LEAST_BALANCED, f"{BALANCED} {cell(row)}, aimed at {LEAST_BALANCED:.2f}"
+        yield from _beside(BALANCED, SURFACE, own, results, paired)
+
+
+def _effect(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
+    if EFFECT in own:
+        row = own[EFFECT]
+        sure = row["low"] is not None and row["low"] > 0
+        yield (
+            row["value"] >= LEAST_EFFECT,
+            f"{EFFECT} {cell(row)}, at least {LEAST_EFFECT:.2f}; {'told' if sure else 'not told'} from 0",
+        )
+
+
+def _context(own: RowsByName, results: Results, paired: Paired) -> Verdicts:
+    for name in ("context_use/mean_logp", "context_use/implicit"):
+        yield from _beside(name, OVERLAP, own, results, paired)
+
+
+def _selection(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
+    if "selection_score/implicit" in own:
+        row = own["selection_score/implicit"]
+        yield row["value"] > LEAST_SELECTION, f"selection_score/implicit {cell(row)} of 8, above {LEAST_SELECTION}"
+
+
+def _leaks(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
+    if "leak_rate" in own:
+        row = own["leak_rate"]
+        yield row["value"] <= MOST_LEAKS, f"leak_rate {cell(row)}, at most {MOST_LEAKS:.2f}"
+
+
+def _form(own: RowsByName, results: Results, _paired: Paired) -> Verdicts:
+    if "question_rate" in own:
+        row, people = own["question_rate"], own["question_rate"]["baselines"][PEOPLE]
+        inside = people["low"] is not None and people["low"] <= row["value"] <= people["high"]
+        yield inside, f"question_rate {cell(row)}, inside people's interval {cell(people)}"
+    if "words" in own:
+        row = own["words"]
+        least, most = np.quantile(results["form"].baselines["words"][PEOPLE].values, (0.1, 0.9))
+        yield (
+            least <= row["value"] <= most,
+            f"words {cell(row)}, between {least:.0f} and {most:.0f}, as 8 of 10 people's",
+        )
+
+
+def _likelihood(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
+    for name, row in own.items():
+        gap = row["difference_to_base"]
+        if name.startswith("nats_per_token/") and gap is not None:
+            yield (
+                gap["high"] is not None and gap["high"] < 0,
+                f"{name} {cell(row)}, minus base {cell(gap, '+')}, below 0",
+            )
+
+
+def _retention(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
+    row = own.get("retention/likelihood")
+    gap = row["difference_to_base"] if row else None
+    if row and gap:
+        said = f"retention/likelihood {cell(row)}, minus base {cell(gap, '+')}, at least -{MOST_LOSS:.2f}"
+        yield gap["value"] >= -MOST_LOSS, said
+
+
+def _beside(name: str, rule: str, own: RowsByName, results: Results, paired: Paired) -> Verdicts:
+    """Whether the interval of the difference to one rule lies above 0."""
+    result = results[own[name]["metric"]] if name in own else None
+    if result is None or rule not in result.baselines.get(name, {}):
+        return
+    gap = paired(result.measured[name], result.baselines[name][rule])
+    if gap is not None:
+        said = f"{name} {cell(own[name])}, minus the rule {rule} {cell(gap, '+')}, above 0"
+        yield gap["low"] is not None and gap["low"] > 0, said

@@ -1,0 +1,163 @@
+"""The numbers of every model from its stored items, beside base, SFT parent and baselines; Holm's correction."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edu_align.errors import UserError
+from edu_align.evaluation.suite.results import Series
+from edu_align.evaluation.suite.summarise import summarise
+from edu_align.reports.comparison.models import Difference, Model, Number
+
+BY_REPLY = ("arithmetic_correct",)  # counts only replies that hold a sum, so each model has items of its own
+
+
+def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: float) -> tuple[list[Number], int]:
+    """All numbers, and how many paired differences are tested in all; `adjusted` counts every one of those.
+
+    Raises UserError where two models have the same number over other items, those in BY_REPLY apart.
+    """
+    _check_items(models)
+    by_label = {model.label: model for model in models}
+    found: list[Number] = []
+    for base in dict.fromkeys(model.base for model in models):
+        beside = [model for model in models if model.base == base]
+        results = {model.label: model.results for model in beside}
+        parents = {model.label: model.sft or "" for model in beside}
+        rows = summarise(results, seed, samples, confidence, parents)
+        found += [_number(row, by_label[row["label"]]) for row in rows]
+    tests = [(at, of) for at, n in enumerate(found) for of in ("to_base", "to_sft") if getattr(n, of) is not None]
+    return _corrected(found, by_label, tests, seed, samples_for(len(tests), 1 - confidence, samples)), len(tests)
+
+
+def _check_items(models: Sequence[Model]) -> None:
+    first: dict[tuple[str, str], tuple[str, frozenset[str]]] = {}
+    for model in models:
+        for metric, result in model.results.items():
+            for name, series in result.measured.items():
+                items = frozenset(series.items)
+                label, known = first.setdefault((metric, name), (model.label, items))
+                if items != known and not _by_reply(name):
+                    raise UserError(
+                        f"{name} was measured on other items: {label} on {len(known)}, {model.label} on {len(items)}, "
+                        f"of which {len(items & known)} are shared. Such numbers cannot be compared. Evaluate both "
+                        "with the same data_root, dataset and evaluation settings, or leave one out."
+                    )
+
+
+def _by_reply(name: str) -> bool:
+    """Whether a number has other items for each model, so that no difference is taken."""
+    return name.split("/")[0] in BY_REPLY
+
+
+def _number(row: Mapping[str, Any], model: Model) -> Number:
+    is_base, by_reply = model.label == model.base, _by_reply(row["name"])
+    return Number(
+        metric=row["metric"],
+        name=row["name"],
+        label=row["label"],
+        value=row["value"],
+        low=row["low"],
+        high=row["high"],
+        n=row["n"],
+        groups=row["groups"],
+        unit=row["unit"],
+        better=row["better"],
+        baselines={rule: spread["value"] for rule, spread in row["baselines"].items()},
+        strongest=row["strongest_baseline"],
+        to_strongest=_difference(row["difference_to_strongest"]),
+        to_base=None if is_base or by_reply else _difference(row["difference_to_base"]),
+        to_sft=None if by_reply else _difference(row["difference_to_sft"]),
+    )
+
+
+def _difference(plain: Mapping[str, Any] | None) -> Difference | None:
+    return None if plain is None else Difference(plain["value"], plain["low"], plain["high"])
+
+
+def _corrected(
+    numbers: Sequence[Number], models: Mapping[str, Model], tests: Sequence[tuple[int, str]], seed: int, samples: int
+) -> list[Number]:
+    """The same numbers with Holm's p in their differences. A difference of one group counts as a test of p = 1."""
+    p_values = []
+    for at, of in tests:
+        number, model = numbers[at], models[numbers[at].label]
+        other = model.base if of == "to_base" else str(model.sft)
+        mine, theirs = (models[x].results[number.metric].measured[number.name] for x in (model.label, other))
+        p = p_value(mine, theirs, seed=seed, samples=samples)
+        p_values.append(1.0 if p is None else p)
+    result = list(numbers)
+    for (at, of), adjusted in zip(tests, holm(p_values), strict=True):
+        gap: Difference = getattr(result[at], of)
+        changed = replace(gap, adjusted=adjusted)
+        result[at] = replace(result[at], to_base=changed) if of == "to_base" else replace(result[at], to_sft=changed)
+    return result
+
+
+Floats = NDArray[np.float64]
+
+
+def p_value(a: Series, b: Series, *, seed: int, samples: int) -> float | None:
+    """Two-sided p of the paired difference mean(a) - mean(b), from resampling whole groups; None for fewer than 2.
+
+    p = 2 min(P(d* <= 0), P(d* >= 0)) over the resampled differences d*, with 1 added to each count so that it is never
+    0: the level at which the percentile interval begins to hold 0 (Efron & Tibshirani 1993, chapter 13 and 15.4). The
+    smallest p is 2 / (samples + 1). Raises UserError where the two have other items.
+    """
+    totals = _totals(a, b)
+    if len(totals) < 2:
+        return None
+    drawn = _counts(len(totals), samples, seed) @ totals
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gaps = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]
+    gaps = gaps[np.isfinite(gaps)]
+    one_side = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
+    return min(1.0, 2.0 * (one_side + 1) / (len(gaps) + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the order given: p is significant at level alpha, for the family, where adjusted <= alpha.
+
+    The k-th smallest of m is multiplied by m - k + 1 and never falls below the one before it (Holm 1979, A Simple
+    Sequentially Rejective Multiple Test Procedure); valid however the tests depend on each other.
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def samples_for(tests: int, level: float, least: int) -> int:
+    """Resamples with which the smallest p of `tests` tests can be a quarter of what Holm asks of it; >= `least`."""
+    return max(least, int(np.ceil(8 * tests / level)))
+
+
+def _totals(a: Series, b: Series) -> Floats:
+    """(groups, 4): sums of weight x value and of weight, of `a` and of `b`, for every group of weight > 0."""
+    if a.items != b.items and set(a.items) != set(b.items):
+        raise UserError(
+            f"A paired difference needs the same items, got {len(a.items)} and {len(b.items)}, of which "
+            f"{len(set(a.items) & set(b.items))} are shared. Measure both models on the same data and split."
+        )
+    at = {item: place for place, item in enumerate(b.items)}
+    order = [at[item] for item in a.items]
+    names = {group: place for place, group in enumerate(sorted(set(a.groups)))}
+    weights = np.asarray(a.weights), np.asarray(b.weights)[order]
+    values = np.asarray(a.values), np.asarray(b.values)[order]
+    columns = [part for x, w in zip(values, weights, strict=True) for part in (w * x, w)]
+    totals = np.zeros((len(names), 4))
+    np.add.at(totals, [names[group] for group in a.groups], np.stack(columns, axis=1))
+    return totals[(totals[:, 1] > 0) | (totals[:, 3] > 0)]
+
+
+@functools.lru_cache(maxsize=8)
+def _counts(groups: int, samples: int, seed: int) -> Floats:
+    """(samples, groups): how often each group is drawn, with as many draws as there are groups."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(groups, np.full(groups, 1.0 / groups), size=samples).astype(np.float64)

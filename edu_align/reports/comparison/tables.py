@@ -1,0 +1,211 @@
+"""The comparison as rows of cells, for the page, the Markdown and a terminal, and in sentences."""
+
+from edu_align.evaluation.suite.corpus import by_group
+from edu_align.reports.comparison.models import Comparison, Difference, Number
+from edu_align.utils.tables import Rows, cell
+
+NAMED = 4  # differences that a sentence names
+
+
+def value_text(number: Number | None) -> str:
+    """`0.612 [0.580, 0.644]`; a dash for what was not measured."""
+    return cell(None if number is None else vars(number))
+
+
+def difference_text(gap: Difference | None, better: str, level: float) -> str:
+    """`+0.050 [+0.010, +0.090] * better`; a dash where there is nothing to compare with."""
+    if gap is None:
+        return "-"
+    if gap.low is None or gap.high is None:
+        return f"{gap.value:+.3f} [no interval]"
+    text = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+    return f"{text} {mark(gap, level)} {direction(gap, better)}".rstrip() if gap.excludes_0 else text
+
+
+def mark(gap: Difference, level: float) -> str:
+    """`*` where the interval excludes 0, `**` where that also holds after Holm's correction, else an empty text."""
+    if not gap.excludes_0:
+        return ""
+    return "**" if gap.adjusted is not None and gap.adjusted <= level else "*"
+
+
+def direction(gap: Difference, better: str) -> str:
+    """`better` or `worse` for a difference whose interval excludes 0; empty where neither is, or nothing is shown."""
+    if not better or not gap.excludes_0:
+        return ""
+    return "better" if (gap.value > 0) == (better == "higher") else "worse"
+
+
+def strongest_text(number: Number) -> str:
+    """`surface 0.650, not beaten`; every baseline where none is to beat."""
+    if number.strongest is None:
+        return ", ".join(f"{rule} {value:.3f}" for rule, value in number.baselines.items()) or "-"
+    value = f"{number.strongest} {number.baselines[number.strongest]:.3f}"
+    if number.beats_strongest is None:
+        return value
+    return f"{value}, {'beaten' if number.beats_strongest else 'not beaten'}"
+
+
+def count_text(comparison: Comparison, name: str) -> str:
+    """`n 120 (12 groups)`, the same for all models."""
+    found = dict.fromkeys(f"{number.n} ({number.groups})" for number in comparison.of(name).values())
+    return " / ".join(found)
+
+
+def heads(comparison: Comparison) -> list[str]:
+    """Column names: number, n, then value, difference to base, to SFT and the baseline for every model."""
+    names = ["number", "n (groups)"]
+    for model in comparison.models:
+        names.append(model.label)
+        if model.label != model.base:
+            names.append(f"{model.label} - {model.base}")
+        if model.sft:
+            names.append(f"{model.label} - {model.sft}")
+        names.append(f"strongest baseline beside {model.label}")
+    return names
+
+
+def row(comparison: Comparison, name: str) -> list[str]:
+    """The cells of one number, in the order of `heads`."""
+    found, level = comparison.of(name), comparison.level
+    better = next(iter(found.values())).better
+    unit = next(iter(found.values())).unit
+    notes = ", ".join(part for part in (unit, f"{better} is better" if better else "") if part)
+    cells = [f"{name} ({notes})" if notes else name, count_text(comparison, name)]
+    for model in comparison.models:
+        number = found.get(model.label)
+        cells.append(value_text(number))
+        if model.label != model.base:
+            cells.append(difference_text(number.to_base if number else None, better, level))
+        if model.sft:
+            cells.append(difference_text(number.to_sft if number else None, better, level))
+        cells.append(strongest_text(number) if number else "-")
+    return cells
+
+
+def full_table(comparison: Comparison) -> Rows:
+    """Head and one row a number."""
+    return [heads(comparison), *(row(comparison, name) for name in comparison.names())]
+
+
+def terminal_table(comparison: Comparison) -> Rows:
+    """As `full_table`, narrower: values without intervals, differences with their marks."""
+    head = ["number", "n (groups)"]
+    for model in comparison.models:
+        head += [model.label, *([f"- {model.base}"] if model.label != model.base else [])]
+        head += [f"- {model.sft}"] if model.sft else []
+    rows = [[*head, "strongest baseline"]]
+    for name in comparison.names():
+        found = comparison.of(name)
+        cells = [name, count_text(comparison, name)]
+        for model in comparison.models:
+            number = found.get(model.label)
+            cells.append("-" if number is None else f"{number.value:.3f}")
+            if model.label != model.base:
+                cells.append(_short(number.to_base if number else None, comparison.level))
+            if model.sft:
+                cells.append(_short(number.to_sft if number else None, comparison.level))
+        rules = dict.fromkeys(
+            f"{n.strongest} {n.baselines[n.strongest]:.3f}" for n in found.values() if n.strongest is not None
+        )
+        rows.append([*cells, " / ".join(rules) or "-"])
+    return rows
+
+
+def marks_legend(comparison: Comparison) -> str:
+    """What the marks say, and over how many tests."""
+    percent, tests = f"{100 * comparison.confidence:g} %", comparison.tests
+    return (
+        f"Brackets are {percent} intervals from {comparison.samples} resamples of whole groups (seed "
+        f"{comparison.seed}); differences are paired, item by item. * the interval of the difference excludes 0. "
+        f"** its p also stays below {comparison.level:g} after Holm's correction over all {tests} differences "
+        f"tested here. Of {tests} differences that are none, about {tests * comparison.level:.1f} "
+        "would carry a * by chance."
+    )
+
+
+def beside_baselines(comparison: Comparison) -> list[str]:
+    """`DPO: 14 of 16 numbers beat the strongest baseline beside them.` for every model."""
+    lines = []
+    for model in comparison.models:
+        judged = [n for n in comparison.numbers if n.label == model.label and n.beats_strongest is not None]
+        if judged:
+            won = sum(n.beats_strongest is True for n in judged)
+            lines.append(f"{model.label}: {won} of {len(judged)} numbers beat the strongest baseline beside them.")
+    return lines
+
+
+def not_beaten(comparison: Comparison) -> list[str]:
+    """A sentence a model: which of its numbers are not shown to beat the strongest baseline; none where all do."""
+    lines = []
+    for model in comparison.models:
+        lost = [n for n in comparison.numbers if n.label == model.label and n.beats_strongest is False]
+        if lost:
+            named = ", ".join(
+                f"{n.name} {n.value:.3f} ({n.strongest} {n.baselines[str(n.strongest)]:.3f})" for n in lost
+            )
+            lines.append(f"{model.label}, not shown to beat the strongest baseline: {named}.")
+    return lines
+
+
+def changes(comparison: Comparison) -> list[str]:
+    """A sentence a model and reference: how many numbers changed, and which of them for sure."""
+    lines = []
+    for model in comparison.models:
+        for other, of in ((model.base, "to_base"), (model.sft, "to_sft")):
+            if other is None or other == model.label:
+                continue
+            mine = [n for n in comparison.numbers if n.label == model.label and getattr(n, of) is not None]
+            if mine:
+                lines.append(_change(model.label, other, mine, of, comparison.level))
+    return lines
+
+
+def _change(label: str, other: str, numbers: list[Number], of: str, level: float) -> str:
+    gaps = [(number, getattr(number, of)) for number in numbers]
+    shown = [(number, gap) for number, gap in gaps if gap.excludes_0]
+    sure = [(number, gap) for number, gap in shown if mark(gap, level) == "**"]
+    text = f"{label} against {other}: {len(shown)} of {len(gaps)} differences have an interval that excludes 0"
+    if not shown:
+        return f"{text}: no change is shown."
+    parts = []
+    for word, name in (("better", "better"), ("worse", "worse"), ("", "neither")):
+        names = [f"{n.name} {gap.value:+.3f}" for n, gap in sure if direction(gap, n.better) == word]
+        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+        parts += [f"{len(names)} {name}: {', '.join([*names[:NAMED], *more])}"] if names else []
+    after = f"{len(sure)} after correction for the number of tests"
+    return f"{text}, {after}{' (' + '; '.join(parts) + ')' if parts else ''}."
+
+
+def _short(gap: Difference | None, level: float) -> str:
+    return "-" if gap is None else f"{gap.value:+.3f}{mark(gap, level)}"
+
+
+METRIC = "corpus"
+MARKS = ("mistake_found", "mistake_located", "answer_leaked")
+MISCONCEPTIONS_TITLE = "By misconception"
+MISCONCEPTIONS_LEGEND = (
+    "Misconceptions that no training held, on fresh problems. Shares of replies in which the mistake is found / "
+    "located / the answer is leaked; a few prompts each, so a row alone is an anecdote."
+)
+
+
+def by_misconception(comparison: Comparison) -> Rows:
+    """Head, then a row a misconception and a cell a model; [] where the corpus was not measured."""
+    shares = {
+        model.label: [by_group(model.results[METRIC].measured[mark]) for mark in MARKS]
+        for model in comparison.models
+        if METRIC in model.results and set(MARKS) <= model.results[METRIC].measured.keys()
+    }
+    if not shares:
+        return []
+    first = next(iter(shares.values()))[0]
+    rows = [["misconception", "prompts", *shares]]
+    for name, (_, weight) in first.items():
+        cells = [" / ".join(_share(mark, name) for mark in marks) for marks in shares.values()]
+        rows.append([name, f"{weight:.0f}", *cells])
+    return rows
+
+
+def _share(mark: dict[str, tuple[float, float]], name: str) -> str:
+    return f"{mark[name][0]:.2f}" if name in mark else "-"

@@ -1,0 +1,47 @@
+"""Reading and writing the files of a report, and naming folders in the commands that it gives."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edu_align.runs.writing import write_text
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The JSON object in `path`; None where there is no file or something else in it."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def json_lines(run: Path | None, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    """The rows of a run's .jsonl file, but those that are not whole yet; empty where there are none."""
+    try:
+        lines = (run / name).read_text(encoding="utf-8").splitlines() if run else []
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            found.append(row)
+    return found
+
+
+def write_whole(folder: Path, texts: Mapping[str, str]) -> None:
+    """Each text in the file of its name, replaced whole, so that no reader sees half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+
+
+def shown_path(folder: Path) -> str:
+    """`folder` from the current folder where it lies below, else whole."""
+    resolved = folder.resolve()
+    return str(resolved.relative_to(Path.cwd())) if resolved.is_relative_to(Path.cwd()) else str(resolved)

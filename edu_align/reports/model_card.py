@@ -1,0 +1,216 @@
+"""The model card of a run or of its export: what it is, how it was made, what it scored, what it is not.
+
+A licence is the one on the work's own page when this was written; what is not listed is unknown here.
+"""
+
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edu_align.config.schema import Config
+from edu_align.models.locate import BUNDLED_FILE
+from edu_align.reports.stages import Stage, metric_names, results_table
+from edu_align.utils.tables import markdown
+
+_SECRET = re.compile(r"(^|_)(token|key|secret|password|credentials?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """`where`: a page or repository; `hub`: the hub's id, where the work is there; `license` as the hub names it."""
+
+    where: str
+    hub: str | None
+    license: str | None
+
+
+BASES = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": "apache-2.0",
+    "HuggingFaceH4/zephyr-7b-beta": "mit",
+    "mistralai/Mistral-7B-v0.1": "apache-2.0",
+    "meta-llama/Llama-2-7b-hf": "llama2",
+}
+BUNDLED_HOME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+SOURCES = {
+    "edu_tutor": Origin("built into edu_align", None, "apache-2.0"),
+    "mathdial": Origin("github.com/eth-nlped/mathdial", "eth-nlped/mathdial", "cc-by-sa-4.0"),
+    "bridge": Origin("github.com/rosewang2008/bridge", "rose-e-wang/bridge", "mit"),
+    "mrbench": Origin("github.com/kaushal0494/UnifyingAITutorEvaluation", None, "cc-by-sa-4.0"),
+    "gsm8k_socratic": Origin("github.com/openai/grade-school-math", "openai/gsm8k", "mit"),
+    "agentinstruct": Origin("huggingface.co/datasets/THUDM/AgentInstruct", "THUDM/AgentInstruct", None),
+    "puffin": Origin("huggingface.co/datasets/LDJnr/Puffin", "LDJnr/Puffin", "apache-2.0"),
+    "stack_exchange": Origin(
+        "huggingface.co/datasets/lvwerra/stack-exchange-paired", "lvwerra/stack-exchange-paired", "cc-by-sa-4.0"
+    ),
+    "ultrachat": Origin(
+        "huggingface.co/datasets/HuggingFaceH4/ultrachat_200k", "HuggingFaceH4/ultrachat_200k", "mit"
+    ),
+    "ultrafeedback": Origin(
+        "huggingface.co/datasets/HuggingFaceH4/ultrafeedback_binarized", "HuggingFaceH4/ultrafeedback_binarized", "mit"
+    ),
+    "local": Origin("a file of the one who trained", None, None),
+}  # fmt: skip
+
+
+def base_of(identity: str, folder: Path | None) -> Origin:
+    """The base model that a run records as `identity` (see models/locate.py), read from `folder` where it is local.
+
+    A folder that edu_align exported has a card, whose licence and base model are passed on.
+    """
+    kind, _, rest = identity.partition(":")
+    if kind == "bundled" and rest == BUNDLED_FILE:
+        return Origin(f"{BUNDLED_HOME}, from the 4-bit file {rest}", BUNDLED_HOME, BASES[BUNDLED_HOME])
+    if kind == "hub":
+        name = rest.partition("@")[0]
+        return Origin(rest, name, BASES.get(name))
+    if kind == "folder":
+        name, _, fingerprint = rest.partition(":")
+        told = front_matter(folder / "README.md") if folder else {}
+        where = f"a local folder named {name} (fingerprint {fingerprint})"
+        return Origin(where, told.get("base_model"), told.get("license"))
+    return Origin(f"random weights ({identity})", None, None)
+
+
+def front_matter(card: Path) -> dict[str, str]:
+    """The one-line keys of a card's front matter; empty where there is no card."""
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    return dict(re.findall(r"^(\w+): (\S.*)$", found[1], re.MULTILINE)) if found else {}
+
+
+def without_paths(value: Any) -> Any:
+    """A setting as it may be shown to others: of a path only its last part, and nothing that is a key or a token."""
+    if isinstance(value, dict):
+        return {key: without_paths(entry) for key, entry in value.items() if not _SECRET.search(str(key))}
+    if isinstance(value, list):
+        return [without_paths(entry) for entry in value]
+    if isinstance(value, str) and (value.startswith(("/", "~", "./", "../")) or "\\" in value):
+        return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    return value
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What the card of an export says beyond its run's: how to use it, as Markdown lines, and what was checked."""
+
+    name: str
+    usage: list[str]
+    checks: list[str]
+    license: str | None = None
+
+
+@dataclass(frozen=True)
+class Background:
+    """What a card says of the run's past. `base_folder`: where its base model lies, to read that one's card.
+
+    `earlier` are the records of the runs that it continues, the newest first; `evaluation` is evaluation.json.
+    """
+
+    base_folder: Path | None = None
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+
+
+def model_card(config: Config, record: dict[str, Any], background: Background, exported: Exported | None = None) -> str:
+    """Markdown with the front matter of the hub; every number comes from the run's own record.
+
+    It may be shown to anyone: no path of this machine and no key stands in it.
+    """
+    base = base_of(record["base_model"], background.base_folder)
+    sources = [name for each in (record, *background.earlier) for name in each["data"]["sources"]]
+    data = [(name, SOURCES[name]) for name in dict.fromkeys(sources)]
+    title = exported.name if exported else f"{config.model.name}, taught by {record['trainer'].upper()}"
+    sections = [
+        [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
+        ["## Use", "", *exported.usage] if exported else [],
+        ["## Data", "", *_data(data), "", *_licence(base, exported)],
+        ["## Settings", "", *_settings(config, sources)],
+        ["## Results", "", *_results(background.evaluation)],
+        ["## Logged", "", *_logged(record)] if exported is None else [],
+        ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
+        ["## Limits", "", *_limits(config)],
+    ]
+    return "\n".join(line for section in sections if section for line in (*section, ""))
+
+
+def _front_matter(
+    config: Config, record: dict[str, Any], base: Origin, data: list[tuple[str, Origin]], exported: Exported | None
+) -> list[str]:
+    lines = ["---"]
+    if base.hub:
+        adapter = config.adapter.name == "lora" and exported is None
+        lines += [f"base_model: {base.hub}", f"base_model_relation: {'adapter' if adapter else 'finetune'}"]
+    library = "peft" if config.adapter.name == "lora" and exported is None else "transformers"
+    lines += [f"library_name: {library}", "pipeline_tag: text-generation"]
+    if licence := (exported.license if exported else None) or base.license:
+        lines.append(f"license: {licence}")
+    if hubs := [origin.hub for _, origin in data if origin.hub]:
+        lines += ["datasets:", *(f"- {hub}" for hub in hubs)]
+    return [*lines, "tags:", "- edu_align", f"- {record['trainer']}", "- tutoring", "---"]
+
+
+def _origin(config: Config, record: dict[str, Any], base: Origin) -> list[str]:
+    start = f" It continues the run {Path(record['init_from']).name}." if record["init_from"] else ""
+    what = "all weights" if config.adapter.name == "full" else "a LoRA adapter"
+    return [
+        f"A tutor, made by edu_align {record['versions']['edu_align']}: {what} trained by {record['trainer'].upper()} "
+        f"on {record['dataset']}, seed {config.seed}, on {record['machine']}. Base model: {base.where}.{start}"
+    ]
+
+
+def _data(data: list[tuple[str, Origin]]) -> list[str]:
+    rows = [[name, origin.where, origin.license or "not known here"] for name, origin in data]
+    return markdown([["source", "where from", "licence"], *rows])
+
+
+def _licence(base: Origin, exported: Exported | None) -> list[str]:
+    if exported and exported.license:
+        return [f"Licence of this model: {exported.license}. The base model's is {base.license or 'not known here'}."]
+    if base.license:
+        return [f"Licence: the base model's, {base.license}. The terms of the data above may bind you too."]
+    return ["The base model's licence is not known here: look it up before you pass this model on."]
+
+
+def _settings(config: Config, sources: list[str]) -> list[str]:
+    """The groups that decide what was learned, as YAML; where they were read and written says nothing to others."""
+    from omegaconf import OmegaConf
+
+    dataset = {**asdict(config.dataset), "sources": list(dict.fromkeys(sources))}
+    hardware = {key: getattr(config.hardware, key) for key in ("name", "dtype", "quantization", "attention")}
+    shown: dict[str, Any] = {"trainer": asdict(config.trainer), "adapter": asdict(config.adapter), "dataset": dataset}
+    shown |= {"hardware": hardware, "generation": asdict(config.generation), "seed": config.seed}
+    return ["```yaml", OmegaConf.to_yaml(without_paths(shown)).rstrip(), "```"]
+
+
+def _results(evaluation: dict[str, Any]) -> list[str]:
+    stages = [Stage(label, result) for label, result in evaluation.items()]
+    if not metric_names(stages):
+        return ["It was not measured on held-out questions."]
+    return [
+        "On held-out questions. Brackets hold the interval from resampling whole groups of related questions; n counts",
+        "items, groups the independent ones.",
+        "",
+        *markdown(results_table(stages)),
+    ]
+
+
+def _logged(record: dict[str, Any]) -> list[str]:
+    """Every number that the run kept, throughput and training loss among them."""
+    rows = [[name, f"{value:.4g}"] for name, value in sorted(record["metrics"].items())]
+    return markdown([["metric", "value"], *rows])
+
+
+def _limits(config: Config) -> list[str]:
+    lines = [
+        "The metrics rank given replies on held-out questions of the same data; they do not show that a student learns",
+        "more. A small model makes mathematical mistakes: let a person check what it tells a student.",
+    ]
+    if config.hardware.quantization != "none":
+        lines += [
+            "",
+            f"It was trained and measured on a base in {config.hardware.quantization}. On whole weights its replies",
+            "and its scores may differ a little.",
+        ]
+    return lines

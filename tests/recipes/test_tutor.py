@@ -1,0 +1,56 @@
+"""The tutor recipe under two seeds, on sample rows and the tiny model: trained, measured, one table, kept numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.errors import UserError
+from edu_align.recipes.tutor import SEEDS, repeat, seeds_in
+from tests.conftest import TINY
+
+SAMPLES = Path(__file__).parents[2] / "experiments" / "tutor_recipe" / "samples"
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
+    few = ["evaluation.max_groups=2", "evaluation.max_new_tokens=4", "dataset.max_train_records=4",
+           "evaluation.metrics=[pair_accuracy,selection_score,leak,form]"]  # fmt: skip
+    tiny = [word for word in TINY if not word.startswith(("dataset=", "dataset.size=", "trainer.max_steps="))]
+    return [*tiny, *few, f"outputs_root={tmp_path}", f"data_root={SAMPLES}", "trainer.max_steps=1"]
+
+
+def test_two_seeds_one_table(words: list[str], tmp_path: Path, capsys: Any) -> None:
+    kept = tmp_path / "kept.json"
+    assert not repeat([*words, "seeds=1,2"], kept)  # nothing is kept yet
+    printed = capsys.readouterr().out
+    numbers = json.loads((tmp_path / "reports" / "tutor" / "results.json").read_text())
+    assert {name.split("/")[0] for name in numbers} == {"base", "SFT", "DPO"}
+    assert all(entry["tolerance"] > 0 for entry in numbers.values())
+    assert (tmp_path / "reports" / "tutor" / "report.html").stat().st_size > 0
+    assert sorted(path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()) == ["dpo", "dpo", "sft", "sft"]
+    (line,) = (line for line in printed.splitlines() if line.startswith("pair_accuracy/implicit ") and " DPO " in line)
+    mean = numbers["DPO/pair_accuracy/implicit"]["value"]
+    assert f" {mean:.3f} [" in line
+    kept.write_text(json.dumps(numbers))
+    assert repeat([*words, "seeds=1,2"], kept)  # everything is found again
+    printed = capsys.readouterr().out
+    assert f"agree with the {len(numbers)} kept" in printed
+    assert "training:" not in printed
+    kept.write_text(json.dumps({"DPO/pair_accuracy/implicit": {"value": mean + 0.2, "tolerance": 0.1}}))
+    assert not repeat([*words, "seeds=1,2"], kept)
+    assert "do NOT agree" in capsys.readouterr().out
+
+
+def test_which_seeds() -> None:
+    assert seeds_in(["model=tiny"]) == (SEEDS, ["model=tiny"])
+    assert seeds_in(["seeds=[7, 8]", "model=tiny"]) == ((7, 8), ["model=tiny"])
+    for wrong in ("seeds=", "seeds=1,1", "seeds=a", "seeds=-1"):
+        with pytest.raises(UserError, match="`seeds` must be different whole numbers >= 0, got"):
+            seeds_in([wrong])
+    with pytest.raises(UserError, match="Give seeds=42 for one"):
+        seeds_in(["seed=1"])

@@ -1,0 +1,171 @@
+"""The page and the Markdown of a comparison: what stands in them, and that no reply can break them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.evaluation.suite.results import MetricResult, Series
+from edu_align.reports.comparison import samples as sampling
+from edu_align.reports.comparison.models import Comparison
+from edu_align.reports.comparison.tables import (
+    MARKS,
+    beside_baselines,
+    by_misconception,
+    changes,
+    difference_text,
+    marks_legend,
+    not_beaten,
+)
+from edu_align.reports.comparison.write import write_comparison
+from tests.pages import Page as Parsed
+
+from .comparison_builders import EVIL, compared, series, three
+
+COMMAND = "python -m edu_align.report runs=[tutor-dpo]"
+
+
+class Page(Parsed):
+    void = frozenset({"meta", "br", "wbr"})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: Any) -> tuple[Comparison, Path, list[str]]:
+    """Three models that answer with markup."""
+    place = tmp_path_factory.mktemp("made")
+    comparison = compared(three(place, says=EVIL), reads={"base": 2, "SFT": 1, "DPO": 1}, others=6)
+    path, limits = write_comparison(comparison, place / "report", COMMAND)
+    return comparison, path, limits
+
+
+def test_every_number_stands_on_the_page_with_interval_and_differences(made: Any) -> None:
+    comparison, path, _ = made
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.open == []
+    for number in comparison.numbers:
+        assert f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]" in page.text
+        assert number.name in page.text
+        for gap in (number.to_base, number.to_sft):
+            assert gap is None or difference_text(gap, "", 0.05) in page.text
+    assert marks_legend(comparison) in page.text
+    assert "over all 36 differences" in page.text
+    assert COMMAND in page.text
+
+
+def test_the_page_asks_nothing_of_a_network_and_fits_a_phone(made: Any) -> None:
+    text = made[1].read_text(encoding="utf-8")
+    page = Page(text)
+    assert "script" not in page.tags
+    assert not {"link", "img", "iframe", "object", "form"} & set(page.tags)
+    outside = [v for name, v in page.attributes if name in ("src", "href", "xlink:href", "action") and v[:1] != "#"]
+    assert outside == []
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert ("name", "viewport") in page.attributes
+    assert "prefers-color-scheme: dark" in text
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert page.tags.count("table") == len(re.findall(r'<div class="scroll[^>]*><table', text))
+    assert page.tags.count("svg") == len(re.findall(r'<div class="scroll[^>]*><svg', text)) == 6
+
+
+def test_replies_are_text_and_stay_in_their_cells(made: Any) -> None:
+    page = Page(made[1].read_text(encoding="utf-8"))
+    first = sampling.samples(made[0].models)[0]
+    assert all(EVIL in reply and reply in page.text for reply in first.replies.values())
+    assert page.tags.count("article") == sampling.COUNT
+    markdown = made[1].with_name("report.md").read_text(encoding="utf-8")
+    assert "<script" not in markdown
+    assert "![a]" not in markdown
+    blocks = re.findall(r"(?:^\|.*\n)+", markdown, flags=re.MULTILINE)
+    assert len(blocks) == 2 + sampling.COUNT
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_samples_are_chosen_by_content_whatever_the_order(tmp_path: Path) -> None:
+    models = three(tmp_path)
+    chosen = sampling.samples(models)
+    assert len(chosen) == 20
+    assert [one.digest for one in chosen] == sorted(one.digest for one in chosen)
+    every = sorted(sampling.digest_of(row["prompt"]) for row in models[0].results["form"].examples)
+    assert [one.digest for one in chosen] == every[:20]
+    assert [one.digest for one in sampling.samples(models[::-1])] == [one.digest for one in chosen]
+    assert all(set(one.replies) == {"base", "SFT", "DPO"} and one.reference for one in chosen)
+
+
+def test_the_corpus_stands_by_misconception(tmp_path: Path) -> None:
+    def marks(found: float) -> MetricResult:
+        rows = [(f"{name}{n}", name, found, 1.0) for name in ("adds_tops", "drops_zero") for n in range(4)]
+        return MetricResult("corpus", "exact", {mark: Series.of(rows) for mark in MARKS})
+
+    models = three(tmp_path)
+    assert by_misconception(compared(models)) == []
+    with_corpus = [replace(model, results={**model.results, "corpus": marks(n / 4)}) for n, model in enumerate(models)]
+    comparison = compared(with_corpus)
+    assert by_misconception(comparison) == [
+        ["misconception", "prompts", "base", "SFT", "DPO"],
+        ["adds_tops", "4", "0.00 / 0.00 / 0.00", "0.25 / 0.25 / 0.25", "0.50 / 0.50 / 0.50"],
+        ["drops_zero", "4", "0.00 / 0.00 / 0.00", "0.25 / 0.25 / 0.25", "0.50 / 0.50 / 0.50"],
+    ]
+    path, _ = write_comparison(comparison, tmp_path / "report", COMMAND)
+    for file in (path, path.with_name("report.md")):
+        said = file.read_text().replace("<wbr>", "")
+        assert "By misconception" in said
+        assert "drops_zero" in said
+        assert "0.25 / 0.25 / 0.25" in said
+
+
+def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:
+    comparison = made[0]
+    said = {line.split(":")[0]: line for line in changes(comparison)}
+    assert set(said) == {"SFT against base", "DPO against base", "DPO against SFT"}
+    gaps = [n.to_base for n in comparison.numbers if n.label == "DPO" and n.to_base is not None]
+    shown = sum(gap.excludes_0 for gap in gaps)
+    assert shown > 9
+    assert f"{shown} of {len(gaps)} differences have an interval that excludes 0" in said["DPO against base"]
+    base = next(line for line in not_beaten(comparison) if line.startswith("base,"))
+    lost = [n.name for n in comparison.numbers if n.label == "base" and n.beats_strongest is False]
+    assert lost
+    assert all(name in base for name in lost)
+    assert f"base: {9 - len(lost)} of 9 numbers beat the strongest baseline beside them." in beside_baselines(
+        comparison
+    )
+
+
+def test_limits_come_from_the_data(made: Any, tmp_path: Path) -> None:
+    said = " ".join(made[2])
+    assert "40 independent groups of the test split" in said
+    assert "base 2, SFT 1, DPO 1" in said
+    assert "6 other models of this outputs folder" in said
+    assert "SFT: 1, DPO: 2" in said
+    assert "a laptop, 2 cores: SFT, DPO" in said
+    assert "samples can be shown" not in said
+    assert "dialogue_effect/mean_logp is not shown to be above 0" not in said
+    assert "compared with baselines and not with other models (SFT, DPO)" in said
+    few = compared(three(tmp_path, prompts=5), split="validation", notes=("bridge left out: it is not there",))
+    said = " ".join(write_comparison(few, tmp_path / "report", COMMAND)[1])
+    assert "Only 5 of 20 samples can be shown" in said
+    assert "bridge left out: it is not there." in said
+    assert "measure the chosen run on test, once" in said
+    assert "Times that the test split was read" not in said
+
+
+def test_a_preference_that_needs_no_dialogue_is_called_a_style(tmp_path: Path) -> None:
+    models = three(tmp_path)
+    effect = models[2].results["effect"]
+    none = replace(series(0.0, 0), items=next(iter(effect.measured.values())).items)
+    models[2].results["effect"] = replace(effect, measured={"dialogue_effect/mean_logp": none})
+    said = write_comparison(compared(models), tmp_path / "report", COMMAND)[1]
+    (line,) = [line for line in said if line.startswith("dialogue_effect/mean_logp is not shown")]
+    assert "above 0 for DPO +0.000: what the pair accuracy shows there is a preference for a style" in line
+
+
+def test_a_base_alone_has_no_differences_and_says_so(tmp_path: Path) -> None:
+    alone = compared(three(tmp_path)[:1])
+    text = write_comparison(alone, tmp_path / "report", COMMAND)[0].read_text(encoding="utf-8")
+    page = Page(text)
+    assert alone.tests == 0
+    assert "No run here has a base model that was measured on the same items." in page.text
+    assert "No run here has logged reward margins" in page.text
+    assert "Nothing was compared" in page.text

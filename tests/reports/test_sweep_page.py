@@ -1,0 +1,313 @@
+"""The page, the Markdown and the CSV: what stands in them, and that nothing from outside can break them."""
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.reports.html import curves as shared
+from edu_align.reports.sweep import charts, findings
+from edu_align.reports.sweep.importance import MIN_JOBS, importance
+from edu_align.reports.sweep.jobs import Job, Sweep
+from edu_align.reports.sweep.reading import read_sweep
+from edu_align.reports.sweep.table import settings
+from edu_align.reports.sweep.write import MARKDOWN_ROWS, write_report
+from tests.pages import Page as Parsed
+
+from .sweep_builders import METRIC, grid_sweep, job_file, skill, sweep_file
+
+SEEDED = {"trainer.beta": [0.05, 0.3], "seed": [1, 2, 3]}
+
+
+class Page(Parsed):
+    void = frozenset({"meta", "br", "link", "img", "input", "hr"})
+
+
+def page_of(folder: Path) -> Page:
+    return Page(write_report(folder).read_text(encoding="utf-8"))
+
+
+def made_up(objectives: list[float | None], values: list[dict[str, Any]], direction: str = "maximize") -> Sweep:
+    jobs = [
+        Job(number, [], value, "finished", objective=objective)
+        for number, (objective, value) in enumerate(zip(objectives, values, strict=True))
+    ]
+    keys = list(dict.fromkeys(key for value in values for key in value))
+    return Sweep("made-up", Path("."), keys, jobs, "x", direction, total=len(jobs))
+
+
+def test_the_three_files_name_the_best_and_how_to_go_on(tmp_path: Path) -> None:
+    folder = grid_sweep(tmp_path)
+    best = read_sweep(folder).ranked()[0]
+    page = page_of(folder)
+    assert page.open == []
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    for text in (page.text, markdown):
+        entry = best.entries[METRIC]
+        interval = f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+        assert f"{interval}, n 120 (12 groups)" in " ".join(text.split()).replace("**", "")
+        assert f"python -m edu_align.chat run={best.run}" in text
+        again = f"trainer=dpo trainer.beta={best.values['trainer.beta']}"
+        assert f"python -m edu_align.train model=tiny {again}" in text
+        assert "6 jobs: 6 finished" in text
+        assert "before training 0.3" in text
+        assert "longer 0." in text
+        assert "python -m edu_align.train -m trainer=dpo model=tiny" in text
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "jobs", "report.html", "report.md", "results.csv", "sweep.json",
+    ]  # fmt: skip
+
+
+def test_the_csv_has_every_job_and_every_number(tmp_path: Path) -> None:
+    folder = grid_sweep(tmp_path)
+    job_file(folder, 6, {"trainer.beta": 0.9}, "failed", error='ValueError: "a", b\nline two')
+    write_report(folder)
+    rows = list(csv.DictReader(io.StringIO((folder / "results.csv").read_text(encoding="utf-8"))))
+    assert [row["job"] for row in rows] == [str(number) for number in range(7)]
+    for row, job in zip(rows, read_sweep(folder).jobs, strict=True):
+        assert row["state"] == job.state
+        for name, value in job.metrics.items():
+            assert float(row[name]) == value
+        for name, entry in job.entries.items():
+            parts = [float(row[f"{name}.{part}"]) for part in ("low", "high", "n", "groups")]
+            assert parts == [entry["low"], entry["high"], entry["n"], entry["clusters"]]
+    assert rows[6]["error"] == 'ValueError: "a", b\nline two'
+    assert (rows[6][METRIC], rows[6]["trainer.learning_rate"]) == ("", "")
+
+
+def test_nothing_from_outside_becomes_markup_or_breaks_a_table(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>|$x$ & \"'\n![a](http://a.b)"
+    folder = tmp_path / "sweeps" / "evil"
+    grid_sweep(tmp_path, "evil", {"dataset.path": [evil, "b"], "trainer.<i>": [1, 2]}, reach=lambda _: 0.6)
+    job_file(folder, 4, {"dataset.path": evil, "trainer.<i>": 1}, "failed", error=evil)
+    plain = page_of(grid_sweep(tmp_path / "b", "plain", {"dataset.path": ["a", "b"], "trainer.i": [1, 2]}))
+    page = page_of(folder)
+    assert page.open == []
+    assert page.tags.count("script") == plain.tags.count("script") == 1
+    assert "i" not in page.tags
+    assert evil.replace("\n", " ") in " ".join(page.text.split("\n"))
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    assert "<script>" not in markdown.replace("```", "").split("## Jobs")[1]
+    table = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_the_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
+    folder = grid_sweep(tmp_path)
+    page = page_of(folder)
+    links = [
+        (name, value) for name, value in page.attributes if name in ("src", "href", "xlink:href", "action", "data")
+    ]
+    assert links
+    assert all(value.startswith("#") for _, value in links)
+    assert not [tag for tag in page.tags if tag in ("link", "img", "iframe", "object", "embed", "base")]
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    outside = re.findall(r"(?:https?:)?//[\w.]+", text.replace("http://www.w3.org/", ""))
+    assert outside == []
+    assert "default-src 'none'" in text
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids)) > 0
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids)
+
+
+def test_colours_of_text_follow_the_theme(tmp_path: Path) -> None:
+    text = write_report(grid_sweep(tmp_path)).read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in text
+    assert 'name="viewport"' in text
+    drawn = text[text.index("<svg") :]
+    assert "var(--ink)" in drawn
+    assert "var(--line)" in drawn
+    assert "#010203" not in drawn
+
+
+def test_two_hundred_jobs_show_the_first_ten_and_hold_all(tmp_path: Path) -> None:
+    grid = {"trainer.beta": [i / 100 for i in range(10)], "trainer.learning_rate": [i * 1e-5 for i in range(20)]}
+    folder = grid_sweep(tmp_path, "big", grid, steps=2)
+    text = write_report(folder).read_text(encoding="utf-8")
+    first, rest = text.split("<details>")
+    assert "The first 10 of 200 jobs" in first
+    assert first.count("<tr>") == 11
+    assert rest.split("</details>")[0].count("<tr>") == 201
+    assert "164 of 200 runs are left out" in text
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    assert markdown.count("\n| ") == 2 + MARKDOWN_ROWS
+    assert "150 more jobs are in results.csv" in markdown
+    assert len((folder / "results.csv").read_text().splitlines()) == 201
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("test", "chosen on the test split, so its value and interval are optimistic"),
+        ("validation", "evaluation.split=test"),
+    ],
+)
+def test_the_best_of_many_is_said_to_be_optimistic(tmp_path: Path, split: str, said: str) -> None:
+    found = " ".join(findings.caveats(read_sweep(grid_sweep(tmp_path, split=split))))
+    assert "The best of 6" in found
+    assert said in found
+    assert "Every setting has one seed" in found
+
+
+def test_what_failed_and_what_is_not_done_is_said(tmp_path: Path) -> None:
+    folder = grid_sweep(tmp_path, objective="train/loss", direction="minimize", total=9)
+    job_file(folder, 6, {"trainer.beta": 0.9}, "failed", error="x")
+    job_file(folder, 7, {"trainer.beta": 0.9}, "finished", objective=float("nan"))
+    found = " ".join(findings.caveats(read_sweep(folder)))
+    assert "1 failed: these jobs are in no comparison" in found
+    assert "1 of 9 jobs are not done yet" in found
+    assert "1 finished without a finite train/loss" in found
+    assert "a number from training" in found
+
+
+def test_intervals_that_reach_the_best_are_counted(tmp_path: Path) -> None:
+    sweep = read_sweep(grid_sweep(tmp_path))
+    ranked = sweep.ranked()
+    near = sum(job.entries[METRIC]["high"] >= ranked[0].objective for job in ranked[1:])
+    assert near >= 1
+    assert f"The intervals of {near} of the 5 other jobs reach the best value" in " ".join(findings.caveats(sweep))
+
+
+def test_seeds_are_grouped_with_mean_and_spread(tmp_path: Path) -> None:
+    folder = grid_sweep(tmp_path, "seeds", SEEDED)
+    job_file(folder, 5, {"trainer.beta": 0.3, "seed": 3}, "failed", error="x")
+    sweep = read_sweep(folder)
+    best, other = settings(sweep)
+    assert best.values == {"trainer.beta": 0.3}
+    assert (best.count, len(best.jobs), other.count) == (2, 3, 3)
+    reached = [job.objective for job in sweep.jobs[3:5]]
+    assert best.mean == pytest.approx(sum(reached) / 2)
+    assert best.spread == pytest.approx(abs(reached[0] - reached[1]) / 2**0.5)
+    text = " ".join(page_of(folder).text.split())
+    assert "Settings over their seeds" in text
+    assert "2 of 3" in text
+    assert f"Best setting over seeds: trainer.beta=0.3: mean {best.mean:.4g}" in text
+    assert settings(read_sweep(grid_sweep(tmp_path / "b"))) == []
+
+
+def test_a_heat_map_needs_exactly_two_keys(tmp_path: Path) -> None:
+    two = read_sweep(grid_sweep(tmp_path))
+    text, caption = charts.heat_map(two)
+    for job in two.jobs:
+        assert f">{job.objective:.4g}<" in text
+    assert "brighter is better (more)" in caption
+    three = {"trainer.beta": [0.1, 0.2], "trainer.learning_rate": [1e-4, 2e-4], "adapter.rank": [4, 8]}
+    assert charts.heat_map(read_sweep(grid_sweep(tmp_path, "three", three))) is None
+    assert charts.heat_map(read_sweep(grid_sweep(tmp_path, "one", {"trainer.beta": [0.1, 0.2]}))) is None
+
+
+def test_a_heat_map_averages_seeds_and_names_what_is_missing(tmp_path: Path) -> None:
+    folder = grid_sweep(tmp_path, "seeds", {**SEEDED, "adapter.rank": [4, 8]})
+    sweep = read_sweep(folder)
+    same = [job.objective for job in sweep.jobs if (job.values["trainer.beta"], job.values["adapter.rank"]) == (0.3, 8)]
+    job_file(folder, 12, {"trainer.beta": 0.9, "adapter.rank": 4, "seed": 1}, "failed")
+    text, caption = charts.heat_map(read_sweep(folder))
+    assert f">{sum(same) / len(same):.4g}<" in text
+    assert ">failed<" in text
+    assert "means over seeds" in caption
+
+
+def test_many_values_become_points_with_fitting_axes() -> None:
+    values = [{"lr": 10 ** (-5 + at / 8), "beta": at / 40} for at in range(24)]
+    text, caption = charts.heat_map(made_up([at / 24 for at in range(24)], values))
+    assert "each finished job" in caption
+    assert text.count("<use ") > 24
+
+
+def test_parallel_coordinates_draw_a_line_a_job(tmp_path: Path) -> None:
+    grid = {"trainer.beta": [0.05, 0.3], "trainer.loss_type": ["sigmoid", "ipo"], "adapter.rank": [4]}
+    sweep = read_sweep(grid_sweep(tmp_path, "mixed", grid))
+    text, caption = charts.parallel_coordinates(sweep)
+    assert text.count("<title>job ") == 4
+    assert ">sigmoid<" in text
+    assert "Left out: adapter.rank" in caption
+    assert charts.parallel_coordinates(read_sweep(grid_sweep(tmp_path, "one", {"trainer.beta": [0.1, 0.2]}))) is None
+    axis = charts.axis("lr", [1e-5, 1e-4, 1e-3], [1e-5, 1e-4, 1e-3])
+    assert axis.places == pytest.approx([0, 0.5, 1])
+
+
+def test_learning_curves_are_limited_and_the_best_are_named(tmp_path: Path) -> None:
+    grid = {"trainer.beta": [i / 20 for i in range(8)], "seed": [1, 2, 3, 4, 5]}
+    sweep = read_sweep(grid_sweep(tmp_path, "many", grid, steps=3))
+    text, caption = charts.learning_curves(sweep)
+    assert text.count("<title>job ") == 2 * charts.MOST_CURVES
+    assert f">{sweep.ranked()[0].number}: beta=" in text
+    assert "4 of 40 runs are left out" in caption
+    steps, values = shared.series([{"step": at, "loss": 1 / (at + 1)} for at in range(5000)], "loss")
+    assert (len(steps), steps[0], steps[-1], values[0]) == (shared.POINTS, 0, 4999, 1.0)
+
+
+def test_importance_finds_the_key_that_matters_and_not_the_other() -> None:
+    values = [{"a": at % 5, "b": at % 7, "c": at} for at in range(70)]
+    effects = importance(made_up([value["a"] + 0.001 * at for at, value in enumerate(values)], values))
+    assert {effect.key for effect in effects} == {"a", "b", "c"}
+    assert effects[0].key == "a"
+    shares = {effect.key: effect for effect in effects}
+    assert shares["a"].share > 0.95
+    assert shares["a"].chance < 0.01
+    assert shares["b"].share < 0.05
+    assert shares["b"].chance > 0.2
+
+
+def test_importance_is_not_claimed_of_noise_nor_moved_by_one_that_diverged() -> None:
+    import random
+
+    draw = random.Random(0)
+    hits = 0
+    for _ in range(20):
+        values = [{"a": draw.randrange(4)} for _ in range(MIN_JOBS)]
+        (effect,) = importance(made_up([draw.random() for _ in values], values))
+        hits += effect.chance < 0.05
+    assert hits <= 4
+    values = [{"a": at % 2} for at in range(40)]
+    calm = importance(made_up([float(at % 2) + at / 1000 for at in range(40)], values))
+    wild = importance(made_up([1e9 if at == 39 else float(at % 2) + at / 1000 for at in range(40)], values))
+    assert calm[0].share == pytest.approx(wild[0].share)
+
+
+def test_importance_says_how_many_jobs_it_takes(tmp_path: Path) -> None:
+    few = [chart for chart in charts.pictures(read_sweep(grid_sweep(tmp_path))) if chart.title == "Importance"]
+    assert few[0].svg == ""
+    assert f"It takes {MIN_JOBS} finished jobs" in few[0].caption
+    grid = {"trainer.beta": [0.05, 0.1, 0.2, 0.3], "adapter.rank": [1, 2, 3, 4, 5]}
+    sweep = read_sweep(grid_sweep(tmp_path, "enough", grid, reach=skill, sampler="tpe"))
+    (chart,) = [chart for chart in charts.pictures(sweep) if chart.title == "Importance"]
+    assert ">trainer.beta<" in chart.svg
+    assert "Kruskal-Wallis" in chart.caption
+    assert "TPE tried the better values more often" in chart.caption
+
+
+def test_the_command_to_train_again_is_one_run_and_quoted(tmp_path: Path) -> None:
+    folder = tmp_path / "sweeps" / "s"
+    words = ["-m", "trainer=dpo", "trainer.beta=0.1,0.2", "sweep=beta", "hydra/launcher=joblib", "sweep.trials=3"]
+    sweep_file(folder, ["trainer.beta"], 1, command=[*words, "outputs_root=my outputs", "run_name=x"])
+    job_file(folder, 0, {"trainer.beta": 0.1}, "finished", objective=1.0, overrides=["trainer.beta=0.1", "+a={b: 1}"])
+    sweep = read_sweep(folder)
+    again = findings.retrain_command(sweep, sweep.jobs[0])
+    wanted = "trainer=dpo 'outputs_root=my outputs' trainer.beta=0.1 '+a={b: 1}' force=true"
+    assert again == f"python -m edu_align.train {wanted}"
+
+
+def test_the_sweeps_command_is_one_that_can_be_typed(tmp_path: Path) -> None:
+    folder = tmp_path / "sweeps" / "s"
+    for command, wanted in (
+        (["/x/edu_align/train.py", "-m", "a=1,2"], "python -m edu_align.train -m a=1,2"),
+        (["-m", "a=b c"], "python -m edu_align.train -m 'a=b c'"),
+        (["python", "-m", "edu_align.train", "-m"], "python -m edu_align.train -m"),
+        ([], ""),
+    ):
+        sweep_file(folder, ["a"], 1, command=command)
+        assert findings.sweep_command(read_sweep(folder)) == wanted
+
+
+def test_no_split_is_claimed_of_a_run_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "sweeps" / "s"
+    sweep_file(folder, ["trainer.beta"], 2)
+    for number in range(2):
+        job_file(folder, number, {"trainer.beta": number}, "finished", objective=0.5 + number, run="gone")
+    found = " ".join(findings.caveats(read_sweep(folder)))
+    assert "chosen on the split that is reported, so its value is optimistic" in found
+    assert "validation" not in found
