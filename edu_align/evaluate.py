@@ -17,7 +17,7 @@ HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
            python -m edu_align.evaluate model=<model> [adapter=<folder>] [key=value ...]
 
-  run                  a finished run: its folder, its name under outputs_root/runs, or its id. Measurement are the base
+  run                  a finished run: its folder, its name under outputs_root/runs, or its id. Measured are the base
                        model, the runs that it started from, and the run
   model                a model option (smollm2, zephyr ...) or a folder made by save_pretrained
   adapter              a folder made by PEFT's save_pretrained, measured beside the model
