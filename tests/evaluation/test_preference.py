@@ -158,34 +158,23 @@ def test_comparing_models_is_paired():
         compare_models(after, before[1:], 2.0, seed=0)
 
 
+ONE = scored(group([5, 1]), [-1.0, -2.0])
+REFERRED, BASED = (scored(group([5, 1]), [-1.0, -2.0], **{name: [-1.0, -1.0]}) for name in ("reference", "base"))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: evaluate_preferences([], 2.0, 0), "no group to evaluate"),
-        (lambda: evaluate_preferences([scored(group([5, 1]), [-1.0, -2.0])], 9.0, 0), "differ by the margin 9.0"),
-        (lambda: evaluate_preferences([scored(group([5, 1]), [-1.0, -2.0])], 0, 0), "margin` must be > 0, got 0"),
-        (
-            lambda: evaluate_preferences(
-                [scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0, training_groups=[group([1, 0])]
-            ),
-            "both trained and tested on, the first is 'g0'",
-        ),
+        (lambda: evaluate_preferences([ONE], 9.0, 0), "differ by the margin 9.0"),
+        (lambda: evaluate_preferences([ONE], 0, 0), "margin` must be > 0, got 0"),
+        (lambda: evaluate_preferences([ONE], 2.0, 0, training_groups=[group([1, 0])]), "tested on, the first is 'g0'"),
+        (lambda: evaluate_preferences([REFERRED, ONE], 2.0, 0), "1 of 2 groups have no `reference_logp`"),
+        (lambda: evaluate_preferences([ONE, BASED], 2.0, 0), "1 of 2 groups have no `base_logp`"),
         (lambda: scored(group([5, 1]), [-1.0]), "has 2 responses, got 1 of `logp`"),
         (lambda: scored(group([5, 1]), [-1.0, math.nan]), "`logp` must be finite, got nan"),
         (lambda: scored(group([5, 1]), [-1.0, -2.0], [3, 0]), "`tokens` must be at least 1, got 0"),
-        (
-            lambda: evaluate_preferences(
-                [scored(group([5, 1]), [-1.0, -2.0], None, [-1.0, -1.0]), scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0
-            ),
-            "1 of 2 groups have no `reference_logp`",
-        ),
         (lambda: scored(group([5, 1]), [-1.0, -2.0], base=[-1.0]), "has 2 responses, got 1 of `base_logp`"),
-        (
-            lambda: evaluate_preferences(
-                [scored(group([5, 1]), [-1.0, -2.0]), scored(group([5, 1]), [-1.0, -2.0], base=[-1.0, -1.0])], 2.0, 0
-            ),
-            "1 of 2 groups have no `base_logp`",
-        ),
     ],
 )
 def test_bad_input_is_named(call, words):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,10 +109,6 @@ class Generated:
 
     prompts: tuple[Prompt, ...]
     replies: Mapping[str, str]
-
-    def only(self, wanted: Callable[[Prompt], bool]) -> "Generated":
-        """The part whose prompts are `wanted`; the replies are shared."""
-        return Generated(tuple(one for one in self.prompts if wanted(one)), self.replies)
 
     def row(self, one: Prompt) -> dict[str, Any]:
         """Prompt and reply for people."""
