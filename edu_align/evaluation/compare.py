@@ -41,9 +41,9 @@ def compare_models(
         scores = [new[name](item) for item in after], [old[name](item) for item in before]
         pairs_new, pairs_old = (scored.pair_values(groups, each, margin) for each in scores)
         gap = spread(pairs_new, pairs_old, by_pair)
-        result[f"pair_accuracy_{name}"] = Metric.of(f"pair_accuracy_{name}", gap).as_json()
+        result[f"pair_accuracy_{name}"] = Metric(f"pair_accuracy_{name}", gap).as_json()
         if one_source:
             first_new, first_old = (scored.selected_scores(groups, each) for each in scores)
             gap = spread(first_new, first_old, by_group)
-            result[f"selection_score_{name}"] = Metric.of(f"selection_score_{name}", gap).as_json()
+            result[f"selection_score_{name}"] = Metric(f"selection_score_{name}", gap).as_json()
     return result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.errors import UserError, first_line
 from edu_align.models.control_tokens import control_tokens
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
         raise UserError(
-            f"no tokenizer can be loaded from {source!r} ({str(error).strip().splitlines()[0][:160]}). "
+            f"no tokenizer can be loaded from {source!r} ({first_line(error, 160)}). "
             "Set model.tokenizer=<hub id or folder>, or model.tokenizer=bytes for the built-in byte-level one."
         ) from error
     if not tokenizer.is_fast:

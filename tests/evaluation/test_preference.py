@@ -140,7 +140,7 @@ def test_strongest_baseline_is_the_one_of_the_highest_mean():
     )
     assert metrics[0].strongest == "rule"
     assert metrics[0].difference.mean == 0.0
-    assert [rule.value for rule in rules] == [0.5, 0.75, 1.0]
+    assert [rule.spread.mean for rule in rules] == [0.5, 0.75, 1.0]
 
 
 def test_comparing_models_is_paired():
