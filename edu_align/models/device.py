@@ -1,4 +1,4 @@
-"""What the machine can do, and what a `hardware` preset becomes on it."""
+"""What this machine has, and what a `hardware` preset becomes on it."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ class Device:
 
 
 def cpu_flags() -> set[str]:
-    """Instruction set flags of the CPU; empty where the system does not tell (not Linux)."""
+    """Instruction set flags of the CPU; empty where the system has no list of them (not Linux)."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return set()

@@ -119,16 +119,16 @@ def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> Metri
     tokens as it has. A data set that is none of the public tutoring ones only; models of one tokenizer are comparable.
     """
     turns = [
-        (talk, place, message.content)
-        for talk in data.own_conversations
-        for place, message in enumerate(talk.messages)
+        (dialogue, place, message.content)
+        for dialogue in data.own_conversations
+        for place, message in enumerate(dialogue.messages)
         if message.train
     ]
-    scored = subject.score([(talk.messages[:place], [text]) for talk, place, text in turns])
+    scored = subject.score([(dialogue.messages[:place], [text]) for dialogue, place, text in turns])
     rows = [
-        (f"{talk.source}:{talk.id}:{place}", talk.group, -logp / tokens, float(tokens))
-        for (talk, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
+        (f"{dialogue.source}:{dialogue.id}:{place}", dialogue.group, -logp / tokens, float(tokens))
+        for (dialogue, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
     ]
-    name = f"own_turn_nll/{'_'.join(sorted({talk.source for talk, _, _ in turns}))}"
+    name = f"own_turn_nll/{'_'.join(sorted({dialogue.source for dialogue, _, _ in turns}))}"
     definition = inspect.getdoc(own_turn_nll) or ""
     return MetricResult.alike("own_turn_nll", definition, {name: Series.of(rows)}, "nats/token", "lower")

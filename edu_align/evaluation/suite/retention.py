@@ -116,7 +116,7 @@ def _off_by_one(text: str) -> list[Fraction]:
 MOST = 200  # problems that are asked by default
 NEW_TOKENS = 256  # of a solution that the model writes itself
 ASK = "Solve the problem step by step. End with a line: The answer is <number>."
-_SAID = re.compile(r"the answer is", re.IGNORECASE)
+_ANSWER_IS = re.compile(r"the answer is", re.IGNORECASE)
 
 
 def retention(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -147,12 +147,12 @@ def _limit(settings: Settings) -> int:
     return MOST if settings.max_groups is None else min(MOST, settings.max_groups)
 
 
-def by_likelihood(subject: Subject, problems: Sequence[Problem], most: int | None = MOST) -> MetricResult:
+def by_likelihood(subject: Subject, problems: Sequence[Problem], limit: int | None = MOST) -> MetricResult:
     """Share of problems whose gold solution is likelier (summed log-probability) than all perturbed ones.
 
-    The first `most` problems, by content hash, are asked. Ties share the point.
+    The first `limit` problems, by content hash, are asked. Ties share the point.
     """
-    asked = list(problems[:most])
+    asked = list(problems[:limit])
     rows = [(_prompt(one.problem), [one.solution(answer) for answer in one.answers]) for one in asked]
     points = [first_place([logp for logp, _ in scored]) for scored in subject.score(rows)]
     name = "retention/likelihood"
@@ -177,10 +177,10 @@ def by_likelihood(subject: Subject, problems: Sequence[Problem], most: int | Non
 
 
 def exact_match(
-    subject: Subject, problems: Sequence[Problem], most: int | None = MOST, max_new_tokens: int = NEW_TOKENS
+    subject: Subject, problems: Sequence[Problem], limit: int | None = MOST, max_new_tokens: int = NEW_TOKENS
 ) -> MetricResult:
     """Share of problems that the model solves itself: the number behind its last "the answer is", else its last one."""
-    part = list(problems[:most])
+    part = list(problems[:limit])
     asked = [Prompt(one.item, one.group, "gsm8k", _prompt(f"{one.problem}\n\n{ASK}"), one.answers[0]) for one in part]
     made = generate(subject, asked, max_new_tokens)
     name = "retention/exact_match"
@@ -200,8 +200,8 @@ def exact_match(
 
 def final(reply: str) -> Fraction | None:
     """The number that a solution comes to; None where it holds none."""
-    said = [match.end() for match in _SAID.finditer(reply)]
-    behind = numbers(reply[said[-1] :])[:1] if said else []
+    ends = [match.end() for match in _ANSWER_IS.finditer(reply)]
+    behind = numbers(reply[ends[-1] :])[:1] if ends else []
     found = behind or numbers(reply)[-1:]
     return found[0] if found else None
 

@@ -91,7 +91,7 @@ def test_absent_sources_are_named_and_the_own_data_set_is_there(dataset: Any, tm
     assert data.fingerprint("mathdial") == "absent"
     assert {group.source for group in data.own} == {"edu_tutor"}
     assert not {g.group for g in data.own} & {g.group for g in data.own_training}
-    assert all(isinstance(talk, Conversation) for talk in data.own_conversations)
+    assert all(isinstance(conversation, Conversation) for conversation in data.own_conversations)
     assert set(PARTS) <= set(dir(SuiteData))
 
 
