@@ -86,13 +86,11 @@ def turns_nll(subject: Subject, prompts: Sequence[Prompt], training: Sequence[st
     nats = [-logp for logp, _ in scores]
     tokens = [float(count) for _, count in scores]
     size = [float(len(one.human.encode())) for one in turns]
-    rules: dict[str, list[float]] = {}
+    unigrams: dict[str, Unigram] = {}
     if training:
-        for name, model in (
-            ("unigram of tokens", token_unigram(training, subject.tokenizer)),
-            ("unigram of bytes", byte_unigram(training)),
-        ):
-            rules[name] = [model.nats(one.human) for one in turns]
+        unigrams["unigram of tokens"] = token_unigram(training, subject.tokenizer)
+        unigrams["unigram of bytes"] = byte_unigram(training)
+    rules = {name: [model.nats(one.human) for one in turns] for name, model in unigrams.items()}
     measured: dict[str, Series] = {}
     baselines: dict[str, dict[str, Series]] = {}
     units: dict[str, str] = {}
