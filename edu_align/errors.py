@@ -61,3 +61,8 @@ def entry_point(main: Callable[[], None]) -> None:
     """Run `main` as a command line program whose user errors end with exit code 2."""
     with user_errors():
         main()
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """At most `limit` characters of an error's first line; its class where it has no text."""
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:limit]

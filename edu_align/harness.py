@@ -35,31 +35,24 @@ def main() -> None:
         return
     from edu_align.chatting.words import parse
     from edu_align.data.training import trained_groups
-    from edu_align.evaluation.lm_eval import (
-        SUBJECTS,
-        Plan,
-        check_installed,
-        lines_of,
-        model_arguments,
-        run_harness,
-        write_arguments,
-        write_task,
-    )  # fmt: skip
+    from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
     from edu_align.utils.suggest import listed
 
     words = parse(arguments, OWN, groups=("model",))
     of = words.own.get("of", "tutor")
-    if of not in SUBJECTS:
-        raise UserError(f"`of` must be one of {listed(SUBJECTS)}, got {of!r}.")
+    if of not in lm_eval.SUBJECTS:
+        raise UserError(f"`of` must be one of {listed(lm_eval.SUBJECTS)}, got {of!r}.")
     limit = words.number("limit", 0, 1, 10**6) or None
-    plan = Plan(limit, words.number("few_shot", 5, 0, 64), words.number("batch_size", 8, 1, 4096), words.switch("chat"))
-    check_installed()
+    plan = lm_eval.Plan(
+        limit, words.number("few_shot", 5, 0, 64), words.number("batch_size", 8, 1, 4096), words.switch("chat")
+    )
+    lm_eval.check_installed()
     run, config = read_run(words)
-    model = model_arguments(run, config, of)
+    model = lm_eval.model_arguments(run, config, of)
     output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
-    task = write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
+    task = lm_eval.write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
     if of != "export":
         from edu_align.models.tokenizer import load_tokenizer
 
@@ -67,8 +60,8 @@ def main() -> None:
         tokenizer = load_tokenizer(config.model, folder)
         tokenizer.save_pretrained(str(output / "tokenizer"))
         model = {**model, "tokenizer": str(output / "tokenizer")}
-    result = run_harness(write_arguments(task, model, plan, output), output)
-    print("\n".join(lines_of(result, task, f"{run.path.name} ({of})")))
+    result = lm_eval.run_harness(lm_eval.write_arguments(task, model, plan, output), output)
+    print("\n".join(lm_eval.lines_of(result, task, f"{run.path.name} ({of})")))
 
 
 if __name__ == "__main__":

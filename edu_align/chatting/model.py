@@ -105,8 +105,8 @@ def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatMo
     other, adapter, folder = shared[key], f"adapter{id(source)}", source.run.path / "adapter"
     require_adapter(folder)
     other.model.load_adapter(str(folder), adapter_name=adapter, use_safetensors=True)
-    own = {"settings": config.generation, "system_prompt": config.dataset.system_prompt}
-    return replace(other, label=source.label, adapter=adapter, **own)
+    settings, system_prompt = config.generation, config.dataset.system_prompt
+    return replace(other, label=source.label, adapter=adapter, settings=settings, system_prompt=system_prompt)
 
 
 def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:

@@ -140,39 +140,33 @@ def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
 
 
 def _surface_rule(training: Sequence[ResponseGroup], margin: float) -> Rule:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(with_mean=False), LogisticRegression(fit_intercept=False, max_iter=1000))
-    return _fitted(training, margin, model, surface)
+    return _fitted(training, margin, surface, StandardScaler(with_mean=False))
 
 
 def _words_rule(training: Sequence[ResponseGroup], margin: float) -> Rule:
     """Whether each word occurs, over words of at least two training replies; the dialogue is not read."""
     from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
     counter = CountVectorizer(binary=True, min_df=2, token_pattern=WORD.pattern)
     counter.fit([response.text for group in training for response in group.responses])
-
-    def words(group: ResponseGroup) -> Any:
-        return counter.transform([response.text for response in group.responses]).toarray()
-
-    return _fitted(training, margin, make_pipeline(LogisticRegression(fit_intercept=False, max_iter=1000)), words)
+    return _fitted(training, margin, lambda group: counter.transform([r.text for r in group.responses]).toarray())
 
 
 def _fitted(
-    training: Sequence[ResponseGroup], margin: float, model: Any, features: Callable[[ResponseGroup], Any]
+    training: Sequence[ResponseGroup], margin: float, features: Callable[[ResponseGroup], Any], *scaling: Any
 ) -> Rule:
     """A rule that scores replies by the fitted model's decision function, which is linear and has no intercept.
 
     Every pair is seen once, turned around at every other pair, so that both answers are equally frequent.
     """
     import numpy as np
+    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
 
+    model = make_pipeline(*scaling, LogisticRegression(fit_intercept=False, max_iter=1000))
     differences, clusters = [], []
     for group in training:
         numbers = np.asarray(features(group), dtype=np.float64)

@@ -125,7 +125,7 @@ def summarise(
             samples=samples,
             confidence=confidence,
         )
-        result["human_turn_nll"] = Metric.of("human_turn_nll", spread).as_json()
+        result["human_turn_nll"] = Metric("human_turn_nll", spread).as_json()
     return result
 
 

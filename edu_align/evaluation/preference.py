@@ -156,24 +156,12 @@ CEILING = "oracle"  # what no model can exceed; never a baseline to beat
 
 @dataclass(frozen=True)
 class Metric:
-    """One value with its interval, and how it stands to the strongest baseline on the same items.
-
-    `difference` is paired: this metric minus `strongest`. `low` and `high` are NaN with one cluster only.
-    """
+    """A value with its interval, and the paired difference to the strongest baseline on the same items."""
 
     name: str
-    value: float
-    low: float
-    high: float
-    n: int
-    clusters: int
+    spread: Interval
     strongest: str | None = None
     difference: Interval | None = None
-
-    @classmethod
-    def of(cls, name: str, spread: Interval, strongest: str | None = None, gap: Interval | None = None) -> "Metric":
-        """The metric whose value and interval are `spread`."""
-        return cls(name, spread.mean, spread.low, spread.high, spread.n, spread.clusters, strongest, gap)
 
     @property
     def beats_strongest(self) -> bool:
@@ -182,12 +170,10 @@ class Metric:
 
     def as_json(self) -> dict[str, Any]:
         """Plain dict; NaN becomes None, which JSON can hold."""
-        result: dict[str, Any] = {"value": self.value, "low": _number(self.low), "high": _number(self.high)}
-        result |= {"n": self.n, "clusters": self.clusters}
+        result: dict[str, Any] = {**_as_json(self.spread), "n": self.spread.n, "clusters": self.spread.clusters}
         if self.strongest is not None and self.difference is not None:
-            gap = self.difference
             result["strongest_baseline"] = self.strongest
-            result["difference"] = {"value": gap.mean, "low": _number(gap.low), "high": _number(gap.high)}
+            result["difference"] = _as_json(self.difference)
             result["beats_baseline"] = self.beats_strongest
         return result
 
@@ -206,12 +192,12 @@ def measure(
     The strongest baseline is the one of the highest mean, the ceiling apart.
     """
     spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
-    measured = {name: Metric.of(name, spread(items, clusters)) for name, items in rules.items()}
-    strongest = max((name for name in rules if name != CEILING), key=lambda name: measured[name].value)
+    measured = {name: Metric(name, spread(items, clusters)) for name, items in rules.items()}
+    strongest = max((name for name in rules if name != CEILING), key=lambda name: measured[name].spread.mean)
     metrics = []
     for name, items in values.items():
         gap = difference(items, rules[strongest], clusters, seed=seed, samples=samples, confidence=confidence)
-        metrics.append(Metric.of(name, spread(items, clusters), strongest, gap))
+        metrics.append(Metric(name, spread(items, clusters), strongest, gap))
     return metrics, list(measured.values())
 
 
@@ -289,17 +275,15 @@ def verdict(metric: Metric) -> str:
     """One sentence for a metric that does not beat its strongest baseline."""
     gap = metric.difference
     if gap is None:
-        return f"{metric.name} {metric.value:.3f} has no baseline beside it."
-    return not_shown(metric.name, metric.value, metric.strongest, gap.mean, _number(gap.low), _number(gap.high))
+        return f"{metric.name} {metric.spread.mean:.3f} has no baseline beside it."
+    return not_shown(metric.name, metric.spread.mean, metric.strongest, _as_json(gap))
 
 
-def not_shown(
-    name: str, value: float, baseline: str | None, difference: float, low: float | None, high: float | None
-) -> str:
-    """The sentence itself; `low` and `high`: interval of the difference, None where there is one group only."""
+def not_shown(name: str, value: float, baseline: str | None, gap: Mapping[str, Any]) -> str:
+    """The sentence itself; `gap`: the difference's value, low and high, the last two None where there is one group."""
     why = "all items belong to one group, so there is no interval"
-    if low is not None and high is not None:
-        why = f"difference {difference:+.3f}, interval {low:+.3f} to {high:+.3f}"
+    if gap["low"] is not None:
+        why = f"difference {gap['value']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}"
     return f"{name} {value:.3f} is not shown to beat the baseline {baseline!r} ({why})."
 
 
@@ -316,5 +300,6 @@ def _check_groups(groups: Sequence[ResponseGroup], training: Sequence[ResponseGr
         )
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _as_json(spread: Interval) -> dict[str, Any]:
+    ends = {"low": spread.low, "high": spread.high}
+    return {"value": spread.mean, **{name: None if math.isnan(end) else end for name, end in ends.items()}}

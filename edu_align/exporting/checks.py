@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.errors import UserError, first_line
 from edu_align.exporting.gguf import context_length
 from edu_align.exporting.merge import load_merged
 from edu_align.exporting.subject import Subject
@@ -202,7 +202,7 @@ class Tutor:
         except UserError:
             raise
         except Exception as error:
-            why = (str(error) or type(error).__name__).strip().splitlines()[0][:160]
+            why = first_line(error, 160)
             return f"{gguf.name} was written by llama.cpp's converter and could not be compared with the tutor: {why}"
 
     def _reads_alike(self, tokenizer: Any) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import ExportConfig
-from edu_align.errors import UserError
+from edu_align.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Hub:
             self.api.upload_folder(repo_id=self.repository, folder_path=str(folder), commit_message=message)
         except Exception as error:
             raise UserError(
-                f"`export.push_to_hub={self.repository}`: the upload failed ({_first_line(error)}). The export is "
+                f"`export.push_to_hub={self.repository}`: the upload failed ({first_line(error)}). The export is "
                 f"whole in {folder}; the same command uploads it without making it again."
             ) from error
         return f"{self.api.endpoint}/{self.repository}"
@@ -56,7 +56,7 @@ def find_hub(export: ExportConfig) -> Hub | None:
         return Hub(api, export.push_to_hub, export.private)
     except Exception as error:
         raise UserError(
-            f"`export.push_to_hub={export.push_to_hub}`: the hub does not answer as it should ({_first_line(error)}). "
+            f"`export.push_to_hub={export.push_to_hub}`: the hub does not answer as it should ({first_line(error)}). "
             "Check the token and the network, or drop the key and upload later."
         ) from error
     if export.private and not found.private:
@@ -65,7 +65,3 @@ def find_hub(export: ExportConfig) -> Hub | None:
             "export.private=false."
         )
     return Hub(api, export.push_to_hub, export.private)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0][:200]

@@ -1,4 +1,4 @@
-"""What the machine can do, and what a `hardware` preset becomes on it."""
+"""What this machine has, and what a `hardware` preset becomes on it."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ class Device:
 
 
 def cpu_flags() -> set[str]:
-    """Instruction set flags of the CPU; empty where the system does not tell (not Linux)."""
+    """Instruction set flags of the CPU; empty where the system has no list of them (not Linux)."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return set()
@@ -71,8 +71,7 @@ def _check_cuda(hardware: HardwareConfig) -> None:
             f"`hardware={hardware.name}` needs a CUDA GPU, and torch {torch.__version__} finds none. "
             "Use hardware=cpu (or hardware=auto), or install a CUDA build of torch on a machine with a GPU."
         )
-    major, minor = torch.cuda.get_device_capability(0)
-    capability = major + minor / 10
+    capability = _capability()
     needed = hardware.min_compute_capability
     if needed is not None and capability < needed:
         raise UserError(
@@ -84,6 +83,14 @@ def _check_cuda(hardware: HardwareConfig) -> None:
             f"`hardware.dtype=bfloat16` needs compute capability {NATIVE_BF16_CAPABILITY}, got {capability}. "
             "Use hardware.dtype=float16."
         )
+
+
+def _capability() -> float:
+    """Compute capability of the first card, 8.6 for (8, 6)."""
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(0)
+    return major + minor / 10
 
 
 def check_optimizer(hardware: HardwareConfig) -> None:
@@ -104,24 +111,18 @@ def _need(hardware: HardwareConfig, key: str, word: str, package: str, instead: 
 def _auto_attention(device: str) -> tuple[str, str]:
     if device != "cuda":
         return "sdpa", "FlashAttention-2 is for CUDA"
-    import torch
-
-    major, minor = torch.cuda.get_device_capability(0)
-    if major + minor / 10 < NATIVE_BF16_CAPABILITY:
-        return "sdpa", f"FlashAttention-2 needs compute capability {NATIVE_BF16_CAPABILITY}, got {major}.{minor}"
+    if _capability() < NATIVE_BF16_CAPABILITY:
+        return "sdpa", f"FlashAttention-2 needs compute capability {NATIVE_BF16_CAPABILITY}, got {_capability()}"
     if find_spec("flash_attn") is None:
         return "sdpa", "the flash-attn package is not installed; `pip install flash-attn` makes long inputs faster"
     return "flash_attention_2", "the flash-attn package is installed"
 
 
 def _auto_dtype(device: str) -> tuple[str, str]:
-    import torch
-
     if device == "cuda":
-        major, minor = torch.cuda.get_device_capability(0)
-        if major + minor / 10 >= NATIVE_BF16_CAPABILITY:
-            return "bfloat16", f"compute capability {major}.{minor} computes it natively"
-        return "float16", f"compute capability {major}.{minor} has no native bfloat16"
+        if _capability() >= NATIVE_BF16_CAPABILITY:
+            return "bfloat16", f"compute capability {_capability()} computes it natively"
+        return "float16", f"compute capability {_capability()} has no native bfloat16"
     found = cpu_flags() & CPU_BF16_FLAGS
     if found:
         return "bfloat16", f"the CPU has {', '.join(sorted(found))}"

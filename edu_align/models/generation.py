@@ -25,7 +25,7 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], m
 
 
 def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], settings: GenerationConfig) -> list[str]:
-    """Replies drawn as `settings` say, one a prompt, in one batch with left padding, or in smaller ones that fit.
+    """Replies by the sampling `settings`, one a prompt, in one batch with left padding, or in smaller ones that fit.
 
     With temperature 0 they are the likeliest tokens and the same on every call, alone or in a batch; otherwise torch's
     generator decides.
@@ -34,25 +34,25 @@ def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], se
 
     model.eval()
 
-    def answered(some: Sequence[Sequence[Message]]) -> list[str]:
-        batch = prompt_batch(model, tokenizer, some)
-        with torch.no_grad(), _whole_head_input(model):
+    def write(part: Sequence[Sequence[Message]]) -> list[str]:
+        batch = prompt_batch(model, tokenizer, part)
+        with torch.no_grad(), _contiguous_head_input(model):
             ids = model.generate(**batch, generation_config=sampling_config(settings, tokenizer))
         written = ids[:, batch["input_ids"].size(1) :]
         return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
 
-    return Halves("writing replies").run(answered, prompts)
+    return Halves("writing replies").run(write, prompts)
 
 
 @contextmanager
-def _whole_head_input(model: Any) -> Iterator[None]:
+def _contiguous_head_input(model: Any) -> Iterator[None]:
     """The head's input made contiguous.
 
     After a prompt it is a slice, the last position of each row, for which torch copies the head's weights once a row:
     0.2 s a prompt for SmolLM2-135M on one core, a fifth of its whole reply.
     """
     head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda module, given: (given[0].contiguous(), *given[1:]))
+    hook = head.register_forward_pre_hook(lambda module, args: (args[0].contiguous(), *args[1:]))
     try:
         yield
     finally:
@@ -72,10 +72,10 @@ def prompt_batch(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]
 
 def sampling_config(settings: GenerationConfig, tokenizer: Any) -> Any:
     """`settings` as transformers' own config. Every key is set: an unset one would come from the model's folder."""
-    from transformers import GenerationConfig as Drawing
+    from transformers import GenerationConfig as Config
 
     sampled = settings.temperature > 0
-    return Drawing(
+    return Config(
         do_sample=sampled,
         temperature=settings.temperature if sampled else 1.0,
         top_p=settings.top_p if sampled else 1.0,

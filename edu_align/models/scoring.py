@@ -1,4 +1,4 @@
-"""What the model says about held-out records: log-probabilities of replies, and the loss on trained turns."""
+"""Scores of held-out records: log-probabilities of replies, and the loss on trained turns."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -93,8 +93,8 @@ def _scored(model: Any, tokenizer: Any, rows: list[Row], sizes: list[int]) -> li
     halves = Halves("scoring")
     start = stop = 0
 
-    def score(some: Sequence[Row]) -> list[tuple[float, int]]:
-        return label_logps(model, some, tokenizer.pad_token_id)
+    def score(part: Sequence[Row]) -> list[tuple[float, int]]:
+        return label_logps(model, part, tokenizer.pad_token_id)
 
     with tqdm(total=len(rows), desc="scoring", unit="reply", mininterval=5) as bar:
         for size in [*sizes, 0]:

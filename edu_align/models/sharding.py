@@ -1,7 +1,7 @@
 """Weights spread over the processes of a run: fully sharded data parallelism (FSDP2, arXiv:2304.11277).
 
 Transformers shards while it loads, so that no process ever holds the whole model: each keeps a part of every weight,
-gathers one decoder layer at a time for its forward and backward pass, and forgets it again. Adapters are small and stay
+gathers one decoder layer at a time for its forward and backward pass, and frees it again. Adapters are small and stay
 whole in every process. Forward passes are collective: all processes must run the same number of them.
 """
 
@@ -58,18 +58,18 @@ def head_logits(model: Any, hidden: Any) -> Any:
     if not isinstance(head.weight, DTensor):
         return head(hidden)
 
-    def whole(part: Any) -> Any:
+    def gathered(part: Any) -> Any:
         return part.to(hidden.dtype).full_tensor()
 
-    bias = None if head.bias is None else whole(head.bias)
-    return torch.nn.functional.linear(hidden, whole(head.weight), bias)
+    bias = None if head.bias is None else gathered(head.bias)
+    return torch.nn.functional.linear(hidden, gathered(head.weight), bias)
 
 
 def init_fsdp_root(model: Any) -> None:
     """Run one token through the whole model, once its frozen weights are frozen.
 
     torch takes the module that runs first for the root of the sharding, and scoring calls the decoder inside it; and
-    which weights get gradients is settled when they are gathered for the first time.
+    which weights get gradients is decided when they are gathered for the first time.
     """
     import torch
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.errors import UserError, first_line
 from edu_align.models.control_tokens import control_tokens
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
         raise UserError(
-            f"no tokenizer can be loaded from {source!r} ({str(error).strip().splitlines()[0][:160]}). "
+            f"no tokenizer can be loaded from {source!r} ({first_line(error, 160)}). "
             "Set model.tokenizer=<hub id or folder>, or model.tokenizer=bytes for the built-in byte-level one."
         ) from error
     if not tokenizer.is_fast:
@@ -121,7 +122,7 @@ def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None =
 
 
 def _reader(tokenizer: Any, messages: Sequence[Message]) -> tuple[Callable[..., str], Callable[[str], Read]]:
-    """How turns of this dialogue become text, and that text ids and character offsets (see `control`)."""
+    """How turns of this dialogue become text, and that text ids and character offsets (see `control_tokens`)."""
     control = control_tokens(tokenizer)
     if any(control.may_contain(message.content) for message in messages):
         return partial(control.render, tokenizer), control.encode
@@ -154,15 +155,7 @@ class ChatTokens:
 def marked(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> str:
     """The dialogue as text with every run of trained tokens between >>> and <<<."""
     pieces: list[str] = []
-    run: list[int] = []
-    state = False
-    for token, label in [*zip(ids, labels, strict=True), (None, None)]:
-        trained = label is not None and label != IGNORED
-        if run and (token is None or trained != state):
-            text = tokenizer.decode(run)
-            pieces.append(f">>>{text}<<<" if state else text)
-            run = []
-        state = trained
-        if token is not None:
-            run.append(token)
+    for trained, run in groupby(zip(ids, labels, strict=True), key=lambda pair: pair[1] != IGNORED):
+        text = tokenizer.decode([token for token, _ in run])
+        pieces.append(f">>>{text}<<<" if trained else text)
     return "".join(pieces)

@@ -1,4 +1,4 @@
-"""What is trained of a model: in a checkpoint by name, in one safetensors file; at the end as a folder others load."""
+"""The trainable parameters of a model: by name in a checkpoint; in the end a folder that other programs load."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -37,7 +37,7 @@ def save_tensors(tensors: dict[str, Any], file: Path) -> None:
 def save_weights(model: Any, tokenizer: Any, folder: Path, groups: list[str]) -> None:
     """PEFT's folder of the adapter, or transformers' of the whole model, with the groups that it was trained on.
 
-    It is there whole or not at all. With several processes all of them call this, and the first one writes.
+    It is complete or not there. With several processes all of them call this, and the first one writes.
     """
     lora = hasattr(model, "peft_config")
     with whole_folder(folder) if is_first() else nullcontext(folder) as aside:

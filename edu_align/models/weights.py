@@ -1,4 +1,4 @@
-"""Weights and adapters: what is trained, on top of what."""
+"""Loading base weights, and adapters on them."""
 
 from contextlib import nullcontext
 from pathlib import Path

@@ -25,6 +25,11 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.fixture
+def arena(pair: list[ChatModel], tmp_path: Path) -> Arena:
+    return Arena(pair, tmp_path / "votes.jsonl", seed=0)
+
+
 def write_many(path: Path, who: int, count: int) -> None:
     for i in range(count):
         append_vote(path, {"who": who, "i": i, "text": "line\n" * 4000})
@@ -98,9 +103,8 @@ def test_only_preferences_are_trained_on_and_the_rest_is_counted(
         assert all(isinstance(record, ResponseGroup) for record in kept)
 
 
-def test_votes_train_a_tutor(pair: list[ChatModel], train: Callable[..., Any], tmp_path: Path) -> None:
+def test_votes_train_a_tutor(arena: Arena, train: Callable[..., Any]) -> None:
     """From people who chat and vote to a model that was trained on it."""
-    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
     votes = ["left", "right", "tie", "both_bad"]
 
     def visit(n: int) -> None:
@@ -111,8 +115,7 @@ def test_votes_train_a_tutor(pair: list[ChatModel], train: Callable[..., Any], t
 
     with ThreadPoolExecutor(4) as visitors:
         list(visitors.map(visit, range(12)))
-    found = rows(tmp_path / "votes.jsonl")
-    assert len(found) == 36
+    assert len(rows(arena.votes)) == 36
     done = train(
         "trainer=dpo", "dataset=local", f"dataset.path={arena.votes}", "trainer.max_steps=2", "run_name=voted",
         "evaluation.enabled=false",
@@ -127,8 +130,7 @@ def answered(arena: Arena, visitor: Visitor, text: str) -> Visitor:
     return arena.finish(visitor, asked, list(arena.answers(asked))[-1])
 
 
-def test_the_better_answer_goes_on(pair: list[ChatModel], tmp_path: Path) -> None:
-    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
+def test_the_better_answer_goes_on(arena: Arena) -> None:
     visitor = answered(arena, Visitor(), "Hi")
     assert visitor.open is not None
     left, right = visitor.open.texts
@@ -153,8 +155,7 @@ def test_the_order_is_drawn_by_the_seed(pair: list[ChatModel], tmp_path: Path) -
     assert set(orders(0)) == {(0, 1), (1, 0)}
 
 
-def test_messages_are_bounded_and_old_turns_left_out(pair: list[ChatModel], tmp_path: Path) -> None:
-    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
+def test_messages_are_bounded_and_old_turns_left_out(arena: Arena) -> None:
     with pytest.raises(UserError, match=rf"has {MAX_MESSAGE + 1} characters, and at most {MAX_MESSAGE}"):
         arena.ask(Visitor(), "x" * (MAX_MESSAGE + 1))
     with pytest.raises(UserError, match="is empty"):
@@ -177,8 +178,7 @@ def test_two_system_prompts_are_not_put_into_one_vote(pair: list[ChatModel], tmp
         assert rows(arena.votes)[0]["prompt"][0]["role"] == first
 
 
-def test_an_answer_without_text_is_not_voted_on(pair: list[ChatModel], tmp_path: Path) -> None:
-    arena = Arena(pair, tmp_path / "votes.jsonl", seed=0)
+def test_an_answer_without_text_is_not_voted_on(arena: Arena) -> None:
     asked: Round = arena.ask(Visitor(), "Hi")
     assert arena.finish(Visitor(), asked, ("", " ")) == Visitor()
     half = arena.finish(Visitor(), asked, ("", "yes"))

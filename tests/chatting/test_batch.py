@@ -39,6 +39,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def refusal(generate: Generate, output: Path, *more: str) -> str:
+    code, _, err = generate(output, *more)
+    assert code == 2
+    return err
+
+
 def test_rows_and_settings(generate: Generate, tmp_path: Path) -> None:
     output = tmp_path / "new" / "replies.jsonl"
     code, out, _ = generate(output)
@@ -91,15 +97,11 @@ def test_the_seed_decides_what_is_drawn(generate: Generate, tmp_path: Path) -> N
 def test_another_run_of_it_is_refused(generate: Generate, asked: Path, tmp_path: Path) -> None:
     output = tmp_path / "replies.jsonl"
     generate(output)
-    code, _, err = generate(output, "generation.repetition_penalty=1.2")
-    assert code == 2
-    assert "was made with other settings: generation was" in err
+    assert "was made with other settings: generation was" in refusal(generate, output, TALKATIVE)
     asked.write_text(asked.read_text().replace("Hi", "Hello"))
-    code, _, err = generate(output)
-    assert code == 2
-    assert "row 3 answers another prompt under the id 'q2'" in err
+    assert "row 3 answers another prompt under the id 'q2'" in refusal(generate, output)
     settings_path(output).unlink()
-    assert "is there already, without replies.jsonl.settings.json" in generate(output)[2]
+    assert "is there already, without replies.jsonl.settings.json" in refusal(generate, output)
 
 
 def test_new_prompts_are_added(generate: Generate, asked: Path, tmp_path: Path) -> None:
@@ -116,9 +118,7 @@ def test_two_processes_do_not_write_one_file(generate: Generate, tmp_path: Path)
     output = tmp_path / "replies.jsonl"
     with output.open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        code, _, err = generate(output)
-    assert code == 2
-    assert "another process is writing to it" in err
+        assert "another process is writing to it" in refusal(generate, output)
 
 
 def test_long_dialogues_lose_turns_and_too_long_ones_have_no_reply(

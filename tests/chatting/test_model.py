@@ -64,9 +64,12 @@ def test_a_fully_trained_model_stands_beside_its_base(tutor_source: Callable[...
     assert not torch.allclose(logits(tutor), logits(base), atol=1e-5)
 
 
-def test_another_base_is_refused(runs: Callable[[str], Any], outputs: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copied"
-    shutil.copytree(runs("sft").path, copy)
+@pytest.fixture
+def copy(runs: Callable[[str], Any], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(runs("sft").path, tmp_path / "copied"))
+
+
+def test_another_base_is_refused(copy: Path) -> None:
     record = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(record | {"base_model": "folder:other:0123"}))
     with pytest.raises(UserError, match=r"run=.*copied`: that run was trained on folder:other:0123, and .*random:tiny"):
@@ -76,9 +79,7 @@ def test_another_base_is_refused(runs: Callable[[str], Any], outputs: Path, tmp_
         run_source(str(copy), {}, None)
 
 
-def test_a_run_whose_data_is_gone_still_answers(runs: Callable[[str], Any], tmp_path: Path) -> None:
-    copy = tmp_path / "copied"
-    shutil.copytree(runs("sft").path, copy)
+def test_a_run_whose_data_is_gone_still_answers(copy: Path) -> None:
     config = copy / "config.yaml"
     text = config.read_text().replace("data_root: null", "data_root: /nowhere/data")
     config.write_text(text.replace("- edu_tutor", "- local").replace("path: null", "path: gone.jsonl"))

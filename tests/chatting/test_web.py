@@ -116,18 +116,18 @@ def test_two_answers_are_shown_and_voted_on(visit: Callable[..., Any], pair: lis
     client, url, votes = visit(pair)
     assert url.startswith("http://127.0.0.1:")
     job = client.submit("2 + 3?", api_name="/say")
-    box, told, left, right = job.result(timeout=60)
+    box, history, left, right = job.result(timeout=60)
     assert len(job.outputs()) > 3  # it streamed
     assert box == ""
-    assert told == dialogue([Message("user", "2 + 3?")])
+    assert history == dialogue([Message("user", "2 + 3?")])
     assert left != right
-    assert "base" not in left + right + told
-    told = client.predict(api_name="/vote_right")[1]
+    assert "base" not in left + right + history
+    history = client.predict(api_name="/vote_right")[1]
     (row,) = [json.loads(line) for line in votes.read_text().splitlines()]
     assert row["vote"] == "right"
     best = max(row["responses"], key=lambda response: response["score"])
     assert answers([best["text"]])[0] == right
-    assert told == dialogue([Message("user", "2 + 3?"), Message("assistant", best["text"])])
+    assert history == dialogue([Message("user", "2 + 3?"), Message("assistant", best["text"])])
     client.predict(api_name="/vote_left")
     assert len(votes.read_text().splitlines()) == 1
     assert client.predict(api_name="/begin_anew")[1] == dialogue([])
@@ -140,8 +140,8 @@ def test_visitors_have_dialogues_of_their_own(visit: Callable[..., Any], pair: l
     client, url, votes = visit(pair[1:])
     other = Client(url, verbose=False, download_files=False)
     client.predict("First?", api_name="/say")
-    told = other.predict("Second?", api_name="/say")[1]
-    assert "First" not in told
+    history = other.predict("Second?", api_name="/say")[1]
+    assert "First" not in history
     client.predict(api_name="/vote_good")
     other.predict(api_name="/vote_bad")
     found = [json.loads(line) for line in votes.read_text().splitlines()]
@@ -154,9 +154,9 @@ def test_html_of_a_person_and_too_much_of_it(visit: Callable[..., Any], pair: li
     import httpx
 
     client, url, votes = visit(pair)
-    told = client.predict(NASTY[0], api_name="/say")[1]
-    assert "&lt;script&gt;" in told
-    assert "<script" not in told
+    history = client.predict(NASTY[0], api_name="/say")[1]
+    assert "&lt;script&gt;" in history
+    assert "<script" not in history
     client.predict(api_name="/begin_anew")
     client.predict("x" * 4001, api_name="/say")
     client.predict(api_name="/vote_left")

@@ -12,16 +12,8 @@ import yaml
 from edu_align.data.read import Row, read_rows
 from edu_align.data.text import problem_key
 from edu_align.errors import UserError
-from edu_align.evaluation.lm_eval import (
-    Plan,
-    Task,
-    keys,
-    lines_of,
-    model_arguments,
-    question_of,
-    unseen,
-    write_arguments,
-)
+from edu_align.evaluation import lm_eval
+from edu_align.evaluation.lm_eval import Plan, Task, keys, model_arguments, question_of, unseen, write_arguments
 from edu_align.harness import main
 from edu_align.runs.folder import RunFolder
 from tests.chatting.conftest import Here, here  # noqa: F401 - a fixture
@@ -72,23 +64,18 @@ def test_where_the_questions_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert unseen(None, ())[0]
 
 
-@pytest.mark.skipif(installed, reason="lm-eval is installed")
-def test_without_the_package_one_sentence_says_so(here: Here, outputs: Path) -> None:  # noqa: F811
-    code, _, err = here(main, "run=none", f"outputs_root={outputs}")
-    assert code == 2
-    assert err.startswith("edu_align: error: the package lm-eval is not installed here. Run: pip install")
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        pytest.param(["run=none"], "the package lm-eval is not installed here. Run: pip install",
+                     marks=pytest.mark.skipif(installed, reason="lm-eval is installed")),
         (["run=a", "of=adapter"], "`of` must be one of tutor | base | export, got 'adapter'."),
         (["run=a", "limit=0"], "`limit` must be a whole number from 1 to"),
         (["run=a", "chat=maybe"], "`chat` must be true or false, got 'maybe'."),
         (["run=a", "limits=4"], "`limits=4` cannot be set here. Did you mean `limit`?"),
     ],
-)
-def test_wrong_words(here: Here, words: list[str], message: str) -> None:  # noqa: F811
+)  # fmt: skip
+def test_what_is_refused(here: Here, words: list[str], message: str) -> None:  # noqa: F811
     code, _, err = here(main, *words)
     assert (code, err.startswith(f"edu_align: error: {message}")) == (2, True), err
 
@@ -127,7 +114,7 @@ def test_arguments_and_result(tmp_path: Path) -> None:
     assert "limit" not in yaml.safe_load(write_arguments(task, {}, Plan(None, 5, 8, True), tmp_path).read_text())
     measured = {"exact_match,strict-match": 0.25, "exact_match_stderr,strict-match": 0.1, "alias": "gsm8k"}
     result = {"results": {"gsm8k_unseen": measured}, "n-samples": {"gsm8k_unseen": {"original": 1303, "effective": 20}}}
-    assert lines_of(result, task, "run") == [
+    assert lm_eval.lines_of(result, task, "run") == [
         "run: 20 of 1303 questions of GSM8K's test set; 16 more were left out, because the run, or one that it starts "
         "from, was trained on them",
         "  exact match, strict-match: 0.2500, standard error 0.1000",

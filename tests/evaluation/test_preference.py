@@ -139,37 +139,26 @@ def test_strongest_baseline_is_the_one_of_the_highest_mean():
     )
     assert metrics[0].strongest == "rule"
     assert metrics[0].difference.mean == 0.0
-    assert [rule.value for rule in rules] == [0.5, 0.75, 1.0]
+    assert [rule.spread.mean for rule in rules] == [0.5, 0.75, 1.0]
+
+
+ONE = scored(group([5, 1]), [-1.0, -2.0])
+REFERRED, BASED = (scored(group([5, 1]), [-1.0, -2.0], **{name: [-1.0, -1.0]}) for name in ("reference", "base"))
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: evaluate_preferences([], 2.0, 0), "no group to evaluate"),
-        (lambda: evaluate_preferences([scored(group([5, 1]), [-1.0, -2.0])], 9.0, 0), "differ by the margin 9.0"),
-        (lambda: evaluate_preferences([scored(group([5, 1]), [-1.0, -2.0])], 0, 0), "margin` must be > 0, got 0"),
-        (
-            lambda: evaluate_preferences(
-                [scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0, training_groups=[group([1, 0])]
-            ),
-            "both trained and tested on, the first is 'g0'",
-        ),
+        (lambda: evaluate_preferences([ONE], 9.0, 0), "differ by the margin 9.0"),
+        (lambda: evaluate_preferences([ONE], 0, 0), "margin` must be > 0, got 0"),
+        (lambda: evaluate_preferences([ONE], 2.0, 0, training_groups=[group([1, 0])]), "tested on, the first is 'g0'"),
+        (lambda: evaluate_preferences([REFERRED, ONE], 2.0, 0), "1 of 2 groups have no `reference_logp`"),
+        (lambda: evaluate_preferences([ONE, BASED], 2.0, 0), "1 of 2 groups have no `base_logp`"),
         (lambda: scored(group([5, 1]), [-1.0]), "has 2 responses, got 1 of `logp`"),
         (lambda: scored(group([5, 1]), [-1.0, math.nan]), "`logp` must be finite, got nan"),
         (lambda: scored(group([5, 1]), [-1.0, -2.0], [3, 0]), "`tokens` must be at least 1, got 0"),
-        (
-            lambda: evaluate_preferences(
-                [scored(group([5, 1]), [-1.0, -2.0], None, [-1.0, -1.0]), scored(group([5, 1]), [-1.0, -2.0])], 2.0, 0
-            ),
-            "1 of 2 groups have no `reference_logp`",
-        ),
         (lambda: scored(group([5, 1]), [-1.0, -2.0], base=[-1.0]), "has 2 responses, got 1 of `base_logp`"),
-        (
-            lambda: evaluate_preferences(
-                [scored(group([5, 1]), [-1.0, -2.0]), scored(group([5, 1]), [-1.0, -2.0], base=[-1.0, -1.0])], 2.0, 0
-            ),
-            "1 of 2 groups have no `base_logp`",
-        ),
     ],
 )
 def test_bad_input_is_named(call, words):

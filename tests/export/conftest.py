@@ -1,5 +1,6 @@
 """What the tests of exporting share: the program, an export that is made once, and tokenizers of every kind."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,31 @@ TEXT = [
 def export(here: Here, outputs: Path) -> Export:  # noqa: F811
     """`export("run=sft", "export.gguf=f16")`: the program on the tests' runs; its exit code, stdout and stderr."""
     return lambda *words: here(main, *words, f"outputs_root={outputs}")
+
+
+@pytest.fixture
+def ok(export: Export) -> Callable[..., str]:
+    """As `export`, where it succeeds; what it prints."""
+
+    def run(*words: str) -> str:
+        code, out, err = export(*words)
+        assert code == 0, err
+        return out
+
+    return run
+
+
+@pytest.fixture
+def refused(export: Export) -> Callable[..., str]:
+    """As `export`, where it refuses; stderr, which ends with the one message."""
+
+    def run(*words: str) -> str:
+        code, out, err = export(*words)
+        assert (code, "exported to" in out) == (2, False)
+        assert err.splitlines()[-1].startswith("edu_align: error: ")
+        return err
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -83,29 +109,20 @@ def byte_level() -> Callable[..., Any]:
 def pieces() -> Any:
     """A tokenizer like Llama 2's: SentencePiece's BPE, where a byte that no piece covers is a token of its own."""
     from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+    from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     raw.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     control = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     tokenizer = trained(raw, trainers.BpeTrainer(vocab_size=380, special_tokens=control))
-    told = _plain_bytes(tokenizer)
-    from transformers import PreTrainedTokenizerFast
-
-    fast = PreTrainedTokenizerFast(tokenizer_object=told, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+    # The trainer adds the byte tokens as special ones; in Llama's file they are ordinary.
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules["added_tokens"] = [added for added in rules["added_tokens"] if not added["content"].startswith("<0x")]
+    plain = Tokenizer.from_str(json.dumps(rules))
+    fast = PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
     fast.chat_template = LLAMA_2
     return fast
-
-
-def _plain_bytes(tokenizer: Any) -> Any:
-    """The trainer adds the byte tokens as special ones; in Llama's file they are ordinary."""
-    import json
-
-    from tokenizers import Tokenizer
-
-    told = json.loads(tokenizer.backend_tokenizer.to_str())
-    told["added_tokens"] = [added for added in told["added_tokens"] if not added["content"].startswith("<0x")]
-    return Tokenizer.from_str(json.dumps(told))
 
 
 CHATML = (

@@ -17,9 +17,10 @@ from edu_align.chatting.source import run_config
 from edu_align.chatting.words import parse
 from edu_align.errors import UserError
 from edu_align.export import GROUPS, OWN
+from edu_align.exporting.checks import metadata
 from edu_align.exporting.write import RECORD, check_place, is_there, written_aside
 
-from .conftest import Export, copied
+from .conftest import copied
 
 
 @pytest.mark.parametrize(
@@ -43,24 +44,22 @@ from .conftest import Export, copied
         (["run=sft", "output=/proc/nowhere/x"], "`output=/proc/nowhere/x` cannot be written"),
     ],
 )
-def test_a_mistake_is_one_message(export: Export, runs: Callable[[str], Any], words: list[str], message: str) -> None:
+def test_a_mistake_is_one_message(
+    refused: Callable[..., str], runs: Callable[[str], Any], words: list[str], message: str
+) -> None:
     runs("sft")
-    code, out, err = export(*words)
-    assert (code, out) == (2, "")
-    assert err.startswith("edu_align: error: ")
+    err = refused(*words)
     assert message in err
     assert err.count("\n") == 1
 
 
-def test_a_run_that_is_not_finished_or_has_no_weights(export: Export, runs: Callable[[str], Any]) -> None:
+def test_a_run_that_is_not_finished_or_has_no_weights(refused: Callable[..., str], runs: Callable[[str], Any]) -> None:
     run = copied(runs("sft").path, "robbed")
     (run / "adapter" / "adapter_model.safetensors").unlink()
-    assert "`run=robbed`: adapter/adapter_model.safetensors is missing" in export("run=robbed")[2]
+    assert "`run=robbed`: adapter/adapter_model.safetensors is missing" in refused("run=robbed")
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**record, "state": "failed"}))
-    code, _, err = export("run=robbed")
-    assert code == 2
-    assert "that run is 'failed', not finished" in err
+    assert "that run is 'failed', not finished" in refused("run=robbed")
 
 
 def test_mistakes_help_and_the_config_load_nothing_heavy(runs: Callable[[str], Any], outputs: Path) -> None:
@@ -85,29 +84,23 @@ def test_mistakes_help_and_the_config_load_nothing_heavy(runs: Callable[[str], A
         assert time.monotonic() - began < 10  # a tenth of that on an idle machine; torch alone takes longer
 
 
-def test_the_config_is_shown(export: Export, runs: Callable[[str], Any]) -> None:
+def test_the_config_is_shown(ok: Callable[..., str], runs: Callable[[str], Any]) -> None:
     runs("dpo")
-    code, out, _ = export("run=dpo", "--cfg", "job", "export.gguf=q8_0", "generation.top_p=0.5")
-    shown = yaml.safe_load(out)
-    assert code == 0
+    shown = yaml.safe_load(ok("run=dpo", "--cfg", "job", "export.gguf=q8_0", "generation.top_p=0.5"))
     assert (shown["export"]["gguf"], shown["generation"]["top_p"]) == ("q8_0", 0.5)
     assert (shown["model"]["name"], shown["adapter"]["name"], shown["seed"]) == ("tiny", "lora", 42)
 
 
-def test_it_lands_in_the_runs_folder_and_is_made_once(export: Export, runs: Callable[[str], Any]) -> None:
+def test_it_lands_in_the_runs_folder_and_is_made_once(
+    ok: Callable[..., str], refused: Callable[..., str], runs: Callable[[str], Any]
+) -> None:
     folder = runs("sft").path / "export"
-    code, out, err = export("run=sft")
-    assert code == 0, err
-    assert f"exported to {folder}" in out
+    assert f"exported to {folder}" in ok("run=sft")
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    code, out, _ = export(f"run={runs('sft').path}")
-    assert (code, out) == (0, f"edu_align: {folder} holds this export already\n")
-    code, _, err = export("run=sft", "export.gguf=f16")
-    assert code == 2
-    assert "holds another export: gguf was None, now f16" in err
+    assert ok(f"run={runs('sft').path}") == f"edu_align: {folder} holds this export already\n"
+    assert "holds another export: gguf was None, now f16" in refused("run=sft", "export.gguf=f16")
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    code, _, _ = export("run=sft", "export.gguf=f16", "export.overwrite=true")
-    assert code == 0
+    ok("run=sft", "export.gguf=f16", "export.overwrite=true")
     assert (folder / "gguf" / "sft-f16.gguf").is_file()
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".export")] == []
 
@@ -147,7 +140,9 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_llama_cpps_converter(export: Export, runs: Callable[[str], Any], tmp_path: Path) -> None:
+def test_llama_cpps_converter(
+    ok: Callable[..., str], refused: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path
+) -> None:
     """A converter is any program with llama.cpp's command line; this one writes with our writer."""
     runs("sft")
     script = tmp_path / "convert_hf_to_gguf.py"
@@ -159,16 +154,12 @@ def test_llama_cpps_converter(export: Export, runs: Callable[[str], Any], tmp_pa
         "write_gguf(Path(folder), AutoTokenizer.from_pretrained(folder), Path(options['--outfile']), "
         "options['--outtype'], 'by the script, for ' + options['--model-name'])\n"
     )
-    code, out, err = export("run=sft", f"output={tmp_path / 'out'}", "export.gguf=f16", f"export.converter={tmp_path}")
-    assert code == 0, err
+    out = ok("run=sft", f"output={tmp_path / 'out'}", "export.gguf=f16", f"export.converter={tmp_path}")
     assert "GGUF (f16), loaded back: 72 of 72 greedy tokens are the same" in out
-    from edu_align.exporting.checks import metadata
-
     name = metadata(tmp_path / "out" / "gguf" / "sft-f16.gguf", "general.name")
     assert name == {"general.name": "by the script, for sft"}
     script.write_text("raise SystemExit('No module named sentencepiece')")
-    code, _, err = export("run=sft", f"output={tmp_path / 'no'}", "export.gguf=f16", f"export.converter={script}")
-    assert code == 2
+    err = refused("run=sft", f"output={tmp_path / 'no'}", "export.gguf=f16", f"export.converter={script}")
     assert "convert_hf_to_gguf.py ended with code 1: No module named sentencepiece. Install what it asks for" in err
     assert not (tmp_path / "no").exists()
 

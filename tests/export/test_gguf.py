@@ -98,12 +98,12 @@ def test_rows_that_rotate_together_become_neighbours() -> None:
 def test_metadata(written: Callable[..., Any], byte_level: Callable[..., Any]) -> None:
     tokenizer = byte_level()
     _, file = written("mistral", tokenizer, "q8_0")
-    told = metadata(
+    found = metadata(
         file, "general.architecture", "general.name", "llama.context_length", "llama.vocab_size",
         "llama.attention.head_count_kv", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.padding_token_id",
         "tokenizer.ggml.add_bos_token", "tokenizer.chat_template", "tokenizer.ggml.bos_token_id",
     )  # fmt: skip
-    assert told == {
+    assert found == {
         "general.architecture": "llama", "general.name": "a tutor", "llama.context_length": 1024,
         "llama.vocab_size": 400, "llama.attention.head_count_kv": 2, "tokenizer.ggml.eos_token_id": 2,
         "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.add_bos_token": False,
@@ -111,16 +111,17 @@ def test_metadata(written: Callable[..., Any], byte_level: Callable[..., Any]) -
     }  # fmt: skip
 
 
-def test_the_context_ends_at_a_sliding_window_that_is_used() -> None:
+@pytest.mark.parametrize(
+    ("kind", "extra", "expected"),
+    [
+        ("mistral", {"sliding_window": 64}, 64), ("mistral", {"sliding_window": None}, 512), ("llama", {}, 512),
+        ("qwen2", {"sliding_window": 64, "use_sliding_window": False}, 512),
+    ],
+)  # fmt: skip
+def test_the_context_ends_at_a_sliding_window_that_is_used(kind: str, extra: dict[str, Any], expected: int) -> None:
     from transformers import AutoConfig
 
-    for kind, extra, expected in (
-        ("mistral", {"sliding_window": 64}, 64),
-        ("mistral", {"sliding_window": None}, 512),
-        ("qwen2", {"sliding_window": 64, "use_sliding_window": False}, 512),
-        ("llama", {}, 512),
-    ):
-        assert context_length(AutoConfig.for_model(kind, max_position_embeddings=512, **extra)) == expected
+    assert context_length(AutoConfig.for_model(kind, max_position_embeddings=512, **extra)) == expected
 
 
 def test_pieces_are_read_back_with_the_same_merges(written: Callable[..., Any], pieces: Any) -> None:

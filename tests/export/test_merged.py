@@ -13,7 +13,7 @@ from edu_align.data.records import Message
 from edu_align.exporting.merge import end_tokens, generation_config
 from edu_align.models.generation import replies
 
-from .conftest import CHATML, Export, by_hand, copied
+from .conftest import CHATML, by_hand, copied
 
 ASKED = [(Message("user", "2 + 3?"),), (Message("user", "Why is 7 x 8 = 56?"), Message("assistant", "Guess."))]
 
@@ -75,20 +75,18 @@ def test_the_report_says_how_well_it_agrees(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("number_format", ["bfloat16", "float16"])
-def test_other_formats(export: Export, runs: Callable[[str], Any], tmp_path: Path, number_format: str) -> None:
+def test_other_formats(ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path, number_format: str) -> None:
     runs("sft")
-    code, out, err = export("run=sft", f"output={tmp_path / 'out'}", f"export.dtype={number_format}", "export.gguf=f16")
-    assert code == 0, err
+    out = ok("run=sft", f"output={tmp_path / 'out'}", f"export.dtype={number_format}", "export.gguf=f16")
     assert f"merged ({number_format}), loaded back" in out
     assert str(by_hand(tmp_path / "out")[0].dtype) == f"torch.{number_format}"
 
 
-def test_a_fully_trained_model(export: Export, runs: Callable[[str], Any], tmp_path: Path) -> None:
+def test_a_fully_trained_model(ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path) -> None:
     import torch
 
     run = runs("dpo_full")
-    code, out, err = export("run=dpo_full", f"output={tmp_path / 'out'}", "export.gguf=f32")
-    assert code == 0, err
+    out = ok("run=dpo_full", f"output={tmp_path / 'out'}", "export.gguf=f32")
     assert "the adapter itself" not in out
     model, tokenizer = by_hand(tmp_path / "out")
     assert torch.equal(logits(model, [5, 6, 7]), logits(by_hand(run.path / "model")[0], [5, 6, 7]))
@@ -99,19 +97,18 @@ def test_a_fully_trained_model(export: Export, runs: Callable[[str], Any], tmp_p
 
 
 def test_a_base_that_was_quantized_while_training_is_merged_whole(
-    export: Export, runs: Callable[[str], Any], tmp_path: Path
+    ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path
 ) -> None:
     run = copied(runs("sft").path, "was_nf4")
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("quantization: none", "quantization: nf4"))
-    code, out, err = export("run=was_nf4", f"output={tmp_path / 'out'}")
-    assert code == 0, err
+    out = ok("run=was_nf4", f"output={tmp_path / 'out'}")
     assert "merged (float32)" in out
     assert "trained and measured on a base in nf4" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_window_that_llama_cpp_does_not_have_is_said(
-    export: Export, train: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path
+    ok: Callable[..., str], train: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path
 ) -> None:
     from edu_align.models.tokenizer import byte_tokenizer
 
@@ -119,15 +116,16 @@ def test_a_window_that_llama_cpp_does_not_have_is_said(
     byte_tokenizer().save_pretrained(tmp_path / "base")
     places = [f"model.path={tmp_path / 'base'}", "model.weights=pretrained", "model.tokenizer=null"]
     train("trainer=sft", "run_name=windowed", "evaluation.enabled=false", *places)
-    code, out, err = export("run=windowed", f"output={tmp_path / 'out'}", "export.gguf=f16")
-    assert code == 0, err
+    out = ok("run=windowed", f"output={tmp_path / 'out'}", "export.gguf=f16")
     assert "the GGUF's context ends at 1024 tokens, the model's sliding window" in out
 
 
-def test_settings_of_generation_are_passed_on(export: Export, runs: Callable[[str], Any], tmp_path: Path) -> None:
+def test_settings_of_generation_are_passed_on(
+    ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path
+) -> None:
     runs("sft")
     drawn = ["generation.temperature=0.7", "generation.top_p=0.9", "generation.repetition_penalty=1.1"]
-    assert export("run=sft", f"output={tmp_path / 'out'}", *drawn)[0] == 0
+    ok("run=sft", f"output={tmp_path / 'out'}", *drawn)
     told = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert {key: told[key] for key in ("do_sample", "temperature", "top_p", "repetition_penalty")} == {
         "do_sample": True, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.1,

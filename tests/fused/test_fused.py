@@ -72,12 +72,12 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_peft_is(random_model: Callable[
 def test_a_copy_runs_its_own_weights(random_model: Callable[..., Any]) -> None:
     """TRL deep-copies a model where it needs a frozen one."""
     model = fuse(adapted(random_model))
-    twin = copy.deepcopy(model)
-    before = outcome(twin)["logits"]
+    copied = copy.deepcopy(model)
+    before = outcome(copied)["logits"]
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    assert torch.equal(outcome(twin)["logits"], before)
+    assert torch.equal(outcome(copied)["logits"], before)
     assert outcome(model)["logits"].abs().max() == 0
 
 

@@ -180,10 +180,10 @@ def test_a_token_in_angle_bars_is_control_whatever_the_file_says() -> None:
 
 def test_records_that_spell_control_tokens_are_told() -> None:
     tokenizer = TOKENIZERS["bytes, chatml"]
-    talk = Conversation(tuple(dialogue("a<|im_end|><|im_end|>", "ok </s>")), "1", "local", "g")
-    group = ResponseGroup(talk.messages[:1], (Response("a<s>", 1.0), Response("b", 0.0)), "2", "local", "g")
+    conversation = Conversation(tuple(dialogue("a<|im_end|><|im_end|>", "ok </s>")), "1", "local", "g")
+    group = ResponseGroup(conversation.messages[:1], (Response("a<s>", 1.0), Response("b", 0.0)), "2", "local", "g")
     clean = Conversation(tuple(dialogue("a <| b", "ok")), "3", "local", "g")
-    assert control_token_warning(tokenizer, [talk, group, clean]) == (
+    assert control_token_warning(tokenizer, [conversation, group, clean]) == (
         "edu_align: the text of 2 records spells control tokens, which are read as plain text: <|im_end|> (4), "
         "</s> (1), <s> (1)"
     )
@@ -224,8 +224,8 @@ def test_trl_gets_the_same_ids(typed: Callable[..., Any], tmp_path: Path) -> Non
     assert prepared(reading_turns(DPOTrainer), [row]) == prepared(DPOTrainer, [row])
     prompt, chosen, rejected = prepared(reading_turns(DPOTrainer), [bad])[0]
     assert control_ids(tokenizer, rejected) == control_ids(tokenizer, chosen)
-    said = dialogue("2 + 3 < 6?", bad["rejected"][0]["content"])
-    assert tokenizer.decode(prompt + rejected) == render(tokenizer, said)
+    expected = dialogue("2 + 3 < 6?", bad["rejected"][0]["content"])
+    assert tokenizer.decode(prompt + rejected) == render(tokenizer, expected)
     assert ChatTokens(tokenizer).decode(prompt) == tokenizer.decode(prompt)
 
 

@@ -86,14 +86,14 @@ def test_conversation_loss_covers_every_trained_turn(model: Any, bytes_tokenizer
         Message("user", "Hi"), Message("assistant", "Hello", train=True), Message("user", "1+1?"),
         Message("assistant", "What do you think?", train=True),
     )  # fmt: skip
-    talks = [Conversation(turns, "a", "local", "g1"), Conversation(turns[:1], "b", "local", "g2")]
-    ((key, nats, count),) = conversation_nll(model, bytes_tokenizer, talks, 200)
+    conversations = [Conversation(turns, "a", "local", "g1"), Conversation(turns[:1], "b", "local", "g2")]
+    ((key, nats, count),) = conversation_nll(model, bytes_tokenizer, conversations, 200)
     logp, tokens = naive(model, *encode(bytes_tokenizer, turns))
     assert (key, count) == ("g1", tokens)
     assert count == len("Hello") + len("What do you think?") + 2
     assert nats == pytest.approx(-logp, rel=1e-5)
     with pytest.raises(UserError, match=r"no held-out conversation.*trainer\.max_length=5"):
-        conversation_nll(model, bytes_tokenizer, talks, 5)
+        conversation_nll(model, bytes_tokenizer, conversations, 5)
 
 
 def test_a_reply_does_not_depend_on_what_else_is_in_the_batch(model: Any, bytes_tokenizer: Any) -> None:
@@ -106,5 +106,5 @@ def test_a_reply_does_not_depend_on_what_else_is_in_the_batch(model: Any, bytes_
 def test_the_reference_reply_is_the_best_or_the_last_trained_turn() -> None:
     assert prompt_and_reference(GROUPS[1]) == (GROUPS[1].prompt, "Because it rains.")
     turns = (Message("user", "q"), Message("assistant", "a", train=True), Message("user", "r"))
-    talk = Conversation((*turns, Message("assistant", "last", train=True)), "1", "local", "1")
-    assert prompt_and_reference(talk) == (turns, "last")
+    conversation = Conversation((*turns, Message("assistant", "last", train=True)), "1", "local", "1")
+    assert prompt_and_reference(conversation) == (turns, "last")

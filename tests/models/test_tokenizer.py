@@ -64,15 +64,10 @@ def test_labels_lie_on_the_flagged_turn_and_its_end(bytes_tokenizer: Any) -> Non
     assert labels[-2] == bytes_tokenizer.eos_token_id
 
 
-def test_two_flagged_turns_are_both_trained(bytes_tokenizer: Any) -> None:
+def test_every_flagged_turn_is_trained_and_no_other(bytes_tokenizer: Any) -> None:
     both = tuple(Message(m.role, m.content, train=m.role == "assistant") for m in DIALOGUE)
-    _, labels = encode(bytes_tokenizer, both)
-    assert trained_text(bytes_tokenizer, labels) == "Which is larger?</s>Yes — draw it.</s>"
-
-
-def test_no_flag_no_label(bytes_tokenizer: Any) -> None:
-    _, labels = encode(bytes_tokenizer, DIALOGUE[:4])
-    assert set(labels) == {IGNORED}
+    assert trained_text(bytes_tokenizer, encode(bytes_tokenizer, both)[1]) == "Which is larger?</s>Yes — draw it.</s>"
+    assert set(encode(bytes_tokenizer, DIALOGUE[:4])[1]) == {IGNORED}
 
 
 def test_max_length_cuts_the_end(bytes_tokenizer: Any) -> None:

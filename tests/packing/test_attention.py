@@ -160,8 +160,7 @@ def test_every_backend_gives_each_row_its_own_hidden_states(
 
 
 def test_the_backend_is_chosen_by_the_device_and_named(random_model: Callable[..., Any], capsys: Any) -> None:
-    model = random_model()
-    install_packing("auto", model)
+    install_packing("auto", random_model())
     assert "attention by blocks (a CPU computes only what is seen)" in capsys.readouterr().out
     install_packing("auto", random_model(), "dense")
     assert "attention by dense (hardware.packing_backend=dense)" in capsys.readouterr().out

@@ -63,6 +63,15 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
     return found
 
 
+def equal_gradients(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float = 1e-5) -> None:
+    """Equal within `tolerance` of the largest gradient of all."""
+    assert found.keys() == expected.keys()
+    largest = max(value.abs().max().item() for value in expected.values())
+    assert largest > 0
+    for name, value in expected.items():
+        assert (found[name] - value).abs().max().item() < tolerance * largest, name
+
+
 @pytest.mark.parametrize("left", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_hidden_states_are_those_of_each_row_alone(random_model: Callable[..., Any], kind: str, left: bool) -> None:
@@ -133,12 +142,8 @@ def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind
     loss, expected = dpo_step(plain, batch, loss_type)
     got, found = dpo_step(packed, batch, loss_type)
     close(got, loss, "loss")
-    assert found.keys() == expected.keys()
     assert all(".default." in name for name in expected)
-    largest = max(value.abs().max().item() for value in expected.values())
-    assert largest > 0
-    for name, value in expected.items():
-        assert (found[name] - value).abs().max().item() < TOLERANCE.get(loss_type, 1e-5) * largest, name
+    equal_gradients(found, expected, TOLERANCE.get(loss_type, 1e-5))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,9 +166,7 @@ def test_sft_loss_and_gradients(
     assert sharing is not None
     assert sharing.asked > sharing.computed > 0
     close(got, loss, "loss")
-    largest = max(value.abs().max().item() for value in expected.values())
-    for name, value in expected.items():
-        assert (found[name] - value).abs().max().item() < 1e-5 * largest, name
+    equal_gradients(found, expected)
 
 
 def test_scoring_labelled_positions_once_changes_no_number(

@@ -1,5 +1,7 @@
 """The forest against hand-drawn trees and against its own definition on random batches."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,70 +39,52 @@ def check(rows: list[list[int]], forest: Forest, mask: np.ndarray, window: int |
     assert forest.asked == sum(map(len, rows))
 
 
+def checked(rows: list[list[int]], left: bool = False, **options: Any) -> Forest:
+    """The forest of the rows, which is what its definition says."""
+    ids, mask = batch(rows, left)
+    forest = build_forest(ids, mask, **options)
+    check(rows, forest, mask, options.get("window"))
+    assert (forest.place[mask == 0] == 0).all()
+    return forest
+
+
 def test_in_one_row_no_node_is_padding() -> None:
     rows = [P + A, P + B, [30, 31], [40, 41, 42]]
-    ids, mask = batch(rows)
-    forest = build_forest(ids, mask, one_row=True)
-    check(rows, forest, mask)
+    forest = checked(rows, one_row=True)
     assert forest.tokens.shape == (1, forest.nodes)
-    assert build_forest(ids, mask).tokens.shape == (2, 9)  # a second row, padded to the first
+    assert checked(rows).tokens.shape == (2, 9)  # a second row, padded to the first
 
 
 def test_two_pairs_of_one_prompt_are_one_tree() -> None:
-    rows = [P + A, P + B, P + A, P + C]
-    ids, mask = batch(rows)
-    forest = build_forest(ids, mask)
+    forest = checked([P + A, P + B, P + A, P + C])
     assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 5, 6, 7, 8, 9]]
     assert forest.positions.tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 6, 4]]
     assert (forest.asked, forest.nodes) == (24, 10)
     assert forest.place[0, :6].tolist() == forest.place[2, :6].tolist() == [0, 1, 2, 3, 4, 5]
     assert np.flatnonzero(forest.mask()[0, 9]).tolist() == [0, 1, 2, 3, 9]
-    check(rows, forest, mask)
 
 
 @pytest.mark.parametrize("left", [False, True])
-def test_padding_on_either_side_gives_the_same_forest(left: bool) -> None:
-    rows = [P + A, P + B, P]
-    ids, mask = batch(rows, left)
-    forest = build_forest(ids, mask)
-    check(rows, forest, mask)
-    assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 5, 6, 7, 8]]
-    assert (forest.place[mask == 0] == 0).all()
+@pytest.mark.parametrize(
+    ("rows", "tokens"),
+    [
+        ([P + A, P + B, P], [[1, 2, 3, 4, 5, 5, 6, 7, 8]]),
+        ([P + B, P], [P + B]),  # a row that begins another adds no node
+        ([[1, 2, 3, 4, 5], [1, 2, 7, 8, 9]], [[1, 2, 3, 4, 5], [1, 2, 7, 8, 9]]),  # less than half is shared
+        ([[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11]], [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 0]]),  # small trees share
+    ],
+)
+def test_trees_by_hand(rows: list[list[int]], tokens: list[list[int]], left: bool) -> None:
+    assert checked(rows, left).tokens.tolist() == tokens
 
 
-def test_a_row_that_begins_another_adds_no_node() -> None:
-    rows = [P + B, P]
-    ids, mask = batch(rows)
-    forest = build_forest(ids, mask)
-    check(rows, forest, mask)
-    assert forest.nodes == len(P + B)
-
-
-def test_rows_that_share_less_than_half_are_separate_trees() -> None:
-    rows = [[1, 2, 3, 4, 5], [1, 2, 7, 8, 9]]
-    ids, mask = batch(rows)
-    forest = build_forest(ids, mask)
-    check(rows, forest, mask)
-    assert forest.tokens.shape == (2, 5)
-    assert forest.nodes == 10
-
-
-def test_small_trees_are_packed_into_the_width_of_the_longest() -> None:
-    rows = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11]]
-    ids, mask = batch(rows)
-    forest = build_forest(ids, mask)
-    check(rows, forest, mask)
-    assert forest.tokens.tolist() == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 0]]
-    assert np.flatnonzero(forest.mask()[1, 5]).tolist() == [5]  # padding attends to itself alone
+def test_padding_attends_to_itself_alone() -> None:
+    assert np.flatnonzero(checked([[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11]]).mask()[1, 5]).tolist() == [5]
 
 
 def test_a_sliding_window_is_counted_along_the_row() -> None:
-    rows = [P + A, P + B]
-    ids, mask = batch(rows)
-    forest = build_forest(ids, mask, window=3)
-    check(rows, forest, mask, window=3)
-    last = int(forest.place[1, 6])
-    assert np.flatnonzero(forest.mask()[0, last]).size == 3
+    forest = checked([P + A, P + B], window=3)
+    assert np.flatnonzero(forest.mask()[0, int(forest.place[1, 6])]).size == 3
 
 
 def test_a_row_of_padding_only_is_refused() -> None:
@@ -114,8 +98,6 @@ ROWS = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=9), min_size=1,
 @settings(max_examples=50, deadline=None)
 @given(ROWS, st.booleans(), st.one_of(st.none(), st.integers(1, 5)))
 def test_any_batch_is_kept_exactly(rows: list[list[int]], left: bool, window: int | None) -> None:
-    ids, mask = batch(rows, left)
-    forest = build_forest(ids, mask, window)
-    check(rows, forest, mask, window)
-    check(rows, build_forest(ids, mask, window, one_row=True), mask, window)
+    forest = checked(rows, left, window=window)
+    checked(rows, left, window=window, one_row=True)
     assert len({tuple(row[: i + 1]) for row in rows for i in range(len(row))}) <= forest.nodes <= forest.asked

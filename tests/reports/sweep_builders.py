@@ -23,7 +23,7 @@ def entry(share: float, seed: int = 0, groups: int = 12, items: int = 10) -> dic
     draw = random.Random(seed)
     hits = [float(draw.random() < share) for _ in range(groups * items)]
     clusters = [f"g{at % groups}" for at in range(groups * items)]
-    return Metric.of("pair_accuracy_logp", interval(hits, clusters, seed=0, samples=100)).as_json()
+    return Metric("pair_accuracy_logp", interval(hits, clusters, seed=0, samples=100)).as_json()
 
 
 def run_folder(

@@ -2,32 +2,21 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.data.records import Response, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
 from edu_align.evaluation.judge.answers import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.preference import win
+from edu_align.evaluation.suite.prompts import Prompt
 from edu_align.evaluation.suite.results import MetricResult, Series
+from edu_align.models.tokenizer import as_chat
 
 EXAMPLES = 20  # rows for people
 Rows = list[tuple[str, str, float, float]]  # item, group, value, weight
-
-
-class Prompt(Protocol):
-    """A dialogue that ends with the student; `gold` is the final answer of its problem, "" where it is not known."""
-
-    @property
-    def item(self) -> str: ...
-    @property
-    def group(self) -> str: ...
-    @property
-    def turns(self) -> tuple[Message, ...]: ...
-    @property
-    def gold(self) -> str: ...
 
 
 def judge(
@@ -131,6 +120,5 @@ def _headline(name: str, series: Series) -> str:
 
 def _row(verdict: Verdict, label: str) -> dict[str, Any]:
     contest, names = verdict.contest, {LEFT: "subject", RIGHT: label, TIE: TIE}
-    prompt = [{"role": turn.role, "content": turn.content} for turn in contest.turns]
-    winners = [names[winner] for winner in verdict.winners]
-    return {"item": contest.item, "prompt": prompt, "reply": contest.left, label: contest.right, "verdicts": winners}
+    row = {"item": contest.item, "prompt": as_chat(contest.turns), "reply": contest.left, label: contest.right}
+    return {**row, "verdicts": [names[winner] for winner in verdict.winners]}

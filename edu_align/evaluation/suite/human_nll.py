@@ -86,13 +86,11 @@ def turns_nll(subject: Subject, prompts: Sequence[Prompt], training: Sequence[st
     nats = [-logp for logp, _ in scores]
     tokens = [float(count) for _, count in scores]
     size = [float(len(one.human.encode())) for one in turns]
-    rules: dict[str, list[float]] = {}
+    unigrams: dict[str, Unigram] = {}
     if training:
-        for name, model in (
-            ("unigram of tokens", token_unigram(training, subject.tokenizer)),
-            ("unigram of bytes", byte_unigram(training)),
-        ):
-            rules[name] = [model.nats(one.human) for one in turns]
+        unigrams["unigram of tokens"] = token_unigram(training, subject.tokenizer)
+        unigrams["unigram of bytes"] = byte_unigram(training)
+    rules = {name: [model.nats(one.human) for one in turns] for name, model in unigrams.items()}
     measured: dict[str, Series] = {}
     baselines: dict[str, dict[str, Series]] = {}
     units: dict[str, str] = {}
@@ -119,16 +117,16 @@ def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> Metri
     tokens as it has. A data set that is none of the public tutoring ones only; models of one tokenizer are comparable.
     """
     turns = [
-        (talk, place, message.content)
-        for talk in data.own_conversations
-        for place, message in enumerate(talk.messages)
+        (dialogue, place, message.content)
+        for dialogue in data.own_conversations
+        for place, message in enumerate(dialogue.messages)
         if message.train
     ]
-    scored = subject.score([(talk.messages[:place], [text]) for talk, place, text in turns])
+    scored = subject.score([(dialogue.messages[:place], [text]) for dialogue, place, text in turns])
     rows = [
-        (f"{talk.source}:{talk.id}:{place}", talk.group, -logp / tokens, float(tokens))
-        for (talk, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
+        (f"{dialogue.source}:{dialogue.id}:{place}", dialogue.group, -logp / tokens, float(tokens))
+        for (dialogue, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
     ]
-    name = f"own_turn_nll/{'_'.join(sorted({talk.source for talk, _, _ in turns}))}"
+    name = f"own_turn_nll/{'_'.join(sorted({dialogue.source for dialogue, _, _ in turns}))}"
     definition = inspect.getdoc(own_turn_nll) or ""
     return MetricResult.alike("own_turn_nll", definition, {name: Series.of(rows)}, "nats/token", "lower")

@@ -17,7 +17,7 @@ DEFINITION = (
     "Share of replies that hold the problem's final answer, over dialogues in which that number does not stand yet "
     "(compared by exact value)."
 )
-CONSTANT = "Please recheck your work."  # leaks nothing and helps nobody: why the rate is no claim alone
+CONSTANT = "Please recheck your work."  # leaks nothing and helps nobody, so the rate alone proves nothing
 
 
 def value_of(gold: str) -> Fraction | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,10 +43,10 @@ def digest(turns: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps([[turn.role, turn.content] for turn in turns]).encode()).hexdigest()
 
 
-def chosen(prompts: Iterable[Prompt], most: int | None) -> list[Prompt]:
-    """At most `most` of them, those of the smallest content hash: the same for every model, seed and order."""
+def chosen(prompts: Iterable[Prompt], limit: int | None) -> list[Prompt]:
+    """At most `limit` of them, those of the smallest content hash: the same for every model, seed and order."""
     ordered = sorted(prompts, key=lambda one: (digest(one.turns), one.item))
-    return ordered if most is None else ordered[:most]
+    return ordered if limit is None else ordered[:limit]
 
 
 def golds(records: Iterable[Record]) -> dict[str, str]:
@@ -65,9 +65,9 @@ def of_groups(groups: Iterable[ResponseGroup], known: Mapping[str, str]) -> list
     for group in groups:
         problem = group.meta.get("problem", "")
         gold = group.meta.get("gold_answer") or (known.get(problem_key(problem), "") if problem else "")
-        said = {response.author: response.text for response in group.responses}
-        human = said.pop(EXPERT, "")
-        result.append(Prompt(group.id, group.group, group.source, group.prompt, gold, human, said, group.meta))
+        by_author = {response.author: response.text for response in group.responses}
+        human = by_author.pop(EXPERT, "")
+        result.append(Prompt(group.id, group.group, group.source, group.prompt, gold, human, by_author, group.meta))
     return result
 
 
@@ -78,16 +78,16 @@ def of_dialogues(conversations: Iterable[Conversation]) -> list[Prompt]:
     """
     return [
         Prompt(
-            f"{talk.id}#{place}",
-            talk.group,
-            talk.source,
-            tuple(Message(turn.role, turn.content) for turn in talk.messages[:place]),
-            talk.meta.get("gold_answer", ""),
+            f"{dialogue.id}#{place}",
+            dialogue.group,
+            dialogue.source,
+            tuple(Message(turn.role, turn.content) for turn in dialogue.messages[:place]),
+            dialogue.meta.get("gold_answer", ""),
             message.content,
-            meta=talk.meta,
+            meta=dialogue.meta,
         )
-        for talk in conversations
-        for place, message in enumerate(talk.messages)
+        for dialogue in conversations
+        for place, message in enumerate(dialogue.messages)
         if message.train and place > 0
     ]
 
@@ -110,10 +110,6 @@ class Generated:
     prompts: tuple[Prompt, ...]
     replies: Mapping[str, str]
 
-    def only(self, wanted: Callable[[Prompt], bool]) -> "Generated":
-        """The part whose prompts are `wanted`; the replies are shared."""
-        return Generated(tuple(one for one in self.prompts if wanted(one)), self.replies)
-
     def row(self, one: Prompt) -> dict[str, Any]:
         """Prompt and reply for people."""
         return {"item": one.item, "prompt": as_chat(one.turns), "reply": self.replies[one.item]}
@@ -122,8 +118,8 @@ class Generated:
 def generate(subject: Subject, prompts: Iterable[Prompt], max_new_tokens: int, batch_size: int = BATCH) -> Generated:
     """Greedy replies of at most `max_new_tokens` tokens; equal dialogues are answered once.
 
-    Batches hold prompts of like length and are the same at every start, and a subject keeps what it has answered, so a
-    start that was stopped is gone on with.
+    Batches hold prompts of like length and are the same at every start, and a subject caches its replies, so a
+    stopped evaluation continues.
     """
     everything = tuple(prompts)
     distinct = {digest(one.turns): one for one in everything}

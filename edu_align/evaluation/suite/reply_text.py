@@ -179,8 +179,8 @@ def reveals(text: str, dialogue: str, meta: Mapping[str, str]) -> bool | None:
 
 def calculates(text: str, dialogue: str) -> bool | None:
     """Whether every equation holds that the reply adds to the dialogue; None where it adds none."""
-    said = {(one.left, one.right) for one in equations(dialogue)}
-    own = [one.holds for one in equations(text) if (one.left, one.right) not in said]
+    known = {(one.left, one.right) for one in equations(dialogue)}
+    own = [one.holds for one in equations(text) if (one.left, one.right) not in known]
     return all(own) if own else None
 
 

@@ -7,10 +7,11 @@ be asked for the answer itself.
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
+from typing import Any
 
 from edu_align.data.fetch import source_files
 from edu_align.data.read import Row, iter_rows
@@ -116,7 +117,7 @@ def _off_by_one(text: str) -> list[Fraction]:
 MOST = 200  # problems that are asked by default
 NEW_TOKENS = 256  # of a solution that the model writes itself
 ASK = "Solve the problem step by step. End with a line: The answer is <number>."
-_SAID = re.compile(r"the answer is", re.IGNORECASE)
+_ANSWER_IS = re.compile(r"the answer is", re.IGNORECASE)
 
 
 def retention(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -147,61 +148,53 @@ def _limit(settings: Settings) -> int:
     return MOST if settings.max_groups is None else min(MOST, settings.max_groups)
 
 
-def by_likelihood(subject: Subject, problems: Sequence[Problem], most: int | None = MOST) -> MetricResult:
+def by_likelihood(subject: Subject, problems: Sequence[Problem], limit: int | None = MOST) -> MetricResult:
     """Share of problems whose gold solution is likelier (summed log-probability) than all perturbed ones.
 
-    The first `most` problems, by content hash, are asked. Ties share the point.
+    The first `limit` problems, by content hash, are asked. Ties share the point.
     """
-    asked = list(problems[:most])
+    asked = list(problems[:limit])
     rows = [(_prompt(one.problem), [one.solution(answer) for answer in one.answers]) for one in asked]
     points = [first_place([logp for logp, _ in scored]) for scored in subject.score(rows)]
+    chance = Series.over(asked, [1 / (1 + WRONG)] * len(asked))
+
+    def least(size: Callable[[str], Any]) -> Series:
+        """The rule that picks the answer of the smallest size."""
+        return Series.over(asked, [first_place([-float(size(answer)) for answer in one.answers]) for one in asked])
+
     name = "retention/likelihood"
-    return MetricResult(
-        metric="retention",
-        definition="GSM8K test: share of problems whose gold solution is likelier than three with a wrong result.",
-        measured={name: Series.over(asked, points)},
-        baselines={
-            name: {
-                "chance": Series.over(asked, [1 / (1 + WRONG)] * len(asked)),
-                "shortest": Series.over(asked, [first_place([-float(len(a)) for a in one.answers]) for one in asked]),
-                "smallest": Series.over(
-                    asked, [first_place([-float(Fraction(a)) for a in one.answers]) for one in asked]
-                ),
-            }
-        },
-        units={name: "share"},
-        better={name: "higher"},
+    return MetricResult.alike(
+        "retention", "GSM8K test: share of problems whose gold solution is likelier than three with a wrong result.",
+        {name: Series.over(asked, points)}, "share", "higher",
+        baselines={name: {"chance": chance, "shortest": least(len), "smallest": least(Fraction)}},
         notes=(f"{len(asked)} of {len(problems)} problems, those of the smallest content hash.",),
         examples=tuple({"problem": one.problem, "answers": list(one.answers)} for one in asked[:5]),
-    )
+    )  # fmt: skip
 
 
 def exact_match(
-    subject: Subject, problems: Sequence[Problem], most: int | None = MOST, max_new_tokens: int = NEW_TOKENS
+    subject: Subject, problems: Sequence[Problem], limit: int | None = MOST, max_new_tokens: int = NEW_TOKENS
 ) -> MetricResult:
     """Share of problems that the model solves itself: the number behind its last "the answer is", else its last one."""
-    part = list(problems[:most])
+    part = list(problems[:limit])
     asked = [Prompt(one.item, one.group, "gsm8k", _prompt(f"{one.problem}\n\n{ASK}"), one.answers[0]) for one in part]
     made = generate(subject, asked, max_new_tokens)
     name = "retention/exact_match"
     hits = [float(final(made.replies[one.item]) == Fraction(one.answers[0])) for one in part]
     copied = [float(numbers(one.problem)[-1:] == [Fraction(one.answers[0])]) for one in part]
-    return MetricResult(
-        metric="retention_exact",
-        definition="GSM8K test: share of problems whose final answer the model's own greedy solution reaches.",
-        measured={name: Series.over(part, hits)},
+    return MetricResult.alike(
+        "retention_exact", "GSM8K test: share of problems whose final answer the model's own greedy solution reaches.",
+        {name: Series.over(part, hits)}, "share", "higher",
         baselines={name: {"last number of the problem": Series.over(part, copied)}},
-        units={name: "share"},
-        better={name: "higher"},
         notes=(f"{len(part)} of {len(problems)} problems; at most {max_new_tokens} tokens a solution.",),
         examples=tuple(made.row(one) | {"gold": one.gold} for one in asked[:5]),
-    )
+    )  # fmt: skip
 
 
 def final(reply: str) -> Fraction | None:
     """The number that a solution comes to; None where it holds none."""
-    said = [match.end() for match in _SAID.finditer(reply)]
-    behind = numbers(reply[said[-1] :])[:1] if said else []
+    ends = [match.end() for match in _ANSWER_IS.finditer(reply)]
+    behind = numbers(reply[ends[-1] :])[:1] if ends else []
     found = behind or numbers(reply)[-1:]
     return found[0] if found else None
 

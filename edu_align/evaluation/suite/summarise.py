@@ -150,7 +150,7 @@ def _verdict(row: Row) -> str:
         return ""
     if gap["low"] is not None and (gap["low"] > 0 if row["better"] == "higher" else gap["high"] < 0):
         return ""
-    return not_shown(row["name"], row["value"], strongest, gap["value"], gap["low"], gap["high"])
+    return not_shown(row["name"], row["value"], strongest, gap)
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +11,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.judge.agreement import agreement, sample
 from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
+from edu_align.evaluation.suite.prompts import Prompt
 from edu_align.evaluation.suite.results import MetricResult
 
 from .conftest import Serve
@@ -19,16 +20,8 @@ from .server import Reply, opinion, prefers_first, prefers_questions, shown
 Settings = Callable[..., JudgeSettings]
 
 
-@dataclass(frozen=True)
-class Prompt:
-    item: str
-    group: str
-    turns: tuple[Message, ...]
-    gold: str = ""
-
-
 def prompts(count: int) -> list[Prompt]:
-    return [Prompt(f"i{n}", f"g{n // 2}", (Message("user", f"{n} + 1 = {n}"),), "9") for n in range(count)]
+    return [Prompt(f"i{n}", f"g{n // 2}", "mrbench", (Message("user", f"{n} + 1 = {n}"),), "9") for n in range(count)]
 
 
 def mean(values: tuple[float, ...]) -> float:

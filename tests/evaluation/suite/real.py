@@ -28,7 +28,7 @@ def groups(split: str, *sources: str) -> list[ResponseGroup]:
     return [r for r in records("preference", *sources)[split] if isinstance(r, ResponseGroup)]
 
 
-def talks(split: str, *sources: str) -> list[Conversation]:
+def conversations(split: str, *sources: str) -> list[Conversation]:
     return [r for r in records("conversation", *sources)[split] if isinstance(r, Conversation)]
 
 

@@ -10,17 +10,41 @@ from edu_align.models.generation import generate
 from edu_align.models.scoring import score_replies
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
+Score = Callable[[Sequence[Message], str], Scored]
 
 
 @dataclass
-class ModelSubject:
-    """A loaded model. `asked` counts the prompts that it has answered."""
+class ReadingSubject:
+    """Replies and log-probabilities are computed from the texts by given functions: its own, its reference's ..."""
 
-    model: Any
-    tokenizer: Any
+    logp: Score = lambda prompt, text: (-float(len(text)), max(1, len(text)))
+    reference: Score | None = None
+    base: Score | None = None
+    reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
     label: str = "base"
+    tokenizer: Any = None
+    batches: list[int] = field(default_factory=list)
+
+    def score(self, rows: Rows) -> list[list[Scored]]:
+        return [[self.logp(prompt, text) for text in texts] for prompt, texts in rows]
+
+    def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
+        return self.reference and ReadingSubject(self.reference).score(rows)
+
+    def base_score(self, rows: Rows) -> list[list[Scored]] | None:
+        return self.base and ReadingSubject(self.base).score(rows)
+
+    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        self.batches.append(len(prompts))
+        return [self.reply(prompt) for prompt in prompts]
+
+
+@dataclass
+class ModelSubject(ReadingSubject):
+    """A loaded model."""
+
+    model: Any = None
     max_length: int = 2048
-    asked: int = 0
 
     def score(self, rows: Rows) -> list[list[Scored]]:
         groups = [
@@ -30,36 +54,5 @@ class ModelSubject:
         scored = score_replies(self.model, self.tokenizer, groups, self.max_length)
         return [list(zip(logps, counts, strict=True)) for logps, counts in scored]
 
-    def reference_score(self, rows: Rows) -> None:
-        return None
-
-    def base_score(self, rows: Rows) -> None:
-        return None
-
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-        self.asked += len(prompts)
         return generate(self.model, self.tokenizer, prompts, max_new_tokens)
-
-
-@dataclass
-class ReadingSubject:
-    """Arithmetic under test only: replies and log-probabilities are computed from the texts by given functions."""
-
-    reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
-    logp: Callable[[Sequence[Message], str], Scored] = lambda prompt, text: (-float(len(text)), max(1, len(text)))
-    label: str = "base"
-    tokenizer: Any = None
-    batches: list[int] = field(default_factory=list)
-
-    def score(self, rows: Rows) -> list[list[Scored]]:
-        return [[self.logp(prompt, text) for text in texts] for prompt, texts in rows]
-
-    def reference_score(self, rows: Rows) -> None:
-        return None
-
-    def base_score(self, rows: Rows) -> None:
-        return None
-
-    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-        self.batches.append(len(prompts))
-        return [self.reply(prompt) for prompt in prompts]

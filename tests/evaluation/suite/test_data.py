@@ -1,6 +1,5 @@
 """One question on one side over all sources at once, and nothing measured that a run has trained on."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ import pytest
 from edu_align.data.records import Conversation
 from edu_align.data.split import PINNED, keys_of
 from edu_align.data.text import problem_key
+from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData, read_sources
 
-ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or Path(__file__).parents[4] / "shared" / "data")
-real = pytest.mark.skipif(not (ROOT / "mrbench").is_dir(), reason=f"no public data sets in {ROOT}")
+from .real import ROOT, needs_data
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def splits(dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {split: suite_data(dataset, tmp, split) for split in ("validation", "test")}
 
 
-@real
+@needs_data
 def test_no_question_crosses_sides_over_all_sources(splits: dict[str, SuiteData]) -> None:
     sides: dict[str, set[str]] = {name: set() for name in ("train", "validation", "test")}
     for split, data in splits.items():
@@ -53,7 +52,7 @@ def test_no_question_crosses_sides_over_all_sources(splits: dict[str, SuiteData]
     assert not sides["validation"] & sides["test"]
 
 
-@real
+@needs_data
 def test_retention_takes_the_official_test_problems_that_nobody_trains_on(splits: dict[str, SuiteData]) -> None:
     chosen = [record for data in splits.values() for record in data.gsm8k]
     assert all(record.meta[PINNED] == "test" and record.meta["gold_answer"] for record in chosen)
@@ -61,7 +60,7 @@ def test_retention_takes_the_official_test_problems_that_nobody_trains_on(splits
     assert len({record.id for record in chosen}) == len(chosen)
 
 
-@real
+@needs_data
 def test_what_a_run_trained_on_is_not_measured(dataset: Any, tmp_path: Path) -> None:
     whole = suite_data(dataset, tmp_path)
     one = whole.mrbench[0]
@@ -71,7 +70,7 @@ def test_what_a_run_trained_on_is_not_measured(dataset: Any, tmp_path: Path) -> 
     assert all(record.group != one.group for record in rest.mathdial)
 
 
-@real
+@needs_data
 def test_a_part_is_the_same_for_every_reader(dataset: Any, tmp_path: Path, splits: dict[str, SuiteData]) -> None:
     again = suite_data(dataset, tmp_path)
     assert again.mrbench == splits["test"].mrbench
@@ -92,13 +91,11 @@ def test_absent_sources_are_named_and_the_own_data_set_is_there(dataset: Any, tm
     assert data.fingerprint("mathdial") == "absent"
     assert {group.source for group in data.own} == {"edu_tutor"}
     assert not {g.group for g in data.own} & {g.group for g in data.own_training}
-    assert all(isinstance(talk, Conversation) for talk in data.own_conversations)
+    assert all(isinstance(conversation, Conversation) for conversation in data.own_conversations)
     assert set(PARTS) <= set(dir(SuiteData))
 
 
 def test_a_broken_file_is_an_error_and_not_absent(dataset: Any, tmp_path: Path) -> None:
-    from edu_align.errors import UserError
-
     (tmp_path / "mathdial").mkdir()
     (tmp_path / "mathdial" / "test.jsonl").write_text("{broken\n")
     for source in ("mrbench", "bridge", "gsm8k"):

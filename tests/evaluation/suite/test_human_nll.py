@@ -25,7 +25,7 @@ TALK = Conversation(
 
 def test_turns_add_up_to_the_conversation(random_model: Callable[..., Any], bytes_tokenizer: Any) -> None:
     model = random_model()
-    result = turns_nll(ModelSubject(model, bytes_tokenizer), of_dialogues([TALK]), ["Count again."])
+    result = turns_nll(ModelSubject(model=model, tokenizer=bytes_tokenizer), of_dialogues([TALK]), ["Count again."])
     ((_, nats, count),) = conversation_nll(model, bytes_tokenizer, [TALK], 2048)
     tokens, size = result.measured["nats_per_token/mathdial"], result.measured["nats_per_byte/mathdial"]
     assert tokens.items == ("mathdial:test:1#1", "mathdial:test:1#3")

@@ -104,7 +104,11 @@ def test_the_rule_agrees_with_people(capsys: pytest.CaptureFixture[str]) -> None
 @real.needs_data
 def test_how_often_the_tutors_themselves_leak(capsys: pytest.CaptureFixture[str]) -> None:
     """EVALUATION.md: Expert 2.7 %, GPT4 26 %, Llama-405B 4.7 %, Sonnet 0 %, MathDial's teachers 2.6 %."""
-    dialogues = [talk for split in ("train", "validation", "test") for talk in real.talks(split, "mathdial")]
+    dialogues = [
+        conversation
+        for split in ("train", "validation", "test")
+        for conversation in real.conversations(split, "mathdial")
+    ]
     groups = [group for split in ("train", "validation", "test") for group in real.groups(split, "mrbench")]
     prompts = [*of_groups(groups, golds([*groups, *dialogues])), *of_dialogues(dialogues)]
     result = leak_rate(Generated(tuple(prompts), {one.item: CONSTANT for one in prompts}))

@@ -71,7 +71,9 @@ def test_a_random_model_is_at_chance(random_model: Callable[..., Any], bytes_tok
         for n in range(15, 95)
     ]
     values = (
-        by_likelihood(ModelSubject(random_model(), bytes_tokenizer), problems).measured["retention/likelihood"].values
+        by_likelihood(ModelSubject(model=random_model(), tokenizer=bytes_tokenizer), problems)
+        .measured["retention/likelihood"]
+        .values
     )
     assert len(values) == 80
     assert 0.05 < sum(values) / 80 < 0.55
