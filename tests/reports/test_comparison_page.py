@@ -47,8 +47,8 @@ def test_every_number_stands_on_the_page_with_interval_and_differences(made: Any
     for number in comparison.numbers:
         assert f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]" in page.text
         assert number.name in page.text
-        for gap in (number.to_base, number.to_sft):
-            assert gap is None or difference_text(gap, "", 0.05) in page.text
+        for gap in number.differences.values():
+            assert difference_text(gap, "", 0.05) in page.text
     assert marks_legend(comparison) in page.text
     assert "over all 36 differences" in page.text
     assert COMMAND in page.text
@@ -120,7 +120,7 @@ def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:
     comparison = made[0]
     said = {line.split(":")[0]: line for line in changes(comparison)}
     assert set(said) == {"SFT against base", "DPO against base", "DPO against SFT"}
-    gaps = [n.to_base for n in comparison.numbers if n.label == "DPO" and n.to_base is not None]
+    gaps = [n.differences["base"] for n in comparison.numbers if n.label == "DPO" and n.differences]
     shown = sum(gap.excludes_0 for gap in gaps)
     assert shown > 9
     assert f"{shown} of {len(gaps)} differences have an interval that excludes 0" in said["DPO against base"]

@@ -108,7 +108,7 @@ def test_what_counts_only_some_replies_is_shown_without_a_difference(
     say("runs=[sums]")
     found = read_comparison(find_stored("runs", ["sums"], tmp_path), tmp_path)
     shown = [number for number in found.numbers if number.name == "arithmetic_correct/seen"]
-    assert [(number.n, number.to_base, number.to_sft) for number in shown] == [(20, None, None), (5, None, None)]
+    assert [(number.n, number.differences) for number in shown] == [(20, {}), (5, {})]
 
 
 def test_other_items_are_refused_by_name(tmp_path: Path, stored: list[Model], say: Any) -> None:
