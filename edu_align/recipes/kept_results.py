@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ def check_kept(kept: Path, results: Mapping[str, Any]) -> tuple[bool, list[str]]
     if not kept.exists():
         return False, [f"No kept results at {kept}: there is nothing to agree with yet. Keep them as {FORM}."]
     expected = _read(kept)
-    failures = {}
+    numbers, failures = dict(_numbers(results)), {}
     for path, (value, tolerance) in expected.items():
-        found = _lookup(results, path)
+        found = numbers.get(path)
         if found is None:
             failures[path] = f"{path}: kept {value:g}, not among the results."
         elif not abs(found - value) <= tolerance:  # also true for NaN
@@ -55,21 +55,15 @@ def _entry(kept: Path, path: str, entry: Any) -> tuple[float, float]:
     return float(numbers[0]), float(numbers[1])
 
 
-def _lookup(tree: Any, path: str) -> float | None:
-    """The number at `path`; a key may itself contain "/", so every way to cut the path is tried, shortest key first."""
-    if not path:
-        leaf = tree.get("value") if isinstance(tree, Mapping) else tree
-        return float(leaf) if isinstance(leaf, (int, float)) and not isinstance(leaf, bool) else None
-    if not isinstance(tree, Mapping):
-        return None
-    parts = path.split("/")
-    for cut in range(1, len(parts) + 1):
-        key = "/".join(parts[:cut])
-        if key in tree:
-            found = _lookup(tree[key], "/".join(parts[cut:]))
-            if found is not None:
-                return found
-    return None
+def _numbers(tree: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of nested results by its path; that of a dict's "value" also by the dict's own path."""
+    if isinstance(tree, Mapping):
+        if "value" in tree:
+            yield from _numbers(tree["value"], path)
+        for key, value in tree.items():
+            yield from _numbers(value, f"{path}/{key}" if path else str(key))
+    elif isinstance(tree, int | float) and not isinstance(tree, bool):
+        yield path, float(tree)
 
 
 def _is_number(value: Any) -> bool:

@@ -146,9 +146,15 @@ def _kept_form(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
 
 
 Row = dict[str, Any]
+RowsByName = Mapping[str, Row]
+Results = Mapping[str, MetricResult]
+Verdicts = Iterator[tuple[bool, str]]  # whether a target is met, and the sentence
 Paired = Callable[[Any, Any], Row | None]  # two series -> the interval of their difference
 BALANCED, EFFECT = "pair_accuracy_balanced/implicit", "dialogue_effect/implicit"
-SURFACE, OVERLAP, PEOPLE = "surface_logistic", "idf_overlap", "human tutor"
+SELECTION, PEOPLE = "selection_score/implicit", "human tutor"
+OVER_BASELINES = (
+    (BALANCED, "surface_logistic"), ("context_use/mean_logp", "idf_overlap"), ("context_use/implicit", "idf_overlap"),
+)  # fmt: skip
 LEAST_BALANCED, LEAST_EFFECT, LEAST_SELECTION = 0.70, 0.05, 7.1
 MOST_LEAKS, MOST_LOSS = 0.05, 0.02
 
@@ -160,90 +166,56 @@ def targets(rows: Sequence[Row], results: Mapping[str, MetricResult], label: str
     anything was measured, and are those of experiments/tutor.
     """
     own = {row["name"]: row for row in rows if row["label"] == label}
-    return [
-        f"target {'MET' if met else 'MISSED'}: {said}"
-        for check in (_balanced, _effect, _context, _selection, _leaks, _form, _likelihood, _retention)
-        for met, said in check(own, results, paired)
-    ]
+    found = [*_values(own), *_over_baselines(own, results, paired), *_form(own, results), *_against_base(own)]
+    return [f"target {'MET' if met else 'MISSED'}: {sentence}" for met, sentence in found]
 
 
-Verdicts = Iterator[tuple[bool, str]]
-RowsByName = Mapping[str, Row]
-Results = Mapping[str, MetricResult]
-
-
-def _balanced(own: RowsByName, results: Results, paired: Paired) -> Verdicts:
-    if BALANCED in own:
-        row = own[BALANCED]
+def _values(own: RowsByName) -> Verdicts:
+    """Numbers that are to reach a value themselves."""
+    if row := own.get(BALANCED):
         yield row["value"] >= LEAST_BALANCED, f"{BALANCED} {cell(row)}, aimed at {LEAST_BALANCED:.2f}"
-        yield from _beside(BALANCED, SURFACE, own, results, paired)
-
-
-def _effect(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
-    if EFFECT in own:
-        row = own[EFFECT]
-        sure = row["low"] is not None and row["low"] > 0
-        yield (
-            row["value"] >= LEAST_EFFECT,
-            f"{EFFECT} {cell(row)}, at least {LEAST_EFFECT:.2f}; {'told' if sure else 'not told'} from 0",
-        )
-
-
-def _context(own: RowsByName, results: Results, paired: Paired) -> Verdicts:
-    for name in ("context_use/mean_logp", "context_use/implicit"):
-        yield from _beside(name, OVERLAP, own, results, paired)
-
-
-def _selection(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
-    if "selection_score/implicit" in own:
-        row = own["selection_score/implicit"]
-        yield row["value"] > LEAST_SELECTION, f"selection_score/implicit {cell(row)} of 8, above {LEAST_SELECTION}"
-
-
-def _leaks(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
-    if "leak_rate" in own:
-        row = own["leak_rate"]
+    if row := own.get(EFFECT):
+        told = "told" if row["low"] is not None and row["low"] > 0 else "not told"
+        yield row["value"] >= LEAST_EFFECT, f"{EFFECT} {cell(row)}, at least {LEAST_EFFECT:.2f}; {told} from 0"
+    if row := own.get(SELECTION):
+        yield row["value"] > LEAST_SELECTION, f"{SELECTION} {cell(row)} of 8, above {LEAST_SELECTION}"
+    if row := own.get("leak_rate"):
         yield row["value"] <= MOST_LEAKS, f"leak_rate {cell(row)}, at most {MOST_LEAKS:.2f}"
 
 
-def _form(own: RowsByName, results: Results, _paired: Paired) -> Verdicts:
-    if "question_rate" in own:
-        row, people = own["question_rate"], own["question_rate"]["baselines"][PEOPLE]
+def _over_baselines(own: RowsByName, results: Results, paired: Paired) -> Verdicts:
+    """Numbers whose difference to one baseline is to have an interval above 0."""
+    for name, rule in OVER_BASELINES:
+        result = results[own[name]["metric"]] if name in own else None
+        if result is None or rule not in result.baselines.get(name, {}):
+            continue
+        gap = paired(result.measured[name], result.baselines[name][rule])
+        if gap is not None:
+            sentence = f"{name} {cell(own[name])}, minus the rule {rule} {cell(gap, '+')}, above 0"
+            yield gap["low"] is not None and gap["low"] > 0, sentence
+
+
+def _form(own: RowsByName, results: Results) -> Verdicts:
+    """Questions and words as people use them."""
+    if row := own.get("question_rate"):
+        people = row["baselines"][PEOPLE]
         inside = people["low"] is not None and people["low"] <= row["value"] <= people["high"]
         yield inside, f"question_rate {cell(row)}, inside people's interval {cell(people)}"
-    if "words" in own:
-        row = own["words"]
+    if row := own.get("words"):
         least, most = np.quantile(results["form"].baselines["words"][PEOPLE].values, (0.1, 0.9))
-        yield (
-            least <= row["value"] <= most,
-            f"words {cell(row)}, between {least:.0f} and {most:.0f}, as 8 of 10 people's",
-        )
+        sentence = f"words {cell(row)}, between {least:.0f} and {most:.0f}, as 8 of 10 people's"
+        yield least <= row["value"] <= most, sentence
 
 
-def _likelihood(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
+def _against_base(own: RowsByName) -> Verdicts:
+    """Likelihood of people's replies, and retention, beside the base model's."""
     for name, row in own.items():
         gap = row["difference_to_base"]
-        if name.startswith("nats_per_token/") and gap is not None:
+        if gap is not None and name.startswith("nats_per_token/"):
+            sentence = f"{name} {cell(row)}, minus base {cell(gap, '+')}, below 0"
+            yield gap["high"] is not None and gap["high"] < 0, sentence
+        if gap is not None and name == "retention/likelihood":
             yield (
-                gap["high"] is not None and gap["high"] < 0,
-                f"{name} {cell(row)}, minus base {cell(gap, '+')}, below 0",
+                gap["value"] >= -MOST_LOSS,
+                f"{name} {cell(row)}, minus base {cell(gap, '+')}, at least -{MOST_LOSS:.2f}",
             )
-
-
-def _retention(own: RowsByName, _results: Results, _paired: Paired) -> Verdicts:
-    row = own.get("retention/likelihood")
-    gap = row["difference_to_base"] if row else None
-    if row and gap:
-        said = f"retention/likelihood {cell(row)}, minus base {cell(gap, '+')}, at least -{MOST_LOSS:.2f}"
-        yield gap["value"] >= -MOST_LOSS, said
-
-
-def _beside(name: str, rule: str, own: RowsByName, results: Results, paired: Paired) -> Verdicts:
-    """Whether the interval of the difference to one rule lies above 0."""
-    result = results[own[name]["metric"]] if name in own else None
-    if result is None or rule not in result.baselines.get(name, {}):
-        return
-    gap = paired(result.measured[name], result.baselines[name][rule])
-    if gap is not None:
-        said = f"{name} {cell(own[name])}, minus the rule {rule} {cell(gap, '+')}, above 0"
-        yield gap["low"] is not None and gap["low"] > 0, said

@@ -7,30 +7,18 @@ from typing import Any
 
 import pytest
 
-from edu_align import report
 from edu_align.errors import UserError
 from edu_align.report import parse, run_names
 from edu_align.reports.sweep.reading import runs_as_sweep
 
+from .comparison_builders import store, three
 from .sweep_builders import METRIC, grid_sweep, job_file, run_folder
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
-    """`say("sweep=x")`: run the program in this process and return what it prints."""
-
-    def go(*words: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["report", *words])
-        report.main()
-        return capsys.readouterr().out
-
-    return go
 
 
 def test_a_sweep_is_found_by_name_and_by_folder(tmp_path: Path, say: Any) -> None:
     folder = grid_sweep(tmp_path)
     job_file(folder, 6, {"trainer.beta": 0.9}, "failed", error="x")
-    by_name = say("sweep=grid", f"outputs_root={tmp_path}")
+    by_name = say("sweep=grid")
     assert by_name == say(f"sweep={folder}")
     assert "edu_align: grid: finished, 7 jobs: 6 finished, 1 failed" in by_name
     assert f"best by {METRIC} (maximize): job" in by_name
@@ -44,7 +32,7 @@ def test_runs_are_compared_by_what_their_configs_differ_in(tmp_path: Path, say: 
         run_folder(
             tmp_path, f"alone-{number}", {"trainer.beta": beta, "seed": 42, "run_name": str(number)}, 0.5 + beta, number
         )
-    out = say(f"runs=[alone-0,{tmp_path}/runs/alone-1]", f"objective={METRIC}", f"outputs_root={tmp_path}")
+    out = say(f"runs=[alone-0,{tmp_path}/runs/alone-1]", f"objective={METRIC}")
     (written,) = (tmp_path / "reports").iterdir()
     assert f"report {written}/report.html" in out
     text = (written / "report.md").read_text(encoding="utf-8")
@@ -52,26 +40,26 @@ def test_runs_are_compared_by_what_their_configs_differ_in(tmp_path: Path, say: 
     assert "run_name" not in text
     assert "job 2, trainer.beta=0.3" in text
     assert "edu_align.train" not in text
-    by_id = say(f"runs={0:012x},alone-1", f"objective={METRIC}", f"outputs_root={tmp_path}", f"output={tmp_path}/here")
+    by_id = say(f"runs={0:012x},alone-1", f"objective={METRIC}", f"output={tmp_path}/here")
     assert f"report {tmp_path}/here/report.html" in by_id
 
 
 def test_another_objective_and_direction(tmp_path: Path, say: Any) -> None:
     grid_sweep(tmp_path)
-    assert "best by train/loss (minimize)" in say("sweep=grid", "objective=train/loss", f"outputs_root={tmp_path}")
-    assert f"best by {METRIC} (minimize)" in say("sweep=grid", "direction=minimize", f"outputs_root={tmp_path}")
+    assert "best by train/loss (minimize)" in say("sweep=grid", "objective=train/loss")
+    assert f"best by {METRIC} (minimize)" in say("sweep=grid", "direction=minimize")
 
 
 def test_without_a_sweep_all_runs_are_listed(tmp_path: Path, say: Any) -> None:
-    assert f"there is no run under {tmp_path}/runs" in say(f"outputs_root={tmp_path}")
+    assert f"there is no run under {tmp_path}/runs" in say()
     for number in range(3):
         run_folder(tmp_path, f"run-{number}", {}, 0.5, number)
-    out = say(f"outputs_root={tmp_path}")
+    out = say()
     assert out.splitlines()[0].split() == ["name", "id", "state", "started", "seconds", "metrics"]
     assert "run-0  000000000000  finished" in out
     assert "train/loss 0.5333" in out
-    assert "... and 1 older runs; last=0 lists them" in say(f"outputs_root={tmp_path}", "last=2")
-    assert len(say(f"outputs_root={tmp_path}", "last=0").splitlines()) == 4
+    assert "... and 1 older runs; last=0 lists them" in say("last=2")
+    assert len(say("last=0").splitlines()) == 4
 
 
 @pytest.mark.parametrize(
@@ -98,7 +86,7 @@ def test_without_a_sweep_all_runs_are_listed(tmp_path: Path, say: Any) -> None:
 def test_what_is_wrong_is_said_once(tmp_path: Path, say: Any, words: list[str], said: str) -> None:
     grid_sweep(tmp_path)
     with pytest.raises(UserError, match=said):
-        say(*words, f"outputs_root={tmp_path}")
+        say(*words)
 
 
 def test_names_in_a_list() -> None:
@@ -117,13 +105,12 @@ def test_a_run_without_a_config_is_compared_all_the_same(tmp_path: Path) -> None
     assert [job.values for job in sweep.jobs] == [{"trainer.beta": 0.1}, {"trainer.beta": 0.3}, {}]
 
 
-def test_neither_torch_nor_pandas_is_loaded(tmp_path: Path) -> None:
+def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     """With all pictures drawn, in a process of its own; --help loads nothing at all."""
     grid_sweep(tmp_path)
-    code = (
-        "import sys; from edu_align.report import main; main(); "
-        "print(sorted({'torch', 'transformers', 'pandas', 'matplotlib', 'hydra', 'wandb'} & set(sys.modules)))"
-    )
+    store(tmp_path, tmp_path / "runs" / "tutor-dpo", three(tmp_path))
+    heavy = {"torch", "transformers", "trl", "datasets", "sklearn", "pandas", "matplotlib", "hydra", "wandb"}
+    code = f"import sys; from edu_align.report import main; main(); print(sorted({heavy} & set(sys.modules)))"
 
     def loaded(*words: str) -> str:
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
@@ -132,6 +119,7 @@ def test_neither_torch_nor_pandas_is_loaded(tmp_path: Path) -> None:
     assert loaded("--help") == "[]"
     assert loaded(f"outputs_root={tmp_path}") == "[]"
     assert loaded("sweep=grid", f"outputs_root={tmp_path}") == "['matplotlib']"
+    assert loaded("runs=[tutor-dpo]", f"outputs_root={tmp_path}") == "['matplotlib']"
 
 
 def test_a_user_error_ends_with_exit_code_2(tmp_path: Path) -> None:

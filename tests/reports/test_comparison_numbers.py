@@ -59,7 +59,7 @@ def test_items_are_joined_by_name_and_weights_count() -> None:
 
 def test_every_difference_of_the_report_is_counted(tmp_path) -> None:
     numbers, tests = numbers_of(three(tmp_path), 0, 200, 0.95)
-    gaps = [gap for number in numbers for gap in (number.to_base, number.to_sft) if gap is not None]
+    gaps = [gap for number in numbers for gap in number.differences.values()]
     assert len(gaps) == tests == 12 * 3
     assert all(gap.adjusted is not None for gap in gaps)
     sure = [gap for gap in gaps if gap.adjusted <= 0.05]
@@ -70,11 +70,11 @@ def test_every_difference_of_the_report_is_counted(tmp_path) -> None:
 def test_a_base_is_compared_with_nothing_and_sft_only_with_base(tmp_path) -> None:
     numbers, _ = numbers_of(three(tmp_path), 0, 200, 0.95)
     by_label = {label: [n for n in numbers if n.label == label] for label in ("base", "SFT", "DPO")}
-    assert all(n.to_base is None and n.to_sft is None for n in by_label["base"])
-    assert all(n.to_sft is None for n in by_label["SFT"])
-    for label, of in (("SFT", "to_base"), ("DPO", "to_base"), ("DPO", "to_sft")):
-        assert all((getattr(n, of) is None) == n.name.endswith("/implicit") for n in by_label[label])
+    assert all(n.differences == {} for n in by_label["base"])
+    assert all(set(n.differences) <= {"base"} for n in by_label["SFT"])
+    for label, of in (("SFT", "base"), ("DPO", "base"), ("DPO", "SFT")):
+        assert all((of not in n.differences) == n.name.endswith("/implicit") for n in by_label[label])
     (mine,) = [n for n in by_label["DPO"] if n.name == "leak_rate"]
     (theirs,) = [n for n in by_label["SFT"] if n.name == "leak_rate"]
-    assert mine.to_sft.value == pytest.approx(mine.value - theirs.value)
+    assert mine.differences["SFT"].value == pytest.approx(mine.value - theirs.value)
     assert mine.beats_strongest is True  # lower is better

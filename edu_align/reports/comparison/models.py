@@ -23,6 +23,11 @@ class Model:
     run: Path | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def references(self) -> list[str]:
+        """Labels of the models that this one is compared with: its base, then its parent."""
+        return [label for label in (self.base, self.sft) if label not in (None, self.label)]
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -40,7 +45,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Number:
-    """One number of one model. `better`: "higher", "lower" or ""; `metric`: the stored result it is part of."""
+    """One number of one model. `better`: "higher", "lower" or ""; `metric`: the stored result it is part of.
+
+    `differences` are paired, by the label of the model that is subtracted.
+    """
 
     metric: str
     name: str
@@ -55,8 +63,7 @@ class Number:
     baselines: dict[str, float] = field(default_factory=dict)
     strongest: str | None = None
     to_strongest: Difference | None = None
-    to_base: Difference | None = None
-    to_sft: Difference | None = None
+    differences: dict[str, Difference] = field(default_factory=dict)
 
     @property
     def beats_strongest(self) -> bool | None:
@@ -101,6 +108,9 @@ class Comparison:
     def of(self, name: str) -> dict[str, Number]:
         """The number of that name by model."""
         return {number.label: number for number in self.numbers if number.name == name}
+
+    def numbers_of(self, model: Model) -> list[Number]:
+        return [number for number in self.numbers if number.label == model.label]
 
     def model(self, label: str) -> Model:
         return next(model for model in self.models if model.label == label)

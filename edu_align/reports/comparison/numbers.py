@@ -30,8 +30,8 @@ def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: flo
         parents = {model.label: model.sft or "" for model in beside}
         rows = summarise(results, seed, samples, confidence, parents)
         found += [_number(row, by_label[row["label"]]) for row in rows]
-    tests = [(at, of) for at, n in enumerate(found) for of in ("to_base", "to_sft") if getattr(n, of) is not None]
-    return _corrected(found, by_label, tests, seed, samples_for(len(tests), 1 - confidence, samples)), len(tests)
+    tests = sum(len(number.differences) for number in found)
+    return _corrected(found, by_label, seed, samples_for(tests, 1 - confidence, samples)), tests
 
 
 def _check_items(models: Sequence[Model]) -> None:
@@ -55,7 +55,8 @@ def _by_reply(name: str) -> bool:
 
 
 def _number(row: Mapping[str, Any], model: Model) -> Number:
-    is_base, by_reply = model.label == model.base, _by_reply(row["name"])
+    gaps = {model.base: row["difference_to_base"], model.sft: row["difference_to_sft"]}
+    compared = [] if _by_reply(row["name"]) else model.references
     return Number(
         metric=row["metric"],
         name=row["name"],
@@ -70,8 +71,7 @@ def _number(row: Mapping[str, Any], model: Model) -> Number:
         baselines={rule: spread["value"] for rule, spread in row["baselines"].items()},
         strongest=row["strongest_baseline"],
         to_strongest=_difference(row["difference_to_strongest"]),
-        to_base=None if is_base or by_reply else _difference(row["difference_to_base"]),
-        to_sft=None if by_reply else _difference(row["difference_to_sft"]),
+        differences={other: gap for other in compared if (gap := _difference(gaps[other]))},
     )
 
 
@@ -79,23 +79,19 @@ def _difference(plain: Mapping[str, Any] | None) -> Difference | None:
     return None if plain is None else Difference(plain["value"], plain["low"], plain["high"])
 
 
-def _corrected(
-    numbers: Sequence[Number], models: Mapping[str, Model], tests: Sequence[tuple[int, str]], seed: int, samples: int
-) -> list[Number]:
+def _corrected(numbers: Sequence[Number], models: Mapping[str, Model], seed: int, samples: int) -> list[Number]:
     """The same numbers with Holm's p in their differences. A difference of one group counts as a test of p = 1."""
     p_values = []
-    for at, of in tests:
-        number, model = numbers[at], models[numbers[at].label]
-        other = model.base if of == "to_base" else str(model.sft)
-        mine, theirs = (models[x].results[number.metric].measured[number.name] for x in (model.label, other))
-        p = p_value(mine, theirs, seed=seed, samples=samples)
-        p_values.append(1.0 if p is None else p)
-    result = list(numbers)
-    for (at, of), adjusted in zip(tests, holm(p_values), strict=True):
-        gap: Difference = getattr(result[at], of)
-        changed = replace(gap, adjusted=adjusted)
-        result[at] = replace(result[at], to_base=changed) if of == "to_base" else replace(result[at], to_sft=changed)
-    return result
+    for number in numbers:
+        for other in number.differences:
+            mine, theirs = (models[x].results[number.metric].measured[number.name] for x in (number.label, other))
+            p = p_value(mine, theirs, seed=seed, samples=samples)
+            p_values.append(1.0 if p is None else p)
+    adjusted = iter(holm(p_values))
+    return [
+        replace(n, differences={other: replace(gap, adjusted=next(adjusted)) for other, gap in n.differences.items()})
+        for n in numbers
+    ]
 
 
 Floats = NDArray[np.float64]

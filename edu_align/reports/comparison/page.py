@@ -94,7 +94,7 @@ def _row(comparison: Comparison, name: str) -> dict[str, Any]:
     first = next(iter(found.values()))
     better = f"{first.better} is better" if first.better else ""
     note = ", ".join(part for part in (first.unit, better, f"n {tables.count_text(comparison, name)}") if part)
-    cells = [_cell(model, found.get(model.label), comparison.level) for model in comparison.models]
+    cells = [_cell(found.get(model.label), comparison.level) for model in comparison.models]
     return {"name": name, "note": note, "cells": cells, "baselines": _baselines(found)}
 
 
@@ -107,11 +107,13 @@ def _baselines(found: dict[str, Number]) -> list[str]:
     return [f"{first.strongest} {first.baselines[first.strongest]:.3f}", f"beaten by {', '.join(winners) or 'none'}"]
 
 
-def _cell(model: Model, number: Number | None, level: float) -> dict[str, Any]:
-    gaps = []
-    if number is not None:
-        for other, gap in ((model.base, number.to_base), (model.sft, number.to_sft)):
-            if gap is not None:
-                text = f"− {other} {tables.difference_text(gap, '', level)}"
-                gaps.append({"text": text, "way": tables.direction(gap, number.better)})
+def _cell(number: Number | None, level: float) -> dict[str, Any]:
+    found = number.differences.items() if number is not None else ()
+    gaps = [
+        {
+            "text": f"− {other} {tables.difference_text(gap, '', level)}",
+            "way": tables.direction(gap, number.better if number else ""),
+        }
+        for other, gap in found
+    ]
     return {"value": tables.value_text(number), "differences": gaps}

@@ -104,7 +104,8 @@ def forest_plot(comparison: Comparison, styles: Styles) -> tuple[str, str]:
     by_unit: dict[str, list[ForestRow]] = {}
     for name in comparison.names():
         found = comparison.of(name)
-        differences = {label: number.to_base for label, number in found.items() if number.to_base is not None}
+        bases = {model.label: model.base for model in comparison.models}
+        differences = {label: gap for label, n in found.items() if (gap := n.differences.get(bases[label]))}
         if differences:
             first = next(iter(found.values()))
             by_unit.setdefault(first.unit or "number", []).append((name, first.better, differences))

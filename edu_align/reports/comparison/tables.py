@@ -52,59 +52,42 @@ def count_text(comparison: Comparison, name: str) -> str:
     return " / ".join(found)
 
 
-def heads(comparison: Comparison) -> list[str]:
-    """Column names: number, n, then value, difference to base, to SFT and the baseline for every model."""
-    names = ["number", "n (groups)"]
+def full_table(comparison: Comparison) -> Rows:
+    """A row a number; columns: number, n, then value, differences and the strongest baseline for every model."""
+    head = ["number", "n (groups)"]
     for model in comparison.models:
-        names.append(model.label)
-        if model.label != model.base:
-            names.append(f"{model.label} - {model.base}")
-        if model.sft:
-            names.append(f"{model.label} - {model.sft}")
-        names.append(f"strongest baseline beside {model.label}")
-    return names
+        head += [model.label, *(f"{model.label} - {other}" for other in model.references)]
+        head.append(f"strongest baseline beside {model.label}")
+    return [head, *(_full_row(comparison, name) for name in comparison.names())]
 
 
-def row(comparison: Comparison, name: str) -> list[str]:
-    """The cells of one number, in the order of `heads`."""
+def _full_row(comparison: Comparison, name: str) -> list[str]:
     found, level = comparison.of(name), comparison.level
-    better = next(iter(found.values())).better
-    unit = next(iter(found.values())).unit
-    notes = ", ".join(part for part in (unit, f"{better} is better" if better else "") if part)
+    first = next(iter(found.values()))
+    notes = ", ".join(part for part in (first.unit, f"{first.better} is better" if first.better else "") if part)
     cells = [f"{name} ({notes})" if notes else name, count_text(comparison, name)]
     for model in comparison.models:
         number = found.get(model.label)
-        cells.append(value_text(number))
-        if model.label != model.base:
-            cells.append(difference_text(number.to_base if number else None, better, level))
-        if model.sft:
-            cells.append(difference_text(number.to_sft if number else None, better, level))
+        gaps = number.differences if number else {}
+        cells += [value_text(number), *(difference_text(gaps.get(o), first.better, level) for o in model.references)]
         cells.append(strongest_text(number) if number else "-")
     return cells
-
-
-def full_table(comparison: Comparison) -> Rows:
-    """Head and one row a number."""
-    return [heads(comparison), *(row(comparison, name) for name in comparison.names())]
 
 
 def terminal_table(comparison: Comparison) -> Rows:
     """As `full_table`, narrower: values without intervals, differences with their marks."""
     head = ["number", "n (groups)"]
     for model in comparison.models:
-        head += [model.label, *([f"- {model.base}"] if model.label != model.base else [])]
-        head += [f"- {model.sft}"] if model.sft else []
+        head += [model.label, *(f"- {other}" for other in model.references)]
     rows = [[*head, "strongest baseline"]]
     for name in comparison.names():
         found = comparison.of(name)
         cells = [name, count_text(comparison, name)]
         for model in comparison.models:
             number = found.get(model.label)
+            gaps = number.differences if number else {}
             cells.append("-" if number is None else f"{number.value:.3f}")
-            if model.label != model.base:
-                cells.append(_short(number.to_base if number else None, comparison.level))
-            if model.sft:
-                cells.append(_short(number.to_sft if number else None, comparison.level))
+            cells += [_short(gaps.get(other), comparison.level) for other in model.references]
         rules = dict.fromkeys(
             f"{n.strongest} {n.baselines[n.strongest]:.3f}" for n in found.values() if n.strongest is not None
         )
@@ -128,7 +111,7 @@ def beside_baselines(comparison: Comparison) -> list[str]:
     """`DPO: 14 of 16 numbers beat the strongest baseline beside them.` for every model."""
     lines = []
     for model in comparison.models:
-        judged = [n for n in comparison.numbers if n.label == model.label and n.beats_strongest is not None]
+        judged = [n for n in comparison.numbers_of(model) if n.beats_strongest is not None]
         if judged:
             won = sum(n.beats_strongest is True for n in judged)
             lines.append(f"{model.label}: {won} of {len(judged)} numbers beat the strongest baseline beside them.")
@@ -139,7 +122,7 @@ def not_beaten(comparison: Comparison) -> list[str]:
     """A sentence a model: which of its numbers are not shown to beat the strongest baseline; none where all do."""
     lines = []
     for model in comparison.models:
-        lost = [n for n in comparison.numbers if n.label == model.label and n.beats_strongest is False]
+        lost = [n for n in comparison.numbers_of(model) if n.beats_strongest is False]
         if lost:
             named = ", ".join(
                 f"{n.name} {n.value:.3f} ({n.strongest} {n.baselines[str(n.strongest)]:.3f})" for n in lost
@@ -152,20 +135,17 @@ def changes(comparison: Comparison) -> list[str]:
     """A sentence a model and reference: how many numbers changed, and which of them for sure."""
     lines = []
     for model in comparison.models:
-        for other, of in ((model.base, "to_base"), (model.sft, "to_sft")):
-            if other is None or other == model.label:
-                continue
-            mine = [n for n in comparison.numbers if n.label == model.label and getattr(n, of) is not None]
-            if mine:
-                lines.append(_change(model.label, other, mine, of, comparison.level))
+        for other in model.references:
+            gaps = [(n, n.differences[other]) for n in comparison.numbers_of(model) if other in n.differences]
+            if gaps:
+                lines.append(_change(f"{model.label} against {other}", gaps, comparison.level))
     return lines
 
 
-def _change(label: str, other: str, numbers: list[Number], of: str, level: float) -> str:
-    gaps = [(number, getattr(number, of)) for number in numbers]
+def _change(title: str, gaps: list[tuple[Number, Difference]], level: float) -> str:
     shown = [(number, gap) for number, gap in gaps if gap.excludes_0]
     sure = [(number, gap) for number, gap in shown if mark(gap, level) == "**"]
-    text = f"{label} against {other}: {len(shown)} of {len(gaps)} differences have an interval that excludes 0"
+    text = f"{title}: {len(shown)} of {len(gaps)} differences have an interval that excludes 0"
     if not shown:
         return f"{text}: no change is shown."
     parts = []
