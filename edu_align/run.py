@@ -108,7 +108,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     for reason in device.reasons:
         print(f"edu_align: {reason}", flush=True)
 
-    from edu_align.out_of_memory import explained
+    from edu_align.planning.advice import with_memory_advice
     from edu_align.session import Session
 
     settle()
@@ -116,7 +116,7 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
         note_run(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
-            with recorded(work.folder), explained(config):
+            with recorded(work.folder), with_memory_advice(config):
                 Session(config, location, start, device, tokenizer, data, work).train()
             Progress(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder

@@ -15,7 +15,7 @@ from edu_align.errors import UserError
 from edu_align.run import run
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.progress import Progress, checkpoints, damage_of
-from edu_align.trainers.callback import Recorder
+from edu_align.trainers.callbacks import Recorder
 from tests.runs.conftest import in_child, outcome, told
 
 WORDS = ["trainer=dpo", "trainer.max_steps=8", "trainer.save_steps=2", "trainer.eval_steps=4", "run_name=it"]

@@ -12,7 +12,7 @@ from edu_align import session
 from edu_align.models.trained import WEIGHTS, trained
 from edu_align.run import run
 from edu_align.runs.progress import Progress
-from edu_align.trainers.averaging import AVERAGE, Averaging
+from edu_align.trainers.callbacks import AVERAGE, Averaging
 
 STEPS = 6
 

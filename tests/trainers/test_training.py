@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from edu_align.evaluation.stages import read_run
-from edu_align.trainers.sft import sft_rows
+from edu_align.trainers.sft_rows import sft_rows
 
 UNMEASURED = "evaluation.enabled=false"
 

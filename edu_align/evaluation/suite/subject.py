@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.caching.keys import digest, file_content, tokenizer_content, weights_content
-from edu_align.caching.shared import FOLDER, Shared
+from edu_align.caching.shared import FOLDER, RunCache
 from edu_align.caching.store import Codec
 from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.scoring import score_replies
@@ -96,8 +96,8 @@ class LoadedSubject:
         return resolve(self.weights.config.hardware)
 
     @functools.cached_property
-    def _shared(self) -> Shared:
-        return Shared(self.weights.config, self.location, self._device)
+    def _shared(self) -> RunCache:
+        return RunCache(self.weights.config, self.location, self._device)
 
     @functools.cached_property
     def _model(self) -> Any:
@@ -109,7 +109,7 @@ class LoadedSubject:
         how = numbers(self.weights.config, self._device)
         key = digest(self.identity | {"reference": None}, how, self.max_length, asked)
         if key not in self._said:
-            self._said[key] = self._shared.once(f"suite {kind}", key, JSON, make)
+            self._said[key] = self._shared.get_or_compute(f"suite {kind}", key, JSON, make)
         return self._said[key]
 
     def _score(self, rows: Rows) -> list[list[Scored]]:
