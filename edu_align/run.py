@@ -18,13 +18,12 @@ from edu_align.errors import RunFailed, UserError
 from edu_align.models.locate import Location, locate
 from edu_align.planning.plan import refuse_too_big
 from edu_align.quiet import quiet
-from edu_align.runs.attempts import Launch
+from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.facts import machine
 from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
-from edu_align.runs.progress import Progress
+from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.stopping import Interrupted
-from edu_align.runs.work import finished, working
 from edu_align.runs.writing import disk_errors
 from edu_align.secrets import redacted
 from edu_align.sweeps.job import note_run
@@ -43,7 +42,7 @@ def run(composed: DictConfig) -> RunFolder | None:
     _check(config)
     processes.join(config.hardware.device)
     try:
-        with processes.one_voice(), disk_errors(Path(config.outputs_root)):
+        with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)):
             return _run(config, composed)
     finally:
         free()
@@ -76,12 +75,12 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     if start is not None:
         _check_start(config, start, location)
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
-    if known is not None and (done := finished(_launch(config, known, location, start))):
+    if known is not None and (done := find_finished(_launch(config, known, location, start))):
         return done
     data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
-    if read != known and not config.preview and (done := finished(launch)):
+    if read != known and not config.preview and (done := find_finished(launch)):
         return done
     print(data.describe(), flush=True)
     quiet(weights_bar=True)
@@ -112,19 +111,19 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     from edu_align.session import Session
 
     settle()
-    with working(launch, composed, lambda: _facts(config, location, start, data)) as work:
+    with claim_run(launch, composed, lambda: _facts(config, location, start, data)) as work:
         note_run(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder), explained(config):
                 Session(config, location, start, device, tokenizer, data, work).train()
-            Progress(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
+            CheckpointStore(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
 
 
-def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> Launch:
+def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> RunRequest:
     identity = Identity(settings_of(asdict(config)), read, location.identity, _parent(start))
-    return Launch(config, identity, Path(config.outputs_root) / "runs")
+    return RunRequest(config, identity, Path(config.outputs_root) / "runs")
 
 
 def _parent(start: RunFolder | None) -> str | None:

@@ -22,10 +22,10 @@ from edu_align.models.trained import save_weights
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import first, is_first, wait
+from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records
-from edu_align.runs.progress import Progress
-from edu_align.runs.work import Work
+from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.writing import write_json, write_text
 from edu_align.tracking.samples import Row, with_metrics
 from edu_align.tracking.tracker import Tracker, tracking
@@ -48,7 +48,7 @@ class Session:
         device: Device,
         tokenizer: Any,
         data: TrainingData,
-        work: Work,
+        work: ActiveRun,
     ) -> None:
         self.config = config
         self.device = device
@@ -56,7 +56,7 @@ class Session:
         self.data = data
         self.folder = work.folder
         self.work = work
-        self.progress = Progress(work.folder)
+        self.progress = CheckpointStore(work.folder)
         self.location = location
         self.start = start
         self.results: dict[str, Any] = {}
