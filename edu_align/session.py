@@ -25,6 +25,7 @@ from edu_align.processes import first, is_first, wait
 from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.folder import RunFolder, ancestors, records
+from edu_align.runs.listener import RunListener
 from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.writing import write_json, write_text
 from edu_align.tracking.samples import Row, with_metrics
@@ -49,6 +50,7 @@ class Session:
         tokenizer: Any,
         data: TrainingData,
         work: ActiveRun,
+        listener: RunListener,
     ) -> None:
         self.config = config
         self.device = device
@@ -56,6 +58,7 @@ class Session:
         self.data = data
         self.folder = work.folder
         self.work = work
+        self.listener = listener
         self.progress = CheckpointStore(work.folder)
         self.location = location
         self.start = start
@@ -175,7 +178,7 @@ class Session:
             trainer.averaging = Averaging(trainer, config.trainer.average_last)
             trainer.add_callback(trainer.averaging)
         if is_first():
-            trainer.add_callback(Recorder(self.folder, tracker))
+            trainer.add_callback(Recorder(self.folder, tracker, self.listener))
         every = config.evaluation.samples_steps
         if self._computes() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
