@@ -27,7 +27,7 @@ from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.stopping import Interrupted
 from edu_align.runs.writing import disk_errors
 from edu_align.secrets import redacted
-from edu_align.tracking.key import mode_of
+from edu_align.tracking import mode_of
 from edu_align.trainers.arguments import check_batch
 
 

@@ -14,6 +14,7 @@ from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
 from edu_align.evaluation.from_base import measure_base
 from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, sample, summarise, values
+from edu_align.evaluation.samples import Row, with_metrics
 from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
@@ -28,8 +29,7 @@ from edu_align.runs.folder import RunFolder, ancestors, records
 from edu_align.runs.listener import RunListener
 from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.writing import write_json, write_text
-from edu_align.tracking.samples import Row, with_metrics
-from edu_align.tracking.tracker import Tracker, tracking
+from edu_align.tracking import Tracker, tracking
 from edu_align.trainers.averaging import Averaging
 from edu_align.trainers.build import BUILDERS
 from edu_align.trainers.callback import Recorder, Sampler

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edu_align.caching.keys import code_content, digest, tokenizer_content
+from edu_align.caching.keys import code_content, tokenizer_content
 from edu_align.caching.shared import Shared
 from edu_align.caching.tensors import TENSORS, Arrays, content, list_column, list_of
 from edu_align.trainers.arguments import token_budget
+from edu_align.utils.hashing import digest
 
 PAIRS, REFERENCES = "tokenized pairs", "reference log-probabilities"
 IDS = ("prompt_ids", "chosen_ids", "rejected_ids")

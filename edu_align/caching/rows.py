@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edu_align.caching.keys import code_content, digest, tokenizer_content
+from edu_align.caching.keys import code_content, tokenizer_content
 from edu_align.caching.shared import Shared
 from edu_align.caching.tensors import TENSORS, Arrays, ragged, rows_of
 from edu_align.data.records import Conversation
+from edu_align.utils.hashing import digest
 
 if TYPE_CHECKING:
     from edu_align.trainers.sft import Counts, Row

@@ -23,7 +23,7 @@ from edu_align.sweeps.naming import asked, default_name
 from edu_align.sweeps.progress import LOOK, StatusLine, format_values
 from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
 from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
-from edu_align.tracking.sweeps import grouped
+from edu_align.sweeps.tracking import grouped
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
@@ -208,7 +208,7 @@ def write_and_track(folder: Path, config: Any) -> None:
     from omegaconf import OmegaConf
 
     from edu_align.sweeps.report import write_report
-    from edu_align.tracking.sweeps import log_sweep
+    from edu_align.sweeps.tracking import log_sweep
 
     try:
         print(f"edu_align: report {write_report(folder)}", flush=True)

@@ -8,7 +8,7 @@ from transformers import TrainerCallback
 
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.listener import RunListener
-from edu_align.tracking.tracker import Tracker
+from edu_align.tracking import Tracker
 
 SHOWN = {"loss": "loss", "rewards/accuracies": "acc", "rewards/margins": "margin", "eval_loss": "eval_loss"}
 
