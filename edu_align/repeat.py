@@ -117,7 +117,7 @@ def _report(runs: Sequence[Path]) -> Path:
     """All runs beside each other in outputs_root/report/tutor."""
     from edu_align.comparison.reading import read_comparison
     from edu_align.comparison.write import write_comparison
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
 
     outputs = runs[0].parents[1]
     folder = outputs / "report" / "tutor"

@@ -55,7 +55,7 @@ def _compare(names: str, outputs: Path, split: str | None, folder: Path | None) 
     from edu_align.comparison.reading import read_comparison
     from edu_align.comparison.text import print_comparison
     from edu_align.comparison.write import write_comparison
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
     from edu_align.sweeps.reporting.words import run_names
 
     runs = find_stored("runs", run_names(names), outputs)

@@ -15,6 +15,7 @@ from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
 from edu_align.evaluation.from_base import measure_base
 from edu_align.evaluation.held_out import HeldOut, Measured, held_out, measure, sample, summarise, values
+from edu_align.evaluation.samples import Row, with_metrics
 from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.folders import tensors_only
@@ -25,14 +26,14 @@ from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.budget import first_look
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.processes import count, first, is_first, total, wait
+from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.card import Background, model_card
 from edu_align.runs.facts import peak_memory_gib
 from edu_align.runs.folder import RunFolder, ancestors, records
-from edu_align.runs.progress import Progress
-from edu_align.runs.work import Work
+from edu_align.runs.listener import RunListener
+from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.writing import write_json, write_text
-from edu_align.tracking.samples import Row, with_metrics
-from edu_align.tracking.tracker import Tracker, tracking
+from edu_align.tracking import Tracker, tracking
 from edu_align.trainers.arguments import keeps_checkpoints, token_budget
 from edu_align.trainers.callbacks import Averaging, Recorder, Sampler
 from edu_align.trainers.dpo import build_dpo
@@ -55,7 +56,8 @@ class Session:
         device: Device,
         tokenizer: Any,
         data: TrainingData,
-        work: Work,
+        work: ActiveRun,
+        listener: RunListener,
     ) -> None:
         self.config = config
         self.device = device
@@ -63,7 +65,8 @@ class Session:
         self.data = data
         self.folder = work.folder
         self.work = work
-        self.progress = Progress(work.folder)
+        self.listener = listener
+        self.progress = CheckpointStore(work.folder)
         self.location = location
         self.start = start
         self.results: dict[str, Any] = {}
@@ -184,7 +187,7 @@ class Session:
             trainer.averaging = Averaging(trainer, config.trainer.average_last)
             trainer.add_callback(trainer.averaging)
         if is_first():
-            trainer.add_callback(Recorder(self.folder, tracker))
+            trainer.add_callback(Recorder(self.folder, tracker, self.listener))
         every = config.evaluation.samples_steps
         if self._computes() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))

@@ -4,7 +4,7 @@ import json
 from functools import partial
 from typing import Any
 
-from edu_align.caching.keys import digest, tokenizer_content
+from edu_align.caching.keys import tokenizer_content
 from edu_align.caching.shared import RunCache
 from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
@@ -12,6 +12,7 @@ from edu_align.data.records import Message
 from edu_align.evaluation.generate import prompt_and_reference
 from edu_align.evaluation.held_out import HeldOut, Measured, measure
 from edu_align.models.sharding import is_sharded
+from edu_align.utils.hashing import digest
 
 KIND = "measurement before training"
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edu_align.caching.keys import adapter_content, digest, numbers, weights_content
+from edu_align.caching.keys import adapter_content, numbers, weights_content
 from edu_align.caching.store import Codec, Store
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.processes import count
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.hashing import digest
 
 T = TypeVar("T")
 FOLDER = ("cache", "shared")  # under outputs_root

@@ -12,7 +12,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.suite.run import BASE, IN_RUN
 from edu_align.evaluation.suite.store import FOLDER, READS, read_result
 from edu_align.reporting.files import load, place
-from edu_align.runs.store import StoredRun, read_stored
+from edu_align.runs.folder import StoredRun, read_stored
 from edu_align.sweeps.reporting.words import SPLITS
 
 SEED, SAMPLES, CONFIDENCE = 42, 2000, 0.95

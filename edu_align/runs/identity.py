@@ -5,11 +5,11 @@ starts from say they are, and nothing else: not who ran it, where, when, or with
 other code made is therefore found, and said to be so (`other_code`).
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from edu_align.utils.hashing import digest
 
 DIGITS = 12
 # Keys that say how or where a run is made and not what it computes. A name that ends with a dot stands for all below.
@@ -51,9 +51,7 @@ class Identity:
 
     @property
     def id(self) -> str:
-        everything = [self.settings, self.data, self.base_model, self.parent]
-        text = json.dumps(everything, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+        return digest(self.settings, self.data, self.base_model, self.parent)[:DIGITS]
 
     def differences(self, other: "Identity") -> list[str]:
         """What tells `other` from this one, a sentence part each: `trainer.beta (0.1 there, 0.3 here)`."""

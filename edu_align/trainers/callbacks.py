@@ -12,8 +12,8 @@ from transformers import TrainerCallback
 from edu_align.models.sharding import let_go
 from edu_align.models.trained import save_tensors, trained
 from edu_align.runs.folder import RunFolder
-from edu_align.sweeps import pruning
-from edu_align.tracking.tracker import Tracker
+from edu_align.runs.listener import RunListener
+from edu_align.tracking import Tracker
 
 SHOWN = {"loss": "loss", "rewards/accuracies": "acc", "rewards/margins": "margin", "eval_loss": "eval_loss"}
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
@@ -22,9 +22,10 @@ AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
 class Recorder(TrainerCallback):
     """Numbers only, under TRL's own names (`loss`, `rewards/margins`, `eval_loss` ...), with the optimizer step."""
 
-    def __init__(self, folder: RunFolder, tracker: Tracker) -> None:
+    def __init__(self, folder: RunFolder, tracker: Tracker, listener: RunListener) -> None:
         self.folder = folder
         self.tracker = tracker
+        self.listener = listener
         self.bar: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -44,7 +45,7 @@ class Recorder(TrainerCallback):
         self.bar.set_postfix({SHOWN[k]: f"{v:.3f}" for k, v in numbers.items() if k in SHOWN}, refresh=False)
         named = {f"eval/{k[5:]}" if k.startswith("eval_") else f"train/{k}": v for k, v in numbers.items()}
         self.tracker.log(named, state.global_step)
-        pruning.report(state.global_step, named)
+        self.listener.metrics(state.global_step, named)
 
 
 class Sampler(TrainerCallback):

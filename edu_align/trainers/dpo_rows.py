@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edu_align.caching.keys import code_content, digest, tokenizer_content
+from edu_align.caching.keys import code_content, tokenizer_content
 from edu_align.caching.shared import RunCache
 from edu_align.caching.tensors import TENSORS, Arrays, ragged, rows_of
 from edu_align.data.records import Message, Pair
 from edu_align.errors import UserError
 from edu_align.models.tokenizer import chat_ids
+from edu_align.utils.hashing import digest
 
 Row = dict[str, list[int]]
 KIND = "tokenized pairs"

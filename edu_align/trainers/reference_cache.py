@@ -11,11 +11,11 @@ from typing import Any
 
 import trl
 
-from edu_align.caching.keys import digest
 from edu_align.caching.shared import RunCache
 from edu_align.caching.tensors import TENSORS, Arrays, content, ragged
 from edu_align.trainers.arguments import token_budget
 from edu_align.trainers.dpo_rows import COLUMNS
+from edu_align.utils.hashing import digest
 
 REFERENCES = "reference log-probabilities"
 LOGPS = ("ref_chosen_logps", "ref_rejected_logps")

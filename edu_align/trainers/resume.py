@@ -20,9 +20,9 @@ from transformers import Trainer, TrainerCallback
 from edu_align.models.trained import load_trained, save_trained
 from edu_align.packing.decoder import Sharing
 from edu_align.processes import anyone, count, is_first, rank
-from edu_align.runs.progress import Progress
+from edu_align.runs.attempts import ActiveRun
+from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.stopping import Interrupted
-from edu_align.runs.work import Work
 from edu_align.runs.writing import write_json
 from edu_align.trainers.callbacks import Averaging
 
@@ -38,7 +38,7 @@ class CheckpointState:
     training goes on from, and `numbers` those that it holds; `aside`: where one is being written.
     """
 
-    progress: Progress
+    progress: CheckpointStore
     most: int
     sharing: Sharing
     resumed_from: Path | None = None
@@ -74,7 +74,7 @@ class CheckpointState:
 class Resume(TrainerCallback):
     """Puts the numbers of the checkpoint back, and ends the training at the end of a step where that is asked for."""
 
-    def __init__(self, trainer: Any, work: Work) -> None:
+    def __init__(self, trainer: Any, work: ActiveRun) -> None:
         self.trainer = trainer
         self.work = work
         self.ending = False

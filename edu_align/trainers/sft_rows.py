@@ -17,11 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from edu_align.caching.keys import code_content, digest, tokenizer_content
+from edu_align.caching.keys import code_content, tokenizer_content
 from edu_align.caching.shared import RunCache
 from edu_align.caching.tensors import TENSORS, Arrays, ragged, rows_of
 from edu_align.data.records import Conversation, Message
 from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.utils.hashing import digest
 
 Row = dict[str, Any]
 Messages = tuple[Message, ...]

@@ -13,7 +13,7 @@ from edu_align.comparison.models import Model
 from edu_align.comparison.reading import read_comparison
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.items import MetricResult
-from edu_align.runs.store import find_stored
+from edu_align.runs.folder import find_stored
 
 from .builders import compared, results, run_folder, series, store, three
 

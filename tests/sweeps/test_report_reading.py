@@ -12,10 +12,10 @@ import pytest
 from edu_align.config.sweeping import direction_of
 from edu_align.errors import UserError
 from edu_align.reporting.files import history
+from edu_align.runs.process import who
 from edu_align.runs.writing import write_json
 from edu_align.sweeps.report import write_report
 from edu_align.sweeps.reporting.reading import as_number, read_sweep, with_objective
-from edu_align.sweeps.state import who
 
 from .report_builders import METRIC, entry, grid_sweep, job_file, sweep_file
 

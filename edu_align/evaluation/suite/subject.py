@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edu_align.caching.keys import digest, file_content, tokenizer_content, weights_content
+from edu_align.caching.keys import tokenizer_content, weights_content
 from edu_align.caching.shared import FOLDER, RunCache
 from edu_align.caching.store import Codec
 from edu_align.data.records import Message, Response, ResponseGroup
@@ -15,6 +15,7 @@ from edu_align.evaluation.suite.items import Scored
 from edu_align.evaluation.suite.weights import Weights, load_weights
 from edu_align.models.locate import Location, locate
 from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
+from edu_align.utils.hashing import digest, file_content
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of generated replies

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.sweeping import direction_of
-from edu_align.runs.store import StoredRun
+from edu_align.runs.folder import StoredRun
 from edu_align.sweeps.reporting.jobs import Job, Sweep
 from edu_align.sweeps.reporting.reading import as_number, with_run
 

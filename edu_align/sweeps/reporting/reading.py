@@ -10,9 +10,9 @@ from edu_align.config.suggest import did_you_mean
 from edu_align.config.sweeping import direction_of
 from edu_align.errors import UserError
 from edu_align.reporting.files import load
-from edu_align.runs.store import UNREADABLE, read_stored
+from edu_align.runs.folder import UNREADABLE, read_stored
+from edu_align.runs.process import is_alive
 from edu_align.sweeps.reporting.jobs import Entry, Job, Sweep
-from edu_align.sweeps.state import is_alive
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
 # prefix of a metric in run.json -> part of evaluation.json

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edu_align.evaluation.tables import text
-from edu_align.runs.store import StoredRun, list_runs
+from edu_align.runs.folder import StoredRun, list_runs
 from edu_align.sweeps.reporting import findings
 from edu_align.sweeps.reporting.jobs import Sweep
 from edu_align.sweeps.reporting.table import number, table

@@ -39,7 +39,7 @@ def subject(words: dict[str, str], outputs: Path) -> Sweep:
         from edu_align.sweeps.reporting.reading import read_sweep
 
         return read_sweep(find_sweep(words["sweep"], outputs))
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
     from edu_align.sweeps.reporting.comparison import compare
 
     names = run_names(words["runs"])
