@@ -221,17 +221,16 @@ def test_a_limit_below_the_template_is_an_error() -> None:
 def test_dpo_trains_on_shortened_prompts(
     train: Callable[..., Any], capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trl
+    from edu_align.trainers import dpo
 
     seen: list[int] = []
-    original = trl.DPOTrainer._prepare_dataset
 
-    def watched(self: Any, *args: Any) -> Any:
-        prepared = original(self, *args)
-        seen.extend(len(ids) for ids in prepared["prompt_ids"])
-        return prepared
+    def watched(rows: Any, *args: Any) -> Any:
+        seen.extend(len(row[name]) for row in rows for name in ("prompt_ids", "rejected_prompt_ids"))
+        return as_dataset(rows, *args)
 
-    monkeypatch.setattr(trl.DPOTrainer, "_prepare_dataset", watched)
+    as_dataset = dpo.as_dataset
+    monkeypatch.setattr(dpo, "as_dataset", watched)
     train("trainer=dpo", "trainer.max_prompt_length=90", "evaluation.enabled=false", "run_name=short-prompts")
     assert seen
     assert max(seen) <= 90
