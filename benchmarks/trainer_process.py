@@ -16,7 +16,6 @@ from typing import Any
 from benchmarks.tasks import SIDES, TASKS, words_of
 from edu_align.config.load import compose
 from edu_align.config.schema import Config
-from edu_align.data.pairs import preference_rows
 from edu_align.data.training import training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
@@ -68,13 +67,13 @@ def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list
     from edu_align.caching.memory import prepare
     from edu_align.models.weights import add_adapter, trainable_in_float32
     from edu_align.packing.decoder import install_packing
-    from edu_align.trainers.build import BUILDERS
+    from edu_align.session import METHODS
 
     prepare(device.device)
     base.config.use_cache = False
     model = add_adapter(base, config.adapter, config.seed)
     install_packing("on", model)
-    make: Any = BUILDERS[config.trainer.algorithm]
+    make: Any = METHODS[config.trainer.algorithm]
     trainer = make(config, model, tokenizer, train, [], device, folder)
     trainable_in_float32(trainer.model)
     return trainer
@@ -97,18 +96,30 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[
         "output_dir": str(folder), "per_device_train_batch_size": trainer.batch_size, "report_to": [],
         "max_steps": trainer.max_steps, "max_length": trainer.max_length, "use_cpu": device.device == "cpu",
         "bf16": device.dtype == "bfloat16", "fp16": device.dtype == "float16", "save_strategy": "no",
-        "gradient_checkpointing": hardware.gradient_checkpointing, "seed": config.seed,
+        "activation_checkpointing": hardware.gradient_checkpointing, "seed": config.seed,
         "learning_rate": trainer.learning_rate, "lr_scheduler_type": trainer.lr_scheduler,
         "warmup_steps": trainer.warmup_ratio, "train_sampling_strategy": "sequential", "disable_tqdm": True,
     }  # fmt: skip
     shared = {"model": base, "processing_class": tokenizer, "peft_config": lora}
     if trainer.algorithm == "dpo":
-        rows = Dataset.from_list(preference_rows(train))
+        rows = Dataset.from_list(_messages(train))
         return trl.DPOTrainer(args=trl.DPOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
-    from edu_align.trainers.sft import sft_rows
+    from edu_align.trainers.sft_rows import sft_rows
 
     rows = Dataset.from_list(sft_rows(tokenizer, train, trainer.max_length, "window")[0])
     return trl.SFTTrainer(args=trl.SFTConfig(**common), train_dataset=rows, **shared)
+
+
+def _messages(pairs: list[Any]) -> list[dict[str, Any]]:
+    """What TRL reads: {"prompt": messages, "chosen": [message], "rejected": [message]} with role and content."""
+    return [
+        {
+            "prompt": [{"role": m.role, "content": m.content} for m in pair.group.prompt],
+            "chosen": [{"role": "assistant", "content": pair.group.responses[pair.chosen].text}],
+            "rejected": [{"role": "assistant", "content": pair.group.responses[pair.rejected].text}],
+        }
+        for pair in pairs
+    ]
 
 
 def timed(trainer: Any, batch: int) -> dict[str, float]:

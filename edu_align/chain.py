@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edu_align.config.load import compose
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.errors import UserError
+from edu_align.runs.listener import NO_LISTENER, RunListener
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,7 +20,10 @@ OWN = ("experiment", "chain")  # each stage has its own
 
 
 def run_chain(
-    names: Sequence[str], overrides: Sequence[str], config_dirs: Sequence[Path] = ()
+    names: Sequence[str],
+    overrides: Sequence[str],
+    config_dirs: Sequence[Path] = (),
+    listener: RunListener = NO_LISTENER,
 ) -> "list[RunFolder | None]":
     """Train `experiment=<name>` for each name and return the runs.
 
@@ -40,7 +44,7 @@ def run_chain(
     for name, (stage, _) in zip(names, composed, strict=True):
         print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
         before = runs[-1] if runs else None
-        runs.append(run(compose([*stage, *([f"init_from='{before.path}'"] if before else [])], folders)))
+        runs.append(run(compose([*stage, *([f"init_from='{before.path}'"] if before else [])], folders), listener))
         if runs[-1] is None:
             break  # `preview` only shows the first stage's data
     return runs

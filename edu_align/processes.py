@@ -59,7 +59,7 @@ def join(device: str) -> None:
 
 
 @contextlib.contextmanager
-def one_voice() -> Iterator[None]:
+def silence_other_ranks() -> Iterator[None]:
     """What the other processes print inside the block goes nowhere: it is the same as what the first one prints."""
     with contextlib.nullcontext() if is_first() else contextlib.redirect_stdout(io.StringIO()):
         yield
@@ -86,11 +86,11 @@ def first(work: Callable[[], T]) -> T:
             result = [work()]
         except UserError as error:
             failure = error
-    told = [result[0], failure is not None]
-    broadcast_object_list(told, from_process=0)
-    if told[1]:
+    outcome = [result[0], failure is not None]
+    broadcast_object_list(outcome, from_process=0)
+    if outcome[1]:
         raise failure or UserError("this process ends because the first one ended with an error; see its message.")
-    return told[0]  # type: ignore[return-value]
+    return outcome[0]  # type: ignore[return-value]
 
 
 def first_then_others(work: Callable[[], T]) -> T:
@@ -105,9 +105,9 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if count() > 1 else 0
 
 
-def anyone(said: bool) -> bool:
-    """Whether any process says so; all of them must ask."""
-    return total(float(said)) > 0
+def anyone(mine: bool) -> bool:
+    """Whether it is true in any process; all of them must ask."""
+    return total(float(mine)) > 0
 
 
 def total(value: float) -> float:

@@ -12,7 +12,7 @@ from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.suggest import did_you_mean, listed
 
 if TYPE_CHECKING:
-    from edu_align.runs.store import StoredRun
+    from edu_align.runs.folder import StoredRun
 
 HELP = """\
 edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
@@ -61,7 +61,7 @@ def main() -> None:
 def _compare(names: str, outputs: Path, split: str | None, folder: Path | None) -> None:
     from edu_align.reports.comparison.reading import read_comparison
     from edu_align.reports.comparison.write import print_comparison, write_comparison
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
 
     runs = find_stored("runs", run_names(names), outputs)
     comparison = read_comparison(runs, outputs, split)
@@ -76,7 +76,7 @@ def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
     """The report of the sweep that `sweep` names, or of the runs of `runs` as one."""
     from edu_align.reports.sweep.reading import find_sweep, read_sweep, runs_as_sweep, with_objective
     from edu_align.reports.sweep.write import print_sweep, write_files
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
 
     if "sweep" in words:
         sweep = read_sweep(find_sweep(words["sweep"], outputs))

@@ -18,21 +18,20 @@ from edu_align.errors import RunFailed, UserError
 from edu_align.models.locate import Location, locate
 from edu_align.planning.plan import refuse_too_big
 from edu_align.quiet import quiet
-from edu_align.runs.attempts import Launch
+from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.facts import machine
 from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
-from edu_align.runs.progress import Progress
+from edu_align.runs.listener import NO_LISTENER, RunListener
+from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.stopping import Interrupted
-from edu_align.runs.work import finished, working
 from edu_align.runs.writing import disk_errors
 from edu_align.secrets import redacted
-from edu_align.sweeps.job import note_run
-from edu_align.tracking.key import mode_of
+from edu_align.tracking import mode_of
 from edu_align.trainers.arguments import check_batch
 
 
-def run(composed: DictConfig) -> RunFolder | None:
+def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:
     """Train what `composed` describes and return the finished run; None where `preview` only showed the data.
 
     A run that is finished is returned as it is, one that was cut off goes on. What the user can mend (a missing model,
@@ -43,8 +42,8 @@ def run(composed: DictConfig) -> RunFolder | None:
     _check(config)
     processes.join(config.hardware.device)
     try:
-        with processes.one_voice(), disk_errors(Path(config.outputs_root)):
-            return _run(config, composed)
+        with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)):
+            return _run(config, composed, listener)
     finally:
         free()
 
@@ -67,7 +66,7 @@ def _check(config: Config) -> None:
         mode_of(config.tracking)
 
 
-def _run(config: Config, composed: DictConfig) -> RunFolder | None:
+def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
     if not config.preview:
         refuse_too_big(config)
     outputs = Path(config.outputs_root)
@@ -76,12 +75,12 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     if start is not None:
         _check_start(config, start, location)
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
-    if known is not None and (done := finished(_launch(config, known, location, start))):
+    if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
     data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
-    if read != known and not config.preview and (done := finished(launch)):
+    if read != known and not config.preview and (done := _found(launch, listener)):
         return done
     print(data.describe(), flush=True)
     quiet(weights_bar=True)
@@ -108,23 +107,30 @@ def _run(config: Config, composed: DictConfig) -> RunFolder | None:
     for reason in device.reasons:
         print(f"edu_align: {reason}", flush=True)
 
-    from edu_align.out_of_memory import explained
+    from edu_align.planning.advice import with_memory_advice
     from edu_align.session import Session
 
     settle()
-    with working(launch, composed, lambda: _facts(config, location, start, data)) as work:
-        note_run(work.folder)
+    with claim_run(launch, composed, lambda: _facts(config, location, start, data)) as work:
+        listener.run_started(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
-            with recorded(work.folder), explained(config):
-                Session(config, location, start, device, tokenizer, data, work).train()
-            Progress(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
+            with recorded(work.folder), with_memory_advice(config):
+                Session(config, location, start, device, tokenizer, data, work, listener).train()
+            CheckpointStore(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
 
 
-def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> Launch:
+def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
+    done = find_finished(request)
+    if done is not None:
+        listener.run_started(done)
+    return done
+
+
+def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> RunRequest:
     identity = Identity(settings_of(asdict(config)), read, location.identity, _parent(start))
-    return Launch(config, identity, Path(config.outputs_root) / "runs")
+    return RunRequest(config, identity, Path(config.outputs_root) / "runs")
 
 
 def _parent(start: RunFolder | None) -> str | None:

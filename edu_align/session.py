@@ -1,5 +1,6 @@
 """The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,32 +10,39 @@ import datasets
 from transformers import PrinterCallback
 
 from edu_align.caching.measured import remembered_measurement
-from edu_align.caching.shared import Shared
+from edu_align.caching.shared import RunCache
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
 from edu_align.evaluation.from_base import measure_base
 from edu_align.evaluation.held_out import HeldOut, Measurement, held_out, measure, sample, summarise, values
+from edu_align.evaluation.samples import Row, with_metrics
 from edu_align.models.build import build_model, weights_of
 from edu_align.models.device import Device
+from edu_align.models.folders import tensors_only
 from edu_align.models.locate import Location
 from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.models.trainable import save_weights
 from edu_align.models.weights import trainable_in_float32
+from edu_align.packing.budget import count_first_batch
 from edu_align.packing.decoder import install_packing, is_packed
-from edu_align.processes import first, is_first, wait
+from edu_align.processes import count, first, is_first, total, wait
 from edu_align.reports.model_card import Background, model_card
+from edu_align.runs.attempts import ActiveRun
+from edu_align.runs.facts import peak_memory_gib
 from edu_align.runs.folder import RunFolder, ancestors, records
-from edu_align.runs.progress import Progress
-from edu_align.runs.work import Work
+from edu_align.runs.listener import RunListener
+from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.writing import write_json, write_text
-from edu_align.tracking.samples import Row, with_metrics
-from edu_align.tracking.tracker import Tracker, tracking
-from edu_align.trainers.averaging import Averaging
-from edu_align.trainers.build import BUILDERS
-from edu_align.trainers.callback import Recorder, Sampler
-from edu_align.trainers.fit import beginning, sharing_ahead, trained_metrics, validated
-from edu_align.trainers.resume import Keeper, Resume
-from edu_align.trainers.rows import remove_rows
+from edu_align.tracking import Tracker, tracking
+from edu_align.trainers.arguments import keeps_checkpoints, token_budget
+from edu_align.trainers.callbacks import Averaging, Recorder, Sampler
+from edu_align.trainers.dpo import build_dpo
+from edu_align.trainers.resume import CheckpointState, Resume
+from edu_align.trainers.sft import build_sft
+from edu_align.trainers.trl_dataset import remove_rows
+
+METHODS: dict[str, Callable[..., Any]] = {"sft": build_sft, "dpo": build_dpo}  # by `trainer.algorithm`
+COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
 
 
 class Session:
@@ -48,7 +56,8 @@ class Session:
         device: Device,
         tokenizer: Any,
         data: TrainingData,
-        work: Work,
+        work: ActiveRun,
+        listener: RunListener,
     ) -> None:
         self.config = config
         self.device = device
@@ -56,15 +65,16 @@ class Session:
         self.data = data
         self.folder = work.folder
         self.work = work
-        self.progress = Progress(work.folder)
+        self.listener = listener
+        self.progress = CheckpointStore(work.folder)
         self.location = location
         self.start = start
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
         datasets.disable_progress_bars()
         begin = start.path if start else None
-        self.shared = Shared(config, weights_of(config, location, begin), device)
-        self.model = build_model(config, location, device, begin, self.shared.taken)
+        self.cache = RunCache(config, weights_of(config, location, begin), device)
+        self.model = build_model(config, location, device, begin, self.cache.origins)
         self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
 
     def train(self) -> None:
@@ -127,7 +137,7 @@ class Session:
             print("edu_align: measuring the base model", flush=True)
             asked = replace(held, samples=[])
             measured = measure_base(
-                self.config, self.location, self.device, self.model, self.tokenizer, self.shared, asked
+                self.config, self.location, self.device, self.model, self.tokenizer, self.cache, asked
             )
         wait()
         return measured
@@ -135,7 +145,7 @@ class Session:
     def _measured(self, when: str, held: HeldOut) -> Measurement:
         """Before training it is the same for all runs that begin from this model, and measured once."""
         if when == "before":
-            return remembered_measurement(self.shared, self.model, self.tokenizer, held)
+            return remembered_measurement(self.cache, self.model, self.tokenizer, held)
         return measure(self.config, self.model, self.tokenizer, held)
 
     def _computes(self) -> bool:
@@ -160,33 +170,35 @@ class Session:
     def _fit(self, tracker: Tracker, held: HeldOut | None, checkpoint: Path | None) -> dict[str, float]:
         config, data = self.config, self.data
         self.tokenizer.padding_side = "right"
-        build = BUILDERS[config.trainer.algorithm]
-        trainer: Any = build(  # type: ignore[operator]
-            config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path, self.shared
+        trainer = METHODS[config.trainer.algorithm](
+            config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path, self.cache
         )
-        self.shared.report(self.folder)
+        self.cache.report(self.folder)
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them
         self.model = trainer.model
         release_gathered_weights(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
-        trainer.fits.kept_in(self.folder)
-        trainer.keeper = Keeper(self.progress, config.trainer.save_total_limit, self.sharing, checkpoint)
+        trainer.passes.kept_in(self.folder)
+        trainer.token_counts = self.sharing
+        trainer.checkpoint_state = CheckpointState(
+            self.progress, config.trainer.save_total_limit, self.sharing, checkpoint
+        )
         if config.trainer.average_last:
             trainer.averaging = Averaging(trainer, config.trainer.average_last)
             trainer.add_callback(trainer.averaging)
         if is_first():
-            trainer.add_callback(Recorder(self.folder, tracker))
+            trainer.add_callback(Recorder(self.folder, tracker, self.listener))
         every = config.evaluation.samples_steps
         if self._computes() and held is not None and every is not None:
             trainer.add_callback(Sampler(every, lambda step: self._look(step, held, tracker)))
         trainer.add_callback(Resume(trainer, self.work))  # last: what the others keep of a step belongs to it
         if is_packed(self.model):
-            print(sharing_ahead(config, trainer), flush=True)
-        if line := beginning(config, checkpoint):
+            print(packing_summary(config, trainer), flush=True)
+        if line := resume_message(config, checkpoint):
             print(line, flush=True)
         with self.work.stop.at_step_ends():
             metrics = trained_metrics(trainer)
-        metrics |= validated(trainer)
+        metrics |= validation_metrics(trainer)
         remove_rows(self.folder.path)
         return metrics
 
@@ -212,3 +224,59 @@ class Session:
         for when, result in results.items():
             metrics |= values(result, "eval" if when == "after" else when)
         self.folder.save(metrics=metrics)
+
+
+def packing_summary(config: Config, trainer: Any) -> str:
+    """What packing is about to save, in one line: counted over the first training examples, in their order."""
+    rows = trainer.train_dataset.select(range(min(COUNTED_AHEAD, len(trainer.train_dataset))))
+    if "chosen_ids" in rows.column_names:
+        examples = [
+            [row["prompt_ids"] + row["chosen_ids"], row["rejected_prompt_ids"] + row["rejected_ids"]] for row in rows
+        ]
+    else:
+        examples = [[ids] for ids in rows["input_ids"]]
+    asked, computed = count_first_batch(examples, config.trainer.batch_size, token_budget(config))
+    many = "all" if len(rows) == len(trainer.train_dataset) else "the first"
+    return (
+        f"edu_align: packing: {many} {len(rows)} examples ask for {asked} tokens, {computed} are computed "
+        f"({asked / computed:.1f} times fewer)"
+    )
+
+
+def resume_message(config: Config, checkpoint: Path | None) -> str:
+    """One line on the checkpoint that training goes on from, or on there being none to come; "" where neither is so."""
+    if checkpoint is not None:
+        return f"edu_align: going on from {checkpoint}"
+    if config.trainer.save_steps is not None and not keeps_checkpoints(config):
+        return "edu_align: no checkpoints are kept of sharded weights: a run that is cut off starts over"
+    return ""
+
+
+def trained_metrics(trainer: Any) -> dict[str, float]:
+    """Train, or go on from the checkpoint that `trainer.checkpoint_state` names, and return `train/*`.
+
+    Times and tokens are those of all attempts. `train/tokens_per_second` counts the real tokens of all processes
+    (before shared prefixes are computed once); `train/peak_memory_gib` is that of this process.
+    """
+    kept = trainer.checkpoint_state
+    kept.begin()
+    with tensors_only(kept.resumed_from):
+        result = trainer.train(resume_from_checkpoint=str(kept.resumed_from) if kept.resumed_from else None)
+    spent = kept.so_far()
+    metrics = {f"train/{key.removeprefix('train_')}": value for key, value in result.metrics.items()}
+    # transformers averages over the processes only what it has logged; the steps after that are this process's own.
+    metrics["train/loss"] = total(metrics["train/loss"]) / count()
+    metrics |= {"train/steps": trainer.state.global_step, "train/peak_memory_gib": peak_memory_gib()}
+    asked, computed = int(total(spent["asked"])), int(total(spent["computed"]))
+    if computed:
+        metrics |= {
+            "train/tokens_per_second": asked / spent["seconds"],
+            "train/shared_prefix_ratio": asked / computed,
+        }
+    return metrics
+
+
+def validation_metrics(trainer: Any) -> dict[str, float]:
+    """The loss on the validation examples as `eval/*`; empty where there are none."""
+    found = trainer.evaluate() if trainer.eval_dataset is not None else {}
+    return {f"eval/{key.removeprefix('eval_')}": value for key, value in found.items()}

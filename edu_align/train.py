@@ -18,18 +18,17 @@ def run_training(cfg: "DictConfig") -> float | None:
     Everything heavy is imported here.
     """
     from edu_align.run import objective, run
-    from edu_align.sweeps.job import note_run
+    from edu_align.sweeps.job import listener
 
     if cfg.chain:
         from edu_align.chain import run_chain
         from edu_align.config.load import given
 
-        folder = run_chain(cfg.chain, *given())[-1]
+        folder = run_chain(cfg.chain, *given(), listener=listener())[-1]
     else:
-        folder = run(cfg)
+        folder = run(cfg, listener())
     if folder is None:
         return None
-    note_run(folder)
     return objective(cfg.objective, folder)
 
 

@@ -11,12 +11,12 @@ import gc
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edu_align.caching.keys import digest, file_state
 from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.tokenizer import load_tokenizer
 from edu_align.models.weights import load_model
+from edu_align.utils.hashing import digest, file_state
 
 
 @dataclass

@@ -7,7 +7,6 @@ last bit is in it: package versions, the code that computes, the kind of process
 import functools
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.runs.facts import machine, package_versions
+from edu_align.utils.hashing import DIGITS, digest, file_content
 
-DIGITS = 32
 # Folders of edu_align whose code decides what a model says.
 CODE = ("caching", "data", "fused", "models", "packing", "trainers")
 # Keys of `hardware` that change no number: how it is called, what fits, and how training steps.
@@ -27,12 +26,6 @@ NUMBERLESS = (
     "gradient_checkpointing", "optimizer", "threads",
 )  # fmt: skip
 _tokenizers: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-
-
-def digest(*parts: Any) -> str:
-    """Hex digits over JSON values, equal for equal values."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def tokenizer_content(tokenizer: Any) -> str:
@@ -67,34 +60,6 @@ def weights_content(config: Config, location: Location, records: Path) -> Any:
         return {"drawn": asdict(config.model.architecture), "seed": config.seed}
     files = [location.folder / "config.json", *sorted(location.folder.glob("*.safetensors"))]
     return {file.name: file_content(file, records) for file in files}
-
-
-def file_state(file: Path) -> list[Any]:
-    """What changes when a file is written: the real path, size, times of change, inode."""
-    real = file.resolve()
-    facts = real.stat()
-    return [str(real), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
-
-
-def file_content(file: Path, records: Path) -> str:
-    """SHA-256 of a file, read once and then looked up under `records` by `file_state`."""
-    state = file_state(file)
-    record = records / f"{digest(state[0])}.json"
-    try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    found = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 22):
-            found.update(block)
-    records.mkdir(parents=True, exist_ok=True)
-    aside = record.with_name(f".{record.name}.{os.getpid()}")
-    aside.write_text(json.dumps({"state": state, "sha256": found.hexdigest()}), encoding="utf-8")
-    aside.replace(record)
-    return found.hexdigest()
 
 
 def adapter_content(model: Any) -> str | None:

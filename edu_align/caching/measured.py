@@ -4,25 +4,26 @@ import json
 from functools import partial
 from typing import Any
 
-from edu_align.caching.keys import digest, tokenizer_content
-from edu_align.caching.shared import Shared
+from edu_align.caching.keys import tokenizer_content
+from edu_align.caching.shared import RunCache
 from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.records import Message
 from edu_align.evaluation.held_out import HeldOut, Measurement, measure
 from edu_align.models.generation import prompt_and_reference
 from edu_align.models.sharding import is_sharded
+from edu_align.utils.hashing import digest
 
 KIND = "measurement before training"
 
 
-def remembered_measurement(shared: Shared, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
+def remembered_measurement(cache: RunCache, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
     """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it."""
-    work = partial(measure, shared.config, model, tokenizer, held)
-    if not shared.on or is_sharded(model):
+    work = partial(measure, cache.config, model, tokenizer, held)
+    if not cache.on or is_sharded(model):
         return work()
-    key = digest(shared.says(model), tokenizer_content(tokenizer), _asked(shared.config, held))
-    measured = shared.once(KIND, key, CODEC, work)
+    key = digest(cache.model_key(model), tokenizer_content(tokenizer), _asked(cache.config, held))
+    measured = cache.get_or_compute(KIND, key, CODEC, work)
     model.eval()
     return measured
 

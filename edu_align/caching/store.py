@@ -9,7 +9,6 @@ its limit.
 """
 
 import contextlib
-import hashlib
 import os
 import sys
 import time
@@ -18,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from edu_align.utils.hashing import sha256
 
 T = TypeVar("T")
 CHECKSUM = 16  # hex digits of SHA-256 in a file's name
@@ -143,4 +144,4 @@ class Store:
 
 
 def _checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:CHECKSUM]
+    return sha256(content)[:CHECKSUM]

@@ -26,21 +26,6 @@ def rows_of(arrays: Mapping[str, Any], name: str) -> list[list[int]]:
     return [flat[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def list_column(name: str, column: Any) -> Arrays:
-    """Like `ragged`, of an arrow column of lists."""
-    lists = column.combine_chunks()
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
-    return {name: lists.flatten().to_numpy().astype(np.int32), f"{name}.lengths": lengths.astype(np.int32)}
-
-
-def list_of(arrays: Mapping[str, Any], name: str) -> Any:
-    """The arrow column that `list_column` was given, of 32-bit numbers."""
-    import pyarrow
-
-    ends = np.cumsum(arrays[f"{name}.lengths"], dtype=np.int32)
-    return pyarrow.ListArray.from_arrays(np.concatenate([[0], ends]).astype(np.int32), arrays[name])
-
-
 def content(arrays: Arrays) -> str:
     """SHA-256 over the arrays and their names."""
     found = hashlib.sha256()

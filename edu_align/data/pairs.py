@@ -103,18 +103,6 @@ def subsample(records: Sequence[T], n: int | None, seed: int) -> list[T]:
     return [records[i] for i in sorted(Random(seed).sample(range(len(records)), n))]
 
 
-def preference_rows(pairs: Iterable[Pair]) -> list[dict[str, list[dict[str, str]]]]:
-    """What TRL reads: {"prompt": messages, "chosen": [message], "rejected": [message]} with role and content."""
-    return [
-        {
-            "prompt": [{"role": m.role, "content": m.content} for m in pair.group.prompt],
-            "chosen": [{"role": "assistant", "content": pair.group.responses[pair.chosen].text}],
-            "rejected": [{"role": "assistant", "content": pair.group.responses[pair.rejected].text}],
-        }
-        for pair in pairs
-    ]
-
-
 def best_reply(group: ResponseGroup) -> Conversation:
     """The prompt and its best-scored reply as the only trained turn.
 

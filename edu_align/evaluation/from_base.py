@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from edu_align.caching.measured import remembered_measurement
-from edu_align.caching.shared import Shared
+from edu_align.caching.shared import RunCache
 from edu_align.config.schema import Config
 from edu_align.evaluation.held_out import HeldOut, Measurement
 from edu_align.models.build import build_model
@@ -15,16 +15,16 @@ from edu_align.packing.decoder import install_packing
 
 
 def measure_base(
-    config: Config, location: Location, device: Device, model: Any, tokenizer: Any, shared: Shared, held: HeldOut
+    config: Config, location: Location, device: Device, model: Any, tokenizer: Any, cache: RunCache, held: HeldOut
 ) -> Measurement:
     """The base model in `location`: `model` with its adapter off, or, under full fine-tuning, loaded for this only.
 
-    `shared`: the run's, which knows what lies under the adapter. Taken from earlier work where that measured the same.
+    `cache`: the run's, which knows what lies under the adapter. Taken from earlier work where that measured the same.
     """
     if config.adapter.name == "full":
-        model, shared = build_model(config, location, device, None), Shared(config, location, device)
+        model, cache = build_model(config, location, device, None), RunCache(config, location, device)
         install_packing(config.hardware.packing, model, config.hardware.packing_backend)
     with nullcontext() if config.adapter.name == "full" else model.disable_adapter():
-        measured = remembered_measurement(shared, model, tokenizer, held)
+        measured = remembered_measurement(cache, model, tokenizer, held)
     release_gathered_weights(model)
     return measured

@@ -7,7 +7,7 @@ from typing import Any
 from edu_align.config.schema import GenerationConfig
 from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.models.tokenizer import chat_ids
-from edu_align.out_of_memory import Halves
+from edu_align.out_of_memory import HalvingBatches
 
 
 def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:
@@ -41,7 +41,7 @@ def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], se
         written = ids[:, batch["input_ids"].size(1) :]
         return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
 
-    return Halves("writing replies").run(write, prompts)
+    return HalvingBatches("writing replies").run(write, prompts)
 
 
 @contextmanager

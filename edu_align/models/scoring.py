@@ -7,7 +7,7 @@ from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.models.sharding import head_logits
 from edu_align.models.tokenizer import IGNORED, encode
-from edu_align.out_of_memory import Halves
+from edu_align.out_of_memory import HalvingBatches
 from edu_align.packing.decoder import causal_model
 
 MAX_BATCH_TOKENS = 8192  # padded tokens of one scoring forward; the packed forward computes fewer
@@ -90,7 +90,7 @@ def _scored(model: Any, tokenizer: Any, rows: list[Row], sizes: list[int]) -> li
     from tqdm import tqdm
 
     result: list[tuple[float, int]] = []
-    halves = Halves("scoring")
+    halves = HalvingBatches("scoring")
     start = stop = 0
 
     def score(part: Sequence[Row]) -> list[tuple[float, int]]:

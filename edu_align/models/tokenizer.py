@@ -1,7 +1,6 @@
 """Tokenizers and chat templates: messages -> token ids, with the trained ones marked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -132,24 +131,6 @@ def _reader(tokenizer: Any, messages: Sequence[Message]) -> tuple[Callable[..., 
         return encoded["input_ids"], encoded["offset_mapping"]
 
     return partial(render, tokenizer), read
-
-
-@dataclass(frozen=True)
-class ChatTokens:
-    """Stands in for the tokenizer where a library turns messages into token ids: it reads them by `chat_ids`."""
-
-    tokenizer: Any
-
-    def apply_chat_template(
-        self, messages: Sequence[dict[str, str]], add_generation_prompt: bool = False, **_: Any
-    ) -> dict[str, list[int]]:
-        """{"input_ids": ids} of messages with role and content."""
-        turns = [Message(turn["role"], turn["content"]) for turn in messages]
-        return {"input_ids": chat_ids(self.tokenizer, turns, add_generation_prompt)}
-
-    def decode(self, ids: Sequence[int]) -> str:
-        text: str = self.tokenizer.decode(ids)
-        return text
 
 
 def marked(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> str:

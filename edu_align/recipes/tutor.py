@@ -123,7 +123,7 @@ def report_runs(runs: Sequence[Path], name: str) -> Path:
     from edu_align.reports import REPORTS
     from edu_align.reports.comparison.reading import read_comparison
     from edu_align.reports.comparison.write import write_comparison
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
 
     outputs = runs[0].parents[1]
     comparison = read_comparison(find_stored("runs", [str(run) for run in runs], outputs), outputs)

@@ -1,23 +1,25 @@
 """What a run has to say about the code and the machine that made it."""
 
-import hashlib
 import importlib.metadata
 import os
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from edu_align.utils.hashing import file_sha256, sha256
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "hydra-core", "wandb", "bitsandbytes")
 
 
-def package_versions() -> dict[str, str]:
-    """Installed versions of what a result depends on; packages that are not installed are left out."""
+def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Versions of edu_align, Python and those of the packages that are installed. None of them is imported."""
     from edu_align import __version__
 
     versions = {"edu_align": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
+    for name in names:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -62,13 +64,12 @@ def git_state() -> dict[str, str | bool | None]:
     changed = git("diff", "HEAD", "--", str(here.parent)) or ""
     added = (git("ls-files", "--others", "--exclude-standard", "--full-name", "--", str(here.parent)) or "").split("\n")
     root = Path(git("rev-parse", "--show-toplevel") or here)
-    texts = [changed, *(f"{name} {_sha(root / name)}" for name in added if name)]
-    diff = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12] if any(texts) else None
+    texts = [
+        changed,
+        *(f"{name} {file_sha256(root / name) if (root / name).is_file() else ''}" for name in added if name),
+    ]
+    diff = sha256("\n".join(texts))[:12] if any(texts) else None
     return {"commit": commit, "dirty": bool(git("status", "--porcelain")), "diff": diff}
-
-
-def _sha(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def peak_memory_gib() -> float:

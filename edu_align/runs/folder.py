@@ -1,4 +1,4 @@
-"""One run's folder: the resolved config, what happened, and what came out.
+"""One run's folder: the resolved config, what happened, and what came out; and every run under outputs_root.
 
 outputs/runs/<name>/
   config.yaml    the resolved config
@@ -10,20 +10,27 @@ outputs/runs/<name>/
   adapter/ (or model/ for full fine-tuning), README.md (the model card)
   checkpoints/   while it is not finished: what another attempt goes on from (progress.py)
   .lock.<n>      who works in it (lock.py)
+
+Runs are found by listing the folder and reading one run.json each: there is no index that could be stale.
 """
 
 import json
+import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edu_align.errors import UserError
-from edu_align.runs.store import list_runs
 from edu_align.runs.writing import write_json
+from edu_align.utils.jsonl import append_row, read_rows
+from edu_align.utils.suggest import did_you_mean
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
+UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
+LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 
 
 class RunFolder:
@@ -52,28 +59,90 @@ class RunFolder:
 
     def append(self, name: str, row: dict[str, Any]) -> None:
         """Add one line to a .jsonl file of the run."""
-        if not self.writes:
-            return
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if self.writes:
+            append_row(self.path / name, row)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The lines of a .jsonl file of the run; none where it has no such file."""
-        file = self.path / name
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        return [json.loads(line) for line in lines]
+        return read_rows(self.path / name)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run's folder and what its run.json says, to be read only; `record` is empty where that cannot be read."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str | None:
+        return self.record.get("id")
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def state(self) -> str:
+        return str(self.record.get("state", UNREADABLE))
+
+    @property
+    def started(self) -> str:
+        """ISO time with its zone's offset, or an empty text."""
+        return str(self.record.get("started") or "")
+
+    @property
+    def seconds(self) -> float | None:
+        value = self.record.get("seconds")
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.record.get("metrics") or {}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What run.json in the folder `path` says; None where there is none."""
-    file = path / "run.json"
+    """What run.json in the folder `path` says; None where there is none. Errors: a file that is no JSON object."""
     try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return _read(path)
+    except ValueError as error:
+        file = path / "run.json"
+        raise UserError(f"{file} cannot be read ({error}). Restore that file, or move the folder away.") from None
+
+
+def read_stored(folder: Path) -> StoredRun | None:
+    """The run in `folder`; None where it has no run.json (a file, a run that is being made, a run that is gone)."""
+    try:
+        record = _read(folder)
+    except ValueError:
+        return StoredRun(folder, {})
+    return None if record is None else StoredRun(folder, record)
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    try:
+        with open(f"{folder}/run.json", "rb") as file:
+            record = json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise UserError(f"{file} cannot be read ({error}). Restore that file, or move the folder away.") from None
+    if not isinstance(record, dict):
+        raise ValueError("it holds no JSON object")
     return record
+
+
+def list_runs(outputs: Path) -> list[StoredRun]:
+    """The runs of `outputs`/runs in any state, the newest first; empty where there is none.
+
+    A folder without run.json is no run. Memory: the records of all runs, about 10 KiB each.
+    """
+    try:
+        with os.scandir(outputs / "runs") as entries:
+            names = [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []
+    runs = outputs / "runs"
+    found = [run for name in names if (run := read_stored(runs / name)) is not None]
+    return sorted(found, key=lambda run: (run.started, run.name), reverse=True)
 
 
 def find_run(key: str, value: str, root: Path) -> RunFolder:
@@ -133,5 +202,37 @@ def ancestors(start: RunFolder | None) -> list[Path]:
 
 
 def records(runs: Iterable[Path]) -> list[dict[str, Any]]:
-    """What run.json says in each of these folders."""
-    return [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in runs]
+    """What run.json says in each of these folders, those that have one."""
+    return [record for run in runs if (record := read_record(run)) is not None]
+
+
+def find_stored(key: str, words: Sequence[str], outputs: Path) -> list[StoredRun]:
+    """The run, in any state, that each word names: a folder, a name under `outputs`/runs, an id or the start of one.
+
+    Errors name `key`: a word that names no run, with the nearest name, and one that begins several ids.
+    """
+    every: list[StoredRun] | None = None
+    found = []
+    for word in words:
+        run = read_stored(Path(word)) or read_stored(outputs / "runs" / word)
+        if run is None:
+            every = list_runs(outputs) if every is None else every
+            run = _by_id(key, word, every, outputs)
+        found.append(run)
+    return found
+
+
+def _by_id(key: str, word: str, runs: list[StoredRun], outputs: Path) -> StoredRun:
+    same = [run for run in runs if run.id == word]
+    begun = [run for run in runs if len(word) >= LEAST_PREFIX and (run.id or "").startswith(word)]
+    for found in (same, begun):
+        if len({run.id for run in found}) == 1:
+            return found[0]
+    if begun:
+        raise UserError(
+            f"`{key}`: {word} begins the ids of {len(begun)} runs ({', '.join(run.name for run in begun[:3])} ...). "
+            "Give more of it, or the run's name."
+        )
+    hint = did_you_mean(word, [run.name for run in runs])
+    known = f" Newest runs there: {', '.join(run.name for run in runs[:5])}." if runs else " There is no run yet."
+    raise UserError(f"`{key}`: no folder, name under {outputs / 'runs'} or id is {word!r}.{hint}{known}")

@@ -6,13 +6,12 @@ ran it, where, when, or with which version of the code. A run that other code ma
 (`other_code`).
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from edu_align.config.keys import stated
+from edu_align.utils.hashing import digest
 
 DIGITS = 12
 
@@ -31,9 +30,7 @@ class Identity:
 
     @property
     def id(self) -> str:
-        everything = [self.settings, self.data, self.base_model, self.parent]
-        text = json.dumps(everything, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+        return digest(self.settings, self.data, self.base_model, self.parent)[:DIGITS]
 
     def differences(self, other: "Identity") -> list[str]:
         """What tells `other` from this one, a sentence part each: `trainer.beta (0.1 there, 0.3 here)`."""

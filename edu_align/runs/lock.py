@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edu_align.errors import UserError
-from edu_align.runs.holder import Holder, machine, me, runs_here
+from edu_align.runs.process import Process, Ticker, machine, runs_here, this_process
 
 BEAT_SECONDS = 5  # between two signs of life
 DEAD_SECONDS = 60  # without one: a holder on another machine counts as dead
 PREFIX = ".lock."
-NOBODY = Holder("", "", 0, 0.0)
+NOBODY = Process("", "", 0, 0.0)
 
 
 class Held(UserError):
@@ -35,16 +35,15 @@ class Lock:
         """Take the lock. Errors: `Held`, with host and pid of the process that has it."""
         self.path = _take(folder)
         self.lost = False
-        self._done = threading.Event()
-        self._beats = threading.Thread(target=self._beat, name="run-lock", daemon=True)
-        self._beats.start()
+        self._released = False
+        self._beats = Ticker(self._beat, BEAT_SECONDS)
 
     def release(self) -> None:
         """Let go of the folder. Does nothing the second time, nor where another has taken it over."""
-        if self._done.is_set():
+        if self._released:
             return
-        self._done.set()
-        self._beats.join()
+        self._released = True
+        self._beats.stop()
         with contextlib.suppress(OSError):  # on a disk that takes nothing any more, the end of this process says it
             if not self.lost and newest(self.path.parent) == self.path:
                 _give_up(self.path)
@@ -56,12 +55,11 @@ class Lock:
         self.release()
 
     def _beat(self) -> None:
-        while not self.lost and not self._done.wait(BEAT_SECONDS):
-            try:
-                self.lost = newest(self.path.parent) != self.path
-                os.utime(self.path)
-            except OSError:  # a file system that is away for a while
-                continue
+        if self.lost:
+            return
+        with contextlib.suppress(OSError):  # a file system that is away for a while
+            self.lost = newest(self.path.parent) != self.path
+            os.utime(self.path)
 
 
 def newest(folder: Path) -> Path | None:
@@ -69,7 +67,7 @@ def newest(folder: Path) -> Path | None:
     return max(_locks(folder), key=_number, default=None)
 
 
-def holder(folder: Path) -> Holder | None:
+def holder(folder: Path) -> Process | None:
     """The living process that works in the folder, None where none does."""
     while (path := newest(folder)) is not None:
         try:
@@ -86,7 +84,7 @@ def refuse_held(folder: Path) -> None:
         raise _held(folder, found)
 
 
-def _held(folder: Path, found: Holder) -> Held:
+def _held(folder: Path, found: Process) -> Held:
     return Held(
         f"{folder} is being worked on by process {found.pid} on {found.host}. Wait for it, or stop it. One that died "
         f"on another machine is taken over {DEAD_SECONDS} s after its last sign of life."
@@ -104,7 +102,7 @@ def _take(folder: Path) -> Path:
             raise _held(folder, found)
         mine = folder / f"{PREFIX}{1 if before is None else _number(before) + 1}"
         try:
-            _write(mine, me(), new=True)
+            _write(mine, this_process(), new=True)
         except FileExistsError:
             continue
         if newest(folder) != mine:
@@ -116,16 +114,16 @@ def _take(folder: Path) -> Path:
         return mine
 
 
-def _living(path: Path) -> Holder | None:
+def _living(path: Path) -> Process | None:
     """Whoever holds this lock file and lives. One whose file has no text yet is given the time to write it."""
     text = path.read_text(encoding="utf-8")
     try:
-        found = Holder(**json.loads(text))
+        found = Process(**json.loads(text))
     except (ValueError, TypeError):
-        found = Holder("a machine that has not said so yet", "", -1, 0.0)
+        found = Process("a machine that has not said so yet", "", -1, 0.0)
     if found.pid == 0:
         return None
-    alive = runs_here(found) if found.machine == machine() else _age(path) < DEAD_SECONDS
+    alive = runs_here(found.pid, found.started) if found.machine == machine() else _age(path) < DEAD_SECONDS
     return found if alive else None
 
 
@@ -141,7 +139,7 @@ def _age(path: Path) -> float:
     return max(0.0, now - path.stat().st_mtime)
 
 
-def _write(path: Path, found: Holder, new: bool = False) -> None:
+def _write(path: Path, found: Process, new: bool = False) -> None:
     """Write aside, and link (`new`; errors: FileExistsError) or rename: a reader finds the old text or the new one."""
     aside = path.with_name(f".{os.getpid()}{path.name}")
     try:

@@ -10,9 +10,7 @@ a damaged one costs a measurement, and nothing where there is a checkpoint, whic
 run is done.
 """
 
-import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,6 +21,8 @@ from typing import Any
 from edu_align.processes import first, wait
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.writing import remove_left_over, sync, write_json
+from edu_align.utils.hashing import file_sha256, sha256
+from edu_align.utils.jsonl import cut_back
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -32,7 +32,7 @@ GROWING = ("metrics.jsonl", "samples.jsonl")  # files that an attempt cuts back 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-class Progress:
+class CheckpointStore:
     """What the run in `folder` keeps on the way. With several processes the first one writes and decides."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -130,9 +130,8 @@ class Progress:
         return None
 
     def _cut(self, sizes: dict[str, int]) -> None:
-        for file in (self.folder.path / name for name in GROWING):
-            if file.is_file() and file.stat().st_size > sizes.get(file.name, 0):
-                os.truncate(file, sizes.get(file.name, 0))
+        for name in GROWING:
+            cut_back(self.folder.path / name, sizes.get(name, 0))
 
 
 def checkpoints(place: Path) -> dict[int, Path]:
@@ -146,7 +145,7 @@ def seal(folder: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for file in files:
         sync(file)
-    write_json(folder / MANIFEST, {str(file.relative_to(folder)): _sha256(file) for file in files})
+    write_json(folder / MANIFEST, {str(file.relative_to(folder)): file_sha256(file) for file in files})
     for place in {file.parent for file in files} | {folder}:
         sync(place)
 
@@ -165,17 +164,9 @@ def damage_of(folder: Path) -> str:
             return f"{name} is missing"
         if file.stat().st_size == 0:
             return f"{name} is empty"
-        if _sha256(file) != known:
+        if file_sha256(file) != known:
             return f"{name} is not what was written"
     return ""
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read_before(file: Path) -> dict[str, Any] | None:
@@ -193,4 +184,4 @@ def _read_before(file: Path) -> dict[str, Any] | None:
 
 
 def _sha256_of(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return sha256(json.dumps(value))

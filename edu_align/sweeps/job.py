@@ -1,39 +1,63 @@
-"""One job of a sweep, in the process that runs it, whatever launched it: what happens to it goes into its file."""
+"""One job of a sweep, in the process that runs it, whatever launched it: what happens to it goes into its file.
+
+A job that does worse than others did at the same step may be given up (successive halving, Li et al. 2018): the search
+that made the job puts what this needs into its file (`prune`).
+"""
 
 import math
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.errors import EXIT_USER_ERROR, UserError
+from edu_align.runs.folder import RunFolder
+from edu_align.runs.listener import NO_LISTENER, RunListener
+from edu_align.runs.process import is_alive, sign_of_life, who
 from edu_align.secrets import redacted
-from edu_align.sweeps.pruning import Pruned
-from edu_align.sweeps.state import HEARTBEAT, Job, is_alive, now, read_json, update, who
+from edu_align.sweeps.state import Job, now, read_json, update
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from edu_align.runs.folder import RunFolder
-
 VARIABLE = "EDU_ALIGN_JOB"  # path of the job's file, in the environment of the job
-_running: list[tuple[Path, Job]] = []  # the job of this process; a list, so that it can be told without a global
+_listeners: list[RunListener] = [NO_LISTENER]  # the last one is that of the job of this process
 
 
-def current() -> tuple[Path, Job] | None:
-    """File and content of the job that this process runs; None outside a sweep."""
-    return _running[-1] if _running else None
+class Pruned(KeyboardInterrupt):
+    """A job is given up. It is an interruption and no error: its run can be taken up again, and cleans up the same."""
+
+    def __init__(self, metric: str, step: int, value: float) -> None:
+        super().__init__(f"pruned at step {step}, with {metric} = {value:g}")
 
 
-def note_run(folder: "RunFolder") -> None:
-    """Say in the job's file which run it is, as soon as that is known. Nothing outside a sweep."""
-    here = current()
-    if here is not None and folder.writes:
-        update(*here, run=folder.path.name, run_id=folder.record.get("id"))
+class JobListener(RunListener):
+    """Keeps in the job's file which run it is, and asks the search whether to go on."""
+
+    def __init__(self, path: Path, job: Job) -> None:
+        self.path, self.job = path, job
+
+    def run_started(self, folder: RunFolder) -> None:
+        if folder.writes:
+            update(self.path, self.job, run=folder.path.name, run_id=folder.record.get("id"))
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """Raises `Pruned`."""
+        prune = self.job.get("prune")
+        if prune is None or prune["metric"] not in values:
+            return
+        from edu_align.sweeps.tpe import should_prune
+
+        value = float(values[prune["metric"]])
+        if should_prune(self.path.parents[1], prune, step, value):
+            raise Pruned(prune["metric"], step, value)
+
+
+def listener() -> RunListener:
+    """That of the job that this process runs; `NO_LISTENER` outside a sweep."""
+    return _listeners[-1]
 
 
 def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Path) -> float | None:
@@ -52,9 +76,9 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
         return None
     began = time.monotonic()
     begin(path, job)
-    _running.append((path, job))
+    _listeners.append(JobListener(path, job))
     try:
-        with sign_of_life([path]):
+        with sign_of_life(path):
             value = run(settled(cfg))
     except BaseException as error:
         ended = failed(path, job, error, time.monotonic() - began)
@@ -64,7 +88,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     else:
         finished(path, job, value, time.monotonic() - began, str(cfg.get("objective")))
     finally:
-        _running.pop()
+        _listeners.pop()
     if job["state"] == "failed" and "torch" in sys.modules:
         from edu_align.caching.memory import free
 
@@ -91,33 +115,13 @@ def finished(path: Path, job: Job, value: Any, seconds: float, metric: str) -> N
 
 def failed(path: Path, job: Job, error: BaseException, seconds: float) -> str:
     """The job ended by `error`; returns the state that it is in now: failed, pruned or interrupted."""
-    told = isinstance(error, UserError)  # by a message that says all
+    explained = isinstance(error, UserError)  # its message says all
     by_user = isinstance(error, UserError) and error.exit_code == EXIT_USER_ERROR
     state = "pruned" if isinstance(error, Pruned) else "failed" if isinstance(error, Exception) else "interrupted"
-    text = redacted(str(error) if told or state == "pruned" else f"{type(error).__name__}: {error}".strip(": "))
+    text = redacted(str(error) if explained or state == "pruned" else f"{type(error).__name__}: {error}".strip(": "))
     update(path, job, state=state, error=text, user_error=by_user, seconds=round(seconds, 3))
     if state == "failed":
         print(f"edu_align: job {job['number']} failed: {text}", file=sys.stderr, flush=True)
-        if not told:
+        if not explained:
             traceback.print_exception(error, file=sys.stderr)
     return state
-
-
-@contextmanager
-def sign_of_life(paths: list[Path]) -> Iterator[None]:
-    """Touch the jobs' files every few seconds inside the block, so that other machines see that they run."""
-    over = threading.Event()
-
-    def touch() -> None:
-        while not over.wait(HEARTBEAT):
-            for path in paths:
-                if path.exists():
-                    path.touch()
-
-    thread = threading.Thread(target=touch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

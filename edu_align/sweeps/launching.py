@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from edu_align.errors import UserError
 from edu_align.sweeps.job import VARIABLE
-from edu_align.sweeps.progress import Progress, told
+from edu_align.sweeps.progress import StatusLine, format_values
 from edu_align.sweeps.state import Job, SweepFolder
 
 SEQUENTIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -45,21 +45,21 @@ def at_once(config: DictConfig) -> int:
 class Launching:
     """Runs jobs of one sweep with the launcher that was chosen; their files say how they ended."""
 
-    def __init__(self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, progress: Progress) -> None:
+    def __init__(self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, status: StatusLine) -> None:
         self.config, self.loader, self.launcher = config, loader, launcher
-        self.folder, self.progress = folder, progress
+        self.folder, self.status = folder, status
 
     def run(self, numbers: list[int]) -> None:
         """Return when the launcher is through with all of them. Raises what the launcher raises."""
         jobs = [self.folder.job(number) for number in numbers]
         if not is_sequential(self.config):
-            with self.progress.watching():
+            with self.status.watching():
                 self.launcher.launch([self._words(job) for job in jobs], numbers[0])
             return
         for job in jobs:
-            print(f"edu_align: job {job['number']}: {told(job['values'])}", flush=True)
+            print(f"edu_align: job {job['number']}: {format_values(job['values'])}", flush=True)
             self.launcher.launch([self._words(job)], job["number"])
-            self.progress.say()
+            self.status.show()
 
     def _words(self, job: Job) -> list[str]:
         """The job's overrides, and where its file is."""

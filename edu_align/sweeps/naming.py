@@ -1,12 +1,12 @@
 """What a sweep asks, as text that stays the same when the same is asked again, and the folder's name made of it."""
 
-import hashlib
 import json
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align.config.keys import stated
+from edu_align.utils.hashing import sha256
 
 
 def is_bookkeeping(key: str) -> bool:
@@ -30,7 +30,7 @@ def asked(config: DictConfig, swept: dict[str, str]) -> str:
         kept["sweep"] = {key: value for key, value in sweep if not is_bookkeeping(f"sweep.{key}")}
     searched = [[key, "".join(text.split())] for key, text in swept.items() if not is_bookkeeping(key.lstrip("+~"))]
     text = json.dumps([kept, searched], sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return sha256(text)
 
 
 def default_name(choices: dict[str, Any], digest: str) -> str:

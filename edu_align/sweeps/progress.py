@@ -1,10 +1,10 @@
 """The line that says how a sweep goes."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from edu_align.runs.process import ticking
 from edu_align.sweeps.state import Job, SweepFolder
 
 LOOK = 2.0  # seconds between two looks at the job files while other processes run them
@@ -17,7 +17,8 @@ def best_of(jobs: list[Job], direction: str) -> Job | None:
     return min(having, key=lambda job: sign * job["objective"], default=None)
 
 
-def told(values: dict[str, object]) -> str:
+def format_values(values: dict[str, object]) -> str:
+    """`trainer.beta=0.1 seed=2`."""
     return " ".join(f"{key}={value}" for key, value in values.items())
 
 
@@ -29,11 +30,11 @@ def line(folder: SweepFolder, jobs: list[Job], total: int) -> str:
     parts += [f"{count[state]} {state}" for state in others if count[state]]
     best = best_of(jobs, folder.record["direction"])
     if best is not None:
-        parts.append(f"best {folder.record['objective']} {best['objective']:.4g} ({told(best['values'])})")
+        parts.append(f"best {folder.record['objective']} {best['objective']:.4g} ({format_values(best['values'])})")
     return f"sweep {folder.path.name}: {', '.join(parts)}"
 
 
-class Progress:
+class StatusLine:
     """Prints the line where it has changed, and keeps `total` and `updated` in sweep.json."""
 
     def __init__(self, folder: SweepFolder) -> None:
@@ -41,7 +42,7 @@ class Progress:
         self.total = 0
         self._last = ""
 
-    def say(self) -> None:
+    def show(self) -> None:
         text = line(self.folder, self.folder.jobs(), self.total)
         if text != self._last:
             self._last = text
@@ -51,17 +52,8 @@ class Progress:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Look every few seconds while the block waits for other processes."""
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(LOOK):
-                self.say()
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
         try:
-            yield
+            with ticking(self.show, LOOK):
+                yield
         finally:
-            over.set()
-            thread.join()
-            self.say()
+            self.show()

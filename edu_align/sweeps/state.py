@@ -10,9 +10,6 @@ State of a job: waiting | running | finished | failed | pruned | interrupted.
 
 import json
 import math
-import os
-import platform
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.errors import UserError
+from edu_align.runs.folder import read_stored
 from edu_align.runs.writing import write_json
 
-HEARTBEAT = 15.0  # seconds between two signs of life of a running job
-SILENCE = 120.0  # seconds without one after which a job on another machine counts as dead
 Job = dict[str, Any]
 
 
@@ -108,43 +104,5 @@ def is_done(job: Job, outputs: Path) -> bool:
         return False
     if job.get("run") is None:
         return job.get("objective") is not None
-    run = read_json(outputs / "runs" / job["run"] / "run.json")
-    return run is not None and run.get("state") == "finished"
-
-
-def is_alive(path: Path, job: Job) -> bool:
-    """Whether a process runs this job now: here by its id and start, elsewhere by its last sign of life."""
-    if job.get("state") != "running" or job.get("pid") is None:
-        return False
-    if job.get("host") != socket.gethostname():
-        return path.exists() and time.time() - path.stat().st_mtime < SILENCE
-    return began(job["pid"]) is not None and began(job["pid"]) == job.get("began")
-
-
-def began(pid: int) -> float | None:
-    """When the process with this id started; None where there is none."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
-    except psutil.Error:
-        return None
-
-
-def who() -> dict[str, Any]:
-    """This process, as a job's file and sweep.json name it."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "began": began(os.getpid())}
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of what makes the numbers, without importing any of it."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in ("edu_align", "torch", "transformers", "trl", "peft", "optuna"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    run = read_stored(outputs / "runs" / job["run"])
+    return run is not None and run.state == "finished"

@@ -1,8 +1,13 @@
 """A whole sweep: find or make its folder, hand out what is not done, say how it went."""
 
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from omegaconf import DictConfig
@@ -10,15 +15,17 @@ from omegaconf import DictConfig
 from edu_align import processes
 from edu_align.config.bounds import direction_of
 from edu_align.errors import SomeFailed, UserError
-from edu_align.sweeps.ending import conclude, stoppable
+from edu_align.runs.facts import package_versions
+from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.launching import Launching, at_once
 from edu_align.sweeps.listed import Listed
 from edu_align.sweeps.naming import asked, default_name
-from edu_align.sweeps.progress import LOOK, Progress, told
+from edu_align.sweeps.progress import LOOK, StatusLine, format_values
 from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
-from edu_align.sweeps.state import Job, SweepFolder, is_alive, is_done, now, update, versions, who
-from edu_align.tracking.sweeps import grouped
+from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
+from edu_align.sweeps.tracking import grouped
 
+VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 DIED = "its process died without a word: killed, or out of memory"
 
@@ -50,24 +57,24 @@ class Sweep:
         self.config, self.folder, self.space = config, folder, space
         self.outputs = Path(config.outputs_root)
         self.direction = direction_of(config.objective, config.sweep.direction)
-        self.progress = Progress(folder)
-        self.launching = Launching(config, loader, launcher, folder, self.progress)
+        self.status = StatusLine(folder)
+        self.launching = Launching(config, loader, launcher, folder, self.status)
         self.launched = False
 
     def run(self, digest: str) -> None:
         self._open(digest)
         search = self._search()
-        self.progress.total = search.total
+        self.status.total = search.total
         try:
-            with stoppable(), grouped(self.folder.path.name):
+            with _interruptible(), grouped(self.folder.path.name):
                 jobs = self._hand_out(search)
         except (KeyboardInterrupt, SystemExit):
-            self._bury("interrupted")
+            self._mark_dead_jobs("interrupted")
             self._close("interrupted")
             print("edu_align: interrupted. The same command goes on from here.", file=sys.stderr, flush=True)
             raise SystemExit(INTERRUPTED) from None
         except BaseException:
-            self._bury("interrupted")
+            self._mark_dead_jobs("interrupted")
             self._close("failed")
             raise
         self._end(jobs)
@@ -86,7 +93,7 @@ class Sweep:
             name=self.folder.path.name, command=command, sampler=self.config.sweep.sampler, asked=digest,
             objective=self.config.objective, direction=self.direction, keys=keys, state="running",
             started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
-            versions=versions(), **who(),
+            versions=package_versions(VERSIONS), **who(),
         )  # fmt: skip
 
     def _search(self) -> Any:
@@ -118,7 +125,7 @@ class Sweep:
         """Launch what is left until nothing is; returns the jobs as they stand then."""
         force = bool(self.config.get("force"))
         left = {job["number"] for job in self.folder.jobs() if force or not is_done(job, self.outputs)}
-        self.progress.say()
+        self.status.show()
         while True:
             elsewhere = {number for number in left if self._alive(number)}
             batch = search.next(left - elsewhere)
@@ -128,7 +135,7 @@ class Sweep:
                 for number in batch:
                     search.tell(self.folder.job(number))
             elif elsewhere:
-                with self.progress.watching():
+                with self.status.watching():
                     self._wait(elsewhere)
                 left -= {number for number in elsewhere if is_done(self.folder.job(number), self.outputs)}
             else:
@@ -146,19 +153,19 @@ class Sweep:
             self.launching.run(batch)
         except Exception as error:
             broken = error
-        died = self._bury("failed", batch)
+        died = self._mark_dead_jobs("failed", batch)
         waiting = [number for number in batch if self.folder.job(number)["state"] == "waiting"]
         if broken is not None and len(waiting) == len(batch):
             raise broken
         if broken is None:
             for number in waiting:
                 self._mark(number, "failed", "the launcher did not start it")
-        self.progress.say()
+        self.status.show()
         if broken is not None and not alone and len(died) > 1:
             for number in died:
                 self._launch([number], alone=True)
 
-    def _bury(self, state: str, numbers: list[int] | None = None) -> list[int]:
+    def _mark_dead_jobs(self, state: str, numbers: list[int] | None = None) -> list[int]:
         """Jobs that say they run, and whose process is gone, get the state that they ended in; returns them."""
         died = []
         for job in self.folder.jobs():
@@ -179,7 +186,7 @@ class Sweep:
             time.sleep(LOOK)
 
     def _close(self, state: str) -> None:
-        self.folder.save(state=state, total=self.progress.total)
+        self.folder.save(state=state, total=self.status.total)
 
     def _end(self, jobs: list[Job]) -> None:
         """Keep the state, write the report, and raise what failed."""
@@ -189,8 +196,39 @@ class Sweep:
         if not self.launched:
             print("edu_align: every job was finished before; nothing to do.", flush=True)
         if self.launched or not (self.folder.path / "report.md").exists():
-            conclude(self.folder.path, self.config)
+            write_and_track(self.folder.path, self.config)
         print(f"edu_align: sweep folder {self.folder.path}", flush=True)
         if failed:
-            texts = [f"#{job['number']} ({told(job['values'])}): {job['error']}" for job in failed]
+            texts = [f"#{job['number']} ({format_values(job['values'])}): {job['error']}" for job in failed]
             raise SomeFailed(texts, by_user=all(job.get("user_error") for job in failed))
+
+
+def write_and_track(folder: Path, config: Any) -> None:
+    """Tables and plots of the sweep, in its folder and in W&B. What cannot be written takes nothing from the sweep."""
+    from omegaconf import OmegaConf
+
+    from edu_align.reports.sweep.write import write_report
+    from edu_align.sweeps.tracking import log_sweep
+
+    try:
+        print(f"edu_align: report {write_report(folder)}", flush=True)
+        log_sweep(folder, OmegaConf.to_object(config.tracking))  # type: ignore[arg-type]
+    except Exception as error:
+        print(f"edu_align: no report: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, where this is the main thread."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

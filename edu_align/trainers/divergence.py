@@ -9,11 +9,15 @@ steps out: only a loss, or many such steps in a row, is a divergence there.
 import math
 from typing import Any
 
+from transformers import Trainer
+
 from edu_align.errors import RunFailed
 from edu_align.models.trainable import trainable_parameters
 from edu_align.processes import count, is_first, total
 from edu_align.runs.progress import checkpoints
-from edu_align.trainers.numbered import names_of
+from edu_align.trainers.micro_batches import MicroBatches, StepState
+from edu_align.trainers.resume import CheckpointState
+from edu_align.trainers.trl_dataset import record_ids
 
 MOST_SKIPPED = 20  # steps in a row; each halves the scale: from 65,536 to below 0.1
 SHOWN = 8  # ids in the message; run.json has all
@@ -23,34 +27,38 @@ class Diverged(RunFailed):
     """A loss, a gradient or a weight is not finite."""
 
 
-def watched(trainer_class: type[Any]) -> type[Any]:
-    """`trainer_class` (`resumable` over `fitting`) that stops where it diverges. Errors: `Diverged`."""
+class StopOnDivergence(Trainer):
+    """Stops where the training diverges. Errors: `Diverged`.
 
-    class Watched(trainer_class):
-        skipped = 0  # steps in a row that the scaler left out
+    Overrides `_get_grad_norm` (losses and gradient of a step are looked at), `_save_checkpoint` and
+    `_finalize_training` (the weights are, before they are kept). Stands over `ResumableTraining` and `MicroBatching`.
+    """
 
-        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-            norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-            whole = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of a sharded model
-            if not _finite(self, sum(loss for loss, _ in self.step.losses) + whole):
-                _look(self, model, whole)
-            else:
-                self.skipped = 0
-            return norm
+    step: StepState
+    passes: MicroBatches
+    row_ids: tuple[str, ...]
+    checkpoint_state: CheckpointState | None
+    steps_skipped = 0  # in a row, by fp16's scaler
 
-        def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            _check_weights(self)
-            super()._save_checkpoint(model, trial)
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        whole = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of a sharded model
+        if not _finite(self, sum(loss for loss, _ in self.step.losses) + whole):
+            _find_cause(self, model, whole)
+        else:
+            self.steps_skipped = 0
+        return norm
 
-        def _finalize_training(self, *given: Any) -> Any:
-            _check_weights(self)
-            return super()._finalize_training(*given)
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        _check_weights(self)
+        super()._save_checkpoint(model, trial)
 
-    Watched.__name__ = trainer_class.__name__
-    return Watched
+    def _finalize_training(self, *args: Any) -> Any:
+        _check_weights(self)
+        return super()._finalize_training(*args)
 
 
-def _finite(trainer: Any, value: Any) -> bool:
+def _finite(trainer: StopOnDivergence, value: Any) -> bool:
     """Whether a number is finite in every process; a sum over them keeps what is not."""
     if count() > 1:
         import torch
@@ -59,7 +67,7 @@ def _finite(trainer: Any, value: Any) -> bool:
     return math.isfinite(float(value))
 
 
-def _look(trainer: Any, model: Any, norm: Any) -> None:
+def _find_cause(trainer: StopOnDivergence, model: Any, norm: Any) -> None:
     """Something is not finite: tell the loss from the gradient, and a divergence from a step that the scaler skips."""
     losses = [(float(loss), rows) for loss, rows in trainer.step.losses]
     number = trainer.state.global_step + 1
@@ -67,15 +75,17 @@ def _look(trainer: Any, model: Any, norm: Any) -> None:
         found = next((loss for loss, _ in losses if not math.isfinite(loss)), math.nan)
         _stop(trainer, model, number, f"the loss is {found}", losses)
     if trainer.accelerator.scaler is not None:
-        trainer.skipped += 1
-        if trainer.skipped < MOST_SKIPPED:
+        trainer.steps_skipped += 1
+        if trainer.steps_skipped < MOST_SKIPPED:
             return
-        what = f"{trainer.skipped} steps in a row had gradients that float16 cannot hold, the norm is {float(norm)}"
+        what = (
+            f"{trainer.steps_skipped} steps in a row had gradients that float16 cannot hold, the norm is {float(norm)}"
+        )
         _stop(trainer, model, number, what, losses)
     _stop(trainer, model, number, f"the norm of the gradient is {float(norm)}", losses)
 
 
-def _check_weights(trainer: Any) -> None:
+def _check_weights(trainer: StopOnDivergence) -> None:
     """Errors: `Diverged` where a trained weight is not finite after the last step."""
     import torch
 
@@ -89,12 +99,12 @@ def _check_weights(trainer: Any) -> None:
         _stop(trainer, None, trainer.state.global_step, "a trained weight is not finite after the step", losses)
 
 
-def _stop(trainer: Any, model: Any, number: int, what: str, losses: list[tuple[float, Any]]) -> None:
-    every = list(dict.fromkeys(name for _, rows in losses for name in names_of(trainer, rows)))
-    guilty = [name for loss, rows in losses if not math.isfinite(loss) for name in names_of(trainer, rows)]
+def _stop(trainer: StopOnDivergence, model: Any, number: int, what: str, losses: list[tuple[float, Any]]) -> None:
+    every = list(dict.fromkeys(name for _, rows in losses for name in record_ids(trainer, rows)))
+    guilty = [name for loss, rows in losses if not math.isfinite(loss) for name in record_ids(trainer, rows)]
     healthy = bool(guilty) and any(math.isfinite(loss) for loss, _ in losses)
     if model is not None and count() == 1:
-        alone = _alone(trainer, model)
+        alone = _finite_alone(trainer, model)
         found = [name for name in every if not alone.get(name, True)]
         healthy = any(alone.values())
         guilty = found or guilty
@@ -107,7 +117,7 @@ def _stop(trainer: Any, model: Any, number: int, what: str, losses: list[tuple[f
     raise Diverged(_message(trainer, facts), {"diverged": facts})
 
 
-def _alone(trainer: Any, model: Any) -> dict[str, bool]:
+def _finite_alone(trainer: StopOnDivergence, model: Any) -> dict[str, bool]:
     """Whether each record of the step gives a finite loss and gradient by itself; a scaled gradient is not looked at.
 
     The gradients that are there are lost: no optimizer step comes after this.
@@ -115,7 +125,7 @@ def _alone(trainer: Any, model: Any) -> dict[str, bool]:
     import torch
 
     found: dict[str, bool] = {}
-    for row, loss in trainer.each_alone(model):
+    for row, loss in trainer.each_example_alone(model):
         value = loss
         if trainer.accelerator.scaler is None:
             norms = [each.grad.norm() for each in model.parameters() if each.grad is not None]
@@ -125,14 +135,14 @@ def _alone(trainer: Any, model: Any) -> dict[str, bool]:
     return found
 
 
-def _last_good(trainer: Any, newest: int, healthy: bool) -> str | None:
+def _last_good(trainer: StopOnDivergence, newest: int, healthy: bool) -> str | None:
     """The newest whole checkpoint, its path. That of step `newest` goes where its weights give nothing finite."""
-    keeper = trainer.keeper
-    if keeper is None or not is_first():
+    kept = trainer.checkpoint_state
+    if kept is None or not is_first():
         return None
-    if not healthy and newest in checkpoints(keeper.progress.place):
-        keeper.progress.drop(newest)
-    good = keeper.progress.newest_good()
+    if not healthy and newest in checkpoints(kept.progress.place):
+        kept.progress.drop(newest)
+    good = kept.progress.newest_good()
     return str(good) if good else None
 
 
@@ -145,8 +155,8 @@ def _of_all(names: list[str]) -> list[str]:
     return list(dict.fromkeys(gather_object(names)))
 
 
-def _message(trainer: Any, facts: dict[str, Any]) -> str:
-    config, rows = trainer.fits.config, facts["rows"]
+def _message(trainer: StopOnDivergence, facts: dict[str, Any]) -> str:
+    config, rows = trainer.passes.config, facts["rows"]
     shown = ", ".join(rows[:SHOWN]) + (f" and {len(rows) - SHOWN} more (run.json)" if len(rows) > SHOWN else "")
     narrow = len(rows) < len(facts["rows_of_step"])
     where = f"in {shown}, of the {len(facts['rows_of_step'])} rows of the step" if narrow else f"in rows {shown}"

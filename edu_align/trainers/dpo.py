@@ -16,28 +16,130 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import trl.trainer.dpo_trainer as internals
+import trl
+import trl.trainer.dpo_trainer as trl_module
 from peft import PeftModel
-from trl import DPOConfig, DPOTrainer
 
-from edu_align.caching.references import remembering
-from edu_align.caching.shared import Shared
+from edu_align.caching.shared import RunCache
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.data.pairs import preference_rows
 from edu_align.data.records import Pair
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
-from edu_align.models.tokenizer import ChatTokens
 from edu_align.packing.decoder import is_packed
 from edu_align.processes import count
 from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, reference_batch
-from edu_align.trainers.divergence import watched
-from edu_align.trainers.fits import Fits
-from edu_align.trainers.fitting import fitting
-from edu_align.trainers.numbered import number
-from edu_align.trainers.prompt_length import shorten_prompts
-from edu_align.trainers.resume import resumable
-from edu_align.trainers.rows import as_dataset
+from edu_align.trainers.divergence import StopOnDivergence
+from edu_align.trainers.dpo_rows import COLUMNS, PairCollator, cached_dpo_rows, shorten_prompts
+from edu_align.trainers.losses import LOSSES, Loss, PairScores
+from edu_align.trainers.micro_batches import MicroBatches, MicroBatching
+from edu_align.trainers.reference_cache import CachedReference
+from edu_align.trainers.resume import ResumableTraining
+from edu_align.trainers.trl_dataset import as_dataset, attach_row_ids
+
+STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
+
+
+class ReadyRows(trl.DPOTrainer):
+    """Rows that `dpo_rows` has tokenized and cut. Overrides `_prepare_dataset` and `_set_signature_columns_if_needed`
+    (the columns that TRL keeps).
+    """
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        self._signature_columns += [name for name in COLUMNS if name not in self._signature_columns]
+
+
+class OwnLoss(trl.DPOTrainer):
+    """A loss of our own (`own_loss`, see `losses`) with TRL's rows, metrics and SFT term. Overrides `_compute_loss`;
+    inert for TRL's own losses.
+
+    Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`) do not reach it.
+    """
+
+    own_loss: Loss | None = None
+
+    def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+        if self.own_loss is None:
+            return super()._compute_loss(model, inputs, return_outputs)
+        live, outputs = not self.precompute_ref_logps, []
+        if live:
+            chosen, rejected = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
+            inputs = {**inputs, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        hook = model.register_forward_hook(lambda module, given, output: outputs.append(output))
+        self.precompute_ref_logps = True
+        try:
+            found = super()._compute_loss(model, inputs, return_outputs)
+        finally:
+            self.precompute_ref_logps = not live
+            hook.remove()
+        own = self.own_loss(self._scores(outputs[0], inputs)).mean()
+        return (found[0] + own, found[1]) if return_outputs else found + own
+
+    def _scores(self, output: Any, inputs: Any) -> PairScores:
+        mask = inputs["completion_mask"][:, 1:]
+        return PairScores(
+            *(output.log_probs[:, -mask.size(1) :].sum(dim=1).chunk(2)),
+            inputs["ref_chosen_logps"],
+            inputs["ref_rejected_logps"],
+            *mask.sum(dim=1).chunk(2),
+            beta=self.beta,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class BaseReference(trl.DPOTrainer):
+    """The base model is the reference, for an adapter that adds nothing yet. Overrides `__init__` and
+    `_precompute_ref_logps`; inert unless `base_is_reference`, which must be set before TRL's `__init__`.
+
+    TRL copies whatever adapter a model brings and computes the copy in every pass of the reference model, zeros
+    included; without the copy it turns adapters off.
+    """
+
+    base_is_reference = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._drop_copy()
+
+    def _precompute_ref_logps(self, *args: Any) -> Any:  # in the middle of TRL's own __init__
+        self._drop_copy()
+        return super()._precompute_ref_logps(*args)
+
+    def _drop_copy(self) -> None:
+        if self.base_is_reference and "ref" in self.model.peft_config:
+            self.model.delete_adapter("ref")
+
+
+class DPOTrainer(
+    CachedReference,
+    StopOnDivergence,
+    ResumableTraining,
+    MicroBatching,
+    BaseReference,
+    OwnLoss,
+    ReadyRows,
+    trl.DPOTrainer,
+):
+    """TRL's DPOTrainer; a call goes through the mixins from left to right, and each says in its docstring what it
+    overrides.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        passes: MicroBatches,
+        cache: RunCache | None,
+        model_key: str,
+        base_is_reference: bool,
+        own_loss: Loss | None,
+        **options: Any,
+    ) -> None:
+        self.passes, self.cache, self.model_key = passes, cache, model_key
+        self.base_is_reference, self.own_loss = base_is_reference, own_loss
+        super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
 
 
 def build_dpo(
@@ -48,12 +150,12 @@ def build_dpo(
     valid: list[Pair],
     device: Device,
     folder: Path,
-    shared: Shared | None = None,
-) -> Any:
-    """TRL's DPOTrainer over (prompt, chosen, rejected) rows in the order given: pairs of one prompt are neighbours.
+    cache: RunCache | None = None,
+) -> DPOTrainer:
+    """The trainer over the rows of the pairs in the order given: pairs of one prompt are neighbours.
 
-    Prompts are cut to `trainer.max_prompt_length` first, then TRL cuts prompt and reply to `max_length`, at the start.
-    Rows and reference log-probabilities that an earlier run computed are taken from `shared`.
+    Prompts are cut to `trainer.max_prompt_length` first, then prompt and reply to `max_length`, at the start.
+    Rows and reference log-probabilities that an earlier run computed are taken from `cache`.
     """
     trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
     assert isinstance(trainer, DPOTrainerConfig)
@@ -62,83 +164,61 @@ def build_dpo(
         if line := short.describe(trainer.max_prompt_length):
             print(line, flush=True)
         train, valid = short.pairs, shorten_prompts(tokenizer, valid, trainer.max_prompt_length).pairs
-    arguments = {
-        "beta": trainer.beta,
-        "loss_type": [trainer.loss_type, *(["sft"] if trainer.sft_weight else [])],
-        "loss_weights": [1.0, trainer.sft_weight] if trainer.sft_weight else None,
-        "label_smoothing": trainer.label_smoothing,
-        "precompute_ref_log_probs": trainer.precompute_reference,
-        "precompute_ref_batch_size": reference_batch(config, by_tokens),
-        "truncation_mode": "keep_end",
-        "train_sampling_strategy": "sequential",
-        **common_arguments(config, device, folder, by_tokens),
-    }
+    arguments = dpo_arguments(config, device, folder, by_tokens)
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    peer = reading_turns(DPOTrainer)
-    if isinstance(model, PeftModel) and config.init_from is None:
-        peer = from_base(peer)
-    trainer_class = watched(resumable(fitting(peer, Fits(config, by_tokens, sides=2))))
-    says = shared.says(model) if shared and shared.on else "sharded" if is_sharded(model) else ""
-    if shared and count() == 1:
-        trainer_class = remembering(trainer_class, shared, says)
-    with _hashed_as(says) if says else nullcontext():
-        made = trainer_class(
+    key = cache.model_key(model) if cache and cache.on else "sharded" if is_sharded(model) else ""
+    rows, valid_rows = (cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length) for pairs in (train, valid))
+    with _hashed_as(key) if key else nullcontext():
+        made = DPOTrainer(
             model=model,
             ref_model=reference,
-            args=DPOConfig(**arguments),
-            train_dataset=as_dataset(preference_rows(train), "train", folder),
-            eval_dataset=as_dataset(preference_rows(valid), "validation", folder) if valid else None,
+            args=arguments,
+            data_collator=PairCollator(tokenizer.pad_token_id, arguments.pad_to_multiple_of),
+            train_dataset=as_dataset(rows, "train", folder),
+            eval_dataset=as_dataset(valid_rows, "validation", folder) if valid_rows else None,
             processing_class=tokenizer,
+            passes=MicroBatches(config, by_tokens, sides=2),
+            cache=cache if count() == 1 else None,
+            model_key=key,
+            base_is_reference=isinstance(model, PeftModel) and config.init_from is None,
+            own_loss=LOSSES.get(trainer.loss_type),
         )
-    number(made, [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in train])
+    attach_row_ids(made, [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in train])
     return made
 
 
-def reading_turns(trainer_class: type[Any]) -> type[Any]:
-    """`trainer_class` (TRL's DPOTrainer), which tokenizes messages, with control tokens in turns read as text."""
-
-    class ReadingTurns(trainer_class):
-        def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
-            return super()._prepare_dataset(dataset, ChatTokens(processing_class), args, dataset_name)
-
-    ReadingTurns.__name__ = trainer_class.__name__
-    return ReadingTurns
-
-
-def from_base(trainer_class: type[Any]) -> type[Any]:
-    """`trainer_class` (TRL's DPOTrainer) for an adapter that adds nothing yet: the reference model is the base model.
-
-    TRL copies whatever adapter a model brings and computes the copy in every pass of the reference model, zeros
-    included; without the copy it turns adapters off.
-    """
-
-    def without_copy(model: Any) -> None:
-        if "ref" in model.peft_config:
-            model.delete_adapter("ref")
-
-    class FromBase(trainer_class):
-        def __init__(self, *values: Any, **options: Any) -> None:
-            super().__init__(*values, **options)
-            without_copy(self.model)
-
-        def _precompute_ref_logps(self, *values: Any) -> Any:  # in the middle of TRL's own __init__
-            without_copy(self.model)
-            return super()._precompute_ref_logps(*values)
-
-    FromBase.__name__ = trainer_class.__name__
-    return FromBase
+def dpo_arguments(config: Config, device: Device, folder: Path, by_tokens: bool) -> trl.DPOConfig:
+    """TRL's arguments. A loss of our own has weight 0 among TRL's, see `OwnLoss`."""
+    trainer = config.trainer
+    assert isinstance(trainer, DPOTrainerConfig)
+    own = trainer.loss_type in LOSSES
+    losses = [STAND_IN if own else trainer.loss_type, *(["sft"] if trainer.sft_weight else [])]
+    weights = [0.0 if own else 1.0, *([trainer.sft_weight] if trainer.sft_weight else [])]
+    return trl.DPOConfig(
+        **{
+            "beta": trainer.beta,
+            "loss_type": losses,
+            "loss_weights": weights if own or trainer.sft_weight else None,
+            "label_smoothing": trainer.label_smoothing,
+            "precompute_ref_log_probs": trainer.precompute_reference,
+            "precompute_ref_batch_size": reference_batch(config, by_tokens),
+            "train_sampling_strategy": "sequential",
+            **common_arguments(config, device, folder, by_tokens),
+            "max_length": None,  # the rows are cut already
+        }
+    )
 
 
 @contextmanager
-def _hashed_as(says: str) -> Iterator[None]:
-    """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `says`
+def _hashed_as(key: str) -> Iterator[None]:
+    """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `key`
     stands in for it: the key of the model, or a constant where the weights are sharded: no process has them all then,
-    and the file lies in this run's own folder (`rows.as_dataset`).
+    and the file lies in this run's own folder (`trl_dataset.as_dataset`).
     """
-    original = internals.hash_module
-    internals.hash_module = lambda module: says
+    original = trl_module.hash_module
+    trl_module.hash_module = lambda module: key
     try:
         yield
     finally:
-        internals.hash_module = original
+        trl_module.hash_module = original

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from edu_align.caching.rows import KIND, remembered_rows
-from edu_align.caching.shared import Shared
+from edu_align.caching.shared import RunCache
 from edu_align.data.records import Conversation, Message
 from edu_align.models.device import resolve
 from edu_align.models.locate import locate
 from edu_align.models.tokenizer import load_tokenizer
-from edu_align.trainers.sft import sft_rows
+from edu_align.trainers.sft_rows import KIND, cached_sft_rows, sft_rows
 
 TURNS = (
     Message("user", "Is 1/2 + 1/3 = 2/5?"),
@@ -25,9 +24,9 @@ TALKS = [Conversation(TURNS, str(i), "local", str(i)) for i in range(3)] + [Conv
 
 
 @pytest.fixture
-def shared(typed: Callable[..., Any], tmp_path: Path) -> Callable[[], Shared]:
+def shared(typed: Callable[..., Any], tmp_path: Path) -> Callable[[], RunCache]:
     config = typed("trainer=sft", f"outputs_root={tmp_path}")
-    return lambda: Shared(config, locate(config.model, tmp_path, config.seed), resolve(config.hardware))
+    return lambda: RunCache(config, locate(config.model, tmp_path, config.seed), resolve(config.hardware))
 
 
 def changed(number: int, **fields: Any) -> list[Conversation]:
@@ -42,9 +41,9 @@ def test_rows_and_counts_come_back(shared: Any, bytes_tokenizer: Any, mode: str,
     expected = sft_rows(bytes_tokenizer, TALKS, max_length, mode)
     for where in ("computed", "cache"):
         run = shared()
-        assert remembered_rows(run, bytes_tokenizer, TALKS, max_length, mode, sft_rows) == expected
-        assert run.taken == {KIND: where}
-    assert remembered_rows(None, bytes_tokenizer, TALKS, max_length, mode, sft_rows) == expected
+        assert cached_sft_rows(run, bytes_tokenizer, TALKS, max_length, mode) == expected
+        assert run.origins == {KIND: where}
+    assert cached_sft_rows(None, bytes_tokenizer, TALKS, max_length, mode) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,10 +61,10 @@ def test_rows_and_counts_come_back(shared: Any, bytes_tokenizer: Any, mode: str,
 def test_other_rows_are_computed(
     shared: Any, bytes_tokenizer: Any, talks: list[Conversation], max_length: int, mode: str
 ) -> None:
-    remembered_rows(shared(), bytes_tokenizer, TALKS, 150, "window", sft_rows)
+    cached_sft_rows(shared(), bytes_tokenizer, TALKS, 150, "window")
     run = shared()
-    found = remembered_rows(run, bytes_tokenizer, talks, max_length, mode, sft_rows)
-    assert run.taken == {KIND: "computed"}
+    found = cached_sft_rows(run, bytes_tokenizer, talks, max_length, mode)
+    assert run.origins == {KIND: "computed"}
     assert found == sft_rows(bytes_tokenizer, talks, max_length, mode)
 
 
@@ -77,16 +76,16 @@ def test_another_template_or_vocabulary_is_another_key(shared: Any, typed: Calla
     taken = []
     for tokenizer in (one, same, template, vocabulary):
         run = shared()
-        remembered_rows(run, tokenizer, TALKS, 150, "window", sft_rows)
-        taken.append(run.taken[KIND])
+        cached_sft_rows(run, tokenizer, TALKS, 150, "window")
+        taken.append(run.origins[KIND])
     assert taken == ["computed", "cache", "computed", "computed"]
 
 
 def test_padding_a_batch_changes_no_key(shared: Any, typed: Callable[..., Any]) -> None:
     tokenizer = load_tokenizer(typed("trainer=sft").model, None)
-    remembered_rows(shared(), tokenizer, TALKS, 150, "window", sft_rows)
+    cached_sft_rows(shared(), tokenizer, TALKS, 150, "window")
     other = load_tokenizer(typed("trainer=sft").model, None)
     other(["a", "bc"], padding=True, truncation=True, max_length=1)
     run = shared()
-    remembered_rows(run, other, TALKS, 150, "window", sft_rows)
-    assert run.taken == {KIND: "cache"}
+    cached_sft_rows(run, other, TALKS, 150, "window")
+    assert run.origins == {KIND: "cache"}

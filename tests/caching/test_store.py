@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edu_align.caching.keys import file_content
 from edu_align.caching.store import Codec, Store
 from edu_align.caching.tensors import TENSORS, content, list_column, list_of, ragged, rows_of
 
@@ -160,18 +159,3 @@ def test_rows_and_columns_come_back_as_they_were(tmp_path: Path) -> None:
     column = list_column("ids", pyarrow.chunked_array([pyarrow.array(rows[:1]), pyarrow.array(rows[1:])]))
     assert content(column) == content(ragged("ids", rows))
     assert content(ragged("ids", rows)) != content(ragged("ids", [[1, 2], [3], [-100, 49151]]))
-
-
-def test_a_file_is_read_again_when_it_changed(tmp_path: Path) -> None:
-    file, records = tmp_path / "model.safetensors", tmp_path / "files"
-    file.write_bytes(b"weights")
-    one = file_content(file, records)
-    (record,) = records.iterdir()
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": "looked up"}))
-    assert file_content(file, records) == "looked up"
-    facts = file.stat()
-    file.write_bytes(b"WEIGHTS")
-    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert len({one, "looked up", file_content(file, records)}) == 3
-    record.write_text("{")
-    assert file_content(file, records) == file_content(file, records) != one

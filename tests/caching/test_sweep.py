@@ -110,7 +110,7 @@ def test_the_references_are_those_of_trl(
     """The columns that the trainer reads, from TRL alone, from a cold cache and from a warm one."""
     import torch
 
-    from edu_align.caching.shared import Shared
+    from edu_align.caching.shared import RunCache
     from edu_align.data.training import training_data
     from edu_align.models.build import build_model
     from edu_align.models.device import resolve
@@ -131,7 +131,14 @@ def test_the_references_are_those_of_trl(
         install_packing("on", model)
         sets = (config, model, bytes_tokenizer, data.train, data.validation, device, tmp_path)
         trainer = build_dpo(*sets, shared) if shared else build_dpo(*sets)
-        names = ["prompt_ids", "chosen_ids", "rejected_ids", "ref_chosen_logps", "ref_rejected_logps"]
+        names = [
+            "prompt_ids",
+            "chosen_ids",
+            "rejected_prompt_ids",
+            "rejected_ids",
+            "ref_chosen_logps",
+            "ref_rejected_logps",
+        ]
         return [
             trainer.data_collator([rows[i] for i in range(len(rows))])
             for rows in (trainer.train_dataset.select_columns(names), trainer.eval_dataset.select_columns(names))
@@ -139,9 +146,9 @@ def test_the_references_are_those_of_trl(
 
     trl = columns(None)
     for where in ("computed", "cache"):
-        shared = Shared(config, location, device)
+        shared = RunCache(config, location, device)
         ours = columns(shared)
-        assert set(shared.taken.values()) == {where}
+        assert set(shared.origins.values()) == {where}
         for one, other in zip(trl, ours, strict=True):
             assert one.keys() == other.keys()
             assert all(torch.equal(one[key], other[key]) and one[key].dtype == other[key].dtype for key in one)

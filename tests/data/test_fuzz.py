@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import LoadedData, load_records
 from edu_align.data.fetch import source_files
-from edu_align.data.pairs import preference_rows, training_pairs
+from edu_align.data.pairs import training_pairs
 from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.models.control_tokens import control_token_warning, control_tokens
-from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, ChatTokens, byte_tokenizer, chat_ids
-from edu_align.trainers.prompt_length import shorten_prompts
-from edu_align.trainers.sft import sft_rows
+from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer, chat_ids
+from edu_align.trainers.dpo_rows import dpo_rows, shorten_prompts
+from edu_align.trainers.sft_rows import sft_rows
 
 from .fuzzing import GOOD, Case, case
 
@@ -74,10 +74,11 @@ def prepare(data: LoadedData) -> None:
     for talk in talks:
         only_the_templates(talk.messages)
     pairs = training_pairs([record for record in records if isinstance(record, ResponseGroup)], 1.0, 4, 0)
-    for row in preference_rows(shorten_prompts(TOKENIZER, pairs, 128).pairs):
-        assert ChatTokens(TOKENIZER).apply_chat_template(row["prompt"] + row["chosen"])["input_ids"]
-        for side in ("chosen", "rejected"):
-            only_the_templates([Message(turn["role"], turn["content"]) for turn in row["prompt"] + row[side]])
+    short = shorten_prompts(TOKENIZER, pairs, 128).pairs
+    assert all(row["chosen_ids"] for row in dpo_rows(TOKENIZER, short, 256))
+    for pair in short:
+        for i in (pair.chosen, pair.rejected):
+            only_the_templates([*pair.group.prompt, Message("assistant", pair.group.responses[i].text)])
 
 
 def only_the_templates(messages: Any) -> None:

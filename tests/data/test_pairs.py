@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edu_align.data.pairs import _closing, best_reply, in_steps, preference_rows, subsample, training_pairs
+from edu_align.data.pairs import _closing, best_reply, in_steps, subsample, training_pairs
 from edu_align.data.records import Message, Pair, Response, ResponseGroup
 from edu_align.errors import UserError
 
@@ -93,17 +93,6 @@ def test_best_reply() -> None:
         ("assistant", "reply 2", True),
     ]
     assert record.meta == {"author": "a2"}
-
-
-def test_preference_rows() -> None:
-    rows = preference_rows(training_pairs([group([1, 0])], 1, None, 0))
-    assert rows == [
-        {
-            "prompt": [{"role": "user", "content": "2 + 3?"}],
-            "chosen": [{"role": "assistant", "content": "reply 0"}],
-            "rejected": [{"role": "assistant", "content": "reply 1"}],
-        }
-    ]
 
 
 def test_subsample() -> None:

@@ -16,7 +16,7 @@ from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
 from edu_align.packing.head import distinct_rows, score_labels_once
-from edu_align.trainers.build import BUILDERS
+from edu_align.session import METHODS
 
 WINDOW = 24
 KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}
@@ -113,7 +113,7 @@ def dpo_trainers(
             if packed:
                 share_prefixes(model)
             folder: Path = tmp_path_factory.mktemp(kind)
-            trainer = BUILDERS["dpo"](config, model, bytes_tokenizer, PAIRS, [], DEVICE, folder)  # type: ignore[operator]
+            trainer = METHODS["dpo"](config, model, bytes_tokenizer, PAIRS, [], DEVICE, folder)
             with_noise = torch.Generator().manual_seed(2)  # the policy moves off the reference
             for name, parameter in trainer.model.named_parameters():
                 if ".default." in name:
@@ -155,7 +155,7 @@ def test_sft_loss_and_gradients(
     for packed in (False, True):
         model = with_adapter(random_model(kind, **KINDS[kind]), config)
         sharing = share_prefixes(model) if packed else None
-        trainer: Any = BUILDERS["sft"](config, model, bytes_tokenizer, TALKS, [], DEVICE, tmp_path)  # type: ignore[operator]
+        trainer: Any = METHODS["sft"](config, model, bytes_tokenizer, TALKS, [], DEVICE, tmp_path)
         torch.manual_seed(0)  # the order of the loader
         batch = next(iter(trainer.get_train_dataloader()))
         loss = trainer.compute_loss(trainer.model, dict(batch))

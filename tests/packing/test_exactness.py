@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edu_align.data.pairs import in_steps, training_pairs
 from edu_align.data.records import Message, Pair, Response, ResponseGroup
 from edu_align.packing.decoder import share_prefixes
-from edu_align.trainers.build import BUILDERS
+from edu_align.session import METHODS
 from tests.packing.test_decoder import DEVICE, close, gradients, with_adapter
 
 QUESTION = "Why is 3/4 larger than 2/3? I see 3 and 4, and they are larger."
@@ -56,7 +56,7 @@ def outcome(
     config = typed("trainer=dpo", f"trainer.batch_size={size}", f"hardware.per_device_batch_size={size}", *words)
     model = with_adapter(build(), config)
     sharing = share_prefixes(model) if packed else None
-    trainer: Any = BUILDERS["dpo"](config, model, tokenizer, pairs, [], DEVICE, folder)  # type: ignore[operator]
+    trainer: Any = METHODS["dpo"](config, model, tokenizer, pairs, [], DEVICE, folder)
     draw = torch.Generator().manual_seed(2)  # the policy moves off the reference
     for name, parameter in trainer.model.named_parameters():
         if "lora" in name and parameter.requires_grad:

@@ -95,7 +95,7 @@ def test_names_in_a_list() -> None:
 
 
 def test_a_run_without_a_config_is_compared_all_the_same(tmp_path: Path) -> None:
-    from edu_align.runs.store import find_stored
+    from edu_align.runs.folder import find_stored
 
     for number, beta in enumerate((0.1, 0.3)):
         run_folder(tmp_path, f"r{number}", {"trainer.beta": beta}, 0.6, number)

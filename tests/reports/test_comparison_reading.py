@@ -10,7 +10,7 @@ from edu_align.errors import UserError
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.reports.comparison.models import Model
 from edu_align.reports.comparison.reading import read_comparison
-from edu_align.runs.store import find_stored
+from edu_align.runs.folder import find_stored
 
 from .comparison_builders import compared, results, run_folder, series, store, three
 

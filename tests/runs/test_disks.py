@@ -14,8 +14,8 @@ import pytest
 from edu_align.errors import UserError
 from edu_align.run import run
 from edu_align.runs.folder import RunFolder
-from edu_align.runs.progress import Progress, checkpoints, damage_of
-from edu_align.trainers.callback import Recorder
+from edu_align.runs.progress import CheckpointStore, checkpoints, damage_of
+from edu_align.trainers.callbacks import Recorder
 from tests.runs.conftest import in_child, outcome, told
 
 WORDS = ["trainer=dpo", "trainer.max_steps=8", "trainer.save_steps=2", "trainer.eval_steps=4", "run_name=it"]
@@ -192,7 +192,7 @@ def test_every_kind_of_damage_to_every_file_of_a_checkpoint(
     folder = tmp_path / "runs" / "it"
     place = folder / "checkpoints"
     kept = {step: place / f"checkpoint-{step}" for step in (2, 4, 6)}
-    progress = Progress(RunFolder(folder, {}))
+    progress = CheckpointStore(RunFolder(folder, {}))
     files = sorted(path.name for path in kept[6].iterdir())
     assert len(files) == 9
     for name in files:

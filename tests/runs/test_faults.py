@@ -10,39 +10,39 @@ import pytest
 from edu_align.errors import UserError
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.lock import Lock
-from edu_align.runs.progress import Progress, damage_of
+from edu_align.runs.progress import CheckpointStore, damage_of
 from edu_align.runs.writing import disk_errors, remove_left_over, whole_folder
 from tests.runs.conftest import in_child
 from tests.runs.faults import die, faults, full
 
 
-def started(place: Path) -> Progress:
+def started(place: Path) -> CheckpointStore:
     """A run with a measurement, a logged step, its checkpoint, and an adapter that an attempt before has left."""
-    progress = Progress(RunFolder.create(place, {"number": 1}))
+    progress = CheckpointStore(RunFolder.create(place, {"number": 1}))
     progress.keep_before({"loss": 0.1})
     checkpoint(progress, 2)
     adapter(progress, b"old")
     return progress
 
 
-def checkpoint(progress: Progress, step: int) -> None:
+def checkpoint(progress: CheckpointStore, step: int) -> None:
     progress.folder.append("metrics.jsonl", {"step": step})
     with progress.written_aside(step) as aside:
         (aside / "weights").write_bytes(bytes(3000))
     progress.bound(step, 1)
 
 
-def adapter(progress: Progress, content: bytes = b"new") -> None:
+def adapter(progress: CheckpointStore, content: bytes = b"new") -> None:
     with whole_folder(progress.folder.path / "adapter") as aside:
         (aside / "weights").write_bytes(content)
         (aside / "config").write_bytes(content)
 
 
-def lock(progress: Progress) -> None:
+def lock(progress: CheckpointStore) -> None:
     Lock(progress.folder.path).release()
 
 
-WORK: dict[str, Callable[[Progress], object]] = {
+WORK: dict[str, Callable[[CheckpointStore], object]] = {
     "a checkpoint": lambda progress: checkpoint(progress, 4),
     "before.json": lambda progress: progress.keep_before({"loss": 0.2}),
     "run.json": lambda progress: progress.folder.save(number=2),
@@ -51,7 +51,7 @@ WORK: dict[str, Callable[[Progress], object]] = {
 }
 
 
-def steps_of(place: Path, work: Callable[[Progress], object]) -> list[str]:
+def steps_of(place: Path, work: Callable[[CheckpointStore], object]) -> list[str]:
     progress = started(place)
     with faults(place) as found:
         work(progress)
@@ -61,7 +61,7 @@ def steps_of(place: Path, work: Callable[[Progress], object]) -> list[str]:
 def check(place: Path) -> None:
     """Every file that has its name is whole, and the run goes on from a checkpoint, in a folder that is free."""
     assert json.loads((place / "run.json").read_text())["number"] in (1, 2)
-    progress = Progress(RunFolder(place, {}))
+    progress = CheckpointStore(RunFolder(place, {}))
     held = Lock(place)
     remove_left_over(place)
     before, newest = progress.resume()
@@ -88,7 +88,7 @@ def test_a_kill_before_every_step_leaves_the_old_or_the_new(tmp_path: Path, what
         place = tmp_path / str(at)
         progress = started(place)
 
-        def killed(progress: Progress = progress, place: Path = place, at: int = at) -> None:
+        def killed(progress: CheckpointStore = progress, place: Path = place, at: int = at) -> None:
             with faults(place, at, die):
                 WORK[what](progress)
 

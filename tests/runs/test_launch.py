@@ -16,7 +16,7 @@ from edu_align.errors import UserError
 from edu_align.run import run
 from edu_align.runs.folder import find_run
 from edu_align.runs.lock import Lock
-from edu_align.trainers.callback import Recorder
+from edu_align.trainers.callbacks import Recorder
 from tests.conftest import TINY
 
 UNMEASURED = "evaluation.enabled=false"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from edu_align.runs import lock as module
-from edu_align.runs.holder import Holder, me
 from edu_align.runs.lock import Held, Lock, holder, newest
+from edu_align.runs.process import Process, this_process
 from tests.runs.conftest import in_child
 
 
@@ -45,14 +45,14 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / ".lock.1").exists()
 
 
-def write(folder: Path, found: Holder, age: float = 0.0) -> None:
+def write(folder: Path, found: Process, age: float = 0.0) -> None:
     file = folder / ".lock.1"
     file.write_text(json.dumps(asdict(found)))
     os.utime(file, (time.time() - age, time.time() - age))
 
 
 def test_a_pid_that_was_given_to_another_process_holds_nothing(tmp_path: Path) -> None:
-    own = me()
+    own = this_process()
     write(tmp_path, own)
     assert holder(tmp_path) == own
     write(tmp_path, replace(own, started=own.started - 100))
@@ -60,7 +60,7 @@ def test_a_pid_that_was_given_to_another_process_holds_nothing(tmp_path: Path) -
 
 
 def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
-    there = replace(me(), host="elsewhere", machine="elsewhere boot pid")
+    there = replace(this_process(), host="elsewhere", machine="elsewhere boot pid")
     write(tmp_path, there, age=module.DEAD_SECONDS - 10)
     with pytest.raises(Held, match=rf"by process {there.pid} on elsewhere"):
         Lock(tmp_path)
@@ -82,7 +82,7 @@ def test_the_heart_beats_and_notices_a_takeover(tmp_path: Path, monkeypatch: pyt
     os.utime(taken.path, (0, 0))
     wait_for(lambda: taken.path.stat().st_mtime > 1)
     assert not taken.lost
-    (tmp_path / ".lock.2").write_text(json.dumps(asdict(replace(me(), host="elsewhere", machine="there"))))
+    (tmp_path / ".lock.2").write_text(json.dumps(asdict(replace(this_process(), host="elsewhere", machine="there"))))
     wait_for(lambda: taken.lost)
     taken.release()
     assert holder(tmp_path) is not None
@@ -99,7 +99,7 @@ def wait_for(said: object) -> None:
 def test_of_many_starters_one_at_a_time_wins(tmp_path: Path, first: str) -> None:
     """Five processes take, hold and release it over and over; inside, a file that only one may create proves it."""
     if first == "a dead process":
-        write(tmp_path, replace(me(), started=1.0))
+        write(tmp_path, replace(this_process(), started=1.0))
     if first == "one that let go":
         Lock(tmp_path).release()
     begin = time.time() + 0.3

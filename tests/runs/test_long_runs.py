@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from edu_align.run import run
-from edu_align.trainers.callback import Recorder
+from edu_align.trainers.callbacks import Recorder
 from tests.runs.conftest import in_child
 
 pytestmark = pytest.mark.slow

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from edu_align.runs.folder import RunFolder
-from edu_align.runs.progress import MANIFEST, PROGRESS, Progress, checkpoints, damage_of
+from edu_align.runs.progress import MANIFEST, PROGRESS, CheckpointStore, checkpoints, damage_of
 
 
 @pytest.fixture
-def progress(tmp_path: Path) -> Progress:
-    return Progress(RunFolder.create(tmp_path / "run", {}))
+def progress(tmp_path: Path) -> CheckpointStore:
+    return CheckpointStore(RunFolder.create(tmp_path / "run", {}))
 
 
-def keep(progress: Progress, step: int, line: str = "") -> Path:
+def keep(progress: CheckpointStore, step: int, line: str = "") -> Path:
     progress.folder.append("metrics.jsonl", {"step": step, "text": line})
     with progress.written_aside(step) as aside:
         (aside / "weights").write_bytes(os.urandom(5000))
@@ -44,7 +44,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
-    progress: Progress, capsys: object, name: str
+    progress: CheckpointStore, capsys: object, name: str
 ) -> None:
     good, bad = keep(progress, 2), keep(progress, 4)
     assert damage_of(good) == damage_of(bad) == ""
@@ -59,14 +59,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert progress.resume() == (None, bad)
 
 
-def test_with_every_checkpoint_damaged_the_run_starts_over(progress: Progress) -> None:
+def test_with_every_checkpoint_damaged_the_run_starts_over(progress: CheckpointStore) -> None:
     for step in (1, 2):
         flip(keep(progress, step) / "state")
     assert progress.resume() == (None, None)
     assert (progress.folder.path / "metrics.jsonl").read_text() == ""
 
 
-def test_files_are_cut_back_to_the_checkpoint_that_is_used(progress: Progress) -> None:
+def test_files_are_cut_back_to_the_checkpoint_that_is_used(progress: CheckpointStore) -> None:
     keep(progress, 2)
     progress.folder.append("metrics.jsonl", {"step": 3})
     flip(keep(progress, 4) / "weights")
@@ -77,7 +77,7 @@ def test_files_are_cut_back_to_the_checkpoint_that_is_used(progress: Progress) -
     assert (progress.folder.path / "samples.jsonl").read_text() == ""
 
 
-def test_the_measurement_before_training_is_kept_to_the_bit(progress: Progress) -> None:
+def test_the_measurement_before_training_is_kept_to_the_bit(progress: CheckpointStore) -> None:
     measured = {"replies": [[[-1.0 / 3, -2e-300], [3, 4]]], "nll": [["g", 0.1 + 0.2, 7]], "samples": []}
     progress.folder.append("samples.jsonl", {"when": "before"})
     progress.keep_before(measured)
@@ -88,7 +88,7 @@ def test_the_measurement_before_training_is_kept_to_the_bit(progress: Progress) 
     assert not progress.place.exists()
 
 
-def test_an_error_while_writing_leaves_nothing_behind(progress: Progress) -> None:
+def test_an_error_while_writing_leaves_nothing_behind(progress: CheckpointStore) -> None:
     good = keep(progress, 2)
 
     def fails() -> None:
@@ -101,7 +101,7 @@ def test_an_error_while_writing_leaves_nothing_behind(progress: Progress) -> Non
     assert list(progress.place.iterdir()) == [good]
 
 
-def test_what_was_being_written_when_the_process_died_is_removed(progress: Progress) -> None:
+def test_what_was_being_written_when_the_process_died_is_removed(progress: CheckpointStore) -> None:
     good = keep(progress, 2)
     half = progress.place / ".writing" / "checkpoint-4"
     half.mkdir(parents=True)
@@ -110,7 +110,7 @@ def test_what_was_being_written_when_the_process_died_is_removed(progress: Progr
     assert list(progress.place.iterdir()) == [good]
 
 
-def test_the_newest_and_those_before_it_are_kept(progress: Progress) -> None:
+def test_the_newest_and_those_before_it_are_kept(progress: CheckpointStore) -> None:
     for step in (2, 4, 6, 12):
         keep(progress, step)
     progress.bound(newest=6, most=2)  # 12 is of an attempt that went further and was damaged

@@ -19,7 +19,7 @@ from transformers.trainer import safe_globals
 from edu_align import session
 from edu_align.run import run
 from edu_align.runs.progress import checkpoints
-from edu_align.trainers.callback import Recorder
+from edu_align.trainers.callbacks import Recorder
 from tests.conftest import TINY
 from tests.runs.conftest import in_child, outcome, told
 

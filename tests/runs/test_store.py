@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from edu_align.errors import UserError
-from edu_align.runs.folder import RunFolder
-from edu_align.runs.store import UNREADABLE, find_stored, list_runs, read_stored
+from edu_align.runs.folder import UNREADABLE, RunFolder, find_stored, list_runs, read_stored
 
 
 def make(outputs: Path, name: str, run_id: str, started: str = "2026-01-01T00:00:00+0000", **more: object) -> RunFolder:

@@ -1,5 +1,6 @@
 """What is searched: the jobs of Hydra's basic sweeper, and draws that stay inside."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from omegaconf import OmegaConf
 from edu_align.config.bounds import direction_of
 from edu_align.config.load import conf_dir
 from edu_align.errors import UserError
+from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.naming import asked, default_name
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of
-from edu_align.sweeps.state import SweepFolder, began, is_alive, is_done, who
+from edu_align.sweeps.state import SweepFolder, is_done
 
 CONFIG = OmegaConf.create({"trainer": {"beta": 0.1}, "adapter": {"rank": 4}, "seed": 1, "outputs_root": "a"})
 
@@ -116,9 +118,7 @@ def test_a_job_is_alive_while_its_process_is(tmp_path: Path) -> None:
     assert is_alive(path, job)
     assert not is_alive(path, job | {"began": 1.0})  # the id of another process by now
     assert not is_alive(path, job | {"state": "finished"})
-    assert began(2**22 + 1) is None
+    assert not is_alive(path, job | {"pid": 2**22 + 1})
     assert is_alive(path, job | {"host": "elsewhere"})
-    import os
-
     os.utime(path, (0, 0))
     assert not is_alive(path, job | {"host": "elsewhere"})

@@ -26,16 +26,15 @@ def poisoned(what: str, number: float, from_step: int = 0, place: int = 2) -> It
     """In the block the loss (or only its gradient) of one row becomes `number`: the one at `place` (from 0) of
     the step after `from_step`. Yields a list with the row's id, once it is known.
     """
-    from edu_align.trainers.fitting import Step
-    from edu_align.trainers.parts import sequences
+    from edu_align.trainers.micro_batches import StepState, sequences
 
     ids: list[list[list[int]]] = []
     names: list[str] = []
-    original = Step.next
+    original = StepState.next
 
-    def marking(self: Step, trainer: Any, one: Any) -> Any:
+    def marking(self: StepState, trainer: Any, one: Any) -> Any:
         if trainer.state.global_step == from_step and not ids:
-            examples = [each for batch in self.batches for each in sequences(batch, trainer.fits.sides)]
+            examples = [each for batch in self.batches for each in sequences(batch, trainer.passes.sides)]
             rows = [row for batch in self.batches for row in batch["row"].tolist()]
             ids.append(examples[place])
             names.append(trainer.row_ids[rows[place]])
@@ -46,10 +45,10 @@ def poisoned(what: str, number: float, from_step: int = 0, place: int = 2) -> It
 
     def bitter(trainer: Any, model: Any, inputs: Any, options: Any) -> Any:
         loss = trainer.poisoned(model, inputs, **options)
-        if ids and ids[0] in sequences(inputs, trainer.fits.sides):
+        if ids and ids[0] in sequences(inputs, trainer.passes.sides):
             return loss * number if what == "loss" else Backwards.apply(loss, number)
         return loss
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "next", marking)
+        patch.setattr(StepState, "next", marking)
         yield names

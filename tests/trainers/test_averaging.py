@@ -11,8 +11,8 @@ from transformers import TrainerCallback
 from edu_align import session
 from edu_align.models.trainable import WEIGHTS, trainable_parameters
 from edu_align.run import run
-from edu_align.runs.progress import Progress
-from edu_align.trainers.averaging import AVERAGE, Averaging
+from edu_align.runs.progress import CheckpointStore
+from edu_align.trainers.callbacks import AVERAGE, Averaging
 
 STEPS = 6
 
@@ -82,16 +82,16 @@ def test_a_checkpoint_holds_the_mean_beside_the_weights(
     tiny: Callable[..., Any], watched: list[Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[int, tuple[Any, Any]] = {}
-    bound = Progress.bound
+    bound = CheckpointStore.bound
 
-    def look(self: Progress, step: int, most: int) -> None:
+    def look(self: CheckpointStore, step: int, most: int) -> None:
         folder = self.newest_good()
         assert folder is not None
         averaged = folder / AVERAGE
         kept[step] = (load_file(folder / WEIGHTS), load_file(averaged) if averaged.is_file() else None)
         bound(self, step, most)
 
-    monkeypatch.setattr(Progress, "bound", look)
+    monkeypatch.setattr(CheckpointStore, "bound", look)
     run(
         tiny("trainer=dpo", f"trainer.max_steps={STEPS}", "trainer.average_last=0.5", "trainer.save_steps=2",
              "evaluation.enabled=false", "run_name=averaged-checkpoints")

@@ -13,9 +13,8 @@ from edu_align.data.build import load_records
 from edu_align.data.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, render
-from edu_align.trainers.prompt_length import shorten_prompt, shorten_prompts
-from edu_align.trainers.sft import sft_rows
-from edu_align.trainers.windows import cut
+from edu_align.trainers.dpo_rows import shorten_prompt, shorten_prompts
+from edu_align.trainers.sft_rows import cut_windows, sft_rows
 
 AGENT = Path(__file__).resolve().parents[2] / "experiments/zephyr_agentinstruct/samples"
 SLOW_START = [HealthCheck.too_slow]
@@ -65,7 +64,7 @@ def test_windows(turns: tuple[Message, ...], limit: int, strict: bool) -> None:
     def length(part: Any) -> int:
         return len(encode(tokenizer, part)[0])
 
-    found = cut(turns, limit, length)
+    found = cut_windows(turns, limit, length)
     again = [text for window in found.windows for text in trained(window)]
     assert again == [text for text in trained(turns) if text in again], "in order, and none twice"
     assert len(again) + found.lost_turns == len(trained(turns))
@@ -150,7 +149,7 @@ def test_a_long_trajectory_keeps_its_rules_and_its_task() -> None:
     data = load_records(DatasetConfig("a", ["agentinstruct"]), AGENT, "unused", 0, "conversation")
     every = [r for part in data.splits.values() for r in part if isinstance(r, Conversation)]
     talk = max(every, key=lambda r: len(r.messages))
-    found = cut(talk.messages, 2048, lambda turns: len(encode(ZEPHYR, turns)[0]))
+    found = cut_windows(talk.messages, 2048, lambda turns: len(encode(ZEPHYR, turns)[0]))
     assert len(found.windows) >= 2
     assert {tuple(turn.content for turn in window[:3]) for window in found.windows} == {
         tuple(turn.content for turn in talk.messages[:3])
@@ -222,17 +221,16 @@ def test_a_limit_below_the_template_is_an_error() -> None:
 def test_dpo_trains_on_shortened_prompts(
     train: Callable[..., Any], capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trl
+    from edu_align.trainers import dpo
 
     seen: list[int] = []
-    original = trl.DPOTrainer._prepare_dataset
 
-    def watched(self: Any, *args: Any) -> Any:
-        prepared = original(self, *args)
-        seen.extend(len(ids) for ids in prepared["prompt_ids"])
-        return prepared
+    def watched(rows: Any, *args: Any) -> Any:
+        seen.extend(len(row[name]) for row in rows for name in ("prompt_ids", "rejected_prompt_ids"))
+        return as_dataset(rows, *args)
 
-    monkeypatch.setattr(trl.DPOTrainer, "_prepare_dataset", watched)
+    as_dataset = dpo.as_dataset
+    monkeypatch.setattr(dpo, "as_dataset", watched)
     train("trainer=dpo", "trainer.max_prompt_length=90", "evaluation.enabled=false", "run_name=short-prompts")
     assert seen
     assert max(seen) <= 90

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.out_of_memory import Halves, OutOfMemory, forget, ran_out
+from edu_align.out_of_memory import HalvingBatches, OutOfMemory, is_out_of_memory, release_traceback
 from edu_align.run import run
 from edu_align.runs.folder import read_record
 from tests.runs.conftest import TIMES, in_child, outcome, told
@@ -192,21 +192,21 @@ def test_halves_keep_what_fits_and_say_when_nothing_does(capsys: Any) -> None:
             raise full("cuda")
         return [item * item for item in items]
 
-    halves = Halves("squaring")
+    halves = HalvingBatches("squaring")
     assert halves.run(work, range(9)) == [item * item for item in range(9)]
     assert asked == [9, 4, 2, 2, 2, 2, 1]
     assert halves.run(work, range(3)) == [0, 1, 4]
     assert asked[7:] == [2, 1], "what did not fit is not tried again"
     with pytest.raises(OutOfMemory, match="while squaring, one at a time"):
-        Halves("squaring").run(lambda items: work([*items, 1, 2]), range(2))
+        HalvingBatches("squaring").run(lambda items: work([*items, 1, 2]), range(2))
     with pytest.raises(ZeroDivisionError):
         halves.run(lambda items: [1 // 0 for _ in items], range(2))
 
 
 def test_only_memory_counts_and_its_frames_let_go() -> None:
-    assert all(ran_out(full(kind)) for kind in ("cuda", "cpu", "python"))
-    assert not ran_out(RuntimeError("shape mismatch"))
-    assert not ran_out(ValueError("CUDA out of memory."))
+    assert all(is_out_of_memory(full(kind)) for kind in ("cuda", "cpu", "python"))
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(ValueError("CUDA out of memory."))
     kept: list[weakref.ref[torch.Tensor]] = []
 
     def holder() -> None:
@@ -217,7 +217,7 @@ def test_only_memory_counts_and_its_frames_let_go() -> None:
     with pytest.raises(RuntimeError) as caught:
         holder()
     assert kept[0]() is not None
-    assert forget(caught.value) == "CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert release_traceback(caught.value) == "CUDA out of memory. Tried to allocate 2.00 GiB."
     gc.collect()
     assert kept[0]() is None, "although the error is still at hand"
 
@@ -225,14 +225,14 @@ def test_only_memory_counts_and_its_frames_let_go() -> None:
 @pytest.mark.gpu
 def test_a_real_gpu_that_is_full(train: Callable[..., Any]) -> None:
     """Another tenant takes all but a little of the memory, in the middle of the second step."""
-    from edu_align.trainers.fitting import Step
+    from edu_align.trainers.micro_batches import StepState
 
     words = ["trainer=sft", *WORDS, OFF, "hardware=t4", "hardware.quantization=none", "adapter.rank=4"]
     begun = train(*words, "hardware.per_device_batch_size=1", "run_name=gpu-one")
     taken: list[torch.Tensor] = []
-    original = Step.next
+    original = StepState.next
 
-    def crowded(self: Step, trainer: Any, one: Any) -> Any:
+    def crowded(self: StepState, trainer: Any, one: Any) -> Any:
         if trainer.state.global_step == 1 and not taken:
             torch.cuda.empty_cache()
             free, _ = torch.cuda.mem_get_info()
@@ -240,7 +240,7 @@ def test_a_real_gpu_that_is_full(train: Callable[..., Any]) -> None:
         return original(self, trainer, one)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "next", crowded)
+        patch.setattr(StepState, "next", crowded)
         done = train(*words, "hardware.per_device_batch_size=8", "run_name=gpu-eight")
     assert done.record["out_of_memory"][0]["step"] == 2
     first, second = (

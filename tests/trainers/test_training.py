@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.trainers.sft import sft_rows
+from edu_align.trainers.sft_rows import sft_rows
 from tests.stored import read_run
 
 UNMEASURED = "evaluation.enabled=false"

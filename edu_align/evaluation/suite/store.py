@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.caching.keys import digest
 from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.registry import reads
@@ -25,6 +24,7 @@ from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.subject import LoadedSubject
 from edu_align.runs.facts import package_versions
 from edu_align.runs.writing import write_json
+from edu_align.utils.hashing import digest
 
 FOLDER = "evaluations"
 READS = "test_reads.jsonl"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.caching.keys import digest, file_content, tokenizer_content, weights_content
-from edu_align.caching.shared import FOLDER, Shared
+from edu_align.caching.keys import tokenizer_content, weights_content
+from edu_align.caching.shared import FOLDER, RunCache
 from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.records import Message, Response, ResponseGroup
@@ -18,6 +18,7 @@ from edu_align.models.locate import Location, locate
 from edu_align.models.scoring import score_replies
 from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
 from edu_align.quiet import quiet
+from edu_align.utils.hashing import digest, file_content
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ class LoadedSubject:
         return resolve(self.weights.config.hardware)
 
     @functools.cached_property
-    def _shared(self) -> Shared:
-        return Shared(self.weights.config, self.location, self._device)
+    def _shared(self) -> RunCache:
+        return RunCache(self.weights.config, self.location, self._device)
 
     @functools.cached_property
     def _model(self) -> Any:
@@ -167,7 +168,7 @@ class LoadedSubject:
         how = numbers(self.weights.config, self._device)
         key = digest(self.identity | {"reference": None}, how, self.max_length, request)
         if key not in self._results:
-            self._results[key] = self._shared.once(f"suite {kind}", key, JSON, compute)
+            self._results[key] = self._shared.get_or_compute(f"suite {kind}", key, JSON, compute)
         return self._results[key]
 
     def _score(self, rows: Rows) -> list[list[Scored]]:

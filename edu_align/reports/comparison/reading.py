@@ -13,7 +13,7 @@ from edu_align.reports import SPLITS
 from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
 from edu_align.reports.html.files import load, shown_path
-from edu_align.runs.store import StoredRun, read_stored
+from edu_align.runs.folder import StoredRun, read_stored
 
 SEED, SAMPLES, CONFIDENCE = 42, 2000, 0.95
 

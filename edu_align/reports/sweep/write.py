@@ -10,7 +10,7 @@ from edu_align.reports.sweep.charts import pictures
 from edu_align.reports.sweep.jobs import Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import as_csv, number, setting_rows, table
-from edu_align.runs.store import StoredRun, list_runs
+from edu_align.runs.folder import StoredRun, list_runs
 from edu_align.utils.tables import Rows, markdown, one_line, text
 
 HERE = Path(__file__).resolve().parent

@@ -12,10 +12,9 @@ import pytest
 
 from edu_align.config.schema import TrackingConfig
 from edu_align.errors import UserError
+from edu_align.evaluation.samples import COLUMNS, with_metrics
 from edu_align.runs.folder import RunFolder
-from edu_align.tracking.key import has_key, mode_of
-from edu_align.tracking.samples import COLUMNS, with_metrics
-from edu_align.tracking.tracker import tracking
+from edu_align.tracking import has_key, mode_of, tracking
 
 TRACKED = ["tracking=wandb", "tracking.mode=offline"]
 

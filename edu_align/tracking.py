@@ -1,5 +1,6 @@
 """Weights & Biases beside the run folder: the same numbers, online with a key, offline without one."""
 
+import netrc
 import os
 import re
 import uuid
@@ -7,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from edu_align.config.schema import TrackingConfig
 from edu_align.errors import UserError
+from edu_align.evaluation.samples import COLUMNS, Row, table_rows
 from edu_align.runs.folder import RunFolder
-from edu_align.tracking.key import mode_of
-from edu_align.tracking.samples import COLUMNS, Row, table_rows
 
+HOME = "https://api.wandb.ai"
 GROUP = "WANDB_RUN_GROUP"  # W&B reads it once a process, and a process may run jobs of several sweeps
 
 
@@ -28,7 +30,7 @@ class Tracker:
             self.run.log({**metrics, **({} if step is None else {"trainer/step": step})})
 
     def samples(self, name: str, rows: list[Row]) -> None:
-        """A W&B Table `samples/<name>` with the columns of `tracking.samples`.
+        """A W&B Table `samples/<name>` with the columns of `evaluation.samples`.
 
         A table that was logged cannot grow, so a growing one is logged whole each time: W&B shows the last, and keeps
         the earlier ones in the run's history.
@@ -114,3 +116,26 @@ def start(
             f"`tracking.mode={config.mode}`: W&B could not start the run ({str(error).splitlines()[0]}). Check the "
             "network and the key, or use tracking.mode=offline and upload it later with `wandb sync`."
         ) from error
+
+
+def has_key() -> bool:
+    """Whether a W&B API key is at hand, in the environment or in the netrc file that `wandb login` writes."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL") or HOME).hostname or ""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def mode_of(config: TrackingConfig) -> str:
+    """`online` or `offline`: as the config asks, else online with a key. Errors: online is asked for without one."""
+    if config.mode == "online" and not has_key():
+        raise UserError(
+            "`tracking.mode=online` needs a W&B API key, and there is none. Run `wandb login`, set WANDB_API_KEY, or "
+            "use tracking.mode=offline (`wandb sync` uploads it later)."
+        )
+    if config.mode != "auto":
+        return config.mode
+    return "online" if has_key() and os.environ.get("WANDB_MODE", "online") == "online" else "offline"

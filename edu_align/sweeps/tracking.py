@@ -13,7 +13,7 @@ from edu_align.reports.sweep.jobs import Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import flat
 from edu_align.runs.writing import write_json
-from edu_align.tracking.tracker import GROUP, start
+from edu_align.tracking import GROUP, start
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
 JOB_TYPE = "sweep"
@@ -40,7 +40,7 @@ def log_sweep(folder: Path, config: TrackingConfig) -> None:
 
     The table `sweep/jobs` has the rows and columns of results.csv; the summary counts jobs by state (`jobs/finished`,
     ...) and has `best/objective`, `best/job` and `best/run`. Logged again it continues the same W&B run. Errors:
-    those of `tracker.tracking`, and a folder that is no sweep.
+    those of `tracking.tracking`, and a folder that is no sweep.
     """
     if config.name == "off":
         return

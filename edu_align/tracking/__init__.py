@@ -1,1 +1,0 @@
-"""Where numbers go while a run goes on."""
