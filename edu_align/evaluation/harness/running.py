@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from edu_align.chatting.source import check_base
 from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.evaluation.harness.task import TASK, Task
 from edu_align.models.locate import locate
+from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # everything that it reads is a local file
