@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.errors import UserError
+from edu_align.utils.jsonl import numbered_lines
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,7 @@ def read_evaluation(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [_parse(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    return [_parse(line, f"{path} line {number}") for number, line in numbered_lines(path)]
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.runs.writing import write_text
+from edu_align.utils.jsonl import read_rows
 
 
 def load(path: Path) -> dict[str, Any] | None:
@@ -19,19 +20,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 def history(run: Path | None) -> list[dict[str, Any]]:
     """The lines of the run's metrics.jsonl, but those that are not whole yet; empty where there are none."""
-    try:
-        lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines() if run else []
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            found.append(row)
-    return found
+    return read_rows(run / "metrics.jsonl", skip_damaged=True) if run else []
 
 
 def write_whole(folder: Path, texts: Mapping[str, str]) -> None:
