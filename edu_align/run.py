@@ -20,6 +20,7 @@ from edu_align.planning.plan import refuse_too_big
 from edu_align.quiet import quiet
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.facts import machine
+from edu_align.runs.finished import check_start
 from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
@@ -73,7 +74,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
-        _check_start(config, start, location)
+        check_start(config, start, location)
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
@@ -138,20 +139,6 @@ def _parent(start: RunFolder | None) -> str | None:
     if start is None:
         return None
     return str(start.record.get("id") or f"{start.path.resolve().name} {start.record.get('started')}")
-
-
-def _check_start(config: Config, start: RunFolder, location: Location) -> None:
-    base = start.record["base_model"]
-    if base != location.identity:
-        raise UserError(
-            f"`init_from={config.init_from}`: that run was trained on {base}, and this one loads {location.identity}. "
-            f"An adapter only fits its own base: choose the same model (that run used model={start.record['model']})."
-        )
-    if start.record["adapter"] != config.adapter.name:
-        raise UserError(
-            f"`init_from={config.init_from}`: that run trained adapter={start.record['adapter']}, got adapter="
-            f"{config.adapter.name}. Use adapter={start.record['adapter']}."
-        )
 
 
 def _facts(config: Config, location: Location, start: RunFolder | None, data: TrainingData) -> dict[str, Any]:

@@ -8,10 +8,8 @@ from edu_align.chatting.words import Words
 from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate
-from edu_align.runs.folder import RunFolder, find_run
-
-# A run's data is not read here, so it may have moved since.
-UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
+from edu_align.runs.finished import check_base, run_config
+from edu_align.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,6 @@ def run_source(name: str, overrides: dict[str, str], outputs_root: str | None) -
     return Source(run.path.resolve().name, config, location, run)
 
 
-def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -> tuple[RunFolder, Config]:
-    """The finished run `name` and its config with `overrides` on top; its base model is not looked for."""
-    from edu_align.config.stored import stored_config
-
-    run = find_run("run", name, Path(outputs_root or "outputs"))
-    given = {key: value for key, value in overrides.items() if key != "hardware"}
-    root = {} if outputs_root is None else {"outputs_root": json.dumps(outputs_root)}
-    preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
-    return run, stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
-
-
 def model_source(overrides: dict[str, str], outputs_root: str | None) -> Source:
     """A base model, untrained. `overrides` has `model` or `model.path` in it. Errors: as a run's config."""
     from omegaconf import OmegaConf
@@ -58,25 +45,6 @@ def model_source(overrides: dict[str, str], outputs_root: str | None) -> Source:
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     return Source(config.model.name, config, locate(config.model, Path(config.outputs_root), config.seed), None)
-
-
-def check_base(key: str, run: RunFolder, location: Location) -> None:
-    """Raise UserError where `location` is not the base model that `run` was trained on."""
-    base = run.record["base_model"]
-    if base != location.identity:
-        raise UserError(
-            f"`{key}`: that run was trained on {base}, and its settings now load {location.identity}. An adapter only "
-            f"fits its own base (model={run.record['model']}). Put that base back, or set model.path=<folder of it>."
-        )
-
-
-def _preset(name: str) -> dict[str, str]:
-    """The keys of `hardware=<name>`, for a machine other than the one that trained."""
-    from edu_align.config.load import compose
-
-    preset = compose([f"hardware={name}", "data_root=null"]).hardware
-    # The device batch belongs to training and is tied to its batch size.
-    return {f"hardware.{key}": json.dumps(preset[key]) for key in preset if key != "per_device_batch_size"}
 
 
 def source_of(words: Words) -> Source:

@@ -17,7 +17,6 @@ from typing import Any
 
 import yaml
 
-from edu_align.chatting.source import check_base
 from edu_align.config.schema import Config
 from edu_align.data.fetch import DATA_ROOT_VARIABLE
 from edu_align.data.read import Row, read_rows
@@ -25,6 +24,7 @@ from edu_align.data.records import Message
 from edu_align.data.text import history_key, opening, problem_key
 from edu_align.errors import UserError
 from edu_align.models.locate import locate
+from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder
 
 TASK = "gsm8k_unseen"

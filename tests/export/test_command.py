@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from edu_align.chatting.source import run_config
 from edu_align.chatting.words import parse
 from edu_align.errors import UserError
 from edu_align.export import GROUPS, OWN
 from edu_align.exporting.checks import metadata
 from edu_align.exporting.write import RECORD, check_place, is_there, written_aside
+from edu_align.runs.finished import run_config
 
 from .conftest import copied
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edu_align.chatting.source import check_base
 from edu_align.config.schema import Config
 from edu_align.data.training import trained_groups
 from edu_align.errors import UserError
@@ -14,6 +13,7 @@ from edu_align.evaluation.suite.registry import METRICS
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
+from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
 from edu_align.runs.writing import write_json
 

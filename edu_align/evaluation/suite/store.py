@@ -9,7 +9,6 @@ Items, groups and weights repeat in every series; a file holds each different li
 """
 
 import functools
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -24,7 +23,8 @@ from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.subject import LoadedSubject
 from edu_align.runs.facts import package_versions
 from edu_align.runs.writing import write_json
-from edu_align.utils.hashing import digest
+from edu_align.utils.hashing import digest, sha256
+from edu_align.utils.jsonl import append_row, read_rows
 
 FOLDER = "evaluations"
 READS = "test_reads.jsonl"
@@ -77,7 +77,7 @@ class Store:
     def note_read(self, metrics: Sequence[str]) -> list[str]:
         """Write down that the test split is read now; returns the times of earlier reads by this model."""
         file = self.model_folder / READS
-        earlier = [json.loads(line)["time"] for line in file.read_text().splitlines()] if file.is_file() else []
+        earlier = [row["time"] for row in read_rows(file)]
         file.parent.mkdir(parents=True, exist_ok=True)
         append_read(file, metrics)
         return earlier
@@ -86,8 +86,7 @@ class Store:
 def append_read(file: Path, metrics: Sequence[str]) -> None:
     """One line: when, by which version, and which metrics."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "edu_align": package_versions()["edu_align"]}
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps({**line, "metrics": list(metrics)}) + "\n")
+    append_row(file, {**line, "metrics": list(metrics)})
 
 
 def read_result(path: Path) -> MetricResult:
@@ -111,7 +110,7 @@ def code_content() -> str:
     files = sorted(f for f in package.rglob("*.py") if f not in shown and package / JUDGE not in f.parents)
     files += [package.parent / "models" / name for name in MODELS]
     sources = (f"{file.relative_to(package.parent)}\n{file.read_text(encoding='utf-8')}" for file in files)
-    return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
+    return sha256("\n".join(sources))[:16]
 
 
 def _packed(result: MetricResult) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
 from edu_align.reports.html.files import load, shown_path
 from edu_align.runs.folder import StoredRun, read_stored
+from edu_align.utils.jsonl import read_rows
 
 SEED, SAMPLES, CONFIDENCE = 42, 2000, 0.95
 
@@ -164,5 +165,5 @@ def _reads(outputs: Path, keys: Sequence[str]) -> tuple[dict[str, int], int]:
     """How often each model was measured on the test split, and how many other models of `outputs` were."""
     found = {}
     for file in (outputs / FOLDER).glob(f"*/{READS}"):
-        found[file.parent.name] = len(file.read_text(encoding="utf-8").splitlines())
+        found[file.parent.name] = len(read_rows(file))
     return found, len(set(found) - set(keys))

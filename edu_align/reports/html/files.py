@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.runs.writing import write_text
+from edu_align.utils.jsonl import read_rows
 
 
 def load(path: Path) -> dict[str, Any] | None:
@@ -20,18 +21,9 @@ def load(path: Path) -> dict[str, Any] | None:
 def json_lines(run: Path | None, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
     """The rows of a run's .jsonl file, but those that are not whole yet; empty where there are none."""
     try:
-        lines = (run / name).read_text(encoding="utf-8").splitlines() if run else []
+        return read_rows(run / name, skip_damaged=True) if run else []
     except OSError:
         return []
-    found = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            found.append(row)
-    return found
 
 
 def write_whole(folder: Path, texts: Mapping[str, str]) -> None:

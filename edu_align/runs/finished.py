@@ -1,0 +1,59 @@
+"""Opening a finished run: its config as it was trained, and whether a base model is the one that its adapter fits."""
+
+import json
+from pathlib import Path
+
+from edu_align.config.schema import Config
+from edu_align.errors import UserError
+from edu_align.models.locate import Location
+from edu_align.runs.folder import RunFolder, find_run
+
+# A finished run's data is not read, so it may have moved since.
+UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
+
+
+def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -> tuple[RunFolder, Config]:
+    """The finished run `name` and its config with `overrides` on top; its base model is not looked for."""
+    from edu_align.config.stored import stored_config
+
+    run = find_run("run", name, Path(outputs_root or "outputs"))
+    given = {key: value for key, value in overrides.items() if key != "hardware"}
+    root = {} if outputs_root is None else {"outputs_root": json.dumps(outputs_root)}
+    preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
+    return run, stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
+
+
+def check_base(key: str, run: RunFolder, location: Location, starts: bool = False) -> None:
+    """Raise UserError where `location` is not the base model that `run`, which `key` names, was trained on.
+
+    `starts`: a new run starts from it, on the base at `location`.
+    """
+    base, model = run.record["base_model"], run.record["model"]
+    if base == location.identity:
+        return
+    loads, way_out = "its settings now load", f" (model={model}). Put that base back, or set model.path=<folder of it>."
+    if starts:
+        loads, way_out = "this one loads", f": choose the same model (that run used model={model})."
+    raise UserError(
+        f"`{key}`: that run was trained on {base}, and {loads} {location.identity}. An adapter only fits its own "
+        f"base{way_out}"
+    )
+
+
+def check_start(config: Config, start: RunFolder, location: Location) -> None:
+    """Raise UserError where a run of `config` on the base at `location` cannot go on from the adapter of `start`."""
+    key, adapter = f"init_from={config.init_from}", start.record["adapter"]
+    check_base(key, start, location, starts=True)
+    if adapter != config.adapter.name:
+        raise UserError(
+            f"`{key}`: that run trained adapter={adapter}, got adapter={config.adapter.name}. Use adapter={adapter}."
+        )
+
+
+def _preset(name: str) -> dict[str, str]:
+    """The keys of `hardware=<name>`, for a machine other than the one that trained."""
+    from edu_align.config.load import compose
+
+    preset = compose([f"hardware={name}", "data_root=null"]).hardware
+    # The device batch belongs to training and is tied to its batch size.
+    return {f"hardware.{key}": json.dumps(preset[key]) for key in preset if key != "per_device_batch_size"}
