@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edu_align.caching.keys import code_content, digest, tokenizer_content
 from edu_align.caching.shared import Shared
 from edu_align.caching.tensors import TENSORS, Arrays, ragged, rows_of
-from edu_align.data.records import Conversation
+from edu_align.data.records import Conversation, turn_values
 
 if TYPE_CHECKING:
     from edu_align.trainers.sft import Counts, Row
@@ -34,7 +34,7 @@ def remembered_rows(
         columns = (ragged(name, [row[name] for row in rows]) for name in ("input_ids", "labels"))
         return {key: array for column in columns for key, array in column.items()}, asdict(counts)
 
-    said = [[[turn.role, turn.content, turn.train] for turn in talk.messages] for talk in conversations]
+    said = [turn_values(talk.messages) for talk in conversations]
     key = digest(tokenizer_content(tokenizer), code_content(), said, max_length, mode)
     arrays, facts = shared.once(KIND, key, TENSORS, make)
     if fresh:

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edu_align.config.exporting import DTYPES, GGUF_TYPES
@@ -87,7 +87,7 @@ DPO_LOSSES = (
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
 )  # fmt: skip
 
-WORDS: dict[str, tuple[str, ...]] = {
+WORDS: dict[str, Sequence[str]] = {
     "model.weights": ("pretrained", "random"),
     "model.chat_template": ("auto", "own", "zephyr"),
     "dataset.sources": SOURCES,

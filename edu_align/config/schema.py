@@ -13,13 +13,13 @@ from edu_align.config.exporting import ExportConfig
 from edu_align.config.judging import JudgeConfig
 from edu_align.config.sweeping import SweepConfig
 
-SOURCES = (
+SOURCES = [
     "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "agentinstruct", "puffin", "stack_exchange",
     "ultrachat", "ultrafeedback", "local",
-)  # fmt: skip
+]  # fmt: skip
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
-PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local")
+PREFERENCE_SOURCES = ["edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local"]
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.load import Loaded, load_source
-from edu_align.data.records import Conversation, Message, Record, ResponseGroup
+from edu_align.data.records import Conversation, Message, Record, ResponseGroup, content_of
 from edu_align.data.split import PINNED, SPLITS, group_counts, split_records
 from edu_align.errors import UserError
 
@@ -149,17 +149,13 @@ def unrepeated(source: Loaded) -> list[Record]:
     seen: set[object] = set()
     result = []
     for record in source.records:
-        content = (record.meta.get(PINNED), record.messages if isinstance(record, Conversation) else _said(record))
+        content = (record.meta.get(PINNED), content_of(record))
         if content in seen:
             source.dropped["the same as an earlier record"] += 1
             continue
         seen.add(content)
         result.append(record)
     return result
-
-
-def _said(group: ResponseGroup) -> tuple[object, ...]:
-    return (group.prompt, tuple((response.text, response.score) for response in group.responses))
 
 
 def _report(source: Loaded, kept: int) -> SourceReport:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import unrepeated
-from edu_align.data.fetch import source_files
-from edu_align.data.load import load_source
+from edu_align.data.load import load_source, source_files
 from edu_align.data.read import iter_rows
 from edu_align.data.records import Record
 from edu_align.data.sources import mrbench

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from edu_align.data.fetch import source_files
+from edu_align.data.load import source_files
 from edu_align.data.read import iter_rows
 from edu_align.data.records import Conversation
 from edu_align.data.text import problem_key
