@@ -9,7 +9,7 @@ from typing import Any
 
 from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
 from edu_align.data.build import LoadedData, load_records
-from edu_align.data.contrast import balanced, contrasted, drawn_turns, turns_as_groups
+from edu_align.data.contrast import beyond_style
 from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
 from edu_align.errors import UserError
@@ -181,29 +181,10 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":
-        pairs = _beyond_style(config, order, pairs)[: dataset.max_train_records]  # whole prompts, in their drawn order
+        pairs = beyond_style(pairs, order, dataset, config.seed)[
+            : dataset.max_train_records
+        ]  # whole prompts, in their drawn order
     if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
         Random(config.seed).shuffle(pairs)
         return pairs
     return in_steps(pairs, config.trainer.batch_size, config.seed)
-
-
-def _beyond_style(config: Config, records: list[Record], pairs: list[Pair]) -> list[Pair]:
-    """The pairs with authors balanced and replies from other dialogues added, prompt by prompt."""
-    dataset, seed = config.dataset, config.seed
-    pairs = balanced(pairs, seed) if dataset.balance_authors else pairs
-    count = dataset.contrast_per_prompt
-    if not count:
-        return pairs
-    groups = [record for record in records if isinstance(record, ResponseGroup)]
-    turns = turns_as_groups(record for record in records if isinstance(record, Conversation))
-    added = contrasted(groups, count, seed) | contrasted(
-        drawn_turns(turns, dataset.contrast_turns, seed), count, seed, turns
-    )
-    by_prompt: dict[str, list[Pair]] = {name: [] for name in (*(group.id for group in groups), *added)}
-    for pair in pairs:
-        extra = added.get(pair.group.id)
-        by_prompt[pair.group.id].append(replace(pair, group=extra[0].group) if extra else pair)
-    prompts = list(by_prompt)
-    Random(seed).shuffle(prompts)
-    return [pair for name in prompts for pair in (*by_prompt[name], *added.get(name, ()))]

@@ -1,13 +1,34 @@
 """Sizes of a network from the architecture in its model's YAML: exact counts, no weights and no torch."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from edu_align.config.architecture import Architecture
 from edu_align.config.schema import AdapterConfig, ModelConfig
 
 Linear = tuple[int, int]  # inputs, outputs
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """`every`: all parameters; `linear`: those of the blocks' linear layers, which are what NF4 quantizes; `trained`.
+
+    `layers`: the linear layers of one block by name; `adapted`: those that carry an adapter.
+    """
+
+    every: int
+    linear: int
+    trained: int
+    layers: dict[str, Linear]
+    adapted: dict[str, Linear]
+
+
+def count_parameters(shape: Architecture, adapter: AdapterConfig) -> ParameterCounts:
+    every, lora = parameters(shape), adapter.name == "lora"
+    adapted = targets(shape, adapter) if lora else {}
+    trained = adapter_parameters(shape, adapter) if lora else every
+    return ParameterCounts(every, linear_parameters(shape), trained, linear_layers(shape), adapted)
 
 
 def linear_layers(shape: Architecture) -> dict[str, Linear]:
