@@ -109,11 +109,6 @@ def _pinned_side(record: Record, seen: dict[str, tuple[str, str]]) -> str:
     return where
 
 
-def group_counts(splits: Mapping[str, Iterable[Record]]) -> dict[str, int]:
-    """Number of groups in each split."""
-    return {name: len({record.group for record in records}) for name, records in splits.items()}
-
-
 def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:
     """Groups that have records on more than one side; empty for every split that `split_records` made."""
     sides: defaultdict[str, set[str]] = defaultdict(set)

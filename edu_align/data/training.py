@@ -181,9 +181,8 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":
-        pairs = beyond_style(pairs, order, dataset, config.seed)[
-            : dataset.max_train_records
-        ]  # whole prompts, in their drawn order
+        pairs = beyond_style(pairs, order, dataset, config.seed)
+        pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
     if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
         Random(config.seed).shuffle(pairs)
         return pairs

@@ -45,7 +45,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
         "activations": max(
-            activations(config, machine, work, counts), _without_gradient(config, machine, work, counts)
+            activations(config, machine, work, counts.adapted), _without_gradient(config, machine, work, counts)
         ),
         "logits": _logits(config, machine, work),
         "framework": FRAMEWORK[machine.device],
@@ -117,16 +117,15 @@ def optimizer_bytes(name: str) -> float:
     return TRAINED_WIDTH * (1.0 if "sgd" in name else 2.0)
 
 
-def activations(config: Config, machine: Machine, work: Work, counts: ParameterCounts) -> float:
+def activations(config: Config, machine: Machine, work: Work, adapted: dict[str, Linear]) -> float:
     """Bytes that wait for the backward pass; with gradient checkpointing every block's input and one block whole."""
     shape = config.model.architecture
     width = WIDTH[machine.dtype]
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
     blocks = _attends_in_blocks(config, machine)
     norm = hidden * _norm_width(config, machine)
-    block = work.tokens * (
-        _block_bytes(config, counts.adapted, width, norm, blocks) + _cells_bytes(config, work, width, blocks)
-    )
+    each = _block_bytes(config, adapted, width, norm, blocks) + _cells_bytes(config, work, width, blocks)
+    block = work.tokens * each
     gaps = (
         GAPS["blocks" if blocks and machine.device == "cpu" else machine.device] * hidden * width * layers * work.tokens
     )

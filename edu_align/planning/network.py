@@ -75,6 +75,6 @@ def shape_of(model: ModelConfig) -> Architecture:
     file = Path(model.path or "", "config.json")
     if model.path is None or model.weights == "random" or not file.is_file():
         return model.architecture
-    told = json.loads(file.read_text(encoding="utf-8"))
+    found = json.loads(file.read_text(encoding="utf-8"))
     names = {field.name for field in fields(Architecture)}
-    return replace(model.architecture, **{name: told[name] for name in names & set(told)})
+    return replace(model.architecture, **{name: found[name] for name in names & set(found)})

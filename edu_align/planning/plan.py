@@ -53,10 +53,9 @@ class Plan:
             f"edu_align: plan for trainer={config.trainer.algorithm} model={config.model.name} "
             f"dataset={config.dataset.name} hardware={config.hardware.name}"
         )
-        yield (
-            f"model      {counts.every:,} parameters, {counts.trained:,} trained ({config.adapter.name}), {machine.dtype}"
-            + (f", quantization {config.hardware.quantization}" if config.hardware.quantization != "none" else "")
-        )
+        quantized = f", quantization {config.hardware.quantization}" if config.hardware.quantization != "none" else ""
+        trained = f"{counts.trained:,} trained ({config.adapter.name})"
+        yield f"model      {counts.every:,} parameters, {trained}, {machine.dtype}{quantized}"
 
     def _memory(self) -> Iterator[str]:
         spread = shares(self.config)

@@ -51,8 +51,8 @@ def test_adapter_parameters_are_those_of_peft(typed: Callable[..., Any], random_
     from edu_align.models.weights import add_adapter
 
     config = typed("trainer=sft", "adapter.rank=4", "adapter.target_modules=[q_proj,down_proj]")
-    for targets in (["q_proj", "down_proj"], ["all-linear"]):
-        config.adapter.target_modules = targets
+    for names in (["q_proj", "down_proj"], ["all-linear"]):
+        config.adapter.target_modules = names
         model = add_adapter(random_model(), config.adapter, 0)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         assert adapter_parameters(config.model.architecture, config.adapter) == trained
