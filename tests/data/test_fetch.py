@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.fetch import TIMEOUT, GitHubSource
-from edu_align.data.load import SOURCES, source_files
+from edu_align.data.fetch import TIMEOUT
+from edu_align.data.load import source_files
 from edu_align.data.sources import bridge
 from edu_align.errors import UserError
 
@@ -60,8 +60,3 @@ def test_no_network_names_both_ways_out(error: Exception, tmp_path: Path, monkey
     with pytest.raises(UserError, match=r"(?s)'mrbench'.*data_root.*EDU_ALIGN_DATA.*mrbench/devset\.json.*network"):
         source_files("mrbench", tmp_path, tmp_path)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
-
-
-def test_commits_are_pinned_where_they_are_known() -> None:
-    branches = {name for name, s in SOURCES.items() if isinstance(s, GitHubSource) and len(s.revision) != 40}
-    assert branches == {"mrbench"}

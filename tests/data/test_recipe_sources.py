@@ -220,7 +220,7 @@ def test_rows_without_a_preference_are_counted(changes: dict[str, Any], reason: 
 
 
 @pytest.mark.parametrize(
-    ("source", "part", "turns", "message"),
+    ("source", "part", "changes", "message"),
     [
         ("puffin", "train", "text", "`conversations` must be a list, got text"),
         ("puffin", "train", [{"from": "tool", "value": "v"}], "`from` must be one of human, .*, got 'tool'"),
@@ -228,33 +228,21 @@ def test_rows_without_a_preference_are_counted(changes: dict[str, Any], reason: 
         ("agentinstruct", "os", [{"from": "gpt", "value": "v"}], "no column `loss`"),
         ("agentinstruct", "os", [{"from": "gpt", "value": "v", "loss": "yes"}], "`loss` must be true, false or null"),
         ("agentinstruct", "os", [{"from": "human", "value": "v", "loss": True}], "true on gpt turns only"),
-    ],
-)
-def test_a_malformed_conversation_is_one_error_with_the_row(
-    source: str, part: str, turns: Any, message: str, tmp_path: Path
-) -> None:
-    good = row(source, part).data
-    write(tmp_path / source, f"{part}.jsonl", [good, good | {"conversations": turns}])
-    with pytest.raises(UserError, match=rf"(?s){part}\.jsonl, row 2.*{message}.*[Rr]ow: \{{"):
-        load(source, root=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("source", "part", "changes", "message"),
-    [
         ("stack_exchange", "rl", {"qid": None}, "`qid` must be a number or text, got None"),
         ("stack_exchange", "rl", {"response_j": 3}, "`response_j` must be text, got a number 3"),
         ("ultrafeedback", "train_prefs", {"score_chosen": "9"}, "`score_chosen` must be a finite number, got '9'"),
         ("ultrafeedback", "train_prefs", {"chosen": None}, "`chosen` must be a list, got null"),
     ],
 )
-def test_a_malformed_pair_is_one_error_with_the_row(
-    source: str, part: str, changes: dict[str, Any], message: str, tmp_path: Path
+def test_a_malformed_row_is_one_error_with_the_row(
+    source: str, part: str, changes: Any, message: str, tmp_path: Path
 ) -> None:
+    """Anything but an object of changes takes the place of the turns."""
     good = row(source, part).data
+    changes = changes if isinstance(changes, dict) else {"conversations": changes}
     write(tmp_path / source, f"{part}.jsonl", [good, good | changes])
     with pytest.raises(UserError, match=rf"(?s){part}\.jsonl, row 2.*{message}.*[Rr]ow: \{{"):
-        load(source, "preference", root=tmp_path)
+        load(source, "preference" if source in PREFERENCE_SOURCES else "conversation", root=tmp_path)
 
 
 def many(number: int) -> list[dict[str, Any]]:
@@ -371,9 +359,3 @@ def test_no_hub_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     expected = r"'stack_exchange'.*no route.*data_root.*EDU_ALIGN_DATA.*stack_exchange/rl\.jsonl"
     with pytest.raises(UserError, match=expected):
         load_records(config("stack_exchange"), tmp_path, tmp_path, 0, "preference")
-
-
-def test_commits_are_pinned_where_they_are_known() -> None:
-    branches = {name for name, s in SOURCES.items() if isinstance(s, hub.HubSource) and len(s.revision) != 40}
-    assert branches == {"puffin", "stack_exchange"}
-    assert {hub_source(name).revision for name in branches} == {hub.BRANCH}
