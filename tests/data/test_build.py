@@ -79,6 +79,26 @@ def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
     assert fingerprint_of([record]) != fingerprint_of([replace(record, id="other")])
 
 
+@pytest.mark.parametrize(
+    ("sources", "view", "keys", "known"),
+    [
+        (["edu_tutor"], "preference", {"size": 40}, "08fe454f28bdc538373df647"),
+        (["edu_tutor"], "conversation", {"size": 40}, "ee5fcf5f9e7af43089999cd9"),
+        (["mathdial", "bridge", "gsm8k_socratic", "mrbench"], "conversation", {}, "6523abd9c057af5718976289"),
+        (
+            ["bridge", "mrbench"],
+            "preference",
+            {"contrast_sources": ["mathdial", "gsm8k_socratic"]},
+            "b4acff3b51a35f898428a532",
+        ),
+    ],
+)
+def test_fingerprints_stay(sources: list[str], view: str, keys: dict[str, Any], known: str, tmp_path: Path) -> None:
+    """Run ids hold them: another value would train every finished run again."""
+    dataset = DatasetConfig(name="mix", sources=sources, **keys)
+    assert load_records(dataset, FIXTURES, tmp_path, 42, view).fingerprint.startswith(known)
+
+
 def test_system_prompt(tmp_path: Path) -> None:
     data = load(tmp_path, ["mathdial"], "conversation", system_prompt="You are a tutor.")
     assert {r.messages[0].content for r in data.conversations("train")} == {"You are a tutor."}

@@ -187,14 +187,11 @@ Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 @pytest.mark.parametrize(
     ("turns", "reason"),
     [
-        ([], "no reply"),
-        ([Q], "no reply"),
-        ([A, Q, A], "does not start with the user"),
-        ([Q, A, A], "two replies in a row"),
-        ([Q, {"role": "assistant", "content": "  "}], "empty turn"),
+        ([], "no reply"), ([Q], "no reply"), ([A, Q, A], "does not start with the user"),
+        ([Q, A, A], "two replies in a row"), ([Q, {"role": "assistant", "content": "  "}], "empty turn"),
         ([Q, {"role": "system", "content": "s"}, A], "a system turn inside the dialogue"),
     ],
-)
+)  # fmt: skip
 def test_dialogues_that_are_none(turns: list[dict[str, str]], reason: str) -> None:
     assert ultrachat.to_conversation(row("ultrachat", "train_sft", messages=turns), "id") == reason
 
@@ -209,12 +206,11 @@ def test_dialogues_are_made_to_alternate() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"score_rejected": 9.0}, "equal scores"),
-        ({"score_rejected": 10}, "the chosen reply has the lower score"),
+        ({"score_rejected": 9.0}, "equal scores"), ({"score_rejected": 10}, "the chosen reply has the lower score"),
         ({"rejected": [Q, A]}, "chosen and rejected continue different dialogues"),
         ({"chosen": [Q, A], "rejected": [Q, A]}, "identical replies"),
     ],
-)
+)  # fmt: skip
 def test_rows_without_a_preference_are_counted(changes: dict[str, Any], reason: str) -> None:
     assert ultrafeedback.to_group(row("ultrafeedback", "train_prefs", **changes), "id") == reason
 

@@ -282,15 +282,11 @@ def test_arithmetic_of_solutions_and_of_the_work_before_the_mistake_is_true() ->
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
-        (num(Fraction(-1, 8)), "-0.125"),
-        (num(Fraction(2, 3)), "2/3"),
-        (num(1200), "1200"),
-        (money(Fraction(91, 2)), "$45.50"),
-        (poly((1, 0, -9)), "x^2 - 9"),
-        (poly((-1, 1)), "-x + 1"),
+        (num(Fraction(-1, 8)), "-0.125"), (num(Fraction(2, 3)), "2/3"), (num(1200), "1200"),
+        (money(Fraction(91, 2)), "$45.50"), (poly((1, 0, -9)), "x^2 - 9"), (poly((-1, 1)), "-x + 1"),
         (poly((0, 0)), "0"),
     ],
-)
+)  # fmt: skip
 def test_numbers_are_written_exactly(shown: str, expected: str) -> None:
     assert shown == expected
 
