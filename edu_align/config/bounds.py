@@ -137,7 +137,7 @@ def unknown_words(values: dict[str, Any]) -> Iterator[str]:
                 yield not_a_word(key, word, words)
 
 
-def not_a_word(key: str, word: str, words: tuple[str, ...]) -> str:
+def not_a_word(key: str, word: str, words: Sequence[str]) -> str:
     """The problem of a word that is not in an enumeration."""
     hint = did_you_mean(word, words)
     if word in ("True", "False") and {"on", "off"} & set(words):

@@ -29,7 +29,7 @@ class Row:
     """One row and where it stands.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
-    says which. `fault`: why it cannot be used, whatever is asked of it; "" where it can.
+    says which. `fault`: why it cannot be used, whatever column is read; "" where it can.
     """
 
     data: dict[str, Any]
@@ -99,7 +99,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def iter_rows(path: str | Path) -> Iterator[Row]:
-    """The rows of a file one by one; the suffix says how to read it (.jsonl, .json, .csv, .parquet).
+    """The rows of a file one by one; the suffix decides how it is read (.jsonl, .json, .csv, .parquet).
 
     Only .json, which holds a list of objects, is read whole. Blank lines of a JSONL file are skipped. Raises UserError
     for a missing, empty or broken file, an unknown suffix, and a row that is not an object, when it comes to it.

@@ -15,7 +15,7 @@ QUESTION = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format
 
 @dataclass(frozen=True)
 class Machine:
-    """`budget`: bytes that the run may take, None where nobody says; `source` says who does. `peak`: TFLOP/s."""
+    """`budget`: bytes that the run may take, None where it is unknown; `source`: who sets it. `peak`: TFLOP/s."""
 
     device: str  # cpu | cuda
     dtype: str  # float32 | bfloat16 | float16

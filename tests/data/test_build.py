@@ -10,8 +10,9 @@ import pytest
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import LoadedData, fingerprint_of, load_records
 from edu_align.data.records import Conversation
-from edu_align.data.split import crossing_groups
 from edu_align.errors import UserError
+
+from .crossing import crossing_groups
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ALL = ["mathdial", "bridge", "mrbench", "gsm8k_socratic"]

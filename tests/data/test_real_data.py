@@ -13,8 +13,9 @@ from edu_align.data.build import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
 from edu_align.data.read import read_rows
 from edu_align.data.records import Conversation, pairs_of
-from edu_align.data.split import crossing_groups
 from edu_align.data.text import normalise, problem_key
+
+from .crossing import crossing_groups
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or REPOSITORY.parent / "shared" / "data")

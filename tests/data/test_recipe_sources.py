@@ -19,8 +19,9 @@ from edu_align.data.load import SOURCES, TEST_RECORDS, _in_turn
 from edu_align.data.read import Row, iter_rows, read_rows
 from edu_align.data.records import Conversation, ResponseGroup
 from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
-from edu_align.data.split import crossing_groups
 from edu_align.errors import UserError
+
+from .crossing import crossing_groups
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SAMPLES = {
