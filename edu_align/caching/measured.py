@@ -8,7 +8,7 @@ from edu_align.caching.keys import tokenizer_content
 from edu_align.caching.shared import RunCache
 from edu_align.caching.store import Codec
 from edu_align.config.schema import Config
-from edu_align.data.records import Message
+from edu_align.data.records import turn_values
 from edu_align.evaluation.held_out import HeldOut, Measurement, measure
 from edu_align.models.generation import prompt_and_reference
 from edu_align.models.sharding import is_sharded
@@ -30,15 +30,11 @@ def remembered_measurement(cache: RunCache, model: Any, tokenizer: Any, held: He
 
 def _asked(config: Config, held: HeldOut) -> list[Any]:
     """All that reaches the model, and what is kept beside it."""
-    groups = [[_said(group.prompt), [response.text for response in group.responses]] for group in held.groups]
-    talks = [[talk.group, _said(talk.messages)] for talk in held.conversations]
+    groups = [[turn_values(group.prompt), [response.text for response in group.responses]] for group in held.groups]
+    talks = [[talk.group, turn_values(talk.messages)] for talk in held.conversations]
     prompts = [(record.id, *prompt_and_reference(record)) for record in held.samples]
-    asked = [[name, _said(prompt), reference] for name, prompt, reference in prompts]
+    asked = [[name, turn_values(prompt), reference] for name, prompt, reference in prompts]
     return [groups, talks, asked, config.trainer.max_length, config.evaluation.max_new_tokens]
-
-
-def _said(turns: tuple[Message, ...]) -> list[list[Any]]:
-    return [[turn.role, turn.content, turn.train] for turn in turns]
 
 
 def _encode(measured: Measurement) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.local_shapes import read_messages, read_responses
+from edu_align.data.local import read_messages, read_responses
 from edu_align.data.read import SUFFIXES, Row, read_rows
 from edu_align.data.records import Message
 from edu_align.errors import UserError

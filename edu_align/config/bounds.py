@@ -3,7 +3,7 @@
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edu_align.config.keys import stated
@@ -21,7 +21,7 @@ def ranges() -> dict[str, tuple[str, str]]:
     return stated("bounds")
 
 
-def enumerations() -> dict[str, tuple[str, ...]]:
+def enumerations() -> dict[str, Sequence[str]]:
     """`{key: its words}` of every enumeration."""
     return {key: words() if callable(words) else words for key, words in stated("words").items()}
 
@@ -49,7 +49,7 @@ def unknown_words(values: dict[str, Any]) -> Iterator[str]:
                 yield not_a_word(key, word, words)
 
 
-def not_a_word(key: str, word: str, words: tuple[str, ...]) -> str:
+def not_a_word(key: str, word: str, words: Sequence[str]) -> str:
     """The problem of a word that is not in an enumeration."""
     hint = did_you_mean(word, words)
     if word in ("True", "False") and {"on", "off"} & set(words):

@@ -5,20 +5,20 @@ conf/ fills the classes in and explains the keys; what is not here is not a key.
 """
 
 # ruff: noqa: RUF009 (`key` makes a dataclass field)
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-SOURCES = (
+SOURCES = [
     "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "agentinstruct", "puffin", "stack_exchange",
     "ultrachat", "ultrafeedback", "local",
-)  # fmt: skip
+]  # fmt: skip
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
-PREFERENCE_SOURCES = ("edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local")
+PREFERENCE_SOURCES = ["edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local"]
 # Losses of TRL's DPOTrainer that need nothing but pairs and the reference model.
 DPO_LOSSES = (
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
@@ -39,7 +39,7 @@ def key(
     bounds: str = "",
     *,
     usual: str = "",
-    words: tuple[str, ...] | Callable[[], tuple[str, ...]] = (),
+    words: Sequence[str] | Callable[[], Sequence[str]] = (),
     trl: str = "",
     in_run_id: bool = True,
     in_sweep_name: bool = True,

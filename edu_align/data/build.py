@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.load import Loaded, load_source
-from edu_align.data.records import Conversation, Message, Record, ResponseGroup
-from edu_align.data.split import PINNED, SPLITS, group_counts, split_records
+from edu_align.data.records import Conversation, Message, Record, ResponseGroup, content_of
+from edu_align.data.split import PINNED, SPLITS, split_records
 from edu_align.errors import UserError
 
 VIEWS = ("conversation", "preference")
@@ -81,7 +81,7 @@ class LoadedData:
 
 
 def load_records(
-    cfg: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
+    dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
 ) -> LoadedData:
     """Every source of the config as records of one view, split by group.
 
@@ -92,14 +92,14 @@ def load_records(
     """
     if view not in VIEWS:
         raise ValueError(f"`view` must be one of {', '.join(VIEWS)}, got {view!r}")
-    _check_sources(cfg, view)
-    views = dict.fromkeys(cfg.sources, view)
+    _check_sources(dataset, view)
+    views = dict.fromkeys(dataset.sources, view)
     if view == "preference":
-        views |= dict.fromkeys(cfg.contrast_sources, "conversation")
-    loaded = {name: load_source(name, cfg, data_root, outputs_root, seed, as_) for name, as_ in views.items()}
+        views |= dict.fromkeys(dataset.contrast_sources, "conversation")
+    loaded = {name: load_source(name, dataset, data_root, outputs_root, seed, as_) for name, as_ in views.items()}
     records = [record for source in loaded.values() for record in unrepeated(source)]
     splits, refused = split_records(
-        records, cfg.split_seed, cfg.test_fraction, cfg.validation_fraction, cfg.validation_fold
+        records, dataset.split_seed, dataset.test_fraction, dataset.validation_fraction, dataset.validation_fold
     )
     for (name, reason), count in refused.items():
         loaded[name].dropped[reason] += count
@@ -109,17 +109,19 @@ def load_records(
     }
     kept = {name: [r for part in splits.values() for r in part if r.source == name] for name in views}
     fingerprints = {name: fingerprint_of(records) for name, records in kept.items()}
-    if cfg.system_prompt:
-        splits = {name: [with_system(record, cfg.system_prompt) for record in part] for name, part in splits.items()}
+    if dataset.system_prompt:
+        splits = {
+            name: [with_system(record, dataset.system_prompt) for record in part] for name, part in splits.items()
+        }
     data = LoadedData(
         splits=splits,
         sources={name: _report(source, len(kept[name])) for name, source in loaded.items()},
-        groups=group_counts(splits),
+        groups={name: len({record.group for record in part}) for name, part in splits.items()},
         fingerprints=fingerprints,
         fingerprint=hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest(),
     )
     if not any(splits.values()):
-        raise UserError(f"`dataset` {cfg.name!r}: no record is left. Look at what was left out:\n{data.describe()}")
+        raise UserError(f"`dataset` {dataset.name!r}: no record is left. Look at what was left out:\n{data.describe()}")
     return data
 
 
@@ -131,15 +133,15 @@ def fingerprint_of(records: Iterable[Record]) -> str:
     return digest.hexdigest()
 
 
-def _check_sources(cfg: DatasetConfig, view: str) -> None:
-    names = list(cfg.sources)
+def _check_sources(dataset: DatasetConfig, view: str) -> None:
+    names = list(dataset.sources)
     if not names:
         raise UserError("`dataset.sources` is empty. Name at least one source.")
     if len(set(names)) < len(names):
         raise UserError(f"`dataset.sources` names a source twice: {', '.join(names)}. Name each once.")
     if view == "preference" and (without := [name for name in names if name not in PREFERENCE_SOURCES]):
         raise UserError(
-            f"`dataset`={cfg.name}: {', '.join(without)} has conversations only, preference training needs scored "
+            f"`dataset`={dataset.name}: {', '.join(without)} has conversations only, preference training needs scored "
             f"replies. Sources that have them: {', '.join(PREFERENCE_SOURCES)}."
         )
 
@@ -149,17 +151,13 @@ def unrepeated(source: Loaded) -> list[Record]:
     seen: set[object] = set()
     result = []
     for record in source.records:
-        content = (record.meta.get(PINNED), record.messages if isinstance(record, Conversation) else _said(record))
+        content = (record.meta.get(PINNED), content_of(record))
         if content in seen:
             source.dropped["the same as an earlier record"] += 1
             continue
         seen.add(content)
         result.append(record)
     return result
-
-
-def _said(group: ResponseGroup) -> tuple[object, ...]:
-    return (group.prompt, tuple((response.text, response.score) for response in group.responses))
 
 
 def _report(source: Loaded, kept: int) -> SourceReport:

@@ -9,11 +9,32 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
-from edu_align.data.records import Conversation, Pair, Response, ResponseGroup, unfit_authors
+from edu_align.config.schema import DatasetConfig
+from edu_align.data.records import Conversation, Pair, Record, Response, ResponseGroup, unfit_authors
 
 CONSTRUCTED = " (from another dialogue)"  # ends the author of a reply that was constructed
 NEAREST = 12  # replies nearest in length, one of which is drawn
+
+
+def beyond_style(pairs: list[Pair], records: Sequence[Record], dataset: DatasetConfig, seed: int) -> list[Pair]:
+    """The pairs with authors balanced and replies from other dialogues added, prompt by prompt."""
+    pairs = balanced(pairs, seed) if dataset.balance_authors else pairs
+    count = dataset.contrast_per_prompt
+    if not count:
+        return pairs
+    groups = [record for record in records if isinstance(record, ResponseGroup)]
+    turns = turns_as_groups(record for record in records if isinstance(record, Conversation))
+    drawn = drawn_turns(turns, dataset.contrast_turns, seed)
+    added = contrasted(groups, count, seed) | contrasted(drawn, count, seed, turns)
+    by_prompt: dict[str, list[Pair]] = {name: [] for name in (*(group.id for group in groups), *added)}
+    for pair in pairs:
+        extra = added.get(pair.group.id)
+        by_prompt[pair.group.id].append(replace(pair, group=extra[0].group) if extra else pair)
+    prompts = list(by_prompt)
+    Random(seed).shuffle(prompts)
+    return [pair for name in prompts for pair in (*by_prompt[name], *added.get(name, ()))]
 
 
 def balanced(pairs: Sequence[Pair], seed: int) -> list[Pair]:

@@ -1,12 +1,16 @@
-"""Where a public source's files are: a local folder first, its public home otherwise."""
+"""Sources that are files on GitHub: a local folder first, a download otherwise."""
 
 import hashlib
 import http.client
 import os
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edu_align.data.read import iter_rows
+from edu_align.data.records import Record
+from edu_align.data.sources.source import Part, Query, Source
 from edu_align.errors import UserError
 
 TIMEOUT = 10.0  # seconds without an answer before a download counts as impossible
@@ -14,76 +18,58 @@ BRANCH = "main"  # where no commit is known to hold the files
 DATA_ROOT_VARIABLE = "EDU_ALIGN_DATA"
 
 
-@dataclass(frozen=True)
-class Remote:
-    """A source's folder under the data root, and its public home. `files`: local name -> path in the repository."""
+@dataclass(frozen=True, kw_only=True)
+class GitHubSource(Source):
+    """A source's folder under the data root, and its public home. `paths`: local name -> path in the repository.
+
+    `tests`: the files among them that are the source's own test part.
+    """
 
     folder: str
     repository: str  # owner/name on GitHub
     revision: str  # a commit; a branch only where no commit is known to hold the files
-    files: dict[str, str]
+    paths: dict[str, str]
+    tests: tuple[str, ...] = ()
+
+    def open(self, name: str, query: Query) -> list[Part]:
+        files = self.files(name, query)
+        return [Part(self.read(name, file, query.view), (str(file),), test=file.name in self.tests) for file in files]
+
+    def read(self, name: str, file: Path, view: str) -> Iterator[Record | str]:
+        """A file's rows as records; the ids are `source:file:row`."""
+        return self.records(((row.number, row) for row in iter_rows(file)), f"{name}:{file.stem}", view)
+
+    def files(self, name: str, query: Query) -> list[Path]:
+        return self.find(name, query.data_root, query.outputs_root)
+
+    def find(self, name: str, data_root: str | Path | None, outputs_root: str | Path) -> list[Path]:
+        """Its files, in the order of `paths`.
+
+        `data_root` (else the variable EDU_ALIGN_DATA) is looked in first: those of the files that
+        `<data_root>/<folder>` holds are taken, none is downloaded beside them. Without any the public files are
+        downloaded once to `<outputs_root>/cache/data`, each with its sha256 beside it. Raises UserError when neither
+        is there, within seconds.
+        """
+        root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
+        if root:
+            folder = Path(root).expanduser() / self.folder
+            local = [folder / file for file in self.paths if (folder / file).is_file()]
+            if local:
+                return local
+        cache = Path(outputs_root) / "cache" / "data" / self.folder / self.revision
+        files = [_cached(name, self, file, cache, root) for file in self.paths]
+        if self.revision == BRANCH:
+            print(f"edu_align: {name} is what {self.repository}'s branch main held when it was downloaded", flush=True)
+        return files
 
 
-REMOTES = {
-    "mathdial": Remote(
-        "mathdial",
-        "eth-nlped/mathdial",
-        "e4d8b57b6965483d7989a41920c37b95e3987189",
-        {"train.jsonl": "data/train.jsonl", "test.jsonl": "data/test.jsonl"},
-    ),
-    "bridge": Remote(
-        "bridge",
-        "rosewang2008/bridge",
-        "37290e867f193dc5bb9d77ca2a2469980b78fc3c",
-        {f"{part}.json": f"dataset/{part}.json" for part in ("train", "validation", "test")},
-    ),
-    "mrbench": Remote(
-        "mrbench",
-        "kaushal0494/UnifyingAITutorEvaluation",
-        BRANCH,
-        {
-            "devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json",
-            "v2.json": "MRBench/MRBench_V2.json",
-        },
-    ),
-    "gsm8k_socratic": Remote(
-        "gsm8k",
-        "openai/grade-school-math",
-        "3101c7d5072418e28b9008a6636bde82a006892c",
-        {f"{part}_socratic.jsonl": f"grade_school_math/data/{part}_socratic.jsonl" for part in ("train", "test")},
-    ),
-}
-
-
-def source_files(source: str, data_root: str | Path | None, outputs_root: str | Path) -> list[Path]:
-    """Files of a public source, in the order of `REMOTES`.
-
-    `data_root` (else the variable EDU_ALIGN_DATA) is looked in first: those of the files that
-    `<data_root>/<folder>` holds are taken, none is downloaded beside them. Without any the public files are
-    downloaded once to `<outputs_root>/cache/data`, each with its sha256 beside it. Raises UserError when neither
-    is there, within seconds.
-    """
-    remote = REMOTES[source]
-    root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
-    if root:
-        folder = Path(root).expanduser() / remote.folder
-        local = [folder / name for name in remote.files if (folder / name).is_file()]
-        if local:
-            return local
-    cache = Path(outputs_root) / "cache" / "data" / remote.folder / remote.revision
-    files = [_cached(source, remote, name, cache, root) for name in remote.files]
-    if remote.revision == BRANCH:
-        print(f"edu_align: {source} is what {remote.repository}'s branch main held when it was downloaded", flush=True)
-    return files
-
-
-def _cached(source: str, remote: Remote, name: str, cache: Path, root: str | Path | None) -> Path:
+def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str | Path | None) -> Path:
     """The file in the cache, downloaded if need be, checked against the sha256 recorded when it came."""
     target, record = cache / name, cache / f"{name}.sha256"
     if target.is_dir() or record.is_dir():
         raise UserError(f"{target}: a folder stands where the download belongs. Delete it and run again.")
     if not (target.is_file() and record.is_file()):
-        url = f"https://raw.githubusercontent.com/{remote.repository}/{remote.revision}/{remote.files[name]}"
+        url = f"https://raw.githubusercontent.com/{remote.repository}/{remote.revision}/{remote.paths[name]}"
         content = _download(url, source, remote, root)
         cache.mkdir(parents=True, exist_ok=True)
         _write(target, content)
@@ -100,16 +86,16 @@ def _write(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _download(url: str, source: str, remote: Remote, root: str | Path | None) -> bytes:
+def _download(url: str, source: str, remote: GitHubSource, root: str | Path | None) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             content: bytes = answer.read()
             return content
     except (OSError, http.client.HTTPException) as error:
-        looked = f"no {' or '.join(remote.files)} in {Path(root) / remote.folder}" if root else "`data_root` is not set"
+        looked = f"no {' or '.join(remote.paths)} in {Path(root) / remote.folder}" if root else "`data_root` is not set"
         raise UserError(
             f"`dataset` source {source!r}: {looked}, and {url} cannot be downloaded "
             f"({getattr(error, 'reason', error)}). Either set `data_root` (or the variable {DATA_ROOT_VARIABLE}) to a "
-            f"folder that holds {remote.folder}/{next(iter(remote.files))}, or run once with a network; "
+            f"folder that holds {remote.folder}/{next(iter(remote.paths))}, or run once with a network; "
             "`dataset=edu_tutor` needs neither."
         ) from None

@@ -15,7 +15,8 @@ from pathlib import Path
 import edu_align.data
 import edu_align.tutoring
 from edu_align.config.schema import Config
-from edu_align.data.fetch import REMOTES, source_files
+from edu_align.data.load import SOURCES
+from edu_align.data.sources.source import Query
 from edu_align.data.training import TrainingData
 from edu_align.runs.writing import write_json
 
@@ -57,13 +58,11 @@ def _signatures(config: Config) -> Iterator[str | None]:
     for package in (edu_align.data, edu_align.tutoring):
         root = Path(package.__path__[0])
         yield from (_stat(file) for file in sorted(root.rglob("*")) if file.suffix in (".py", ".jsonl"))
-    for source in config.dataset.sources:
-        if source == "local":
-            yield _stat(Path(config.dataset.path or "").expanduser())
-        elif source in REMOTES:
-            yield from (_stat(file) for file in source_files(source, config.data_root, config.outputs_root))
-        elif source != "edu_tutor":
-            yield None
+    dataset = config.dataset
+    query = Query("", dataset, config.data_root, config.outputs_root, dataset.generation_seed)
+    for name in (*dataset.sources, *dataset.contrast_sources):
+        files = SOURCES[name].files(name, query)
+        yield from [None] if files is None else map(_stat, files)
 
 
 def _stat(file: Path) -> str | None:

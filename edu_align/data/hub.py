@@ -1,20 +1,22 @@
-"""Rows of the sources that live on the model hub: a local folder first, `datasets` otherwise."""
+"""Sources that are on the hub: a local folder first, `datasets` otherwise."""
 
 import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from edu_align.data.fetch import BRANCH, DATA_ROOT_VARIABLE, TIMEOUT
 from edu_align.data.read import Row, checked_row, iter_rows, shorten
+from edu_align.data.sources.source import Part, Query, Source
 from edu_align.errors import UserError
 
 
 @dataclass(frozen=True)
-class Part:
+class HubPart:
     """One part of a source: its file's name without suffix, and where the hub has it (`data_dir`, `split`).
 
     `test`: the source's own test part. `views`: which views read it.
@@ -27,87 +29,58 @@ class Part:
     views: tuple[str, ...] = ("conversation", "preference")
 
 
-@dataclass(frozen=True)
-class Home:
+@dataclass(frozen=True, kw_only=True)
+class HubSource(Source):
     """A source's folder under the data root, and its repository on the hub."""
 
     folder: str
     repository: str
     revision: str
-    parts: tuple[Part, ...]
+    parts: tuple[HubPart, ...]
+    streams: ClassVar[bool] = True
 
+    @property
+    def has_test(self) -> bool:
+        return any(part.test for part in self.parts)
 
-HOMES = {
-    "agentinstruct": Home(
-        "agentinstruct",
-        "THUDM/AgentInstruct",
-        "d6aa98204667100cba2c45de35059457fe0a6d4d",
-        tuple(Part(name, name) for name in ("os", "db", "alfworld", "webshop", "kg", "mind2web")),
-    ),
-    "puffin": Home("puffin", "LDJnr/Puffin", BRANCH, (Part("train", "train"),)),
-    "stack_exchange": Home(
-        "stack_exchange",
-        "lvwerra/stack-exchange-paired",
-        BRANCH,
-        (
-            Part("finetune", "train", "data/finetune", views=("conversation",)),
-            Part("rl", "train", "data/rl", views=("preference",)),
-            Part("evaluation", "train", "data/evaluation", test=True),
-        ),
-    ),
-    "ultrachat": Home(
-        "ultrachat",
-        "HuggingFaceH4/ultrachat_200k",
-        "8049631c405ae6576f93f445c6b8166f76f5505a",
-        (Part("train_sft", "train_sft"), Part("test_sft", "test_sft", test=True)),
-    ),
-    "ultrafeedback": Home(
-        "ultrafeedback",
-        "HuggingFaceH4/ultrafeedback_binarized",
-        "3949bf5f8c17c394422ccfab0c31ea9c20bdeb85",
-        (Part("train_prefs", "train_prefs"), Part("test_prefs", "test_prefs", test=True)),
-    ),
-}
+    def open(self, name: str, query: Query) -> list[Part]:
+        """The parts that the view reads.
 
+        `data_root` (else the variable EDU_ALIGN_DATA) is looked in first: those parts that `<data_root>/<folder>` holds
+        are taken, none is fetched beside them. A part is `<name>.jsonl`, `<name>.parquet`, the shards
+        `<name>-*.parquet` or the files of a folder `<name>/`, in the folder itself or in its `data/`, as in a copy of
+        the repository. Else the hub's files are loaded by `datasets` at `revision`: row by row where streaming,
+        otherwise once, into `<outputs_root>/cache/data/hub`. Raises UserError when neither is there, within seconds.
+        """
+        parts = [part for part in self.parts if query.view in part.views]
+        root = query.data_root or os.environ.get(DATA_ROOT_VARIABLE)
+        if root:
+            folder = Path(root).expanduser() / self.folder
+            found = [(part, files) for part in parts if (files := _local(folder, part.name))]
+            if found:
+                return [self._part(name, part, query, _rows(files), map(str, files)) for part, files in found]
+        if self.revision == BRANCH:
+            print(f"edu_align: {name} is what {self.repository}'s branch main holds today", flush=True)
+        streaming = query.dataset.streaming
+        cache = Path(query.outputs_root) / "cache" / "data" / "hub"
+        if streaming or not (cache / self.repository.replace("/", "___")).is_dir():
+            _reach(name, self, parts, root)
+        commit = f"{self.repository}@{self.revision[:7]}"
+        return [
+            self._part(
+                name,
+                part,
+                query,
+                _hub_rows(self, part, commit, cache, streaming),
+                [f"{commit} {part.data_dir or part.split}"],
+            )
+            for part in parts
+        ]
 
-@dataclass(frozen=True)
-class Opened:
-    """A part whose rows can be read, one by one. `where` says where they come from, for reports."""
-
-    part: Part
-    where: tuple[str, ...]
-    rows: Iterator[Row]
-
-
-def open_parts(
-    source: str, view: str, data_root: str | Path | None, outputs_root: str | Path, streaming: bool
-) -> list[Opened]:
-    """The parts of a source that a view reads. Nothing is read before the first row is asked for.
-
-    `data_root` (else the variable EDU_ALIGN_DATA) is looked in first: those parts that `<data_root>/<folder>` holds
-    are taken, none is fetched beside them. A part is `<name>.jsonl`, `<name>.parquet`, the shards `<name>-*.parquet`
-    or the files of a folder `<name>/`, in the folder itself or in its `data/`, as in a copy of the repository. Else
-    the hub's files are loaded by `datasets` at the revision of `HOMES`: row by row where `streaming`, otherwise once,
-    into `<outputs_root>/cache/data/hub`. Raises UserError when neither is there, within seconds.
-    """
-    home = HOMES[source]
-    parts = [part for part in home.parts if view in part.views]
-    root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
-    if root:
-        folder = Path(root).expanduser() / home.folder
-        found = [(part, files) for part in parts if (files := _local(folder, part.name))]
-        if found:
-            return [Opened(part, tuple(map(str, files)), _rows(files)) for part, files in found]
-    if home.revision == BRANCH:
-        print(f"edu_align: {source} is what {home.repository}'s branch main holds today", flush=True)
-    cache = Path(outputs_root) / "cache" / "data" / "hub"
-    if streaming or not (cache / home.repository.replace("/", "___")).is_dir():
-        _reach(source, home, parts, root)
-    name = f"{home.repository}@{home.revision[:7]}"
-    return [
-        Opened(part, (f"{name} {part.data_dir or part.split}",), _hub_rows(home, part, name, cache, streaming))
-        for part in parts
-    ]
+    def _part(self, name: str, part: HubPart, query: Query, rows: Iterator[Row], where: Iterable[str]) -> Part:
+        """The ids are `source:part:row`, the same for every kind of file."""
+        records = self.records(enumerate(rows, start=1), f"{name}:{part.name}", query.view)
+        return Part(records, tuple(where), test=part.test)
 
 
 def _local(folder: Path, name: str) -> list[Path]:
@@ -129,7 +102,7 @@ def _rows(files: list[Path]) -> Iterator[Row]:
         yield from iter_rows(file)
 
 
-def _reach(source: str, home: Home, parts: list[Part], root: str | Path | None) -> None:
+def _reach(source: str, home: HubSource, parts: list[HubPart], root: str | Path | None) -> None:
     """Ask the hub for the repository, once and quickly: `datasets` would try for half a minute."""
     from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 
@@ -148,7 +121,7 @@ def _reach(source: str, home: Home, parts: list[Part], root: str | Path | None) 
         ) from None
 
 
-def _hub_rows(home: Home, part: Part, name: str, cache: Path, streaming: bool) -> Iterator[Row]:
+def _hub_rows(home: HubSource, part: HubPart, name: str, cache: Path, streaming: bool) -> Iterator[Row]:
     import datasets
 
     number = 0

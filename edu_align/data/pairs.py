@@ -45,13 +45,13 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
     left = list(pairs)
     Random(f"{seed}:{pairs[0].group.id}").shuffle(left)
     used: Counter[int] = Counter()
-    taken: list[Pair] = []
-    while len(taken) < limit:
+    drawn: list[Pair] = []
+    while len(drawn) < limit:
         pair = min(left, key=lambda p: (used[p.chosen] + used[p.rejected], -p.margin))
         left.remove(pair)
-        taken.append(pair)
+        drawn.append(pair)
         used.update((pair.chosen, pair.rejected))
-    return taken
+    return drawn
 
 
 def in_steps(pairs: Iterable[Pair], batch_size: int, seed: int) -> list[Pair]:

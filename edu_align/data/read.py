@@ -1,19 +1,24 @@
-"""Strict readers of JSON, JSONL, CSV and Parquet: every error names the file and the row and shows it."""
+"""Strict readers of JSON, JSONL, CSV and Parquet: every error names the file and the row and shows it.
+
+Also what a value from a file must be before it is used as text or as a number.
+"""
 
 import csv
 import difflib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edu_align.data.values import MOST_LEVELS, NO_UNICODE, looked_through
 from edu_align.errors import UserError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 SHOWN = 300  # most characters of a row that an error prints
 FIELD_LIMIT = 2**31 - 1  # most characters of a CSV cell
+MOST_LEVELS = 50  # of objects and lists in each other, in one row
+NO_UNICODE = "text that is no Unicode (a lone surrogate)"
 PARQUET_ROWS = 256  # rows of a Parquet file that are decoded at a time
 
 T = TypeVar("T")
@@ -24,7 +29,7 @@ class Row:
     """One row and where it stands.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
-    says which. `fault`: why it cannot be used, whatever is asked of it; "" where it can.
+    says which. `fault`: why it cannot be used, whatever column is read; "" where it can.
     """
 
     data: dict[str, Any]
@@ -94,7 +99,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def iter_rows(path: str | Path) -> Iterator[Row]:
-    """The rows of a file one by one; the suffix says how to read it (.jsonl, .json, .csv, .parquet).
+    """The rows of a file one by one; the suffix decides how it is read (.jsonl, .json, .csv, .parquet).
 
     Only .json, which holds a list of objects, is read whole. Blank lines of a JSONL file are skipped. Raises UserError
     for a missing, empty or broken file, an unknown suffix, and a row that is not an object, when it comes to it.
@@ -195,3 +200,41 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
                     yield (number := number + 1), data
     except (ArrowException, OSError, OverflowError, ValueError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({shorten(str(error), 120)}). Write it anew.") from None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether the text can be written as UTF-8, which half of a surrogate pair cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def looked_through(value: Any) -> tuple[int, bool]:
+    """How many levels of objects and lists a value has, and whether all text in it is Unicode."""
+    deepest, text = 0, True
+    left = [(value, 1)]
+    while left:
+        item, level = left.pop()
+        deepest = max(deepest, level)
+        if isinstance(item, str):
+            text = text and is_unicode(item)
+        elif isinstance(item, dict):
+            left += [(inner, level + 1) for pair in item.items() for inner in pair]
+        elif isinstance(item, list | tuple):
+            left += [(inner, level + 1) for inner in item]
+    return deepest, text
+
+
+def finite(value: Any) -> float | None:
+    """A number as a float; None for everything else: text, true, NaN, infinity, an integer beyond the floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -4,7 +4,7 @@
 immutable values: no tokenizer, no tensor, nothing heavy is imported here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 ROLES = ("system", "user", "assistant")
@@ -81,6 +81,18 @@ class Pair:
 
 
 Record = Conversation | ResponseGroup
+
+
+def content_of(record: Record) -> tuple[object, ...]:
+    """What a record says, apart from where it comes from: equal for two that are the same to a training run."""
+    if isinstance(record, Conversation):
+        return record.messages
+    return (record.prompt, tuple((response.text, response.score) for response in record.responses))
+
+
+def turn_values(messages: Iterable[Message]) -> list[list[str | bool]]:
+    """Turns as JSON values, for a key."""
+    return [[turn.role, turn.content, turn.train] for turn in messages]
 
 
 def pairs_of(group: ResponseGroup, margin: float) -> Iterator[Pair]:

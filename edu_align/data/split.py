@@ -1,8 +1,8 @@
 """The grouped split: one question, session or history stays on one side, across every source that is loaded."""
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edu_align.data.read import brief
@@ -107,17 +107,3 @@ def _pinned_side(record: Record, seen: dict[str, tuple[str, str]]) -> str:
             f"{other}. Put one question on one side."
         )
     return where
-
-
-def group_counts(splits: Mapping[str, Iterable[Record]]) -> dict[str, int]:
-    """Number of groups in each split."""
-    return {name: len({record.group for record in records}) for name, records in splits.items()}
-
-
-def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:
-    """Groups that have records on more than one side; empty for every split that `split_records` made."""
-    sides: defaultdict[str, set[str]] = defaultdict(set)
-    for name, records in splits.items():
-        for record in records:
-            sides[record.group].add(name)
-    return {group for group, names in sides.items() if len(names) > 1}

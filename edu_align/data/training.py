@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from edu_align.config.schema import PREFERENCE_SOURCES, Config
+from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
 from edu_align.data.build import LoadedData, load_records
-from edu_align.data.examples import examples
+from edu_align.data.contrast import beyond_style
+from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.data.records import Conversation, Pair, Record, ResponseGroup
 from edu_align.errors import UserError
 from edu_align.runs.writing import write_text
@@ -165,3 +167,23 @@ def _groups_of(config: Config, sources: list[str]) -> LoadedData | None:
     if "local" in sources and config.trainer.algorithm == "sft":
         sources = [name for name in sources if name != "local"]  # a conversation file has no scored replies
     return _load(config, "preference", sources) if sources else None
+
+
+def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
+    """Conversations, or pairs with those of one prompt next to each other, in an order drawn by the seed."""
+    dataset = config.dataset
+    records = loaded.require("train") if split == "train" else loaded.splits[split]
+    order = list(records)
+    Random(config.seed).shuffle(order)
+    if config.trainer.algorithm == "sft":
+        return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
+    groups = [record for record in order if isinstance(record, ResponseGroup)]
+    margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
+    pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
+    if split == "train":
+        pairs = beyond_style(pairs, order, dataset, config.seed)
+        pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
+    if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
+        Random(config.seed).shuffle(pairs)
+        return pairs
+    return in_steps(pairs, config.trainer.batch_size, config.seed)

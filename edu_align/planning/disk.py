@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edu_align.config.schema import Config
-from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes, trained_parameters
-from edu_align.planning.network import parameters
+from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
+from edu_align.planning.network import count_parameters, parameters
 from edu_align.runs.writing import free_bytes
 from edu_align.trainers.arguments import keeps_checkpoints
 
@@ -23,12 +23,16 @@ def checkpoint_bytes(config: Config) -> float:
     if not keeps_checkpoints(config):
         return 0.0
     kept = TRAINED_WIDTH * (2 if config.trainer.average_last else 1)
-    return trained_parameters(config) * (kept + optimizer_bytes(config.hardware.optimizer))
+    return _trained(config) * (kept + optimizer_bytes(config.hardware.optimizer))
 
 
 def weights_bytes(config: Config) -> float:
     """The adapter or the whole model that a finished run keeps, in float32."""
-    return float(trained_parameters(config) * TRAINED_WIDTH)
+    return float(_trained(config) * TRAINED_WIDTH)
+
+
+def _trained(config: Config) -> int:
+    return count_parameters(config.model.architecture, config.adapter).trained
 
 
 def export_bytes(config: Config) -> float:

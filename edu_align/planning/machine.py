@@ -1,4 +1,4 @@
-"""The device that a plan is for, found out without torch: what `hardware` names, else what the machine tells."""
+"""The device that a plan is for, found out without torch: what `hardware` names, else what the machine has."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ QUESTION = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format
 
 @dataclass(frozen=True)
 class Machine:
-    """`budget`: bytes that the run may take, None where nobody says; `source` says who does. `peak`: TFLOP/s."""
+    """`budget`: bytes that the run may take, None where it is unknown; `source`: who sets it. `peak`: TFLOP/s."""
 
     device: str  # cpu | cuda
     dtype: str  # float32 | bfloat16 | float16
@@ -25,7 +25,7 @@ class Machine:
 
 
 def machine_of(hardware: HardwareConfig) -> Machine:
-    """Every `auto` of the preset resolved as `models.device.resolve` does, as far as that can be told without torch.
+    """Every `auto` of the preset resolved as `models.device.resolve` does, as far as that can be known without torch.
 
     A preset that names a GPU is planned for that GPU, wherever the plan is made.
     """
@@ -55,8 +55,8 @@ def _gpu() -> tuple[str, int, float] | None:
     if shutil.which(QUESTION[0]) is None:
         return None
     try:
-        told = subprocess.run(QUESTION, capture_output=True, text=True, timeout=10, check=True).stdout
-        name, memory, capability = (part.strip() for part in told.splitlines()[0].split(","))
+        answer = subprocess.run(QUESTION, capture_output=True, text=True, timeout=10, check=True).stdout
+        name, memory, capability = (part.strip() for part in answer.splitlines()[0].split(","))
         return name, int(memory), float(capability)
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None

@@ -9,7 +9,7 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.packing.supported import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.supported import KEPT_LOGITS, KEPT_WEIGHTS, SUPPORTED
 from edu_align.planning.machine import Machine
-from edu_align.planning.network import adapter_parameters, linear_layers, linear_parameters, parameters, targets
+from edu_align.planning.network import Linear, ParameterCounts, count_parameters
 from edu_align.planning.work import Work
 from edu_align.processes import count
 
@@ -29,21 +29,24 @@ Parts = dict[str, float]
 
 def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
     """Bytes by part in one process: weights, adapter, gradients, optimizer, activations, logits and so on."""
-    weights, state = _weights(config, machine)
-    trained = trained_parameters(config)
+    counts = count_parameters(config.model.architecture, config.adapter)
+    weights, state = _weights(config, machine, counts)
+    trained = counts.trained
     lora = config.adapter.name == "lora"
     parts = shares(config)
     held = trained if lora else trained / parts  # adapters stay whole in every process
     return {
         "weights": weights / parts,
-        **_gathered(config, machine),
-        **_copies(config, machine),
+        **_gathered(config, machine, counts),
+        **_copies(config, machine, counts),
         "quantization state": state,
         "adapter": trained * TRAINED_WIDTH if lora else 0.0,
         "gradients": held * TRAINED_WIDTH,
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
-        "activations": max(activations(config, machine, work), _without_gradient(config, machine, work)),
+        "activations": max(
+            activations(config, machine, work, counts.adapted), _without_gradient(config, machine, work, counts)
+        ),
         "logits": _logits(config, machine, work),
         "framework": FRAMEWORK[machine.device],
     }
@@ -62,19 +65,19 @@ def shares(config: Config) -> int:
     return count() if config.hardware.sharding == "fsdp" else 1
 
 
-def _gathered(config: Config, machine: Machine) -> Parts:
+def _gathered(config: Config, machine: Machine, counts: ParameterCounts) -> Parts:
     """Bytes of sharded weights that are whole for a moment: the layer that is computed, the next one and the head;
     with full fine-tuning the gradients of one layer and of the head as well.
     """
     if shares(config) == 1:
         return {}
     shape = config.model.architecture
-    layer, head = linear_parameters(shape) / shape.num_hidden_layers, shape.vocab_size * shape.hidden_size
+    layer, head = counts.linear / shape.num_hidden_layers, shape.vocab_size * shape.hidden_size
     gradients = (layer + head) * TRAINED_WIDTH if config.adapter.name == "full" else 0.0
     return {"gathered layers": (2 * layer + head) * WIDTH[machine.dtype] + gradients}
 
 
-def _copies(config: Config, machine: Machine) -> Parts:
+def _copies(config: Config, machine: Machine, counts: ParameterCounts) -> Parts:
     """Bytes of 16-bit copies of weights. Under full fine-tuning autocast makes one of every linear layer and keeps it
     until the backward pass (not of sharded weights, which are gathered in 16 bits), and on CPU the 16 bits that the
     weights had when they were read, before they became float32, stay with glibc as well. Under LoRA on a CPU every
@@ -82,24 +85,17 @@ def _copies(config: Config, machine: Machine) -> Parts:
     """
     if machine.dtype == "float32" or shares(config) > 1:
         return {}
-    shape, adapter = config.model.architecture, config.adapter
-    if adapter.name == "lora":
+    if config.adapter.name == "lora":
         if machine.device != "cpu" or config.hardware.quantization != "none":
             return {}
-        wide = sum(outputs * (inputs + adapter.rank) for inputs, outputs in targets(shape, adapter).values())
-        return {"16-bit copies": float(shape.num_hidden_layers * wide * WIDTH[machine.dtype])}
-    copied = linear_parameters(shape) + (parameters(shape) if machine.device == "cpu" else 0)
+        wide = sum(outputs * (inputs + config.adapter.rank) for inputs, outputs in counts.adapted.values())
+        return {"16-bit copies": float(config.model.architecture.num_hidden_layers * wide * WIDTH[machine.dtype])}
+    copied = counts.linear + (counts.every if machine.device == "cpu" else 0)
     return {"16-bit copies": float(copied * WIDTH[machine.dtype])}
 
 
-def trained_parameters(config: Config) -> int:
-    shape = config.model.architecture
-    return adapter_parameters(shape, config.adapter) if config.adapter.name == "lora" else parameters(shape)
-
-
-def _weights(config: Config, machine: Machine) -> tuple[float, float]:
-    shape, width = config.model.architecture, WIDTH[machine.dtype]
-    every, linear = parameters(shape), linear_parameters(shape)
+def _weights(config: Config, machine: Machine, counts: ParameterCounts) -> tuple[float, float]:
+    width, every, linear = WIDTH[machine.dtype], counts.every, counts.linear
     if config.adapter.name == "full":
         trainer = config.trainer
         live = isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference
@@ -121,14 +117,15 @@ def optimizer_bytes(name: str) -> float:
     return TRAINED_WIDTH * (1.0 if "sgd" in name else 2.0)
 
 
-def activations(config: Config, machine: Machine, work: Work) -> float:
+def activations(config: Config, machine: Machine, work: Work, adapted: dict[str, Linear]) -> float:
     """Bytes that wait for the backward pass; with gradient checkpointing every block's input and one block whole."""
     shape = config.model.architecture
     width = WIDTH[machine.dtype]
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
     blocks = _attends_in_blocks(config, machine)
     norm = hidden * _norm_width(config, machine)
-    block = work.tokens * (_block_bytes(config, width, norm, blocks) + _cells_bytes(config, work, width, blocks))
+    each = _block_bytes(config, adapted, width, norm, blocks) + _cells_bytes(config, work, width, blocks)
+    block = work.tokens * each
     gaps = (
         GAPS["blocks" if blocks and machine.device == "cpu" else machine.device] * hidden * width * layers * work.tokens
     )
@@ -146,7 +143,7 @@ def _attends_in_blocks(config: Config, machine: Machine) -> bool:
     return chosen and packed and config.model.architecture.model_type in SUPPORTED
 
 
-def _block_bytes(config: Config, width: int, norm: int, blocks: bool) -> float:
+def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: int, blocks: bool) -> float:
     """Bytes a token that one layer keeps: norms (`norm` each), inputs of trained layers, attention, and the gated unit.
 
     SDPA is given keys and values repeated for every query head; block attention (`blocks`) keeps them as they are.
@@ -164,13 +161,12 @@ def _block_bytes(config: Config, width: int, norm: int, blocks: bool) -> float:
     if adapter.name == "full":
         inputs = (3 * hidden + inner) * width
         return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width - unrepeated
-    carriers = targets(shape, adapter)
     # Layers that read the same tensor keep it once, and the output of attention is the input of o_proj.
-    groups = {_reads(name): size[0] for name, size in carriers.items()}
+    groups = {_reads(name): size[0] for name, size in adapted.items()}
     inputs = sum(groups.values()) * width
     attention = (3 if "o" in groups else 4) * hidden * width - unrepeated
-    dropped = sum(size[0] for size in carriers.values()) * (width + 1) if adapter.dropout else 0
-    return norms + gated + heads + inputs + attention + dropped + len(carriers) * adapter.rank * width
+    dropped = sum(size[0] for size in adapted.values()) * (width + 1) if adapter.dropout else 0
+    return norms + gated + heads + inputs + attention + dropped + len(adapted) * adapter.rank * width
 
 
 def _norm_width(config: Config, machine: Machine) -> int:
@@ -202,8 +198,8 @@ def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
     return float(work.width * width)
 
 
-def _without_gradient(config: Config, machine: Machine, work: Work) -> float:
+def _without_gradient(config: Config, machine: Machine, work: Work, counts: ParameterCounts) -> float:
     """Bytes of a forward pass in evaluation batches (the reference model's, for one): one block and the mask."""
     shape, width = config.model.architecture, WIDTH[machine.dtype]
-    inside = sum(outputs for _, outputs in linear_layers(shape).values()) + 4 * shape.hidden_size
+    inside = sum(outputs for _, outputs in counts.layers.values()) + 4 * shape.hidden_size
     return work.eval_tokens * (inside * width + float(work.width) * (width + 1))

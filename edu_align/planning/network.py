@@ -1,12 +1,33 @@
 """Sizes of a network from the architecture in its model's YAML: exact counts, no weights and no torch."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from edu_align.config.schema import AdapterConfig, Architecture, ModelConfig
 
 Linear = tuple[int, int]  # inputs, outputs
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """`every`: all parameters; `linear`: those of the blocks' linear layers, which are what NF4 quantizes; `trained`.
+
+    `layers`: the linear layers of one block by name; `adapted`: those that carry an adapter.
+    """
+
+    every: int
+    linear: int
+    trained: int
+    layers: dict[str, Linear]
+    adapted: dict[str, Linear]
+
+
+def count_parameters(shape: Architecture, adapter: AdapterConfig) -> ParameterCounts:
+    every, lora = parameters(shape), adapter.name == "lora"
+    adapted = targets(shape, adapter) if lora else {}
+    trained = adapter_parameters(shape, adapter) if lora else every
+    return ParameterCounts(every, linear_parameters(shape), trained, linear_layers(shape), adapted)
 
 
 def linear_layers(shape: Architecture) -> dict[str, Linear]:
@@ -53,6 +74,6 @@ def shape_of(model: ModelConfig) -> Architecture:
     file = Path(model.path or "", "config.json")
     if model.path is None or model.weights == "random" or not file.is_file():
         return model.architecture
-    told = json.loads(file.read_text(encoding="utf-8"))
+    found = json.loads(file.read_text(encoding="utf-8"))
     names = {field.name for field in fields(Architecture)}
-    return replace(model.architecture, **{name: told[name] for name in names & set(told)})
+    return replace(model.architecture, **{name: found[name] for name in names & set(found)})

@@ -10,8 +10,8 @@ from edu_align.planning.alternatives import alternatives
 from edu_align.planning.disk import GB, describe_disk
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
-from edu_align.planning.memory import Parts, memory_parts, shares, trained_parameters
-from edu_align.planning.network import parameters, shape_of
+from edu_align.planning.memory import Parts, memory_parts, shares
+from edu_align.planning.network import count_parameters, shape_of
 from edu_align.planning.work import Rows, Work, read_rows, work_of
 
 WORTH = 0.05 * GB  # smaller savings are not worth a word
@@ -48,15 +48,14 @@ class Plan:
 
     def _head(self) -> Iterator[str]:
         config, machine = self.config, self.machine
-        shape = config.model.architecture
-        every, trained = parameters(shape), trained_parameters(config)
+        counts = count_parameters(config.model.architecture, config.adapter)
         yield (
             f"edu_align: plan for trainer={config.trainer.algorithm} model={config.model.name} "
             f"dataset={config.dataset.name} hardware={config.hardware.name}"
         )
-        yield f"model      {every:,} parameters, {trained:,} trained ({config.adapter.name}), {machine.dtype}" + (
-            f", quantization {config.hardware.quantization}" if config.hardware.quantization != "none" else ""
-        )
+        quantized = f", quantization {config.hardware.quantization}" if config.hardware.quantization != "none" else ""
+        trained = f"{counts.trained:,} trained ({config.adapter.name})"
+        yield f"model      {counts.every:,} parameters, {trained}, {machine.dtype}{quantized}"
 
     def _memory(self) -> Iterator[str]:
         spread = shares(self.config)

@@ -120,7 +120,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     """
     base = base_of(record["base_model"], background.base_folder)
     sources = [name for each in (record, *background.earlier) for name in each["data"]["sources"]]
-    data = [(name, SOURCES[name]) for name in dict.fromkeys(sources)]
+    data = [(name, SOURCES.get(name, Origin(name, None, None))) for name in dict.fromkeys(sources)]
     title = exported.name if exported else f"{config.model.name}, taught by {record['trainer'].upper()}"
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],

@@ -9,8 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from edu_align.data.fetch import REMOTES
-from edu_align.data.hub import HOMES
+from edu_align.data.fetch import GitHubSource
+from edu_align.data.hub import HubSource
+from edu_align.data.load import SOURCES
 
 ASK, TELL = {"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "What is 2 + 2?"}
 HUMAN, GPT = {"from": "human", "value": "What is 2 + 3?"}, {"from": "gpt", "value": "What is 2 + 2?"}
@@ -143,14 +144,14 @@ class Case:
 
     def lay(self, root: Path) -> Path:
         """Write the file where the loader looks for it."""
-        source = self.loader.partition(":")[0]
-        if source == "local":
-            file = root / f"mine{self.suffix}"
-        elif source in REMOTES:
-            file = root / REMOTES[source].folder / next(iter(REMOTES[source].files))
+        source = SOURCES[self.loader.partition(":")[0]]
+        if isinstance(source, GitHubSource):
+            file = root / source.folder / next(iter(source.paths))
+        elif isinstance(source, HubSource):
+            part = next(part for part in source.parts if self.view in part.views)
+            file = root / source.folder / f"{part.name}{self.suffix}"
         else:
-            part = next(part for part in HOMES[source].parts if self.view in part.views)
-            file = root / HOMES[source].folder / f"{part.name}{self.suffix}"
+            file = root / f"mine{self.suffix}"
         file.parent.mkdir(parents=True, exist_ok=True)
         if self.content is None:
             file.mkdir()
@@ -192,10 +193,10 @@ def case(draw: Any, loader: str) -> Case:
 
 
 def suffixes(loader: str) -> tuple[str, ...]:
-    source = loader.partition(":")[0]
-    if source in REMOTES:
-        return (Path(next(iter(REMOTES[source].files))).suffix,)
-    return (".jsonl", ".parquet") if source in HOMES else (".jsonl", ".json", ".csv", ".parquet", ".txt")
+    source = SOURCES[loader.partition(":")[0]]
+    if isinstance(source, GitHubSource):
+        return (Path(next(iter(source.paths))).suffix,)
+    return (".jsonl", ".parquet") if isinstance(source, HubSource) else (".jsonl", ".json", ".csv", ".parquet", ".txt")
 
 
 def written(rows: list[Any], suffix: str) -> bytes:

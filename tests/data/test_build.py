@@ -10,8 +10,9 @@ import pytest
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import LoadedData, fingerprint_of, load_records
 from edu_align.data.records import Conversation
-from edu_align.data.split import crossing_groups
 from edu_align.errors import UserError
+
+from .crossing import crossing_groups
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ALL = ["mathdial", "bridge", "mrbench", "gsm8k_socratic"]
@@ -77,6 +78,26 @@ def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
     assert one.fingerprint == two.fingerprint != load(tmp_path, ["bridge"], "conversation").fingerprint
     record = next(r for part in one.splits.values() for r in part)
     assert fingerprint_of([record]) != fingerprint_of([replace(record, id="other")])
+
+
+@pytest.mark.parametrize(
+    ("sources", "view", "keys", "known"),
+    [
+        (["edu_tutor"], "preference", {"size": 40}, "08fe454f28bdc538373df647"),
+        (["edu_tutor"], "conversation", {"size": 40}, "ee5fcf5f9e7af43089999cd9"),
+        (["mathdial", "bridge", "gsm8k_socratic", "mrbench"], "conversation", {}, "6523abd9c057af5718976289"),
+        (
+            ["bridge", "mrbench"],
+            "preference",
+            {"contrast_sources": ["mathdial", "gsm8k_socratic"]},
+            "b4acff3b51a35f898428a532",
+        ),
+    ],
+)
+def test_fingerprints_stay(sources: list[str], view: str, keys: dict[str, Any], known: str, tmp_path: Path) -> None:
+    """Run ids hold them: another value would train every finished run again."""
+    dataset = DatasetConfig(name="mix", sources=sources, **keys)
+    assert load_records(dataset, FIXTURES, tmp_path, 42, view).fingerprint.startswith(known)
 
 
 def test_system_prompt(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.fetch import REMOTES, TIMEOUT, source_files
+from edu_align.data.fetch import TIMEOUT
+from edu_align.data.load import source_files
+from edu_align.data.sources import bridge
 from edu_align.errors import UserError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -40,7 +42,7 @@ def test_local_root_wins(asked: list[str], tmp_path: Path, monkeypatch: pytest.M
 def test_download_once_with_its_hash(asked: list[str], tmp_path: Path) -> None:
     files = source_files("bridge", None, tmp_path)
     assert [file.name for file in files] == ["train.json", "validation.json", "test.json"]
-    assert all(REMOTES["bridge"].revision in url for url in asked)
+    assert all(bridge.SOURCE.revision in url for url in asked)
     assert source_files("bridge", None, tmp_path) == files
     assert len(asked) == 3
     files[0].write_text("[]")
@@ -58,8 +60,3 @@ def test_no_network_names_both_ways_out(error: Exception, tmp_path: Path, monkey
     with pytest.raises(UserError, match=r"(?s)'mrbench'.*data_root.*EDU_ALIGN_DATA.*mrbench/devset\.json.*network"):
         source_files("mrbench", tmp_path, tmp_path)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
-
-
-def test_commits_are_pinned_where_they_are_known() -> None:
-    branches = {name for name, remote in REMOTES.items() if len(remote.revision) != 40}
-    assert branches == {"mrbench"}

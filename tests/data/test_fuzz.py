@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.build import LoadedData, load_records
-from edu_align.data.fetch import source_files
+from edu_align.data.load import source_files
 from edu_align.data.pairs import training_pairs
 from edu_align.data.records import Conversation, Message, ResponseGroup
 from edu_align.errors import UserError

@@ -25,13 +25,11 @@ def read(data: dict[str, Any], view: str = "conversation", wanted: str = "auto",
 @pytest.mark.parametrize(
     "data",
     [
-        {"messages": [ASK, TELL]},
-        {"conversations": [HUMAN, GPT]},
-        {"messages": json.dumps([ASK, TELL])},
+        {"messages": [ASK, TELL]}, {"conversations": [HUMAN, GPT]}, {"messages": json.dumps([ASK, TELL])},
         {"chosen": [ASK, TELL], "rejected": [ASK], "messages": [ASK, TELL], "prompt": "2 + 3?"},
     ],
     ids=["messages", "sharegpt", "json in a cell", "messages beside preferences"],
-)
+)  # fmt: skip
 def test_conversations(data: dict[str, Any]) -> None:
     record = read(data)
     assert isinstance(record, Conversation)
@@ -92,8 +90,7 @@ def test_mapped_columns() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"messages": []}, "no turns"),
-        ({"messages": [ASK]}, "user turns only"),
+        ({"messages": []}, "no turns"), ({"messages": [ASK]}, "user turns only"),
         ({"messages": [ASK, TELL | {"content": " "}]}, "empty turn"),
         ({"messages": [TELL, ASK]}, "turns do not alternate user, assistant"),
         ({"messages": [ASK, ASK, TELL]}, "turns do not alternate user, assistant"),
@@ -107,7 +104,7 @@ def test_mapped_columns() -> None:
         ({"prompt": "p", "chosen": [ASK], "rejected": "b"}, "a reply is not the assistant's"),
         ({"prompt": "p", "responses": [{"text": "a", "score": 1}]}, "fewer than two replies"),
     ],
-)
+)  # fmt: skip
 def test_reasons(data: dict[str, Any], reason: str) -> None:
     assert read(data) == reason
 

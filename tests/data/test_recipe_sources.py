@@ -15,12 +15,13 @@ from edu_align.config.load import compose
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data import hub
 from edu_align.data.build import LoadedData, load_records
+from edu_align.data.load import SOURCES, TEST_RECORDS, _in_turn
 from edu_align.data.read import Row, iter_rows, read_rows
 from edu_align.data.records import Conversation, ResponseGroup
 from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
-from edu_align.data.split import crossing_groups
-from edu_align.data.streaming import TEST_RECORDS, in_turn
 from edu_align.errors import UserError
+
+from .crossing import crossing_groups
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SAMPLES = {
@@ -44,6 +45,12 @@ def config(source: str, **keys: Any) -> DatasetConfig:
 
     composed: Any = OmegaConf.to_object(compose([f"dataset={source}"]))
     return replace(composed.dataset, **keys)
+
+
+def hub_source(name: str) -> hub.HubSource:
+    source = SOURCES[name]
+    assert isinstance(source, hub.HubSource)
+    return source
 
 
 def load(source: str, view: str = "conversation", root: Path | None = None, **keys: Any) -> LoadedData:
@@ -83,7 +90,7 @@ def test_the_sources_own_test_is_never_trained_on(source: str) -> None:
     for view in ("conversation", "preference") if source in PREFERENCE_SOURCES else ("conversation",):
         data = load(source, view)
         sides = {name: {r.id.split(":")[1] for r in part} for name, part in data.splits.items()}
-        own = {part.name for part in hub.HOMES[source].parts if part.test}
+        own = {part.name for part in hub_source(source).parts if part.test}
         assert own <= sides["test"]
         assert not own & (sides["train"] | sides["validation"])
 
@@ -102,7 +109,7 @@ def test_agentinstruct_has_two_long_enough_trajectories_of_each_environment() ->
     data = load("agentinstruct")
     every = [r for part in data.splits.values() for r in part]
     assert min(Counter(r.id.split(":")[1] for r in every).values()) >= 2
-    assert {r.id.split(":")[1] for r in every} == {part.name for part in hub.HOMES["agentinstruct"].parts}
+    assert {r.id.split(":")[1] for r in every} == {part.name for part in hub_source("agentinstruct").parts}
     assert max(len(r.messages) for r in every if isinstance(r, Conversation)) > 20
 
 
@@ -149,7 +156,7 @@ def test_puffin_trains_every_reply_and_keeps_code_as_it_is() -> None:
 
 def test_stack_exchange_prefers_j() -> None:
     raw = row("stack_exchange", "rl")
-    talk, group = stack_exchange.to_conversation(raw, "id"), stack_exchange.to_group(raw, "id", True)
+    talk, group = stack_exchange.to_conversation(raw, "id"), stack_exchange.to_group(raw, "id")
     assert isinstance(talk, Conversation)
     assert isinstance(group, ResponseGroup)
     assert [(m.content, m.train) for m in talk.messages] == [
@@ -161,14 +168,14 @@ def test_stack_exchange_prefers_j() -> None:
         (raw.data["response_k"], 0.0),
     ]
     assert (talk.group, group.group) == (f"question:{raw.data['qid']}",) * 2
-    assert (talk.meta, group.meta) == ({}, {"split": "test"})
+    assert (talk.meta, group.meta) == ({}, {})
 
 
 def test_ultrachat_and_ultrafeedback() -> None:
-    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id", True)
+    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id")
     assert isinstance(talk, Conversation)
     assert [m.train for m in talk.messages] == [False, True, False, True]
-    assert talk.meta == {"split": "test"}
+    assert talk.meta == {}
     group = ultrafeedback.to_group(row("ultrafeedback", "train_prefs"), "id")
     assert isinstance(group, ResponseGroup)
     assert [r.score for r in group.responses] == [9.0, 3.0]
@@ -181,14 +188,11 @@ Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 @pytest.mark.parametrize(
     ("turns", "reason"),
     [
-        ([], "no reply"),
-        ([Q], "no reply"),
-        ([A, Q, A], "does not start with the user"),
-        ([Q, A, A], "two replies in a row"),
-        ([Q, {"role": "assistant", "content": "  "}], "empty turn"),
+        ([], "no reply"), ([Q], "no reply"), ([A, Q, A], "does not start with the user"),
+        ([Q, A, A], "two replies in a row"), ([Q, {"role": "assistant", "content": "  "}], "empty turn"),
         ([Q, {"role": "system", "content": "s"}, A], "a system turn inside the dialogue"),
     ],
-)
+)  # fmt: skip
 def test_dialogues_that_are_none(turns: list[dict[str, str]], reason: str) -> None:
     assert ultrachat.to_conversation(row("ultrachat", "train_sft", messages=turns), "id") == reason
 
@@ -203,18 +207,17 @@ def test_dialogues_are_made_to_alternate() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"score_rejected": 9.0}, "equal scores"),
-        ({"score_rejected": 10}, "the chosen reply has the lower score"),
+        ({"score_rejected": 9.0}, "equal scores"), ({"score_rejected": 10}, "the chosen reply has the lower score"),
         ({"rejected": [Q, A]}, "chosen and rejected continue different dialogues"),
         ({"chosen": [Q, A], "rejected": [Q, A]}, "identical replies"),
     ],
-)
+)  # fmt: skip
 def test_rows_without_a_preference_are_counted(changes: dict[str, Any], reason: str) -> None:
     assert ultrafeedback.to_group(row("ultrafeedback", "train_prefs", **changes), "id") == reason
 
 
 @pytest.mark.parametrize(
-    ("source", "part", "turns", "message"),
+    ("source", "part", "changes", "message"),
     [
         ("puffin", "train", "text", "`conversations` must be a list, got text"),
         ("puffin", "train", [{"from": "tool", "value": "v"}], "`from` must be one of human, .*, got 'tool'"),
@@ -222,33 +225,21 @@ def test_rows_without_a_preference_are_counted(changes: dict[str, Any], reason: 
         ("agentinstruct", "os", [{"from": "gpt", "value": "v"}], "no column `loss`"),
         ("agentinstruct", "os", [{"from": "gpt", "value": "v", "loss": "yes"}], "`loss` must be true, false or null"),
         ("agentinstruct", "os", [{"from": "human", "value": "v", "loss": True}], "true on gpt turns only"),
-    ],
-)
-def test_a_malformed_conversation_is_one_error_with_the_row(
-    source: str, part: str, turns: Any, message: str, tmp_path: Path
-) -> None:
-    good = row(source, part).data
-    write(tmp_path / source, f"{part}.jsonl", [good, good | {"conversations": turns}])
-    with pytest.raises(UserError, match=rf"(?s){part}\.jsonl, row 2.*{message}.*[Rr]ow: \{{"):
-        load(source, root=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("source", "part", "changes", "message"),
-    [
         ("stack_exchange", "rl", {"qid": None}, "`qid` must be a number or text, got None"),
         ("stack_exchange", "rl", {"response_j": 3}, "`response_j` must be text, got a number 3"),
         ("ultrafeedback", "train_prefs", {"score_chosen": "9"}, "`score_chosen` must be a finite number, got '9'"),
         ("ultrafeedback", "train_prefs", {"chosen": None}, "`chosen` must be a list, got null"),
     ],
 )
-def test_a_malformed_pair_is_one_error_with_the_row(
-    source: str, part: str, changes: dict[str, Any], message: str, tmp_path: Path
+def test_a_malformed_row_is_one_error_with_the_row(
+    source: str, part: str, changes: Any, message: str, tmp_path: Path
 ) -> None:
+    """Anything but an object of changes takes the place of the turns."""
     good = row(source, part).data
+    changes = changes if isinstance(changes, dict) else {"conversations": changes}
     write(tmp_path / source, f"{part}.jsonl", [good, good | changes])
     with pytest.raises(UserError, match=rf"(?s){part}\.jsonl, row 2.*{message}.*[Rr]ow: \{{"):
-        load(source, "preference", root=tmp_path)
+        load(source, "preference" if source in PREFERENCE_SOURCES else "conversation", root=tmp_path)
 
 
 def many(number: int) -> list[dict[str, Any]]:
@@ -298,7 +289,7 @@ def test_streaming_takes_from_every_environment() -> None:
     data = load("agentinstruct", streaming=True, max_train_records=6, max_eval_records=1)
     assert len({r.id.split(":")[1] for part in data.splits.values() for r in part}) == 6
     assert data.sources["agentinstruct"].read < 20
-    assert list(in_turn(["ab", "", "cdef"])) == list("acbdef")
+    assert list(_in_turn(["ab", "", "cdef"])) == list("acbdef")
 
 
 def test_streaming_bounds_the_sources_own_test(tmp_path: Path) -> None:
@@ -331,7 +322,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(hub.DATA_ROOT_VARIABLE, raising=False)
     folder = tmp_path / "repository"
     write(folder, "train.jsonl", many(400))
-    monkeypatch.setitem(hub.HOMES, "puffin", replace(hub.HOMES["puffin"], repository=str(folder)))
+    monkeypatch.setitem(SOURCES, "puffin", replace(hub_source("puffin"), repository=str(folder)))
     monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: io.BytesIO(b"{}"))
     return folder
 
@@ -365,9 +356,3 @@ def test_no_hub_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     expected = r"'stack_exchange'.*no route.*data_root.*EDU_ALIGN_DATA.*stack_exchange/rl\.jsonl"
     with pytest.raises(UserError, match=expected):
         load_records(config("stack_exchange"), tmp_path, tmp_path, 0, "preference")
-
-
-def test_commits_are_pinned_where_they_are_known() -> None:
-    branches = {name for name, home in hub.HOMES.items() if len(home.revision) != 40}
-    assert branches == {"puffin", "stack_exchange"}
-    assert {hub.HOMES[name].revision for name in branches} == {hub.BRANCH}

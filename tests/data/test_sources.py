@@ -36,6 +36,25 @@ def edited(file: str, number: int, **changes: Any) -> Row:
     return Row(json.loads(json.dumps(row.data)) | changes, "some.json", 7)
 
 
+REASONS = {
+    "mathdial/test.jsonl": {5: "no teacher turn", 7: "a turn without a speaker", 8: "empty problem"},
+    "bridge/train.json": {
+        4: "the student made no mistake", 5: "the session ends", 6: "rests on a picture or a link",
+        7: "rests on a picture or a link", 8: "empty reply", 9: "identical replies",
+    },
+    "mrbench/devset.json": {
+        3: "fewer than two replies", 8: "history does not end with the student",
+        9: "neither a maths problem nor a Bridge session",
+    },
+    "gsm8k/train_socratic.jsonl": {8: "empty problem", 9: "no guiding question"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", REASONS)
+def test_reasons(file: str) -> None:
+    assert {i: record for i, record in enumerate(convert(file)) if isinstance(record, str)} == REASONS[file]
+
+
 def test_mathdial_dialogue() -> None:
     record = convert("mathdial/test.jsonl")[0]
     assert spoken(record) == [
@@ -57,13 +76,11 @@ def test_mathdial_dialogue() -> None:
 @pytest.mark.parametrize(
     ("number", "turn", "text"),
     [
-        (1, 3, "What does one bag hold?"),
-        (2, 3, "What does one bag hold? Take your time."),
-        (3, -1, "Then 6 bags hold 6 times as many."),
-        (6, 3, "What does one bag hold?"),
+        (1, 3, "What does one bag hold?"), (2, 3, "What does one bag hold? Take your time."),
+        (3, -1, "Then 6 bags hold 6 times as many."), (6, 3, "What does one bag hold?"),
     ],
     ids=["duplicated turn", "teacher twice", "student last", "empty turn"],
-)
+)  # fmt: skip
 def test_mathdial_quirks(number: int, turn: int, text: str) -> None:
     record = convert("mathdial/test.jsonl")[number]
     assert record.messages[turn].content == text
@@ -75,12 +92,6 @@ def test_mathdial_quirks(number: int, turn: int, text: str) -> None:
 def test_mathdial_student_first_joins_the_opening() -> None:
     record = convert("mathdial/test.jsonl")[4]
     assert record.messages[0].content.endswith("My solution:\n7 + 8 = 15, minus 2 is 13.\n13\n\nIs it nine?")
-
-
-def test_mathdial_reasons() -> None:
-    records = convert("mathdial/test.jsonl")
-    reasons = {i: record for i, record in enumerate(records) if isinstance(record, str)}
-    assert reasons == {5: "no teacher turn", 7: "a turn without a speaker", 8: "empty problem"}
 
 
 def test_bridge_pair() -> None:
@@ -95,18 +106,6 @@ def test_bridge_pair() -> None:
         (2.0, "Novice", "That is not right. The answer is 12."),
     ]
     assert record.group == "session:4000000"
-
-
-def test_bridge_reasons() -> None:
-    reasons = {i: r for i, r in enumerate(convert("bridge/train.json")) if isinstance(r, str)}
-    assert reasons == {
-        4: "the student made no mistake",
-        5: "the session ends",
-        6: "rests on a picture or a link",
-        7: "rests on a picture or a link",
-        8: "empty reply",
-        9: "identical replies",
-    }
 
 
 @pytest.mark.parametrize(
@@ -164,14 +163,9 @@ def test_mrbench_bridge_dialogue_has_the_session_of_its_id() -> None:
     ]
 
 
-def test_mrbench_reasons_and_the_wrong_label() -> None:
+def test_mrbench_wrong_label() -> None:
     records = convert("mrbench/devset.json")
     assert spoken(records[2])[-1] == ("user", "Then I took 2 away.")
-    assert {i: r for i, r in enumerate(records) if isinstance(r, str)} == {
-        3: "fewer than two replies",
-        8: "history does not end with the student",
-        9: "neither a maths problem nor a Bridge session",
-    }
     assert [r.author for r in records[4].responses] == ["GPT4", "Expert", "Mistral"]
 
 
@@ -196,18 +190,15 @@ def test_mrbench_versions_merge() -> None:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        ('"Look again."', "Look again."),
-        ("“Look again.”", "Look again."),
-        ("Tutor: Look\u00a0again. ", "Look again."),
+        ('"Look again."', "Look again."), ("“Look again.”", "Look again."), ("Tutor: Look\u00a0again. ", "Look again."),
         ("Teacher response: Look again.", "Look again."),
         ('Here\'s a tutor response that fits:\\n\\n"Tutor: Look again."', "Look again."),
-        ('Look again."', "Look again."),
-        ('"Yes" is not "no"', '"Yes" is not "no"'),
+        ('Look again."', "Look again."), ('"Yes" is not "no"', '"Yes" is not "no"'),
         ('Say "look" again.', 'Say "look" again.'),
         ("Here is the number: 12. Your response?", "Here is the number: 12. Your response?"),
         ("5 \\neq 6", "5 \\neq 6"),
     ],
-)
+)  # fmt: skip
 def test_clean_reply(raw: str, text: str) -> None:
     assert mrbench.clean_reply(raw) == text
 
@@ -223,14 +214,6 @@ def test_gsm8k_socratic_dialogue() -> None:
     assert [m.train for m in record.messages] == [False, True, False, True]
     assert record.meta["gold_answer"] == "10"
     assert "split" not in record.meta
-
-
-def test_gsm8k_reasons_and_pin() -> None:
-    assert convert("gsm8k/train_socratic.jsonl")[8:] == ["empty problem", "no guiding question"]
-    row = read_rows(FIXTURES / "gsm8k/test_socratic.jsonl")[0]
-    pinned = gsm8k_socratic.to_conversation(row, "x", official_test=True)
-    assert isinstance(pinned, Conversation)
-    assert pinned.meta["split"] == "test"
 
 
 @pytest.mark.parametrize("file", CONVERT)

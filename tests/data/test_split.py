@@ -5,9 +5,11 @@ import hashlib
 import pytest
 
 from edu_align.data.records import Conversation, Message, Record, Response, ResponseGroup
-from edu_align.data.split import crossing_groups, side, split_records, with_groups
+from edu_align.data.split import side, split_records, with_groups
 from edu_align.data.text import history_key, normalise, problem_key
 from edu_align.errors import UserError
+
+from .crossing import crossing_groups
 
 
 def group(ask: str, key: str, name: str, **meta: str) -> ResponseGroup:

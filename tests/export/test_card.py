@@ -11,8 +11,9 @@ import yaml
 
 from edu_align.config.load import compose, conf_dir
 from edu_align.config.schema import SOURCES as NAMES
-from edu_align.data.fetch import REMOTES
-from edu_align.data.hub import HOMES
+from edu_align.data.fetch import GitHubSource
+from edu_align.data.hub import HubSource
+from edu_align.data.load import SOURCES as READ
 from edu_align.reports.model_card import (
     BASES,
     BUNDLED_HOME,
@@ -124,10 +125,11 @@ def test_origins(tmp_path: Path) -> None:
 
 def test_every_base_and_source_has_an_origin() -> None:
     assert set(SOURCES) == set(NAMES)
-    for source, home in HOMES.items():
-        assert SOURCES[source].hub == home.repository
-    for source, remote in REMOTES.items():
-        assert SOURCES[source].where == f"github.com/{remote.repository}"
+    for source, read in READ.items():
+        if isinstance(read, HubSource):
+            assert SOURCES[source].hub == read.repository
+        if isinstance(read, GitHubSource):
+            assert SOURCES[source].where == f"github.com/{read.repository}"
     for path in (conf_dir() / "model").glob("*.yaml"):
         model = compose([f"model={path.stem}", "tracking=off"]).model
         assert model.path is None or model.path in BASES

@@ -14,7 +14,7 @@ from edu_align.config.load import compose
 from edu_align.errors import UserError
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width
-from edu_align.planning.network import adapter_parameters, linear_parameters, parameters, shape_of
+from edu_align.planning.network import adapter_parameters, linear_parameters, parameters, shape_of, targets
 from edu_align.planning.plan import make_plan
 from edu_align.planning.work import _size
 
@@ -51,8 +51,8 @@ def test_adapter_parameters_are_those_of_peft(typed: Callable[..., Any], random_
     from edu_align.models.weights import add_adapter
 
     config = typed("trainer=sft", "adapter.rank=4", "adapter.target_modules=[q_proj,down_proj]")
-    for targets in (["q_proj", "down_proj"], ["all-linear"]):
-        config.adapter.target_modules = targets
+    for names in (["q_proj", "down_proj"], ["all-linear"]):
+        config.adapter.target_modules = names
         model = add_adapter(random_model(), config.adapter, 0)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         assert adapter_parameters(config.model.architecture, config.adapter) == trained
@@ -101,7 +101,7 @@ def test_activations_are_what_autograd_keeps(
     cells = shape.num_hidden_layers * width * (128**2 - 64**2)  # of attention's matrix: a mask, or all heads' weights
     cells *= shape.num_attention_heads if blocks else 1
     norm = shape.hidden_size * _norm_width(config, Machine("cpu", dtype, None, "", None))
-    layers = shape.num_hidden_layers * _block_bytes(config, width, norm, blocks)
+    layers = shape.num_hidden_layers * _block_bytes(config, targets(shape, config.adapter), width, norm, blocks)
     planned = 64 * (layers + _last_bytes(config, width, norm))
     assert kept(128) - kept(64) - cells == pytest.approx(planned, rel=0.06)
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from edu_align.config.schema import DatasetConfig
 from edu_align.data import fetch, hub
-from edu_align.data.fetch import BRANCH, REMOTES, source_files
-from edu_align.data.hub import HOMES, open_parts
+from edu_align.data.fetch import BRANCH, GitHubSource
+from edu_align.data.hub import HubSource
+from edu_align.data.load import SOURCES, source_files
+from edu_align.data.sources.source import Query
 from edu_align.errors import UserError
 from edu_align.models.locate import locate
 
@@ -20,7 +23,7 @@ UNPINNED = {"mrbench", "puffin", "stack_exchange"}  # no commit is known to hold
 
 
 def test_every_source_but_three_is_pinned() -> None:
-    revisions = {name: home.revision for name, home in (*REMOTES.items(), *HOMES.items())}
+    revisions = {name: home.revision for name, home in SOURCES.items() if isinstance(home, GitHubSource | HubSource)}
     assert {name for name, revision in revisions.items() if not COMMIT.fullmatch(revision)} == UNPINNED
     assert {revisions[name] for name in UNPINNED} == {BRANCH}
 
@@ -41,7 +44,8 @@ def test_a_branch_is_named_when_it_is_read(
     source_files("bridge", None, tmp_path)
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(hub, "_reach", lambda *_: None)
-    open_parts("puffin", "conversation", None, tmp_path, True)
+    streamed = DatasetConfig(name="puffin", sources=["puffin"], streaming=True)
+    SOURCES["puffin"].open("puffin", Query("conversation", streamed, None, tmp_path, 0))
     assert "puffin is what LDJnr/Puffin's branch main holds today" in capsys.readouterr().out
 
 

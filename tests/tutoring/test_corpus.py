@@ -24,13 +24,7 @@ from edu_align.tutoring.wording import of_split, sentence
 
 SLOTS = {name: value for name, value in vars(phrasings_student).items() if name.isupper()}
 ROOT = Path(__file__).parents[2]
-DIGEST = """
-import hashlib, json
-from dataclasses import asdict
-from edu_align.tutoring.corpus import build
-groups = [asdict(group) for group in build(60, 5)]
-print(hashlib.sha256(json.dumps(groups).encode()).hexdigest())
-"""
+DIGEST = "from tests.tutoring.test_corpus import digest; print(digest(60, 5))"
 
 
 def digest(size: int, seed: int) -> str:

@@ -4,16 +4,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edu_align.data.hub import HubPart, HubSource
 from edu_align.data.read import Row, brief
 from edu_align.data.records import Conversation, Message
-from edu_align.data.sources.turns import pinned, read_turns, to_trained
+from edu_align.data.sources.chat_turns import read_turns, to_trained
 from edu_align.data.text import problem_key
 from edu_align.errors import UserError
 
 _TASK = re.compile(r"^Task:.*$", re.MULTILINE)  # mind2web: every step of one task is a row of its own
 
 
-def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Conversation | str:
+def to_conversation(row: Row, record_id: str) -> Conversation | str:
     """A trajectory in which the turns flagged with `loss` are trained on, or the reason why it cannot be used.
 
         {"id": "os_7", "conversations": [
@@ -38,7 +39,7 @@ def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Co
     messages = to_trained(turns)
     if isinstance(messages, str):
         return messages
-    meta = {"task": row.get("id", str)} | pinned(official_test)
+    meta = {"task": row.get("id", str)}
     return Conversation(messages, record_id, "agentinstruct", problem_key(_task(messages)), meta)
 
 
@@ -57,3 +58,12 @@ def _task(messages: Sequence[Message]) -> str:
     text = messages[first - 1].content
     line = _TASK.search(text)
     return line[0] if line else text
+
+
+SOURCE = HubSource(
+    folder="agentinstruct",
+    repository="THUDM/AgentInstruct",
+    revision="d6aa98204667100cba2c45de35059457fe0a6d4d",
+    parts=tuple(HubPart(name, name) for name in ("os", "db", "alfworld", "webshop", "kg", "mind2web")),
+    conversation=to_conversation,
+)

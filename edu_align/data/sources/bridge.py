@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from edu_align.data.fetch import GitHubSource
 from edu_align.data.read import Row
 from edu_align.data.records import Response, ResponseGroup
 from edu_align.data.text import LESSON_OPENING, Turn, clean, merge_turns, session_key, to_messages
@@ -80,3 +81,12 @@ def _prompt(history: Sequence[Turn], topic: str) -> list[Turn]:
     """The history, opened by the student: chat templates want a user turn first, and the topic is known there."""
     lead = f"{LESSON_OPENING} on {topic}." if topic else f"{LESSON_OPENING}."
     return merge_turns([("user", lead), *history])
+
+
+SOURCE = GitHubSource(
+    folder="bridge",
+    repository="rosewang2008/bridge",
+    revision="37290e867f193dc5bb9d77ca2a2469980b78fc3c",
+    paths={f"{part}.json": f"dataset/{part}.json" for part in ("train", "validation", "test")},
+    preference=to_group,
+)

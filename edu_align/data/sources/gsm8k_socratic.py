@@ -2,6 +2,7 @@
 
 import re
 
+from edu_align.data.fetch import GitHubSource
 from edu_align.data.read import Row
 from edu_align.data.records import Conversation
 from edu_align.data.text import Turn, clean, merge_turns, opening, problem_key, to_messages
@@ -9,7 +10,7 @@ from edu_align.data.text import Turn, clean, merge_turns, opening, problem_key, 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 
-def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Conversation | str:
+def to_conversation(row: Row, record_id: str) -> Conversation | str:
     """A dialogue in which the tutor asks the guiding questions and the student answers with the steps.
 
         {"question": "Ann has 3 bags of 4 nuts and eats 2. How many are left?",
@@ -22,8 +23,8 @@ def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Co
         user       She has 3*4=12 nuts.
         assistant  How many are left?  (trained)
 
-    The last step has no answer from the tutor and is left out. `official_test` pins the record to the test split.
-    Raises UserError for a missing column or a value of another type.
+    The last step has no answer from the tutor and is left out. Raises UserError for a missing column or a value
+    of another type.
     """
     problem = clean(row.get("question", str))
     if not problem:
@@ -42,5 +43,15 @@ def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Co
         dialogue.pop()
     if not dialogue:
         return "no guiding question"
-    meta = {"problem": problem, "gold_answer": gold} | ({"split": "test"} if official_test else {})
+    meta = {"problem": problem, "gold_answer": gold}
     return Conversation(to_messages(dialogue, train=True), record_id, "gsm8k_socratic", problem_key(problem), meta)
+
+
+SOURCE = GitHubSource(
+    folder="gsm8k",
+    repository="openai/grade-school-math",
+    revision="3101c7d5072418e28b9008a6636bde82a006892c",
+    paths={f"{part}_socratic.jsonl": f"grade_school_math/data/{part}_socratic.jsonl" for part in ("train", "test")},
+    tests=("test_socratic.jsonl",),
+    conversation=to_conversation,
+)

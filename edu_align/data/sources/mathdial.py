@@ -2,6 +2,7 @@
 
 import re
 
+from edu_align.data.fetch import GitHubSource
 from edu_align.data.read import Row
 from edu_align.data.records import Conversation
 from edu_align.data.text import Turn, clean, final_number, merge_turns, opening, problem_key, to_messages
@@ -51,3 +52,12 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
     merged = merge_turns([("user", opening(problem, work)), *dialogue], joint="\n\n")
     meta = {"problem": problem, "gold_answer": final_number(row.get("ground_truth", str))}
     return Conversation(to_messages(merged, train=True), record_id, "mathdial", problem_key(problem), meta)
+
+
+SOURCE = GitHubSource(
+    folder="mathdial",
+    repository="eth-nlped/mathdial",
+    revision="e4d8b57b6965483d7989a41920c37b95e3987189",
+    paths={"train.jsonl": "data/train.jsonl", "test.jsonl": "data/test.jsonl"},
+    conversation=to_conversation,
+)

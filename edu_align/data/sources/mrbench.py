@@ -5,11 +5,14 @@ Two published shapes: the development set of the BEA 2025 shared task (`tutor_re
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from edu_align.data.fetch import BRANCH, GitHubSource
 from edu_align.data.read import Row, brief
-from edu_align.data.records import Response, ResponseGroup, unfit_authors
+from edu_align.data.records import Record, Response, ResponseGroup, unfit_authors
+from edu_align.data.sources.source import Part, Query
 from edu_align.data.text import (
     LESSON_OPENING,
     Turn,
@@ -177,3 +180,36 @@ def _points(labels: Row, name: str) -> float:
     if label not in POINTS:
         raise UserError(f"{labels.place}: `{name}` must be one of {', '.join(POINTS)}, got {brief(label)}.")
     return POINTS[label]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BothVersions(GitHubSource):
+    """The development set, and what version 2 adds to it."""
+
+    def open(self, name: str, query: Query) -> list[Part]:
+        files = self.files(name, query)
+        return [Part(self._merged(name, files, query.view), tuple(map(str, files)))]
+
+    def _merged(self, name: str, files: Sequence[Path], view: str) -> Iterator[Record | str]:
+        groups: dict[str, list[ResponseGroup]] = {"devset": [], "v2": []}
+        for file in files:
+            for record in self.read(name, file, view):
+                if isinstance(record, ResponseGroup):
+                    groups[file.stem].append(record)
+                else:
+                    yield record
+        merged, known = merge_versions(groups["devset"], groups["v2"])
+        yield from merged
+        yield from ["in the development set already"] * known
+
+
+SOURCE = BothVersions(
+    folder="mrbench",
+    repository="kaushal0494/UnifyingAITutorEvaluation",
+    revision=BRANCH,
+    paths={
+        "devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json",
+        "v2.json": "MRBench/MRBench_V2.json",
+    },
+    preference=to_group,
+)

@@ -1,14 +1,14 @@
 """Stack Exchange, paired (lvwerra/stack-exchange-paired): questions, and two answers of which one has more votes."""
 
+from edu_align.data.hub import BRANCH, HubPart, HubSource
 from edu_align.data.read import Row, brief
 from edu_align.data.records import Conversation, Message, Response, ResponseGroup
-from edu_align.data.sources.turns import pinned
 from edu_align.errors import UserError
 
 CHOSEN, REJECTED = 1.0, 0.0  # the set says which answer is better, not by how much
 
 
-def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Conversation | str:
+def to_conversation(row: Row, record_id: str) -> Conversation | str:
     """The question and its better answer, for the part data/finetune; or the reason why the row cannot be used.
 
         {"qid": 17, "question": "How do I sort a list?", "date": "2020/01/31", "metadata": ["https://..."],
@@ -25,14 +25,14 @@ def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Co
     if not question or not answer:
         return "empty question or answer"
     messages = (Message("user", question), Message("assistant", answer, train=True))
-    return Conversation(messages, record_id, "stack_exchange", _group(row), pinned(official_test))
+    return Conversation(messages, record_id, "stack_exchange", _group(row))
 
 
-def to_group(row: Row, record_id: str, official_test: bool = False) -> ResponseGroup | str:
+def to_group(row: Row, record_id: str) -> ResponseGroup | str:
     """The better answer (score 1) over the other (score 0), for data/rl; or the reason why the row cannot be used.
 
-    One row is one group of two: these are the pairs that the source trains on. `official_test` pins a row of
-    data/evaluation to the test split. Raises UserError for a missing column or a value of another type.
+    One row is one group of two: these are the pairs that the source trains on. Raises UserError for a missing column
+    or a value of another type.
     """
     question, better, worse = _texts(row)
     if not question or not better or not worse:
@@ -41,7 +41,7 @@ def to_group(row: Row, record_id: str, official_test: bool = False) -> ResponseG
         return "identical replies"
     replies = (Response(better, CHOSEN), Response(worse, REJECTED))
     prompt = (Message("user", question),)
-    return ResponseGroup(prompt, replies, record_id, "stack_exchange", _group(row), pinned(official_test))
+    return ResponseGroup(prompt, replies, record_id, "stack_exchange", _group(row))
 
 
 def _texts(row: Row) -> tuple[str, str, str]:
@@ -55,3 +55,17 @@ def _group(row: Row) -> str:
     if isinstance(qid, bool) or not isinstance(qid, int | str) or qid == "":
         raise UserError(f"{row.place}: `qid` must be a number or text, got {brief(qid)}. Mend the row: {row.shown()}")
     return f"question:{qid}"
+
+
+SOURCE = HubSource(
+    folder="stack_exchange",
+    repository="lvwerra/stack-exchange-paired",
+    revision=BRANCH,
+    parts=(
+        HubPart("finetune", "train", "data/finetune", views=("conversation",)),
+        HubPart("rl", "train", "data/rl", views=("preference",)),
+        HubPart("evaluation", "train", "data/evaluation", test=True),
+    ),
+    conversation=to_conversation,
+    preference=to_group,
+)

@@ -1,12 +1,13 @@
 """UltraChat 200k (Ding et al. 2023, arXiv 2305.14233, filtered for Zephyr): what Zephyr's SFT reads."""
 
+from edu_align.data.hub import HubPart, HubSource
 from edu_align.data.read import Row
 from edu_align.data.records import Conversation
-from edu_align.data.sources.turns import first_user, pinned, read_turns, to_trained
+from edu_align.data.sources.chat_turns import first_user, read_turns, to_trained
 from edu_align.data.text import problem_key
 
 
-def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Conversation | str:
+def to_conversation(row: Row, record_id: str) -> Conversation | str:
     """A conversation with every assistant turn trained on, or the reason why the row cannot be used.
 
         {"prompt": "Why is the sky blue?", "prompt_id": "f0a1...", "messages": [
@@ -15,10 +16,18 @@ def to_conversation(row: Row, record_id: str, official_test: bool = False) -> Co
         user       Why is the sky blue?
         assistant  Air scatters ...  (trained)
 
-    `official_test` pins a row of test_sft to the test split. Raises UserError for a missing column, a value of
-    another type or an unknown role.
+    Raises UserError for a missing column, a value of another type or an unknown role.
     """
     messages = to_trained(read_turns(row, "messages"))
     if isinstance(messages, str):
         return messages
-    return Conversation(messages, record_id, "ultrachat", problem_key(first_user(messages)), pinned(official_test))
+    return Conversation(messages, record_id, "ultrachat", problem_key(first_user(messages)))
+
+
+SOURCE = HubSource(
+    folder="ultrachat",
+    repository="HuggingFaceH4/ultrachat_200k",
+    revision="8049631c405ae6576f93f445c6b8166f76f5505a",
+    parts=(HubPart("train_sft", "train_sft"), HubPart("test_sft", "test_sft", test=True)),
+    conversation=to_conversation,
+)

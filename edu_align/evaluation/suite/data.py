@@ -11,8 +11,7 @@ from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.build import fingerprint_of, load_records, unrepeated, with_system
-from edu_align.data.fetch import source_files
-from edu_align.data.load import load_source
+from edu_align.data.load import load_source, source_files
 from edu_align.data.records import Conversation, Record, ResponseGroup
 from edu_align.data.split import PINNED, keys_of, side, with_groups
 from edu_align.errors import UserError

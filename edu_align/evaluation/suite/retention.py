@@ -13,7 +13,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-from edu_align.data.fetch import source_files
+from edu_align.data.load import source_files
 from edu_align.data.read import Row, iter_rows
 from edu_align.data.records import Message
 from edu_align.data.text import clean, problem_key

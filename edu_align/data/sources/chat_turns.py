@@ -70,8 +70,3 @@ def to_trained(messages: Sequence[Message]) -> tuple[Message, ...] | str:
 def first_user(messages: Sequence[Message]) -> str:
     """The text of the first user turn; "" where there is none."""
     return next((message.content for message in messages if message.role == "user"), "")
-
-
-def pinned(official_test: bool) -> dict[str, str]:
-    """`meta` of a row of the source's own test part: it is only ever tested on."""
-    return {"split": "test"} if official_test else {}

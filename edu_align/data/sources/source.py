@@ -1,0 +1,70 @@
+"""What a source of data is: parts that can be read, and what a row of them becomes in each view."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from edu_align.config.schema import DatasetConfig
+from edu_align.data.read import Row
+from edu_align.data.records import Record
+
+Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a source. `view`: conversation | preference; `seed` generates the built-in corpus."""
+
+    view: str
+    dataset: DatasetConfig
+    data_root: str | Path | None
+    outputs_root: str | Path
+    seed: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows as records, or as reasons why they cannot be used; each is read when it is asked for.
+
+    `where`: files or addresses, for reports. `note`: what was decided on the way. `test`: the source's own test part,
+    whose records are only ever tested on.
+    """
+
+    records: Iterable[Record | str]
+    where: tuple[str, ...] = ()
+    note: str = ""
+    test: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One source. `conversation` and `preference`: what a row becomes in each view.
+
+    Without `conversation` a group of replies becomes the conversation that ends with its best reply; without
+    `preference` the source has no scored replies.
+    """
+
+    conversation: Convert | None = None
+    preference: Convert | None = None
+    streams: ClassVar[bool] = False  # whether `dataset.streaming` is for it; small files are read whole
+
+    @property
+    def has_test(self) -> bool:
+        """Whether it has a test part of its own."""
+        return False
+
+    def open(self, name: str, query: Query) -> Sequence[Part]:
+        """Its parts. Nothing is read before the first record is asked for. Raises UserError where nothing is there."""
+        raise NotImplementedError
+
+    def files(self, name: str, query: Query) -> list[Path] | None:
+        """The files that its records depend on; None where they may change without a file."""
+        return None
+
+    def records(self, rows: Iterable[tuple[int, Row]], prefix: str, view: str) -> Iterator[Record | str]:
+        """Numbered rows as records; the ids are `prefix:number`."""
+        convert = (self.conversation if view == "conversation" else None) or self.preference
+        assert convert is not None, f"{prefix} has no view {view}"
+        for number, row in rows:
+            yield row.fault or convert(row, f"{prefix}:{number}")
