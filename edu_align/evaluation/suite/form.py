@@ -18,16 +18,6 @@ _ROLE = re.compile(r"^\W*(?:tutor|teacher|student|user|assistant|system)\b[^\n:]
 _END = re.compile(r"[.?!？。！][\"'”’)\]*_]*$")
 
 
-def has_question(text: str) -> float:
-    """1 for a reply with a question mark, else 0."""
-    return float(any(mark in text for mark in QUESTION_MARKS))
-
-
-def words(text: str) -> float:
-    """Words between white space."""
-    return float(len(text.split()))
-
-
 def repetition(text: str) -> float:
     """Share of word 4-grams that occurred before: 1 - distinct / all, 0 for fewer than four words.
 
@@ -56,8 +46,8 @@ def is_unfinished(text: str) -> float:
 
 
 PANEL: Mapping[str, tuple[Callable[[str], float], str, str]] = {
-    "question_rate": (has_question, "share", ""),
-    "words": (words, "words", ""),
+    "question_rate": (lambda text: float(any(mark in text for mark in QUESTION_MARKS)), "share", ""),
+    "words": (lambda text: float(len(text.split())), "words", ""),
     "repetition": (repetition, "share", "lower"),
     "empty": (is_empty, "share", "lower"),
     "role_prefix": (has_role, "share", "lower"),
