@@ -148,8 +148,8 @@ def _check_settings(chains: Sequence[Sequence[Link]], models: Sequence[Model]) -
                     changed = ", ".join(f"{name} {known.get(name)} against {mine[name]}" for name in differing)
                     raise UserError(
                         f"{metric} was measured differently for {label} and {labels[link.key]} ({path.name}): "
-                        f"{changed}. Such numbers cannot be compared. Evaluate the runs again with the same data and settings, or "
-                        "leave one out."
+                        f"{changed}. Such numbers cannot be compared. Evaluate the runs again with the same data and "
+                        "settings, or leave one out."
                     )
 
 
