@@ -113,8 +113,8 @@ def _with_spread(
         for results in by_seed:
             series = results[row["label"]][row["metric"]].measured[row["name"]]
             values.append(fmean(series.values, series.weights))
-        said = " ".join(f"{value:.3f}" for value in values) if len(set(values)) > 1 else "-"
-        lines.append([*line, said])
+        each = " ".join(f"{value:.3f}" for value in values) if len(set(values)) > 1 else "-"
+        lines.append([*line, each])
     return lines
 
 
@@ -175,8 +175,8 @@ def _values(own: RowsByName) -> Verdicts:
     if row := own.get(BALANCED):
         yield row["value"] >= LEAST_BALANCED, f"{BALANCED} {cell(row)}, aimed at {LEAST_BALANCED:.2f}"
     if row := own.get(EFFECT):
-        told = "told" if row["low"] is not None and row["low"] > 0 else "not told"
-        yield row["value"] >= LEAST_EFFECT, f"{EFFECT} {cell(row)}, at least {LEAST_EFFECT:.2f}; {told} from 0"
+        shown = "told" if row["low"] is not None and row["low"] > 0 else "not told"
+        yield row["value"] >= LEAST_EFFECT, f"{EFFECT} {cell(row)}, at least {LEAST_EFFECT:.2f}; {shown} from 0"
     if row := own.get(SELECTION):
         yield row["value"] > LEAST_SELECTION, f"{SELECTION} {cell(row)} of 8, above {LEAST_SELECTION}"
     if row := own.get("leak_rate"):

@@ -67,9 +67,9 @@ def base_of(identity: str, folder: Path | None) -> Origin:
         return Origin(rest, name, BASES.get(name))
     if kind == "folder":
         name, _, fingerprint = rest.partition(":")
-        told = front_matter(folder / "README.md") if folder else {}
+        card = front_matter(folder / "README.md") if folder else {}
         where = f"a local folder named {name} (fingerprint {fingerprint})"
-        return Origin(where, told.get("base_model"), told.get("license"))
+        return Origin(where, card.get("base_model"), card.get("license"))
     return Origin(f"random weights ({identity})", None, None)
 
 

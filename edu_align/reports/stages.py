@@ -66,5 +66,5 @@ def results_table(stages: Sequence[Stage]) -> Rows:
 def baselines_of(stages: Sequence[Stage], name: str) -> list[tuple[str, float]]:
     """Baselines of a metric's family and their values, strongest first, from the last stage that has them."""
     found = (stage.evaluation.get("baselines", {}).get(family_of(name)) for stage in reversed(stages))
-    measured = next((rules for rules in found if rules), {})
+    measured: dict[str, dict[str, Any]] = next((rules for rules in found if rules), {})
     return sorted(((rule, entry["value"]) for rule, entry in measured.items()), key=lambda item: -item[1])

@@ -1,5 +1,6 @@
 """The page and the Markdown of a comparison: what stands in them, and that no reply can break them."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,23 @@ def test_samples_are_chosen_by_content_whatever_the_order(tmp_path: Path) -> Non
     assert [one.digest for one in chosen] == every[:20]
     assert [one.digest for one in sampling.samples(models[::-1])] == [one.digest for one in chosen]
     assert all(set(one.replies) == {"base", "SFT", "DPO"} and one.reference for one in chosen)
+
+
+def test_where_the_suite_kept_no_replies_those_of_training_are_shown(tmp_path: Path) -> None:
+    base, sft, dpo = (replace(model, results={"leak": model.results["leak"]}) for model in three(tmp_path))
+    assert sampling.samples([base, sft, dpo]) == []
+    turns = [{"role": "user", "content": EVIL}]
+    rows = [
+        {"when": when, "prompt": turns, "reply": reply, "reference_reply": "What is 12 | 3?"}
+        for when, reply in (("before", "The answer is 36."), ("after", ""))
+    ]
+    (dpo.run / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (sample,) = sampling.samples([base, sft, dpo])
+    assert (sample.replies, sample.reference) == ({"SFT": "The answer is 36.", "DPO": ""}, "What is 12 | 3?")
+    path, _ = write_comparison(compared([base, sft, dpo]), tmp_path / "report", COMMAND)
+    markdown = path.with_name("report.md").read_text(encoding="utf-8")
+    assert "| DPO | (empty) |\n| reference | What is 12 \\| 3? |" in markdown
+    assert "reference" in Page(path.read_text(encoding="utf-8")).text
 
 
 def test_the_corpus_stands_by_misconception(tmp_path: Path) -> None:

@@ -139,17 +139,17 @@ def _samples(samples: list[Sample]) -> list[str]:
 
 def _notes(comparison: Comparison) -> list[str]:
     """What the metrics and the data say of themselves, each sentence once, with the models it is not common to."""
-    said: dict[str, list[str]] = {}
+    labels_by_note: dict[str, list[str]] = {}
     for model in comparison.models:
         for metric, result in model.results.items():
             for note in result.notes:
-                said.setdefault(f"{metric}: {note}", []).append(model.label)
+                labels_by_note.setdefault(f"{metric}: {note}", []).append(model.label)
         for note in (model.record.get("data") or {}).get("notes") or []:
-            said.setdefault(f"training data: {note}", []).append(model.label)
+            labels_by_note.setdefault(f"training data: {note}", []).append(model.label)
     everyone = len(comparison.models)
     return [
         _sentence(note if len(labels) >= everyone else f"{note} ({', '.join(dict.fromkeys(labels))})")
-        for note, labels in said.items()
+        for note, labels in labels_by_note.items()
     ]
 
 

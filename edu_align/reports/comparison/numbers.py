@@ -25,9 +25,9 @@ def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: flo
     by_label = {model.label: model for model in models}
     found: list[Number] = []
     for base in dict.fromkeys(model.base for model in models):
-        beside = [model for model in models if model.base == base]
-        results = {model.label: model.results for model in beside}
-        parents = {model.label: model.sft or "" for model in beside}
+        related = [model for model in models if model.base == base]
+        results = {model.label: model.results for model in related}
+        parents = {model.label: model.sft or "" for model in related}
         rows = summarise(results, seed, samples, confidence, parents)
         found += [_number(row, by_label[row["label"]]) for row in rows]
     tests = sum(len(number.differences) for number in found)

@@ -70,11 +70,11 @@ def _split(runs: Sequence[StoredRun], wanted: str | None) -> str:
         lacking = [run for run in runs if split not in has[run.name]]
         if not lacking:
             return split
-    said = "; ".join(f"{name} on {' and '.join(splits)}" for name, splits in has.items())
+    splits_of_runs = "; ".join(f"{name} on {' and '.join(splits)}" for name, splits in has.items())
     lacking = [run for run in runs if (wanted or has[runs[0].name][0]) not in has[run.name]]
     what = f"`split={wanted}`: not all runs were" if wanted else "`runs`: they cannot be compared, being"
     raise UserError(
-        f"{what} measured on {'it' if wanted else 'different splits'}: {said}. First: "
+        f"{what} measured on {'it' if wanted else 'different splits'}: {splits_of_runs}. First: "
         f"{'; '.join(_evaluate(run, wanted or has[runs[0].name][0]) for run in lacking)}"
     )
 
@@ -146,11 +146,11 @@ def _check_settings(chains: Sequence[Sequence[Link]], models: Sequence[Model]) -
                 label, known = first.setdefault(metric, (labels[link.key], mine))
                 differing = [name for name in mine if mine[name] != known.get(name)]
                 if differing:
-                    said = ", ".join(f"{name} {known.get(name)} against {mine[name]}" for name in differing)
+                    changed = ", ".join(f"{name} {known.get(name)} against {mine[name]}" for name in differing)
                     raise UserError(
-                        f"{metric} was measured differently for {label} and {labels[link.key]} ({path.name}): {said}. "
-                        "Such numbers cannot be compared. Evaluate the runs again with the same data and settings, or "
-                        "leave one out."
+                        f"{metric} was measured differently for {label} and {labels[link.key]} ({path.name}): "
+                        f"{changed}. Such numbers cannot be compared. Evaluate the runs again with the same data and "
+                        "settings, or leave one out."
                     )
 
 

@@ -82,8 +82,9 @@ def point(
     ax: "Axes", x: float, y: float, style: Style, gid: str, interval: Interval = (None, None), filled: bool = True
 ) -> None:
     """A marker with its interval along x; hollow unless `filled`. `gid` is what its tooltip is found by."""
-    if interval[0] is not None and interval[1] is not None:
-        ax.plot(interval, [y, y], color=style[0], linewidth=1.5, solid_capstyle="butt")
+    low, high = interval
+    if low is not None and high is not None:
+        ax.plot([low, high], [y, y], color=style[0], linewidth=1.5, solid_capstyle="butt")
     ax.add_line(marker_of(style, filled, gid=gid, xdata=[x], ydata=[y]))
     ax.autoscale_view()
 
@@ -93,7 +94,7 @@ def marker_of(style: Style, filled: bool = True, xdata: Any = (), ydata: Any = (
     from matplotlib.lines import Line2D
 
     colour, marker = style
-    look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": "", "markeredgewidth": 1.3}
+    look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linestyle": "", "markeredgewidth": 1.3}
     return Line2D(xdata, ydata, markerfacecolor=colour if filled else "none", **look, **more)
 
 

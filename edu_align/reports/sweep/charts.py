@@ -54,18 +54,15 @@ def _importance_bars(sweep: Sweep) -> tuple[str, str] | None:
 def _bars(effects: list[Effect]) -> str:
     figure = svg.new_figure(0.5 + 0.34 * len(effects))
     ax = figure.subplots()
-    places = range(len(effects))[::-1]
-    ax.barh(places, [effect.share for effect in effects], color="#0072b2", height=0.55)
-    for place, effect in zip(places, effects, strict=True):
+    ax.barh(range(len(effects)), [effect.share for effect in effects], color=COLOURS[0], height=0.55)
+    for at, effect in enumerate(effects):
         chance = "p < 0.001" if effect.chance < 0.001 else f"p {effect.chance:.3f}"
-        ax.annotate(
-            f"{effect.share:.2f}, {chance}", (effect.share, place), (4, 0), textcoords="offset points", va="center"
-        )
-    ax.set_yticks(places, [effect.key for effect in effects])
+        label = f"{effect.share:.2f}, {chance}"
+        ax.annotate(label, (effect.share, at), (4, 0), textcoords="offset points", va="center")
+    svg.named_rows(ax, [effect.key for effect in effects])
+    svg.plain(ax, "")
     ax.set_xlim(0, 1.3)
     ax.set_xticks([0, 0.5, 1])
-    ax.tick_params(axis="y", length=0)
-    svg.plain(ax, "")
     return svg.to_svg(figure, "Importance of the swept keys")
 
 
@@ -85,10 +82,8 @@ def heat_map(sweep: Sweep) -> tuple[str, str] | None:
     with svg.style("grid"):
         if max(map(len, levels)) <= MOST_LEVELS:
             text = _cells(sweep, keys, levels)
-            return (
-                text,
-                f"{sweep.objective}; brighter is better ({better}).{seeds} Words stand where there is no value.",
-            )
+            caption = f"{sweep.objective}; brighter is better ({better}).{seeds} Words stand where there is no value."
+            return text, caption
         if all(is_number(value) for each in levels for value in each):
             text = _points(ranked, keys, sweep)
             return text, f"{sweep.objective} of each finished job; brighter is better ({better})."

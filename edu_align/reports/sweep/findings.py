@@ -8,6 +8,7 @@ from typing import Any
 from edu_align.reports.html.files import shown_path
 from edu_align.reports.stages import Stage, baselines_of
 from edu_align.reports.sweep.jobs import Entry, Job, Sweep
+from edu_align.reports.sweep.reading import run_config
 from edu_align.reports.sweep.table import as_text, number, settings
 from edu_align.utils.tables import cell
 
@@ -149,12 +150,7 @@ def _seeds(sweep: Sweep, ranked: list[Job]) -> list[str]:
 
 def split_of(job: Job) -> str | None:
     """`validation` or `test`, as the run's config says; None where that is gone."""
-    from omegaconf import OmegaConf
-
-    path = job.run / "config.yaml" if job.run else None
-    if path is None or not path.is_file():
-        return None
-    value: Any = OmegaConf.select(OmegaConf.load(path), "evaluation.split")
+    value = run_config(job.run).get("evaluation.split")
     return None if value is None else str(value)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def runs_as_sweep(runs: Sequence[StoredRun], folder: Path) -> Sweep:
 
     The objective is the one that all configs name, else train/loss. A run without config.yaml has no values.
     """
-    configs = [flattened(_config(run.path)) for run in runs]
+    configs = [run_config(run.path) for run in runs]
     every = list(dict.fromkeys(key for config in configs for key in config))
     keys = [
         key
@@ -169,26 +169,24 @@ def runs_as_sweep(runs: Sequence[StoredRun], folder: Path) -> Sweep:
     )
 
 
-def _config(run: Path) -> dict[str, Any]:
+def run_config(run: Path | None) -> dict[str, Any]:
+    """`{"trainer.beta": 0.1, ...}` of a run's config.yaml; lists and empty mappings are values. Empty without one."""
     import yaml
 
     try:
-        text = (run / "config.yaml").read_text(encoding="utf-8")
+        text = (run / "config.yaml").read_text(encoding="utf-8") if run else ""
         found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return dict(_flattened(found)) if isinstance(found, dict) else {}
 
 
-def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"trainer.beta": 0.1, ...}`; lists and empty mappings are values."""
-    found: dict[str, Any] = {}
+def _flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            found.update(flattened(value, f"{prefix}{key}."))
+            yield from _flattened(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            yield f"{prefix}{key}", value
 
 
 def find_sweep(value: str, outputs: Path) -> Path:

@@ -210,7 +210,7 @@ def settings(sweep: Sweep) -> list[Setting]:
         return []
     grouped: dict[str, list[Job]] = {}
     for job in sweep.jobs:
-        grouped.setdefault(alike(job), []).append(job)
+        grouped.setdefault(setting_key(job), []).append(job)
     ranked = {job.number: place for place, job in enumerate(sweep.ranked())}
     found = []
     for jobs in grouped.values():
@@ -222,7 +222,7 @@ def settings(sweep: Sweep) -> list[Setting]:
     return sorted(found, key=lambda setting: setting.mean, reverse=sweep.direction == "maximize")
 
 
-def alike(job: Job) -> str:
+def setting_key(job: Job) -> str:
     """What two jobs have in common that differ in the seed only."""
     return json.dumps({key: job.values[key] for key in sorted(job.values) if key != SEED}, default=str)
 
