@@ -24,7 +24,6 @@ T = TypeVar("T")
 CHECKSUM = 16  # hex digits of SHA-256 in a file's name
 PATIENCE_SECONDS = 2 * 3600  # how long one process waits for another's entry before it computes its own
 STALE_SECONDS = 24 * 3600  # age of a half-written file that no one will finish
-_held: set[str] = set()  # locks of this process
 
 
 @dataclass(frozen=True)
@@ -114,17 +113,10 @@ class Store:
 
     @contextlib.contextmanager
     def _alone(self, kind: str, key: str) -> Iterator[None]:
-        """Hold the lock of `key`; a holder that dies lets go. Where a disk has no locks, every process computes.
-
-        A lock of this process is not waited for: runs that take turns in threads would wait for each other.
-        """
+        """Hold the lock of `key`; a holder that dies lets go. Where a disk has no locks, every process computes."""
         from filelock import FileLock, Timeout
 
-        path = str(self.root / "locks" / f"{kind}-{key[:2]}")  # so there are few of these files
-        if path in _held:
-            yield
-            return
-        lock = FileLock(path)
+        lock = FileLock(self.root / "locks" / f"{kind}-{key[:2]}")  # so there are few of these files
         try:
             Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -135,11 +127,9 @@ class Store:
         except OSError:  # a Timeout is one, and so is filelock's word for no locks
             yield
             return
-        _held.add(path)
         try:
             yield
         finally:
-            _held.discard(path)
             lock.release()
 
 

@@ -20,7 +20,6 @@ JOBS = [
     ["trainer=dpo", "init_from=job0", "adapter.rank=2", "trainer.beta=0.05", "run_name=job2"],
     ["trainer=dpo", "trainer.learning_rate=5e-4", "hardware.gradient_checkpointing=true", "run_name=job3"],
 ]
-NOT_REPEATABLE = ("runtime", "per_second", "peak_memory")
 
 
 def job(outputs: Path, number: int, *overrides: str) -> Any:
@@ -30,23 +29,6 @@ def job(outputs: Path, number: int, *overrides: str) -> Any:
 
     words = JOBS[number] if number < len(JOBS) else ["trainer=dpo", f"trainer.learning_rate={1e-4 * number}"]
     return run(compose([*TINY, f"outputs_root={outputs}", "data_root=null", *words, *overrides]))
-
-
-def said(folder: Path) -> dict[str, Any]:
-    """Everything that a run says which does not depend on the clock: logged numbers, results, replies, weights."""
-
-    def lines(name: str) -> list[dict[str, Any]]:
-        rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
-        return [{k: v for k, v in row.items() if not any(word in k for word in NOT_REPEATABLE)} for row in rows]
-
-    metrics = json.loads((folder / "run.json").read_text())["metrics"]
-    return {
-        "logged": lines("metrics.jsonl"),
-        "metrics": {k: v for k, v in metrics.items() if not any(word in k for word in NOT_REPEATABLE)},
-        "samples": lines("samples.jsonl"),
-        "evaluation": json.loads((folder / "evaluation.json").read_text()),
-        "adapter": (folder / "adapter" / "adapter_model.safetensors").read_bytes(),
-    }
 
 
 def resident_mib() -> float:

@@ -116,17 +116,6 @@ def test_of_several_processes_one_computes(tmp_path: Path) -> None:
     assert computed.read_text() == "x"
 
 
-def test_two_runs_that_take_turns_in_one_process_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    store = Store(tmp_path, 1)
-
-    def first() -> str:  # the other run gets its turn while this one computes
-        assert store.once("words", "aa", TEXT, lambda: "value") == ("value", False)
-        return "value"
-
-    assert store.once("words", "aa", TEXT, first) == ("value", False)
-    assert len(entries(tmp_path)) == 1
-
-
 def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from tests.caching.test_store import TEXT; "

@@ -84,6 +84,11 @@ def ends(work: Callable[[], Any]) -> int:
     return in_child(command)
 
 
+def ends_as(done: RunFolder | None, whole: RunFolder) -> None:
+    assert done is not None
+    assert outcome(done.path) == outcome(whole.path)
+
+
 def on_a_full_disk(tiny: Callable[..., Any], place: Path, left: int, whole: RunFolder, capfd: Any) -> str:
     """A run with `left` bytes ends with one error or without a checkpoint, and goes on once there is room."""
     config = tiny(*WORDS, f"outputs_root={place}")
@@ -104,9 +109,7 @@ def on_a_full_disk(tiny: Callable[..., Any], place: Path, left: int, whole: RunF
         assert newest is None or damage_of(newest) == ""
     assert not list(folder.glob(".*.json.*"))
     filler.unlink()
-    done = run(config)
-    assert done is not None
-    assert outcome(done.path) == outcome(whole.path)
+    ends_as(run(config), whole)
     return said
 
 
@@ -154,10 +157,8 @@ def test_a_disk_that_fills_up_while_training(
         assert max_of(folder) == folder / "checkpoints" / "checkpoint-4"
         assert not (folder / "adapter").exists()
         (place / "filler").unlink()
-        done = run(config)
+        ends_as(run(config), whole)
         assert f"going on from {folder / 'checkpoints' / 'checkpoint-4'}" in capfd.readouterr().out
-        assert done is not None
-        assert outcome(done.path) == outcome(whole.path)
 
 
 def test_a_disk_that_becomes_read_only(
@@ -225,9 +226,7 @@ def test_with_nothing_good_left_it_starts_over(
     place = tmp_path / "runs" / "it" / "checkpoints"
     for path in (*place.glob("checkpoint-*/trained.safetensors"), place / "before.json"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-    done = run(config)
+    ends_as(run(config), whole)
     said = capfd.readouterr().out
     assert "before.json is damaged and is skipped: what it held is measured again" in said
     assert "going on from" not in said
-    assert done is not None
-    assert outcome(done.path) == outcome(whole.path)

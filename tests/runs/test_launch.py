@@ -33,6 +33,18 @@ def names(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "runs").iterdir())
 
 
+def fail(launch: Launch, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """A launch that breaks in its first step."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_step_end", broken)
+        with pytest.raises(RuntimeError, match="boom"):
+            launch(*words)
+
+
 def test_a_finished_run_is_returned_with_its_metrics(
     launch: Launch, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
@@ -86,13 +98,7 @@ def test_force_starts_over_beside_it_and_is_what_is_found(launch: Launch, tmp_pa
 
 
 def test_without_a_name_a_finished_run_is_found_under_any(launch: Launch, tmp_path: Path, monkeypatch: Any) -> None:
-    def broken(*_: Any, **__: Any) -> None:
-        raise OSError("no room")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Recorder, "on_train_begin", broken)
-        with pytest.raises(OSError, match="no room"):
-            launch("run_name=failed")
+    fail(launch, monkeypatch, "run_name=failed")
     first = launch("run_name=it")
     assert launch().path == first.path
     assert launch("run_name=other").path != first.path
@@ -126,14 +132,8 @@ def test_a_failed_run_is_tried_again_and_its_error_kept(launch: Launch, tmp_path
     """And the W&B run that it began is gone on with."""
     words = ["run_name=it", "tracking=wandb", "tracking.mode=offline"]
 
-    def boom(*_: Any, **__: Any) -> None:
-        raise RuntimeError("boom")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_step_end", boom)
-        for _ in range(2):
-            with pytest.raises(RuntimeError, match="boom"):
-                launch(*words)
+    for _ in range(2):
+        fail(launch, monkeypatch, *words)
     known = json.loads((tmp_path / "runs" / "it" / "run.json").read_text())["wandb_id"]
     done = launch(*words)
     assert done.record["state"] == "finished"
@@ -146,13 +146,7 @@ def test_a_failed_run_is_tried_again_and_its_error_kept(launch: Launch, tmp_path
 
 
 def test_a_run_that_goes_on_elsewhere_is_refused(launch: Launch, tmp_path: Path, monkeypatch: Any) -> None:
-    def boom(*_: Any, **__: Any) -> None:
-        raise RuntimeError("boom")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_step_end", boom)
-        with pytest.raises(RuntimeError):
-            launch("run_name=it")
+    fail(launch, monkeypatch, "run_name=it")
     with Lock(tmp_path / "runs" / "it"), pytest.raises(UserError, match=rf"by process {os.getpid()} on \S+\."):
         launch("run_name=it")
     assert launch("run_name=it").record["state"] == "finished"
