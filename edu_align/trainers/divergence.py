@@ -9,14 +9,12 @@ steps out: only a loss, or many such steps in a row, is a divergence there.
 import math
 from typing import Any
 
-from transformers import Trainer
-
 from edu_align.errors import RunFailed
 from edu_align.models.trainable import trainable_parameters
 from edu_align.processes import count, is_first, total
 from edu_align.runs.progress import checkpoints
-from edu_align.trainers.micro_batches import MicroBatches, StepState
-from edu_align.trainers.resume import CheckpointState
+from edu_align.trainers.micro_batches import MicroBatching
+from edu_align.trainers.resume import ResumableTraining
 from edu_align.trainers.trl_dataset import record_ids
 
 MOST_SKIPPED = 20  # steps in a row; each halves the scale: from 65,536 to below 0.1
@@ -27,17 +25,13 @@ class Diverged(RunFailed):
     """A loss, a gradient or a weight is not finite."""
 
 
-class StopOnDivergence(Trainer):
+class StopOnDivergence(ResumableTraining, MicroBatching):
     """Stops where the training diverges. Errors: `Diverged`.
 
     Overrides `_get_grad_norm` (losses and gradient of a step are looked at), `_save_checkpoint` and
-    `_finalize_training` (the weights are, before they are kept). Stands over `ResumableTraining` and `MicroBatching`.
+    `_finalize_training` (the weights are, before they are kept).
     """
 
-    step: StepState
-    passes: MicroBatches
-    row_ids: tuple[str, ...]
-    checkpoint_state: CheckpointState | None
     steps_skipped = 0  # in a row, by fp16's scaler
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:

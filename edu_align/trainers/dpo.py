@@ -44,12 +44,14 @@ class ReadyRows(trl.DPOTrainer):
     (the columns that TRL keeps).
     """
 
+    _signature_columns: Any
+
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         return dataset
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        self._signature_columns += [name for name in COLUMNS if name not in self._signature_columns]
+        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
 
 
 class OwnLoss(trl.DPOTrainer):
@@ -80,13 +82,17 @@ class OwnLoss(trl.DPOTrainer):
 
     def _scores(self, output: Any, inputs: Any) -> PairScores:
         mask = inputs["completion_mask"][:, 1:]
+        chosen, rejected = output.log_probs[:, -mask.size(1) :].sum(dim=1).chunk(2)
+        chosen_tokens, rejected_tokens = mask.sum(dim=1).chunk(2)
         return PairScores(
-            *(output.log_probs[:, -mask.size(1) :].sum(dim=1).chunk(2)),
+            chosen,
+            rejected,
             inputs["ref_chosen_logps"],
             inputs["ref_rejected_logps"],
-            *mask.sum(dim=1).chunk(2),
-            beta=self.beta,
-            label_smoothing=self.label_smoothing,
+            chosen_tokens,
+            rejected_tokens,
+            self.beta,
+            self.label_smoothing,
         )
 
 
@@ -99,6 +105,7 @@ class BaseReference(trl.DPOTrainer):
     """
 
     base_is_reference = False
+    model: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -84,8 +84,8 @@ class PairCollator:
     (B,), where the rows have them.
     """
 
-    def __init__(self, pad_token_id: int, multiple: int | None) -> None:
-        """`multiple`: L becomes a multiple of it."""
+    def __init__(self, pad_token_id: int, multiple: Any = None) -> None:
+        """`multiple`: a number that L becomes a multiple of."""
         self.pad_token_id = pad_token_id
         self.multiple = multiple
 

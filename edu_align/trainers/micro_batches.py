@@ -177,12 +177,12 @@ class StepState:
         limits, metrics = trainer.passes, trainer._metrics["train"]
         batch, parts, many = dict(batch), limits.parts(batch), limits.examples(batch)
         rows = batch.pop(ROW, None)
-        whole = trainer.current_gradient_accumulation_steps
+        whole: Any = trainer.current_gradient_accumulation_steps
         passes = sum(-(-limits.examples(each) // limits.limit) for each in self.batches)
         loss = 0.0
         for part in parts:
             seen = {name: len(values) for name, values in metrics.items()} if limits.by_tokens else {}
-            share = whole * many / len(part) if limits.by_tokens else passes
+            share: Any = whole * many / len(part) if limits.by_tokens else passes
             trainer.current_gradient_accumulation_steps = share
             try:
                 own = one(inputs=select_examples(batch, part, limits.sides, trim=not limits.by_tokens))
@@ -207,6 +207,9 @@ class MicroBatching(Trainer):
     row_ids: tuple[str, ...] = ()  # the record of each training row, see `trl_dataset.attach_row_ids`
     token_counts: TokenCounts | None = None  # counts that a step which is computed again must not count twice
     step = StepState([])
+    model: Any
+    _metrics: Any  # {"train": {name: numbers}}; TRL's, as is the next
+    _total_train_tokens: Any
 
     def get_batch_samples(self, *args: Any) -> Any:
         batches, items = super().get_batch_samples(*args)
@@ -232,7 +235,7 @@ class MicroBatching(Trainer):
         )
 
     def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
-        one = super().compute_ref_log_probs
+        one = super().compute_ref_log_probs  # type: ignore[misc] # TRL's DPOTrainer has it
         passes = self.passes
         parts = passes.parts(inputs) if passes.by_tokens else [list(range(passes.examples(inputs)))]
         return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference)

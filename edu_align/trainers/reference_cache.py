@@ -30,6 +30,7 @@ class CachedReference(trl.DPOTrainer):
 
     cache: RunCache | None = None
     model_key = ""
+    data_collator: Any
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         original = super()._precompute_ref_logps

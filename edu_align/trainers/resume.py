@@ -133,11 +133,11 @@ class ResumableTraining(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trainable(self.model, Path(resume_from_checkpoint))
 
-    def _run_epoch(self, **arguments: Any) -> None:
+    def _run_epoch(self, *args: Any, **options: Any) -> None:
         if self.state.global_step >= self.state.max_steps:  # transformers would train one step more
             self.control.should_training_stop = True
             return
-        super()._run_epoch(**arguments)
+        super()._run_epoch(*args, **options)
 
     def _finalize_training(self, trial: Any, num_train_samples: Any, start_time: float) -> Any:
         earlier = self.checkpoint_state.seconds_before if self.checkpoint_state else 0.0
