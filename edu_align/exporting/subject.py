@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.chatting.source import check_base, run_config
-from edu_align.chatting.words import Words
+from edu_align.config.arguments import Words
 from edu_align.config.schema import DTYPES, Config
 from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate

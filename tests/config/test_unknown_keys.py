@@ -161,14 +161,14 @@ def test_a_mistake_in_a_yaml_file_names_the_file(
 def test_a_mistake_in_edu_aligns_own_files_is_found_too(tmp_path: Path) -> None:
     from shutil import copytree
 
-    from edu_align.config.files import search
     from edu_align.config.load import conf_dir
-    from edu_align.config.strict import check
+    from edu_align.config.precheck.command_line import check
+    from edu_align.config.precheck.files import Files
 
     copytree(conf_dir(), tmp_path / "conf")
     file = tmp_path / "conf" / "trainer" / "sft.yaml"
     file.write_text(file.read_text(encoding="utf-8") + "epoch: 2\n", encoding="utf-8")
-    assert check([], search(tmp_path / "conf", [])) == [
+    assert check([], Files(tmp_path / "conf", [])) == [
         "conf/trainer/sft.yaml: `trainer.epoch` is not a key. Did you mean `trainer.epochs`?"
     ]
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from edu_align.chatting.source import run_config
-from edu_align.chatting.words import parse
+from edu_align.config.arguments import parse
 from edu_align.errors import UserError
 from edu_align.export import GROUPS, OWN
 from edu_align.exporting.place import RECORD, check_place, is_there, written_aside
