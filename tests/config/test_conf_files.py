@@ -26,25 +26,14 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
     assert {group: [path.stem for path in paths] for group, paths in FILES.items()} == {
         "model": ["llama2", "mistral", "smollm2", "tiny", "zephyr"],
         "dataset": [
-            "agentinstruct",
-            "bridge",
-            "edu_tutor",
-            "gsm8k_socratic",
-            "local",
-            "mathdial",
-            "mathdial_bridge",
-            "mrbench",
-            "mrbench_bridge",
-            "puffin",
-            "stack_exchange",
-            "ultrachat",
-            "ultrafeedback",
+            "agentinstruct", "bridge", "edu_tutor", "gsm8k_socratic", "local", "mathdial", "mathdial_bridge", "mrbench",
+            "mrbench_bridge", "puffin", "stack_exchange", "ultrachat", "ultrafeedback",
         ],
         "trainer": ["dpo", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
         "adapter": ["full", "lora"],
         "tracking": ["off", "wandb"],
-    }
+    }  # fmt: skip
     assert set(FILES) == set(GROUP_SCHEMAS)
 
 
