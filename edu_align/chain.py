@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edu_align.config.arguments import key_of, quoted
 from edu_align.config.load import compose
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.errors import UserError
@@ -44,7 +45,8 @@ def run_chain(
     for name, (stage, _) in zip(names, composed, strict=True):
         print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
         before = runs[-1] if runs else None
-        runs.append(run(compose([*stage, *([f"init_from='{before.path}'"] if before else [])], folders), listener))
+        begin = [f"init_from={quoted(before.path)}"] if before else []
+        runs.append(run(compose([*stage, *begin], folders), listener))
         if runs[-1] is None:
             break  # `preview` only shows the first stage's data
     return runs
@@ -66,19 +68,15 @@ def stages(
 def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[Path]) -> list[str]:
     """The command line of one stage."""
     experiment = f"experiment={name}"
-    chosen = [word for word in overrides if _key(word) == "trainer"]
+    chosen = [word for word in overrides if key_of(word) == "trainer"]
     algorithm = compose([experiment, *chosen], config_dirs).trainer.algorithm
     known = {field.name for field in fields(GROUP_SCHEMAS["trainer"][f"{algorithm}_schema"])}
     words = [experiment]
     for word in overrides:
-        key = _key(word)
+        key = key_of(word)
         if key in OWN or (key == FIRST_ONLY and not first):
             continue
         if key.startswith("trainer.") and key.split(".")[1] not in known:
             continue
         words.append(f"{word}-{name}" if key == "run_name" else word)
     return words
-
-
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")

@@ -33,7 +33,7 @@ def main() -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
-    from edu_align.chatting.words import parse
+    from edu_align.config.arguments import parse
 
     words = parse(arguments, OWN, FLAGS, several_runs=True)
     compare, web = words.switch("compare"), words.switch("web")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edu_align.config.arguments import quoted, split_word
 from edu_align.errors import UserError, entry_point
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
@@ -53,9 +54,7 @@ def main() -> None:
 
 
 def _split(word: str) -> tuple[str, str]:
-    key, equals, value = word.partition("=")
-    if not equals:
-        raise UserError(f"every argument is key=value, got {word!r}. Example: run=my_run evaluation.split=validation.")
+    key, value = split_word(word, "Example: run=my_run evaluation.split=validation.")
     group = key.split(".")[0]
     if key not in OWN and group not in (*ADJUSTABLE, "model"):
         raise UserError(
@@ -97,7 +96,8 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
     words = {key: value for key, value in given.items() if key != "adapter"}
     folder = Path(words["model"]).expanduser()
     if "/" in words["model"] or folder.is_dir():
-        words |= {"model": "smollm2", "model.path": str(folder), "model.bundled": "false", "model.name": folder.name}
+        words |= {"model": "smollm2", "model.path": quoted(folder), "model.bundled": "false"}
+        words["model.name"] = quoted(folder.name)
     config: Any = OmegaConf.to_object(compose([*(f"{key}={value}" for key, value in words.items()), "tracking=off"]))
     if not any(key.split(".")[0] == "dataset" for key in words):
         config.dataset.sources = []

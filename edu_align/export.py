@@ -40,7 +40,7 @@ def main() -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
-    from edu_align.chatting.words import parse
+    from edu_align.config.arguments import parse
     from edu_align.exporting.subject import read_run
 
     shown, arguments = _without_cfg(arguments)

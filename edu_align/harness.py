@@ -33,7 +33,7 @@ def main() -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
-    from edu_align.chatting.words import parse
+    from edu_align.config.arguments import parse
     from edu_align.data.training import trained_groups
     from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run

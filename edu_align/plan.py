@@ -6,7 +6,8 @@ Exit code 0 where every stage fits its budget, 1 where one does not.
 import sys
 from typing import TYPE_CHECKING
 
-from edu_align.config.load import given, launch
+from edu_align.config.load import given
+from edu_align.launch import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edu_align.config.arguments import key_values
 from edu_align.errors import UserError, entry_point
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.suggest import did_you_mean, listed
@@ -96,20 +97,7 @@ def _digest(runs: "Sequence[StoredRun]") -> str:
 
 def parse(arguments: Sequence[str]) -> dict[str, str]:
     """`{key: value}` of the command line. Errors: a word that is none of KEYS, is given twice, or is empty."""
-    words: dict[str, str] = {}
-    for word in arguments:
-        key, equals, value = word.partition("=")
-        if word.startswith("-"):
-            raise UserError(f"`{word}` is no flag. The only flag is --help; what is set is key=value.")
-        if not equals:
-            raise UserError(f"every argument is key=value, got {word!r}. Did you mean sweep={word}?")
-        if key not in KEYS:
-            raise UserError(f"`{key}` is not a key here.{did_you_mean(key, KEYS)} Keys: {listed(KEYS)}.")
-        if key in words:
-            raise UserError(f"`{key}` is given twice. Give it once.")
-        if not value:
-            raise UserError(f"`{key}=` is empty. Give {key}=<value> or leave it out.")
-        words[key] = value
+    words = key_values(arguments, KEYS, "sweep")
     _check(words)
     return words
 

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from edu_align.config.arguments import split_word
 from edu_align.errors import UserError, entry_point
 from edu_align.runs.folder import RunFolder
 
@@ -24,10 +25,8 @@ def main() -> None:
     if {"-h", "--help"} & set(words):
         print(__doc__)
         return
-    bad = [word for word in words if "=" not in word]
-    if bad:
-        raise UserError(f"every argument is key=value, got {bad[0]!r}. Example: data_root=../data seed=1.")
-    if any(word.startswith("data_root=") for word in words):
+    keys = [split_word(word, "Example: data_root=../data seed=1.")[0] for word in words]
+    if "data_root" in keys:
         from edu_align.recipes.tutor import repeat
 
         repeat(words, kept_results("tutor"))

@@ -6,7 +6,7 @@ Any Hydra flag works; `-m` or `sweep=<preset>` runs a sweep. The value returned 
 
 from typing import TYPE_CHECKING
 
-from edu_align.config.load import launch
+from edu_align.launch import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

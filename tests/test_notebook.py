@@ -12,9 +12,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from edu_align.config.files import search
 from edu_align.config.load import compose, conf_dir
-from edu_align.config.strict import check
+from edu_align.config.precheck.command_line import check
+from edu_align.config.precheck.files import Files
 from tests.config.test_readme_commands import split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,7 +93,7 @@ def test_its_commands_compose(notebook: Any, variant: str, tmp_path: Path, monke
         entries.append(module.group(1))
         if module.group(1) in ("plan", "train"):
             overrides, multirun = split(re.sub(r"data_root=\S+", "", command), tmp_path)
-            assert check(overrides, search(conf_dir(), []), multirun, "config") == [], command
+            assert check(overrides, Files(conf_dir(), []), multirun, "config") == [], command
             hardware = compose(overrides).hardware
             assert hardware.name == variant
     assert set(entries) == ENTRIES
@@ -105,7 +105,7 @@ def test_its_commands_compose(notebook: Any, variant: str, tmp_path: Path, monke
 def test_its_other_commands_are_read(notebook: Any, variant: str) -> None:
     """`evaluate` and `chat` sort their words before they look for the run."""
     from edu_align.chat import FLAGS, OWN
-    from edu_align.chatting.words import parse
+    from edu_align.config.arguments import parse
     from edu_align.evaluate import _split
 
     (measured,) = [command for command in commands(notebook, variant) if ".evaluate " in command]

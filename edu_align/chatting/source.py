@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.chatting.words import Words
+from edu_align.config.arguments import Words
 from edu_align.config.schema import Config
 from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.chatting.words import Words
+from edu_align.config.arguments import Words
 from edu_align.config.schema import DTYPES, Config
 from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate

@@ -2,11 +2,11 @@
 
 import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from edu_align.config.arguments import quoted
 from edu_align.errors import UserError
 from edu_align.sweeps.job import VARIABLE
 from edu_align.sweeps.progress import StatusLine, format_values
@@ -69,8 +69,3 @@ class Launching:
             f"hydra.sweep.dir={quoted(self.folder.path)}",
             f"++hydra.job.env_set.{VARIABLE}={quoted(path)}",
         ]
-
-
-def quoted(path: Path) -> str:
-    """A path as the value of a Hydra override."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"

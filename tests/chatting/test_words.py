@@ -1,4 +1,4 @@
-"""Command lines of `chat` and `generate`: what they take, and how they refuse the rest, before anything is loaded."""
+"""Command lines of `chat` and `generate`: how they refuse what they do not take, before anything is loaded."""
 
 import subprocess
 import sys
@@ -8,44 +8,7 @@ from typing import Any
 import pytest
 
 from edu_align.chat import main as chat
-from edu_align.chatting.words import parse
-from edu_align.errors import UserError
 from edu_align.generate import main as generate
-
-OWN = ("input", "output", "seed", "compare", "outputs_root")
-
-
-def test_words_are_sorted() -> None:
-    words = parse(
-        ["run=a", "b", "--compare", "generation.top_p=0.9", "hardware=cpu", "seed=3", "model.path=x"],
-        OWN,
-        {"--compare": "compare"},
-        several_runs=True,
-    )
-    assert words.runs == ["a", "b"]
-    assert words.own == {"compare": "true", "seed": "3"}
-    assert words.overrides == {"generation.top_p": "0.9", "hardware": "cpu", "model.path": "x"}
-    assert words.switch("compare")
-    assert words.number("seed", 0, 0, 10) == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--compair"], r"`--compair` is no flag\. Did you mean `--compare`"),
-        (["my_run"], r"every argument is key=value, got 'my_run'\. Did you mean run=my_run"),
-        (["run="], r"`run=` is empty"),
-        (["run=a", "run=b"], r"one run at a time here"),
-        (["run=a", "seed=1", "seed=2"], r"`seed` is given twice"),
-        (["run=a", "model=zephyr"], r"`model=zephyr` beside run=a: a run has its own model"),
-        (["run=a", "trainer.beta=1"], r"`trainer\.beta=1` cannot be set here"),
-        (["run=a", "inputt=x"], r"`inputt=x` cannot be set here\. Did you mean `input`"),
-        (["run=a", "model.weights=random"], r"`model\.weights=random` cannot be set here"),
-    ],
-)
-def test_other_words_are_refused(arguments: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        parse(arguments, OWN, {"--compare": "compare"})
 
 
 @pytest.mark.parametrize(

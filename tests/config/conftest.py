@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.files import search
 from edu_align.config.load import conf_dir
-from edu_align.config.strict import check
+from edu_align.config.precheck.command_line import check
+from edu_align.config.precheck.files import Files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +26,7 @@ def problems() -> Callable[..., list[str]]:
     """`problems("trainer.bata=1", multirun=False)`: what the strict check says of a command line."""
 
     def run(*overrides: str, multirun: bool = False, folder: Path | None = None, primary: str = "config") -> list[str]:
-        return check(list(overrides), search(conf_dir(), [folder] if folder else []), multirun, primary)
+        return check(list(overrides), Files(conf_dir(), [folder] if folder else []), multirun, primary)
 
     return run
 

@@ -17,7 +17,7 @@ Program = Callable[..., CompletedProcess[str]]
 Here = Callable[..., tuple[int, str, str]]
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "wandb", "numpy", "pandas", "matplotlib", "accelerate")
 JOB = """\
-from edu_align.config.load import launch
+from edu_align.launch import launch
 from edu_align.errors import UserError
 
 def job(cfg):

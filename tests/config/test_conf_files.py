@@ -6,11 +6,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from edu_align.config.choices import all_layers, choose
-from edu_align.config.draft import draft
-from edu_align.config.files import search
 from edu_align.config.keys import base_schema, leaves
 from edu_align.config.load import compose, conf_dir
+from edu_align.config.precheck.defaults_list import choose
+from edu_align.config.precheck.files import Files
+from edu_align.config.precheck.overrides import read_all
+from edu_align.config.precheck.typed import draft
 from edu_align.config.schema import GROUP_SCHEMAS, Config, DPOTrainerConfig
 
 CONF = conf_dir()
@@ -25,25 +26,14 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
     assert {group: [path.stem for path in paths] for group, paths in FILES.items()} == {
         "model": ["llama2", "mistral", "smollm2", "tiny", "zephyr"],
         "dataset": [
-            "agentinstruct",
-            "bridge",
-            "edu_tutor",
-            "gsm8k_socratic",
-            "local",
-            "mathdial",
-            "mathdial_bridge",
-            "mrbench",
-            "mrbench_bridge",
-            "puffin",
-            "stack_exchange",
-            "ultrachat",
-            "ultrafeedback",
+            "agentinstruct", "bridge", "edu_tutor", "gsm8k_socratic", "local", "mathdial", "mathdial_bridge", "mrbench",
+            "mrbench_bridge", "puffin", "stack_exchange", "ultrachat", "ultrafeedback",
         ],
         "trainer": ["dpo", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
         "adapter": ["full", "lora"],
         "tracking": ["off", "wandb"],
-    }
+    }  # fmt: skip
     assert set(FILES) == set(GROUP_SCHEMAS)
 
 
@@ -105,9 +95,8 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
     ids=" ".join,
 )
 def test_the_check_reads_the_files_as_hydra_composes_them(overrides: list[str]) -> None:
-    given = {key: [value] for key, value in (text.split("=") for text in overrides)}
-    choices = choose(search(CONF, []), "config", given)
-    ours = draft(all_layers(choices, "config"), choices.shown())
+    files = Files(CONF, [])
+    ours = draft(choose(files, "config", read_all(overrides, files)[0]))
     assert ours.problems == []
     OmegaConf.resolve(ours.root)
     assert OmegaConf.to_container(ours.root) == OmegaConf.to_container(compose(overrides))

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from edu_align.config.keys import every_key
-from edu_align.config.load import launch
 from edu_align.config.schema import GROUP_SCHEMAS
+from edu_align.launch import launch
 
 FAST, FULL, PROCESSES = 60, 2200, 30
 SECONDS = 1.0  # of processor time; the machine may be shared

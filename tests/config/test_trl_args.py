@@ -13,18 +13,12 @@ Problems = Callable[..., list[str]]
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (
-            ["+trainer.args.adam_bet1=0.9"],
-            "`trainer.args.adam_bet1` is not an option of TRL's SFTConfig. Did you mean `tr",
-        ),
+        (["+trainer.args.adam_bet1=0.9"], "`trainer.args.adam_bet1` is not an option of TRL's SFTConfig. Did you mean"),
         (
             ["+trainer.args.bf16=true"],
             "`trainer.args.bf16` is set by `hardware.dtype`. Set that key and drop this one.",
         ),
-        (
-            ["+trainer.args.learning_rte=1"],
-            "`trainer.args.learning_rte` is not an option of TRL's SFTConfig. Did you m",
-        ),
+        (["+trainer.args.learning_rte=1"], "`trainer.args.learning_rte` is not an option of TRL's SFTConfig. Did you"),
         (["+trainer.args.beta=1"], "`trainer.args.beta` is not an option of TRL's SFTConfig."),
         (["trainer=dpo", "+trainer.args.beta=1"], "`trainer.args.beta` is set by `trainer.beta`."),
         (["trainer=dpo", "trainer.args={packing:true}"], "`trainer.args.packing` is not an option of TRL's DPOConfig."),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edu_align.chatting.words import parse
+from edu_align.config.arguments import parse
 from edu_align.errors import UserError
 from edu_align.export import GROUPS, OWN
 from edu_align.exporting.checks import metadata

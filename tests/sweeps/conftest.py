@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a job does is told by its beta: it writes a line when it starts and one when it is done.
 PROGRAM = """
 import os, sys, time
-from edu_align.config.load import launch
+from edu_align.launch import launch
 from edu_align.errors import UserError
 
 def job(cfg):

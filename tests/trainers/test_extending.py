@@ -12,8 +12,8 @@ import trl
 from safetensors.torch import load_file
 
 from edu_align import session
-from edu_align.config.load import launch
 from edu_align.config.schema import GROUP_SCHEMAS, DPOTrainerConfig
+from edu_align.launch import launch
 from edu_align.run import run
 from edu_align.runs.folder import RunFolder
 from edu_align.trainers.arguments import common_arguments

@@ -1,4 +1,7 @@
-"""The command lines of `chat` and `generate`: key=value words, a few flags, and runs. Nothing heavy is imported."""
+"""The key=value words of command lines, read and written. Nothing heavy is imported.
+
+`train` and `plan` take the words of Hydra, which precheck/ reads; other commands those of `parse` or `key_values`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +38,44 @@ class Words:
         if not value.isdecimal() or not least <= int(value) <= most:
             raise UserError(f"`{key}` must be a whole number from {least} to {most}, got {value!r}.")
         return int(value)
+
+
+def split_word(word: str, hint: str) -> tuple[str, str]:
+    """Key and value of `key=value`. Errors: no `=` in it; `hint` is what to write."""
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise UserError(f"every argument is key=value, got {word!r}. {hint}")
+    return key, value
+
+
+def key_values(arguments: Sequence[str], keys: Sequence[str], first: str) -> dict[str, str]:
+    """`{key: value}` of a command line without runs. Errors: a word that is none of `keys`, given twice, or empty.
+
+    `first` is the key that a bare word was probably meant for.
+    """
+    words: dict[str, str] = {}
+    for word in arguments:
+        if word.startswith("-"):
+            raise UserError(f"`{word}` is no flag. The only flag is --help; what is set is key=value.")
+        key, value = split_word(word, f"Did you mean {first}={word}?")
+        if key not in keys:
+            raise UserError(f"`{key}` is not a key here.{did_you_mean(key, keys)} Keys: {listed(keys)}.")
+        if key in words:
+            raise UserError(f"`{key}` is given twice. Give it once.")
+        if not value:
+            raise UserError(f"`{key}=` is empty. Give {key}=<value> or leave it out.")
+        words[key] = value
+    return words
+
+
+def key_of(word: str) -> str:
+    """The key of an override, without its sign: `+trainer.args.tf32=true` -> `trainer.args.tf32`."""
+    return word.partition("=")[0].lstrip("+~")
+
+
+def quoted(value: object) -> str:
+    """A path or other text as the value of a Hydra override, whatever signs are in it."""
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def parse(
@@ -84,7 +125,7 @@ def _run(word: str, name: str, words: Words, several: bool) -> None:
             "`run=` is empty. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>."
         )
     if word == name and not words.runs:
-        raise UserError(f"every argument is key=value, got {word!r}. Did you mean run={word}?")
+        split_word(word, f"Did you mean run={word}?")
     if words.runs and not several:
         raise UserError(f"`{word}`: one run at a time here, and run={words.runs[0]} is given already.")
     words.runs.append(name)

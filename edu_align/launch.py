@@ -1,0 +1,122 @@
+"""The Hydra program around `train` and `plan`: from the words of a command line to a job, or to one message.
+
+Here the command line meets the job of a sweep. Nothing heavy is imported, and Hydra only once `--help` is ruled out.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edu_align.config.load import (
+    PRIMARY,
+    VERSION_BASE,
+    as_user_error,
+    check_words,
+    conf_dir,
+    in_one_message,
+    register,
+    settled,
+)  # fmt: skip
+from edu_align.errors import UserError, entry_point
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+Job = Callable[["DictConfig"], Any]
+
+
+def launch(run: Job, name: str = "edu_align.train") -> None:
+    """Run `run(config)` as a Hydra program: the whole of an entry point's `main`.
+
+    `run` gets the resolved, read-only config of each job and returns the objective for sweepers, or None. `name` is
+    what `--help` calls the program. A `UserError`, in the config or raised by `run`, ends with one message and exit
+    code 2; other exceptions keep their traceback. In a multirun the other jobs still run, and the message lists every
+    job that failed.
+    """
+    entry_point(lambda: _launch(run, name))
+
+
+def _launch(run: Job, name: str) -> None:
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        from edu_align.config.helping import help_text
+
+        print(help_text(name, [conf_dir(), *_folders_after_flag(sys.argv[1:])]), end="")
+        return
+    from hydra import main as hydra_main
+    from hydra._internal.utils import get_args_parser
+
+    args = get_args_parser().parse_args()
+    if not (args.hydra_help or args.shell_completion or args.experimental_rerun):
+        _check_flags(args)
+        main = Path(args.config_path).absolute() if args.config_path else conf_dir()
+        others = [Path(args.config_dir)] if args.config_dir else []
+        check_words(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
+    register()
+    failed: list[str] = []
+    begun: list[bool] = []
+    job = _job(run, failed, begun)
+    program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
+    asked = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
+    try:
+        program()
+    except Exception as error:
+        if failed and isinstance(error, UserError):
+            raise UserError(in_one_message(failed, "job", "failed")) from None
+        raise as_user_error(error, [] if begun or asked else args.overrides) from None
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if asked is not None:
+            os.environ["HYDRA_FULL_ERROR"] = asked
+
+
+def _job(run: Job, failed: list[str], begun: list[bool]) -> Job:
+    """`run` as Hydra calls it: with a settled config, and with user errors that do not look like crashes.
+
+    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one. `begun` tells that
+    Hydra has done its part.
+    """
+
+    @wraps(run)
+    def job(cfg: "DictConfig") -> Any:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        begun.append(True)
+        place = os.environ.get("EDU_ALIGN_JOB")
+        if place is not None:
+            from edu_align.sweeps.job import run_recorded
+
+            return run_recorded(run, cfg, Path(place))
+        hydra = HydraConfig.get()
+        if hydra.mode != RunMode.MULTIRUN:
+            result: list[Any] = []
+            entry_point(lambda: result.append(run(settled(cfg))))
+            return result[0]
+        try:
+            return run(settled(cfg))
+        except UserError as error:
+            failed.append(f"#{hydra.job.num} ({' '.join(hydra.overrides.task)}): {error}")
+            raise
+
+    return job
+
+
+def _check_flags(args: Any) -> None:
+    """Flags that Hydra refuses with a traceback."""
+    given = {"--run": args.run, "--multirun": args.multirun, "--cfg": args.cfg, "--info": args.info}
+    asked = [flag for flag, value in given.items() if value]
+    if len(asked) > 1:
+        raise UserError(f"Give one of {', '.join(given)}, got {' and '.join(asked)}.")
+    if args.resolve and not args.cfg:
+        raise UserError("--resolve belongs to --cfg: add --cfg job.")
+
+
+def _folders_after_flag(argv: list[str]) -> list[Path]:
+    """Existing folders given with --config-dir (or -cd), in either spelling."""
+    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
+    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
+    return [Path(folder) for folder in found if Path(folder).is_dir()]
