@@ -103,7 +103,7 @@ def _take(folder: Path) -> Path:
         mine = folder / f"{PREFIX}{1 if before is None else _number(before) + 1}"
         try:
             _write(mine, this_process(), new=True)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # another one was first, or has cleared away what lay aside
             continue
         if newest(folder) != mine:
             mine.unlink(missing_ok=True)
@@ -165,7 +165,7 @@ def _give_up(path: Path) -> None:
 def _link(aside: Path, mine: Path) -> None:
     try:
         os.link(aside, mine)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         raise
     except OSError:  # no hard links here
         os.close(os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))

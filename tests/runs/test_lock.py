@@ -27,6 +27,25 @@ def test_a_living_holder_is_named_and_a_released_lock_is_free(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == [".lock.2"]
 
 
+def test_a_starter_whose_aside_file_was_cleared_away_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The winner of a race removes what lies aside, also that of a slower starter which lives."""
+    link = os.link
+    aside: list[Path] = []
+
+    def slow(source: Path, target: Path) -> None:
+        if not aside:
+            Path(source).unlink()
+        aside.append(Path(source))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", slow)
+    with Lock(tmp_path) as taken:
+        assert taken.path == tmp_path / ".lock.1"
+    assert len(aside) == 2
+
+
 def test_it_is_let_go_of_when_the_block_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Lock(tmp_path):
         raise KeyboardInterrupt
