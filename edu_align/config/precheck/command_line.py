@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from edu_align.config.arguments import key_of
 from edu_align.config.keys import every_key, opened_by
 from edu_align.config.precheck.defaults_list import Chosen, choose
 from edu_align.config.precheck.files import Files
@@ -27,8 +28,7 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
         names = files.options(".")
         return [f"There is no config `{primary}`.{did_you_mean(primary, names)} Configs: {listed(names)}."]
     changes, found = read_all(texts, files)
-    words = (text.lstrip("+~").partition("=") for text in texts)
-    found += problems_of_secrets({key: value for key, _, value in words})
+    found += problems_of_secrets({key_of(text): text.partition("=")[2] for text in texts})
     of_hydra = {change.key: change.values[0] for change in changes if change.for_hydra and change.values}
     searchpath = OmegaConf.to_container(OmegaConf.create({"": OmegaConf.select(file.config, "hydra.searchpath")}))
     files.add(of_hydra.get("hydra.searchpath", searchpath))
@@ -98,8 +98,9 @@ def _for_us(changes: list[Change], files: Files) -> tuple[list[Change], list[str
         if change.for_hydra:
             continue
         if change.package is not None or ("/" in change.key and change.key not in groups):
-            name = change.text.lstrip("+~").partition("=")[0]
-            found.append(f"`{name}` is not a group.{did_you_mean(change.key, groups)} Groups: {listed(groups)}.")
+            found.append(
+                f"`{key_of(change.text)}` is not a group.{did_you_mean(change.key, groups)} Groups: {listed(groups)}."
+            )
         elif "." not in change.key and change.key not in (*groups, *roots):
             every = f" Groups: {listed(groups)}. Root keys: {', '.join(roots)}."
             hint = did_you_mean(change.key, [*groups, *roots, *every_key()])
@@ -126,14 +127,13 @@ def _sign_problems(change: Change, chosen: Chosen, files: Files) -> Iterator[str
 
 def _merged(chosen: Chosen, top: str) -> dict[str, Any]:
     """What the files put under the root key `top`, as plain values."""
-    found = OmegaConf.create()
+    nodes = []
     for layer in chosen.layers:
         node = layer.content
         for part in reversed(layer.package.split(".") if layer.package else []):
             node = {part: node}
-        if isinstance(node.get(top), dict):
-            found = OmegaConf.merge(found, node[top])
-    merged: Any = OmegaConf.to_container(found)
+        nodes += [node[top]] if isinstance(node.get(top), dict) else []
+    merged: Any = OmegaConf.to_container(OmegaConf.merge({}, *nodes))
     return merged
 
 

@@ -69,9 +69,9 @@ def choose(files: Files, primary: str, changes: list[Change]) -> Chosen:
         content = OmegaConf.to_container(result.config) if result else {}
         schema = GROUP_SCHEMAS.get(group, {}).get(option)
         layers.append(Layer(files.where(str(line.config_path)), line.package or "", content, schema))
-    options = {group: _stand_in(files, group, option) for group, option in overrides.known_choices.items()}
-    options.update((group, ",".join(names)) for group, names in given.items() if len(names) > 1)
-    return Chosen(layers, options, met, list(dict.fromkeys(problems)))
+    shown = {group: _stand_in(files, group, option) for group, option in overrides.known_choices.items()}
+    shown.update((group, ",".join(names)) for group, names in given.items() if len(names) > 1)
+    return Chosen(layers, shown, met, list(dict.fromkeys(problems)))
 
 
 def _lines(
@@ -114,10 +114,15 @@ def _missing(files: Files, error: MissingConfigException, overrides: Overrides) 
     return f"{where}: defaults: {_no_option(files, group, option, in_file=True)}"
 
 
+def not_a_group(written: str, group: str, groups: list[str]) -> str:
+    """The problem of a group that does not exist; `written` is how it was written."""
+    return f"`{written}` is not a group.{did_you_mean(group, groups)} Groups: {listed(groups)}."
+
+
 def _no_option(files: Files, group: str, option: str, in_file: bool = False) -> str:
-    options, groups = files.options(group), files.groups()
+    options = files.options(group)
     if not options:
-        return f"`{group}` is not a group.{did_you_mean(group, groups)} Groups: {listed(groups)}."
+        return not_a_group(group, group, files.groups())
     hint = did_you_mean(option, options, f"{group}=")
     if in_file and option in ("True", "False"):
         hint = " YAML reads a bare on or off as true or false: put it in quotes."
