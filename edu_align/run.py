@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from edu_align import processes
 from edu_align.caching.memory import free, prepare, settle
+from edu_align.config.batch import check_batch
 from edu_align.config.schema import Config
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.data.training import TrainingData, trained_groups, training_data
@@ -29,7 +30,6 @@ from edu_align.runs.stopping import Interrupted
 from edu_align.runs.writing import disk_errors
 from edu_align.secrets import redacted
 from edu_align.tracking import mode_of
-from edu_align.trainers.arguments import check_batch
 
 
 def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:

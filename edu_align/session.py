@@ -11,6 +11,7 @@ from transformers import PrinterCallback
 
 from edu_align.caching.measured import remembered_measurement
 from edu_align.caching.shared import RunCache
+from edu_align.config.batch import keeps_checkpoints, token_budget
 from edu_align.config.schema import Config
 from edu_align.data.training import TrainingData
 from edu_align.evaluation.from_base import measure_base
@@ -34,7 +35,6 @@ from edu_align.runs.listener import RunListener
 from edu_align.runs.progress import CheckpointStore
 from edu_align.runs.writing import write_json, write_text
 from edu_align.tracking import Tracker, tracking
-from edu_align.trainers.arguments import keeps_checkpoints, token_budget
 from edu_align.trainers.callbacks import Averaging, Recorder, Sampler
 from edu_align.trainers.dpo import build_dpo
 from edu_align.trainers.resume import CheckpointState, Resume

@@ -7,13 +7,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from edu_align.config.batch import cuts_by_tokens, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.records import Message, Pair
 from edu_align.data.training import training_data
 from edu_align.errors import UserError
 from edu_align.packing.budget import cut
 from edu_align.processes import count
-from edu_align.trainers.arguments import cuts_by_tokens, token_budget
 
 LOCAL = {"edu_tutor", "local"}  # sources that never ask a network
 Row = tuple[int, ...]

@@ -21,13 +21,14 @@ import trl.trainer.dpo_trainer as trl_module
 from peft import PeftModel
 
 from edu_align.caching.shared import RunCache
+from edu_align.config.batch import cuts_by_tokens, reference_batch
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.records import Pair
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.decoder import is_packed
 from edu_align.processes import count
-from edu_align.trainers.arguments import common_arguments, cuts_by_tokens, reference_batch
+from edu_align.trainers.arguments import common_arguments
 from edu_align.trainers.divergence import StopOnDivergence
 from edu_align.trainers.dpo_rows import COLUMNS, PairCollator, cached_dpo_rows, shorten_prompts
 from edu_align.trainers.losses import LOSSES, Loss, PairScores

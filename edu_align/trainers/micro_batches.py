@@ -17,6 +17,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from edu_align.config.batch import device_batch, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.tokenizer import IGNORED
 from edu_align.out_of_memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
@@ -26,7 +27,6 @@ from edu_align.planning.advice import memory_advice
 from edu_align.processes import count
 from edu_align.random_numbers import random_state, set_random_state
 from edu_align.runs.folder import RunFolder
-from edu_align.trainers.arguments import device_batch, token_budget
 from edu_align.trainers.trl_dataset import ROW, record_ids
 
 Batch = dict[str, Any]  # as TRL collates it

@@ -13,7 +13,7 @@ import trl
 
 from edu_align.caching.shared import RunCache
 from edu_align.caching.tensors import TENSORS, Arrays, content, ragged
-from edu_align.trainers.arguments import token_budget
+from edu_align.config.batch import token_budget
 from edu_align.trainers.dpo_rows import COLUMNS
 from edu_align.utils.hashing import digest
 

@@ -6,12 +6,13 @@ from typing import Any
 import trl
 
 from edu_align.caching.shared import RunCache
+from edu_align.config.batch import cuts_by_tokens
 from edu_align.config.schema import Config, SFTTrainerConfig
 from edu_align.data.records import Conversation
 from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.packing.decoder import is_packed
-from edu_align.trainers.arguments import common_arguments, cuts_by_tokens
+from edu_align.trainers.arguments import common_arguments
 from edu_align.trainers.divergence import StopOnDivergence
 from edu_align.trainers.micro_batches import MicroBatches, MicroBatching
 from edu_align.trainers.resume import ResumableTraining

@@ -1,0 +1,67 @@
+"""How a step's examples are dealt out: to processes, to forward passes, by examples or by tokens."""
+
+from edu_align.config.schema import Config
+from edu_align.errors import UserError
+from edu_align.processes import count
+
+
+def cuts_by_tokens(packed: bool) -> bool:
+    """Whether a step's examples are cut by `token_budget`: in a packed model, trained by one process.
+
+    Several processes must make the same number of forward passes, because they gather numbers in each.
+    """
+    return packed and count() == 1
+
+
+def device_batch(config: Config, by_tokens: bool) -> int:
+    """Examples that one process gets at once: what fits on the device, never more than its share of the batch.
+
+    A trainer that cuts by tokens gets its whole share.
+    """
+    share = config.trainer.batch_size // count()
+    if by_tokens:
+        return share
+    fits = max(1, min(config.hardware.per_device_batch_size, share))
+    return max(size for size in range(1, fits + 1) if share % size == 0)
+
+
+def accumulation(config: Config, by_tokens: bool) -> int:
+    """Batches per optimizer step, so that all processes together take `trainer.batch_size` examples a step."""
+    return config.trainer.batch_size // (device_batch(config, by_tokens) * count())
+
+
+def token_budget(config: Config) -> int:
+    """Tokens that one packed forward pass computes at most."""
+    return config.hardware.per_device_batch_size * config.trainer.max_length
+
+
+def reference_batch(config: Config, by_tokens: bool) -> int:
+    """Pairs that the reference model gets at once before training: whole steps, whose prompts are whole, where
+    `token_budget` cuts them; what fits otherwise.
+    """
+    fits, step = config.hardware.eval_batch_size, config.trainer.batch_size
+    return -(-fits // step) * step if by_tokens else fits
+
+
+def keeps_checkpoints(config: Config) -> bool:
+    """Whether training is kept on the way. Sharded weights are not: no process has them whole."""
+    return config.trainer.save_steps is not None and config.hardware.sharding == "none"
+
+
+def check_batch(config: Config) -> None:
+    """Errors: `trainer.batch_size` cannot be dealt out evenly to the processes, or a share of it to forward passes."""
+    batch, processes = config.trainer.batch_size, count()
+    share, rest = divmod(batch, processes)
+    if rest or not share:
+        near = [size for size in (share * processes, (share + 1) * processes) if size > 0]
+        raise UserError(
+            f"`trainer.batch_size={batch}` cannot be dealt out evenly to {processes} processes. Use trainer.batch_size="
+            f"{' or '.join(map(str, near))}, or launch another number of processes."
+        )
+    fits = min(config.hardware.per_device_batch_size, share)
+    if share % fits:
+        whole = max(size for size in range(1, fits + 1) if share % size == 0)
+        raise UserError(
+            f"each of {processes} processes takes {share} examples a step (trainer.batch_size={batch}), which "
+            f"`hardware.per_device_batch_size={fits}` does not divide. Use hardware.per_device_batch_size={whole}."
+        )
