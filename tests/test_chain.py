@@ -44,7 +44,7 @@ def test_a_last_stage_that_cannot_run_is_refused_before_the_first_one_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
     """Its size and its shares of a batch, which no schema knows."""
-    monkeypatch.setattr("edu_align.trainers.arguments.count", lambda: 2)
+    monkeypatch.setattr("edu_align.config.batch.count", lambda: 2)
     original = chain._words
 
     def only_the_last(name: str, overrides: list[str], first: bool, config_dirs: list[Path]) -> list[str]:
