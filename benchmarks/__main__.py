@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 import benchmarks
-from edu_align.errors import UserError, entry_point
+from edu_align.utils.errors import UserError, entry_point
 
 RESULTS = Path("outputs") / "bench" / "results.json"
 COLUMNS = ("name", "ours", "peer", "ratio", "unit", "peer_name", "machine")

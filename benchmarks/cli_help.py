@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edu_align.runs.facts import machine
+from edu_align.runs.environment import machine
 
 RUNS = 5
 

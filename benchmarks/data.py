@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 
 def require_data(benchmark: str, *names: str) -> None:

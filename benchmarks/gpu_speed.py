@@ -7,7 +7,7 @@ It was not run yet: no GPU was at hand when it was written.
 from typing import Any
 
 from benchmarks.side_by_side import Line, rows_of
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 ON_REQUEST = True
 LINES = tuple(

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edu_align.runs.facts import machine
+from edu_align.runs.environment import machine
 
 BASE = [
     "hardware=cpu",
@@ -34,9 +34,9 @@ CODE = """
 import json, sys
 from pathlib import Path
 from omegaconf import OmegaConf
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.planning.plan import make_plan
-from edu_align.run import run
+from edu_align.training.run import run
 composed = compose(sys.argv[2:])
 planned = make_plan(OmegaConf.to_object(composed))
 done = run(composed)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edu_align.runs.facts import machine as this_machine
+from edu_align.runs.environment import machine as this_machine
 
 REPEATS = 3
 Runs = dict[str, list[dict[str, float]]]  # "ours" and "trl" -> what each run measured

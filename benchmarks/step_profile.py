@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import require_data
-from edu_align.runs.facts import machine
+from edu_align.runs.environment import machine
 
 ON_REQUEST = True
 TASKS = ("dpo_mrbench", "sft_mathdial")

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.data import require_data
 from benchmarks.trainer_process import build
-from edu_align.runs.facts import machine
+from edu_align.runs.environment import machine
 
 BETAS, RATES = (0.05, 0.1, 0.2, 0.4), ("1e-4", "2e-4")
 WORDS = (

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tasks import SIDES, TASKS, words_of
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.config.schema import Config
-from edu_align.data.training import training_data
+from edu_align.data.datamodule import training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
 from edu_align.models.tokenizer import load_tokenizer
-from edu_align.planning.network import parameters, shape_of
-from edu_align.runs.facts import peak_memory_gib
+from edu_align.planning.parameters import parameters, shape_of
+from edu_align.runs.environment import peak_memory_gib
 
 SIDE = 2048  # of the matrices whose product tells what the device can do
 
@@ -63,11 +63,11 @@ def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, An
 
 
 def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
-    """What `edu_align.train` does, what it tells the libraries of memory (`run.py`) included."""
-    from edu_align.caching.memory import prepare
+    """What `edu_align.train` does, what it tells the libraries of memory (`training/run.py`) included."""
     from edu_align.models.weights import add_adapter, trainable_in_float32
     from edu_align.packing.decoder import install_packing
-    from edu_align.session import METHODS
+    from edu_align.training.session import METHODS
+    from edu_align.utils.memory import prepare
 
     prepare(device.device)
     base.config.use_cache = False
@@ -104,7 +104,7 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[
     if trainer.algorithm == "dpo":
         rows = Dataset.from_list(_messages(train))
         return trl.DPOTrainer(args=trl.DPOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
-    from edu_align.trainers.sft_rows import sft_rows
+    from edu_align.training.sft_rows import sft_rows
 
     rows = Dataset.from_list(sft_rows(tokenizer, train, trainer.max_length, "window")[0])
     return trl.SFTTrainer(args=trl.SFTConfig(**common), train_dataset=rows, **shared)

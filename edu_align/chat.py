@@ -2,7 +2,7 @@
 
 import sys
 
-from edu_align.errors import UserError, entry_point
+from edu_align.utils.errors import UserError, entry_point
 
 OWN = ("compare", "web", "host", "port", "votes", "seed", "outputs_root")
 FLAGS = {"--compare": "compare", "--web": "web"}

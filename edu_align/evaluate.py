@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.arguments import quoted, split_word
-from edu_align.errors import UserError, entry_point
+from edu_align.utils.errors import UserError, entry_point
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
 OWN = ("run", "outputs_root", "adapter")
@@ -91,7 +91,7 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
     """
     from omegaconf import OmegaConf
 
-    from edu_align.config.load import compose
+    from edu_align.config.compose import compose
 
     words = {key: value for key, value in given.items() if key != "adapter"}
     folder = Path(words["model"]).expanduser()

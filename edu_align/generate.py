@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from edu_align.errors import UserError, entry_point
+from edu_align.utils.errors import UserError, entry_point
 
 OWN = ("input", "output", "seed", "outputs_root")
 HELP = """\

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from edu_align.errors import UserError, entry_point
+from edu_align.utils.errors import UserError, entry_point
 
 OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
 HELP = """\
@@ -34,7 +34,7 @@ def main() -> None:
         print(HELP, end="")
         return
     from edu_align.config.arguments import parse
-    from edu_align.data.training import trained_groups
+    from edu_align.data.datamodule import trained_groups
     from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors

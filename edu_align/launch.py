@@ -10,7 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edu_align.config.load import (
+from edu_align.config.compose import (
     PRIMARY,
     VERSION_BASE,
     as_user_error,
@@ -20,7 +20,7 @@ from edu_align.config.load import (
     register,
     settled,
 )  # fmt: skip
-from edu_align.errors import UserError, entry_point
+from edu_align.utils.errors import UserError, entry_point
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,7 +41,7 @@ def launch(run: Job, name: str = "edu_align.train") -> None:
 
 def _launch(run: Job, name: str) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
-        from edu_align.config.helping import help_text
+        from edu_align.config.help import help_text
 
         print(help_text(name, [conf_dir(), *_folders_after_flag(sys.argv[1:])]), end="")
         return

@@ -6,7 +6,7 @@ Exit code 0 where every stage fits its budget, 1 where one does not.
 import sys
 from typing import TYPE_CHECKING
 
-from edu_align.config.load import given
+from edu_align.config.compose import given
 from edu_align.launch import launch
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def job(cfg: "DictConfig") -> None:
     """Print the plan of one config, or of each stage of its chain."""
     from omegaconf import OmegaConf
 
-    from edu_align.chain import stages
     from edu_align.planning.plan import make_plan
+    from edu_align.training.chain import stages
 
     configs = [each for _, each in stages(cfg.chain, *given())] if cfg.chain else [cfg]
     for config in configs:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edu_align.config.arguments import key_values
-from edu_align.errors import UserError, entry_point
 from edu_align.reports import REPORTS, SPLITS
+from edu_align.utils.errors import UserError, entry_point
 from edu_align.utils.suggest import did_you_mean, listed
 
 if TYPE_CHECKING:

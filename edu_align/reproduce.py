@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from edu_align.config.arguments import split_word
-from edu_align.errors import UserError, entry_point
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.errors import UserError, entry_point
 
 METRICS = ("pair_accuracy_own", "own_turn_nll")  # on the report's page: those of the suite that need no download
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 def reproduce(words: list[str]) -> bool:
     """Run both stages and write the report; returns whether the results agree with the kept ones."""
-    from edu_align.chain import run_chain
+    from edu_align.training.chain import run_chain
 
     began = time.monotonic()
     run = _finished(run_chain(["reproduce_sft", "reproduce_dpo"], words)[-1])

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlparse
 
 from edu_align.config.schema import TrackingConfig
-from edu_align.errors import UserError
 from edu_align.evaluation.samples import COLUMNS, Row, table_rows
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.errors import UserError
 
 HOME = "https://api.wandb.ai"
 GROUP = "WANDB_RUN_GROUP"  # W&B reads it once a process, and a process may run jobs of several sweeps

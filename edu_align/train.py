@@ -17,12 +17,12 @@ def run_training(cfg: "DictConfig") -> float | None:
 
     Everything heavy is imported here.
     """
-    from edu_align.run import objective, run
     from edu_align.sweeps.job import listener
+    from edu_align.training.run import objective, run
 
     if cfg.chain:
-        from edu_align.chain import run_chain
-        from edu_align.config.load import given
+        from edu_align.config.compose import given
+        from edu_align.training.chain import run_chain
 
         folder = run_chain(cfg.chain, *given(), listener=listener())[-1]
     else:

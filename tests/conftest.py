@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 
 TINY = [
     "model=tiny", "dataset=edu_tutor", "dataset.size=60", "tracking=off", "hardware=cpu", "hardware.dtype=float32",
@@ -71,8 +71,8 @@ def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
     """`train("trainer=sft", "run_name=a")`: run it and look at the model before and after."""
 
     def go(*overrides: str) -> Observed:
-        from edu_align.run import run
-        from edu_align.session import Session
+        from edu_align.training.run import run
+        from edu_align.training.session import Session
 
         sessions: list[Any] = []
         original, before = Session.train, {}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import RESULTS, keep, main, table
-from edu_align.errors import UserError
-from edu_align.runs.facts import machine
+from edu_align.runs.environment import machine
+from edu_align.utils.errors import UserError
 
 
 def row(name: str, ours: float) -> dict[str, object]:
@@ -56,7 +56,7 @@ def test_what_others_measured_is_kept_where_one_cannot_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     import benchmarks.cli_help
-    from edu_align.errors import entry_point
+    from edu_align.utils.errors import entry_point
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(benchmarks.cli_help, "measure", lambda: [row("cli_help_seconds", 0.1)])

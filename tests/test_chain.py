@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edu_align import chain
-from edu_align.chain import _words, run_chain
-from edu_align.errors import UserError
+from edu_align.training import chain
+from edu_align.training.chain import _words, run_chain
+from edu_align.utils.errors import UserError
 from tests.conftest import TINY
 
 STAGES = ["reproduce_sft", "reproduce_dpo"]

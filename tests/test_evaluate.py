@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluate import _split, evaluate, evaluate_model
 from edu_align.evaluation.suite.store import READS
+from edu_align.utils.errors import UserError
 
 QUICK = {"evaluation.max_groups": "2", "evaluation.metrics": "[pair_accuracy_own,own_turn_nll]"}
 

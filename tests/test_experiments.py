@@ -15,7 +15,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from edu_align.config.load import compose, conf_dir
+from edu_align.config.compose import compose, conf_dir
 from tests.config.test_readme_commands import split
 
 ROOT = Path(__file__).resolve().parents[1]

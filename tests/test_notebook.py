@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from edu_align.config.load import compose, conf_dir
+from edu_align.config.compose import compose, conf_dir
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
 from tests.config.test_readme_commands import split

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 from tests.conftest import TINY
 
 SHARED = [word for word in TINY if not word.startswith("evaluation.")]
@@ -138,7 +138,7 @@ def test_accelerate_launch_is_the_same_entry_point(tmp_path: Path) -> None:
 
 
 def test_sharding_by_accelerate_itself_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edu_align.processes import join
+    from edu_align.utils.distributed import join
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")

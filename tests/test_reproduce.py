@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edu_align import reproduce as module
-from edu_align.errors import UserError
 from edu_align.reproduce import reproduce
+from edu_align.utils.errors import UserError
 from tests.conftest import TINY
 
 

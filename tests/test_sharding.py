@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.models.device import Device
 from edu_align.models.sharding import check_sharding
 from edu_align.planning.memory import memory_parts
-from edu_align.planning.network import linear_parameters, parameters
+from edu_align.planning.parameters import linear_parameters, parameters
 from edu_align.planning.plan import make_plan
 from tests.test_processes import compare, launch
 
@@ -116,7 +116,7 @@ def test_a_sharded_run_is_measured_again_in_one_process(tmp_path: Path) -> None:
 def test_what_only_the_machine_tells(config: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from edu_align.errors import UserError
+    from edu_align.utils.errors import UserError
 
     made = config(2, "hardware.sharding=fsdp", "adapter=full")
     with pytest.raises(UserError, match=r"cannot train all weights in float16.*hardware\.dtype=auto"):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import TrackingConfig
-from edu_align.errors import UserError
 from edu_align.evaluation.samples import COLUMNS, with_metrics
 from edu_align.runs.folder import RunFolder
 from edu_align.tracking import has_key, mode_of, tracking
+from edu_align.utils.errors import UserError
 
 TRACKED = ["tracking=wandb", "tracking.mode=offline"]
 

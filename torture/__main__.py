@@ -10,8 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from edu_align.errors import UserError, entry_point
-from edu_align.runs.facts import machine
+from edu_align.runs.environment import machine
+from edu_align.utils.errors import UserError, entry_point
 from torture.kills import Tally, configurations, moments, torture
 from torture.process import preload
 

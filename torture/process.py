@@ -19,12 +19,12 @@ START = "start-up"
 # Where a run can be killed: the functions that begin and end each phase. What is between them belongs to `START`
 # before the first, and to the phase before afterwards.
 PHASES = {
-    "edu_align.session:Session._measure": "evaluation",
+    "edu_align.training.session:Session._measure": "evaluation",
     "transformers:Trainer.evaluate": "evaluation",
     "transformers:Trainer.training_step": "step",
-    "edu_align.trainers.resume:_write": "checkpoint",
-    "edu_align.session:Session._save_model": "saving",
-    "edu_align.session:Session._evaluation": "saving",
+    "edu_align.training.resume:_write": "checkpoint",
+    "edu_align.training.session:Session._save_model": "saving",
+    "edu_align.training.session:Session._evaluation": "saving",
 }
 NAMES = (START, *dict.fromkeys(PHASES.values()))
 
@@ -60,10 +60,6 @@ def preload() -> None:
     import transformers
     import trl.trainer.dpo_trainer
     import trl.trainer.sft_trainer  # noqa: F401
-
-    import edu_align.run
-    import edu_align.session
-    import edu_align.train  # noqa: F401
 
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
     transformers.logging.set_verbosity_error()

@@ -24,9 +24,9 @@ from typing import Any
 from uuid import uuid4
 
 from edu_align.chatting.model import ChatModel, stream
-from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.models.tokenizer import as_chat
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 PAIR_VOTES = ("left", "right", "tie", "both_bad")
 SINGLE_VOTES = ("good", "bad")

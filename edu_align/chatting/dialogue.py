@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from edu_align.chatting.model import ChatModel, stream
-from edu_align.data.records import Message
+from edu_align.records import Message
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.local import read_messages, read_responses
-from edu_align.data.read import SUFFIXES, Row, read_rows
-from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.data.readers import SUFFIXES, Row, read_rows
+from edu_align.data.sources.local import read_messages, read_responses
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 COLUMNS = ("messages", "conversations", "prompt")  # the first one that a row has is read
 

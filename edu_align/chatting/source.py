@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edu_align.config.arguments import Words
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate
 from edu_align.runs.finished import check_base, run_config
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def model_source(overrides: dict[str, str], outputs_root: str | None) -> Source:
     """A base model, untrained. `overrides` has `model` or `model.path` in it. Errors: as a run's config."""
     from omegaconf import OmegaConf
 
-    from edu_align.config.load import compose
+    from edu_align.config.compose import compose
 
     root = [] if outputs_root is None else [f"outputs_root={json.dumps(outputs_root)}"]
     words = [f"{key}={value}" for key, value in overrides.items()]

@@ -13,8 +13,8 @@ from typing import Any
 from edu_align.chatting.arena import MAX_MESSAGE, Arena, Visitor, check_writable
 from edu_align.chatting.model import ChatModel
 from edu_align.chatting.text import escaped, printable
-from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 MAX_BODY = 256 * 1024  # bytes of one request; a message has at most 4,000 characters
 CLOSED = "/upload"  # the page takes no files

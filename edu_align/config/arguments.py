@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import did_you_mean, listed
 
 # What may be set beside `run` or `model`. A finished run keeps everything else, so that it stays what was measured.

@@ -1,8 +1,8 @@
 """How a step's examples are dealt out: to processes, to forward passes, by examples or by tokens."""
 
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
-from edu_align.processes import count
+from edu_align.utils.distributed import count
+from edu_align.utils.errors import UserError
 
 
 def cuts_by_tokens(packed: bool) -> bool:

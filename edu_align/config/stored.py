@@ -6,9 +6,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
+from edu_align.config.rules import problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.config.validate import problems
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 
 def stored_config(path: Path, overrides: dict[str, str]) -> Config:

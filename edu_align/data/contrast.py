@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.records import Conversation, Pair, Record, Response, ResponseGroup, unfit_authors
+from edu_align.records import Conversation, Pair, Record, Response, ResponseGroup, unfit_authors
 
 CONSTRUCTED = " (from another dialogue)"  # ends the author of a reply that was constructed
 NEAREST = 12  # replies nearest in length, one of which is drawn

@@ -13,12 +13,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import edu_align.data
+import edu_align.records
 import edu_align.tutoring
 from edu_align.config.schema import Config
-from edu_align.data.load import SOURCES
+from edu_align.data.datamodule import TrainingData
+from edu_align.data.sources.load import SOURCES
 from edu_align.data.sources.source import Query
-from edu_align.data.training import TrainingData
-from edu_align.runs.writing import write_json
+from edu_align.utils.files import write_json
 
 
 def known_fingerprints(config: Config) -> dict[str, str] | None:
@@ -55,9 +56,9 @@ def _place(config: Config) -> Path | None:
 
 def _signatures(config: Config) -> Iterator[str | None]:
     """One text a file that the records depend on: its name, size and time of change; None for what has no file."""
-    for package in (edu_align.data, edu_align.tutoring):
-        root = Path(package.__path__[0])
-        yield from (_stat(file) for file in sorted(root.rglob("*")) if file.suffix in (".py", ".jsonl"))
+    roots = (Path(package.__path__[0]) for package in (edu_align.data, edu_align.tutoring))
+    code = [Path(edu_align.records.__file__), *(file for root in roots for file in sorted(root.rglob("*")))]
+    yield from (_stat(file) for file in code if file.suffix in (".py", ".jsonl"))
     dataset = config.dataset
     query = Query("", dataset, config.data_root, config.outputs_root, dataset.generation_seed)
     for name in (*dataset.sources, *dataset.contrast_sources):

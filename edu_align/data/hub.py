@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from edu_align.data.fetch import BRANCH, DATA_ROOT_VARIABLE, TIMEOUT
-from edu_align.data.read import Row, checked_row, iter_rows, shorten
+from edu_align.data.download import BRANCH, DATA_ROOT_VARIABLE, TIMEOUT
+from edu_align.data.readers import Row, checked_row, iter_rows, shorten
 from edu_align.data.sources.source import Part, Query, Source
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from itertools import groupby
 from random import Random
 from typing import TypeVar
 
-from edu_align.data.records import Conversation, Message, Pair, ResponseGroup, pairs_of, unfit_authors
-from edu_align.errors import UserError
+from edu_align.records import Conversation, Message, Pair, ResponseGroup, pairs_of, unfit_authors
+from edu_align.utils.errors import UserError
 
 T = TypeVar("T")
 LOOK_AHEAD = 64  # prompts, at least, among which those of a step are chosen

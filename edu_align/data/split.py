@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edu_align.data.read import brief
-from edu_align.data.records import Conversation, Message, Record
+from edu_align.data.readers import brief
 from edu_align.data.text import history_key
-from edu_align.errors import UserError
+from edu_align.records import Conversation, Message, Record
+from edu_align.utils.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 PINNED = "split"  # meta key of a record whose side its source decides

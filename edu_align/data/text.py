@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-from edu_align.data.records import Message
+from edu_align.records import Message
 
 Turn = tuple[str, str]  # (role, text)
 

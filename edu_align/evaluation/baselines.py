@@ -13,7 +13,7 @@ from functools import partial
 from math import log
 from typing import Any
 
-from edu_align.data.records import ResponseGroup, pairs_of
+from edu_align.records import ResponseGroup, pairs_of
 
 Rule = Callable[[ResponseGroup], tuple[float, ...]]
 Author = tuple[str, str]  # (source, author): scores of two sources are on different scales

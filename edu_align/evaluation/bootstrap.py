@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 Floats = NDArray[np.float64]
 CELLS_PER_CHUNK = 2_000_000  # drawn cluster indices held in memory at a time (16 MB)

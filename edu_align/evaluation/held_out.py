@@ -1,19 +1,31 @@
 """Measuring one model on held-out records, before and after training, with the same items both times."""
 
 import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+from edu_align.cache.keys import tokenizer_content
+from edu_align.cache.run_cache import RunCache
+from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
-from edu_align.data.records import Conversation, Record, ResponseGroup, pairs_of
-from edu_align.data.training import TrainingData
-from edu_align.errors import UserError
+from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.bootstrap import interval
 from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
+from edu_align.models.build import build_model
+from edu_align.models.device import Device
 from edu_align.models.generation import generate, prompt_and_reference
+from edu_align.models.locate import Location
 from edu_align.models.scoring import conversation_nll, score_replies
+from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.models.tokenizer import as_chat
+from edu_align.packing.decoder import install_packing
+from edu_align.records import Conversation, Record, ResponseGroup, pairs_of, turn_values
+from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import digest
 
 R = TypeVar("R", bound=Record)
 ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
@@ -140,3 +152,61 @@ def values(result: dict[str, Any], prefix: str) -> dict[str, float]:
         for name, entry in result.items()
         if isinstance(entry, dict) and "value" in entry
     }
+
+
+def measure_base(
+    config: Config, location: Location, device: Device, model: Any, tokenizer: Any, cache: RunCache, held: HeldOut
+) -> Measurement:
+    """The base model in `location`: `model` with its adapter off, or, under full fine-tuning, loaded for this only.
+
+    `cache`: the run's, which knows what lies under the adapter. Taken from earlier work where that measured the same.
+    """
+    if config.adapter.name == "full":
+        model, cache = build_model(config, location, device, None), RunCache(config, location, device)
+        install_packing(config.hardware.packing, model, config.hardware.packing_backend)
+    with nullcontext() if config.adapter.name == "full" else model.disable_adapter():
+        measured = cached_measurement(cache, model, tokenizer, held)
+    release_gathered_weights(model)
+    return measured
+
+
+CACHE_KIND = "measurement before training"
+
+
+def cached_measurement(cache: RunCache, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
+    """What `measure` returns, computed now or earlier; the model is left in eval mode, as `measure` leaves it."""
+    work = partial(measure, cache.config, model, tokenizer, held)
+    if not cache.on or is_sharded(model):
+        return work()
+    key = digest(cache.model_key(model), tokenizer_content(tokenizer), _inputs(cache.config, held))
+    measured = cache.get_or_compute(CACHE_KIND, key, CODEC, work)
+    model.eval()
+    return measured
+
+
+def _inputs(config: Config, held: HeldOut) -> list[Any]:
+    """All that reaches the model, and what is kept beside it."""
+    groups = [[turn_values(group.prompt), [response.text for response in group.responses]] for group in held.groups]
+    talks = [[talk.group, turn_values(talk.messages)] for talk in held.conversations]
+    prompts = [(record.id, *prompt_and_reference(record)) for record in held.samples]
+    asked = [[name, turn_values(prompt), reference] for name, prompt, reference in prompts]
+    return [groups, talks, asked, config.trainer.max_length, config.evaluation.max_new_tokens]
+
+
+def _encode(measured: Measurement) -> bytes:
+    rows: list[dict[str, Any]] = [{"logps": logps, "tokens": tokens} for logps, tokens in measured.replies]
+    rows += [{"group": group, "nats": nats, "tokens": tokens} for group, nats, tokens in measured.nll]
+    rows += [{"sample": sample} for sample in measured.samples]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _decode(content: bytes) -> Measurement:
+    rows = [json.loads(line) for line in content.decode().split("\n")[:-1]]
+    return Measurement(
+        [(tuple(row["logps"]), tuple(row["tokens"])) for row in rows if "logps" in row],
+        [(row["group"], row["nats"], row["tokens"]) for row in rows if "nats" in row],
+        [row["sample"] for row in rows if "sample" in row],
+    )
+
+
+CODEC: Codec[Measurement] = Codec("jsonl", _encode, _decode)

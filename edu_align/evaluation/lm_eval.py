@@ -18,14 +18,14 @@ from typing import Any
 import yaml
 
 from edu_align.config.schema import Config
-from edu_align.data.fetch import DATA_ROOT_VARIABLE
-from edu_align.data.read import Row, read_rows
-from edu_align.data.records import Message
+from edu_align.data.download import DATA_ROOT_VARIABLE
+from edu_align.data.readers import Row, read_rows
 from edu_align.data.text import history_key, opening, problem_key
-from edu_align.errors import UserError
 from edu_align.models.locate import locate
+from edu_align.records import Message
 from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.errors import UserError
 
 TASK = "gsm8k_unseen"
 PARTS = {"test": ("test.jsonl", "test_socratic.jsonl"), "train": ("train.jsonl", "train_socratic.jsonl")}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from edu_align.data.records import ResponseGroup, pairs_of
-from edu_align.errors import UserError
 from edu_align.evaluation import baselines
 from edu_align.evaluation.bootstrap import Interval, difference, interval
+from edu_align.records import ResponseGroup, pairs_of
+from edu_align.utils.errors import UserError
 
 Scores = tuple[float, ...]  # one number for every response of a group, higher is better
 

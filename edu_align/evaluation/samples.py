@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.baselines import longer, overlap, question_mark
+from edu_align.records import Message, Response, ResponseGroup
 
 Row = dict[str, Any]
 COLUMNS: list[str | int] = [

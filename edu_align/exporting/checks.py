@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.data.records import Message
-from edu_align.errors import UserError, first_line
 from edu_align.exporting.gguf import context_length
 from edu_align.exporting.merge import load_merged
 from edu_align.exporting.subject import Subject
 from edu_align.models.tokenizer import render
+from edu_align.records import Message
+from edu_align.utils.errors import UserError, first_line
 
 QUESTIONS = (
     "I added 3/4 and 1/4 and got 4/8. Is that right?",

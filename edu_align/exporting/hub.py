@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import ExportConfig
-from edu_align.errors import UserError, first_line
+from edu_align.utils.errors import UserError, first_line
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.exporting.subject import Subject
 from edu_align.models.device import Device, resolve
 from edu_align.models.tokenizer import load_tokenizer, render
 from edu_align.models.weights import load_model
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 # Where transformers read a model from; a path of this machine is of no use to others.
 LOCAL_KEYS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")

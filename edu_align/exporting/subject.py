@@ -7,10 +7,10 @@ from typing import Any
 
 from edu_align.config.arguments import Words
 from edu_align.config.schema import DTYPES, Config
-from edu_align.errors import UserError
 from edu_align.models.locate import Location, locate
 from edu_align.runs.finished import check_base, run_config
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.errors import UserError
 
 
 @dataclass(frozen=True)

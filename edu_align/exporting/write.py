@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.exporting.checks import Tutor, about_context, about_template
 from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
 from edu_align.exporting.merge import load_tutor, save_merged
 from edu_align.exporting.ollama import write_modelfile
 from edu_align.exporting.subject import Subject
-from edu_align.quiet import quiet
 from edu_align.reports.model_card import Background, Exported, model_card
 from edu_align.reports.stages import read_evaluation
-from edu_align.runs.facts import package_versions
+from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
-from edu_align.runs.writing import write_json
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
+from edu_align.utils.quiet import quiet
 
 RECORD = "export.json"
 

@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from edu_align.caching.base import base_model, forget
 from edu_align.config.schema import Config
+from edu_align.models.base_model import base_model, forget
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
 from edu_align.models.sharding import init_fsdp_root, is_sharded

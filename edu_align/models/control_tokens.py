@@ -22,8 +22,8 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from edu_align.data.records import Conversation, Message, Record, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.records import Conversation, Message, Record, ResponseGroup
+from edu_align.utils.errors import UserError
 
 BRACKETED = re.compile(r"<\|.+\|>")  # a name that is no text of any language, whatever the tokenizer's file says of it
 

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edu_align.config.schema import HardwareConfig
-from edu_align.errors import UserError
-from edu_align.processes import count
+from edu_align.utils.distributed import count
+from edu_align.utils.errors import UserError
 
 NATIVE_BF16_CAPABILITY = 8.0  # CUDA compute capability; a T4 (7.5) only emulates bfloat16, whatever torch says
 CPU_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}

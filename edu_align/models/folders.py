@@ -7,7 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 SINGLE = "model.safetensors"  # the weights, where they are one file
 

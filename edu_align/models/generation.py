@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.models.tokenizer import chat_ids
-from edu_align.out_of_memory import HalvingBatches
+from edu_align.records import Conversation, Message, Record, ResponseGroup
+from edu_align.utils.out_of_memory import HalvingBatches
 
 
 def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:

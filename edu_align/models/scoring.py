@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edu_align.data.records import Conversation, Message, ResponseGroup
-from edu_align.errors import UserError
 from edu_align.models.sharding import head_logits
 from edu_align.models.tokenizer import IGNORED, encode
-from edu_align.out_of_memory import HalvingBatches
 from edu_align.packing.decoder import causal_model
+from edu_align.records import Conversation, Message, ResponseGroup
+from edu_align.utils.errors import UserError
+from edu_align.utils.out_of_memory import HalvingBatches
 
 MAX_BATCH_TOKENS = 8192  # padded tokens of one scoring forward; the packed forward computes fewer
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
 from edu_align.models.device import Device
-from edu_align.processes import count, first, is_first, wait
+from edu_align.utils.distributed import count, first, is_first, wait
+from edu_align.utils.errors import UserError
 
 
 def layout(mixed: bool) -> Any:

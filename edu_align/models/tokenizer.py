@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.config.schema import ModelConfig
-from edu_align.data.records import Message
-from edu_align.errors import UserError, first_line
 from edu_align.models.control_tokens import control_tokens
+from edu_align.records import Message
+from edu_align.utils.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -4,10 +4,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from edu_align.data.training import GROUPS_FILE
-from edu_align.errors import UserError
-from edu_align.processes import is_first
-from edu_align.runs.writing import whole_folder, write_json
+from edu_align.data.datamodule import GROUPS_FILE
+from edu_align.utils.distributed import is_first
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import whole_folder, write_json
 
 WEIGHTS = "trained.safetensors"
 

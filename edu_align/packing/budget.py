@@ -4,7 +4,7 @@
 
 Examples per forward pass say little about memory once prompts are shared: twelve pairs of one dialogue are one path and
 nine replies. So a packed trainer takes a step's examples at once, and this cuts them by what they cost, in their order
-(`trainers/micro_batches.py` trains the parts).
+(`training/micro_batches.py` trains the parts).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.packing.backends import attend_to_ancestors, choose_backend, enable_forest_attention, unpackable_reason
 from edu_align.packing.forest import build_forest
 from edu_align.packing.head import score_labels_once
+from edu_align.utils.errors import UserError
 
 
 @dataclass

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
-from edu_align.out_of_memory import OutOfMemory, free_memory, is_out_of_memory, release_traceback
 from edu_align.planning.alternatives import alternatives
 from edu_align.planning.plan import savings
+from edu_align.utils.errors import UserError
+from edu_align.utils.out_of_memory import OutOfMemory, free_memory, is_out_of_memory, release_traceback
 
 
 def memory_advice(config: Config) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from edu_align.config.rules import sharding
 from edu_align.config.schema import AdapterConfig, Config, DPOTrainerConfig
-from edu_align.config.validate import sharding
 
 LORA = AdapterConfig("lora", 32, 64, 0.0, ["all-linear"])
 

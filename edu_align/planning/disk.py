@@ -6,8 +6,8 @@ from pathlib import Path
 from edu_align.config.batch import keeps_checkpoints
 from edu_align.config.schema import Config
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
-from edu_align.planning.network import count_parameters, parameters
-from edu_align.runs.writing import free_bytes
+from edu_align.planning.parameters import count_parameters, parameters
+from edu_align.utils.files import free_bytes
 
 GB = 2**30
 STORED = 2  # bytes a number of the bases that can be had, which export.dtype=auto keeps

@@ -4,8 +4,8 @@ import time
 
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.planning.machine import Machine
-from edu_align.planning.network import parameters
-from edu_align.planning.work import Work
+from edu_align.planning.parameters import parameters
+from edu_align.planning.workload import Work
 
 GPU_SHARE = 0.25  # of the data sheet's peak; assumed, not measured
 CPU_SHARE = 0.55  # of a float32 matrix product on all cores; read off DPO runs of smollm2 on an AMD EPYC with 2 cores

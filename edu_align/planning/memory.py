@@ -9,9 +9,9 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.packing.supported import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.supported import KEPT_LOGITS, KEPT_WEIGHTS, SUPPORTED
 from edu_align.planning.machine import Machine
-from edu_align.planning.network import Linear, ParameterCounts, count_parameters
-from edu_align.planning.work import Work
-from edu_align.processes import count
+from edu_align.planning.parameters import Linear, ParameterCounts, count_parameters
+from edu_align.planning.workload import Work
+from edu_align.utils.distributed import count
 
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
 TRAINED_WIDTH = 4  # bytes of a trained parameter, which is float32 whatever the rest is

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.errors import UserError
 from edu_align.packing.supported import SUPPORTED
 from edu_align.planning.alternatives import alternatives
 from edu_align.planning.disk import GB, describe_disk
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares
-from edu_align.planning.network import count_parameters, shape_of
-from edu_align.planning.work import Rows, Work, read_rows, work_of
+from edu_align.planning.parameters import count_parameters, shape_of
+from edu_align.planning.workload import Rows, Work, read_rows, work_of
+from edu_align.utils.errors import UserError
 
 WORTH = 0.05 * GB  # smaller savings are not worth a word
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 FORM = '{"DPO/pair_accuracy_implicit": {"value": 0.71, "tolerance": 0.02}}'
 

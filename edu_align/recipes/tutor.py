@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.results import MetricResult
+from edu_align.utils.errors import UserError
 from edu_align.utils.tables import cell
 
 CHAIN = ("tutor_sft", "tutor_dpo")
@@ -46,7 +46,7 @@ def seeds_in(words: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
 
 def repeat(words: Sequence[str], kept: Path) -> bool:
     """Train, measure and report; returns whether the numbers agree with those in `kept`."""
-    from edu_align.chain import run_chain, stages
+    from edu_align.training.chain import run_chain, stages
 
     seeds, rest = seeds_in(words)
     began = time.monotonic()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 from edu_align.utils.tables import Rows, cell
 
 FAMILIES = ("pair_accuracy", "selection_score")

@@ -14,16 +14,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from edu_align import processes
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
-from edu_align.runs.facts import git_state, package_versions
+from edu_align.runs.checkpoints import CheckpointStore
+from edu_align.runs.environment import git_state, package_versions
 from edu_align.runs.folder import RunFolder, list_runs, read_record
 from edu_align.runs.identity import Identity, other_code, settings_of
 from edu_align.runs.lock import Lock, refuse_held
-from edu_align.runs.progress import CheckpointStore
-from edu_align.runs.stopping import Stop, stoppable
-from edu_align.runs.writing import remove_left_over, write_text
+from edu_align.runs.signals import Stop, stoppable
+from edu_align.utils import distributed as processes
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import remove_left_over, write_text
 
 MOST_ATTEMPTS = 10_000
 # What a finished run is returned with, of its metrics; run.json has them all.

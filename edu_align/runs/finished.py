@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
 from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
+from edu_align.utils.errors import UserError
 
 # A finished run's data is not read, so it may have moved since.
 UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
@@ -52,7 +52,7 @@ def check_start(config: Config, start: RunFolder, location: Location) -> None:
 
 def _preset(name: str) -> dict[str, str]:
     """The keys of `hardware=<name>`, for a machine other than the one that trained."""
-    from edu_align.config.load import compose
+    from edu_align.config.compose import compose
 
     preset = compose([f"hardware={name}", "data_root=null"]).hardware
     # The device batch belongs to training and is tied to its batch size.

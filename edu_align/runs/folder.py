@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
-from edu_align.runs.writing import write_json
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 from edu_align.utils.jsonl import append_row, read_rows
 from edu_align.utils.suggest import did_you_mean
 

@@ -15,8 +15,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from edu_align.errors import UserError
 from edu_align.runs.process import Process, Ticker, machine, runs_here, this_process
+from edu_align.utils.errors import UserError
 
 BEAT_SECONDS = 5  # between two signs of life
 DEAD_SECONDS = 60  # without one: a holder on another machine counts as dead

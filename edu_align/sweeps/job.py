@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edu_align.errors import EXIT_USER_ERROR, UserError
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.runs.process import is_alive, sign_of_life, who
-from edu_align.secrets import redacted
 from edu_align.sweeps.state import Job, now, read_json, update
+from edu_align.utils.errors import EXIT_USER_ERROR, UserError
+from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -66,7 +66,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     What the job raises ends here, so that the others go on whatever the launcher does with errors; an interruption
     goes on through. Returns the objective, or None where there is none.
     """
-    from edu_align.config.load import settled
+    from edu_align.config.compose import settled
 
     job = read_json(path)
     if job is None:
@@ -90,7 +90,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     finally:
         _listeners.pop()
     if job["state"] == "failed" and "torch" in sys.modules:
-        from edu_align.caching.memory import free
+        from edu_align.utils.memory import free
 
         free()  # the error held all of the run
     return value if job["state"] == "finished" else None

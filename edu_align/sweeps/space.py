@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 DIGITS = 6  # significant ones of a drawn number
 

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.runs.folder import read_stored
-from edu_align.runs.writing import write_json
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 Job = dict[str, Any]
 

@@ -12,18 +12,18 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from edu_align import processes
 from edu_align.config.bounds import direction_of
-from edu_align.errors import SomeFailed, UserError
-from edu_align.runs.facts import package_versions
+from edu_align.runs.environment import package_versions
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.launching import Launching, at_once
-from edu_align.sweeps.listed import Listed
-from edu_align.sweeps.naming import asked, default_name
+from edu_align.sweeps.executor import Launching, at_once
+from edu_align.sweeps.grid import Listed
+from edu_align.sweeps.identity import asked, default_name
 from edu_align.sweeps.progress import LOOK, StatusLine, format_values
 from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
 from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
 from edu_align.sweeps.tracking import grouped
+from edu_align.utils import distributed as processes
+from edu_align.utils.errors import SomeFailed, UserError
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it

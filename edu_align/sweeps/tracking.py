@@ -12,8 +12,8 @@ from edu_align.reports.html.files import load
 from edu_align.reports.sweep.jobs import Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import flat
-from edu_align.runs.writing import write_json
 from edu_align.tracking import GROUP, start
+from edu_align.utils.files import write_json
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
 JOB_TYPE = "sweep"

@@ -4,9 +4,9 @@ import argparse
 import time
 from random import Random
 
-from edu_align.errors import entry_point
 from edu_align.tutoring.corpus import build
 from edu_align.tutoring.report import CARD, numbers, shown, with_numbers
+from edu_align.utils.errors import entry_point
 
 
 def _arguments() -> argparse.Namespace:

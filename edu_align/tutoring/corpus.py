@@ -5,14 +5,14 @@ from dataclasses import replace
 from functools import lru_cache
 from random import Random
 
-from edu_align.data.records import Conversation, Message, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.tutoring.dialogue import dialogue
 from edu_align.tutoring.library import by_split
 from edu_align.tutoring.replies import graded, usable
 from edu_align.tutoring.splits import SPLITS, sizes
 from edu_align.tutoring.subjects_reader import SOURCE, hand_written
 from edu_align.tutoring.types import Case, Misconception
+from edu_align.utils.errors import UserError
 
 LEAST_SIZE = 3
 # Qualities (Response.author) that no tutor should be taught to give, however their sum compares: they give the answer

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from edu_align.data.records import Message
+from edu_align.records import Message
 from edu_align.tutoring import phrasings_student as slots
 from edu_align.tutoring.types import Case
 from edu_align.tutoring.wording import pick, sentence, sentences

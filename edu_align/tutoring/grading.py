@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from edu_align.data.records import Response, ResponseGroup
+from edu_align.records import Response, ResponseGroup
 from edu_align.tutoring.text import mentions
 
 # Signs of each tone. A reply may be encouraging without them in other corpora; here they are what to expect.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from random import Random
 
-from edu_align.data.records import Pair, ResponseGroup, pairs_of
+from edu_align.records import Pair, ResponseGroup, pairs_of
 from edu_align.tutoring.splits import SPLITS
 
 Rule = Callable[[str, ResponseGroup], float]

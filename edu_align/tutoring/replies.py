@@ -2,7 +2,7 @@
 
 from random import Random
 
-from edu_align.data.records import Response
+from edu_align.records import Response
 from edu_align.tutoring.moves import MOVES, scores_of
 from edu_align.tutoring.text import mentions
 from edu_align.tutoring.types import Case

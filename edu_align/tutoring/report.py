@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edu_align.data.records import ResponseGroup
+from edu_align.records import ResponseGroup
 from edu_align.tutoring.measure import kinds, pairs, rates
 from edu_align.tutoring.splits import SPLITS
 

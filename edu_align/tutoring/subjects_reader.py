@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edu_align.data.records import Message, Response, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.records import Message, Response, ResponseGroup
 from edu_align.tutoring.moves import DIMENSIONS
 from edu_align.tutoring.replies import KINDS
 from edu_align.tutoring.splits import assign
+from edu_align.utils.errors import UserError
 
 SOURCE = "edu_tutor"
 _KEYS = {"id", "subject", "prompt", "answer", "responses"}

@@ -15,7 +15,7 @@ class EduAlignSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the launcher that `hydra/launcher` names. Errors: its package is not installed."""
-        from edu_align.sweeps.launching import made
+        from edu_align.sweeps.executor import made
 
         self.config = config
         self.loader = hydra_context.config_loader

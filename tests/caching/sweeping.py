@@ -24,8 +24,8 @@ JOBS = [
 
 def job(outputs: Path, number: int, *overrides: str) -> Any:
     """Run job `number` (beyond the four: a DPO job with a learning rate of its own) and return its folder."""
-    from edu_align.config.load import compose
-    from edu_align.run import run
+    from edu_align.config.compose import compose
+    from edu_align.training.run import run
 
     words = JOBS[number] if number < len(JOBS) else ["trainer=dpo", f"trainer.learning_rate={1e-4 * number}"]
     return run(compose([*TINY, f"outputs_root={outputs}", "data_root=null", *words, *overrides]))

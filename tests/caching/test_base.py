@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.caching import base
+from edu_align.models import base_model as base
 from edu_align.models.build import build_model
 from edu_align.models.device import resolve
 from edu_align.models.locate import Location, locate

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.caching import memory
 from edu_align.models.device import cpu_flags
-from edu_align.runs.facts import peak_memory_gib
+from edu_align.runs.environment import peak_memory_gib
+from edu_align.utils import memory
 
 
 class Node:
@@ -87,7 +87,7 @@ GROWN = """
 import sys
 import torch
 from pathlib import Path
-from edu_align.caching.memory import keep_few_kernels
+from edu_align.utils.memory import keep_few_kernels
 if sys.argv[1] == "few":
     keep_few_kernels()
 torch.set_num_threads(1)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from edu_align.caching.shared import RunCache
-from edu_align.data.records import Conversation, Message
+from edu_align.cache.run_cache import RunCache
 from edu_align.models.device import resolve
 from edu_align.models.locate import locate
 from edu_align.models.tokenizer import load_tokenizer
-from edu_align.trainers.sft_rows import KIND, cached_sft_rows, sft_rows
+from edu_align.records import Conversation, Message
+from edu_align.training.sft_rows import KIND, cached_sft_rows, sft_rows
 
 TURNS = (
     Message("user", "Is 1/2 + 1/3 = 2/5?"),

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edu_align.caching.store import Codec, Store
-from edu_align.caching.tensors import TENSORS, content, ragged, rows_of
+from edu_align.cache.store import TENSORS, Codec, Store, content, ragged, rows_of
 
 TEXT: Codec[str] = Codec("jsonl", lambda value: json.dumps(value).encode(), lambda found: json.loads(found.decode()))
 
@@ -119,7 +118,7 @@ def test_of_several_processes_one_computes(tmp_path: Path) -> None:
 def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from tests.caching.test_store import TEXT; "
-        "from edu_align.caching.store import Store\n"
+        "from edu_align.cache.store import Store\n"
         "def make():\n    print('holds it', flush=True); time.sleep(60)\n"
         "Store(Path(sys.argv[1]), 1).once('words', 'aa', TEXT, make)"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.caching import base
+from edu_align.models import base_model as base
 from tests.caching.sweeping import JOBS, job
 from tests.runs.conftest import in_child, outcome
 
@@ -110,13 +110,13 @@ def test_the_references_are_those_of_trl(
     """The columns that the trainer reads, from TRL alone, from a cold cache and from a warm one."""
     import torch
 
-    from edu_align.caching.shared import RunCache
-    from edu_align.data.training import training_data
+    from edu_align.cache.run_cache import RunCache
+    from edu_align.data.datamodule import training_data
     from edu_align.models.build import build_model
     from edu_align.models.device import resolve
     from edu_align.models.locate import locate
     from edu_align.packing.decoder import install_packing
-    from edu_align.trainers.dpo import build_dpo
+    from edu_align.training.dpo import build_dpo
 
     config = typed("trainer=dpo", f"outputs_root={tmp_path}", "trainer.max_length=150")
     data, device = training_data(config, set()), resolve(config.hardware)

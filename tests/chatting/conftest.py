@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import user_errors
+from edu_align.utils.errors import user_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 TALKATIVE = "generation.repetition_penalty=1.2"

@@ -14,9 +14,9 @@ import pytest
 from edu_align.chatting.arena import MAX_MESSAGE, Answer, Arena, Round, Visitor, append_vote, check_writable, vote_row
 from edu_align.chatting.model import ChatModel
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import load_records
-from edu_align.data.records import Message, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.data.dataset import load_records
+from edu_align.records import Message, ResponseGroup
+from edu_align.utils.errors import UserError
 
 ASKED = (Message("user", "2 + 3?"),)
 

@@ -12,9 +12,9 @@ import torch
 
 from edu_align.chatting.model import ChatModel, TooLong, fit, load, stream
 from edu_align.chatting.source import model_source, run_source
-from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.models.generation import prompt_batch, replies
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 PROMPT = (Message("user", "What is 3/4 + 1/4? I think 4/8."),)
 

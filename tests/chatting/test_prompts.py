@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edu_align.chatting.prompts import Prompt, read_prompts
-from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 ASK, TELL = {"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "What is 2 + 2?"}
 ASKED = (Message("user", "2 + 3?"),)

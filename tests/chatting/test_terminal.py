@@ -20,7 +20,7 @@ from edu_align.chatting.dialogue import Dialogue
 from edu_align.chatting.model import ChatModel
 from edu_align.chatting.terminal import side_by_side
 from edu_align.chatting.text import printable
-from edu_align.data.records import Message
+from edu_align.records import Message
 
 from .conftest import TALKATIVE, command, environment
 

@@ -17,7 +17,7 @@ from edu_align.chatting.arena import Arena
 from edu_align.chatting.model import ChatModel
 from edu_align.chatting.text import escaped, printable
 from edu_align.chatting.web import MAX_BODY, BodyLimit, answers, dialogue
-from edu_align.data.records import Message
+from edu_align.records import Message
 
 needs_gradio = pytest.mark.skipif(
     find_spec("gradio") is None, reason="gradio is not installed: pip install -e '.[web]'"
@@ -168,7 +168,7 @@ def test_html_of_a_person_and_too_much_of_it(visit: Callable[..., Any], pair: li
 @needs_gradio
 def test_a_place_that_is_taken_is_one_message(visit: Callable[..., Any], pair: list[ChatModel]) -> None:
     from edu_align.chatting.web import build_page, launch
-    from edu_align.errors import UserError
+    from edu_align.utils.errors import UserError
 
     _, url, votes = visit(pair)
     page = build_page(Arena([replace(pair[0])], votes, seed=0))

@@ -3,7 +3,7 @@
 import pytest
 
 from edu_align.config.arguments import key_of, key_values, parse, quoted
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 OWN = ("input", "output", "seed", "compare", "outputs_root")
 

@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 
-from edu_align.config.helping import help_text
-from edu_align.config.load import conf_dir
+from edu_align.config.compose import conf_dir
+from edu_align.config.help import help_text
 from edu_align.train import main
 
 Program = Callable[..., CompletedProcess[str]]
@@ -18,7 +18,7 @@ Here = Callable[..., tuple[int, str, str]]
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "wandb", "numpy", "pandas", "matplotlib", "accelerate")
 JOB = """\
 from edu_align.launch import launch
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 def job(cfg):
     print(f"job {cfg.seed} {cfg.run_name} {cfg.trainer.algorithm}")
@@ -168,7 +168,7 @@ def test_answers_take_under_a_second(program: Program, arguments: list[str]) -> 
 def test_nothing_heavy_is_imported_to_compose(program: Program, tmp_path: Path) -> None:
     path = tmp_path / "compose.py"
     text = (
-        "import sys\nfrom edu_align import train\nfrom edu_align.config.load import compose\n"
+        "import sys\nfrom edu_align import train\nfrom edu_align.config.compose import compose\n"
         "compose(['trainer=dpo', '+trainer.args.adam_beta2=0.95', 'hardware.optimizer=lion_8bit'])\n"
         f"print([name for name in {HEAVY} if name in sys.modules])\n"
     )
@@ -178,7 +178,7 @@ def test_nothing_heavy_is_imported_to_compose(program: Program, tmp_path: Path) 
 
 
 def test_the_config_folder_is_the_checkouts_or_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from edu_align.config import load
+    from edu_align.config import compose as load
 
     root = Path(__file__).resolve().parents[2]
     assert conf_dir() == root / "conf"

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from edu_align.config.compose import compose, conf_dir
 from edu_align.config.keys import base_schema, leaves
-from edu_align.config.load import compose, conf_dir
 from edu_align.config.precheck.defaults_list import choose
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import read_all

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.config.schema import GROUP_SCHEMAS, TrainerConfig, key, trainers
 
 YAML = """\

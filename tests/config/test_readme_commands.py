@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.load import conf_dir
+from edu_align.config.compose import conf_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = re.compile(r"python -m edu_align\.train\b[^\n`]*")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from edu_align.config.bounds import enumerations, holds, out_of_bounds, ranges
+from edu_align.config.compose import compose
 from edu_align.config.keys import every_key
-from edu_align.config.load import compose
+from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import DPO_LOSSES, METRICS
 from edu_align.config.trl_args import enumeration
-from edu_align.config.validate import problems as rule_problems
 
 Problems = Callable[..., list[str]]
 BOUNDS, WORDS = ranges(), enumerations()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.config.trl_args import owned, trl_fields
 
 Problems = Callable[..., list[str]]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edu_align.config.compose import compose
 from edu_align.config.keys import every_key
-from edu_align.config.load import compose
 from edu_align.config.schema import Config
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import nearest
 
 Problems = Callable[..., list[str]]
@@ -140,7 +140,7 @@ def test_a_mistake_in_a_yaml_file_names_the_file(
 def test_a_mistake_in_edu_aligns_own_files_is_found_too(tmp_path: Path) -> None:
     from shutil import copytree
 
-    from edu_align.config.load import conf_dir
+    from edu_align.config.compose import conf_dir
     from edu_align.config.precheck.command_line import check
     from edu_align.config.precheck.files import Files
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from edu_align.data.records import Record
+from edu_align.records import Record
 
 
 def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from edu_align.data.fetch import GitHubSource
+from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource
-from edu_align.data.load import SOURCES
+from edu_align.data.sources.load import SOURCES
 
 ASK, TELL = {"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "What is 2 + 2?"}
 HUMAN, GPT = {"from": "human", "value": "What is 2 + 3?"}, {"from": "gpt", "value": "What is 2 + 2?"}

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from edu_align.config import schema
-from edu_align.data.load import SOURCES
+from edu_align.data.sources.load import SOURCES
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # What a user writes: a file that enters its source, then runs the command.
 OUTSIDE = """
 import sys
-from edu_align.data.fetch import GitHubSource
-from edu_align.data.load import add_source
-from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.data.download import GitHubSource
+from edu_align.data.sources.load import add_source
+from edu_align.records import Message, Response, ResponseGroup
 
 def to_group(row, record_id):
     if not row.get("question", str):

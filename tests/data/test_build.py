@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import LoadedData, fingerprint_of, load_records
-from edu_align.data.records import Conversation
-from edu_align.errors import UserError
+from edu_align.data.dataset import LoadedData, fingerprint_of, load_records
+from edu_align.records import Conversation
+from edu_align.utils.errors import UserError
 
 from .crossing import crossing_groups
 

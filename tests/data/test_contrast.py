@@ -4,7 +4,7 @@ from collections import Counter
 
 from edu_align.data.contrast import CONSTRUCTED, balanced, contrasted, drawn_turns, turns_as_groups
 from edu_align.data.pairs import training_pairs
-from edu_align.data.records import Conversation, Message, Response, ResponseGroup
+from edu_align.records import Conversation, Message, Response, ResponseGroup
 
 
 def group(name: str, scores: dict[str, float], **meta: str) -> ResponseGroup:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.fetch import TIMEOUT
-from edu_align.data.load import source_files
+from edu_align.data.download import TIMEOUT
 from edu_align.data.sources import bridge
-from edu_align.errors import UserError
+from edu_align.data.sources.load import source_files
+from edu_align.utils.errors import UserError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import LoadedData, load_records
-from edu_align.data.load import source_files
+from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
-from edu_align.data.records import Conversation, Message, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.data.sources.load import source_files
 from edu_align.models.control_tokens import control_token_warning, control_tokens
 from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer, chat_ids
-from edu_align.trainers.dpo_rows import dpo_rows, shorten_prompts
-from edu_align.trainers.sft_rows import sft_rows
+from edu_align.records import Conversation, Message, ResponseGroup
+from edu_align.training.dpo_rows import dpo_rows, shorten_prompts
+from edu_align.training.sft_rows import sft_rows
+from edu_align.utils.errors import UserError
 
 from .fuzzing import GOOD, Case, case
 
@@ -104,7 +104,8 @@ def fuzz(loader: str, examples: int, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loader whose file is not there asks the network, which is not what is tested here."""
-    from edu_align.data import fetch, hub
+    from edu_align.data import download as fetch
+    from edu_align.data import hub
 
     def refuse(*_: Any) -> bytes:
         raise UserError("no network")
@@ -144,7 +145,7 @@ def test_many_malformed_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("damage", ["content", "record", "binary record", "folder"])
 def test_a_damaged_download_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edu_align.data import fetch
+    from edu_align.data import download as fetch
 
     monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
     monkeypatch.setattr(fetch, "_download", lambda *_: b"[]")

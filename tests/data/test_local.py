@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import load_records
-from edu_align.data.local import choose_format, rename, to_record
-from edu_align.data.read import Row
-from edu_align.data.records import Conversation, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.data.dataset import load_records
+from edu_align.data.readers import Row
+from edu_align.data.sources.local import choose_format, rename, to_record
+from edu_align.records import Conversation, ResponseGroup
+from edu_align.utils.errors import UserError
 
 ASK, TELL = {"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "What is 2 + 2?"}
 HUMAN, GPT = {"from": "human", "value": "2 + 3?"}, {"from": "gpt", "value": "What is 2 + 2?"}

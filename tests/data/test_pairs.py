@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edu_align.data.pairs import _closing, best_reply, in_steps, subsample, training_pairs
-from edu_align.data.records import Message, Pair, Response, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.records import Message, Pair, Response, ResponseGroup
+from edu_align.utils.errors import UserError
 
 
 def group(scores: list[float], name: str = "g", **meta: str) -> ResponseGroup:

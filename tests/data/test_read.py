@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.data.read import Row, read_rows
-from edu_align.errors import UserError
+from edu_align.data.readers import Row, read_rows
+from edu_align.utils.errors import UserError
 
 
 def write(folder: Path, name: str, text: str) -> Path:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import LoadedData, load_records
+from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
-from edu_align.data.read import read_rows
-from edu_align.data.records import Conversation, pairs_of
+from edu_align.data.readers import read_rows
 from edu_align.data.text import normalise, problem_key
+from edu_align.records import Conversation, pairs_of
 
 from .crossing import crossing_groups
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data import hub
-from edu_align.data.build import LoadedData, load_records
-from edu_align.data.load import SOURCES, TEST_RECORDS, _in_turn
-from edu_align.data.read import Row, iter_rows, read_rows
-from edu_align.data.records import Conversation, ResponseGroup
+from edu_align.data.dataset import LoadedData, load_records
+from edu_align.data.readers import Row, iter_rows, read_rows
 from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
-from edu_align.errors import UserError
+from edu_align.data.sources.load import SOURCES, TEST_RECORDS, _in_turn
+from edu_align.records import Conversation, ResponseGroup
+from edu_align.utils.errors import UserError
 
 from .crossing import crossing_groups
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.read import Row, read_rows
-from edu_align.data.records import Conversation, ResponseGroup
+from edu_align.data.readers import Row, read_rows
 from edu_align.data.sources import bridge, gsm8k_socratic, mathdial, mrbench
-from edu_align.errors import UserError
+from edu_align.records import Conversation, ResponseGroup
+from edu_align.utils.errors import UserError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CONVERT: dict[str, Callable[[Row, str], Any]] = {

@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
-from edu_align.data.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.data.split import side, split_records, with_groups
 from edu_align.data.text import history_key, normalise, problem_key
-from edu_align.errors import UserError
+from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
+from edu_align.utils.errors import UserError
 
 from .crossing import crossing_groups
 

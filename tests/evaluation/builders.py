@@ -1,7 +1,7 @@
 """Hand-made groups for the tests of this package."""
 
-from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.preference import ScoredGroup
+from edu_align.records import Message, Response, ResponseGroup
 
 PROMPT = (
     Message("system", "You are a kind tutor who asks questions."),

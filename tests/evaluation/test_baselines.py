@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from edu_align.data.records import Message, ResponseGroup
 from edu_align.evaluation import baselines
 from edu_align.evaluation.baselines import FEATURES, Rule, fitted_rules, idf_overlap, overlap, surface
+from edu_align.records import Message, ResponseGroup
 from tests.evaluation.builders import group
 
 

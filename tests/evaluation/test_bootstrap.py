@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import difference, interval
+from edu_align.utils.errors import UserError
 
 
 def simulate(seed: int, clusters: int = 40) -> tuple[np.ndarray, list[str]]:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from edu_align.data.read import Row, read_rows
+from edu_align.data.readers import Row, read_rows
 from edu_align.data.text import problem_key
-from edu_align.errors import UserError
 from edu_align.evaluation import lm_eval
 from edu_align.evaluation.lm_eval import Plan, Task, keys, model_arguments, question_of, unseen, write_arguments
 from edu_align.harness import main
 from edu_align.runs.folder import RunFolder
+from edu_align.utils.errors import UserError
 from tests.chatting.conftest import Here, here  # noqa: F401 - a fixture
 
 FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.preference import evaluate_preferences, measure
+from edu_align.utils.errors import UserError
 
 from .builders import group, scored
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from edu_align.config.load import compose, conf_dir
+from edu_align.config.compose import compose, conf_dir
 from edu_align.config.schema import SOURCES as NAMES
-from edu_align.data.fetch import GitHubSource
+from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource
-from edu_align.data.load import SOURCES as READ
+from edu_align.data.sources.load import SOURCES as READ
 from edu_align.reports.model_card import (
     BASES,
     BUNDLED_HOME,

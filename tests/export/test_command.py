@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from edu_align.config.arguments import parse
-from edu_align.errors import UserError
 from edu_align.export import GROUPS, OWN
 from edu_align.exporting.checks import metadata
 from edu_align.exporting.write import RECORD, check_place, is_there, written_aside
 from edu_align.runs.finished import run_config
+from edu_align.utils.errors import UserError
 
 from .conftest import copied
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import GGUF_TYPES
-from edu_align.errors import UserError
 from edu_align.exporting.checks import TOLERANCE, compare, load_gguf, metadata, replies_of
 from edu_align.exporting.gguf import (
     SPLITS,
@@ -19,6 +18,7 @@ from edu_align.exporting.gguf import (
     vocabulary,
     write_gguf,
 )
+from edu_align.utils.errors import UserError
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {},

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edu_align.data.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.models.control_tokens import control_token_warning, control_tokens
 from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer, chat_ids, encode, render
+from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
@@ -204,7 +204,7 @@ def test_pairs_have_the_ids_that_trl_makes(typed: Callable[..., Any], tmp_path: 
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from edu_align.trainers.dpo_rows import dpo_rows
+    from edu_align.training.dpo_rows import dpo_rows
 
     tokenizer = TOKENIZERS["bytes, chatml"]
     question = "2 + 3 < 6?"

@@ -7,11 +7,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from edu_align.config.load import compose
-from edu_align.errors import UserError
+from edu_align.config.compose import compose
 from edu_align.models import device as module
 from edu_align.models.device import Device, check_optimizer, resolve
-from edu_align.trainers.arguments import common_arguments
+from edu_align.training.arguments import common_arguments
+from edu_align.utils.errors import UserError
 
 CARDS = {"t4": (7, 5), "a100": (8, 0), "h100": (9, 0), "h200": (9, 0)}
 

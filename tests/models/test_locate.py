@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.models import locate as module
 from edu_align.models.locate import Location, locate
+from edu_align.utils.errors import UserError
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.data.records import Conversation, Message, Response, ResponseGroup
-from edu_align.errors import UserError
 from edu_align.models import scoring
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.scoring import conversation_nll, label_logps, reply_rows, score_replies
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.packing.decoder import share_prefixes
+from edu_align.records import Conversation, Message, Response, ResponseGroup
+from edu_align.utils.errors import UserError
 
 
 def group(question: str, *replies: str) -> ResponseGroup:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, load_tokenizer, marked, render
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 DIALOGUE = (
     Message("system", "Be kind."),

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.errors import UserError
 from edu_align.models.locate import Location
 from edu_align.models.weights import add_adapter, check_targets, linear_layers, trainable_in_float32
+from edu_align.utils.errors import UserError
 
 LAYERS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 

@@ -126,7 +126,7 @@ def test_a_run_says_what_packing_saves(train: Callable[..., Any], capsys: Any) -
 
 
 def test_pairs_can_be_drawn_at_random(typed: Callable[..., Any]) -> None:
-    from edu_align.data.training import training_data
+    from edu_align.data.datamodule import training_data
 
     words = ["trainer=dpo", "evaluation.enabled=false", "dataset.max_train_records=null"]
     grouped, mixed = (training_data(typed(*words, f"trainer.batching={how}"), set()) for how in ("prompts", "pairs"))

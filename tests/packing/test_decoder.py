@@ -10,13 +10,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from edu_align.config.schema import DPO_LOSSES
-from edu_align.data.records import Conversation, Message, Pair, Response, ResponseGroup
-from edu_align.errors import UserError
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
 from edu_align.packing.head import distinct_rows, score_labels_once
-from edu_align.session import METHODS
+from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
+from edu_align.training.session import METHODS
+from edu_align.utils.errors import UserError
 
 WINDOW = 24
 KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}

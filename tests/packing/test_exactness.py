@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edu_align.data.pairs import in_steps, training_pairs
-from edu_align.data.records import Message, Pair, Response, ResponseGroup
 from edu_align.packing.decoder import share_prefixes
-from edu_align.session import METHODS
+from edu_align.records import Message, Pair, Response, ResponseGroup
+from edu_align.training.session import METHODS
 from tests.packing.test_decoder import DEVICE, close, gradients, with_adapter
 
 QUESTION = "Why is 3/4 larger than 2/3? I see 3 and 4, and they are larger."

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.load import compose
+from edu_align.config.compose import compose
 from edu_align.planning.disk import checkpoint_bytes, describe_disk, export_bytes, weights_bytes
-from edu_align.run import run
+from edu_align.training.run import run
 from tests.runs.conftest import in_child, told
 
 SMALL = 60_000  # bytes of what a checkpoint or an adapter holds besides numbers of the model

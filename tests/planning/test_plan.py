@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.load import compose
-from edu_align.errors import UserError
+from edu_align.config.compose import compose
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width
-from edu_align.planning.network import adapter_parameters, linear_parameters, parameters, shape_of, targets
+from edu_align.planning.parameters import adapter_parameters, linear_parameters, parameters, shape_of, targets
 from edu_align.planning.plan import make_plan
-from edu_align.planning.work import _size
+from edu_align.planning.workload import _size
+from edu_align.utils.errors import UserError
 
 COUNTS = {"mistral": 7_241_732_096, "zephyr": 7_241_732_096, "llama2": 6_738_415_616, "smollm2": 134_515_008}
 T4 = ["trainer=dpo", "model=zephyr", "hardware=t4"]

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.recipes.kept_results import check_kept
+from edu_align.utils.errors import UserError
 
 RESULTS = {
     "DPO": {"pair_accuracy_logp": {"value": 0.62, "low": 0.6, "high": 0.64}, "train/loss": 0.5},

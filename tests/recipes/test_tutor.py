@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.recipes.tutor import SEEDS, repeat, seeds_in
+from edu_align.utils.errors import UserError
 from tests.conftest import TINY
 
 SAMPLES = Path(__file__).parents[2] / "experiments" / "tutor_recipe" / "samples"

@@ -11,7 +11,7 @@ from edu_align.evaluation.suite.store import _packed, append_read
 from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
 from edu_align.runs.folder import RunFolder
-from edu_align.runs.writing import write_json
+from edu_align.utils.files import write_json
 
 GROUPS = 40
 DIMENSIONS = ("mistake_identification", "mistake_location", "providing_guidance", "actionability")

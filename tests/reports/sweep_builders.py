@@ -11,7 +11,7 @@ import yaml
 from edu_align.evaluation.bootstrap import interval
 from edu_align.evaluation.preference import Metric
 from edu_align.runs.folder import RunFolder
-from edu_align.runs.writing import write_json
+from edu_align.utils.files import write_json
 
 METRIC = "eval/pair_accuracy_logp"
 GRID = {"trainer.beta": [0.05, 0.1, 0.3], "trainer.learning_rate": [1e-4, 2e-4]}

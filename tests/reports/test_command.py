@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.report import parse, run_names
 from edu_align.reports.sweep.reading import runs_as_sweep
+from edu_align.utils.errors import UserError
 
 from .comparison_builders import store, three
 from .sweep_builders import METRIC, grid_sweep, job_file, run_folder

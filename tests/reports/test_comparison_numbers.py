@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import difference
 from edu_align.evaluation.suite.results import Series
 from edu_align.reports.comparison.numbers import holm, numbers_of, p_value, samples_for
+from edu_align.utils.errors import UserError
 
 from .comparison_builders import series, three
 

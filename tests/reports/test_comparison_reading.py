@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.reports.comparison.models import Model
 from edu_align.reports.comparison.reading import read_comparison
 from edu_align.runs.folder import find_stored
+from edu_align.utils.errors import UserError
 
 from .comparison_builders import compared, results, run_folder, series, store, three
 

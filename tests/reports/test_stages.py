@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.preference import ScoredGroup, evaluate_preferences
 from edu_align.reports.stages import Stage, read_evaluation, results_table
+from edu_align.utils.errors import UserError
 from edu_align.utils.tables import markdown, text
 from tests.evaluation.test_preference import many
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.reports.html.files import json_lines
 from edu_align.reports.sweep.findings import best, caveats
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.write import write_report
-from edu_align.run import run
+from edu_align.training.run import run
+from edu_align.utils.errors import UserError
 
 from .sweep_builders import job_file, sweep_file
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from edu_align.config.bounds import direction_of
-from edu_align.errors import UserError
 from edu_align.reports.html.files import json_lines
 from edu_align.reports.sweep.reading import as_number, read_sweep, with_objective
 from edu_align.reports.sweep.write import write_report
 from edu_align.runs.process import who
-from edu_align.runs.writing import write_json
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 from .sweep_builders import METRIC, entry, grid_sweep, job_file, sweep_file
 

@@ -53,7 +53,7 @@ def in_child(work: Callable[[], Any]) -> int:
 @contextmanager
 def told(event: str, step: int, number: int = signal.SIGKILL) -> Iterator[None]:
     """Inside the block a process that trains sends itself a signal in that event (`on_step_end`, ...) of that step."""
-    from edu_align.trainers.callbacks import Recorder
+    from edu_align.training.callbacks import Recorder
 
     original = getattr(Recorder, event)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
-from edu_align.run import run
+from edu_align.runs.checkpoints import CheckpointStore, checkpoints, damage_of
 from edu_align.runs.folder import RunFolder
-from edu_align.runs.progress import CheckpointStore, checkpoints, damage_of
-from edu_align.trainers.callbacks import Recorder
+from edu_align.training.callbacks import Recorder
+from edu_align.training.run import run
+from edu_align.utils.errors import UserError
 from tests.runs.conftest import in_child, outcome, told
 
 WORDS = ["trainer=dpo", "trainer.max_steps=8", "trainer.save_steps=2", "trainer.eval_steps=4", "run_name=it"]

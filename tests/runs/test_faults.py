@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.errors import UserError
+from edu_align.runs.checkpoints import CheckpointStore, damage_of
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.lock import Lock
-from edu_align.runs.progress import CheckpointStore, damage_of
-from edu_align.runs.writing import disk_errors, remove_left_over, whole_folder
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import disk_errors, remove_left_over, whole_folder
 from tests.runs.conftest import in_child
 from tests.runs.faults import die, faults, full
 

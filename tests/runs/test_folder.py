@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.runs.folder import UNREADABLE, RunFolder, ancestors, find_run, find_stored, list_runs, read_stored
-from edu_align.runs.writing import write_json
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 
 def begun(root: Path, name: str, **record: Any) -> RunFolder:

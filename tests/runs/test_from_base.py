@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edu_align.config.stored import stored_config
-from edu_align.data.training import trained_groups, training_data
+from edu_align.data.datamodule import trained_groups, training_data
 from edu_align.evaluation.held_out import HeldOut, Measurement, held_out, measure, summarise, values
 from edu_align.reports.stages import read_evaluation
 from tests.stored import read_run

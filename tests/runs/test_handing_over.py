@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.training import GROUPS_FILE, trained_groups
-from edu_align.errors import UserError
-from edu_align.run import run
+from edu_align.data.datamodule import GROUPS_FILE, trained_groups
+from edu_align.training.run import run
+from edu_align.utils.errors import UserError
 
 
 def brought(run_folder: Path, root: Path) -> Path:

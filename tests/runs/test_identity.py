@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from edu_align.config.compose import compose
 from edu_align.config.keys import every_key, stated
-from edu_align.config.load import compose
 from edu_align.runs.identity import Identity, other_code, settings_of
 
 # Every key that is part of the id. A new key belongs here, or has `in_run_id=False` if it only says how or where.

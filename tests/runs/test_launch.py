@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
-from edu_align.run import run
 from edu_align.runs.folder import find_run
 from edu_align.runs.lock import Lock
-from edu_align.trainers.callbacks import Recorder
+from edu_align.training.callbacks import Recorder
+from edu_align.training.run import run
+from edu_align.utils.errors import UserError
 from tests.conftest import TINY
 
 UNMEASURED = "evaluation.enabled=false"

@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
-from edu_align.run import run
-from edu_align.trainers.callbacks import Recorder
+from edu_align.training.callbacks import Recorder
+from edu_align.training.run import run
 from tests.runs.conftest import in_child
 
 pytestmark = pytest.mark.slow

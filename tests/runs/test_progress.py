@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edu_align.runs.checkpoints import MANIFEST, PROGRESS, CheckpointStore, checkpoints, damage_of
 from edu_align.runs.folder import RunFolder
-from edu_align.runs.progress import MANIFEST, PROGRESS, CheckpointStore, checkpoints, damage_of
 
 
 @pytest.fixture

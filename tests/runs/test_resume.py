@@ -16,10 +16,10 @@ import pytest
 import torch
 from transformers.trainer import safe_globals
 
-from edu_align import session
-from edu_align.run import run
-from edu_align.runs.progress import checkpoints
-from edu_align.trainers.callbacks import Recorder
+from edu_align.runs.checkpoints import checkpoints
+from edu_align.training import session
+from edu_align.training.callbacks import Recorder
+from edu_align.training.run import run
 from tests.conftest import TINY
 from tests.runs.conftest import in_child, outcome, told
 

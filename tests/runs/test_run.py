@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from edu_align.errors import UserError
 from edu_align.reports.stages import read_evaluation
-from edu_align.run import objective, run
-from edu_align.trainers.callbacks import Recorder
+from edu_align.training.callbacks import Recorder
+from edu_align.training.run import objective, run
+from edu_align.utils.errors import UserError
 from tests.stored import read_run
 
 UNMEASURED = "evaluation.enabled=false"

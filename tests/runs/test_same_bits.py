@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.run import run
+from edu_align.training.run import run
 from torture.__main__ import table
 from torture.kills import configurations, torture
 from torture.outcome import differing, outcome

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.runs.stopping import Interrupted, stoppable
+from edu_align.runs.signals import Interrupted, stoppable
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])

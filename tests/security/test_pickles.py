@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
-from edu_align.run import run
-from edu_align.runs.progress import checkpoints, seal
+from edu_align.runs.checkpoints import checkpoints, seal
+from edu_align.training.run import run
+from edu_align.utils.errors import UserError
 from tests.runs.conftest import in_child, told
 
 REPOSITORY = Path(__file__).resolve().parents[2]

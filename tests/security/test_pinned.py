@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data import fetch, hub
-from edu_align.data.fetch import BRANCH, GitHubSource
+from edu_align.data import download as fetch
+from edu_align.data import hub
+from edu_align.data.download import BRANCH, GitHubSource
 from edu_align.data.hub import HubSource
-from edu_align.data.load import SOURCES, source_files
+from edu_align.data.sources.load import SOURCES, source_files
 from edu_align.data.sources.source import Query
-from edu_align.errors import UserError
 from edu_align.models.locate import locate
+from edu_align.utils.errors import UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.secrets import found_in, is_secret_name, redacted
+from edu_align.utils.secrets import found_in, is_secret_name, redacted
 from tests.conftest import TINY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -118,8 +118,8 @@ def test_the_error_of_a_failed_run_keeps_no_secret(
     tiny: Callable[..., object], planted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library may say what it was given: run.json does not."""
-    from edu_align import session
-    from edu_align.run import run
+    from edu_align.training import session
+    from edu_align.training.run import run
 
     def fail(*_: object) -> None:
         raise OSError(f"403 for https://user:{IN_WORDS}@host with {PLANTED['HF_TOKEN']}")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import os, sys, time
 from edu_align.launch import launch
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 def job(cfg):
     beta = cfg.trainer.beta

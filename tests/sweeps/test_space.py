@@ -12,12 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from edu_align.config.bounds import direction_of
-from edu_align.config.load import conf_dir
-from edu_align.errors import UserError
+from edu_align.config.compose import conf_dir
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.naming import asked, default_name
+from edu_align.sweeps.identity import asked, default_name
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of
 from edu_align.sweeps.state import SweepFolder, is_done
+from edu_align.utils.errors import UserError
 
 CONFIG = OmegaConf.create({"trainer": {"beta": 0.1}, "adapter": {"rank": 4}, "seed": 1, "outputs_root": "a"})
 

@@ -8,7 +8,7 @@ import pytest
 
 from edu_align.config.batch import accumulation, device_batch
 from edu_align.models.device import Device
-from edu_align.trainers.arguments import common_arguments
+from edu_align.training.arguments import common_arguments
 
 
 @pytest.mark.parametrize(("batch", "fits", "each", "steps"), [(16, 4, 4, 4), (4, 8, 4, 1), (8, 8, 8, 1), (3, 1, 1, 3)])

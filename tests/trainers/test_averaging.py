@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from edu_align import session
 from edu_align.models.trainable import WEIGHTS, trainable_parameters
-from edu_align.run import run
-from edu_align.runs.progress import CheckpointStore
-from edu_align.trainers.callbacks import AVERAGE, Averaging
+from edu_align.runs.checkpoints import CheckpointStore
+from edu_align.training import session
+from edu_align.training.callbacks import AVERAGE, Averaging
+from edu_align.training.run import run
 
 STEPS = 6
 

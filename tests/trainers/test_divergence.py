@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.errors import UserError
-from edu_align.run import run
+from edu_align.runs.checkpoints import checkpoints, damage_of
 from edu_align.runs.folder import read_record
-from edu_align.runs.progress import checkpoints, damage_of
 from edu_align.sweeps.job import failed
-from edu_align.trainers.divergence import MOST_SKIPPED, Diverged
+from edu_align.training.divergence import MOST_SKIPPED, Diverged
+from edu_align.training.run import run
+from edu_align.utils.errors import UserError
 from tests.trainers.poison import Backwards, poisoned
 
 UNMEASURED = "evaluation.enabled=false"
@@ -133,7 +133,7 @@ def scaled(scale: float, always: bool) -> Iterator[list[float]]:
 
     Yields the scales after each step.
     """
-    import edu_align.session as session
+    import edu_align.training.session as session
 
     original, scales = session.trained_metrics, []
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edu_align.trainers.dpo_rows import COLUMNS, PairCollator, cut_at_start
+from edu_align.training.dpo_rows import COLUMNS, PairCollator, cut_at_start
 
 Ids = st.lists(st.integers(1, 9), max_size=12)
 

@@ -11,18 +11,18 @@ import torch
 import trl
 from safetensors.torch import load_file
 
-from edu_align import session
 from edu_align.config.schema import GROUP_SCHEMAS, DPOTrainerConfig
 from edu_align.launch import launch
-from edu_align.run import run
 from edu_align.runs.folder import RunFolder
-from edu_align.trainers.arguments import common_arguments
-from edu_align.trainers.divergence import StopOnDivergence
-from edu_align.trainers.dpo_rows import dpo_rows
-from edu_align.trainers.losses import LOSSES, PairScores
-from edu_align.trainers.micro_batches import MicroBatches, MicroBatching
-from edu_align.trainers.resume import ResumableTraining
-from edu_align.trainers.trl_dataset import as_dataset, attach_row_ids
+from edu_align.training import session
+from edu_align.training.arguments import common_arguments
+from edu_align.training.divergence import StopOnDivergence
+from edu_align.training.dpo_rows import dpo_rows
+from edu_align.training.losses import LOSSES, PairScores
+from edu_align.training.micro_batches import MicroBatches, MicroBatching
+from edu_align.training.resume import ResumableTraining
+from edu_align.training.run import run
+from edu_align.training.trl_dataset import as_dataset, attach_row_ids
 
 WORDS = [
     "model=tiny", "hardware=cpu", "hardware.dtype=float32", "tracking=off", "dataset.size=40", "trainer.max_steps=2",

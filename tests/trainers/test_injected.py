@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from edu_align.run import run
+from edu_align.runs.checkpoints import checkpoints, damage_of
 from edu_align.runs.folder import read_record
-from edu_align.runs.progress import checkpoints, damage_of
-from edu_align.trainers.divergence import Diverged
+from edu_align.training.divergence import Diverged
+from edu_align.training.run import run
 from tests.stored import read_run
 from tests.trainers.memory import holds
 from tests.trainers.poison import poisoned

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import load_records
-from edu_align.data.records import Conversation, Message, Pair, Response, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.data.dataset import load_records
 from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, render
-from edu_align.trainers.dpo_rows import shorten_prompt, shorten_prompts
-from edu_align.trainers.sft_rows import cut_windows, sft_rows
+from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
+from edu_align.training.dpo_rows import shorten_prompt, shorten_prompts
+from edu_align.training.sft_rows import cut_windows, sft_rows
+from edu_align.utils.errors import UserError
 
 AGENT = Path(__file__).resolve().parents[2] / "experiments/zephyr_agentinstruct/samples"
 SLOW_START = [HealthCheck.too_slow]
@@ -221,7 +221,7 @@ def test_a_limit_below_the_template_is_an_error() -> None:
 def test_dpo_trains_on_shortened_prompts(
     train: Callable[..., Any], capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edu_align.trainers import dpo
+    from edu_align.training import dpo
 
     seen: list[int] = []
 

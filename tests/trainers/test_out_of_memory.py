@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.out_of_memory import HalvingBatches, OutOfMemory, is_out_of_memory, release_traceback
-from edu_align.run import run
 from edu_align.runs.folder import read_record
+from edu_align.training.run import run
+from edu_align.utils.out_of_memory import HalvingBatches, OutOfMemory, is_out_of_memory, release_traceback
 from tests.runs.conftest import TIMES, in_child, outcome, told
 from tests.stored import read_run
 from tests.trainers.memory import full, holds
@@ -225,7 +225,7 @@ def test_only_memory_counts_and_its_frames_let_go() -> None:
 @pytest.mark.gpu
 def test_a_real_gpu_that_is_full(train: Callable[..., Any]) -> None:
     """Another tenant takes all but a little of the memory, in the middle of the second step."""
-    from edu_align.trainers.micro_batches import StepState
+    from edu_align.training.micro_batches import StepState
 
     words = ["trainer=sft", *WORDS, OFF, "hardware=t4", "hardware.quantization=none", "adapter.rank=4"]
     begun = train(*words, "hardware.per_device_batch_size=1", "run_name=gpu-one")

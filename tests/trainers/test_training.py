@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edu_align.trainers.sft_rows import sft_rows
+from edu_align.training.sft_rows import sft_rows
 from tests.stored import read_run
 
 UNMEASURED = "evaluation.enabled=false"
@@ -126,7 +126,7 @@ def test_packing_changes_no_loss(train: Callable[..., Any], runs: Callable[[str]
 
 
 def test_conversations_without_a_trained_token_are_dropped(bytes_tokenizer: Any) -> None:
-    from edu_align.data.records import Conversation, Message
+    from edu_align.records import Conversation, Message
 
     turns = (Message("user", "q"), Message("assistant", "a", train=True))
     talks = [Conversation(turns, "1", "local", "1"), Conversation((turns[0], Message("assistant", "a")), "2", "l", "2")]

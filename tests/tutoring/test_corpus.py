@@ -12,8 +12,7 @@ from random import Random
 
 import pytest
 
-from edu_align.data.records import ResponseGroup
-from edu_align.errors import UserError
+from edu_align.records import ResponseGroup
 from edu_align.tutoring import corpus, measure, phrasings_student, report
 from edu_align.tutoring.dialogue import FORMS, dialogue
 from edu_align.tutoring.library import LIBRARY, by_split, split_of
@@ -21,6 +20,7 @@ from edu_align.tutoring.moves import DIMENSIONS, MAX_SCORE, MOVES
 from edu_align.tutoring.splits import SPLITS, assign, sizes
 from edu_align.tutoring.subjects_reader import parse
 from edu_align.tutoring.wording import of_split, sentence
+from edu_align.utils.errors import UserError
 
 SLOTS = {name: value for name, value in vars(phrasings_student).items() if name.isupper()}
 ROOT = Path(__file__).parents[2]

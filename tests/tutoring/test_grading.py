@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from edu_align.data.records import Response, ResponseGroup
+from edu_align.records import Response, ResponseGroup
 from edu_align.tutoring.corpus import build
 from edu_align.tutoring.grading import faults_of, group_faults
 from edu_align.tutoring.library import LIBRARY

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
-from edu_align.caching.tensors import content
+from edu_align.cache.store import content
 from edu_align.runs.identity import Identity
-from edu_align.sweeps.naming import asked
+from edu_align.sweeps.identity import asked
 from edu_align.utils.hashing import digest, file_content, file_sha256, sha256
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -12,9 +12,9 @@ from edu_align.config.precheck.defaults_list import Chosen, choose
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change, group_combinations, read_all
 from edu_align.config.precheck.typed import Draft, assign, draft
+from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.config.validate import problems as rule_problems
-from edu_align.secrets import problems_of_secrets
+from edu_align.utils.secrets import problems_of_secrets
 from edu_align.utils.suggest import did_you_mean, listed
 
 MOST_COMBINATIONS = 64  # of a sweep whose cross-key rules are checked up front; every job is checked again as it starts

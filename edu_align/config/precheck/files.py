@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from edu_align.config.schema import GROUP_SCHEMAS
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 
 class Files(ConfigRepository):

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 
 from edu_align.config.precheck.files import Files
 from edu_align.config.schema import GROUP_SCHEMAS
-from edu_align.errors import UserError
+from edu_align.utils.errors import UserError
 
 MOST_SWEPT = 1000  # values of one range() that are checked
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edu_align.data.hub import HubPart, HubSource
-from edu_align.data.read import Row, brief
-from edu_align.data.records import Conversation, Message
+from edu_align.data.readers import Row, brief
 from edu_align.data.sources.chat_turns import read_turns, to_trained
 from edu_align.data.text import problem_key
-from edu_align.errors import UserError
+from edu_align.records import Conversation, Message
+from edu_align.utils.errors import UserError
 
 _TASK = re.compile(r"^Task:.*$", re.MULTILINE)  # mind2web: every step of one task is a row of its own
 

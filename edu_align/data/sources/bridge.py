@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from edu_align.data.fetch import GitHubSource
-from edu_align.data.read import Row
-from edu_align.data.records import Response, ResponseGroup
+from edu_align.data.download import GitHubSource
+from edu_align.data.readers import Row
 from edu_align.data.text import LESSON_OPENING, Turn, clean, merge_turns, session_key, to_messages
+from edu_align.records import Response, ResponseGroup
 
 # Bridge has no scores. These put its pairs on MRBench's scale of 0 to 8, near the mean that people gave there to the
 # same two kinds of author (experts 6.4, novices 2.25), so that one `dataset.margin` serves both sources.

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from edu_align.data.read import Row, brief
-from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.data.readers import Row, brief
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 

@@ -2,10 +2,10 @@
 
 import re
 
-from edu_align.data.fetch import GitHubSource
-from edu_align.data.read import Row
-from edu_align.data.records import Conversation
+from edu_align.data.download import GitHubSource
+from edu_align.data.readers import Row
 from edu_align.data.text import Turn, clean, merge_turns, opening, problem_key, to_messages
+from edu_align.records import Conversation
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 

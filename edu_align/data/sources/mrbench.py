@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edu_align.data.fetch import BRANCH, GitHubSource
-from edu_align.data.read import Row, brief
-from edu_align.data.records import Record, Response, ResponseGroup, unfit_authors
+from edu_align.data.download import BRANCH, GitHubSource
+from edu_align.data.readers import Row, brief
 from edu_align.data.sources.source import Part, Query
 from edu_align.data.text import (
     LESSON_OPENING,
@@ -24,7 +23,8 @@ from edu_align.data.text import (
     session_key,
     to_messages,
 )
-from edu_align.errors import UserError
+from edu_align.records import Record, Response, ResponseGroup, unfit_authors
+from edu_align.utils.errors import UserError
 
 POINTS = {"Yes": 2.0, "To some extent": 1.0, "No": 0.0}
 DIMENSIONS = ("Mistake_Identification", "Mistake_Location", "Providing_Guidance", "Actionability")

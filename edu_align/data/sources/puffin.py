@@ -1,10 +1,10 @@
 """Puffin (LDJnr/Puffin): 3,000 conversations of several turns between people and GPT-4."""
 
 from edu_align.data.hub import BRANCH, HubPart, HubSource
-from edu_align.data.read import Row
-from edu_align.data.records import Conversation
+from edu_align.data.readers import Row
 from edu_align.data.sources.chat_turns import first_user, read_turns, to_trained
 from edu_align.data.text import problem_key
+from edu_align.records import Conversation
 
 
 def to_conversation(row: Row, record_id: str) -> Conversation | str:

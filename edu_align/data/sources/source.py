@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.read import Row
-from edu_align.data.records import Record
+from edu_align.data.readers import Row
+from edu_align.records import Record
 
 Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
 

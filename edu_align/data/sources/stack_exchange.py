@@ -1,9 +1,9 @@
 """Stack Exchange, paired (lvwerra/stack-exchange-paired): questions, and two answers of which one has more votes."""
 
 from edu_align.data.hub import BRANCH, HubPart, HubSource
-from edu_align.data.read import Row, brief
-from edu_align.data.records import Conversation, Message, Response, ResponseGroup
-from edu_align.errors import UserError
+from edu_align.data.readers import Row, brief
+from edu_align.records import Conversation, Message, Response, ResponseGroup
+from edu_align.utils.errors import UserError
 
 CHOSEN, REJECTED = 1.0, 0.0  # the set says which answer is better, not by how much
 

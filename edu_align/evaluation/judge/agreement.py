@@ -5,15 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from edu_align.data.records import Pair, ResponseGroup, pairs_of, unfit_authors
 from edu_align.data.sources.mrbench import POINTS
-from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
 from edu_align.evaluation.bootstrap import Interval, difference, interval
 from edu_align.evaluation.judge.answers import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.results import MetricResult, Series
+from edu_align.records import Pair, ResponseGroup, pairs_of, unfit_authors
+from edu_align.utils.errors import UserError
 
 PAIRS = "agreement/pairs"
 WORDS = {number: word for word, number in POINTS.items()}

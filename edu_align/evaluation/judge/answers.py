@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.evaluation.judge.client import Answer, Endpoint, Stopped
 from edu_align.evaluation.judge.rubric import FIRST, REMINDER, SECOND, TIE, Chat, Opinion, parse, points, question
 from edu_align.evaluation.judge.settings import JudgeSettings
-from edu_align.runs.writing import write_json
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 CHARACTERS_A_TOKEN = 4  # of English prose, for the estimate before the first request
 TOKENS_AN_ANSWER = 130  # of the object asked for

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.evaluation.judge.rubric import Chat
 from edu_align.evaluation.judge.settings import KEY_VARIABLE, JudgeSettings
-from edu_align.secrets import HIDDEN
+from edu_align.utils.errors import UserError
+from edu_align.utils.secrets import HIDDEN
 
 _NO_KEY = "none"  # what is sent where no key is set: servers on one's own machine ask for none
 

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edu_align.data.records import Response, ResponseGroup
-from edu_align.errors import UserError
 from edu_align.evaluation.baselines import pair_rules
 from edu_align.evaluation.judge.answers import LEFT, RIGHT, Contest, Verdict, order_notes, verdicts
 from edu_align.evaluation.judge.rubric import DIMENSIONS, REVEALING, TIE
@@ -14,6 +12,8 @@ from edu_align.evaluation.preference import win
 from edu_align.evaluation.suite.prompts import Prompt
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.models.tokenizer import as_chat
+from edu_align.records import Response, ResponseGroup
+from edu_align.utils.errors import UserError
 
 EXAMPLES = 20  # rows for people
 Rows = list[tuple[str, str, float, float]]  # item, group, value, weight

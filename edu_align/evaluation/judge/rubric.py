@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edu_align.data.records import Message
 from edu_align.data.sources.mrbench import POINTS, SCORED
+from edu_align.records import Message
 
 REVEALING = "revealing_answer"
 DIMENSIONS = (*SCORED, REVEALING)

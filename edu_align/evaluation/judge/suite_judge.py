@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from edu_align.data.records import ResponseGroup
-from edu_align.errors import UserError
 from edu_align.evaluation.judge.agreement import agreement
 from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
@@ -11,7 +9,9 @@ from edu_align.evaluation.suite.data import SourceAbsentError
 from edu_align.evaluation.suite.replies import answered
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.run import IN_RUN, Suite
-from edu_align.runs.writing import write_json
+from edu_align.records import ResponseGroup
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 
 @dataclass(frozen=True)

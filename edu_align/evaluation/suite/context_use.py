@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation import baselines
 from edu_align.evaluation.baselines import idf_overlap
 from edu_align.evaluation.preference import Scores, first_place
@@ -13,6 +12,7 @@ from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteDa
 from edu_align.evaluation.suite.pair_accuracy import group_series, without_dialogue
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Scored, Series, Subject
+from edu_align.records import Message, Response, ResponseGroup
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]
 CANDIDATES = 8

@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from edu_align.data.records import ResponseGroup
 from edu_align.evaluation.suite import reply_text
 from edu_align.evaluation.suite.data import Settings, SuiteData, available
 from edu_align.evaluation.suite.leak import CONSTANT
 from edu_align.evaluation.suite.prompts import Generated, Prompt, generate
 from edu_align.evaluation.suite.results import MetricResult, Series, Subject
+from edu_align.records import ResponseGroup
 from edu_align.tutoring import corpus as built_in
 from edu_align.tutoring.dialogue import dialogue
 from edu_align.tutoring.library import by_split

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
-from edu_align.data.build import fingerprint_of, load_records, unrepeated, with_system
-from edu_align.data.load import load_source, source_files
-from edu_align.data.records import Conversation, Record, ResponseGroup
+from edu_align.data.dataset import fingerprint_of, load_records, unrepeated, with_system
+from edu_align.data.sources.load import load_source, source_files
 from edu_align.data.split import PINNED, keys_of, side, with_groups
-from edu_align.errors import UserError
 from edu_align.evaluation.held_out import choose
 from edu_align.evaluation.suite.prompts import Prompt, digest
 from edu_align.evaluation.suite.results import MetricResult
+from edu_align.records import Conversation, Record, ResponseGroup
+from edu_align.utils.errors import UserError
 
 # Source to the view in which it is read.
 PUBLIC = {"mrbench": "preference", "bridge": "preference", "mathdial": "conversation", "gsm8k_socratic": "conversation"}

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from edu_align.data.records import Message, Pair, ResponseGroup, pairs_of
+from edu_align.data.datamodule import AUTHOR_IS_QUALITY
 from edu_align.data.sources.mrbench import SCORED
-from edu_align.data.training import AUTHOR_IS_QUALITY
 from edu_align.evaluation import baselines
 from edu_align.evaluation.baselines import fitted_rules
 from edu_align.evaluation.preference import CEILING, Scores, selected_scores, win
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Series, Subject
+from edu_align.records import Message, Pair, ResponseGroup, pairs_of
 
 AllScores = dict[str, list[Scores]]  # scorer or rule -> one tuple a group
 

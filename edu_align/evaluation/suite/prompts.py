@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edu_align.data.records import Conversation, Message, Record, ResponseGroup
 from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.results import Subject
 from edu_align.models.tokenizer import as_chat
+from edu_align.records import Conversation, Message, Record, ResponseGroup
 
 EXPERT = "Expert"  # author of the human reply in MRBench and Bridge
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from edu_align.data.records import Message
-from edu_align.errors import UserError
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 
 Scored = tuple[float, int]  # summed log-probability of a reply in nats, and its tokens
 

@@ -13,15 +13,15 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-from edu_align.data.load import source_files
-from edu_align.data.read import Row, iter_rows
-from edu_align.data.records import Message
+from edu_align.data.readers import Row, iter_rows
+from edu_align.data.sources.load import source_files
 from edu_align.data.text import clean, problem_key
 from edu_align.evaluation.preference import first_place
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.prompts import Prompt, generate
 from edu_align.evaluation.suite.reply_text import swapped, value
 from edu_align.evaluation.suite.results import MetricResult, Series, Subject
+from edu_align.records import Message
 from edu_align.tutoring.contexts import num
 from edu_align.tutoring.text import numbers
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edu_align.config.schema import Config
-from edu_align.data.training import trained_groups
-from edu_align.errors import UserError
+from edu_align.data.datamodule import trained_groups
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.registry import METRICS
 from edu_align.evaluation.suite.results import MetricResult
@@ -15,7 +14,8 @@ from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
-from edu_align.runs.writing import write_json
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 BASE = "base"
 IN_RUN = "evaluation"  # folder of a run that says which stored results are its own

@@ -16,21 +16,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.registry import reads
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.subject import LoadedSubject
-from edu_align.runs.facts import package_versions
-from edu_align.runs.writing import write_json
+from edu_align.runs.environment import package_versions
+from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 from edu_align.utils.hashing import digest, sha256
 from edu_align.utils.jsonl import append_row, read_rows
 
 FOLDER = "evaluations"
 READS = "test_reads.jsonl"
 # Modules of `evaluation` that only show what was measured: a change there leaves results as they are.
-SHOWING = ("agreement.py", "compare.py", "plots.py", "report.py", "stages.py", "tables.py", "suite/summarise.py",
-           "suite/store.py", "suite/run.py", "lm_eval.py")  # fmt: skip
+SHOWING = ("suite/summarise.py", "suite/store.py", "suite/run.py", "lm_eval.py")
 JUDGE = "judge"  # folder whose answers have a cache of their own
 MODELS = ("generation.py", "scoring.py")  # modules of `models` that decide what is asked of a model
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.caching.keys import tokenizer_content, weights_content
-from edu_align.caching.shared import FOLDER, RunCache
-from edu_align.caching.store import Codec
+from edu_align.cache.keys import tokenizer_content, weights_content
+from edu_align.cache.run_cache import FOLDER, RunCache
+from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
-from edu_align.data.records import Message, Response, ResponseGroup
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.results import Scored
 from edu_align.models.locate import Location, locate
 from edu_align.models.scoring import score_replies
 from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
-from edu_align.quiet import quiet
+from edu_align.records import Message, Response, ResponseGroup
+from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest, file_content
+from edu_align.utils.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def load_weights(weights: Weights, location: Location, device: Any) -> Any:
     Raises UserError for an adapter of another base model.
     """
     quiet()
-    from edu_align.caching.base import base_model
+    from edu_align.models.base_model import base_model
     from edu_align.models.build import build_model
     from edu_align.packing.decoder import install_packing
 
@@ -163,7 +163,7 @@ class LoadedSubject:
         return load_weights(self.weights, self.location, self._device)
 
     def _cached(self, kind: str, request: Any, compute: Any) -> Any:
-        from edu_align.caching.keys import numbers
+        from edu_align.cache.keys import numbers
 
         how = numbers(self.weights.config, self._device)
         key = digest(self.identity | {"reference": None}, how, self.max_length, request)

@@ -10,10 +10,10 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import Interval, difference, interval
 from edu_align.evaluation.preference import CEILING, not_shown
 from edu_align.evaluation.suite.results import MetricResult, Series
+from edu_align.utils.errors import UserError
 from edu_align.utils.tables import cell
 
 Row = dict[str, Any]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.results import Series
 from edu_align.evaluation.suite.summarise import summarise
 from edu_align.reports.comparison.models import Difference, Model, Number
+from edu_align.utils.errors import UserError
 
 BY_REPLY = ("arithmetic_correct",)  # counts only replies that hold a sum, so each model has items of its own
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.run import BASE, IN_RUN
 from edu_align.evaluation.suite.store import FOLDER, READS, read_result
 from edu_align.reports import SPLITS
@@ -14,6 +13,7 @@ from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
 from edu_align.reports.html.files import load, shown_path
 from edu_align.runs.folder import StoredRun, read_stored
+from edu_align.utils.errors import UserError
 from edu_align.utils.jsonl import read_rows
 
 SEED, SAMPLES, CONFIDENCE = 42, 2000, 0.95

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edu_align.runs.writing import write_text
+from edu_align.utils.files import write_text
 from edu_align.utils.jsonl import read_rows
 
 

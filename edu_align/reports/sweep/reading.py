@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.bounds import direction_of
-from edu_align.errors import UserError
 from edu_align.reports.html.files import load
 from edu_align.reports.sweep.jobs import Entry, Job, Sweep
 from edu_align.runs.folder import UNREADABLE, StoredRun, read_stored
 from edu_align.runs.process import is_alive
+from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import did_you_mean
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")

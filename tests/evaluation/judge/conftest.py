@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.judge.settings import KEY_VARIABLE, JudgeSettings
+from edu_align.records import Message, Response, ResponseGroup
 
 from .server import Body, Judge, Reply
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.judge.answers import opinions
 from edu_align.evaluation.judge.rubric import Chat, question
 from edu_align.evaluation.judge.settings import KEY_VARIABLE, JudgeSettings
+from edu_align.utils.errors import UserError
 
 from .conftest import KEY, Serve
 from .server import Body, Judge, Reply, prefers_questions

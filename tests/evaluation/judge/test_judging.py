@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from edu_align.data.records import Message, ResponseGroup
-from edu_align.errors import UserError
 from edu_align.evaluation.judge.agreement import agreement, sample
 from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.prompts import Prompt
 from edu_align.evaluation.suite.results import MetricResult
+from edu_align.records import Message, ResponseGroup
+from edu_align.utils.errors import UserError
 
 from .conftest import Serve
 from .server import Reply, opinion, prefers_first, prefers_questions, shown

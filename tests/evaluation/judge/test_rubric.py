@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from edu_align.data.records import Message
 from edu_align.evaluation.judge.rubric import DIMENSIONS, parse, question
+from edu_align.records import Message
 
 GOOD = {"A": dict.fromkeys(DIMENSIONS, "Yes"), "B": dict.fromkeys(DIMENSIONS, "No"), "better": "A"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluate import evaluate, evaluate_model
 from edu_align.evaluation.judge.settings import KEY_VARIABLE
+from edu_align.utils.errors import UserError
 from tests.evaluation.judge.server import Judge, Reply, prefers_questions
 
 pytest.importorskip("openai", reason="the extra `judge` (package openai) is not installed")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edu_align.data.records import Message, Response, ResponseGroup
+from edu_align.records import Message, Response, ResponseGroup
 
 from .subjects import ReadingSubject
 

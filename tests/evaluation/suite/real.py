@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.build import load_records
-from edu_align.data.read import Row, iter_rows
-from edu_align.data.records import Conversation, Record, ResponseGroup
+from edu_align.data.dataset import load_records
+from edu_align.data.readers import Row, iter_rows
 from edu_align.data.sources import mrbench
+from edu_align.records import Conversation, Record, ResponseGroup
 
 ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data")
 needs_data = pytest.mark.skipif(not (ROOT / "mrbench").is_dir(), reason=f"no public data in {ROOT}")

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.evaluation.suite.results import Scored
 from edu_align.models.generation import generate
 from edu_align.models.scoring import score_replies
+from edu_align.records import Message, Response, ResponseGroup
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 Score = Callable[[Sequence[Message], str], Scored]

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from edu_align.data.records import Response, ResponseGroup
 from edu_align.evaluation.suite import reply_text
 from edu_align.evaluation.suite.corpus import CELLS, EACH, MARKS, by_group, corpus_metrics, corpus_prompts
 from edu_align.evaluation.suite.prompts import Generated, Prompt
 from edu_align.evaluation.suite.results import Series
+from edu_align.records import Response, ResponseGroup
 from edu_align.tutoring.corpus import load
 from edu_align.tutoring.library import split_of
 

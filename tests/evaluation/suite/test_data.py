@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.records import Conversation
 from edu_align.data.split import PINNED, keys_of
 from edu_align.data.text import problem_key
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData, read_sources
+from edu_align.records import Conversation
+from edu_align.utils.errors import UserError
 
 from .real import ROOT, needs_data
 

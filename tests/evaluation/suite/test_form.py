@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from edu_align.data.records import Message
 from edu_align.evaluation.suite.form import PANEL, form_panel, has_role, is_empty, is_unfinished, repetition
 from edu_align.evaluation.suite.prompts import Generated, Prompt, of_groups
+from edu_align.records import Message
 from tests.evaluation.suite import real
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.records import Conversation, Message
 from edu_align.evaluation.suite.human_nll import byte_unigram, token_unigram, turns_nll
 from edu_align.evaluation.suite.prompts import Prompt, of_dialogues
 from edu_align.models.scoring import conversation_nll
+from edu_align.records import Conversation, Message
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
 TALK = Conversation(

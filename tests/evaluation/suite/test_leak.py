@@ -2,10 +2,10 @@
 
 import pytest
 
-from edu_align.data.records import Message, unfit_authors
 from edu_align.evaluation.suite.leak import CONSTANT, leak_rate, leaks, open_ones, value_of
 from edu_align.evaluation.suite.prompts import EXPERT, Generated, Prompt, golds, of_dialogues, of_groups
 from edu_align.evaluation.suite.results import Series
+from edu_align.records import Message, unfit_authors
 from tests.evaluation.suite import real
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.records import Message, Response, ResponseGroup
 from edu_align.data.sources.mrbench import SCORED
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError
 from edu_align.evaluation.suite.pair_accuracy import (
@@ -20,6 +19,7 @@ from edu_align.evaluation.suite.pair_accuracy import (
 )
 from edu_align.evaluation.suite.registry import METRICS, READS, reads
 from edu_align.evaluation.suite.results import Series
+from edu_align.records import Message, Response, ResponseGroup
 
 Make = Callable[..., Any]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.records import Message
 from edu_align.evaluation.suite.prompts import Prompt, chosen, digest, generate
+from edu_align.records import Message
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
 

@@ -75,7 +75,7 @@ def test_no_problem_that_training_saw_is_asked(subject: LoadedSubject) -> None:
 def test_without_public_data_only_the_corpus_is_measured(
     subject: LoadedSubject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("edu_align.data.fetch.TIMEOUT", 0.001)
+    monkeypatch.setattr("edu_align.data.download.TIMEOUT", 0.001)
     data = data_of(subject, tmp_path)
     for name in PUBLIC:
         with pytest.raises(SourceAbsentError):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.read import Row
-from edu_align.data.records import Message
+from edu_align.data.readers import Row
 from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.reply_text import equations, swapped, value
 from edu_align.evaluation.suite.retention import Problem, by_likelihood, exact_match, final, problems_of, wrong_answers
+from edu_align.records import Message
 from tests.evaluation.suite import real
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 

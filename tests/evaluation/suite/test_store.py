@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.records import Message
-from edu_align.errors import UserError
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.store import Store, read_result
 from edu_align.evaluation.suite.subject import GENERATION_BATCH_TOKENS, LoadedSubject, Weights, _batch
 from edu_align.models.scoring import score_replies
+from edu_align.records import Message
+from edu_align.utils.errors import UserError
 from tests.evaluation.builders import group
 
 RESULT = MetricResult(

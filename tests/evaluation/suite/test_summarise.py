@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from edu_align.errors import UserError
 from edu_align.evaluation.bootstrap import difference, interval
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.summarise import averaged, summarise, table
+from edu_align.utils.errors import UserError
 
 NAME = "pair_accuracy/mean_logp"
 ITEMS = [f"pair {i}" for i in range(40)]

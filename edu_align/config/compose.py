@@ -1,0 +1,151 @@
+"""From a command line to a config: where the files lie, the strict check, Hydra, and errors as one message.
+
+Nothing heavy is imported here, and Hydra itself only once `--help` is ruled out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edu_align.config.arguments import quoted
+from edu_align.utils.errors import UserError
+from edu_align.utils.secrets import redacted
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+PRIMARY = "config"
+VERSION_BASE = "1.3"
+
+
+def conf_dir() -> Path:
+    """The folder of edu_align's own config files: a checkout's conf/, else the copy inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / f"{PRIMARY}.yaml").is_file():
+        return checkout / "conf"
+    return package / "conf"
+
+
+def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "DictConfig":
+    """The config that `overrides` give, as a run sees it: resolved, read-only, valid.
+
+    `config_dirs` are searched after edu_align's own folder. It is an OmegaConf config typed by the schemas.
+    Raises `UserError` that lists every problem.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    others = [Path(folder).resolve() for folder in config_dirs or []]
+    check_words(overrides, conf_dir(), others)
+    register()
+    path = ",".join(quoted(f"file://{folder}") for folder in others)
+    words = [*overrides, f"hydra.searchpath=[{path}]"] if others else overrides
+    around = GlobalHydra.instance().hydra  # inside a job of Hydra's there is one, and it takes only one
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+            return settled(hydra_compose(PRIMARY, words))
+    except Exception as error:
+        raise as_user_error(error) from error
+    finally:
+        GlobalHydra.instance().hydra = around
+
+
+def given() -> tuple[list[str], list[Path]]:
+    """What the job that runs now was given: its overrides, and the config folders besides edu_align's own."""
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    return list(hydra.overrides.task), [folder for folder in folders if folder != conf_dir()]
+
+
+def settled(cfg: "DictConfig") -> "DictConfig":
+    """A copy of `cfg` with every interpolation resolved, read-only. Raises `UserError` where a rule is broken."""
+    from copy import deepcopy
+
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from edu_align.config.rules import problems
+
+    _refuse(problems(cfg))
+    copy = deepcopy(cfg)
+    try:
+        OmegaConf.resolve(copy)
+    except OmegaConfBaseException as error:  # `${hydra:...}`, which only Hydra resolves
+        raise UserError(f"`{error.full_key}` cannot be resolved: {' '.join(str(error).split())}.") from None
+    OmegaConf.set_struct(copy, True)
+    OmegaConf.set_readonly(copy, True)
+    return copy
+
+
+def check_words(
+    overrides: list[str], main: Path, others: list[Path], multirun: bool = False, primary: str = PRIMARY
+) -> None:
+    """Raise `UserError` with all that is wrong with a command line and the files that it names."""
+    from edu_align.config.precheck.command_line import check
+    from edu_align.config.precheck.files import Files
+
+    _refuse(check(overrides, Files(main, others), multirun, primary.removesuffix(".yaml")))
+
+
+def _refuse(problems: list[str]) -> None:
+    problems = [redacted(problem) for problem in problems]
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        raise UserError(in_one_message(problems, "problem", "in the config"))
+
+
+def in_one_message(items: list[str], noun: str, rest: str) -> str:
+    plural = "" if len(items) == 1 else "s"
+    lines = [item.replace("\n", "\n  ") for item in items]
+    return "\n  - ".join([f"{len(items)} {noun}{plural} {rest}:", *lines])
+
+
+def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
+    """What Hydra says of a config, as a `UserError`; anything else is returned as it is.
+
+    `words`: the command line, where no job has begun yet. Hydra does not check the values of its own keys, and where
+    some are given whatever it raises comes from them.
+    """
+    from hydra.errors import HydraException
+
+    own = [word for word in words if word.lstrip("+~").startswith("hydra")]
+    if isinstance(error, HydraException):
+        parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]
+        return UserError(" ".join(" ".join(parts).split()))
+    if isinstance(error, UserError) or not own:
+        return error
+    what = f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
+    return UserError(
+        f"`{' '.join(own)}`: Hydra cannot work with this ({what[:300]}). --hydra-help explains its keys; "
+        "HYDRA_FULL_ERROR=1 shows where it stopped."
+    )
+
+
+def register() -> None:
+    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it.
+
+    Mappings for keys of the user's own take new ones: `dataset.columns={prompt: question}`.
+    """
+    from dataclasses import fields
+
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    from edu_align.config.keys import is_open
+    from edu_align.config.schema import GROUP_SCHEMAS, Config
+
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    for group, schemas in GROUP_SCHEMAS.items():
+        for name, schema in schemas.items():
+            node = OmegaConf.structured(schema)
+            for item in fields(schema):
+                if is_open(item.type):
+                    OmegaConf.set_struct(node[item.name], False)
+            store.store(group=group, name=name, node=node)

@@ -1,0 +1,329 @@
+"""Every rule that a config must keep, all checked together, before anything heavy is imported."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
+from edu_align.config.keys import OPEN_KEYS
+from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
+from edu_align.config.trl_args import enumeration, problems_of_args
+from edu_align.utils.distributed import count
+from edu_align.utils.secrets import problems_of_secrets
+from edu_align.utils.suggest import did_you_mean, listed
+
+Values = dict[str, Any]
+LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
+# What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
+# steps do not: torch finds no rule for them on sharded tensors.
+SHARDED_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd")
+_COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
+_COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]{0,95}")
+_FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+
+
+def problems(cfg: Any, skip: set[str] | frozenset[str] = frozenset()) -> list[str]:
+    """Everything that is wrong with a composed config, each a sentence or two that names the key, value and fix.
+
+    `cfg` is the OmegaConf config. Keys in `skip` are taken as unset: their problem is known already.
+    """
+    found: list[str] = []
+    values = {key: value for key, value in _flat(cfg, found, skip).items() if key not in skip}
+    for rule in (problems_of_secrets, out_of_bounds, unknown_words, *_RULES):
+        found += rule(values)
+    return found
+
+
+def _flat(cfg: Any, found: list[str], skip: set[str] | frozenset[str], prefix: str = "") -> Values:
+    """`{dotted key: resolved value}`. Notes what has no value; leaves out interpolations that only Hydra resolves."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    flat: Values = {}
+    for key in cfg:
+        name = f"{prefix}{key}"
+        if OmegaConf.is_missing(cfg, key):
+            if name not in skip:
+                found.append(_unset(name))
+            continue
+        try:
+            value = cfg[key]
+            if OmegaConf.is_config(value) and (name in OPEN_KEYS or not OmegaConf.is_dict(value)):
+                value = OmegaConf.to_container(value, resolve=True)
+        except OmegaConfBaseException as error:
+            raw = str(OmegaConf.to_container(cfg, resolve=False)[key])  # type: ignore[index]
+            if "${hydra:" not in raw and "${now:" not in raw:
+                found.append(f"`{name}` cannot be resolved from {raw!r}: {str(error).splitlines()[0]}.")
+            continue
+        if OmegaConf.is_dict(value):
+            flat.update(_flat(value, found, skip, f"{name}."))
+        else:
+            flat[name] = value
+    return flat
+
+
+def _unset(name: str) -> str:
+    if name in GROUP_SCHEMAS:
+        return f"`{name}` has no choice. Choose an option: {name}=<option>."
+    return f"`{name}` has no value. Set it on the command line or in its YAML file."
+
+
+def _steps(values: Values) -> Iterator[str]:
+    steps, epochs = values.get("trainer.max_steps", -1), values.get("trainer.epochs", 1)
+    if steps != -1 and steps < 1:
+        yield f"`trainer.max_steps` must be -1 (epochs decide) or > 0, got {steps}. Set trainer.max_steps=-1."
+    if steps < 1 and not 0 < epochs < float("inf"):
+        yield f"`trainer.epochs` must be > 0, got {epochs}. Set trainer.epochs=1, or a positive trainer.max_steps."
+    batch, device = values.get("trainer.batch_size", 1), values.get("hardware.per_device_batch_size", 1)
+    if 1 <= device <= batch and batch % device:
+        fits = max(size for size in range(1, device + 1) if batch % size == 0)
+        yield (
+            f"`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` ({device}), got {batch}. "
+            f"Set hardware.per_device_batch_size={fits} or trainer.batch_size={batch - batch % device}."
+        )
+
+
+def _trainer(values: Values) -> Iterator[str]:
+    if values.get("trainer.loss_type") == "exo_pair" and values.get("trainer.label_smoothing") == 0:
+        yield "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0, got 0.0. Set it to 1e-3."
+    scheduler = values.get("trainer.lr_scheduler")
+    if scheduler is not None and scheduler not in _COMMON_SCHEDULERS:
+        words = enumeration("trainer_utils.py", "SchedulerType") or _COMMON_SCHEDULERS
+        if scheduler not in words:
+            yield not_a_word("trainer.lr_scheduler", scheduler, words)
+    optimizer = values.get("hardware.optimizer")
+    if optimizer is not None and optimizer not in _COMMON_OPTIMIZERS:
+        words = enumeration("training_args.py", "OptimizerNames") or _COMMON_OPTIMIZERS
+        if optimizer not in words:
+            yield not_a_word("hardware.optimizer", optimizer, words)
+    yield from problems_of_args(
+        [str(name) for name in values.get("trainer.args") or {}], values.get("trainer.algorithm", "")
+    )
+
+
+def _sources(values: Values) -> Iterator[str]:
+    sources, algorithm = values.get("dataset.sources"), values.get("trainer.algorithm")
+    if sources == []:
+        yield "`dataset.sources` must name at least one source, got []."
+    schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
+    fitting = {"preferences": PREFERENCE_SOURCES, "conversations": CONVERSATION_SOURCES}[schema.reads]
+    lacking = [source for source in sources or [] if source in CONVERSATION_SOURCES and source not in fitting]
+    if lacking:
+        yield (
+            f"trainer={algorithm} needs {schema.reads}, and {', '.join(lacking)} (`dataset.sources`) has none. "
+            f"Data sets that have them: {listed(fitting)}."
+        )
+
+
+def _contrast(values: Values) -> Iterator[str]:
+    """Replies from other dialogues come from sources that hold conversations."""
+    count = values.get("dataset.contrast_per_prompt", 0)
+    given = values.get("dataset.contrast_sources") or []
+    known = [name for name in CONVERSATION_SOURCES if name not in PREFERENCE_SOURCES]
+    if wrong := [name for name in given if name not in known]:
+        yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
+    if given and not count:
+        yield f"`dataset.contrast_sources={given}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 2."
+
+
+def _local_file(values: Values) -> Iterator[str]:
+    path, sources = values.get("dataset.path"), values.get("dataset.sources")
+    if sources is None:
+        return
+    if path is None:
+        if "local" in sources:
+            yield "dataset=local needs a file. Set dataset.path=<file>, " + _suffixes()
+    elif "local" not in sources:
+        name = values.get("dataset.name")
+        yield f"`dataset.path` is for dataset=local, got {path!r} with dataset={name}. Choose dataset=local or drop it."
+    elif Path(path).suffix.lower() not in LOCAL_SUFFIXES:
+        yield f"`dataset.path` must end with {listed(LOCAL_SUFFIXES)}, got {path!r}."
+    elif not Path(path).is_file():
+        yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_suffixes()}"
+
+
+def _suffixes() -> str:
+    return f"a {listed(LOCAL_SUFFIXES)} file."
+
+
+def _fractions(values: Values) -> Iterator[str]:
+    test, validation = values.get("dataset.test_fraction", 0), values.get("dataset.validation_fraction", 0)
+    if 0 < test < 1 and 0 < validation < 1 and test + validation >= 1:
+        yield (
+            "`dataset.test_fraction` + `dataset.validation_fraction` must be < 1, to leave something to train on, "
+            f"got {test} + {validation}."
+        )
+        return
+    fold = values.get("dataset.validation_fold", 0)
+    if 0 < test < 1 and 0 < validation < 1 and fold > 0 and test + (fold + 1) * validation > 1 + 1e-9:
+        most = int((1 - test) / validation + 1e-9) - 1
+        yield (
+            f"`dataset.validation_fold` must be <= {most} with a test part of {test} and validation parts of "
+            f"{validation}, got {fold}."
+        )
+
+
+def _model(values: Values) -> Iterator[str]:
+    if values.get("model.trust_remote_code"):
+        yield "`model.trust_remote_code` must be false: edu_align runs no code from a model repository. Got True."
+    if values.get("model.weights") == "pretrained" and not values.get("model.bundled") and not values.get("model.path"):
+        yield "`model.path` must be a hub id or a folder with model.weights=pretrained, got null. Set either of them."
+    shape = {key: values.get(f"model.architecture.{key}", 0) for key in _SHAPE}
+    width, heads, shared, most = (shape[key] for key in _SHAPE)
+    if heads > 0 and width % heads:
+        yield f"`model.architecture.hidden_size` must be a multiple of `num_attention_heads` ({heads}), got {width}."
+    if shared > 0 and heads % shared:
+        yield (
+            "`model.architecture.num_attention_heads` must be a multiple of `num_key_value_heads` "
+            f"({shared}), got {heads}."
+        )
+    length = values.get("trainer.max_length", 0)
+    if 0 < most < length:
+        yield f"`trainer.max_length` must be <= {most}, the longest input of this model, got {length}."
+
+
+def _hardware(values: Values) -> Iterator[str]:
+    if values.get("hardware.quantization") == "nf4" and values.get("adapter.name") == "full":
+        yield "`hardware.quantization` nf4 cannot be trained in full. Set adapter=lora or hardware.quantization=none."
+    for key, word, instead in (("dtype", "float16", "float32"), ("attention", "flash_attention_2", "sdpa")):
+        if values.get("hardware.device") == "cpu" and values.get(f"hardware.{key}") == word:
+            yield f"`hardware.{key}` {word} is for CUDA, got hardware.device=cpu. Set hardware.{key}={instead}."
+    if values.get("hardware.device") == "cpu" and values.get("hardware.packing_backend") == "flex":
+        yield (
+            "`hardware.packing_backend` flex is for CUDA: FlexAttention has no backward pass on a CPU. Got "
+            "hardware.device=cpu. Set hardware.packing_backend=auto."
+        )
+    if values.get("adapter.name") == "lora":
+        for key in ("adapter.rank", "adapter.alpha"):
+            if values.get(key, 1) < 1:
+                yield f"`{key}` must be >= 1 with adapter=lora, got {values[key]}. A common value is {key}=32."
+        if values.get("adapter.target_modules") == []:
+            yield "`adapter.target_modules` must name layers with adapter=lora, got []. Set it to [all-linear]."
+
+
+def sharding(values: Values) -> Iterator[str]:
+    """What `hardware.sharding=fsdp` cannot do, each found by trying it."""
+    if values.get("hardware.sharding") != "fsdp":
+        return
+    if count() == 1:
+        yield (
+            "`hardware.sharding` fsdp spreads the weights over several processes, and this is one. Launch `torchrun "
+            "--nproc-per-node=<GPUs> -m edu_align.train ...` (for a plan: WORLD_SIZE=<GPUs> before python), or set "
+            "hardware.sharding=none."
+        )
+    if values.get("hardware.quantization") == "nf4":
+        yield (
+            "`hardware.sharding` fsdp cannot shard `hardware.quantization` nf4: adapters are not attached to sharded "
+            "4-bit weights. Set hardware.sharding=none (every GPU then holds the 4-bit model) or "
+            "hardware.quantization=none."
+        )
+    if values.get("adapter.name") != "full":
+        return
+    optimizer = values.get("hardware.optimizer")
+    if optimizer is not None and optimizer not in SHARDED_OPTIMIZERS:
+        yield (
+            f"`hardware.optimizer` must be one of {listed(SHARDED_OPTIMIZERS)} with hardware.sharding=fsdp and "
+            f"adapter=full, got {optimizer!r}: it cannot update sharded weights. Set hardware.optimizer=adamw_torch."
+        )
+    if values.get("hardware.dtype") == "float16":
+        yield (
+            "`hardware.dtype` float16 with hardware.sharding=fsdp and adapter=full would scale each process' part of "
+            "the gradients by itself. Set hardware.dtype=bfloat16 or float32, or adapter=lora."
+        )
+    if values.get("trainer.precompute_reference") is False:
+        yield (
+            "`trainer.precompute_reference` must be true with hardware.sharding=fsdp and adapter=full, got False: "
+            "sharded weights cannot be copied for a reference model. Set trainer.precompute_reference=true."
+        )
+
+
+def _export(values: Values) -> Iterator[str]:
+    """A problem for a repository that is no owner/name, and for a converter with nothing to convert to."""
+    repository, converter = values.get("export.push_to_hub"), values.get("export.converter")
+    if repository is not None and not _REPOSITORY.fullmatch(repository):
+        yield f"`export.push_to_hub` must be owner/name on the hub, got {repository!r}. Example: my-name/my-tutor."
+    if converter is not None and values.get("export.gguf") is None:
+        yield "`export.converter` writes a GGUF, and `export.gguf` is null. Set export.gguf=f16, or drop the converter."
+
+
+def _judge(values: Values) -> Iterator[str]:
+    """A problem for an endpoint that is no address or holds a password, a missing model, and half a price."""
+    endpoint, model = values.get("evaluation.judge"), values.get("evaluation.judge_model")
+    if endpoint is not None:
+        yield from _address(endpoint)
+        if not model:
+            yield "`evaluation.judge` needs a model, got null. Set evaluation.judge_model=<its name at the endpoint>."
+    elif model is not None:
+        yield f"`evaluation.judge_model` is {model!r}, and `evaluation.judge` is null. Set both, or neither."
+    prices = [values.get(f"evaluation.judge_price_{way}") for way in ("in", "out")]
+    if prices.count(None) == 1:
+        yield (
+            "`evaluation.judge_price_in` and `evaluation.judge_price_out` go together, "
+            f"got {prices[0]} and {prices[1]}. Set both, or neither."
+        )
+
+
+def _address(endpoint: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(endpoint)
+        host, query = parts.hostname, parts.query
+    except ValueError:
+        parts, host, query = None, None, ""
+    if parts is None or parts.scheme not in ("http", "https") or not host:
+        yield (
+            f"`evaluation.judge` must be the base URL of an endpoint, got {endpoint!r}. "
+            "Example: evaluation.judge=http://localhost:8000/v1."
+        )
+    elif query:
+        yield (
+            "`evaluation.judge` must hold no query: the config is kept with the run. Put the key into the environment "
+            "variable OPENAI_API_KEY."
+        )
+
+
+def _sweep(values: Values) -> Iterator[str]:
+    """A problem for a name that is no folder's name, and for pruning that cannot happen."""
+    name, sampler, metric = values.get("sweep.name"), values.get("sweep.sampler"), values.get("sweep.prune_metric")
+    if name is not None and not _FOLDER.fullmatch(str(name)):
+        yield (
+            f"`sweep.name` must be the name of a folder (letters, digits, - _ .), got {name!r}. Example: "
+            "sweep.name=betas."
+        )
+    if metric is None:
+        return
+    if sampler != "tpe":
+        yield f"`sweep.prune_metric` is for sweep.sampler=tpe, got it with {sampler}. Set sweep.prune_metric=null."
+    if not metric.startswith(("train/", "eval/")):
+        yield (
+            "`sweep.prune_metric` must be a metric logged on the way (train/... or eval/...), got "
+            f"{metric!r}. Example: sweep.prune_metric=eval/rewards/accuracies."
+        )
+    if metric.startswith("eval/") and values.get("trainer.eval_steps") is None:
+        yield (
+            f"`sweep.prune_metric={metric}` is measured every `trainer.eval_steps` steps, and that is null. "
+            "Set trainer.eval_steps=20, or a sweep.prune_metric that starts with train/."
+        )
+
+
+def _metrics(values: Values) -> Iterator[str]:
+    name = next((name for name in values.get("evaluation.metrics") or [] if name not in METRICS), None)
+    if name is not None:
+        yield f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, METRICS)} Metrics: {listed(METRICS)}."
+
+
+def _places(values: Values) -> Iterator[str]:
+    data, outputs = values.get("data_root"), values.get("outputs_root")
+    if data is not None and not Path(data).is_dir():
+        yield f"`data_root` must be a folder, and {data!r} is none. Set it, or EDU_ALIGN_DATA, to one, or to null."
+    if outputs is not None and Path(outputs).is_file():
+        yield f"`outputs_root` must be a folder, and {outputs!r} is a file. Set another folder."
+
+
+_RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
+    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
+    _judge, _places, _metrics,
+)  # fmt: skip

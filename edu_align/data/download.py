@@ -1,0 +1,101 @@
+"""Sources that are files on GitHub: a local folder first, a download otherwise."""
+
+import hashlib
+import http.client
+import os
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edu_align.data.readers import iter_rows
+from edu_align.data.sources.source import Part, Query, Source
+from edu_align.records import Record
+from edu_align.utils.errors import UserError
+
+TIMEOUT = 10.0  # seconds without an answer before a download counts as impossible
+BRANCH = "main"  # where no commit is known to hold the files
+DATA_ROOT_VARIABLE = "EDU_ALIGN_DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitHubSource(Source):
+    """A source's folder under the data root, and its public home. `paths`: local name -> path in the repository.
+
+    `tests`: the files among them that are the source's own test part.
+    """
+
+    folder: str
+    repository: str  # owner/name on GitHub
+    revision: str  # a commit; a branch only where no commit is known to hold the files
+    paths: dict[str, str]
+    tests: tuple[str, ...] = ()
+
+    def open(self, name: str, query: Query) -> list[Part]:
+        files = self.files(name, query)
+        return [Part(self.read(name, file, query.view), (str(file),), test=file.name in self.tests) for file in files]
+
+    def read(self, name: str, file: Path, view: str) -> Iterator[Record | str]:
+        """A file's rows as records; the ids are `source:file:row`."""
+        return self.records(((row.number, row) for row in iter_rows(file)), f"{name}:{file.stem}", view)
+
+    def files(self, name: str, query: Query) -> list[Path]:
+        return self.find(name, query.data_root, query.outputs_root)
+
+    def find(self, name: str, data_root: str | Path | None, outputs_root: str | Path) -> list[Path]:
+        """Its files, in the order of `paths`.
+
+        `data_root` (else the variable EDU_ALIGN_DATA) is looked in first: those of the files that
+        `<data_root>/<folder>` holds are taken, none is downloaded beside them. Without any the public files are
+        downloaded once to `<outputs_root>/cache/data`, each with its sha256 beside it. Raises UserError when neither
+        is there, within seconds.
+        """
+        root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
+        if root:
+            folder = Path(root).expanduser() / self.folder
+            local = [folder / file for file in self.paths if (folder / file).is_file()]
+            if local:
+                return local
+        cache = Path(outputs_root) / "cache" / "data" / self.folder / self.revision
+        files = [_cached(name, self, file, cache, root) for file in self.paths]
+        if self.revision == BRANCH:
+            print(f"edu_align: {name} is what {self.repository}'s branch main held when it was downloaded", flush=True)
+        return files
+
+
+def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str | Path | None) -> Path:
+    """The file in the cache, downloaded if need be, checked against the sha256 recorded when it came."""
+    target, record = cache / name, cache / f"{name}.sha256"
+    if target.is_dir() or record.is_dir():
+        raise UserError(f"{target}: a folder stands where the download belongs. Delete it and run again.")
+    if not (target.is_file() and record.is_file()):
+        url = f"https://raw.githubusercontent.com/{remote.repository}/{remote.revision}/{remote.paths[name]}"
+        content = _download(url, source, remote, root)
+        cache.mkdir(parents=True, exist_ok=True)
+        _write(target, content)
+        _write(record, (hashlib.sha256(content).hexdigest() + "\n").encode())
+    elif hashlib.sha256(target.read_bytes()).hexdigest() != record.read_bytes().decode("ascii", "replace").strip():
+        raise UserError(f"{target}: it changed since it was downloaded (see {record.name}). Delete both and run again.")
+    return target
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write beside and rename, so that an interrupted download never looks like a whole one."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _download(url: str, source: str, remote: GitHubSource, root: str | Path | None) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            content: bytes = answer.read()
+            return content
+    except (OSError, http.client.HTTPException) as error:
+        looked = f"no {' or '.join(remote.paths)} in {Path(root) / remote.folder}" if root else "`data_root` is not set"
+        raise UserError(
+            f"`dataset` source {source!r}: {looked}, and {url} cannot be downloaded "
+            f"({getattr(error, 'reason', error)}). Either set `data_root` (or the variable {DATA_ROOT_VARIABLE}) to a "
+            f"folder that holds {remote.folder}/{next(iter(remote.paths))}, or run once with a network; "
+            "`dataset=edu_tutor` needs neither."
+        ) from None

@@ -1,0 +1,178 @@
+"""The sources by name, and one source's rows as records of one view.
+
+With `dataset.streaming` rows are read one by one, and no more of them than the run needs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
+from edu_align.config.schema import SOURCES as NAMES
+from edu_align.data.download import GitHubSource
+from edu_align.data.pairs import best_reply
+from edu_align.data.sources import (
+    agentinstruct,
+    bridge,
+    edu_tutor,
+    gsm8k_socratic,
+    local,
+    mathdial,
+    mrbench,
+    puffin,
+    stack_exchange,
+    ultrachat,
+    ultrafeedback,
+)
+from edu_align.data.sources.source import Query, Source
+from edu_align.data.split import PINNED, side
+from edu_align.records import Record, ResponseGroup, content_of
+from edu_align.utils.errors import UserError
+
+# The names that `dataset.sources` takes (config.schema.SOURCES), each with how it is read.
+SOURCES: dict[str, Source] = {
+    "edu_tutor": edu_tutor.SOURCE,
+    "mathdial": mathdial.SOURCE,
+    "bridge": bridge.SOURCE,
+    "mrbench": mrbench.SOURCE,
+    "gsm8k_socratic": gsm8k_socratic.SOURCE,
+    "agentinstruct": agentinstruct.SOURCE,
+    "puffin": puffin.SOURCE,
+    "stack_exchange": stack_exchange.SOURCE,
+    "ultrachat": ultrachat.SOURCE,
+    "ultrafeedback": ultrafeedback.SOURCE,
+    "local": local.SOURCE,
+}
+TEST_RECORDS = 1000  # streamed of a source's own test part: more than an evaluation scores, and intervals below 0.04
+
+T = TypeVar("T")
+
+
+def add_source(name: str, source: Source) -> None:
+    """Enter a source from outside: its name may then stand in `dataset.sources`."""
+    SOURCES[name] = source
+    NAMES.append(name)
+    if source.preference:
+        PREFERENCE_SOURCES.append(name)
+
+
+def source_files(name: str, data_root: str | Path | None, outputs_root: str | Path) -> list[Path]:
+    """The files of a source on GitHub, see `GitHubSource.find`."""
+    source = SOURCES[name]
+    assert isinstance(source, GitHubSource)
+    return source.find(name, data_root, outputs_root)
+
+
+@dataclass
+class Loaded:
+    """Records of one source before the split. `note` says what was decided on the way (the format of a local file)."""
+
+    records: Sequence[Record]
+    read: int
+    dropped: Counter[str] = field(default_factory=Counter)
+    files: Sequence[str] = ()
+    note: str = ""
+
+
+def load_source(
+    name: str, dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
+) -> Loaded:
+    """Read one source. `view` is `conversation` or `preference`; a group becomes its best reply's conversation.
+
+    With `dataset.streaming` the sources of the hub, local copies of them too, and `local` are read row by row until
+    there is enough (see `Enough`); the other files are small and read whole. Records of the source's own test part
+    are pinned to the test split.
+    """
+    source = SOURCES[name]
+    parts = source.open(name, Query(view, dataset, data_root, outputs_root, seed))
+    training = [part.records for part in parts if not part.test]
+    test = [_pinned(part.records) for part in parts if part.test]
+    streaming = dataset.streaming and source.streams
+    result = Loaded([], 0, files=[file for part in parts for file in part.where])
+    notes = [part.note for part in parts]
+    if streaming:
+        notes += [
+            _collect(result, _in_turn(training), Enough(dataset, source.has_test)),
+            _collect(result, _in_turn(test), most=TEST_RECORDS),
+        ]
+    else:
+        _collect(result, chain(*training, *test))
+    result.note = "; ".join(filter(None, notes))
+    if view == "conversation":
+        result.records = [best_reply(r) if isinstance(r, ResponseGroup) else r for r in result.records]
+    return result
+
+
+def _pinned(records: Iterable[Record | str]) -> Iterator[Record | str]:
+    for record in records:
+        yield record if isinstance(record, str) else replace(record, meta=record.meta | {PINNED: "test"})
+
+
+def _collect(
+    result: Loaded, records: Iterable[Record | str], enough: "Enough | None" = None, most: int | None = None
+) -> str:
+    """Add records and counted reasons until there is `enough`, or `most` records; returns a note of where it ended."""
+    found: list[Record] = []
+    for read, record in enumerate(records, start=1):
+        result.read += 1
+        if isinstance(record, str):
+            result.dropped[record] += 1
+            continue
+        found.append(record)
+        if enough:
+            enough.add(record)
+        if (enough and enough.reached) or (most and len(found) >= most):
+            kind = "training" if enough else "test"
+            result.records = [*result.records, *found]
+            return f"streamed, {kind} rows: reading stopped after {read}, that is enough"
+    result.records = [*result.records, *found]
+    return ""
+
+
+def _in_turn(parts: Sequence[Iterable[T]]) -> Iterator[T]:
+    """One item of each part after the other, until all are exhausted: the start holds something of every part."""
+    left = [iter(part) for part in parts]
+    while left:
+        for part in list(left):
+            try:
+                yield next(part)
+            except StopIteration:
+                left.remove(part)
+
+
+class Enough:
+    """Counts different records by the side of the split that their group falls on, until every side has enough.
+
+    train: `dataset.max_train_records`. validation: `dataset.max_eval_records`, at least 1. test: as many as validation,
+    unless the source has a test part of its own, of which `TEST_RECORDS` are read. A record that the split moves
+    because it is tied to another one by its history is counted where its own group puts it.
+    """
+
+    def __init__(self, dataset: DatasetConfig, has_test: bool) -> None:
+        if dataset.max_train_records is None:
+            raise UserError(
+                "`dataset.streaming=true` needs `dataset.max_train_records`, got null: it says how much is enough. "
+                "Set it, or dataset.streaming=false."
+            )
+        few = dataset.max_eval_records or 1
+        self.fractions = (dataset.split_seed, dataset.test_fraction, dataset.validation_fraction)
+        self.fold = dataset.validation_fold
+        self.wanted = {"train": dataset.max_train_records, "validation": few} | ({} if has_test else {"test": few})
+        self.counts: Counter[str] = Counter()
+        self._seen: set[int] = set()
+
+    def add(self, record: Record) -> None:
+        """Count a record, once."""
+        key = hash(content_of(record))
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self.counts[record.meta.get(PINNED, side(record.group, *self.fractions, self.fold))] += 1
+
+    @property
+    def reached(self) -> bool:
+        """Whether every side has enough."""
+        return all(self.counts[name] >= number for name, number in self.wanted.items())

@@ -1,0 +1,71 @@
+"""Handing jobs to Hydra's launchers."""
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from omegaconf import DictConfig
+
+from edu_align.config.arguments import quoted
+from edu_align.sweeps.job import VARIABLE
+from edu_align.sweeps.progress import StatusLine, format_values
+from edu_align.sweeps.state import Job, SweepFolder
+from edu_align.utils.errors import UserError
+
+SEQUENTIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+ELSEWHERE = 4  # trials that TPE chooses at once for launchers that do not say how many they run
+
+
+def made(context: Any, task: Any, config: DictConfig) -> Any:
+    """The launcher that the config names. Errors: the package that it comes from is not installed."""
+    from hydra.core.plugins import Plugins
+
+    if str(config.hydra.launcher._target_).endswith(".SlurmLauncher") and find_spec("submitit") is None:
+        chosen = config.hydra.runtime.choices.get("hydra/launcher")
+        raise UserError(f'`hydra/launcher={chosen}` needs submitit: pip install "edu_align[sweep]".')
+    return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
+
+
+def is_sequential(config: DictConfig) -> bool:
+    return str(config.hydra.launcher._target_) == SEQUENTIAL
+
+
+def at_once(config: DictConfig) -> int:
+    """How many trials a search that learns from results hands out together."""
+    if config.sweep.batch is not None:
+        return int(config.sweep.batch)
+    if is_sequential(config):
+        return 1
+    workers = config.hydra.launcher.get("n_jobs")
+    if workers is None:
+        return ELSEWHERE
+    return int(workers) if workers > 0 else max(1, (os.cpu_count() or 1) + 1 + int(workers))
+
+
+class Launching:
+    """Runs jobs of one sweep with the launcher that was chosen; their files say how they ended."""
+
+    def __init__(self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, status: StatusLine) -> None:
+        self.config, self.loader, self.launcher = config, loader, launcher
+        self.folder, self.status = folder, status
+
+    def run(self, numbers: list[int]) -> None:
+        """Return when the launcher is through with all of them. Raises what the launcher raises."""
+        jobs = [self.folder.job(number) for number in numbers]
+        if not is_sequential(self.config):
+            with self.status.watching():
+                self.launcher.launch([self._words(job) for job in jobs], numbers[0])
+            return
+        for job in jobs:
+            print(f"edu_align: job {job['number']}: {format_values(job['values'])}", flush=True)
+            self.launcher.launch([self._words(job)], job["number"])
+            self.status.show()
+
+    def _words(self, job: Job) -> list[str]:
+        """The job's overrides, and where its file is."""
+        path = self.folder.job_path(job["number"]).absolute()
+        return [
+            *job["overrides"],
+            f"hydra.sweep.dir={quoted(self.folder.path)}",
+            f"++hydra.job.env_set.{VARIABLE}={quoted(path)}",
+        ]

@@ -1,1 +1,0 @@
-"""Typed config -> TRL trainer."""

@@ -1,0 +1,1 @@
+"""One training run: SFT or DPO through TRL, and what both share."""

@@ -1,0 +1,232 @@
+"""Direct preference optimisation through TRL's DPOTrainer (Rafailov et al. 2023, arXiv:2305.18290).
+
+For a prompt x, a chosen reply y_w and a rejected one y_l the loss is equation 7 of the paper,
+
+    -log sigmoid(beta * [(log pi(y_w|x) - log ref(y_w|x)) - (log pi(y_l|x) - log ref(y_l|x))])
+
+with beta > 0, usually 0.01 to 0.5, or another of TRL's losses. With `trainer.sft_weight` = a > 0 it gains
+-a * log pi(y_w|x) / |y_w|, the mean over the chosen tokens of a pass (the NLL term of Pang et al. 2024,
+arXiv:2404.19733, who weigh the DPO term instead). The reference model is the policy before its
+first step: the base model under a new adapter, or the frozen copy of the adapter that `init_from` brought.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import trl
+import trl.trainer.dpo_trainer as trl_module
+from peft import PeftModel
+
+from edu_align.cache.run_cache import RunCache
+from edu_align.config.batch import cuts_by_tokens, reference_batch
+from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.models.device import Device
+from edu_align.models.sharding import is_sharded
+from edu_align.packing.decoder import is_packed
+from edu_align.records import Pair
+from edu_align.training.arguments import common_arguments
+from edu_align.training.divergence import StopOnDivergence
+from edu_align.training.dpo_rows import COLUMNS, PairCollator, cached_dpo_rows, shorten_prompts
+from edu_align.training.losses import LOSSES, Loss, PairScores
+from edu_align.training.micro_batches import MicroBatches, MicroBatching
+from edu_align.training.reference_cache import CachedReference
+from edu_align.training.resume import ResumableTraining
+from edu_align.training.trl_dataset import as_dataset, attach_row_ids
+from edu_align.utils.distributed import count
+
+STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
+
+
+class ReadyRows(trl.DPOTrainer):
+    """Rows that `dpo_rows` has tokenized and cut. Overrides `_prepare_dataset` and `_set_signature_columns_if_needed`
+    (the columns that TRL keeps).
+    """
+
+    _signature_columns: Any
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
+
+
+class OwnLoss(trl.DPOTrainer):
+    """A loss of our own (`own_loss`, see `losses`) with TRL's rows, metrics and SFT term. Overrides `_compute_loss`;
+    inert for TRL's own losses.
+
+    Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`) do not reach it.
+    """
+
+    own_loss: Loss | None = None
+
+    def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+        if self.own_loss is None:
+            return super()._compute_loss(model, inputs, return_outputs)
+        live, outputs = not self.precompute_ref_logps, []
+        if live:
+            chosen, rejected = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
+            inputs = {**inputs, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        hook = model.register_forward_hook(lambda module, given, output: outputs.append(output))
+        self.precompute_ref_logps = True
+        try:
+            found = super()._compute_loss(model, inputs, return_outputs)
+        finally:
+            self.precompute_ref_logps = not live
+            hook.remove()
+        own = self.own_loss(self._scores(outputs[0], inputs)).mean()
+        return (found[0] + own, found[1]) if return_outputs else found + own
+
+    def _scores(self, output: Any, inputs: Any) -> PairScores:
+        mask = inputs["completion_mask"][:, 1:]
+        chosen, rejected = output.log_probs[:, -mask.size(1) :].sum(dim=1).chunk(2)
+        chosen_tokens, rejected_tokens = mask.sum(dim=1).chunk(2)
+        return PairScores(
+            chosen,
+            rejected,
+            inputs["ref_chosen_logps"],
+            inputs["ref_rejected_logps"],
+            chosen_tokens,
+            rejected_tokens,
+            self.beta,
+            self.label_smoothing,
+        )
+
+
+class BaseReference(trl.DPOTrainer):
+    """The base model is the reference, for an adapter that adds nothing yet. Overrides `__init__` and
+    `_precompute_ref_logps`; inert unless `base_is_reference`, which must be set before TRL's `__init__`.
+
+    TRL copies whatever adapter a model brings and computes the copy in every pass of the reference model, zeros
+    included; without the copy it turns adapters off.
+    """
+
+    base_is_reference = False
+    model: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._drop_copy()
+
+    def _precompute_ref_logps(self, *args: Any) -> Any:  # in the middle of TRL's own __init__
+        self._drop_copy()
+        return super()._precompute_ref_logps(*args)
+
+    def _drop_copy(self) -> None:
+        if self.base_is_reference and "ref" in self.model.peft_config:
+            self.model.delete_adapter("ref")
+
+
+class DPOTrainer(
+    CachedReference,
+    StopOnDivergence,
+    ResumableTraining,
+    MicroBatching,
+    BaseReference,
+    OwnLoss,
+    ReadyRows,
+    trl.DPOTrainer,
+):
+    """TRL's DPOTrainer; a call goes through the mixins from left to right, and each says in its docstring what it
+    overrides.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        passes: MicroBatches,
+        cache: RunCache | None,
+        model_key: str,
+        base_is_reference: bool,
+        own_loss: Loss | None,
+        **options: Any,
+    ) -> None:
+        self.passes, self.cache, self.model_key = passes, cache, model_key
+        self.base_is_reference, self.own_loss = base_is_reference, own_loss
+        super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
+
+
+def build_dpo(
+    config: Config,
+    model: Any,
+    tokenizer: Any,
+    train: list[Pair],
+    valid: list[Pair],
+    device: Device,
+    folder: Path,
+    cache: RunCache | None = None,
+) -> DPOTrainer:
+    """The trainer over the rows of the pairs in the order given: pairs of one prompt are neighbours.
+
+    Prompts are cut to `trainer.max_prompt_length` first, then prompt and reply to `max_length`, at the start.
+    Rows and reference log-probabilities that an earlier run computed are taken from `cache`.
+    """
+    trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
+    assert isinstance(trainer, DPOTrainerConfig)
+    if trainer.max_prompt_length is not None:
+        short = shorten_prompts(tokenizer, train, trainer.max_prompt_length)
+        if line := short.describe(trainer.max_prompt_length):
+            print(line, flush=True)
+        train, valid = short.pairs, shorten_prompts(tokenizer, valid, trainer.max_prompt_length).pairs
+    arguments = dpo_arguments(config, device, folder, by_tokens)
+    live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
+    reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
+    key = cache.model_key(model) if cache and cache.on else "sharded" if is_sharded(model) else ""
+    rows, valid_rows = (cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length) for pairs in (train, valid))
+    with _hashed_as(key) if key else nullcontext():
+        made = DPOTrainer(
+            model=model,
+            ref_model=reference,
+            args=arguments,
+            data_collator=PairCollator(tokenizer.pad_token_id, arguments.pad_to_multiple_of),
+            train_dataset=as_dataset(rows, "train", folder),
+            eval_dataset=as_dataset(valid_rows, "validation", folder) if valid_rows else None,
+            processing_class=tokenizer,
+            passes=MicroBatches(config, by_tokens, sides=2),
+            cache=cache if count() == 1 else None,
+            model_key=key,
+            base_is_reference=isinstance(model, PeftModel) and config.init_from is None,
+            own_loss=LOSSES.get(trainer.loss_type),
+        )
+    attach_row_ids(made, [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in train])
+    return made
+
+
+def dpo_arguments(config: Config, device: Device, folder: Path, by_tokens: bool) -> trl.DPOConfig:
+    """TRL's arguments. A loss of our own has weight 0 among TRL's, see `OwnLoss`."""
+    trainer = config.trainer
+    assert isinstance(trainer, DPOTrainerConfig)
+    own = trainer.loss_type in LOSSES
+    losses = [STAND_IN if own else trainer.loss_type, *(["sft"] if trainer.sft_weight else [])]
+    weights = [0.0 if own else 1.0, *([trainer.sft_weight] if trainer.sft_weight else [])]
+    return trl.DPOConfig(
+        **{
+            "beta": trainer.beta,
+            "loss_type": losses,
+            "loss_weights": weights if own or trainer.sft_weight else None,
+            "label_smoothing": trainer.label_smoothing,
+            "precompute_ref_log_probs": trainer.precompute_reference,
+            "precompute_ref_batch_size": reference_batch(config, by_tokens),
+            "train_sampling_strategy": "sequential",
+            **common_arguments(config, device, folder, by_tokens),
+            "max_length": None,  # the rows are cut already
+        }
+    )
+
+
+@contextmanager
+def _hashed_as(key: str) -> Iterator[None]:
+    """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `key`
+    stands in for it: the key of the model, or a constant where the weights are sharded: no process has them all then,
+    and the file lies in this run's own folder (`trl_dataset.as_dataset`).
+    """
+    original = trl_module.hash_module
+    trl_module.hash_module = lambda module: key
+    try:
+        yield
+    finally:
+        trl_module.hash_module = original

@@ -1,0 +1,182 @@
+"""Preference pairs as rows of token ids: prompts that are too long lose their start, then prompt and reply do.
+
+With `trainer.max_prompt_length` the oldest turns of a prompt go first, whole, then the start of the oldest text left,
+so that it stays a dialogue. `trainer.max_length` cuts prompt and reply together, at a token, so that the reply's end
+stays: the prompt of the longer reply loses more. TRL pads and scores the rows as they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edu_align.cache.keys import code_content, tokenizer_content
+from edu_align.cache.run_cache import RunCache
+from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
+from edu_align.models.tokenizer import chat_ids
+from edu_align.records import Message, Pair
+from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import digest
+
+Row = dict[str, list[int]]
+KIND = "tokenized pairs"
+# TRL's names, with a prompt for each reply: `prompt_ids` stands before `chosen_ids`.
+COLUMNS = ("prompt_ids", "chosen_ids", "rejected_prompt_ids", "rejected_ids")
+
+
+def cached_dpo_rows(cache: RunCache | None, tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> list[Row]:
+    """What `dpo_rows` makes of the pairs, computed now or earlier."""
+    if cache is None or not cache.on:
+        return dpo_rows(tokenizer, pairs, max_length)
+
+    def compute() -> tuple[Arrays, dict[str, Any]]:
+        rows = dpo_rows(tokenizer, pairs, max_length)
+        columns = (ragged(name, [row[name] for row in rows]) for name in COLUMNS)
+        return {key: array for column in columns for key, array in column.items()}, {}
+
+    texts = [
+        [
+            [[turn.role, turn.content] for turn in pair.group.prompt],
+            *(pair.group.responses[i].text for i in (pair.chosen, pair.rejected)),
+        ]
+        for pair in pairs
+    ]
+    key = digest(tokenizer_content(tokenizer), code_content(), texts, max_length)
+    arrays, _ = cache.get_or_compute(KIND, key, TENSORS, compute)
+    columns = [rows_of(arrays, name) for name in COLUMNS]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> list[Row]:
+    """A row {prompt_ids, chosen_ids, rejected_prompt_ids, rejected_ids} for each pair, in their order.
+
+    Prompt and reply have at most `max_length` tokens together. A reply starts where its dialogue and the prompt that
+    generation begins from differ, which for almost every chat template is after the prompt.
+    """
+    rows, prompts = [], {}
+    for pair in pairs:
+        turns = pair.group.prompt
+        if turns not in prompts:
+            prompts[turns] = chat_ids(tokenizer, turns, reply_next=True)
+        opened = prompts[turns]
+        replies = (pair.group.responses[i].text for i in (pair.chosen, pair.rejected))
+        chosen, rejected = (chat_ids(tokenizer, (*turns, Message("assistant", text))) for text in replies)
+        start = min(_shared_length(opened, chosen), _shared_length(opened, rejected))
+        left, right = (cut_at_start(ids[:start], ids[start:], max_length) for ids in (chosen, rejected))
+        rows.append(dict(zip(COLUMNS, (*left, *right), strict=True)))
+    return rows
+
+
+def cut_at_start(prompt: list[int], reply: list[int], max_length: int) -> tuple[list[int], list[int]]:
+    """The last `max_length` tokens of prompt and reply: the prompt's part of them, and the reply's."""
+    over = max(0, len(prompt) + len(reply) - max_length)
+    return prompt[over:], reply[max(0, over - len(prompt)) :]
+
+
+def _shared_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+class PairCollator:
+    """Rows of `dpo_rows` as a batch of TRL's: the chosen sequences, then the rejected ones, padded on the right.
+
+    input_ids, attention_mask, completion_mask (1 on the reply): (2 * B, L). ref_chosen_logps and ref_rejected_logps
+    (B,), where the rows have them.
+    """
+
+    def __init__(self, pad_token_id: int, multiple: Any = None) -> None:
+        """`multiple`: a number that L becomes a multiple of."""
+        self.pad_token_id = pad_token_id
+        self.multiple = multiple
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        import torch
+        from trl.trainer.utils import pad
+
+        def padded(rows: list[list[int]], value: int) -> Any:
+            tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+            return pad(tensors, padding_value=value, padding_side="right", pad_to_multiple_of=self.multiple)
+
+        sequences = [(each["prompt_ids"], each["chosen_ids"]) for each in examples]
+        sequences += [(each["rejected_prompt_ids"], each["rejected_ids"]) for each in examples]
+        batch = {
+            "input_ids": padded([prompt + reply for prompt, reply in sequences], self.pad_token_id),
+            "attention_mask": padded([[1] * len(prompt + reply) for prompt, reply in sequences], 0),
+            "completion_mask": padded([[0] * len(prompt) + [1] * len(reply) for prompt, reply in sequences], 0),
+        }
+        names = [name for name in ("ref_chosen_logps", "ref_rejected_logps") if name in examples[0]]
+        return batch | {name: torch.tensor([each[name] for each in examples]) for name in names}
+
+
+@dataclass
+class Shortened:
+    """Pairs whose prompts fit, and how many prompts lost whole turns, or the start of a text as well."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    prompts: int = 0
+    lost_turns: int = 0
+    cut_texts: int = 0
+
+    def describe(self, limit: int) -> str:
+        """One line, "" where every prompt fits."""
+        if not self.lost_turns and not self.cut_texts:
+            return ""
+        return (
+            f"edu_align: of {self.prompts} prompts, {self.lost_turns} lost their oldest turns and {self.cut_texts} the "
+            f"start of a text (trainer.max_prompt_length={limit})"
+        )
+
+
+def shorten_prompts(tokenizer: Any, pairs: Sequence[Pair], limit: int) -> Shortened:
+    """The pairs in their order, with prompts of at most `limit` tokens; each prompt is shortened once."""
+    result, done = Shortened(), {}
+    for pair in pairs:
+        prompt = pair.group.prompt
+        if prompt not in done:
+            short = done[prompt] = shorten_prompt(tokenizer, prompt, limit)
+            result.prompts += 1
+            result.lost_turns += len(short) < len(prompt)
+            result.cut_texts += any(turn not in prompt for turn in short)
+        result.pairs.append(replace(pair, group=replace(pair.group, prompt=done[prompt])))
+    return result
+
+
+def shorten_prompt(tokenizer: Any, prompt: Sequence[Message], limit: int) -> tuple[Message, ...]:
+    """The end of a prompt, of at most `limit` tokens together with the header that opens the reply.
+
+        system  You are a tutor.                 system  You are a tutor.
+        user    2 + 3?                     ->
+        assistant  Count on from 2.
+        user    I counted and got 6.             user    counted and got 6.
+
+    User and assistant turns go in twos, so that a user turn stays first; then the start of the only user turn is cut. A
+    system turn stays, unless it takes more than half of `limit`. Raises UserError where no text would be left.
+    """
+    turns = tuple(prompt)
+    system, talk = (turns[:1], turns[1:]) if turns and turns[0].role == "system" else ((), turns)
+    short_system = _length(tokenizer, (*system, Message("user", "."))) <= limit // 2
+    head = system if short_system else ()
+    for candidate in (turns, *((*head, *talk[i:]) for i, turn in enumerate(talk) if turn.role == "user")):
+        if _length(tokenizer, candidate) <= limit:
+            return candidate
+    return _cut(tokenizer, head, talk[-1], limit)
+
+
+def _cut(tokenizer: Any, head: tuple[Message, ...], last: Message, limit: int) -> tuple[Message, ...]:
+    """`head` and the longest end of the last turn that fits."""
+    offsets = tokenizer(last.content, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    begin = max(1, _length(tokenizer, (*head, last)) - limit)
+    while begin < len(offsets):
+        turns = (*head, replace(last, content=last.content[offsets[begin][0] :].lstrip()))
+        over = _length(tokenizer, turns) - limit
+        if over <= 0 and turns[-1].content:
+            return turns
+        begin += max(1, over)  # the cut may change how the text around it is tokenized
+    raise UserError(
+        f"`trainer.max_prompt_length={limit}` leaves no room for a prompt: the chat template takes "
+        f"{_length(tokenizer, (replace(last, content=''),))} tokens around one turn. Raise trainer.max_prompt_length."
+    )
+
+
+def _length(tokenizer: Any, turns: Sequence[Message]) -> int:
+    return len(chat_ids(tokenizer, turns, reply_next=True))

@@ -1,0 +1,327 @@
+"""Training steps in passes that fit: a batch cut into parts, and into smaller ones from the step where memory runs out.
+
+    batch of 8 examples, hardware.per_device_batch_size=4    two passes of 4
+    memory runs out in the second one                        the step begins again, in four passes of 2, as do all later
+
+accelerate's `find_executable_batch_size`, which transformers' `auto_find_batch_size` uses, starts the training over
+with a smaller batch: what was trained is lost, the effective batch shrinks, and batches are dealt anew. Here only the
+step is computed again, from the random numbers that it began with. Parts of a number of examples are those that a
+smaller device batch makes, loss for loss. Parts of a number of tokens (packed models) keep the gradient of the whole
+step: each part's loss counts by its share of the examples (DPO) or of the trained tokens (SFT, where TRL does it).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from transformers import Trainer
+
+from edu_align.config.batch import device_batch, token_budget
+from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.models.tokenizer import IGNORED
+from edu_align.packing.budget import Tokens, split_by_tokens
+from edu_align.packing.decoder import TokenCounts
+from edu_align.planning.advice import memory_advice
+from edu_align.runs.folder import RunFolder
+from edu_align.training.trl_dataset import ROW, record_ids
+from edu_align.utils.distributed import count
+from edu_align.utils.out_of_memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
+from edu_align.utils.random_state import random_state, set_random_state
+
+Batch = dict[str, Any]  # as TRL collates it
+TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`
+ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare, or average over, the pairs of one forward pass
+
+
+@dataclass
+class MicroBatches:
+    """What a forward pass of training takes at most: `limit` examples, or computed tokens where `by_tokens`.
+
+    `sides`: rows of an example in a batch, 1 for SFT, 2 for DPO: its batches hold the chosen rows, then the rejected.
+    `known`: what was found so far, by earlier attempts too, [{step, unit, from, to, error}].
+    """
+
+    config: Config
+    by_tokens: bool
+    sides: int
+    known: list[dict[str, Any]] = field(default_factory=list)
+    folder: RunFolder | None = None
+    limit: int = 0
+    validation: HalvingBatches = field(default_factory=lambda: HalvingBatches("validating"))
+    reference: HalvingBatches = field(default_factory=lambda: HalvingBatches("scoring with the reference model"))
+
+    def __post_init__(self) -> None:
+        self.limit = token_budget(self.config) if self.by_tokens else device_batch(self.config, False)
+
+    def kept_in(self, folder: RunFolder) -> None:
+        """Go by what the run's record says of earlier attempts, and write there what is found."""
+        self.folder, self.known = folder, list(folder.record.get("out_of_memory", []))
+
+    @property
+    def unit(self) -> str:
+        return "tokens" if self.by_tokens else "examples"
+
+    def begin(self, step: int) -> None:
+        """From here on as an earlier attempt found at this step or before."""
+        found = [entry["to"] for entry in self.known if entry["unit"] == self.unit and entry["step"] <= step]
+        self.limit = min([self.limit, *found])
+
+    def examples(self, batch: Batch) -> int:
+        return len(batch["input_ids"]) // self.sides
+
+    def parts(self, batch: Batch) -> list[list[int]]:
+        """Indices of the batch's examples, a list for each pass."""
+        many = self.examples(batch)
+        if self.by_tokens:
+            return split_by_tokens(sequences(batch, self.sides), self.limit)
+        return [list(range(start, min(start + self.limit, many))) for start in range(0, many, self.limit)]
+
+    def shrink(self, step: int, batch: Batch, error: str, names: Sequence[str]) -> None:
+        """Halve the limit, as often as it takes for this batch to come in more passes. `names`: of its examples.
+
+        Errors: `OutOfMemory` where every pass is one example already, or several processes would have to agree.
+        """
+        old, passes = self.limit, len(self.parts(batch))
+        if count() > 1:
+            raise OutOfMemory(
+                f"out of memory at step {step} in one of {count()} processes, which cannot change to smaller passes "
+                f"alone ({error}). Use hardware.per_device_batch_size={max(1, device_batch(self.config, False) // 2)}."
+            )
+        if passes == self.examples(batch):
+            one = replace(self.config, hardware=replace(self.config.hardware, per_device_batch_size=1))
+            raise OutOfMemory(
+                f"out of memory at step {step} with one example in a pass, {batch['input_ids'].shape[-1]} tokens long "
+                f"({', '.join(names)}): {error}. {memory_advice(one)}"
+            )
+        while len(self.parts(batch)) == passes:
+            self.limit = self._halved()
+        entry = {"step": step, "unit": self.unit, "from": old, "to": self.limit, "error": error}
+        self.known.append(entry)
+        print(self._describe(entry), flush=True)
+        if self.folder is not None:
+            self.folder.save(out_of_memory=self.known)
+
+    def _halved(self) -> int:
+        half = self.limit // 2
+        return half if self.by_tokens else max(size for size in range(1, half + 1) if self.limit % size == 0)
+
+    def _describe(self, entry: dict[str, Any]) -> str:
+        trainer, old, new = self.config.trainer, entry["from"], entry["to"]
+        batch = trainer.batch_size
+        what = f"hardware.per_device_batch_size {old} -> {new}, accumulation {batch // old} -> {batch // new}"
+        if self.by_tokens:
+            what = f"tokens of a forward pass {old} -> {new}"
+        line = f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
+        setting = across_pairs(trainer)
+        return f"{line}; {setting} reads all pairs of a pass, fewer now" if setting else line
+
+
+class StepSnapshot:
+    """What a step changes before it is at its end, as it was when the step began."""
+
+    def __init__(self, trainer: "MicroBatching") -> None:
+        self.random = random_state()
+        self.metrics = {name: list(values) for name, values in trainer._metrics["train"].items()}
+        self.tokens = trainer._total_train_tokens
+        self.loss = trainer._tr_loss.clone()
+        counts = trainer.token_counts
+        self.counts = (counts.asked, counts.computed) if counts else (0, 0)
+
+    def restore(self, trainer: "MicroBatching") -> None:
+        set_random_state(self.random)
+        trainer._metrics["train"].clear()
+        trainer._metrics["train"].update({name: list(values) for name, values in self.metrics.items()})
+        trainer._total_train_tokens = self.tokens
+        trainer._tr_loss.copy_(self.loss)
+        if trainer.token_counts:
+            trainer.token_counts.asked, trainer.token_counts.computed = self.counts
+
+
+class StepState:
+    """One optimizer step. `losses`: of each pass so far, with the numbers of its rows."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+        self.done = 0
+        self.losses: list[tuple[Any, Any]] = []
+        self.before: StepSnapshot | None = None
+
+    def next(self, trainer: "MicroBatching", one: TrainingStep) -> Any:
+        """Compute the next batch and return its loss; where memory ran out, that of all batches so far."""
+        passes, number = trainer.passes, trainer.state.global_step + 1
+        if self.before is None:
+            self.before = StepSnapshot(trainer)
+            passes.begin(number)
+        at = self.done
+        while True:
+            try:
+                loss = 0.0
+                while at <= self.done:
+                    loss += self._passes(trainer, one, self.batches[at])
+                    at += 1
+                self.done += 1
+                return loss
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = release_traceback(error)
+            trainer.model.zero_grad()
+            free_memory()
+            passes.shrink(number, self.batches[at], reason, record_ids(trainer, self.batches[at].get(ROW)))
+            self.before.restore(trainer)
+            self.losses.clear()
+            at = 0
+
+    def _passes(self, trainer: "MicroBatching", one: TrainingStep, batch: Batch) -> Any:
+        limits, metrics = trainer.passes, trainer._metrics["train"]
+        batch, parts, many = dict(batch), limits.parts(batch), limits.examples(batch)
+        rows = batch.pop(ROW, None)
+        whole: Any = trainer.current_gradient_accumulation_steps
+        passes = sum(-(-limits.examples(each) // limits.limit) for each in self.batches)
+        loss = 0.0
+        for part in parts:
+            seen = {name: len(values) for name, values in metrics.items()} if limits.by_tokens else {}
+            share: Any = whole * many / len(part) if limits.by_tokens else passes
+            trainer.current_gradient_accumulation_steps = share
+            try:
+                own = one(inputs=select_examples(batch, part, limits.sides, trim=not limits.by_tokens))
+            finally:
+                trainer.current_gradient_accumulation_steps = whole
+            self.losses.append((own, rows if rows is None or len(part) == many else rows[part]))
+            loss += own
+            if limits.by_tokens:
+                reweight_metrics(metrics, seen, len(part))
+        return loss
+
+
+class MicroBatching(Trainer):
+    """Training steps and evaluation in passes that fit, for one GPU or CPU a process.
+
+    Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `prediction_step` and TRL's
+    `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
+    score the reference model.
+    """
+
+    passes: MicroBatches
+    row_ids: tuple[str, ...] = ()  # the record of each training row, see `trl_dataset.attach_row_ids`
+    token_counts: TokenCounts | None = None  # counts that a step which is computed again must not count twice
+    step = StepState([])
+    model: Any
+    _metrics: Any  # {"train": {name: numbers}}; TRL's, as is the next
+    _total_train_tokens: Any
+
+    def get_batch_samples(self, *args: Any) -> Any:
+        batches, items = super().get_batch_samples(*args)
+        self.step = StepState(batches)
+        return batches, items
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        return self.step.next(self, partial(super().training_step, model, num_items_in_batch=num_items_in_batch))
+
+    def each_example_alone(self, model: Any) -> Iterator[tuple[int, Any]]:
+        """The row of every example of this step, and its loss after a forward and backward pass of its own."""
+        for batch in self.step.batches:
+            plain = {name: value for name, value in batch.items() if name != ROW}
+            for i in range(self.passes.examples(batch)):
+                model.zero_grad()
+                yield int(batch[ROW][i]), super().training_step(model, select_examples(plain, [i], self.passes.sides))
+
+    def prediction_step(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+        one = super().prediction_step
+        passes = self.passes
+        return evaluate_in_parts(
+            lambda part: one(model, part, *args, **options), inputs, passes.sides, passes.validation
+        )
+
+    def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
+        one = super().compute_ref_log_probs  # type: ignore[misc] # TRL's DPOTrainer has it
+        passes = self.passes
+        parts = passes.parts(inputs) if passes.by_tokens else [list(range(passes.examples(inputs)))]
+        return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference)
+
+
+def select_examples(batch: Batch, part: Sequence[int], sides: int, trim: bool = False) -> Batch:
+    """The batch with the examples in `part` only: tensors with a row a side, or a row an example.
+
+    `trim`: without the columns that are padding now, on the right, as a collator would have made it of these examples.
+    """
+    many = len(batch["input_ids"]) // sides
+    if len(part) == many:
+        return dict(batch)
+    rows = [side * many + i for side in range(sides) for i in part]
+
+    def select(value: Any) -> Any:
+        length = len(value) if hasattr(value, "shape") and value.dim() else 0
+        return value[rows] if length == sides * many else value[list(part)] if length == many else value
+
+    found = {name: select(value) for name, value in batch.items()}
+    if not trim:
+        return found
+    padded = found["attention_mask"].shape
+    width = int(found["attention_mask"].any(0).nonzero().max()) + 1
+    return {
+        name: value[:, :width] if getattr(value, "shape", None) == padded else value for name, value in found.items()
+    }
+
+
+def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
+    """The sequences of each example, without padding."""
+    keep = batch["attention_mask"].bool()
+    rows = [row[real].tolist() for row, real in zip(batch["input_ids"], keep, strict=True)]
+    many = len(rows) // sides
+    return [rows[i::many] for i in range(many)]
+
+
+def reweight_metrics(metrics: dict[str, list[float]], seen: dict[str, int], examples: int) -> None:
+    """Let what TRL noted of this part count once an example: it averages over the notes between two log lines."""
+    for name, values in metrics.items():
+        if len(values) == seen.get(name, 0) + 1:
+            values.extend(values[-1:] * (examples - 1))
+
+
+def evaluate_in_parts(one: Callable[[Batch], Any], batch: Batch, sides: int, halving: HalvingBatches) -> Any:
+    """`one(batch)`, transformers' prediction_step: (loss, None, None); in parts where memory runs out.
+
+    The parts' losses count by their trained tokens (SFT) or examples (DPO), so that the loss is that of the batch.
+    """
+    many = len(batch["input_ids"]) // sides
+    whole: list[Any] = []
+
+    def work(part: Sequence[int]) -> list[tuple[Any, float]]:
+        chosen = select_examples(batch, part, sides)
+        result = one(chosen)
+        if len(part) == many:
+            whole.append(result)
+            return [(result[0], 1.0)] * many
+        trained = int((chosen["labels"][:, 1:] != IGNORED).sum()) if "labels" in chosen else len(part)
+        return [(result[0], trained / len(part))] * len(part)
+
+    found = halving.run(work, range(many))
+    if whole:
+        return whole[0]
+    return sum(loss * share for loss, share in found) / sum(share for _, share in found), None, None
+
+
+def reference_in_parts(
+    one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches
+) -> Any:
+    """TRL's reference log-probabilities of chosen and rejected rows, (B,) each: `one` of a part at a time, and of less
+    where memory runs out.
+    """
+    import torch
+
+    def work(part: Sequence[int]) -> list[Any]:
+        return list(zip(*one(select_examples(batch, part, 2)), strict=True))
+
+    chosen, rejected = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
+    return torch.stack(chosen), torch.stack(rejected)
+
+
+def across_pairs(trainer: Any) -> str:
+    """The setting whose loss depends on which pairs share a forward pass, "" where it depends on none."""
+    if not isinstance(trainer, DPOTrainerConfig):
+        return ""
+    if trainer.loss_type in ACROSS_PAIRS:
+        return f"trainer.loss_type={trainer.loss_type}"
+    return f"trainer.sft_weight={trainer.sft_weight:g}" if trainer.sft_weight else ""

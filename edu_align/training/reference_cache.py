@@ -1,0 +1,76 @@
+"""What the reference model says of pairs, under TRL's DPOTrainer, computed once for all runs that ask for the same.
+
+TRL computes it whenever a trainer is built. The numbers here are TRL's own, bit for bit: the key holds all rows in
+their order, the size of a batch and the tokens of a pass, since what is computed together moves the last bit.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import trl
+
+from edu_align.cache.run_cache import RunCache
+from edu_align.cache.store import TENSORS, Arrays, content, ragged
+from edu_align.config.batch import token_budget
+from edu_align.training.dpo_rows import COLUMNS
+from edu_align.utils.hashing import digest
+
+REFERENCES = "reference log-probabilities"
+LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
+
+
+class CachedReference(trl.DPOTrainer):
+    """Reference log-probabilities from the cache where they are there. For one process; inert without a `cache`.
+
+    Overrides `_precompute_ref_logps`. `cache` and `model_key` (`RunCache.model_key` of the model that the trainer is
+    built with: TRL takes it for the reference) must be set before TRL's `__init__`.
+    """
+
+    cache: RunCache | None = None
+    model_key = ""
+    data_collator: Any
+
+    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+        original = super()._precompute_ref_logps
+        if self.cache is None:
+            return original(dataset, name, batch_size)
+
+        def compute() -> tuple[Arrays, dict[str, Any]]:
+            with _own_file(dataset):
+                done = original(dataset, name, batch_size).with_format("arrow")[:]
+                return {column: done[column].to_numpy().copy() for column in LOGPS}, {}
+
+        config = self.cache.config
+        passes = [batch_size, token_budget(config)]
+        batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
+        key = digest(self.model_key, content(_token_ids(dataset)), passes, batch)
+        arrays, _ = self.cache.get_or_compute(REFERENCES, key, TENSORS, compute)
+        return _with_columns(dataset, arrays)
+
+
+@contextmanager
+def _own_file(dataset: Any) -> Iterator[None]:
+    """TRL writes what it computes into a file and takes one that is there for the same. For rows in memory its name is
+    a random number, which a forked process draws as well, in a folder that it shares; and files stay to the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="edu_align-references-") as folder:
+        dataset._get_cache_file_path = lambda fingerprint: f"{folder}/{fingerprint}.arrow"
+        try:
+            yield
+        finally:
+            del dataset._get_cache_file_path
+
+
+def _token_ids(dataset: Any) -> Arrays:
+    columns = (ragged(name, list(dataset[name])) for name in COLUMNS)
+    return {key: array for column in columns for key, array in column.items()}
+
+
+def _with_columns(dataset: Any, columns: Arrays) -> Any:
+    """The dataset with more columns, as TRL adds them."""
+    import pyarrow
+    from datasets import Dataset, concatenate_datasets
+
+    return concatenate_datasets([dataset, Dataset(pyarrow.table(columns))], axis=1)

@@ -1,0 +1,182 @@
+"""Going on with a training that was cut off, to the bit: what TRL's trainers leave out of a checkpoint, and when it
+stops.
+
+transformers saves optimizer, scheduler, scaler, random states and its own state, and skips the batches that were seen.
+What it leaves out is kept here: the loss since the last line of the log and in all, TRL's numbers since then, tokens
+counted so far, seconds spent. Of the model only what is trained is saved, by its name, as safetensors; the rest is
+built again as at the first start, an adapter that is the frozen reference included.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback
+
+from edu_align.models.trainable import load_trainable, save_trainable
+from edu_align.packing.decoder import TokenCounts
+from edu_align.runs.attempts import ActiveRun
+from edu_align.runs.checkpoints import CheckpointStore
+from edu_align.runs.signals import Interrupted
+from edu_align.training.callbacks import Averaging
+from edu_align.utils.distributed import anyone, count, is_first, rank
+from edu_align.utils.files import write_json
+
+# Attributes of transformers' and TRL's trainers that a checkpoint of theirs does not hold, and that numbers depend on.
+NUMBERS = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
+
+
+@dataclass
+class CheckpointState:
+    """How a run keeps its checkpoints, and the numbers of its training over all attempts.
+
+    `most`: how many are kept; `sharing`: the tokens that packing counts; `resumed_from`: the checkpoint that the
+    training goes on from, and `numbers` those that it holds; `aside`: where one is being written.
+    """
+
+    progress: CheckpointStore
+    most: int
+    sharing: TokenCounts
+    resumed_from: Path | None = None
+    numbers: dict[str, Any] = field(default_factory=dict)
+    began: float = 0.0
+    aside: Path | None = None
+    _start: tuple[int, int] = (0, 0)
+
+    def begin(self) -> None:
+        """Start the clock and the counts, at what they were in the checkpoint."""
+        if self.resumed_from is not None:
+            own = self.resumed_from / f"numbers_{rank()}.json"
+            file = own if own.is_file() else self.resumed_from / "numbers_0.json"  # it was made by fewer processes
+            self.numbers = json.loads(file.read_text(encoding="utf-8"))
+        self.began = time.monotonic()
+        self._start = (self.sharing.asked, self.sharing.computed)
+
+    @property
+    def seconds_before(self) -> float:
+        """Seconds that earlier attempts trained, up to the checkpoint."""
+        return float(self.numbers.get("seconds", 0.0))
+
+    def so_far(self) -> dict[str, Any]:
+        """Seconds of training, and tokens that were asked for and computed, over all attempts."""
+        asked, computed = self._start
+        return {
+            "seconds": self.seconds_before + time.monotonic() - self.began,
+            "asked": self.numbers.get("asked", 0) + self.sharing.asked - asked,
+            "computed": self.numbers.get("computed", 0) + self.sharing.computed - computed,
+        }
+
+
+class Resume(TrainerCallback):
+    """Puts the numbers of the checkpoint back, and ends the training at the end of a step where that is asked for."""
+
+    def __init__(self, trainer: Any, work: ActiveRun) -> None:
+        self.trainer = trainer
+        self.work = work
+        self.ending = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if found := self.trainer.checkpoint_state.numbers:
+            restore(self.trainer, found)
+        state.save_steps = args.save_steps
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """metrics.jsonl has every line; transformers would keep them all in memory and in each checkpoint, too."""
+        state.log_history.clear()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.work.check()
+        if anyone(self.work.stop.number is not None):
+            if args.save_strategy == "no":
+                raise self._interrupted()
+            self.ending = control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.ending:
+            raise self._interrupted()
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(self.work.stop.number or signal.SIGTERM)  # another process may have been told
+
+
+class ResumableTraining(Trainer):
+    """Checkpoints that hold all that the training depends on.
+
+    Overrides where transformers writes a checkpoint, what is in it and how it is read (`_get_output_dir`,
+    `_save_checkpoint`, `_save`, `_load_from_checkpoint`), `_run_epoch` (a finished training takes no step more) and
+    `_finalize_training` (the seconds are those of all attempts). Without a `checkpoint_state` it keeps none.
+    """
+
+    checkpoint_state: CheckpointState | None = None
+    averaging: Averaging | None = None  # its mean is kept, too
+
+    def _get_output_dir(self, trial: Any) -> str:
+        aside = self.checkpoint_state and self.checkpoint_state.aside
+        return str(aside.parent if aside else self.args.output_dir)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Not TRL's, which writes a card first. The last step's needs no optimizer: no step comes after it."""
+        self.args.save_only_model = self.state.global_step >= self.state.max_steps
+        if self.checkpoint_state is not None:
+            _write(self, self.checkpoint_state, lambda: Trainer._save_checkpoint(self, model, trial))
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save and output_dir is not None:
+            save_trainable(self.model, Path(output_dir))
+            if self.averaging is not None:
+                self.averaging.save(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_trainable(self.model, Path(resume_from_checkpoint))
+
+    def _run_epoch(self, *args: Any, **options: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # transformers would train one step more
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **options)
+
+    def _finalize_training(self, trial: Any, num_train_samples: Any, start_time: float) -> Any:
+        earlier = self.checkpoint_state.seconds_before if self.checkpoint_state else 0.0
+        return super()._finalize_training(trial, num_train_samples, start_time - earlier)
+
+
+def numbers_of(trainer: Any) -> dict[str, Any]:
+    """What a checkpoint of transformers' leaves out, as plain numbers; floats survive JSON to the bit."""
+    return {
+        **{name: getattr(trainer, name) for name in NUMBERS},
+        "_tr_loss": trainer._tr_loss.item(),
+        "_metrics": trainer._metrics["train"],
+        **trainer.checkpoint_state.so_far(),
+    }
+
+
+def restore(trainer: Any, numbers: dict[str, Any]) -> None:
+    """The reverse of `numbers_of`, once transformers has set them to their first values."""
+    for name in NUMBERS:
+        setattr(trainer, name, numbers[name])
+    trainer._tr_loss.fill_(numbers["_tr_loss"])
+    trainer._metrics["train"].update(numbers["_metrics"])
+    trainer._initial_global_step = 0  # losses, steps and times are told of all attempts together
+
+
+def _write(trainer: Any, kept: CheckpointState, save: Callable[[], None]) -> None:
+    """Write a checkpoint. Where the disk refuses and one process trains, say so and go on: those before it are kept."""
+    step = trainer.state.global_step
+    try:
+        with kept.progress.written_aside(step) as kept.aside:
+            save()
+            write_json(kept.aside / f"numbers_{rank()}.json", numbers_of(trainer))
+    except Exception as error:
+        if count() > 1:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"edu_align: no checkpoint at step {step} ({reason}). Training goes on without it.", flush=True)
+        return
+    finally:
+        kept.aside = None
+    if is_first():
+        kept.progress.bound(step, kept.most)

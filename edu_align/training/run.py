@@ -1,0 +1,197 @@
+"""One run, start to finish: find, read, build, measure, train, measure again, always clean up."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from edu_align.config.batch import check_batch
+from edu_align.config.schema import Config
+from edu_align.data.datamodule import TrainingData, trained_groups, training_data
+from edu_align.data.fingerprint import fingerprints, known_fingerprints
+from edu_align.models.locate import Location, locate
+from edu_align.planning.plan import refuse_too_big
+from edu_align.runs.attempts import RunRequest, claim_run, find_finished
+from edu_align.runs.checkpoints import CheckpointStore
+from edu_align.runs.environment import machine
+from edu_align.runs.finished import check_start
+from edu_align.runs.folder import RunFolder, ancestors, find_run
+from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.listener import NO_LISTENER, RunListener
+from edu_align.runs.signals import Interrupted
+from edu_align.tracking import mode_of
+from edu_align.utils import distributed as processes
+from edu_align.utils.errors import RunFailed, UserError
+from edu_align.utils.files import disk_errors
+from edu_align.utils.memory import free, prepare, settle
+from edu_align.utils.quiet import quiet
+from edu_align.utils.secrets import redacted
+
+
+def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:
+    """Train what `composed` describes and return the finished run; None where `preview` only showed the data.
+
+    A run that is finished is returned as it is, one that was cut off goes on. What the user can mend (a missing model,
+    data or earlier run, another process at work on this one) fails before anything is made. Under `torchrun` or
+    `accelerate launch` every process calls this, and gets the same run.
+    """
+    config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    _check(config)
+    processes.join(config.hardware.device)
+    try:
+        with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)):
+            return _run(config, composed, listener)
+    finally:
+        free()
+
+
+def check_ahead(composed: DictConfig) -> None:
+    """What `composed` would fail with for its settings, its size or its data, raised now: for a chain's later stages.
+
+    Of several processes the first one reads the data.
+    """
+    config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    _check(config)
+    if processes.is_first() and not config.preview:
+        refuse_too_big(config)
+        training_data(config, set())
+
+
+def _check(config: Config) -> None:
+    check_batch(config)
+    if config.tracking.name == "wandb":
+        mode_of(config.tracking)
+
+
+def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
+    if not config.preview:
+        refuse_too_big(config)
+    outputs = Path(config.outputs_root)
+    start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
+    if start is not None:
+        check_start(config, start, location)
+    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
+    if known is not None and (done := _found(_launch(config, known, location, start), listener)):
+        return done
+    data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+    read = processes.first(lambda: fingerprints(config, data))
+    launch = _launch(config, read, location, start)
+    if read != known and not config.preview and (done := _found(launch, listener)):
+        return done
+    print(data.describe(), flush=True)
+    quiet(weights_bar=True)
+
+    from edu_align.models.base_model import shared_tokenizer
+    from edu_align.models.control_tokens import control_token_warning
+    from edu_align.models.device import check_optimizer, resolve
+    from edu_align.models.sharding import check_sharding
+    from edu_align.models.weights import check_targets
+
+    device = resolve(config.hardware)
+    prepare(device.device)
+    check_optimizer(config.hardware)
+    check_sharding(config, device)
+    check_targets(config.model, location, config.adapter)
+    tokenizer = shared_tokenizer(config.model, location)
+    if line := control_token_warning(tokenizer, (record for part in data.loaded.splits.values() for record in part)):
+        print(line, flush=True)
+    if config.preview > 0:
+        from edu_align.training.preview import preview
+
+        print(preview(config, tokenizer, data))
+        return None
+    for reason in device.reasons:
+        print(f"edu_align: {reason}", flush=True)
+
+    from edu_align.planning.advice import with_memory_advice
+    from edu_align.training.session import Session
+
+    settle()
+    with claim_run(launch, composed, lambda: _facts(config, location, start, data)) as work:
+        listener.run_started(work.folder)
+        if work.begun:
+            processes.first(lambda: data.write_split(work.folder.path))
+            with recorded(work.folder), with_memory_advice(config):
+                Session(config, location, start, device, tokenizer, data, work, listener).train()
+            CheckpointStore(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
+    return work.folder
+
+
+def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
+    done = find_finished(request)
+    if done is not None:
+        listener.run_started(done)
+    return done
+
+
+def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> RunRequest:
+    identity = Identity(settings_of(asdict(config)), read, location.identity, _parent(start))
+    return RunRequest(config, identity, Path(config.outputs_root) / "runs")
+
+
+def _parent(start: RunFolder | None) -> str | None:
+    """The id of the run that this one starts from; of one made before there were ids, its folder and its start."""
+    if start is None:
+        return None
+    return str(start.record.get("id") or f"{start.path.resolve().name} {start.record.get('started')}")
+
+
+def _facts(config: Config, location: Location, start: RunFolder | None, data: TrainingData) -> dict[str, Any]:
+    """What run.json says of a run besides its id, its state and the code that makes it."""
+    return {
+        "model": config.model.name,
+        "base_model": location.identity,
+        "adapter": config.adapter.name,
+        "trainer": config.trainer.algorithm,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "init_from": str(start.path) if start else None,
+        "data": data.facts(),
+        "machine": machine(),
+        "processes": processes.count(),
+        "metrics": {},
+    }
+
+
+@contextmanager
+def recorded(folder: RunFolder) -> Iterator[None]:
+    """Keep run.json's `state` true, whatever ends the block. `seconds` adds those of the attempts before."""
+    began = time.monotonic() - sum(attempt.get("seconds", 0.0) for attempt in folder.record.get("attempts", []))
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        facts = error.facts if isinstance(error, RunFailed) else {}
+        told = redacted(f"{type(error).__name__}: {error}")
+        with suppress(OSError):
+            _ended(folder, began, state="interrupted" if stopped else "failed", error=told, **facts)
+        if isinstance(error, Interrupted):
+            print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
+        raise
+    _ended(folder, began, state="finished")
+    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+
+
+def _ended(folder: RunFolder, began: float, **changes: str) -> None:
+    """Errors: OSError where the disk refuses, after saying that the next attempt will find one that was killed."""
+    try:
+        folder.save(**changes, seconds=round(time.monotonic() - began, 1))
+    except OSError as refused:
+        print(f"edu_align: {folder.path / 'run.json'} still says running ({refused})", flush=True)
+        raise
+
+
+def objective(name: str, folder: RunFolder) -> float:
+    """The metric that sweepers read. Errors: a name that this run has not measured."""
+    metrics: dict[str, Any] = folder.record["metrics"]
+    if name not in metrics:
+        raise UserError(
+            f"`objective={name}` is no metric of this run ({folder.path}, finished). It has: "
+            f"{', '.join(sorted(metrics))}."
+        )
+    return float(metrics[name])

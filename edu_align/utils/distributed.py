@@ -1,0 +1,119 @@
+"""The processes of one run, as `torchrun` and `accelerate launch` start them; alone where nothing was launched.
+
+The first process makes the run's folder, prints, measures, tracks and saves. All of them train.
+"""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from edu_align.utils.errors import UserError
+
+T = TypeVar("T")
+# How long the others wait while the first process measures. torch gives up after 10 minutes on GPUs otherwise.
+PATIENCE_HOURS = 24
+
+
+def count() -> int:
+    """How many processes train this run together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def launched() -> bool:
+    """Whether `torchrun` or `accelerate launch` started this process."""
+    return "WORLD_SIZE" in os.environ
+
+
+def is_first() -> bool:
+    return rank() == 0
+
+
+def join(device: str) -> None:
+    """Form the group of processes and give each its device (auto | cpu | cuda); nothing where there is only one.
+
+    Errors: more processes on this machine than it has GPUs; accelerate's own FSDP or DeepSpeed.
+    """
+    if count() == 1:
+        return
+    for name in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+            raise UserError(
+                f"`accelerate launch` was told to use {name}, and weights are sharded by the config here. Launch it "
+                "without (--config_file=<another>, or torchrun), and set hardware.sharding=fsdp."
+            )
+    from datetime import timedelta
+
+    import torch
+    from accelerate import PartialState
+
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if not cpu and here > torch.cuda.device_count():
+        raise UserError(
+            f"{here} processes were launched on a machine with {torch.cuda.device_count()} GPUs. "
+            f"Launch {torch.cuda.device_count()}, or train on the CPU with hardware=cpu."
+        )
+    PartialState(cpu=cpu, timeout=timedelta(hours=PATIENCE_HOURS))
+
+
+@contextlib.contextmanager
+def silence_other_ranks() -> Iterator[None]:
+    """What the other processes print inside the block goes nowhere: it is the same as what the first one prints."""
+    with contextlib.nullcontext() if is_first() else contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def wait() -> None:
+    """Go on when every process is here."""
+    if count() > 1:
+        from accelerate.utils import wait_for_everyone
+
+        wait_for_everyone()
+
+
+def first(work: Callable[[], T]) -> T:
+    """What `work` returns in the first process, in all of them. Errors: where it ends with one, all end."""
+    if count() == 1:
+        return work()
+    from accelerate.utils import broadcast_object_list
+
+    result: list[T | None] = [None]
+    failure: UserError | None = None
+    if is_first():
+        try:
+            result = [work()]
+        except UserError as error:
+            failure = error
+    outcome = [result[0], failure is not None]
+    broadcast_object_list(outcome, from_process=0)
+    if outcome[1]:
+        raise failure or UserError("this process ends because the first one ended with an error; see its message.")
+    return outcome[0]  # type: ignore[return-value]
+
+
+def first_then_others(work: Callable[[], T]) -> T:
+    """`work` in each process, in the others once the first is done: what it downloads or writes, they find."""
+    done: list[T] = []
+    first(lambda: done.append(work()))
+    return done[0] if is_first() else work()
+
+
+def rank() -> int:
+    """Which of the run's processes this is, from 0."""
+    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+
+
+def anyone(mine: bool) -> bool:
+    """Whether it is true in any process; all of them must ask."""
+    return total(float(mine)) > 0
+
+
+def total(value: float) -> float:
+    """The sum of `value` over all processes."""
+    if count() == 1:
+        return value
+    from accelerate.utils import gather_object
+
+    return float(sum(gather_object([value])))

@@ -1,0 +1,68 @@
+"""The one kind of error that a user can mend, and how it is printed."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edu_align.utils.secrets import redacted
+
+EXIT_CRASH = 1
+EXIT_USER_ERROR = 2
+
+
+class UserError(Exception):
+    """A bad input: names the key or row, the value received and the fix.
+
+    Entry points print it as one message without a traceback and end with exit code 2. What of the message cannot be
+    written as UTF-8 (half of a surrogate pair) is written out.
+    """
+
+    exit_code = EXIT_USER_ERROR
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
+
+
+class RunFailed(UserError):
+    """A run that its own numbers ended, although nothing was wrong with its input: one message, exit code 1.
+
+    `facts` goes into run.json beside the message.
+    """
+
+    exit_code = EXIT_CRASH
+
+    def __init__(self, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class SomeFailed(UserError):
+    """Jobs of a sweep that failed, each as a text. The exit code is 2 where all of them were user errors, else 1."""
+
+    def __init__(self, jobs: list[str], by_user: bool) -> None:
+        lines = [job.replace("\n", "\n  ") for job in jobs]
+        count = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+        super().__init__("\n  - ".join([f"{count} failed:", *lines]))
+        self.exit_code = EXIT_USER_ERROR if by_user else EXIT_CRASH
+
+
+@contextmanager
+def user_errors(prefix: str = "edu_align") -> Iterator[None]:
+    """Turn a `UserError` raised inside the block into one message on stderr, without secrets, and its exit code."""
+    try:
+        yield
+    except UserError as error:
+        print(f"{prefix}: error: {redacted(str(error))}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def entry_point(main: Callable[[], None]) -> None:
+    """Run `main` as a command line program whose user errors end with exit code 2."""
+    with user_errors():
+        main()
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """At most `limit` characters of an error's first line; its class where it has no text."""
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:limit]

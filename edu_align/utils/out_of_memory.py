@@ -1,0 +1,75 @@
+"""Memory that runs out: what counts as that, how the failed work lets go of what it holds, and work in halves."""
+
+import gc
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from edu_align.utils.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+GENERAL_ADVICE = (
+    "Use a smaller trainer.max_length, hardware.quantization=nf4, a smaller model, or a hardware preset for a larger "
+    "device."
+)
+
+
+class OutOfMemory(UserError):
+    """The smallest piece of work does not fit: the settings ask for more than this machine has."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU."""
+    import torch
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, Exception) and should_reduce_batch_size(error)
+
+
+def release_traceback(error: BaseException) -> str:
+    """The error's first line. The frames that it went through let go of their tensors."""
+    traceback.clear_frames(error.__traceback__)
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def free_memory() -> None:
+    """Give back what nothing holds any more, once the `except` block of the error is left."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+class HalvingBatches:
+    """Work on many items in batches: all at once, until memory runs out in it, then half as many for good.
+
+    `what` names the work.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.size: int | None = None
+
+    def run(self, work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
+        """`work(items)`, one result an item. Errors: `OutOfMemory` where one item alone does not fit."""
+        results: list[R] = []
+        while len(results) < len(items):
+            tried = min(self.size or len(items), len(items) - len(results))
+            try:
+                results += work(items[len(results) : len(results) + tried])
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = release_traceback(error)
+            free_memory()
+            if tried == 1:
+                raise OutOfMemory(f"out of memory while {self.what}, one at a time ({reason}). {GENERAL_ADVICE}")
+            self.size = tried // 2
+            print(f"edu_align: out of memory while {self.what}: {tried} at once -> {self.size}", flush=True)
+        return results
