@@ -143,7 +143,7 @@ class TrainerConfig:
     epochs: float = key(trl="num_train_epochs")
     max_steps: int = key(-1, trl="max_steps")
     batch_size: int = key(bounds=">= 1", usual="16", trl="gradient_accumulation_steps")
-    max_length: int = key(bounds=">= 16", usual="1024", trl="max_length")
+    max_length: int = key(bounds=">= 16", usual="1024", trl="max_length truncation_mode")
     lr_scheduler: str = key("cosine", trl="lr_scheduler_type")
     warmup_ratio: float = key(0.1, ">= 0 and < 1", trl="warmup_steps")
     weight_decay: float = key(0.0, ">= 0", trl="weight_decay")
@@ -198,7 +198,7 @@ class HardwareConfig:
         bounds=">= 1", usual="1", trl="per_device_train_batch_size auto_find_batch_size", in_run_id=False
     )
     eval_batch_size: int = key(bounds=">= 1", usual="8", trl="per_device_eval_batch_size", in_run_id=False)
-    gradient_checkpointing: bool = key(False, trl="gradient_checkpointing", in_run_id=False)
+    gradient_checkpointing: bool = key(False, trl="gradient_checkpointing activation_checkpointing", in_run_id=False)
     optimizer: str = key("adamw_torch", trl="optim")
     memory_gb: float | None = key(None, "> 0", in_run_id=False)
     memory_check: bool = key(True, in_run_id=False)

@@ -10,8 +10,7 @@ import pytest
 
 from edu_align.chatting.batch import settings_path
 from edu_align.generate import main
-
-from .conftest import TALKATIVE
+from tests.chatting.conftest import TALKATIVE
 
 ASKED = ["2 + 3?", "Why is 7 x 8 = 56? I counted on my fingers and found 54.", "Hi", "What is a half of a half?", "3?"]
 Generate = Callable[..., tuple[int, str, str]]

@@ -21,8 +21,7 @@ from edu_align.chatting.model import ChatModel
 from edu_align.chatting.terminal import side_by_side
 from edu_align.chatting.text import printable
 from edu_align.records import Message
-
-from .conftest import TALKATIVE, command, environment
+from tests.chatting.conftest import TALKATIVE, command, environment
 
 SHORT = [TALKATIVE, "generation.max_new_tokens=12"]
 

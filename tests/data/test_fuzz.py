@@ -20,8 +20,7 @@ from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.training.dpo_rows import dpo_rows, shorten_prompts
 from edu_align.training.sft_rows import sft_rows
 from edu_align.utils.errors import UserError
-
-from .fuzzing import GOOD, Case, case
+from tests.data.fuzzing import GOOD, Case, case
 
 FAST, FULL = 22, 380  # examples of each of the 14 loaders
 LONGEST = 4000  # characters of a message that a person still reads
@@ -116,7 +115,7 @@ def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("loader", GOOD)
 def test_good_rows_are_used(loader: str, tmp_path: Path) -> None:
-    from .fuzzing import suffixes, written
+    from tests.data.fuzzing import suffixes, written
 
     view = "preference" if loader in ("local:preference", "local:responses", "local:scores") else "conversation"
     for suffix in suffixes(loader):

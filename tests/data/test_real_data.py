@@ -14,8 +14,7 @@ from edu_align.data.pairs import training_pairs
 from edu_align.data.readers import read_rows
 from edu_align.data.text import normalise, problem_key
 from edu_align.records import Conversation, pairs_of
-
-from .crossing import crossing_groups
+from tests.data.crossing import crossing_groups
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -20,8 +20,7 @@ from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrac
 from edu_align.data.sources.load import SOURCES, TEST_RECORDS, _in_turn
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
-
-from .crossing import crossing_groups
+from tests.data.crossing import crossing_groups
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SAMPLES = {

@@ -8,8 +8,7 @@ from edu_align.data.split import side, split_records, with_groups
 from edu_align.data.text import history_key, normalise, problem_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.errors import UserError
-
-from .crossing import crossing_groups
+from tests.data.crossing import crossing_groups
 
 
 def group(ask: str, key: str, name: str, **meta: str) -> ResponseGroup:

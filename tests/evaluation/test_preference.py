@@ -7,8 +7,7 @@ import pytest
 
 from edu_align.evaluation.preference import evaluate_preferences, measure
 from edu_align.utils.errors import UserError
-
-from .builders import group, scored
+from tests.evaluation.builders import group, scored
 
 
 def test_known_pair_accuracies():

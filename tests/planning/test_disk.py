@@ -9,7 +9,7 @@ import pytest
 from edu_align.config.compose import compose
 from edu_align.planning.disk import checkpoint_bytes, describe_disk, export_bytes, weights_bytes
 from edu_align.training.run import run
-from tests.runs.conftest import in_child, told
+from tests.killing import in_child, killed_at
 
 SMALL = 60_000  # bytes of what a checkpoint or an adapter holds besides numbers of the model
 
@@ -26,7 +26,7 @@ def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
     words += [f"trainer.average_last={share}"]
     words += ["trainer.save_steps=2", f"outputs_root={tmp_path}"]
     planned = typed(*words)
-    with told("on_step_end", 5):
+    with killed_at("on_step_end", 5):
         assert in_child(lambda: run(tiny(*words))) == -9
     kept = sorted((tmp_path / "runs" / "it" / "checkpoints").glob("checkpoint-*"))
     assert len(kept) == planned.trainer.save_total_limit == 2

@@ -10,9 +10,8 @@ import pytest
 from edu_align.report import parse, run_names
 from edu_align.reports.sweep.reading import runs_as_sweep
 from edu_align.utils.errors import UserError
-
-from .comparison_builders import store, three
-from .sweep_builders import METRIC, grid_sweep, job_file, run_folder
+from tests.reports.comparison_builders import store, three
+from tests.reports.sweep_builders import METRIC, grid_sweep, job_file, run_folder
 
 
 def test_a_sweep_is_found_by_name_and_by_folder(tmp_path: Path, say: Any) -> None:

@@ -8,8 +8,7 @@ from edu_align.evaluation.bootstrap import difference
 from edu_align.evaluation.suite.results import Series
 from edu_align.reports.comparison.numbers import holm, numbers_of, p_value, samples_for
 from edu_align.utils.errors import UserError
-
-from .comparison_builders import series, three
+from tests.reports.comparison_builders import series, three
 
 
 def test_holm_by_hand() -> None:

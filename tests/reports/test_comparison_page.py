@@ -21,9 +21,8 @@ from edu_align.reports.comparison.tables import (
     not_beaten,
 )
 from edu_align.reports.comparison.write import write_comparison
-
-from .comparison_builders import EVIL, compared, series, three
-from .pages import Page, check_self_contained
+from tests.reports.comparison_builders import EVIL, compared, series, three
+from tests.reports.pages import Page, check_self_contained
 
 COMMAND = "python -m edu_align.report runs=[tutor-dpo]"
 

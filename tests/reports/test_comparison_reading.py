@@ -11,8 +11,7 @@ from edu_align.reports.comparison.models import Model
 from edu_align.reports.comparison.reading import read_comparison
 from edu_align.runs.folder import find_stored
 from edu_align.utils.errors import UserError
-
-from .comparison_builders import compared, results, run_folder, series, store, three
+from tests.reports.comparison_builders import compared, results, run_folder, series, store, three
 
 
 @pytest.fixture

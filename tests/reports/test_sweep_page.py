@@ -15,9 +15,8 @@ from edu_align.reports.sweep.jobs import Job, Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import settings
 from edu_align.reports.sweep.write import MARKDOWN_ROWS, write_report
-
-from .pages import Page, check_self_contained
-from .sweep_builders import METRIC, grid_sweep, job_file, skill, sweep_file
+from tests.reports.pages import Page, check_self_contained
+from tests.reports.sweep_builders import METRIC, grid_sweep, job_file, skill, sweep_file
 
 SEEDED = {"trainer.beta": [0.05, 0.3], "seed": [1, 2, 3]}
 

@@ -16,8 +16,7 @@ from edu_align.reports.sweep.write import write_report
 from edu_align.runs.process import who
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
-
-from .sweep_builders import METRIC, entry, grid_sweep, job_file, sweep_file
+from tests.reports.sweep_builders import METRIC, entry, grid_sweep, job_file, sweep_file
 
 NEW = {"trainer.beta": 0.9, "trainer.learning_rate": 1e-4}
 

@@ -12,7 +12,7 @@ import pytest
 from edu_align.runs import lock as module
 from edu_align.runs.lock import Held, Lock, holder, newest
 from edu_align.runs.process import Process, this_process
-from tests.runs.conftest import in_child
+from tests.killing import in_child
 
 
 def test_a_living_holder_is_named_and_a_released_lock_is_free(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from edu_align.evaluation.judge.settings import KEY_VARIABLE, JudgeSettings
 from edu_align.records import Message, Response, ResponseGroup
-
-from .server import Body, Judge, Reply
+from tests.evaluation.judge.server import Body, Judge, Reply
 
 KEY = "sk-a-key-of-the-tests-0123456789"
 Serve = Callable[[Callable[[Body, int], Reply]], Judge]

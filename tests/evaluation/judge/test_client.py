@@ -11,9 +11,8 @@ from edu_align.evaluation.judge.answers import opinions
 from edu_align.evaluation.judge.rubric import Chat, question
 from edu_align.evaluation.judge.settings import KEY_VARIABLE, JudgeSettings
 from edu_align.utils.errors import UserError
-
-from .conftest import KEY, Serve
-from .server import Body, Judge, Reply, prefers_questions
+from tests.evaluation.judge.conftest import KEY, Serve
+from tests.evaluation.judge.server import Body, Judge, Reply, prefers_questions
 
 Settings = Callable[..., JudgeSettings]
 

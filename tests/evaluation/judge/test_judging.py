@@ -13,9 +13,8 @@ from edu_align.evaluation.suite.prompts import Prompt
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.records import Message, ResponseGroup
 from edu_align.utils.errors import UserError
-
-from .conftest import Serve
-from .server import Reply, opinion, prefers_first, prefers_questions, shown
+from tests.evaluation.judge.conftest import Serve
+from tests.evaluation.judge.server import Reply, opinion, prefers_first, prefers_questions, shown
 
 Settings = Callable[..., JudgeSettings]
 

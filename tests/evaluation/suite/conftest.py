@@ -5,8 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from edu_align.records import Message, Response, ResponseGroup
-
-from .subjects import ReadingSubject
+from tests.evaluation.suite.subjects import ReadingSubject
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData, read_sources
 from edu_align.records import Conversation
 from edu_align.utils.errors import UserError
-
-from .real import ROOT, needs_data
+from tests.evaluation.suite.real import ROOT, needs_data
 
 
 @pytest.fixture(scope="module")
