@@ -107,7 +107,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
 
     Errors: an unusable data set, no training example, nothing held out.
     """
-    preference = config.trainer.algorithm != "sft"
+    preference = config.trainer.reads == "preferences"
     loaded = _load(config, "preference" if preference else "conversation", list(config.dataset.sources))
     train, validation = (examples(config, loaded, split) for split in ("train", "validation"))
     if not train:
@@ -130,7 +130,7 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     """Add the records of `evaluation.split`: response groups where the sources have them, conversations for SFT."""
     split = config.evaluation.split
     sources = [name for name in config.dataset.sources if name in PREFERENCE_SOURCES]
-    preference = _groups_of(config, sources) if config.trainer.algorithm == "sft" else data.loaded
+    preference = _groups_of(config, sources) if config.trainer.reads == "conversations" else data.loaded
     trained = set(data.groups_trained_on())
     notes = list(data.notes)
 
@@ -164,7 +164,7 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
 
 
 def _groups_of(config: Config, sources: list[str]) -> LoadedData | None:
-    if "local" in sources and config.trainer.algorithm == "sft":
+    if "local" in sources and config.trainer.reads == "conversations":
         sources = [name for name in sources if name != "local"]  # a conversation file has no scored replies
     return _load(config, "preference", sources) if sources else None
 
@@ -175,13 +175,14 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     records = loaded.require("train") if split == "train" else loaded.splits[split]
     order = list(records)
     Random(config.seed).shuffle(order)
-    if config.trainer.algorithm == "sft":
+    if config.trainer.reads == "conversations":
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":
-        pairs = beyond_style(pairs, order, dataset, config.seed)
+        if dataset.balance_authors or dataset.contrast_per_prompt:
+            pairs = beyond_style(pairs, order, dataset, config.seed)
         pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
     if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
         Random(config.seed).shuffle(pairs)

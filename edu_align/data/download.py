@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.readers import iter_rows
+from edu_align.data.readers import convert_rows, iter_rows
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
@@ -37,7 +37,7 @@ class GitHubSource(Source):
 
     def read(self, name: str, file: Path, view: str) -> Iterator[Record | str]:
         """A file's rows as records; the ids are `source:file:row`."""
-        return self.records(((row.number, row) for row in iter_rows(file)), f"{name}:{file.stem}", view)
+        return convert_rows(((row.number, row) for row in iter_rows(file)), self.converter(view), f"{name}:{file.stem}")
 
     def files(self, name: str, query: Query) -> list[Path]:
         return self.find(name, query.data_root, query.outputs_root)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from edu_align.data.download import BRANCH, DATA_ROOT_VARIABLE, TIMEOUT
-from edu_align.data.readers import Row, checked_row, iter_rows, shorten
+from edu_align.data.readers import Row, checked_row, convert_rows, iter_rows, shorten
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.utils.errors import UserError
 
@@ -79,7 +79,7 @@ class HubSource(Source):
 
     def _part(self, name: str, part: HubPart, query: Query, rows: Iterator[Row], where: Iterable[str]) -> Part:
         """The ids are `source:part:row`, the same for every kind of file."""
-        records = self.records(enumerate(rows, start=1), f"{name}:{part.name}", query.view)
+        records = convert_rows(enumerate(rows, start=1), self.converter(query.view), f"{name}:{part.name}")
         return Part(records, tuple(where), test=part.test)
 
 

@@ -7,11 +7,12 @@ import csv
 import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edu_align.records import Record
 from edu_align.utils.errors import UserError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -77,6 +78,15 @@ class Row:
         near = difflib.get_close_matches(column, list(self.data), n=1, cutoff=0.5)
         hint = f" (did you mean `{near[0]}`?)" if near else ""
         return f"{hint}. Columns that are there: {shorten(', '.join(map(str, self.data))) or 'none'}."
+
+
+Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
+
+
+def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | str]:
+    """Numbered rows as records, or as reasons why they cannot be used; the ids are `prefix:number`."""
+    for number, row in rows:
+        yield row.fault or convert(row, f"{prefix}:{number}")
 
 
 def shorten(text: str, limit: int = SHOWN) -> str:

@@ -1,15 +1,13 @@
 """What a source of data is: parts that can be read, and what a row of them becomes in each view."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.readers import Row
+from edu_align.data.readers import Convert
 from edu_align.records import Record
-
-Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,8 @@ class Source:
         """The files that its records depend on; None where they may change without a file."""
         return None
 
-    def records(self, rows: Iterable[tuple[int, Row]], prefix: str, view: str) -> Iterator[Record | str]:
-        """Numbered rows as records; the ids are `prefix:number`."""
+    def converter(self, view: str) -> Convert:
+        """What a row becomes in a view."""
         convert = (self.conversation if view == "conversation" else None) or self.preference
-        assert convert is not None, f"{prefix} has no view {view}"
-        for number, row in rows:
-            yield row.fault or convert(row, f"{prefix}:{number}")
+        assert convert is not None, f"a source without the view {view}"
+        return convert
