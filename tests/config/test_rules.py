@@ -67,9 +67,9 @@ def test_the_tables_name_real_keys() -> None:
 
 
 def test_the_metrics_are_those_of_the_suite() -> None:
-    from edu_align.evaluation.suite import metrics
+    from edu_align.evaluation.suite import registry
 
-    assert tuple(metrics.METRICS) == METRICS
+    assert tuple(registry.METRICS) == METRICS
 
 
 CASES = [

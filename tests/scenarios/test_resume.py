@@ -92,7 +92,7 @@ def test_every_reference_is_built_again(
     alone_and_killed(tiny, tmp_path, [5], *words)
 
 
-@pytest.mark.parametrize("moment", ["validated", "measure"])
+@pytest.mark.parametrize("moment", ["validation_metrics", "measure"])
 def test_a_run_that_was_trained_is_not_trained_again(
     tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
