@@ -5,7 +5,6 @@ no author wins more often than it loses, and a reply that is good for one dialog
 the dialogue tells which is right. Such a rejected reply was constructed, and its author says so.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from random import Random
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.records import Conversation, Pair, Record, Response, ResponseGroup, unfit_authors
+from edu_align.utils.hashing import sha256
 
 CONSTRUCTED = " (from another dialogue)"  # ends the author of a reply that was constructed
 NEAREST = 12  # replies nearest in length, one of which is drawn
@@ -163,4 +163,4 @@ def _other(
 
 
 def _draw(*parts: object) -> str:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass"))

@@ -11,6 +11,7 @@ from edu_align.data.sources.load import Loaded, load_source
 from edu_align.data.split import PINNED, SPLITS, split_records
 from edu_align.records import Conversation, Message, Record, ResponseGroup, content_of
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 VIEWS = ("conversation", "preference")
 
@@ -118,7 +119,7 @@ def load_records(
         sources={name: _report(source, len(kept[name])) for name, source in loaded.items()},
         groups={name: len({record.group for record in part}) for name, part in splits.items()},
         fingerprints=fingerprints,
-        fingerprint=hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest(),
+        fingerprint=sha256(json.dumps(fingerprints)),
     )
     if not any(splits.values()):
         raise UserError(f"`dataset` {dataset.name!r}: no record is left. Look at what was left out:\n{data.describe()}")

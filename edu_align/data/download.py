@@ -1,6 +1,5 @@
 """Sources that are files on GitHub: a local folder first, a download otherwise."""
 
-import hashlib
 import http.client
 import os
 import urllib.request
@@ -12,6 +11,7 @@ from edu_align.data.readers import iter_rows
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 TIMEOUT = 10.0  # seconds without an answer before a download counts as impossible
 BRANCH = "main"  # where no commit is known to hold the files
@@ -73,8 +73,8 @@ def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str
         content = _download(url, source, remote, root)
         cache.mkdir(parents=True, exist_ok=True)
         _write(target, content)
-        _write(record, (hashlib.sha256(content).hexdigest() + "\n").encode())
-    elif hashlib.sha256(target.read_bytes()).hexdigest() != record.read_bytes().decode("ascii", "replace").strip():
+        _write(record, (sha256(content) + "\n").encode())
+    elif sha256(target.read_bytes()) != record.read_bytes().decode("ascii", "replace").strip():
         raise UserError(f"{target}: it changed since it was downloaded (see {record.name}). Delete both and run again.")
     return target
 

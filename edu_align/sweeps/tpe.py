@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from edu_align.sweeps.space import Dimension, values_of
 from edu_align.sweeps.state import Job, SweepFolder, update
+from edu_align.utils.jsonl import cut_torn_line
 
 JOURNAL = "optuna.log"
 STUDY = "sweep"
@@ -36,7 +37,7 @@ class Tpe:
     ) -> None:
         self.folder, self.space, self.seed, self.batch = folder, space, seed, batch
         self.direction, self.prune = direction, prune
-        mend(folder.path / JOURNAL)
+        cut_torn_line(folder.path / JOURNAL)
         self.study = study_at(folder.path, direction, None)
         self._catch_up()
         self.total = max(trials, len(folder.jobs()))
@@ -153,13 +154,6 @@ def should_prune(folder: Path, prune: Job, step: int, value: float) -> bool:
 @lru_cache(maxsize=1)
 def _pruned_study(folder: Path, direction: str, min_steps: int, factor: int) -> Any:
     return study_at(folder, direction, optuna.pruners.SuccessiveHalvingPruner(min_steps, factor))
-
-
-def mend(journal: Path) -> None:
-    """Cut off the half line that a process killed in its writing left at the end."""
-    if journal.is_file() and not journal.read_bytes().endswith(b"\n"):
-        whole = journal.read_bytes().rpartition(b"\n")[0]
-        journal.write_bytes(whole + b"\n" if whole else b"")
 
 
 def _word(dimension: Dimension, value: Any) -> str:

@@ -3,7 +3,6 @@
 A verdict counts only where the order did not decide it.
 """
 
-import hashlib
 import json
 import threading
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
+from edu_align.utils.hashing import sha256
 
 CHARACTERS_A_TOKEN = 4  # of English prose, for the estimate before the first request
 TOKENS_AN_ANSWER = 130  # of the object asked for
@@ -113,7 +113,7 @@ def _answer(endpoint: Endpoint, chat: Chat, tally: Tally, lock: threading.Lock) 
 def _place(settings: JudgeSettings, chat: Chat) -> Path:
     """The file of an answer: named by the endpoint, the model, the settings and every word that was asked."""
     what = json.dumps([settings.endpoint, settings.model, settings.max_tokens, chat], ensure_ascii=False)
-    name = hashlib.sha256(what.encode()).hexdigest()
+    name = sha256(what)
     return settings.cache / name[:2] / f"{name}.json"
 
 

@@ -1,6 +1,5 @@
 """Two models' replies to the same prompts, compared by the judge."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.models.tokenizer import as_chat
 from edu_align.records import Response, ResponseGroup
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 EXAMPLES = 20  # rows for people
 Rows = list[tuple[str, str, float, float]]  # item, group, value, weight
@@ -73,7 +73,7 @@ def _chosen(prompts: Sequence[Prompt], replies: Mapping[str, Sequence[str]], lim
     for label, texts in replies.items():
         if len(texts) != len(prompts):
             raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(prompts)}.")
-    return sorted(range(len(prompts)), key=lambda i: hashlib.sha256(prompts[i].item.encode()).hexdigest())[:limit]
+    return sorted(range(len(prompts)), key=lambda i: sha256(prompts[i].item))[:limit]
 
 
 def _compare(

@@ -1,6 +1,5 @@
 """Whether a model reads the dialogue: the reply written to it among good replies to other dialogues."""
 
-import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from edu_align.evaluation.suite.pair_accuracy import group_series, without_dialo
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Scored, Series, Subject
 from edu_align.records import Message, Response, ResponseGroup
+from edu_align.utils.hashing import sha256
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]
 CANDIDATES = 8
@@ -68,7 +68,7 @@ def with_candidates(groups: Sequence[ResponseGroup]) -> list[ResponseGroup]:
 
 
 def _order(length: int, text: str, reply: str) -> tuple[int, str]:
-    return abs(len(reply.split()) - length), hashlib.sha256(f"{text}\n{reply}".encode()).hexdigest()
+    return abs(len(reply.split()) - length), sha256(f"{text}\n{reply}")
 
 
 def _information(groups: Sequence[ResponseGroup], score: Score) -> list[Scores] | None:

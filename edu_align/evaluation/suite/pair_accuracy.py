@@ -158,7 +158,7 @@ def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) 
     """Share of Bridge dialogues in which the expert's reply scores above the novice's, with and without the dialogue.
 
     Every better reply is an expert's, so who wrote it is the label and no baseline. Stock phrases of the platform give
-    novices away ("Plus 1 point for your effort."), so this number is read by_rule that of the bag of words.
+    novices away ("Plus 1 point for your effort."), so this number is read beside that of the bag of words.
     """
     rules = dict(_fitted(data, settings.margin, "bridge_training"))
     rules |= baselines.pair_rules(None)
@@ -199,7 +199,7 @@ def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> 
 
 
 def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
-    """Every rule that pair accuracy stands by_rule; the fitted ones and the tutor prior read training groups only."""
+    """Every rule that pair accuracy stands beside; the fitted ones and the tutor prior read training groups only."""
     rules = baselines.pair_rules(data.mrbench_training)
     return rules | _fitted(data, settings.margin, "mrbench_training")
 
