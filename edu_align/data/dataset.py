@@ -9,7 +9,7 @@ from pathlib import Path
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.sources.load import Loaded, load_source
 from edu_align.data.split import PINNED, SPLITS, split_records
-from edu_align.records import Conversation, Message, Record, ResponseGroup, content_of
+from edu_align.records import Conversation, Message, Record, content_of
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
 
@@ -72,14 +72,6 @@ class LoadedData:
             )
         return self.splits[split]
 
-    def conversations(self, split: str) -> list[Conversation]:
-        """The split's conversations (view `conversation`); like `require`."""
-        return [record for record in self.require(split) if isinstance(record, Conversation)]
-
-    def response_groups(self, split: str) -> list[ResponseGroup]:
-        """The split's response groups (view `preference`); like `require`."""
-        return [record for record in self.require(split) if isinstance(record, ResponseGroup)]
-
 
 def load_records(
     dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
@@ -116,7 +108,10 @@ def load_records(
         }
     data = LoadedData(
         splits=splits,
-        sources={name: _report(source, len(kept[name])) for name, source in loaded.items()},
+        sources={
+            name: SourceReport(tuple(source.files), source.note, source.read, len(kept[name]), dict(source.dropped))
+            for name, source in loaded.items()
+        },
         groups={name: len({record.group for record in part}) for name, part in splits.items()},
         fingerprints=fingerprints,
         fingerprint=sha256(json.dumps(fingerprints)),
@@ -159,10 +154,6 @@ def unrepeated(source: Loaded) -> list[Record]:
         seen.add(content)
         result.append(record)
     return result
-
-
-def _report(source: Loaded, kept: int) -> SourceReport:
-    return SourceReport(tuple(source.files), source.note, source.read, kept, dict(source.dropped))
 
 
 def with_system(record: Record, system_prompt: str) -> Record:

@@ -5,7 +5,6 @@ It is written aside and renamed when it is whole. A failed export leaves nothing
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from edu_align.reports.stages import read_evaluation
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import write_json
+from edu_align.utils.files import whole_folder, write_json
 from edu_align.utils.quiet import quiet
 
 RECORD = "export.json"
@@ -67,29 +66,9 @@ def written_aside(output: Path) -> Iterator[Path]:
 
     After an error it is removed, and `output` is what it was.
     """
-    aside = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
-    try:
+    with whole_folder(output) as aside:
         yield aside
         _open_to_readers(aside)
-        _put(aside, output)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-
-
-def _put(aside: Path, output: Path) -> None:
-    """Rename `aside` to `output`. An older export is moved out of the way first, and put back where that fails."""
-    if not output.exists():
-        aside.rename(output)
-        return
-    old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}.old."))
-    output.rename(old / "export")
-    try:
-        aside.rename(output)
-    except OSError:
-        (old / "export").rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _open_to_readers(folder: Path) -> None:

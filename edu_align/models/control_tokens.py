@@ -71,17 +71,14 @@ class ControlTokens:
         """Ids and character offsets of what `render` returned."""
         found = self._copy.encode(text, add_special_tokens=False)
         control = {i for i in self.names.values() if i != self._unknown}
-        written = sum(self.names[name] in control for name in self._written(text))
+        names = {str(i): name for name, i in self.names.items()}
+        written = sum(self.names[names[i]] in control for i in re.findall(self._marker("c([0-9]+)"), text))
         if sum(i in control for i in found.ids) != written:
             raise UserError(
                 "`model.tokenizer`: this tokenizer cannot be kept from reading control tokens in the text of a "
                 f"dialogue. Take the rows out that hold one of {', '.join(list(self.names)[:8])}."
             )
         return found.ids, found.offsets
-
-    def _written(self, text: str) -> list[str]:
-        names = {str(i): name for name, i in self.names.items()}
-        return [names[i] for i in re.findall(self._marker("c([0-9]+)"), text)]
 
     def _edges(self, text: str) -> tuple[int, int]:
         """Where the text begins and ends without the end of a control token before it and the start of one after it."""

@@ -84,8 +84,8 @@ class RunRequest:
     def _check_free(self, path: Path) -> None:
         """Errors: the folder holds another run, or something that is no run."""
         record = read_record(path)
-        if record is None:
-            if path.exists() and not _is_empty(path):
+        if record is None:  # hidden files are what a launch leaves that ended before it wrote its record
+            if path.exists() and not (path.is_dir() and all(each.name.startswith(".") for each in path.iterdir())):
                 raise UserError(f"`run_name={self.name}`: {path} exists already and is no run. Choose another name.")
             return
         there = self._identity_of(path, record)
@@ -111,11 +111,6 @@ def attempts(runs: Path, name: str) -> list[Path]:
     place = (runs / name).parent
     matches = ((pattern.fullmatch(path.name), path) for path in (place.iterdir() if place.is_dir() else ()))
     return [path for _, path in sorted((int(match[1] or 1), path) for match, path in matches if match)]
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a folder holds nothing but what a launch leaves that ended before it wrote its record."""
-    return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
 
 
 @dataclass

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.runs.process import is_alive, sign_of_life, who
-from edu_align.sweeps.state import Job, now, read_json, update
+from edu_align.sweeps.state import Job, now, update
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
+from edu_align.utils.files import read_json
 from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from edu_align.sweeps.state import read_json, update, write_json
+from edu_align.sweeps.state import update
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import read_json, write_json
 
 LOOK = 5.0  # seconds between two looks at the queue
 # Settings that submitit has for every cluster; the others belong to SLURM.

@@ -163,12 +163,8 @@ class Verdict:
     @property
     def winner(self) -> str:
         """left | right | tie; a tie where the two orders disagree."""
-        once, again = self.winners
-        return once if once == again else TIE
-
-    @property
-    def consistent(self) -> bool:
-        return self.winners[0] == self.winners[1]
+        first, second = self.winners
+        return first if first == second else TIE
 
     def labels(self, side: str, dimension: str) -> tuple[str, str]:
         """The reply's label in both orders."""
@@ -196,7 +192,7 @@ def order_notes(judged: Sequence[Verdict]) -> list[str]:
     """How often the order decided, and whether the first place was liked better."""
     if not judged:
         return []
-    differ = sum(not verdict.consistent for verdict in judged)
+    differ = sum(verdict.winners[0] != verdict.winners[1] for verdict in judged)
     preferred = [opinion.better for verdict in judged for opinion in (verdict.shown_left, verdict.shown_right)]
     decided = len(preferred) - preferred.count(TIE)
     first = f"{preferred.count(FIRST) / decided:.2f} of {decided}" if decided else "none"

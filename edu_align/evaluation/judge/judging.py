@@ -51,7 +51,9 @@ def judge(
         for dimension in DIMENSIONS if graded else ():
             measured[f"{dimension}/{label}"] = _labelled(graded, LEFT, dimension)
             baselines[f"{dimension}/{label}"] = {label: _labelled(graded, RIGHT, dimension)}
-        notes += [*remarks, _headline(name, measured[name])]
+        values = measured[name].values
+        share = f"{sum(values) / len(values):.3f} of {len(values)} prompts (0.5 is no difference)"
+        notes += [*remarks, f"{name}: {share}."]
         examples += [_row(one, label) for one in graded[:EXAMPLES]]
     revealing = {name for name in measured if name.startswith(REVEALING)}
     graded_names = {name for name in measured if not name.startswith("preferred/")} - revealing
@@ -111,11 +113,6 @@ def _preferred(judged: Sequence[Verdict | Contest]) -> tuple[Series, dict[str, S
 
 def _labelled(judged: Sequence[Verdict], side: str, dimension: str) -> Series:
     return Series.of([(v.contest.item, v.contest.group, v.points(side, dimension), 1.0) for v in judged])
-
-
-def _headline(name: str, series: Series) -> str:
-    share = sum(series.values) / len(series.values)
-    return f"{name}: {share:.3f} of {len(series.values)} prompts (0.5 is no difference)."
 
 
 def _row(verdict: Verdict, label: str) -> dict[str, Any]:

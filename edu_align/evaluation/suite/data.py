@@ -205,7 +205,8 @@ class SuiteData:
         records = [r for r in self._sources.records[source] if isinstance(r, kind) and self._hashed(r) == split]
         if not self._sources.records[source]:
             raise SourceAbsentError(f"{source} is not there: {self.absent.get(source, 'its file holds no record')}")
-        return [self._prompted(record) for record in records]
+        system = self.dataset.system_prompt
+        return [cast(R, with_system(record, system)) for record in records] if system else records
 
     def _held_out(self, source: str, kind: type[R]) -> list[R]:
         return self._kept(source, self._side(source, self.settings.split, kind))
@@ -226,10 +227,6 @@ class SuiteData:
             raise SourceAbsentError(f"the run has no data set with a {view} view beside the public ones")
         cut = replace(self.dataset, sources=sources, contrast_sources=[])
         return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits[split]
-
-    def _prompted(self, record: R) -> R:
-        system = self.dataset.system_prompt
-        return cast(R, with_system(record, system)) if system else record
 
 
 def available(read: Callable[[], list[T]]) -> list[T]:

@@ -110,7 +110,7 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
     return scores
 
 
-WEAK = ("Phi3", "Novice")  # the two authors whose style alone decides many pairs
+WEAK = {"Phi3", "Novice"}  # the two authors whose style alone decides many pairs
 LABEL_MARGIN = 2.0  # of one dimension: Yes against No
 Rules = dict[str, baselines.Rule]
 Metric = Callable[[Subject, SuiteData, Settings], MetricResult]
@@ -141,7 +141,7 @@ def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> Metr
     scores, ranked = model_scores(subject, groups), _ranked(groups, mrbench_rules(data, settings))
     parts = {
         "pair_accuracy": pairs_over(groups, settings.margin),
-        "pair_accuracy_hard": pairs_over(groups, settings.margin, keep=_without_weak),
+        "pair_accuracy_hard": pairs_over(groups, settings.margin, keep=lambda pair: not _authors(pair) & WEAK),
     }
     for dimension in SCORED:
         parts[f"pair_accuracy_{dimension}"] = pairs_over(by_dimension(groups, dimension), LABEL_MARGIN)
@@ -251,5 +251,5 @@ def _expert(group: ResponseGroup) -> tuple[float, ...]:
     return tuple(float(response.author == EXPERT) for response in group.responses)
 
 
-def _without_weak(pair: Pair) -> bool:
-    return not {pair.group.responses[place].author for place in (pair.chosen, pair.rejected)} & set(WEAK)
+def _authors(pair: Pair) -> set[str]:
+    return {pair.group.responses[place].author for place in (pair.chosen, pair.rejected)}

@@ -210,7 +210,8 @@ def settings(sweep: Sweep) -> list[Setting]:
         return []
     grouped: dict[str, list[Job]] = {}
     for job in sweep.jobs:
-        grouped.setdefault(setting_key(job), []).append(job)
+        values = {key: job.values[key] for key in sorted(job.values) if key != SEED}
+        grouped.setdefault(json.dumps(values, default=str), []).append(job)
     ranked = {job.number: place for place, job in enumerate(sweep.ranked())}
     found = []
     for jobs in grouped.values():
@@ -220,11 +221,6 @@ def settings(sweep: Sweep) -> list[Setting]:
     if not any(setting.count > 1 for setting in found):
         return []
     return sorted(found, key=lambda setting: setting.mean, reverse=sweep.direction == "maximize")
-
-
-def setting_key(job: Job) -> str:
-    """What two jobs have in common that differ in the seed only."""
-    return json.dumps({key: job.values[key] for key in sorted(job.values) if key != SEED}, default=str)
 
 
 def _setting(jobs: list[Job], done: list[Job]) -> Setting:
