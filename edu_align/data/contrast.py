@@ -65,7 +65,6 @@ class _Reply:
     author: str
     words: int
     group: str
-    source: str
 
 
 def contrasted(
@@ -80,10 +79,11 @@ def contrasted(
     question or session, or, where a group is one turn of a conversation, from another turn of it. The pair's group
     holds the constructed replies after its own.
     """
-    replies = [reply for group in (pool or groups) for reply in _good(group)]
     by_author: dict[tuple[str, str], list[_Reply]] = defaultdict(list)
-    for reply in replies:
-        by_author[reply.source, reply.author].append(reply)
+    for group in pool or groups:
+        for reply in (group.responses[i] for i in _good_indices(group)):
+            words = len(reply.text.split())
+            by_author[group.source, reply.author].append(_Reply(reply.text, reply.author, words, group.group))
     result = {}
     for group in groups:
         chosen = _good_indices(group)
@@ -136,11 +136,6 @@ def _good_indices(group: ResponseGroup) -> list[int]:
     fit = [i for i, reply in enumerate(group.responses) if reply.author not in unfit]
     best = max((group.responses[i].score for i in fit), default=0.0)
     return sorted((i for i in fit if group.responses[i].score >= best - 1), key=lambda i: -group.responses[i].score)
-
-
-def _good(group: ResponseGroup) -> list[_Reply]:
-    found = (group.responses[i] for i in _good_indices(group))
-    return [_Reply(reply.text, reply.author, len(reply.text.split()), group.group, group.source) for reply in found]
 
 
 def _other(

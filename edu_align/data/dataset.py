@@ -90,7 +90,7 @@ def load_records(
     if view == "preference":
         views |= dict.fromkeys(dataset.contrast_sources, "conversation")
     loaded = {name: load_source(name, dataset, data_root, outputs_root, seed, as_) for name, as_ in views.items()}
-    records = [record for source in loaded.values() for record in unrepeated(source)]
+    records = [record for source in loaded.values() for record in deduplicated(source)]
     splits, refused = split_records(
         records, dataset.split_seed, dataset.test_fraction, dataset.validation_fraction, dataset.validation_fold
     )
@@ -142,7 +142,7 @@ def _check_sources(dataset: DatasetConfig, view: str) -> None:
         )
 
 
-def unrepeated(source: Loaded) -> list[Record]:
+def deduplicated(source: Loaded) -> list[Record]:
     """The records without those that repeat an earlier one of the source, which are counted as left out."""
     seen: set[object] = set()
     result = []

@@ -14,7 +14,7 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.bootstrap import interval
 from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
-from edu_align.models.build import build_model
+from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.locate import Location

@@ -207,7 +207,11 @@ def evaluate_preferences(
     result["baselines"] = {
         family: {metric.name: metric.as_json() for metric in by_name} for family, by_name in measured.items()
     }
-    result["verdicts"] = {metric.name: verdict(metric) for metric in metrics if not metric.beats_strongest}
+    result["verdicts"] = {
+        metric.name: not_shown(metric.name, metric.spread.mean, metric.strongest, _as_json(metric.difference))
+        for metric in metrics
+        if metric.difference is not None and not metric.beats_strongest
+    }
     result["settings"] = {"margin": margin, "seed": seed, "samples": samples, "confidence": confidence}
     result["settings"] |= {"groups": len(groups), "sources": sources}
     return result
@@ -242,16 +246,11 @@ def _selection_score(
     )
 
 
-def verdict(metric: Metric) -> str:
-    """One sentence for a metric that does not beat its strongest baseline."""
-    gap = metric.difference
-    if gap is None:
-        return f"{metric.name} {metric.spread.mean:.3f} has no baseline beside it."
-    return not_shown(metric.name, metric.spread.mean, metric.strongest, _as_json(gap))
-
-
 def not_shown(name: str, value: float, baseline: str | None, gap: Mapping[str, Any]) -> str:
-    """The sentence itself; `gap`: the difference's value, low and high, the last two None where there is one group."""
+    """The sentence for a number that does not beat its strongest baseline.
+
+    `gap`: the difference's value, low and high, the last two None where there is one group.
+    """
     why = "all items belong to one group, so there is no interval"
     if gap["low"] is not None:
         why = f"difference {gap['value']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}"

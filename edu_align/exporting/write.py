@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.exporting.checks import Tutor, about_context, about_template
+from edu_align.exporting.checks import Tutor, context_notes, template_note
 from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
 from edu_align.exporting.merge import load_tutor, save_merged
 from edu_align.exporting.ollama import write_modelfile
@@ -29,7 +29,7 @@ from edu_align.utils.quiet import quiet
 RECORD = "export.json"
 
 
-def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
+def is_exported(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
     if not (output / RECORD).is_file():
         return False
@@ -43,7 +43,7 @@ def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     return not others
 
 
-def check_place(output: Path) -> None:
+def check_output(output: Path) -> None:
     """Create the folder above `output`, and a file in it for a moment.
 
     Errors: a place that cannot be written, or that holds something that is no export, which is never replaced.
@@ -169,7 +169,7 @@ def write_export(subject: Subject, output: Path) -> None:
     """Write the export of `subject` to the folder `output`. Errors: one whose replies are not the tutor's."""
     quiet()
     export = subject.config.export
-    say(f"loading {subject.run.record['base_model']} in {subject.dtype}")
+    log(f"loading {subject.run.record['base_model']} in {subject.dtype}")
     model, tokenizer = load_tutor(subject)
     if export.gguf is not None and export.converter is None:
         vocabulary(tokenizer, model.get_input_embeddings().weight.size(0))
@@ -184,11 +184,11 @@ def write_export(subject: Subject, output: Path) -> None:
             checks += _add_gguf(tutor, folder, folder / gguf, ends)
         describe(subject, folder, checks, gguf)
     for line in checks:
-        say(line)
-    say(f"exported to {output}")
+        log(line)
+    log(f"exported to {output}")
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"edu_align: {text}", flush=True)
 
 
@@ -202,6 +202,6 @@ def _add_gguf(tutor: Tutor, folder: Path, gguf: Path, ends: list[int]) -> list[s
         checks = [tutor.check_converted(gguf)]
     else:
         write_gguf(folder, tokenizer, gguf, kind, tutor.subject.label)
-        checks = [tutor.check_gguf(gguf), *about_context(folder)]
+        checks = [tutor.check_gguf(gguf), *context_notes(folder)]
     found = write_modelfile(gguf, tokenizer, ends, config.generation, config.dataset.system_prompt)
-    return [*checks, about_template(found is not None)]
+    return [*checks, template_note(found is not None)]

@@ -124,7 +124,9 @@ class ControlTokens:
         if isinstance(model.get("unk_token"), str):
             model["unk_token"] = self._renamed(model["unk_token"])
         if "merges" in model:
-            model["merges"] = [merge for merge in model["merges"] if not self._makes_control(merge)]
+            pairs = (merge.split(" ", 1) if isinstance(merge, str) else merge for merge in model["merges"])
+            made = [bool({left, right, left + right} & self.names.keys()) for left, right in pairs]
+            model["merges"] = [merge for merge, control in zip(model["merges"], made, strict=True) if not control]
         copy = Tokenizer.from_str(json.dumps(rules))
         moved = [token for token, i in self.names.items() if copy.token_to_id(self._name(token)) != i]
         if moved:
@@ -133,10 +135,6 @@ class ControlTokens:
 
     def _renamed(self, piece: str) -> str:
         return self._name(piece) if piece in self.names else piece
-
-    def _makes_control(self, merge: str | list[str]) -> bool:
-        left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
-        return bool({left, right, left + right} & self.names.keys())
 
 
 _known: WeakKeyDictionary[Any, ControlTokens] = WeakKeyDictionary()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edu_align.packing.supported import SHARED_SHARE
+from edu_align.packing.budget import SHARED_SHARE
 
 
 @dataclass(frozen=True)

@@ -56,12 +56,12 @@ class RunRequest:
         same = [folder for folder in found if folder.record.get("id") == self.identity.id]
         if same:
             return same[-1]
-        if self.config.run_name is None and (named := self._under_another_name()):
+        if self.config.run_name is None and (named := self._finished_elsewhere()):
             return named
         self._check_free(self.runs / self.name)
         return None
 
-    def _under_another_name(self) -> RunFolder | None:
+    def _finished_elsewhere(self) -> RunFolder | None:
         runs = list_runs(self.runs.parent)
         done = (run for run in runs if run.id == self.identity.id and run.state == "finished")
         return next((RunFolder(run.path, run.record) for run in done), None)

@@ -46,7 +46,7 @@ class Tpe:
         """Numbers of the jobs to launch now: those `left` of an earlier sweep, or else new ones."""
         if left:
             for number in left:
-                self._again(self.folder.job(number))
+                self._retry(self.folder.job(number))
             return sorted(left)
         wanted = min(self.batch, self.total - len(self.folder.jobs()))
         return [self._ask() for _ in range(wanted)]
@@ -61,7 +61,7 @@ class Tpe:
         elif job["state"] in DONE:
             self.study.tell(trial.number, state=TrialState.PRUNED if job["state"] == "pruned" else TrialState.FAIL)
 
-    def _again(self, job: Job) -> None:
+    def _retry(self, job: Job) -> None:
         """A failed job is tried once more: a new trial with the same values, under the job's number."""
         trial = self._trials().get(job["number"])
         if trial is not None and trial.state.is_finished():

@@ -1,7 +1,7 @@
 """Every private member of other libraries that this package touches: what a new version of theirs may break.
 
 `INTERNALS`: owner (a class, a module) -> {member: what it is touched for}. Members of an object may be set in its
-methods only. tests/trainers/test_trl_internals.py looks each up in the installed versions, and looks for others.
+methods only. tests/training/test_trl_internals.py looks each up in the installed versions, and looks for others.
 """
 
 Members = dict[str, str]

@@ -136,6 +136,15 @@ def refusal(error: BaseException, root: Path) -> str | None:
     return None
 
 
+def first_value(file: Path, key: str) -> str:
+    """The text behind the colon of the first line that starts with `key` (in /proc/cpuinfo, say).
+
+    "" where there is no such line, or no such file (not Linux).
+    """
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
 def free_bytes(root: Path) -> int:
     """Room on the disk that `root` lies on, or will once it is made."""
     place = root.absolute()

@@ -13,10 +13,10 @@ from edu_align.data.readers import (
     NO_UNICODE,
     Row,
     brief,
+    depth_and_unicode,
     finite,
     is_unicode,
     iter_rows,
-    looked_through,
     shorten,
 )
 from edu_align.data.sources.chat_turns import ROLES
@@ -199,7 +199,7 @@ def _value(row: Row, column: str) -> Any:
         found = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    levels, _ = looked_through(found)
+    levels, _ = depth_and_unicode(found)
     if levels > MOST_LEVELS:
         raise UserError(f"{row.place}: `{column}` is nested {levels} levels deep; at most {MOST_LEVELS} are read.")
     return found if column in LIST_COLUMNS or _is_turns(found) else value

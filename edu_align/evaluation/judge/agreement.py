@@ -100,14 +100,11 @@ def _pairs(
     series = {name: Series.of(found) for name, found in rows.items()}
     own = series.pop(PAIRS)
     kappa = _kappa([human[verdict.contest.item][1] for verdict in judged], [verdict.winner for verdict in judged])
-    spread = _interval(settings, own)
+    spread = interval(own.values, own.groups, **settings.bootstrap)
     rule = max(series, key=lambda name: sum(series[name].values))
     shares = ", ".join(f"{name} {sum(s.values) / len(s.values):.3f}" for name, s in series.items())
     note = f"{PAIRS}: {_shown(spread)}, Cohen's kappa {kappa} (the judge's ties are a category); rules: {shares}."
-    gap = difference(
-        own.values, series[rule].values, own.groups, seed=settings.seed, samples=settings.samples,
-        confidence=settings.confidence,
-    )  # fmt: skip
+    gap = difference(own.values, series[rule].values, own.groups, **settings.bootstrap)
     return {PAIRS: own}, {PAIRS: series}, [note, *_warning(settings, gap, rule)]
 
 
@@ -152,17 +149,12 @@ def _labels(settings: JudgeSettings, name: str, graded: Graded) -> tuple[Series,
     kappa = _kappa(twice, both_labels)
     series, constant = Series.of(own), Series.of(rule)
     share = sum(constant.values) / len(constant.values)
+    spread = interval(series.values, series.groups, **settings.bootstrap)
     note = (
-        f"{name}: {_shown(_interval(settings, series))}, Cohen's kappa {kappa}; always {majority!r} (people's most "
+        f"{name}: {_shown(spread)}, Cohen's kappa {kappa}; always {majority!r} (people's most "
         f"frequent label in this sample) {share:.3f}."
     )
     return series, constant, note
-
-
-def _interval(settings: JudgeSettings, series: Series) -> Interval:
-    return interval(
-        series.values, series.groups, seed=settings.seed, samples=settings.samples, confidence=settings.confidence
-    )
 
 
 def _shown(spread: Interval) -> str:

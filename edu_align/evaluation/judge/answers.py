@@ -101,7 +101,8 @@ def _answer(endpoint: Endpoint, chat: Chat, tally: Tally, lock: threading.Lock) 
     found = _kept(place)
     answer = found or endpoint.ask(chat)
     if found is None:
-        _keep(place, answer)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, asdict(answer), indent=None)
     with lock:
         tally.cached += found is not None
         tally.requests += found is None
@@ -122,11 +123,6 @@ def _kept(place: Path) -> Answer | None:
         return Answer(**json.loads(place.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # not there, or not whole: it is asked for again
         return None
-
-
-def _keep(place: Path, answer: Answer) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_json(place, asdict(answer), indent=None)
 
 
 LEFT, RIGHT = "left", "right"

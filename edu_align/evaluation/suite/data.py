@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
-from edu_align.data.dataset import fingerprint_of, load_records, unrepeated, with_system
+from edu_align.data.dataset import deduplicated, fingerprint_of, load_records, with_system
 from edu_align.data.sources.load import load_source, source_files
 from edu_align.data.split import PINNED, keys_of, side, with_groups
 from edu_align.evaluation.held_out import choose
@@ -48,7 +48,7 @@ def read_sources(
             absent[source] = str(error)
             loaded[source] = []
         else:
-            loaded[source] = unrepeated(load_source(source, dataset, data_root, outputs_root, 0, view))
+            loaded[source] = deduplicated(load_source(source, dataset, data_root, outputs_root, 0, view))
     named = [(name, record) for name, records in loaded.items() for record in records]
     free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
     grouped: dict[str, list[Record]] = {name: [] for name in loaded}

@@ -175,7 +175,10 @@ def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> Me
     groups = data.mrbench
     names = {"chance": "random", "longer": "longest"}
     rules = {names.get(name, name): rule for name, rule in mrbench_rules(data, settings).items()}
-    rules |= {"expert": _expert, CEILING: baselines.oracle}
+    rules |= {
+        "expert": lambda group: tuple(float(reply.author == EXPERT) for reply in group.responses),
+        CEILING: baselines.oracle,
+    }
     by_rule = {name: _selected(groups, scores) for name, scores in _ranked(groups, rules).items()}
     measured = {f"selection_score/{n}": _selected(groups, s) for n, s in model_scores(subject, groups).items()}
     rules_of = dict.fromkeys(measured, by_rule)
@@ -245,10 +248,6 @@ def _result(
 ) -> MetricResult:
     text = inspect.getdoc(definition) or ""
     return MetricResult.alike(definition.__name__, text, measured, unit, "higher", baselines=by_rule)
-
-
-def _expert(group: ResponseGroup) -> tuple[float, ...]:
-    return tuple(float(response.author == EXPERT) for response in group.responses)
 
 
 def _authors(pair: Pair) -> set[str]:

@@ -37,9 +37,8 @@ def samples(models: Sequence[Model], count: int = COUNT) -> list[Sample]:
     if not any(found.values()):
         found, label = _kept_by_runs(models), REFERENCE
     shared = set.intersection(*map(set, found.values())) if found else set()
-    return [_sample(digest, {name: rows[digest] for name, rows in found.items()}, label) for digest in sorted(shared)][
-        :count
-    ]
+    chosen = sorted(shared)[:count]
+    return [_sample(digest, {name: rows[digest] for name, rows in found.items()}, label) for digest in chosen]
 
 
 def digest_of(prompt: Sequence[Mapping[str, Any]]) -> str:

@@ -31,11 +31,7 @@ def write_comparison(comparison: Comparison, folder: Path, command: str) -> tupl
 
 
 def as_markdown(
-    comparison: Comparison,
-    pictures: Sequence[Picture],
-    samples: Sequence[Sample],
-    limits: Sequence[str],
-    command: str,
+    comparison: Comparison, pictures: Sequence[Picture], samples: Sequence[Sample], limits: Sequence[str], command: str
 ) -> str:
     """The text of report.md; what comes from outside cannot break a table or become HTML."""
     against_baselines = [*tables.beside_baselines(comparison), *tables.not_beaten(comparison)]

@@ -141,7 +141,9 @@ def number(value: float) -> str:
 
 
 def _flat_row(sweep: Sweep, job: Job, metrics: list[str], with_entry: set[str]) -> list[Any]:
-    found: list[Any] = [job.number, job.state, *(_csv_value(job.values.get(key)) for key in sweep.keys), job.objective]
+    values: dict[str, Any] = {key: job.values.get(key) for key in sweep.keys}
+    values = {k: as_text(v) if isinstance(v, bool | str | list | dict) else v for k, v in values.items()}
+    found: list[Any] = [job.number, job.state, *(values[key] for key in sweep.keys), job.objective]
     found += [job.seconds, job.peak_gib, job.run.name if job.run else None, job.run_id, job.error]
     for name in metrics:
         found.append(job.metrics.get(name))
@@ -149,10 +151,6 @@ def _flat_row(sweep: Sweep, job: Job, metrics: list[str], with_entry: set[str]) 
             entry = job.entries.get(name, {})
             found += [entry.get(part) for part in ("low", "high", "n", "clusters")]
     return [*found, " ".join(job.overrides)]
-
-
-def _csv_value(value: Any) -> Any:
-    return value if isinstance(value, int | float | None) and not isinstance(value, bool) else as_text(value)
 
 
 def _measured(sweep: Sweep, job: Job, name: str, common: str) -> Cell:
