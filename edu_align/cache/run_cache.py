@@ -39,7 +39,7 @@ class RunCache:
         return bool(self.store.limit)
 
     def get_or_compute(self, kind: str, key: str, codec: Codec[T], compute: Callable[[], T]) -> T:
-        """The value of `compute`, made now or earlier, noted in `origins`; a part may be asked for twice."""
+        """The value of `compute`, computed now or earlier, recorded in `origins`; a part may be requested twice."""
         value, found = self.store.get_or_compute(kind, key, codec, compute)
         if not self.on:
             return value

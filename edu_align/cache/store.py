@@ -69,7 +69,7 @@ class Store:
                 if _checksum(content) != path.stem.rpartition("-")[2]:
                     raise ValueError("its content does not match its checksum")
                 value = codec.decode(content)
-            except FileNotFoundError:  # another process computed room
+            except FileNotFoundError:  # another process made room
                 continue
             except Exception as error:
                 print(f"edu_align: dropping a damaged file of the cache, {path}: {error}", file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ def known_fingerprints(config: Config) -> dict[str, str] | None:
 
 
 def fingerprints(config: Config, data: TrainingData) -> dict[str, str]:
-    """A fingerprint for each view of the data that the run reads, which is noted for the next launch."""
+    """A fingerprint for each view of the data that the run reads, which is recorded for the next launch."""
     found = {"trained": data.loaded.fingerprint}
     if data.scored_fingerprint is not None:
         found["scored"] = data.scored_fingerprint

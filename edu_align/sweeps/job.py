@@ -62,7 +62,7 @@ def listener() -> RunListener:
 
 
 def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Path) -> float | None:
-    """`run(settled config)`, with state, objective and error in the job's file `path`.
+    """`run` on the resolved config, with state, objective and error in the job's file `path`.
 
     What the job raises ends here, so that the others go on whatever the launcher does with errors; an interruption
     goes on through. Returns the objective, or None where there is none.
