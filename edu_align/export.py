@@ -51,13 +51,13 @@ def main() -> None:
         return
     from edu_align.exporting.hub import find_hub
     from edu_align.exporting.subject import find_weights
-    from edu_align.exporting.write import check_place, is_there
+    from edu_align.exporting.write import check_output, is_exported
 
     output = Path(words.own.get("output") or run.path / "export").expanduser()
-    check_place(output)
+    check_output(output)
     hub = find_hub(config.export)
     subject = find_weights(run, config)
-    if is_there(output, subject.settings(), config.export.overwrite):
+    if is_exported(output, subject.settings(), config.export.overwrite):
         print(f"edu_align: {output} holds this export already", flush=True)
     else:
         from edu_align.exporting.write import check_before, write_export

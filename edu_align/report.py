@@ -1,6 +1,5 @@
 """Base beside SFT beside DPO, or a sweep, in one report: `python -m edu_align.report runs=[<run>,<run>]`."""
 
-import hashlib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from edu_align.config.arguments import key_values
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.hashing import sha256
 from edu_align.utils.suggest import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
 
 
 def _digest(runs: "Sequence[StoredRun]") -> str:
-    return hashlib.sha256("\n".join(str(run.path.resolve()) for run in runs).encode()).hexdigest()[:8]
+    return sha256("\n".join(str(run.path.resolve()) for run in runs))[:8]
 
 
 def parse(arguments: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from edu_align.utils.hashing import DIGITS, digest, file_content
 # Folders and files of edu_align whose code decides what a model says.
 CODE = ("cache", "data", "fused", "models", "packing", "records.py", "training", "utils/memory.py")
 # Keys of `hardware` that change no number: how it is called, what fits, and how training steps.
-NUMBERLESS = (
+NOT_IN_KEY = (
     "name", "memory_gb", "memory_check", "min_compute_capability", "per_device_batch_size", "eval_batch_size",
     "gradient_checkpointing", "optimizer", "threads",
 )  # fmt: skip
@@ -47,7 +47,7 @@ def code_content() -> str:
 
 
 @functools.cache
-def surroundings() -> dict[str, Any]:
+def environment_key() -> dict[str, Any]:
     """Versions of the packages, the code, and the processor."""
     import torch
 
@@ -80,10 +80,10 @@ def adapter_content(model: Any) -> str | None:
     return found.hexdigest()[:DIGITS]
 
 
-def numbers(config: Config, device: Device) -> dict[str, Any]:
+def compute_settings(config: Config, device: Device) -> dict[str, Any]:
     """Everything but weights and inputs that decides the bits of a forward pass."""
     import torch
 
-    hardware = {key: value for key, value in asdict(config.hardware).items() if key not in NUMBERLESS}
+    hardware = {key: value for key, value in asdict(config.hardware).items() if key not in NOT_IN_KEY}
     chosen = [device.device, device.dtype, device.attention, device.quantization, device.sharding]
-    return {**surroundings(), "hardware": hardware, "chosen": chosen, "threads": torch.get_num_threads()}
+    return {**environment_key(), "hardware": hardware, "chosen": chosen, "threads": torch.get_num_threads()}

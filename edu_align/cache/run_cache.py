@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edu_align.cache.keys import adapter_content, numbers, weights_content
+from edu_align.cache.keys import adapter_content, compute_settings, weights_content
 from edu_align.cache.store import Codec, Store
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
@@ -26,7 +26,7 @@ class RunCache:
     """
 
     def __init__(self, config: Config, weights: Location, device: Device) -> None:
-        """`weights`: where the model's weights come from, see `models.build.weights_of`."""
+        """`weights`: where the model's weights come from, see `models.base_model.weights_of`."""
         self.config = config
         self.weights = weights
         self.device = device
@@ -39,8 +39,8 @@ class RunCache:
         return bool(self.store.limit)
 
     def get_or_compute(self, kind: str, key: str, codec: Codec[T], compute: Callable[[], T]) -> T:
-        """The value of `compute`, made now or earlier, noted in `origins`; a part may be asked for twice."""
-        value, found = self.store.once(kind, key, codec, compute)
+        """The value of `compute`, computed now or earlier, recorded in `origins`; a part may be requested twice."""
+        value, found = self.store.get_or_compute(kind, key, codec, compute)
         if not self.on:
             return value
         before = self.origins.get(kind)
@@ -55,7 +55,7 @@ class RunCache:
     @functools.cached_property
     def _base(self) -> str:
         weights = weights_content(self.config, self.weights, self.root / "files")
-        return digest(weights, numbers(self.config, self.device))
+        return digest(weights, compute_settings(self.config, self.device))
 
     def report(self, folder: RunFolder) -> None:
         """Keep `origins` in run.json (`shared`), and print a line where anything was taken."""

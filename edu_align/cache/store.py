@@ -46,20 +46,20 @@ class Store:
         self.root = root
         self.limit = int(limit_gb * 1e9)
 
-    def once(self, kind: str, key: str, codec: Codec[T], make: Callable[[], T]) -> tuple[T, bool]:
-        """The entry, and whether it was there; where it was not, `make` computes it, in one process at a time."""
+    def get_or_compute(self, kind: str, key: str, codec: Codec[T], compute: Callable[[], T]) -> tuple[T, bool]:
+        """The entry, and whether it was there; where it was not, `compute` makes it, in one process at a time."""
         if not self.limit:
-            return make(), False
+            return compute(), False
         found = self.read(kind, key, codec)
         if found is not None:
             return found, True
-        with self._alone(kind, key):
+        with self._locked(kind, key):
             found = self.read(kind, key, codec)
             if found is not None:
                 return found, True
-            made = make()
-            self._keep(kind, key, codec, made)
-        return made, False
+            computed = compute()
+            self._write(kind, key, codec, computed)
+        return computed, False
 
     def read(self, kind: str, key: str, codec: Codec[T]) -> T | None:
         """The entry, or None; a damaged file is named and removed."""
@@ -80,7 +80,7 @@ class Store:
             return value
         return None
 
-    def _keep(self, kind: str, key: str, codec: Codec[T], value: T) -> None:
+    def _write(self, kind: str, key: str, codec: Codec[T], value: T) -> None:
         """Write the entry; a disk that is full or read-only costs the entry, not the run."""
         content = codec.encode(value)
         folder = self.root / kind
@@ -116,7 +116,7 @@ class Store:
             size -= taken
 
     @contextlib.contextmanager
-    def _alone(self, kind: str, key: str) -> Iterator[None]:
+    def _locked(self, kind: str, key: str) -> Iterator[None]:
         """Hold the lock of `key`; a holder that dies lets go. Where a disk has no locks, every process computes."""
         from filelock import FileLock, Timeout
 

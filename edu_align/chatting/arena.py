@@ -12,8 +12,6 @@ counts them as "fewer than two replies", in SFT as well, where a bad answer must
 """
 
 import fcntl
-import json
-import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -27,6 +25,7 @@ from edu_align.chatting.model import ChatModel, stream
 from edu_align.models.tokenizer import as_chat
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
+from edu_align.utils.jsonl import append_synced
 
 PAIR_VOTES = ("left", "right", "tie", "both_bad")
 SINGLE_VOTES = ("good", "bad")
@@ -77,23 +76,10 @@ def check_writable(path: Path) -> None:
 
 
 def append_vote(path: Path, row: dict[str, Any]) -> None:
-    """Append one line, safe against other writers: one write at the end of the file, under a lock, and on the disk.
-
-    A line that a crash left without its end is closed first, so that it spoils no other.
-    """
-    line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        size = os.fstat(handle).st_size
-        if size and os.pread(handle, 1, size - 1) != b"\n":
-            line = b"\n" + line
-        if os.write(handle, line) != len(line):
-            os.ftruncate(handle, size)
-            raise OSError(f"{path}: the disk took only a part of a vote; it was taken back")
-        os.fsync(handle)
-    finally:
-        os.close(handle)  # and with it the lock
+    """Append one line under a lock that other writers hold too, and have it on the disk."""
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        append_synced(file.fileno(), [row])
 
 
 MAX_MESSAGE = 4000  # characters of one message

@@ -20,6 +20,7 @@ from edu_align.chatting.source import Source
 from edu_align.models.tokenizer import as_chat
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
+from edu_align.utils.jsonl import append_synced, cut_torn_line
 
 
 def settings_path(output: Path) -> Path:
@@ -33,27 +34,16 @@ class ReplyFile:
     def __init__(self, path: Path, file: BinaryIO, prompts: Sequence[Prompt]) -> None:
         self.path = path
         self._file = file
-        self.cut = self._cut_torn_row()
+        self.cut = cut_torn_line(path)
         self.done = self._read({prompt.id: as_chat(prompt.turns) for prompt in prompts})
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append whole rows, and have them on the disk before the next batch begins."""
-        self._file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _cut_torn_row(self) -> bool:
-        self._file.seek(0)
-        written = self._file.read()
-        complete = written.rfind(b"\n") + 1
-        self._file.truncate(complete)
-        self._file.seek(0, os.SEEK_END)
-        return complete < len(written)
+        append_synced(self._file.fileno(), rows)
 
     def _read(self, prompts: dict[str, list[dict[str, str]]]) -> set[str]:
-        self._file.seek(0)
         done = set()
-        for number, line in enumerate(self._file.read().splitlines(), start=1):
+        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             try:
                 row = json.loads(line)
                 key, prompt = row["id"], row["prompt"]

@@ -110,7 +110,7 @@ def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatMo
 
 
 def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
-    from edu_align.models.build import build_model
+    from edu_align.models.base_model import build_model
     from edu_align.models.tokenizer import load_tokenizer
     from edu_align.models.weights import load_model
 

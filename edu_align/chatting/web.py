@@ -132,8 +132,14 @@ def build_page(arena: Arena) -> Any:
         shown = [text, visitor, history, *panes, *buttons.values()]
         text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say")
         for vote, button in buttons.items():
-            click = partial(_vote, arena, gr, vote)
-            button.click(click, visitor, shown, api_name=f"vote_{vote}", concurrency_id="vote", concurrency_limit=1)
+            button.click(
+                partial(_vote, arena, gr, vote),
+                visitor,
+                shown,
+                api_name=f"vote_{vote}",
+                concurrency_id="vote",
+                concurrency_limit=1,
+            )
         restart.click(lambda: _page_values(gr, arena, Visitor()), None, shown, api_name="begin_anew")
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page

@@ -5,7 +5,6 @@ no author wins more often than it loses, and a reply that is good for one dialog
 the dialogue tells which is right. Such a rejected reply was constructed, and its author says so.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from random import Random
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.records import Conversation, Pair, Record, Response, ResponseGroup, unfit_authors
+from edu_align.utils.hashing import sha256
 
 CONSTRUCTED = " (from another dialogue)"  # ends the author of a reply that was constructed
 NEAREST = 12  # replies nearest in length, one of which is drawn
@@ -65,7 +65,6 @@ class _Reply:
     author: str
     words: int
     group: str
-    source: str
 
 
 def contrasted(
@@ -80,10 +79,11 @@ def contrasted(
     question or session, or, where a group is one turn of a conversation, from another turn of it. The pair's group
     holds the constructed replies after its own.
     """
-    replies = [reply for group in (pool or groups) for reply in _good(group)]
     by_author: dict[tuple[str, str], list[_Reply]] = defaultdict(list)
-    for reply in replies:
-        by_author[reply.source, reply.author].append(reply)
+    for group in pool or groups:
+        for reply in (group.responses[i] for i in _good_indices(group)):
+            words = len(reply.text.split())
+            by_author[group.source, reply.author].append(_Reply(reply.text, reply.author, words, group.group))
     result = {}
     for group in groups:
         chosen = _good_indices(group)
@@ -138,11 +138,6 @@ def _good_indices(group: ResponseGroup) -> list[int]:
     return sorted((i for i in fit if group.responses[i].score >= best - 1), key=lambda i: -group.responses[i].score)
 
 
-def _good(group: ResponseGroup) -> list[_Reply]:
-    found = (group.responses[i] for i in _good_indices(group))
-    return [_Reply(reply.text, reply.author, len(reply.text.split()), group.group, group.source) for reply in found]
-
-
 def _other(
     group: ResponseGroup,
     own: Response,
@@ -163,4 +158,4 @@ def _other(
 
 
 def _draw(*parts: object) -> str:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass"))

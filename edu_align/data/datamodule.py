@@ -154,12 +154,7 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     prior = [group for group in known if group.group not in tested and group.source != AUTHOR_IS_QUALITY]
     scored = preference.fingerprint if preference and preference is not data.loaded else None
     return replace(
-        data,
-        groups=groups,
-        conversations=talks,
-        training_groups=prior,
-        scored_fingerprint=scored,
-        notes=tuple(notes),
+        data, groups=groups, conversations=talks, training_groups=prior, scored_fingerprint=scored, notes=tuple(notes)
     )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.sources.load import Loaded, load_source
 from edu_align.data.split import PINNED, SPLITS, split_records
-from edu_align.records import Conversation, Message, Record, ResponseGroup, content_of
+from edu_align.records import Conversation, Message, Record, content_of
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 VIEWS = ("conversation", "preference")
 
@@ -71,14 +72,6 @@ class LoadedData:
             )
         return self.splits[split]
 
-    def conversations(self, split: str) -> list[Conversation]:
-        """The split's conversations (view `conversation`); like `require`."""
-        return [record for record in self.require(split) if isinstance(record, Conversation)]
-
-    def response_groups(self, split: str) -> list[ResponseGroup]:
-        """The split's response groups (view `preference`); like `require`."""
-        return [record for record in self.require(split) if isinstance(record, ResponseGroup)]
-
 
 def load_records(
     dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
@@ -97,7 +90,7 @@ def load_records(
     if view == "preference":
         views |= dict.fromkeys(dataset.contrast_sources, "conversation")
     loaded = {name: load_source(name, dataset, data_root, outputs_root, seed, as_) for name, as_ in views.items()}
-    records = [record for source in loaded.values() for record in unrepeated(source)]
+    records = [record for source in loaded.values() for record in deduplicated(source)]
     splits, refused = split_records(
         records, dataset.split_seed, dataset.test_fraction, dataset.validation_fraction, dataset.validation_fold
     )
@@ -115,10 +108,13 @@ def load_records(
         }
     data = LoadedData(
         splits=splits,
-        sources={name: _report(source, len(kept[name])) for name, source in loaded.items()},
+        sources={
+            name: SourceReport(tuple(source.files), source.note, source.read, len(kept[name]), dict(source.dropped))
+            for name, source in loaded.items()
+        },
         groups={name: len({record.group for record in part}) for name, part in splits.items()},
         fingerprints=fingerprints,
-        fingerprint=hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest(),
+        fingerprint=sha256(json.dumps(fingerprints)),
     )
     if not any(splits.values()):
         raise UserError(f"`dataset` {dataset.name!r}: no record is left. Look at what was left out:\n{data.describe()}")
@@ -146,7 +142,7 @@ def _check_sources(dataset: DatasetConfig, view: str) -> None:
         )
 
 
-def unrepeated(source: Loaded) -> list[Record]:
+def deduplicated(source: Loaded) -> list[Record]:
     """The records without those that repeat an earlier one of the source, which are counted as left out."""
     seen: set[object] = set()
     result = []
@@ -158,10 +154,6 @@ def unrepeated(source: Loaded) -> list[Record]:
         seen.add(content)
         result.append(record)
     return result
-
-
-def _report(source: Loaded, kept: int) -> SourceReport:
-    return SourceReport(tuple(source.files), source.note, source.read, kept, dict(source.dropped))
 
 
 def with_system(record: Record, system_prompt: str) -> Record:

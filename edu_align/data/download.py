@@ -1,6 +1,5 @@
 """Sources that are files on GitHub: a local folder first, a download otherwise."""
 
-import hashlib
 import http.client
 import os
 import urllib.request
@@ -12,6 +11,8 @@ from edu_align.data.readers import convert_rows, iter_rows
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_bytes, write_text
+from edu_align.utils.hashing import sha256
 
 TIMEOUT = 10.0  # seconds without an answer before a download counts as impossible
 BRANCH = "main"  # where no commit is known to hold the files
@@ -72,18 +73,11 @@ def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str
         url = f"https://raw.githubusercontent.com/{remote.repository}/{remote.revision}/{remote.paths[name]}"
         content = _download(url, source, remote, root)
         cache.mkdir(parents=True, exist_ok=True)
-        _write(target, content)
-        _write(record, (hashlib.sha256(content).hexdigest() + "\n").encode())
-    elif hashlib.sha256(target.read_bytes()).hexdigest() != record.read_bytes().decode("ascii", "replace").strip():
+        write_bytes(target, content)
+        write_text(record, sha256(content) + "\n")
+    elif sha256(target.read_bytes()) != record.read_bytes().decode("ascii", "replace").strip():
         raise UserError(f"{target}: it changed since it was downloaded (see {record.name}). Delete both and run again.")
     return target
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that an interrupted download never looks like a whole one."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _download(url: str, source: str, remote: GitHubSource, root: str | Path | None) -> bytes:

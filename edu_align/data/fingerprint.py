@@ -6,7 +6,6 @@ reads and generates data, and the files, by size and time of change (as `make` d
 noticed). Sources on the hub are read every time.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -20,6 +19,7 @@ from edu_align.data.datamodule import TrainingData
 from edu_align.data.sources.load import SOURCES
 from edu_align.data.sources.source import Query
 from edu_align.utils.files import write_json
+from edu_align.utils.hashing import sha256
 
 
 def known_fingerprints(config: Config) -> dict[str, str] | None:
@@ -33,7 +33,7 @@ def known_fingerprints(config: Config) -> dict[str, str] | None:
 
 
 def fingerprints(config: Config, data: TrainingData) -> dict[str, str]:
-    """A fingerprint for each view of the data that the run reads, which is noted for the next launch."""
+    """A fingerprint for each view of the data that the run reads, which is recorded for the next launch."""
     found = {"trained": data.loaded.fingerprint}
     if data.scored_fingerprint is not None:
         found["scored"] = data.scored_fingerprint
@@ -50,7 +50,7 @@ def _place(config: Config) -> Path | None:
         return None
     dataset = asdict(replace(config.dataset, path=None))  # its signature names it
     what = [dataset, config.trainer.algorithm, config.evaluation.enabled, signatures]
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+    digest = sha256(json.dumps(what, sort_keys=True))[:24]
     return Path(config.outputs_root) / "cache" / "fingerprints" / f"{digest}.json"
 
 

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,7 +59,10 @@ class HubSource(Source):
             folder = Path(root).expanduser() / self.folder
             found = [(part, files) for part in parts if (files := _local(folder, part.name))]
             if found:
-                return [self._part(name, part, query, _rows(files), map(str, files)) for part, files in found]
+                return [
+                    self._part(name, part, query, chain.from_iterable(map(iter_rows, files)), map(str, files))
+                    for part, files in found
+                ]
         if self.revision == BRANCH:
             print(f"edu_align: {name} is what {self.repository}'s branch main holds today", flush=True)
         streaming = query.dataset.streaming
@@ -95,11 +99,6 @@ def _local(folder: Path, name: str) -> list[Path]:
             if files := sorted(path for path in base.glob(pattern) if path.is_file()):
                 return files
     return []
-
-
-def _rows(files: list[Path]) -> Iterator[Row]:
-    for file in files:
-        yield from iter_rows(file)
 
 
 def _reach(source: str, home: HubSource, parts: list[HubPart], root: str | Path | None) -> None:

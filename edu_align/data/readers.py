@@ -140,7 +140,7 @@ def iter_rows(path: str | Path) -> Iterator[Row]:
 
 def checked_row(data: dict[str, Any], file: str, number: int) -> Row:
     """A row with its `fault`. Raises UserError for one that is nested too deeply to be anything but broken."""
-    deep, text = looked_through(data)
+    deep, text = depth_and_unicode(data)
     if deep > MOST_LEVELS:
         raise UserError(f"{file}, row {number}: nested {deep} levels deep; at most {MOST_LEVELS} are read. Mend it.")
     return Row(data, file, number, "" if text else NO_UNICODE)
@@ -223,7 +223,7 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def looked_through(value: Any) -> tuple[int, bool]:
+def depth_and_unicode(value: Any) -> tuple[int, bool]:
     """How many levels of objects and lists a value has, and whether all text in it is Unicode."""
     deepest, text = 0, True
     left = [(value, 1)]

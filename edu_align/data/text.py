@@ -1,10 +1,10 @@
 """Cleaning of dialogue text, and the keys that decide which records belong to one group."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
 from edu_align.records import Message
+from edu_align.utils.hashing import sha256
 
 Turn = tuple[str, str]  # (role, text)
 
@@ -28,7 +28,7 @@ def normalise(text: str) -> str:
 
 def _digest(text: str) -> str:
     # Text without a single ASCII letter or digit is compared as it is: "三加四" must not equal every other one.
-    return hashlib.sha256((normalise(text) or text).encode()).hexdigest()[:24]
+    return sha256(normalise(text) or text)[:24]
 
 
 def problem_key(problem: str) -> str:

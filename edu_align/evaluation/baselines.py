@@ -118,7 +118,10 @@ def fitted_rules(training: Sequence[ResponseGroup], margin: float) -> dict[str, 
     with_pairs = [group for group in training if any(True for _ in pairs_of(group, margin))]
     if len({group.group for group in with_pairs}) < 2:
         return {}
-    return {"surface_logistic": _surface_rule(with_pairs, margin), "bag_of_words": _words_rule(with_pairs, margin)}
+    from sklearn.preprocessing import StandardScaler
+
+    logistic = _fitted(with_pairs, margin, surface, StandardScaler(with_mean=False))
+    return {"surface_logistic": logistic, "bag_of_words": _words_rule(with_pairs, margin)}
 
 
 def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
@@ -137,12 +140,6 @@ def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
         )
 
     return rule
-
-
-def _surface_rule(training: Sequence[ResponseGroup], margin: float) -> Rule:
-    from sklearn.preprocessing import StandardScaler
-
-    return _fitted(training, margin, surface, StandardScaler(with_mean=False))
 
 
 def _words_rule(training: Sequence[ResponseGroup], margin: float) -> Rule:

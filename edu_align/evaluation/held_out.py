@@ -1,6 +1,5 @@
 """Measuring one model on held-out records, before and after training, with the same items both times."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.bootstrap import interval
 from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
-from edu_align.models.build import build_model
+from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.locate import Location
@@ -25,7 +24,8 @@ from edu_align.models.tokenizer import as_chat
 from edu_align.packing.decoder import install_packing
 from edu_align.records import Conversation, Record, ResponseGroup, pairs_of, turn_values
 from edu_align.utils.errors import UserError
-from edu_align.utils.hashing import digest
+from edu_align.utils.hashing import digest, sha256
+from edu_align.utils.jsonl import as_lines
 
 R = TypeVar("R", bound=Record)
 ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
@@ -58,7 +58,7 @@ class Measurement:
 
 def choose(records: Sequence[R], count: int | None) -> list[R]:
     """At most `count` records, by the hash of their ids: the same ones for every seed, model and order."""
-    ordered = sorted(records, key=lambda record: hashlib.sha256(f"{record.source}:{record.id}".encode()).hexdigest())
+    ordered = sorted(records, key=lambda record: sha256(f"{record.source}:{record.id}"))
     return ordered if count is None else ordered[:count]
 
 
@@ -197,7 +197,7 @@ def _encode(measured: Measurement) -> bytes:
     rows: list[dict[str, Any]] = [{"logps": logps, "tokens": tokens} for logps, tokens in measured.replies]
     rows += [{"group": group, "nats": nats, "tokens": tokens} for group, nats, tokens in measured.nll]
     rows += [{"sample": sample} for sample in measured.samples]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return as_lines(rows).encode()
 
 
 def _decode(content: bytes) -> Measurement:

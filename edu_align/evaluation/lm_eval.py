@@ -4,7 +4,6 @@ The task is the harness's own, written to local files without the questions that
 a process of its own.
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -26,6 +25,8 @@ from edu_align.records import Message
 from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
+from edu_align.utils.jsonl import as_lines
 
 TASK = "gsm8k_unseen"
 PARTS = {"test": ("test.jsonl", "test_socratic.jsonl"), "train": ("train.jsonl", "train_socratic.jsonl")}
@@ -64,7 +65,7 @@ def unseen(data_root: str | None, seen: Iterable[str]) -> tuple[list[dict[str, s
     kept = [row for row in every if trained.isdisjoint(keys(row["question"]))]
     if not kept:
         raise UserError(f"training has seen all {len(every)} questions of GSM8K's test set: nothing can be measured.")
-    kept.sort(key=lambda row: hashlib.sha256(row["question"].encode()).hexdigest())
+    kept.sort(key=lambda row: sha256(row["question"]))
     return kept, len(every) - len(kept)
 
 
@@ -78,8 +79,7 @@ def write_task(folder: Path, data_root: str | None, seen: Iterable[str]) -> Task
     parts = {"test": questions, "train": [question_of(row) for row in _rows("train", data_root)]}
     folder.mkdir(parents=True, exist_ok=True)
     for part, rows in parts.items():
-        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-        (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / f"{part}.jsonl").write_text(as_lines(rows), encoding="utf-8")
     content = {
         "include": str(definition),
         "task": TASK,

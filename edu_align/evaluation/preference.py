@@ -55,60 +55,36 @@ class ScoredGroup:
                     )
 
 
-def mean_logp_scores(scored: ScoredGroup) -> Scores:
-    """Mean log-probability per token, in nats per token."""
-    return tuple(total / count for total, count in zip(scored.logp, scored.tokens, strict=True))
+def model_scores(scored: Sequence[ScoredGroup]) -> dict[str, list[Scores]]:
+    """Scorer to its numbers, one tuple a group: `logp` (nats), `mean_logp` (nats per token) and, where every group has
+    the other model's, `implicit` (a reference) and `implicit_from_base` (the base model), in nats.
 
-
-def implicit_scores(scored: ScoredGroup) -> Scores:
-    """DPO's implicit reward over beta, log pi(y|x) - log pi_ref(y|x), in nats (Rafailov et al. 2023, equation 5).
-
+    `implicit` is DPO's implicit reward over beta, log pi(y|x) - log pi_ref(y|x) (Rafailov et al. 2023, equation 5);
     beta > 0 scales every reward alike, so it changes neither which reply wins a pair nor which is ranked first.
+    `implicit_from_base` is log pi(y|x) - log pi_base(y|x), for a run that continued another one's model, which is its
+    reference: the sum over both runs, so what the first one learned counts as well. Raises UserError where some groups
+    have them and others have not: the metrics would be over different items.
     """
-    return _above(scored, "reference_logp")
-
-
-def implicit_from_base_scores(scored: ScoredGroup) -> Scores:
-    """log pi(y|x) - log pi_base(y|x), in nats: the implicit reward of all training since the base model.
-
-    For a run that continued another one's model, which is its reference: the sum over both runs of log pi(y|x) -
-    log pi_start(y|x), so what the first one learned counts as well.
-    """
-    return _above(scored, "base_logp")
-
-
-def _above(scored: ScoredGroup, name: str) -> Scores:
-    other: tuple[float, ...] | None = getattr(scored, name)
-    if other is None:
-        raise UserError(
-            f"Group {scored.group.id!r} has no `{name}`, which the implicit reward needs. Score the groups with that "
-            "model too."
-        )
-    return tuple(a - b for a, b in zip(scored.logp, other, strict=True))
-
-
-def scorers(scored: Sequence[ScoredGroup]) -> dict[str, Callable[[ScoredGroup], Scores]]:
-    """Name to scorer: `logp`, `mean_logp`, and where every group has the other model's scores `implicit` (a reference)
-    and `implicit_from_base` (the base model).
-
-    Raises UserError where some groups have them and others have not: the metrics would be over different items.
-    """
-    result: dict[str, Callable[[ScoredGroup], Scores]] = {
-        "logp": lambda scored: scored.logp,
-        "mean_logp": mean_logp_scores,
+    logps = [item.logp for item in scored]
+    result: dict[str, list[Scores]] = {
+        "logp": logps,
+        "mean_logp": [tuple(a / n for a, n in zip(item.logp, item.tokens, strict=True)) for item in scored],
     }
-    for name, attribute, scorer in (
-        ("implicit", "reference_logp", implicit_scores),
-        ("implicit_from_base", "base_logp", implicit_from_base_scores),
+    for name, attribute, others in (
+        ("implicit", "reference_logp", [item.reference_logp for item in scored]),
+        ("implicit_from_base", "base_logp", [item.base_logp for item in scored]),
     ):
-        without = [item.group.id for item in scored if getattr(item, attribute) is None]
-        if without and len(without) < len(scored):
+        known = [other for other in others if other is not None]
+        if known and len(known) < len(scored):
+            without = [item.group.id for item, other in zip(scored, others, strict=True) if other is None]
             raise UserError(
                 f"{len(without)} of {len(scored)} groups have no `{attribute}`, the first is {without[0]!r}. Score all "
                 "groups with that model or none."
             )
-        if not without:
-            result[name] = scorer
+        if known:
+            result[name] = [
+                tuple(a - b for a, b in zip(own, other, strict=True)) for own, other in zip(logps, known, strict=True)
+            ]
     return result
 
 
@@ -119,11 +95,6 @@ def pair_values(groups: Sequence[ResponseGroup], scores: Sequence[Scores], margi
         for group, numbers in zip(groups, scores, strict=True)
         for pair in pairs_of(group, margin)
     ]
-
-
-def pair_clusters(groups: Sequence[ResponseGroup], margin: float) -> list[str]:
-    """The split key of every pair, in the order of `pair_values`."""
-    return [group.group for group in groups for _ in pairs_of(group, margin)]
 
 
 def selected_scores(groups: Sequence[ResponseGroup], scores: Sequence[Scores]) -> list[float]:
@@ -224,7 +195,7 @@ def evaluate_preferences(
     training = None if training_groups is None else list(training_groups)
     _check_groups(groups, training, margin)
     options = partial(measure, seed=seed, samples=samples, confidence=confidence)
-    model = {name: [score(item) for item in scored_groups] for name, score in scorers(scored_groups).items()}
+    model = model_scores(scored_groups)
     rules = {name: [rule(group) for group in groups] for name, rule in baselines.pair_rules(training).items()}
     metrics, by_rule = _pair_accuracy(groups, model, rules, margin, options)
     measured = {"pair_accuracy": by_rule}
@@ -236,7 +207,11 @@ def evaluate_preferences(
     result["baselines"] = {
         family: {metric.name: metric.as_json() for metric in by_name} for family, by_name in measured.items()
     }
-    result["verdicts"] = {metric.name: verdict(metric) for metric in metrics if not metric.beats_strongest}
+    result["verdicts"] = {
+        metric.name: not_shown(metric.name, metric.spread.mean, metric.strongest, _as_json(metric.difference))
+        for metric in metrics
+        if metric.difference is not None and not metric.beats_strongest
+    }
     result["settings"] = {"margin": margin, "seed": seed, "samples": samples, "confidence": confidence}
     result["settings"] |= {"groups": len(groups), "sources": sources}
     return result
@@ -245,7 +220,7 @@ def evaluate_preferences(
 def _pair_accuracy(
     groups: Sequence[ResponseGroup], model: AllScores, rules: AllScores, margin: float, options: Options
 ) -> tuple[list[Metric], list[Metric]]:
-    clusters = pair_clusters(groups, margin)
+    clusters = [group.group for group in groups for _ in pairs_of(group, margin)]  # in the order of `pair_values`
     if not clusters:
         raise UserError(
             f"No two replies of the {len(groups)} groups differ by the margin {margin}. Lower `dataset.margin` or "
@@ -271,16 +246,11 @@ def _selection_score(
     )
 
 
-def verdict(metric: Metric) -> str:
-    """One sentence for a metric that does not beat its strongest baseline."""
-    gap = metric.difference
-    if gap is None:
-        return f"{metric.name} {metric.spread.mean:.3f} has no baseline beside it."
-    return not_shown(metric.name, metric.spread.mean, metric.strongest, _as_json(gap))
-
-
 def not_shown(name: str, value: float, baseline: str | None, gap: Mapping[str, Any]) -> str:
-    """The sentence itself; `gap`: the difference's value, low and high, the last two None where there is one group."""
+    """The sentence for a number that does not beat its strongest baseline.
+
+    `gap`: the difference's value, low and high, the last two None where there is one group.
+    """
     why = "all items belong to one group, so there is no interval"
     if gap["low"] is not None:
         why = f"difference {gap['value']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}"

@@ -216,7 +216,7 @@ class Tutor:
         return f" Rounding moved more than half of what the adapter did: {instead} keeps more of it."
 
 
-def about_context(folder: Path) -> list[str]:
+def context_notes(folder: Path) -> list[str]:
     """A sentence where a GGUF of the model in `folder` holds less context than the model."""
     from transformers import AutoConfig
 
@@ -227,7 +227,7 @@ def about_context(folder: Path) -> list[str]:
     return [f"the GGUF's context ends at {context} tokens, the model's sliding window, which llama.cpp does not have."]
 
 
-def about_template(found: bool) -> str:
+def template_note(found: bool) -> str:
     """What the Modelfile's TEMPLATE is worth."""
     if found:
         return "the Modelfile's TEMPLATE writes dialogues of one to three questions exactly as the chat template does."

@@ -56,7 +56,9 @@ def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> l
     merged.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     for name in ("config.json", "tokenizer_config.json"):
-        _without_local_keys(folder / name)
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
+        (folder / name).write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return ends
 
 
@@ -104,9 +106,3 @@ def end_tokens(model: Any, tokenizer: Any) -> list[int]:
     found = [tokenizer.eos_token_id, *(token for token in first if token in special)]
     found += base if isinstance(base, list) else [base]
     return [int(token) for token in dict.fromkeys(found) if token is not None]
-
-
-def _without_local_keys(file: Path) -> None:
-    content = json.loads(file.read_text(encoding="utf-8"))
-    kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
-    file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

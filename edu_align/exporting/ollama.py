@@ -36,15 +36,13 @@ class Format:
         text, first = "", True
         for turn in turns:
             if turn["role"] == "user":
-                text += self._opening(system) if first else self.user[0]
+                opening = self.opening if system is None or not self.with_system else system.join(self.with_system)
+                text += opening if first else self.user[0]
                 text += turn["content"] + self.user[1]
                 first = False
             elif turn["role"] == "assistant":
                 text += self.assistant[0] + turn["content"] + self.assistant[1]
         return text + self.reply
-
-    def _opening(self, system: str | None) -> str:
-        return self.opening if system is None or self.with_system is None else system.join(self.with_system)
 
     def go_template(self) -> str:
         """The same as Ollama executes it. Every dash eats the white space beside it; the quoted texts keep theirs."""

@@ -5,7 +5,6 @@ It is written aside and renamed when it is whole. A failed export leaves nothing
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.exporting.checks import Tutor, about_context, about_template
+from edu_align.exporting.checks import Tutor, context_notes, template_note
 from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
 from edu_align.exporting.merge import load_tutor, save_merged
 from edu_align.exporting.ollama import write_modelfile
@@ -24,13 +23,13 @@ from edu_align.reports.stages import read_evaluation
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import write_json
+from edu_align.utils.files import whole_folder, write_json
 from edu_align.utils.quiet import quiet
 
 RECORD = "export.json"
 
 
-def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
+def is_exported(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
     if not (output / RECORD).is_file():
         return False
@@ -44,7 +43,7 @@ def is_there(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     return not others
 
 
-def check_place(output: Path) -> None:
+def check_output(output: Path) -> None:
     """Create the folder above `output`, and a file in it for a moment.
 
     Errors: a place that cannot be written, or that holds something that is no export, which is never replaced.
@@ -67,29 +66,9 @@ def written_aside(output: Path) -> Iterator[Path]:
 
     After an error it is removed, and `output` is what it was.
     """
-    aside = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
-    try:
+    with whole_folder(output) as aside:
         yield aside
         _open_to_readers(aside)
-        _put(aside, output)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-
-
-def _put(aside: Path, output: Path) -> None:
-    """Rename `aside` to `output`. An older export is moved out of the way first, and put back where that fails."""
-    if not output.exists():
-        aside.rename(output)
-        return
-    old = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}.old."))
-    output.rename(old / "export")
-    try:
-        aside.rename(output)
-    except OSError:
-        (old / "export").rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _open_to_readers(folder: Path) -> None:
@@ -190,7 +169,7 @@ def write_export(subject: Subject, output: Path) -> None:
     """Write the export of `subject` to the folder `output`. Errors: one whose replies are not the tutor's."""
     quiet()
     export = subject.config.export
-    say(f"loading {subject.run.record['base_model']} in {subject.dtype}")
+    log(f"loading {subject.run.record['base_model']} in {subject.dtype}")
     model, tokenizer = load_tutor(subject)
     if export.gguf is not None and export.converter is None:
         vocabulary(tokenizer, model.get_input_embeddings().weight.size(0))
@@ -205,11 +184,11 @@ def write_export(subject: Subject, output: Path) -> None:
             checks += _add_gguf(tutor, folder, folder / gguf, ends)
         describe(subject, folder, checks, gguf)
     for line in checks:
-        say(line)
-    say(f"exported to {output}")
+        log(line)
+    log(f"exported to {output}")
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"edu_align: {text}", flush=True)
 
 
@@ -223,6 +202,6 @@ def _add_gguf(tutor: Tutor, folder: Path, gguf: Path, ends: list[int]) -> list[s
         checks = [tutor.check_converted(gguf)]
     else:
         write_gguf(folder, tokenizer, gguf, kind, tutor.subject.label)
-        checks = [tutor.check_gguf(gguf), *about_context(folder)]
+        checks = [tutor.check_gguf(gguf), *context_notes(folder)]
     found = write_modelfile(gguf, tokenizer, ends, config.generation, config.dataset.system_prompt)
-    return [*checks, about_template(found is not None)]
+    return [*checks, template_note(found is not None)]

@@ -1,4 +1,4 @@
-"""The frozen base model and the tokenizer, loaded once for all runs of a process that train adapters on them.
+"""The base model and the tokenizer, loaded once for all runs of a process, and what each run trains on them.
 
 A run never gets the model that is kept. It gets a copy of its modules, config and buffers over the same weights: what
 PEFT, TRL and packing put into that copy (layers, forwards, hooks, flags) ends with the run, and the next one starts
@@ -8,14 +8,16 @@ shares them, and torch counts writes to them, so a base that was written to afte
 
 import copy
 import gc
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.sharding import init_fsdp_root, is_sharded
 from edu_align.models.tokenizer import load_tokenizer
-from edu_align.models.weights import load_model
+from edu_align.models.weights import add_adapter, continue_adapter, load_model
 from edu_align.utils.hashing import digest, file_state
 
 
@@ -39,7 +41,11 @@ def base_model(config: Config, location: Location, device: Device) -> tuple[Any,
     for runs that train no weight of the base: see `forget`.
     """
     global _base
-    key = digest(_source(config, location), asdict(config.hardware)["double_quantization"], _chosen(device))
+    key = digest(
+        _source(config, location),
+        asdict(config.hardware)["double_quantization"],
+        [device.device, device.dtype, device.attention, device.quantization],
+    )
     kept = _base
     if kept is not None and (kept.key != key or kept.state != _writes(kept.loaded)):
         kept = None
@@ -98,10 +104,37 @@ def _source(config: Config, location: Location) -> Any:
     return [file_state(file) for file in sorted(location.folder.glob("*")) if file.suffix in (".json", ".safetensors")]
 
 
-def _chosen(device: Device) -> list[str]:
-    return [device.device, device.dtype, device.attention, device.quantization]
-
-
 def _writes(model: Any) -> list[int]:
     """How often each weight was written to; copies over the same weights count along."""
     return [weight._version for weight in model.parameters()]
+
+
+def weights_of(config: Config, location: Location, start: Path | None) -> Location:
+    """Where the weights under the adapter come from: `location`, or the run that full fine-tuning starts from."""
+    if config.adapter.name == "full" and start is not None:
+        return replace(location, folder=start / "model")
+    return location
+
+
+def build_model(
+    config: Config, location: Location, device: Device, start: Path | None, origins: dict[str, str] | None = None
+) -> Any:
+    """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable.
+
+    Adapters come on the base that this process has loaded already, if it has; `origins` says which.
+    """
+    full = config.adapter.name == "full"
+    if full or device.sharding != "none":
+        forget()
+        weights = weights_of(config, location, start)
+        model = load_model(config.model, weights, device, config.seed, config.hardware.double_quantization, full)
+    else:
+        model, there = base_model(config, location, device)
+        if origins is not None:
+            origins["base model"] = "memory" if there else "loaded"
+    model.config.use_cache = False
+    if not full:
+        model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)
+    if is_sharded(model):
+        init_fsdp_root(model)
+    return model

@@ -71,17 +71,14 @@ class ControlTokens:
         """Ids and character offsets of what `render` returned."""
         found = self._copy.encode(text, add_special_tokens=False)
         control = {i for i in self.names.values() if i != self._unknown}
-        written = sum(self.names[name] in control for name in self._written(text))
+        names = {str(i): name for name, i in self.names.items()}
+        written = sum(self.names[names[i]] in control for i in re.findall(self._marker("c([0-9]+)"), text))
         if sum(i in control for i in found.ids) != written:
             raise UserError(
                 "`model.tokenizer`: this tokenizer cannot be kept from reading control tokens in the text of a "
                 f"dialogue. Take the rows out that hold one of {', '.join(list(self.names)[:8])}."
             )
         return found.ids, found.offsets
-
-    def _written(self, text: str) -> list[str]:
-        names = {str(i): name for name, i in self.names.items()}
-        return [names[i] for i in re.findall(self._marker("c([0-9]+)"), text)]
 
     def _edges(self, text: str) -> tuple[int, int]:
         """Where the text begins and ends without the end of a control token before it and the start of one after it."""
@@ -127,7 +124,9 @@ class ControlTokens:
         if isinstance(model.get("unk_token"), str):
             model["unk_token"] = self._renamed(model["unk_token"])
         if "merges" in model:
-            model["merges"] = [merge for merge in model["merges"] if not self._makes_control(merge)]
+            pairs = (merge.split(" ", 1) if isinstance(merge, str) else merge for merge in model["merges"])
+            made = [bool({left, right, left + right} & self.names.keys()) for left, right in pairs]
+            model["merges"] = [merge for merge, control in zip(model["merges"], made, strict=True) if not control]
         copy = Tokenizer.from_str(json.dumps(rules))
         moved = [token for token, i in self.names.items() if copy.token_to_id(self._name(token)) != i]
         if moved:
@@ -136,10 +135,6 @@ class ControlTokens:
 
     def _renamed(self, piece: str) -> str:
         return self._name(piece) if piece in self.names else piece
-
-    def _makes_control(self, merge: str | list[str]) -> bool:
-        left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
-        return bool({left, right, left + right} & self.names.keys())
 
 
 _known: WeakKeyDictionary[Any, ControlTokens] = WeakKeyDictionary()

@@ -7,6 +7,7 @@ from pathlib import Path
 from edu_align.config.schema import HardwareConfig
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import first_value
 
 NATIVE_BF16_CAPABILITY = 8.0  # CUDA compute capability; a T4 (7.5) only emulates bfloat16, whatever torch says
 CPU_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -26,13 +27,7 @@ class Device:
 
 def cpu_flags() -> set[str]:
     """Instruction set flags of the CPU; empty where the system has no list of them (not Linux)."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return set()
-    for line in info.read_text().splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
+    return set(first_value(Path("/proc/cpuinfo"), "flags").split())
 
 
 def resolve(hardware: HardwareConfig) -> Device:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 SINGLE = "model.safetensors"  # the weights, where they are one file
 
@@ -53,7 +53,7 @@ def shape_in(folder: Path) -> Any:
         return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:
         raise UserError(
-            f"`model.path`: {folder / 'config.json'} cannot be used ({str(error).strip().splitlines()[0][:200]}). "
+            f"`model.path`: {folder / 'config.json'} cannot be used ({first_line(error)}). "
             "Code in a model's folder is never run: choose a model that transformers knows."
         ) from error
 

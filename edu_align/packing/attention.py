@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from edu_align.packing.budget import BLOCK, KEPT_WEIGHTS
 from edu_align.packing.forest import Tree
-from edu_align.packing.supported import BLOCK, KEPT_WEIGHTS
 
 Ranges = tuple[tuple[int, int], ...]
 

@@ -7,8 +7,8 @@ flex     FlexAttention with a block mask, compiled; on GPUs that have it.
 
 from typing import Any
 
+from edu_align.packing.budget import SUPPORTED
 from edu_align.packing.forest import Forest
-from edu_align.packing.supported import SUPPORTED
 
 NAME = "edu_align_forest"  # of the attention function in transformers' registry
 FLEX_CAPABILITY = 8.0  # least CUDA compute capability; FlexAttention's Triton kernels are not made for older chips

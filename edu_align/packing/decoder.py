@@ -56,15 +56,15 @@ def share_prefixes(model: Any, backend: str = "auto") -> TokenCounts:
         backend, _ = choose_backend(model)
     enable_forest_attention(model)
     backbone = causal_model(model).base_model
-    sharing = TokenCounts()
+    counts = TokenCounts()
     # The forward is bound to its backbone, so that a deep copy (the reference of full DPO) runs its own weights.
     backbone.unpacked_forward = backbone.forward
-    packed = _packed(backbone.forward, sharing, getattr(model.config, "sliding_window", None), backend)
+    packed = _packed(backbone.forward, counts, getattr(model.config, "sliding_window", None), backend)
     backbone.forward = MethodType(packed, backbone)
-    return sharing
+    return counts
 
 
-def _packed(original: Callable[..., Any], sharing: TokenCounts, window: int | None, backend: str) -> Callable[..., Any]:
+def _packed(original: Callable[..., Any], counts: TokenCounts, window: int | None, backend: str) -> Callable[..., Any]:
     import torch
 
     @functools.wraps(getattr(original, "__func__", original))
@@ -77,8 +77,8 @@ def _packed(original: Callable[..., Any], sharing: TokenCounts, window: int | No
         device = input_ids.device
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         forest = build_forest(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
-        sharing.asked += forest.asked
-        sharing.computed += forest.nodes
+        counts.asked += forest.asked
+        counts.computed += forest.nodes
         output = self.unpacked_forward(
             input_ids=torch.from_numpy(forest.tokens).to(device),
             position_ids=torch.from_numpy(forest.positions).to(device),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edu_align.packing.supported import SHARED_SHARE
+from edu_align.packing.budget import SHARED_SHARE
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[lis
     previous: list[int] = []
     for b in sorted(range(len(rows)), key=rows.__getitem__):  # rows that begin alike become neighbours
         ids = rows[b]
-        shared = _common_prefix(previous, ids)
+        same = zip(previous, ids, strict=False)
+        shared = next((i for i, (x, y) in enumerate(same) if x != y), min(len(previous), len(ids)))
         if not trees or shared < SHARED_SHARE * min(len(previous), len(ids)):
             trees.append(_Trie([], [], []))
             known = {}
@@ -143,10 +144,6 @@ def _insert(tree: _Trie, known: dict[tuple[int, int], int], ids: list[int]) -> l
         path.append(node)
         parent = node
     return path
-
-
-def _common_prefix(a: list[int], b: list[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _ancestors(tree: _Trie, window: int | None) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from edu_align.packing.supported import KEPT_LOGITS
+from edu_align.packing.budget import KEPT_LOGITS
 
 ROWS = 512  # rows of one product with the head: 512 x 49,152 logits in bfloat16 are 48 MB
 TILE = 32  # rows of one pass over the logits: 32 x 49,152 in float32 are 6 MB

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edu_align.config.schema import HardwareConfig
 from edu_align.models.device import CPU_BF16_FLAGS, NATIVE_BF16_CAPABILITY, cpu_flags
+from edu_align.utils.files import first_value
 
 # Peak of dense 16-bit matrix products in TFLOP/s, from NVIDIA's data sheets (T4, A100, H100 SXM, H200 SXM).
 PEAKS = {"t4": 65.0, "a100": 312.0, "h100": 989.0, "h200": 989.0}
@@ -38,8 +39,9 @@ def machine_of(hardware: HardwareConfig) -> Machine:
         return Machine(device, dtype, int(hardware.memory_gb * 2**30), "hardware.memory_gb", peak)
     if gpu:
         return Machine(device, dtype, gpu[1] << 20, gpu[0], peak)
-    if device == "cpu" and (free := _available()) is not None:
-        return Machine(device, dtype, free, "memory that is available now", peak)
+    # what a new process can take without swapping, on Linux
+    if device == "cpu" and (free := first_value(Path("/proc/meminfo"), "MemAvailable")):
+        return Machine(device, dtype, int(free.split()[0]) << 10, "memory that is available now", peak)
     return Machine(device, dtype, None, "", peak)
 
 
@@ -60,12 +62,3 @@ def _gpu() -> tuple[str, int, float] | None:
         return name, int(memory), float(capability)
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
-
-
-def _available() -> int | None:
-    """Bytes that a new process can take without swapping, on Linux."""
-    info = Path("/proc/meminfo")
-    for line in info.read_text().splitlines() if info.is_file() else []:
-        if line.startswith("MemAvailable"):
-            return int(line.split()[1]) << 10
-    return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.packing.supported import SUPPORTED
+from edu_align.packing.budget import SUPPORTED
 from edu_align.planning.alternatives import alternatives
 from edu_align.planning.disk import GB, describe_disk
 from edu_align.planning.duration import seconds
@@ -86,7 +86,7 @@ class Plan:
         if found is None:
             yield "time       unknown: set trainer.max_steps, or bring the data here (data_root)"
         else:
-            yield f"time       about {_spoken(found[0])} of training, from {found[1]}"
+            yield f"time       about {_format_duration(found[0])} of training, from {found[1]}"
 
     def _advice(self) -> Iterator[str]:
         if self.fits:
@@ -162,7 +162,7 @@ def _peak(config: Config, rows: Rows) -> float:
     return sum(_estimate(config, machine_of(config.hardware), rows)[0].values())
 
 
-def _spoken(time: float) -> str:
+def _format_duration(time: float) -> str:
     if time < 120:
         return f"{time:.0f} s"
     return f"{time / 60:.0f} min" if time < 7200 else f"{time / 3600:.1f} h"

@@ -144,15 +144,10 @@ def read_rows(config: Config) -> Rows:
 
 
 def _is_local(config: Config, names: set[str]) -> bool:
-    root = config.data_root
-    return (
-        root is not None and os.path.isdir(root) and all(name in LOCAL or _folder(Path(root), name) for name in names)
-    )
-
-
-def _folder(root: Path, name: str) -> bool:
-    known = {path.name.lower().replace("-", "_") for path in root.iterdir()}
-    return any(part.startswith(name.split("_")[0]) for part in known)
+    if config.data_root is None or not os.path.isdir(config.data_root):
+        return False
+    known = {path.name.lower().replace("-", "_") for path in Path(config.data_root).iterdir()}
+    return all(any(part.startswith(name.split("_")[0]) for part in known) for name in names - LOCAL)
 
 
 def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> tuple[int, ...]:

@@ -1,11 +1,11 @@
 """Whether new results agree with the ones kept beside the code."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edu_align.data.readers import finite
 from edu_align.utils.errors import UserError
 
 FORM = '{"DPO/pair_accuracy_implicit": {"value": 0.71, "tolerance": 0.02}}'
@@ -50,7 +50,7 @@ def _read(kept: Path) -> dict[str, tuple[float, float]]:
 
 def _entry(kept: Path, path: str, entry: Any) -> tuple[float, float]:
     numbers: list[Any] = [entry.get("value"), entry.get("tolerance")] if isinstance(entry, dict) else [None, None]
-    if not all(_is_number(number) for number in numbers) or numbers[1] < 0:
+    if any(finite(number) is None for number in numbers) or numbers[1] < 0:
         raise UserError(f"{kept}: {path!r} needs a `value` and a `tolerance` >= 0, got {entry!r}. Write it as {FORM}.")
     return float(numbers[0]), float(numbers[1])
 
@@ -64,7 +64,3 @@ def _numbers(tree: Any, path: str = "") -> Iterator[tuple[str, float]]:
             yield from _numbers(value, f"{path}/{key}" if path else str(key))
     elif isinstance(tree, int | float) and not isinstance(tree, bool):
         yield path, float(tree)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -138,10 +138,7 @@ def _kept_form(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
         if row["name"] in KEPT:
             width = (row["high"] - row["low"]) / 2 if row["low"] is not None else 0.0
             tolerance = max(width, 2 / row["n"])
-            found[f"{row['label']}/{row['name']}"] = {
-                "value": round(row["value"], 6),
-                "tolerance": round(tolerance, 6),
-            }
+            found[f"{row['label']}/{row['name']}"] = {"value": round(row["value"], 6), "tolerance": round(tolerance, 6)}
     return found
 
 

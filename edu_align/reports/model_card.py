@@ -121,14 +121,16 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     base = base_of(record["base_model"], background.base_folder)
     sources = [name for each in (record, *background.earlier) for name in each["data"]["sources"]]
     data = [(name, SOURCES.get(name, Origin(name, None, None))) for name in dict.fromkeys(sources)]
+    rows = [[name, origin.where, origin.license or "not known here"] for name, origin in data]
+    logged = [[name, f"{value:.4g}"] for name, value in sorted(record["metrics"].items())]  # all that the run kept
     title = exported.name if exported else f"{config.model.name}, taught by {record['trainer'].upper()}"
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
         ["## Use", "", *exported.usage] if exported else [],
-        ["## Data", "", *_data(data), "", *_licence(base, exported)],
+        ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
         ["## Results", "", *_results(background.evaluation)],
-        ["## Logged", "", *_logged(record)] if exported is None else [],
+        ["## Logged", "", *markdown([["metric", "value"], *logged])] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
         ["## Limits", "", *_limits(config)],
     ]
@@ -160,11 +162,6 @@ def _origin(config: Config, record: dict[str, Any], base: Origin) -> list[str]:
     ]
 
 
-def _data(data: list[tuple[str, Origin]]) -> list[str]:
-    rows = [[name, origin.where, origin.license or "not known here"] for name, origin in data]
-    return markdown([["source", "where from", "licence"], *rows])
-
-
 def _licence(base: Origin, exported: Exported | None) -> list[str]:
     if exported and exported.license:
         return [f"Licence of this model: {exported.license}. The base model's is {base.license or 'not known here'}."]
@@ -194,12 +191,6 @@ def _results(evaluation: dict[str, Any]) -> list[str]:
         "",
         *markdown(results_table(stages)),
     ]
-
-
-def _logged(record: dict[str, Any]) -> list[str]:
-    """Every number that the run kept, throughput and training loss among them."""
-    rows = [[name, f"{value:.4g}"] for name, value in sorted(record["metrics"].items())]
-    return markdown([["metric", "value"], *rows])
 
 
 def _limits(config: Config) -> list[str]:

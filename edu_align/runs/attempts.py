@@ -56,12 +56,12 @@ class RunRequest:
         same = [folder for folder in found if folder.record.get("id") == self.identity.id]
         if same:
             return same[-1]
-        if self.config.run_name is None and (named := self._under_another_name()):
+        if self.config.run_name is None and (named := self._finished_elsewhere()):
             return named
         self._check_free(self.runs / self.name)
         return None
 
-    def _under_another_name(self) -> RunFolder | None:
+    def _finished_elsewhere(self) -> RunFolder | None:
         runs = list_runs(self.runs.parent)
         done = (run for run in runs if run.id == self.identity.id and run.state == "finished")
         return next((RunFolder(run.path, run.record) for run in done), None)
@@ -84,8 +84,8 @@ class RunRequest:
     def _check_free(self, path: Path) -> None:
         """Errors: the folder holds another run, or something that is no run."""
         record = read_record(path)
-        if record is None:
-            if path.exists() and not _is_empty(path):
+        if record is None:  # hidden files are what a launch leaves that ended before it wrote its record
+            if path.exists() and not (path.is_dir() and all(each.name.startswith(".") for each in path.iterdir())):
                 raise UserError(f"`run_name={self.name}`: {path} exists already and is no run. Choose another name.")
             return
         there = self._identity_of(path, record)
@@ -111,11 +111,6 @@ def attempts(runs: Path, name: str) -> list[Path]:
     place = (runs / name).parent
     matches = ((pattern.fullmatch(path.name), path) for path in (place.iterdir() if place.is_dir() else ()))
     return [path for _, path in sorted((int(match[1] or 1), path) for match, path in matches if match)]
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a folder holds nothing but what a launch leaves that ended before it wrote its record."""
-    return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
 
 
 @dataclass

@@ -56,7 +56,7 @@ class CheckpointStore:
         shutil.rmtree(self.place / ASIDE, ignore_errors=True)
         if self.place.is_dir():
             remove_left_over(self.place)
-        checkpoint = self.newest_good()
+        checkpoint = self.newest_valid()
         if checkpoint is not None:
             self.before = _read_before(checkpoint / BEFORE)
             self._cut(json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))["files"])
@@ -104,7 +104,7 @@ class CheckpointStore:
         aside.parent.rmdir()
         sync(self.place)
 
-    def bound(self, newest: int, most: int) -> None:
+    def keep_newest(self, newest: int, most: int) -> None:
         """Delete all checkpoints but those of step `newest` and the `most - 1` before it."""
         found = checkpoints(self.place)
         kept = [step for step in sorted(found) if step <= newest][-most:]
@@ -121,7 +121,7 @@ class CheckpointStore:
         """Delete the checkpoint of `step`, if there is one."""
         shutil.rmtree(self.place / f"checkpoint-{step}", ignore_errors=True)
 
-    def newest_good(self) -> Path | None:
+    def newest_valid(self) -> Path | None:
         for _, path in sorted(checkpoints(self.place).items(), reverse=True):
             damage = damage_of(path)
             if not damage:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edu_align.utils.files import first_value
 from edu_align.utils.hashing import file_sha256, sha256
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "hydra-core", "wandb", "bitsandbytes")
@@ -30,16 +31,9 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 def machine() -> str:
     """`"AMD EPYC, 2 cores, 8 GiB"`: processor, cores that this process may use, and memory. Imports nothing heavy."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processor = first_value(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{_processor()}, {cores} cores, {memory:.0f} GiB"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    for line in info.read_text(encoding="utf-8").splitlines() if info.is_file() else []:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return f"{processor}, {cores} cores, {memory:.0f} GiB"
 
 
 def git_state() -> dict[str, str | bool | None]:

@@ -8,7 +8,7 @@ outputs/runs/<name>/
   samples.jsonl  replies before, during and after training
   split.json     which record went into which split
   adapter/ (or model/ for full fine-tuning), README.md (the model card)
-  checkpoints/   while it is not finished: what another attempt goes on from (progress.py)
+  checkpoints/   while it is not finished: what another attempt goes on from (checkpoints.py)
   .lock.<n>      who works in it (lock.py)
 
 Runs are found by listing the folder and reading one run.json each: there is no index that could be stale.

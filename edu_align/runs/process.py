@@ -17,7 +17,7 @@ from typing import Any
 
 CLOCK_SLACK = 2.0  # seconds that two readings of one process' start may differ by
 HEARTBEAT = 15.0  # seconds between two signs of life of a sweep's running job
-SILENCE = 120.0  # seconds without one after which a job on another machine counts as dead
+HEARTBEAT_TIMEOUT = 120.0  # seconds without one after which a job on another machine counts as dead
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def is_alive(path: Path, job: dict[str, Any]) -> bool:
     if job.get("state") != "running" or job.get("pid") is None:
         return False
     if job.get("host") != socket.gethostname():
-        return path.exists() and time.time() - path.stat().st_mtime < SILENCE
+        return path.exists() and time.time() - path.stat().st_mtime < HEARTBEAT_TIMEOUT
     return job.get("began") is not None and runs_here(job["pid"], job["began"])
 
 
@@ -102,7 +102,7 @@ def ticking(work: Callable[[], object], seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def sign_of_life(path: Path) -> Iterator[None]:
+def heartbeat(path: Path) -> Iterator[None]:
     """Touch a job's file every few seconds inside the block, so that other machines see that it runs."""
 
     def touch() -> None:

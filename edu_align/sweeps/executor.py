@@ -16,7 +16,7 @@ SEQUENTIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 ELSEWHERE = 4  # trials that TPE chooses at once for launchers that do not say how many they run
 
 
-def made(context: Any, task: Any, config: DictConfig) -> Any:
+def make_launcher(context: Any, task: Any, config: DictConfig) -> Any:
     """The launcher that the config names. Errors: the package that it comes from is not installed."""
     from hydra.core.plugins import Plugins
 
@@ -30,7 +30,7 @@ def is_sequential(config: DictConfig) -> bool:
     return str(config.hydra.launcher._target_) == SEQUENTIAL
 
 
-def at_once(config: DictConfig) -> int:
+def parallel_trials(config: DictConfig) -> int:
     """How many trials a search that learns from results hands out together."""
     if config.sweep.batch is not None:
         return int(config.sweep.batch)
@@ -42,7 +42,7 @@ def at_once(config: DictConfig) -> int:
     return int(workers) if workers > 0 else max(1, (os.cpu_count() or 1) + 1 + int(workers))
 
 
-class Launching:
+class JobLauncher:
     """Runs jobs of one sweep with the launcher that was chosen; their files say how they ended."""
 
     def __init__(self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, status: StatusLine) -> None:

@@ -8,7 +8,7 @@ from edu_align.sweeps.space import Dimension, values_of
 from edu_align.sweeps.state import Job, SweepFolder, update
 
 
-class Listed:
+class ListSearch:
     """Every job of a list. A job that the folder has already, by its values, keeps its number."""
 
     def __init__(self, folder: SweepFolder, space: list[Dimension], jobs: Iterable[list[str]]) -> None:

@@ -18,7 +18,7 @@ def is_bookkeeping(key: str) -> bool:
     return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in names)
 
 
-def asked(config: DictConfig, swept: dict[str, str]) -> str:
+def sweep_digest(config: DictConfig, swept: dict[str, str]) -> str:
     """64 hex digits of the config without bookkeeping and of what is swept: `{key: values as they were typed}`.
 
     `config` is the one that Hydra composes for the sweep, with every override but the swept ones.
@@ -34,7 +34,7 @@ def asked(config: DictConfig, swept: dict[str, str]) -> str:
 
 
 def default_name(choices: dict[str, Any], digest: str) -> str:
-    """`beta_lr-1a2b3c4d`: the preset, or else trainer and data set, where each is one; then 8 digits of `asked`."""
+    """`beta_lr-1a2b3c4d`: the preset, or else trainer and data set, where each is one; then 8 digits of the digest."""
     parts = [choices.get("sweep")] if choices.get("sweep") else [choices.get("trainer"), choices.get("dataset")]
     words = [str(part) for part in parts if part and "," not in str(part) and str(part).isidentifier()]
     return "-".join([*(words or ["sweep"]), digest[:8]])

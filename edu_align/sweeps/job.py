@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.runs.process import is_alive, sign_of_life, who
-from edu_align.sweeps.state import Job, now, read_json, update
+from edu_align.runs.process import heartbeat, is_alive, who
+from edu_align.sweeps.state import Job, now, update
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
+from edu_align.utils.files import read_json
 from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def listener() -> RunListener:
 
 
 def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Path) -> float | None:
-    """`run(settled config)`, with state, objective and error in the job's file `path`.
+    """`run` on the resolved config, with state, objective and error in the job's file `path`.
 
     What the job raises ends here, so that the others go on whatever the launcher does with errors; an interruption
     goes on through. Returns the objective, or None where there is none.
@@ -78,7 +79,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     begin(path, job)
     _listeners.append(JobListener(path, job))
     try:
-        with sign_of_life(path):
+        with heartbeat(path):
             value = run(settled(cfg))
     except BaseException as error:
         ended = failed(path, job, error, time.monotonic() - began)

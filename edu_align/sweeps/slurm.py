@@ -21,8 +21,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from edu_align.sweeps.state import read_json, update, write_json
+from edu_align.sweeps.state import update
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import read_json, write_json
 
 LOOK = 5.0  # seconds between two looks at the queue
 # Settings that submitit has for every cluster; the others belong to SLURM.
@@ -57,7 +58,7 @@ class Job:
                 job_subdir_key="hydra.sweep.subdir",
             )  # fmt: skip
         finally:
-            requeue.if_asked()
+            requeue.if_requested()
 
     def checkpoint(self) -> Any:
         """What submitit runs after the job was requeued: the same job, which finds its run's checkpoint."""
@@ -70,21 +71,21 @@ class Requeue:
     """On SIGUSR2: first the end of the run that SIGTERM brings, its checkpoint saved, then submitit's requeueing."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self.submitit: Any = signal.getsignal(signal.SIGUSR2)
         self.before = signal.getsignal(signal.SIGTERM)
         if callable(self.submitit):
             signal.signal(signal.SIGUSR2, self._ask)
 
-    def if_asked(self) -> None:
-        if self.asked:
+    def if_requested(self) -> None:
+        if self.requested:
             self.submitit(signal.SIGUSR2, None)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if signal.getsignal(signal.SIGTERM) == self.before:
             self.submitit(number, frame)  # nothing trains yet, so there is nothing to save
             return
-        self.asked = True
+        self.requested = True
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -8,7 +8,6 @@ outputs/sweeps/<name>/
 State of a job: waiting | running | finished | failed | pruned | interrupted.
 """
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -18,22 +17,13 @@ from typing import Any
 
 from edu_align.runs.folder import read_stored
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import write_json
+from edu_align.utils.files import read_json, write_json
 
 Job = dict[str, Any]
 
 
 def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None where there is no file, or nothing that can be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 class SweepFolder:

@@ -15,9 +15,9 @@ from omegaconf import DictConfig
 from edu_align.config.bounds import direction_of
 from edu_align.runs.environment import package_versions
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.executor import Launching, at_once
-from edu_align.sweeps.grid import Listed
-from edu_align.sweeps.identity import asked, default_name
+from edu_align.sweeps.executor import JobLauncher, parallel_trials
+from edu_align.sweeps.grid import ListSearch
+from edu_align.sweeps.identity import default_name, sweep_digest
 from edu_align.sweeps.progress import LOOK, StatusLine, format_values
 from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
 from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
@@ -41,7 +41,7 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
             "run by itself, or sweep with one process a job."
         )
     space = dimensions(words, loader, config)
-    digest = asked(config, {one.key: one.text for one in space if one.swept})
+    digest = sweep_digest(config, {one.key: one.text for one in space if one.swept})
     name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
     folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
     with folder.held():
@@ -58,7 +58,7 @@ class Sweep:
         self.outputs = Path(config.outputs_root)
         self.direction = direction_of(config.objective, config.sweep.direction)
         self.status = StatusLine(folder)
-        self.launching = Launching(config, loader, launcher, folder, self.status)
+        self.launching = JobLauncher(config, loader, launcher, folder, self.status)
         self.launched = False
 
     def run(self, digest: str) -> None:
@@ -100,14 +100,14 @@ class Sweep:
         config = self.config.sweep
         seed = config.seed if config.seed is not None else self.config.seed
         if config.sampler == "grid":
-            return Listed(self.folder, self.space, grid(self.space))
+            return ListSearch(self.folder, self.space, grid(self.space))
         if config.sampler == "random":
-            return Listed(self.folder, self.space, drawn(self.space, config.trials, seed))
+            return ListSearch(self.folder, self.space, drawn(self.space, config.trials, seed))
         try:
             from edu_align.sweeps.tpe import Tpe
         except ImportError:
             raise UserError('`sweep.sampler=tpe` needs Optuna: pip install "edu_align[sweep]".') from None
-        batch = at_once(self.config)
+        batch = parallel_trials(self.config)
         return Tpe(self.folder, self.space, config.trials, seed, batch, self.direction, self._pruning())
 
     def _pruning(self) -> Job | None:
@@ -136,7 +136,8 @@ class Sweep:
                     search.tell(self.folder.job(number))
             elif elsewhere:
                 with self.status.watching():
-                    self._wait(elsewhere)
+                    while any(self._alive(number) for number in elsewhere):
+                        time.sleep(LOOK)
                 left -= {number for number in elsewhere if is_done(self.folder.job(number), self.outputs)}
             else:
                 return self.folder.jobs()

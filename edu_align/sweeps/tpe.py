@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from edu_align.sweeps.space import Dimension, values_of
 from edu_align.sweeps.state import Job, SweepFolder, update
+from edu_align.utils.jsonl import cut_torn_line
 
 JOURNAL = "optuna.log"
 STUDY = "sweep"
@@ -36,7 +37,7 @@ class Tpe:
     ) -> None:
         self.folder, self.space, self.seed, self.batch = folder, space, seed, batch
         self.direction, self.prune = direction, prune
-        mend(folder.path / JOURNAL)
+        cut_torn_line(folder.path / JOURNAL)
         self.study = study_at(folder.path, direction, None)
         self._catch_up()
         self.total = max(trials, len(folder.jobs()))
@@ -45,7 +46,7 @@ class Tpe:
         """Numbers of the jobs to launch now: those `left` of an earlier sweep, or else new ones."""
         if left:
             for number in left:
-                self._again(self.folder.job(number))
+                self._retry(self.folder.job(number))
             return sorted(left)
         wanted = min(self.batch, self.total - len(self.folder.jobs()))
         return [self._ask() for _ in range(wanted)]
@@ -60,7 +61,7 @@ class Tpe:
         elif job["state"] in DONE:
             self.study.tell(trial.number, state=TrialState.PRUNED if job["state"] == "pruned" else TrialState.FAIL)
 
-    def _again(self, job: Job) -> None:
+    def _retry(self, job: Job) -> None:
         """A failed job is tried once more: a new trial with the same values, under the job's number."""
         trial = self._trials().get(job["number"])
         if trial is not None and trial.state.is_finished():
@@ -153,13 +154,6 @@ def should_prune(folder: Path, prune: Job, step: int, value: float) -> bool:
 @lru_cache(maxsize=1)
 def _pruned_study(folder: Path, direction: str, min_steps: int, factor: int) -> Any:
     return study_at(folder, direction, optuna.pruners.SuccessiveHalvingPruner(min_steps, factor))
-
-
-def mend(journal: Path) -> None:
-    """Cut off the half line that a process killed in its writing left at the end."""
-    if journal.is_file() and not journal.read_bytes().endswith(b"\n"):
-        whole = journal.read_bytes().rpartition(b"\n")[0]
-        journal.write_bytes(whole + b"\n" if whole else b"")
 
 
 def _word(dimension: Dimension, value: Any) -> str:

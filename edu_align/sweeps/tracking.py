@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import TrackingConfig
-from edu_align.reports.html.files import load
 from edu_align.reports.sweep.jobs import Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import flat
 from edu_align.tracking import GROUP, start
-from edu_align.utils.files import write_json
+from edu_align.utils.files import read_json, write_json
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
 JOB_TYPE = "sweep"
@@ -45,7 +44,7 @@ def log_sweep(folder: Path, config: TrackingConfig) -> None:
     if config.name == "off":
         return
     sweep = read_sweep(folder)
-    known = (load(folder / KEPT) or {}).get("id") or uuid.uuid4().hex[:12]
+    known = (read_json(folder / KEPT) or {}).get("id") or uuid.uuid4().hex[:12]
     write_json(folder / KEPT, {"id": known})
     settings = {
         "sampler": sweep.sampler, "objective": sweep.objective, "direction": sweep.direction, "keys": sweep.keys,

@@ -136,7 +136,7 @@ def _last_good(trainer: StopOnDivergence, newest: int, healthy: bool) -> str | N
         return None
     if not healthy and newest in checkpoints(kept.progress.place):
         kept.progress.drop(newest)
-    good = kept.progress.newest_good()
+    good = kept.progress.newest_valid()
     return str(good) if good else None
 
 

@@ -23,7 +23,7 @@ from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.signals import Interrupted
 from edu_align.training.callbacks import Averaging
-from edu_align.utils.distributed import anyone, count, is_first, rank
+from edu_align.utils.distributed import any_process, count, is_first, rank
 from edu_align.utils.files import write_json
 
 # Attributes of transformers' and TRL's trainers that a checkpoint of theirs does not hold, and that numbers depend on.
@@ -90,7 +90,7 @@ class Resume(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.work.check()
-        if anyone(self.work.stop.number is not None):
+        if any_process(self.work.stop.number is not None):
             if args.save_strategy == "no":
                 raise self._interrupted()
             self.ending = control.should_save = True
@@ -179,4 +179,4 @@ def _write(trainer: Any, kept: CheckpointState, save: Callable[[], None]) -> Non
     finally:
         kept.aside = None
     if is_first():
-        kept.progress.bound(step, kept.most)
+        kept.progress.keep_newest(step, kept.most)

@@ -27,7 +27,7 @@ from edu_align.tracking import mode_of
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import RunFailed, UserError
 from edu_align.utils.files import disk_errors
-from edu_align.utils.memory import free, prepare, settle
+from edu_align.utils.memory import free, freeze_imported_objects, prepare
 from edu_align.utils.quiet import quiet
 from edu_align.utils.secrets import redacted
 
@@ -111,7 +111,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.planning.advice import with_memory_advice
     from edu_align.training.session import Session
 
-    settle()
+    freeze_imported_objects()
     with claim_run(launch, composed, lambda: _facts(config, location, start, data)) as work:
         listener.run_started(work.folder)
         if work.begun:

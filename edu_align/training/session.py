@@ -25,7 +25,7 @@ from edu_align.evaluation.held_out import (
     values,
 )
 from edu_align.evaluation.samples import Row, with_metrics
-from edu_align.models.build import build_model, weights_of
+from edu_align.models.base_model import build_model, weights_of
 from edu_align.models.device import Device
 from edu_align.models.folders import tensors_only
 from edu_align.models.locate import Location

@@ -105,7 +105,7 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if count() > 1 else 0
 
 
-def anyone(mine: bool) -> bool:
+def any_process(mine: bool) -> bool:
     """Whether it is true in any process; all of them must ask."""
     return total(float(mine)) > 0
 

@@ -26,11 +26,16 @@ _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
 
 
 def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of the text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write aside, sync and rename: a reader finds the old file or the new one, and an error leaves the old one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -43,6 +48,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """`write_text` of the value. Errors: TypeError where JSON cannot hold it; the old file stays."""
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is no file, or nothing that can be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 @contextmanager
@@ -60,7 +74,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
             sync(file)
         if path.exists():
             path.rename(older)
-        aside.rename(path)
+        try:
+            aside.rename(path)
+        except OSError:
+            if older.exists():
+                older.rename(path)
+            raise
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -115,6 +134,15 @@ def refusal(error: BaseException, root: Path) -> str | None:
     if number in REFUSED and (name is None or Path(os.fsdecode(name)).absolute().is_relative_to(root.absolute())):
         return os.strerror(number) + (f": {os.fsdecode(name)}" if name is not None else "")
     return None
+
+
+def first_value(file: Path, key: str) -> str:
+    """The text behind the colon of the first line that starts with `key` (in /proc/cpuinfo, say).
+
+    "" where there is no such line, or no such file (not Linux).
+    """
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 def free_bytes(root: Path) -> int:

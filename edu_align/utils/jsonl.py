@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,38 @@ def read_rows(file: Path, skip_damaged: bool = False) -> list[Row]:
     return rows
 
 
+def as_lines(rows: Iterable[Any]) -> str:
+    """The rows as text, each with its newline."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def append_row(file: Path, row: Row) -> None:
     """Add one line at the end; the file is made where there is none."""
     with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        lines.write(as_lines([row]))
+
+
+def append_synced(file: int, rows: Iterable[Row]) -> None:
+    """Add lines at the end of the open file `file` (a descriptor) in one write, and wait until the disk has them.
+
+    A line that a crash left without its end is closed first, so that it spoils no other. Errors: OSError where the disk
+    takes only a part, which is taken back.
+    """
+    content, size = as_lines(rows).encode(), os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        content = b"\n" + content
+    if os.write(file, content) != len(content):
+        os.ftruncate(file, size)
+        raise OSError("the disk took only a part of a row; it was taken back")
+    os.fsync(file)
+
+
+def cut_torn_line(file: Path) -> bool:
+    """Cut off a last line that a killed process left without its end; whether there was one."""
+    content = file.read_bytes() if file.is_file() else b""
+    whole = content.rfind(b"\n") + 1
+    cut_back(file, whole)
+    return whole < len(content)
 
 
 def cut_back(file: Path, size: int) -> None:

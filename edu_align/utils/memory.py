@@ -14,7 +14,7 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4
 # 1,024, their default, most belong to passes long gone.
 KERNEL_CACHES, KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"), 64
 
-_settled = False
+_frozen = False
 
 
 def prepare(device: str) -> None:
@@ -43,13 +43,13 @@ def keep_few_kernels() -> None:
         os.environ.setdefault(name, str(KERNELS))
 
 
-def settle() -> None:
+def freeze_imported_objects() -> None:
     """Take what is imported by now (modules, functions: some hundred thousand objects) out of the garbage collector's
     rounds, which every run waits for. Once, and before a model is loaded: nothing that a run drops later is left out.
     """
-    global _settled
-    if not _settled:
-        _settled = True
+    global _frozen
+    if not _frozen:
+        _frozen = True
         gc.collect()
         gc.freeze()
 

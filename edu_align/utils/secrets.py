@@ -40,7 +40,7 @@ def found_in(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """The text with `***` in the place of every secret that can be told from other text."""
+    """The text with `***` in the place of every secret that can be recognised."""
     for _, value in _environment():
         text = text.replace(value, HIDDEN)
     return _SHAPE.sub(HIDDEN, _IN_URL.sub(HIDDEN, text))

@@ -27,6 +27,15 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
 
 
+def bullets(lines: Sequence[str], none: str = "") -> list[str]:
+    """Lines of a Markdown list; `none` where there is no line."""
+    return [f"- {one_line(line)}" for line in lines] or ([none] if none else [])
+
+
+def code_block(line: str) -> list[str]:
+    return ["```", " ".join(line.split()), "```"]
+
+
 def text(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table in columns of equal width, for a terminal."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -15,11 +15,11 @@ class EduAlignSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the launcher that `hydra/launcher` names. Errors: its package is not installed."""
-        from edu_align.sweeps.executor import made
+        from edu_align.sweeps.executor import make_launcher
 
         self.config = config
         self.loader = hydra_context.config_loader
-        self.launcher = made(hydra_context, task_function, config)
+        self.launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         from edu_align.sweeps.sweep import run_sweep

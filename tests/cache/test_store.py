@@ -27,50 +27,50 @@ def never() -> Any:
 
 def test_an_entry_is_computed_once(tmp_path: Path) -> None:
     store = Store(tmp_path, 1)
-    assert store.once("words", "aa", TEXT, lambda: "first") == ("first", False)
-    assert Store(tmp_path, 1).once("words", "aa", TEXT, never) == ("first", True)
-    assert store.once("words", "ab", TEXT, lambda: "other key") == ("other key", False)
-    assert store.once("texts", "aa", TEXT, lambda: "other kind") == ("other kind", False)
+    assert store.get_or_compute("words", "aa", TEXT, lambda: "first") == ("first", False)
+    assert Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, never) == ("first", True)
+    assert store.get_or_compute("words", "ab", TEXT, lambda: "other key") == ("other key", False)
+    assert store.get_or_compute("texts", "aa", TEXT, lambda: "other kind") == ("other kind", False)
     assert not list(tmp_path.rglob("*.aside"))
 
 
 def test_a_limit_of_zero_keeps_nothing(tmp_path: Path) -> None:
     for _ in range(2):
-        assert Store(tmp_path, 0).once("words", "aa", TEXT, lambda: "new") == ("new", False)
+        assert Store(tmp_path, 0).get_or_compute("words", "aa", TEXT, lambda: "new") == ("new", False)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "not what it says"])
 def test_a_damaged_entry_is_named_dropped_and_computed_again(tmp_path: Path, capsys: Any, damage: str) -> None:
     store = Store(tmp_path, 1)
-    store.once("words", "aa", TEXT, lambda: "a longer text")
+    store.get_or_compute("words", "aa", TEXT, lambda: "a longer text")
     (path,) = entries(tmp_path)
     whole = path.read_bytes()
     if damage == "not what it says":  # the checksum fits, the content is none of ours
         other: Codec[bytes] = Codec("jsonl", lambda value: value, lambda found: found)
         path.unlink()
-        store.once("words", "aa", other, lambda: b"{")
+        store.get_or_compute("words", "aa", other, lambda: b"{")
         (path,) = entries(tmp_path)
     else:
         path.write_bytes({"cut": whole[:-3], "bit": b"#" + whole[1:], "empty": b""}[damage])
-    assert store.once("words", "aa", TEXT, lambda: "again") == ("again", False)
+    assert store.get_or_compute("words", "aa", TEXT, lambda: "again") == ("again", False)
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert str(path) in said
     assert "damaged" in said
-    assert store.once("words", "aa", TEXT, never) == ("again", True)
+    assert store.get_or_compute("words", "aa", TEXT, never) == ("again", True)
     assert len(entries(tmp_path)) == 1
 
 
 def test_what_was_not_used_for_longest_makes_room(tmp_path: Path) -> None:
     store = Store(tmp_path, 2.5e-6)  # 2,500 bytes
     for key in ("a", "b"):
-        store.once("words", key, TEXT, lambda: "x" * 1000)
+        store.get_or_compute("words", key, TEXT, lambda: "x" * 1000)
     old = time.time() - 100
     for path in entries(tmp_path):
         os.utime(path, (old, old))
-    store.once("words", "a", TEXT, never)
-    store.once("words", "c", TEXT, lambda: "x" * 1000)
+    store.get_or_compute("words", "a", TEXT, never)
+    store.get_or_compute("words", "c", TEXT, lambda: "x" * 1000)
     assert [path.name[0] for path in entries(tmp_path)] == ["a", "c"]
 
 
@@ -81,13 +81,13 @@ def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
         aside = tmp_path / "words" / f".{name}.aside"
         aside.write_text("half")
         os.utime(aside, (time.time() - age * 3600,) * 2)
-    store.once("words", "aa", TEXT, lambda: "whole")
+    store.get_or_compute("words", "aa", TEXT, lambda: "whole")
     assert [path.name for path in tmp_path.rglob("*.aside")] == [".new.aside"]
 
 
 def test_a_full_disk_costs_the_entry_and_not_the_run(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "words").write_text("a file where the folder should be")
-    assert Store(tmp_path, 1).once("words", "aa", TEXT, lambda: "value") == ("value", False)
+    assert Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, lambda: "value") == ("value", False)
     assert "the cache keeps no words" in capsys.readouterr().err
 
 
@@ -99,7 +99,7 @@ def _compute(root: Path, computed: Path, gate: Any) -> None:
         return "value"
 
     gate.wait()
-    assert Store(root, 1).once("words", "aa", TEXT, make)[0] == "value"
+    assert Store(root, 1).get_or_compute("words", "aa", TEXT, make)[0] == "value"
 
 
 def test_of_several_processes_one_computes(tmp_path: Path) -> None:
@@ -120,15 +120,15 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from tests.cache.test_store import TEXT; "
         "from edu_align.cache.store import Store\n"
         "def make():\n    print('holds it', flush=True); time.sleep(60)\n"
-        "Store(Path(sys.argv[1]), 1).once('words', 'aa', TEXT, make)"
+        "Store(Path(sys.argv[1]), 1).get_or_compute('words', 'aa', TEXT, make)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "holds it\n"
     holder.kill()
     holder.wait()
-    assert Store(tmp_path, 1).once("words", "aa", TEXT, lambda: "mine") == ("mine", False)
-    assert Store(tmp_path, 1).once("words", "aa", TEXT, never) == ("mine", True)
+    assert Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, lambda: "mine") == ("mine", False)
+    assert Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, never) == ("mine", True)
 
 
 def test_rows_and_columns_come_back_as_they_were(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_rows_and_columns_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [[1, 2, 3], [], [-100, 49151]]
     arrays = ragged("ids", rows) | {"logps": np.array([-1.5, -0.1], dtype=np.float32)}
     store = Store(tmp_path, 1)
-    store.once("rows", "aa", TENSORS, lambda: (arrays, {"long": 2}))
-    (found, facts), there = store.once("rows", "aa", TENSORS, never)
+    store.get_or_compute("rows", "aa", TENSORS, lambda: (arrays, {"long": 2}))
+    (found, facts), there = store.get_or_compute("rows", "aa", TENSORS, never)
     assert there
     assert facts == {"long": 2}
     assert rows_of(found, "ids") == rows

@@ -101,7 +101,7 @@ def test_fingerprints_stay(sources: list[str], view: str, keys: dict[str, Any], 
 
 def test_system_prompt(tmp_path: Path) -> None:
     data = load(tmp_path, ["mathdial"], "conversation", system_prompt="You are a tutor.")
-    assert {r.messages[0].content for r in data.conversations("train")} == {"You are a tutor."}
+    assert {r.messages[0].content for r in data.require("train")} == {"You are a tutor."}
     plain = load(tmp_path, ["mathdial"], "conversation")
     assert data.fingerprint == plain.fingerprint
 
@@ -112,7 +112,7 @@ def test_edu_tutor_keeps_its_own_split(tmp_path: Path) -> None:
         assert part
         assert {r.meta["split"] for r in part} == {name}
     assert crossing_groups(data.splits) == set()
-    assert load(tmp_path, ["edu_tutor"], "conversation", size=60).conversations("train")
+    assert load(tmp_path, ["edu_tutor"], "conversation", size=60).require("train")
 
 
 def test_errors(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_nothing_left_shows_the_counts(tmp_path: Path) -> None:
 def test_empty_split_shows_the_counts(tmp_path: Path) -> None:
     data = load(tmp_path, ["bridge"], "preference", test_fraction=0.99, validation_fraction=0.0)
     with pytest.raises(UserError, match=r"(?s)the train split holds no record.*bridge: 4 of 10 rows kept"):
-        data.response_groups("train")
+        data.require("train")
 
 
 def test_a_missing_column_names_the_row(tmp_path: Path) -> None:

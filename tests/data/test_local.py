@@ -156,7 +156,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert source.dropped == {"identical replies": 1, "the same as an earlier record": 1}
     assert "format preference, by its columns" in data.describe()
     talks = load_records(local(path), None, tmp_path, 0, "conversation")
-    assert talks.conversations("train")[0].messages[-1].content.startswith("Try")
+    assert talks.require("train")[0].messages[-1].content.startswith("Try")
     assert {name: len(part) for name, part in talks.splits.items()} == {n: len(p) for n, p in data.splits.items()}
 
 

@@ -41,7 +41,7 @@ def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedDa
     for row in rows("mrbench/devset.json"):
         scores = [sum(points[v] for v in r["annotation"].values()) for r in row["tutor_responses"].values()]
         expected += sum(a - b >= 2 for a in scores for b in scores)
-    groups = [r for part in ("train", "validation", "test") for r in preferences.response_groups(part)]
+    groups = [r for part in ("train", "validation", "test") for r in preferences.require(part)]
     mrbench = [g for g in groups if g.id.startswith("mrbench:devset:")]
     assert len(mrbench) == len(rows("mrbench/devset.json"))
     assert sum(len(list(pairs_of(group, 2))) for group in mrbench) == expected
@@ -51,7 +51,7 @@ def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedDa
 
 
 def test_bridge_gives_one_pair_a_row(preferences: LoadedData) -> None:
-    groups = [r for part in ("train", "validation", "test") for r in preferences.response_groups(part)]
+    groups = [r for part in ("train", "validation", "test") for r in preferences.require(part)]
     bridge = [g for g in groups if g.source == "bridge"]
     assert len(training_pairs(bridge, 1.0, None, 0)) == len(bridge) == preferences.sources["bridge"].kept
     assert preferences.sources["bridge"].kept > 0.85 * preferences.sources["bridge"].read

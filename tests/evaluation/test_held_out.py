@@ -17,7 +17,7 @@ FROM_BASE = ("pair_accuracy_implicit_from_base", "selection_score_implicit_from_
 
 def measured(run: Path, earlier: Path, start: Path | None) -> tuple[Any, HeldOut, Measurement]:
     """What a model that is loaded for this alone says of the run's items: the base (None), or another run's."""
-    from edu_align.models.build import build_model
+    from edu_align.models.base_model import build_model
     from edu_align.models.device import resolve
     from edu_align.models.locate import locate
     from edu_align.models.tokenizer import load_tokenizer

@@ -16,7 +16,7 @@ import yaml
 from edu_align.config.arguments import parse
 from edu_align.export import GROUPS, OWN
 from edu_align.exporting.checks import metadata
-from edu_align.exporting.write import RECORD, check_place, is_there, written_aside
+from edu_align.exporting.write import RECORD, check_output, is_exported, written_aside
 from edu_align.runs.finished import run_config
 from edu_align.utils.errors import UserError
 from tests.exporting.conftest import copied
@@ -110,11 +110,11 @@ def test_other_things_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder" / "mine").write_text("mine")
     for name, message in (("file", "is a file"), ("folder", "is a folder with other things in it")):
         with pytest.raises(UserError, match=message):
-            check_place(tmp_path / name)
+            check_output(tmp_path / name)
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new/and/deep"):
-        check_place(tmp_path / name)
-        assert not is_there(tmp_path / name, {}, overwrite=False)
+        check_output(tmp_path / name)
+        assert not is_exported(tmp_path / name, {}, overwrite=False)
 
 
 def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edu_align.models import base_model as base
-from edu_align.models.build import build_model
+from edu_align.models.base_model import build_model
 from edu_align.models.device import resolve
 from edu_align.models.locate import Location, locate
 from edu_align.models.weights import load_model

@@ -113,7 +113,7 @@ def test_what_was_being_written_when_the_process_died_is_removed(progress: Check
 def test_the_newest_and_those_before_it_are_kept(progress: CheckpointStore) -> None:
     for step in (2, 4, 6, 12):
         keep(progress, step)
-    progress.bound(newest=6, most=2)  # 12 is of an attempt that went further and was damaged
+    progress.keep_newest(newest=6, most=2)  # 12 is of an attempt that went further and was damaged
     assert sorted(checkpoints(progress.place)) == [4, 6]
-    progress.bound(newest=6, most=1)
+    progress.keep_newest(newest=6, most=1)
     assert sorted(checkpoints(progress.place)) == [6]

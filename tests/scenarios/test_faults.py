@@ -29,7 +29,7 @@ def checkpoint(progress: CheckpointStore, step: int) -> None:
     progress.folder.append("metrics.jsonl", {"step": step})
     with progress.written_aside(step) as aside:
         (aside / "weights").write_bytes(bytes(3000))
-    progress.bound(step, 1)
+    progress.keep_newest(step, 1)
 
 
 def adapter(progress: CheckpointStore, content: bytes = b"new") -> None:

@@ -1,6 +1,6 @@
 """Many runs, each with one thing that goes wrong at a drawn step: what was injected, how often, and what was lost.
 
-pytest -m slow -s tests/trainers/test_injected.py      prints the table of RELIABILITY.md
+pytest -m slow -s tests/scenarios/test_injected.py      prints the table of RELIABILITY.md
 """
 
 import math

@@ -112,7 +112,7 @@ def test_the_references_are_those_of_trl(
 
     from edu_align.cache.run_cache import RunCache
     from edu_align.data.datamodule import training_data
-    from edu_align.models.build import build_model
+    from edu_align.models.base_model import build_model
     from edu_align.models.device import resolve
     from edu_align.models.locate import locate
     from edu_align.packing.decoder import install_packing

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from edu_align.config.bounds import direction_of
 from edu_align.config.compose import conf_dir
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.identity import asked, default_name
+from edu_align.sweeps.identity import default_name, sweep_digest
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of
 from edu_align.sweeps.state import SweepFolder, is_done
 from edu_align.utils.errors import UserError
@@ -89,11 +89,11 @@ def test_the_direction_follows_from_the_name(metric: str, direction: str) -> Non
 
 def test_a_sweep_is_named_by_what_it_asks() -> None:
     swept = {"trainer.beta": "0.05,0.1"}
-    name = asked(CONFIG, swept)
-    assert asked(OmegaConf.merge(CONFIG, {"outputs_root": "b", "tracking": {"name": "off"}}), swept) == name
-    assert asked(CONFIG, {"trainer.beta": "0.05, 0.1"}) == name
-    assert asked(OmegaConf.merge(CONFIG, {"seed": 2}), swept) != name
-    assert asked(CONFIG, {"trainer.beta": "0.05,0.2"}) != name
+    name = sweep_digest(CONFIG, swept)
+    assert sweep_digest(OmegaConf.merge(CONFIG, {"outputs_root": "b", "tracking": {"name": "off"}}), swept) == name
+    assert sweep_digest(CONFIG, {"trainer.beta": "0.05, 0.1"}) == name
+    assert sweep_digest(OmegaConf.merge(CONFIG, {"seed": 2}), swept) != name
+    assert sweep_digest(CONFIG, {"trainer.beta": "0.05,0.2"}) != name
     assert default_name({"sweep": "beta_lr", "trainer": "dpo"}, name) == f"beta_lr-{name[:8]}"
     assert default_name({"sweep": None, "trainer": "dpo", "dataset": "bridge"}, name) == f"dpo-bridge-{name[:8]}"
 

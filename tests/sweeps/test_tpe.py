@@ -9,7 +9,8 @@ import optuna
 
 from edu_align.sweeps.space import Dimension
 from edu_align.sweeps.state import SweepFolder, update
-from edu_align.sweeps.tpe import Tpe, mend, should_prune, study_at
+from edu_align.sweeps.tpe import Tpe, should_prune, study_at
+from edu_align.utils.jsonl import cut_torn_line
 
 SPACE = [
     Dimension("trainer", "dpo", words=("dpo",)),
@@ -102,7 +103,7 @@ def test_half_a_line_at_the_end_of_the_journal_is_cut_off(tmp_path: Any) -> None
     journal = tmp_path / "optuna.log"
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"op_code": 4, "worker')
-    mend(journal)
+    cut_torn_line(journal)
     assert journal.read_bytes() == whole
     assert len(study_at(tmp_path, "maximize", None).trials) == 1
 

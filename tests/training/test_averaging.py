@@ -85,7 +85,7 @@ def test_a_checkpoint_holds_the_mean_beside_the_weights(
     bound = CheckpointStore.bound
 
     def look(self: CheckpointStore, step: int, most: int) -> None:
-        folder = self.newest_good()
+        folder = self.newest_valid()
         assert folder is not None
         averaged = folder / AVERAGE
         kept[step] = (load_file(folder / WEIGHTS), load_file(averaged) if averaged.is_file() else None)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from edu_align.cache.store import content
 from edu_align.runs.identity import Identity
-from edu_align.sweeps.identity import asked
+from edu_align.sweeps.identity import sweep_digest
 from edu_align.utils.hashing import digest, file_content, file_sha256, sha256
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -20,7 +20,7 @@ def test_hashes_of_texts_values_runs_and_sweeps() -> None:
     assert digest({"b": 1, "a": "½"}, [None, 0.1]) == "88a52c59d934c177571a56b5c59631a4"
     assert Identity({"trainer.beta": 0.1, "model": "tiny"}, {"train": "ab"}, "tiny-1", None).id == "31b79e0ceb45"
     config = OmegaConf.create({"trainer": {"beta": 0.1}, "seed": 1})
-    assert asked(config, {"trainer.beta": "0.05, 0.1"}).startswith("939bfcf94c5b6fc4")
+    assert sweep_digest(config, {"trainer.beta": "0.05, 0.1"}).startswith("939bfcf94c5b6fc4")
     assert content({"x": np.arange(3, dtype=np.int32)}).startswith("883e72e69b27fac5")
 
 

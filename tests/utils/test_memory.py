@@ -26,7 +26,7 @@ class Node:
 def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import torch  # noqa: F401  # without it there is nothing to free
 
-    monkeypatch.setattr(memory, "_settled", False)
+    monkeypatch.setattr(memory, "_frozen", False)
     gc.unfreeze()
     yield
     gc.unfreeze()
@@ -35,7 +35,7 @@ def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("settled", [False, True])
 def test_cycles_are_collected_before_and_after_the_freeze(settled: bool) -> None:
     if settled:
-        memory.settle()
+        memory.freeze_imported_objects()
     gone = weakref.ref(Node())
     gc.disable()
     try:
@@ -50,7 +50,7 @@ def test_what_was_dropped_before_the_freeze_is_not_kept() -> None:
     gc.disable()
     try:
         gone = weakref.ref(Node())
-        memory.settle()
+        memory.freeze_imported_objects()
     finally:
         gc.enable()
     assert gone() is None
@@ -58,9 +58,9 @@ def test_what_was_dropped_before_the_freeze_is_not_kept() -> None:
 
 def test_nothing_is_frozen_later() -> None:
     """What a second run holds when it begins, and drops when it ends."""
-    memory.settle()
+    memory.freeze_imported_objects()
     held = Node()
-    memory.settle()
+    memory.freeze_imported_objects()
     gone = weakref.ref(held)
     del held
     gc.collect()

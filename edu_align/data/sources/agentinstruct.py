@@ -1,14 +1,13 @@
 """AgentInstruct (Zeng et al. 2023, arXiv 2310.12823): trajectories of GPT-4 in six environments."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 from edu_align.data.hub import HubPart, HubSource
 from edu_align.data.readers import Row, brief
 from edu_align.data.sources.chat_turns import read_turns, to_trained
 from edu_align.data.text import problem_key
-from edu_align.records import Conversation, Message
+from edu_align.records import Conversation
 from edu_align.utils.errors import UserError
 
 _TASK = re.compile(r"^Task:.*$", re.MULTILINE)  # mind2web: every step of one task is a row of its own
@@ -40,7 +39,10 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
     if isinstance(messages, str):
         return messages
     meta = {"task": row.get("id", str)}
-    return Conversation(messages, record_id, "agentinstruct", problem_key(_task(messages)), meta)
+    first = next(i for i, message in enumerate(messages) if message.train)
+    text = messages[first - 1].content
+    task = _TASK.search(text)
+    return Conversation(messages, record_id, "agentinstruct", problem_key(task[0] if task else text), meta)
 
 
 def _flag(part: Row, row: Row) -> bool:
@@ -51,13 +53,6 @@ def _flag(part: Row, row: Row) -> bool:
             f"Mend the row: {row.shown()}"
         )
     return bool(flag)
-
-
-def _task(messages: Sequence[Message]) -> str:
-    first = next(i for i, message in enumerate(messages) if message.train)
-    text = messages[first - 1].content
-    line = _TASK.search(text)
-    return line[0] if line else text
 
 
 SOURCE = HubSource(

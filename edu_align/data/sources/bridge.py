@@ -46,8 +46,10 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
     left out. Raises UserError for a missing column or a value of another type.
     """
     note = f"{row.get('e', str)}\n{row.get('z_what', str)}"
-    history = [("assistant" if user == "tutor" else "user", text) for user, text in _said(row, "c_h")]
-    novice, expert = (_joined(_said(row, column)) for column in ("c_r", "c_r_"))
+    history = [("assistant" if user == "tutor" else "user", text) for user, text in _turns(row, "c_h")]
+    novice, expert = (
+        " ".join(cleaned for _, text in _turns(row, column) if (cleaned := clean(text))) for column in ("c_r", "c_r_")
+    )
     everything = [note, novice, expert, *(text for _, text in history)]
     if _NO_MISTAKE.search(note):
         return "the student made no mistake"
@@ -69,12 +71,8 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
     return ResponseGroup(to_messages(prompt, train=False), replies, record_id, "bridge", session, meta)
 
 
-def _said(row: Row, column: str) -> list[Turn]:
+def _turns(row: Row, column: str) -> list[Turn]:
     return [(message.get("user", str), message.get("text", str)) for message in row.nested(column)]
-
-
-def _joined(said: Sequence[Turn]) -> str:
-    return " ".join(text for text in (clean(text) for _, text in said) if text)
 
 
 def _prompt(history: Sequence[Turn], topic: str) -> list[Turn]:

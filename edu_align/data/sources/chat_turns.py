@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from edu_align.data.readers import Row, brief
-from edu_align.records import Message
+from edu_align.data.text import problem_key
+from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -65,6 +66,17 @@ def to_trained(messages: Sequence[Message]) -> tuple[Message, ...] | str:
     if isinstance(dialogue, str) or any(message.train for message in dialogue):
         return dialogue
     return "no turn to train on"
+
+
+def to_conversation(row: Row, record_id: str, column: str, source: str) -> Conversation | str:
+    """The turns of a column with every assistant turn trained on, or the reason why the row cannot be used.
+
+    Conversations that open with the same question are one group. Raises UserError as `read_turns` does.
+    """
+    messages = to_trained(read_turns(row, column))
+    if isinstance(messages, str):
+        return messages
+    return Conversation(messages, record_id, source, problem_key(first_user(messages)))
 
 
 def first_user(messages: Sequence[Message]) -> str:

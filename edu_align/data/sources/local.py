@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,12 +13,13 @@ from edu_align.data.readers import (
     NO_UNICODE,
     Row,
     brief,
+    depth_and_unicode,
     finite,
     is_unicode,
     iter_rows,
-    looked_through,
     shorten,
 )
+from edu_align.data.sources.chat_turns import ROLES
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.data.text import problem_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
@@ -36,7 +37,6 @@ COLUMNS = {
 OPTIONAL = ("prompt", "conversations", "scores", "id", "group", "split")
 EXPLICIT = ("id", "group", "split")  # read only when `dataset.columns` names them: such columns often mean other things
 
-SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 LIST_COLUMNS = ("messages", "conversations", "responses", "scores")
 Found = tuple[tuple[Message, ...], tuple[Response, ...]]
 
@@ -59,7 +59,8 @@ class LocalFile(Source):
                 f"preferences: {', '.join(other for other in PREFERENCE_SOURCES if other != name)}."
             )
         note = f"format {format}" + (", by its columns" if dataset.format == "auto" else "")
-        return [Part(_records(path, dataset.columns, format), (str(path),), note)]
+        records = (row.fault or to_record(rename(row, dataset.columns), format) for row in iter_rows(path))
+        return [Part(records, (str(path),), note)]
 
     def files(self, name: str, query: Query) -> list[Path]:
         return [_path(query.dataset)]
@@ -72,11 +73,6 @@ def _path(dataset: DatasetConfig) -> Path:
     if not dataset.path:
         raise UserError("`dataset.path` must name your file for `dataset=local`, got null. Set dataset.path=FILE.")
     return Path(dataset.path).expanduser()
-
-
-def _records(path: Path, columns: Mapping[str, str], format: str) -> Iterator[Record | str]:
-    for row in iter_rows(path):
-        yield row.fault or to_record(rename(row, columns), format)
 
 
 def rename(row: Row, columns: Mapping[str, str]) -> Row:
@@ -203,7 +199,7 @@ def _value(row: Row, column: str) -> Any:
         found = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    levels, _ = looked_through(found)
+    levels, _ = depth_and_unicode(found)
     if levels > MOST_LEVELS:
         raise UserError(f"{row.place}: `{column}` is nested {levels} levels deep; at most {MOST_LEVELS} are read.")
     return found if column in LIST_COLUMNS or _is_turns(found) else value
@@ -228,11 +224,11 @@ def _message(part: Row) -> Message:
     sharegpt = "from" in part.data
     role = part.get("from" if sharegpt else "role", str)
     content = part.get("value" if sharegpt else "content", str)
-    if role not in SHAREGPT_ROLES:
-        near = difflib.get_close_matches(role, SHAREGPT_ROLES, n=1)
+    if role not in ROLES:
+        near = difflib.get_close_matches(role, ROLES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else " Drop or rename such turns."
-        raise UserError(f"{part.place}: a role must be one of {', '.join(SHAREGPT_ROLES)}, got {brief(role)}.{hint}")
-    role, loss = SHAREGPT_ROLES[role], part.data.get("loss")
+        raise UserError(f"{part.place}: a role must be one of {', '.join(ROLES)}, got {brief(role)}.{hint}")
+    role, loss = ROLES[role], part.data.get("loss")
     if loss not in (None, True, False) or (loss and role != "assistant"):
         raise UserError(
             f"{part.place}: `loss` must be true, false or null, true on assistant turns only, got {brief(loss)}."

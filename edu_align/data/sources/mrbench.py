@@ -207,9 +207,6 @@ SOURCE = BothVersions(
     folder="mrbench",
     repository="kaushal0494/UnifyingAITutorEvaluation",
     revision=BRANCH,
-    paths={
-        "devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json",
-        "v2.json": "MRBench/MRBench_V2.json",
-    },
+    paths={"devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json", "v2.json": "MRBench/MRBench_V2.json"},
     preference=to_group,
 )

@@ -2,8 +2,7 @@
 
 from edu_align.data.hub import BRANCH, HubPart, HubSource
 from edu_align.data.readers import Row
-from edu_align.data.sources.chat_turns import first_user, read_turns, to_trained
-from edu_align.data.text import problem_key
+from edu_align.data.sources import chat_turns
 from edu_align.records import Conversation
 
 
@@ -19,10 +18,7 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
     Conversations that open with the same question are one group. Raises UserError for a missing column, a value of
     another type or an unknown speaker.
     """
-    messages = to_trained(read_turns(row, "conversations"))
-    if isinstance(messages, str):
-        return messages
-    return Conversation(messages, record_id, "puffin", problem_key(first_user(messages)))
+    return chat_turns.to_conversation(row, record_id, "conversations", "puffin")
 
 
 SOURCE = HubSource(

@@ -1,6 +1,5 @@
 """How far the judge agrees with people. Its verdicts count only where it does."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -14,6 +13,7 @@ from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.records import Pair, ResponseGroup, pairs_of, unfit_authors
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 PAIRS = "agreement/pairs"
 WORDS = {number: word for word, number in POINTS.items()}
@@ -65,20 +65,16 @@ def sample(groups: Sequence[ResponseGroup], margin: float, limit: int) -> Human:
     Whether the better reply is on the left is decided by the same hash. Raises UserError where there is no pair.
     """
     by_group = []
-    for group in sorted(groups, key=lambda group: _hash(group.id)):
+    for group in sorted(groups, key=lambda group: sha256(group.id)):
         named = {f"{group.id}/{pair.chosen}>{pair.rejected}": pair for pair in pairs_of(group, margin)}
-        by_group.append([(item, named[item]) for item in sorted(named, key=_hash)])
+        by_group.append([(item, named[item]) for item in sorted(named, key=sha256)])
     ordered = [found for turn in zip_longest(*by_group) for found in turn if found is not None]
     if not ordered:
         raise UserError(
             f"`evaluation.judge` is held against people first, and no two replies of the {len(groups)} groups differ "
             f"by dataset.margin={margin}. Lower it, or give data_root a folder with mrbench/."
         )
-    return {item: (pair, LEFT if int(_hash(item), 16) % 2 else RIGHT) for item, pair in ordered[:limit]}
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return {item: (pair, LEFT if int(sha256(item), 16) % 2 else RIGHT) for item, pair in ordered[:limit]}
 
 
 def _contest(item: str, pair: Pair, side: str) -> Contest:
@@ -104,14 +100,11 @@ def _pairs(
     series = {name: Series.of(found) for name, found in rows.items()}
     own = series.pop(PAIRS)
     kappa = _kappa([human[verdict.contest.item][1] for verdict in judged], [verdict.winner for verdict in judged])
-    spread = _interval(settings, own)
+    spread = interval(own.values, own.groups, **settings.bootstrap)
     rule = max(series, key=lambda name: sum(series[name].values))
     shares = ", ".join(f"{name} {sum(s.values) / len(s.values):.3f}" for name, s in series.items())
     note = f"{PAIRS}: {_shown(spread)}, Cohen's kappa {kappa} (the judge's ties are a category); rules: {shares}."
-    gap = difference(
-        own.values, series[rule].values, own.groups, seed=settings.seed, samples=settings.samples,
-        confidence=settings.confidence,
-    )  # fmt: skip
+    gap = difference(own.values, series[rule].values, own.groups, **settings.bootstrap)
     return {PAIRS: own}, {PAIRS: series}, [note, *_warning(settings, gap, rule)]
 
 
@@ -156,17 +149,12 @@ def _labels(settings: JudgeSettings, name: str, graded: Graded) -> tuple[Series,
     kappa = _kappa(twice, both_labels)
     series, constant = Series.of(own), Series.of(rule)
     share = sum(constant.values) / len(constant.values)
+    spread = interval(series.values, series.groups, **settings.bootstrap)
     note = (
-        f"{name}: {_shown(_interval(settings, series))}, Cohen's kappa {kappa}; always {majority!r} (people's most "
+        f"{name}: {_shown(spread)}, Cohen's kappa {kappa}; always {majority!r} (people's most "
         f"frequent label in this sample) {share:.3f}."
     )
     return series, constant, note
-
-
-def _interval(settings: JudgeSettings, series: Series) -> Interval:
-    return interval(
-        series.values, series.groups, seed=settings.seed, samples=settings.samples, confidence=settings.confidence
-    )
 
 
 def _shown(spread: Interval) -> str:

@@ -3,7 +3,6 @@
 A verdict counts only where the order did not decide it.
 """
 
-import hashlib
 import json
 import threading
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
+from edu_align.utils.hashing import sha256
 
 CHARACTERS_A_TOKEN = 4  # of English prose, for the estimate before the first request
 TOKENS_AN_ANSWER = 130  # of the object asked for
@@ -101,7 +101,8 @@ def _answer(endpoint: Endpoint, chat: Chat, tally: Tally, lock: threading.Lock) 
     found = _kept(place)
     answer = found or endpoint.ask(chat)
     if found is None:
-        _keep(place, answer)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, asdict(answer), indent=None)
     with lock:
         tally.cached += found is not None
         tally.requests += found is None
@@ -113,7 +114,7 @@ def _answer(endpoint: Endpoint, chat: Chat, tally: Tally, lock: threading.Lock) 
 def _place(settings: JudgeSettings, chat: Chat) -> Path:
     """The file of an answer: named by the endpoint, the model, the settings and every word that was asked."""
     what = json.dumps([settings.endpoint, settings.model, settings.max_tokens, chat], ensure_ascii=False)
-    name = hashlib.sha256(what.encode()).hexdigest()
+    name = sha256(what)
     return settings.cache / name[:2] / f"{name}.json"
 
 
@@ -122,11 +123,6 @@ def _kept(place: Path) -> Answer | None:
         return Answer(**json.loads(place.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # not there, or not whole: it is asked for again
         return None
-
-
-def _keep(place: Path, answer: Answer) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_json(place, asdict(answer), indent=None)
 
 
 LEFT, RIGHT = "left", "right"
@@ -163,12 +159,8 @@ class Verdict:
     @property
     def winner(self) -> str:
         """left | right | tie; a tie where the two orders disagree."""
-        once, again = self.winners
-        return once if once == again else TIE
-
-    @property
-    def consistent(self) -> bool:
-        return self.winners[0] == self.winners[1]
+        first, second = self.winners
+        return first if first == second else TIE
 
     def labels(self, side: str, dimension: str) -> tuple[str, str]:
         """The reply's label in both orders."""
@@ -196,7 +188,7 @@ def order_notes(judged: Sequence[Verdict]) -> list[str]:
     """How often the order decided, and whether the first place was liked better."""
     if not judged:
         return []
-    differ = sum(not verdict.consistent for verdict in judged)
+    differ = sum(verdict.winners[0] != verdict.winners[1] for verdict in judged)
     preferred = [opinion.better for verdict in judged for opinion in (verdict.shown_left, verdict.shown_right)]
     decided = len(preferred) - preferred.count(TIE)
     first = f"{preferred.count(FIRST) / decided:.2f} of {decided}" if decided else "none"

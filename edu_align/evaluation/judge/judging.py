@@ -1,6 +1,5 @@
 """Two models' replies to the same prompts, compared by the judge."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.models.tokenizer import as_chat
 from edu_align.records import Response, ResponseGroup
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 EXAMPLES = 20  # rows for people
 Rows = list[tuple[str, str, float, float]]  # item, group, value, weight
@@ -51,7 +51,9 @@ def judge(
         for dimension in DIMENSIONS if graded else ():
             measured[f"{dimension}/{label}"] = _labelled(graded, LEFT, dimension)
             baselines[f"{dimension}/{label}"] = {label: _labelled(graded, RIGHT, dimension)}
-        notes += [*remarks, _headline(name, measured[name])]
+        values = measured[name].values
+        share = f"{sum(values) / len(values):.3f} of {len(values)} prompts (0.5 is no difference)"
+        notes += [*remarks, f"{name}: {share}."]
         examples += [_row(one, label) for one in graded[:EXAMPLES]]
     revealing = {name for name in measured if name.startswith(REVEALING)}
     graded_names = {name for name in measured if not name.startswith("preferred/")} - revealing
@@ -73,7 +75,7 @@ def _chosen(prompts: Sequence[Prompt], replies: Mapping[str, Sequence[str]], lim
     for label, texts in replies.items():
         if len(texts) != len(prompts):
             raise UserError(f"The judge needs one reply of {label} a prompt, got {len(texts)} for {len(prompts)}.")
-    return sorted(range(len(prompts)), key=lambda i: hashlib.sha256(prompts[i].item.encode()).hexdigest())[:limit]
+    return sorted(range(len(prompts)), key=lambda i: sha256(prompts[i].item))[:limit]
 
 
 def _compare(
@@ -111,11 +113,6 @@ def _preferred(judged: Sequence[Verdict | Contest]) -> tuple[Series, dict[str, S
 
 def _labelled(judged: Sequence[Verdict], side: str, dimension: str) -> Series:
     return Series.of([(v.contest.item, v.contest.group, v.points(side, dimension), 1.0) for v in judged])
-
-
-def _headline(name: str, series: Series) -> str:
-    share = sum(series.values) / len(series.values)
-    return f"{name}: {share:.3f} of {len(series.values)} prompts (0.5 is no difference)."
 
 
 def _row(verdict: Verdict, label: str) -> dict[str, Any]:

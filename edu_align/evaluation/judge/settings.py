@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edu_align.config.schema import Config
 
@@ -33,6 +34,11 @@ class JudgeSettings:
     seed: int = 42
     samples: int = 2000
     confidence: float = 0.95
+
+    @property
+    def bootstrap(self) -> dict[str, Any]:
+        """Settings of every interval."""
+        return {"seed": self.seed, "samples": self.samples, "confidence": self.confidence}
 
     @classmethod
     def of(cls, config: Config) -> "JudgeSettings | None":

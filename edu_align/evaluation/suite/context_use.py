@@ -1,6 +1,5 @@
 """Whether a model reads the dialogue: the reply written to it among good replies to other dialogues."""
 
-import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from edu_align.evaluation.suite.pair_accuracy import group_series, without_dialo
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Scored, Series, Subject
 from edu_align.records import Message, Response, ResponseGroup
+from edu_align.utils.hashing import sha256
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]
 CANDIDATES = 8
@@ -58,17 +58,14 @@ def with_candidates(groups: Sequence[ResponseGroup]) -> list[ResponseGroup]:
     result = []
     for group, text in written:
         length, chosen = len(text.split()), {group.group: text}
-        for other, reply in sorted(written, key=lambda one: _order(length, text, one[1])):
+        order = {reply: (abs(len(reply.split()) - length), sha256(f"{text}\n{reply}")) for _, reply in written}
+        for other, reply in sorted(written, key=lambda one: order[one[1]]):
             if len(chosen) < CANDIDATES and other.group not in chosen and reply not in chosen.values():
                 chosen[other.group] = reply
         if len(chosen) == CANDIDATES:
             replies = [Response(reply, float(key == group.group), author=EXPERT) for key, reply in chosen.items()]
             result.append(replace(group, responses=tuple(replies)))
     return result
-
-
-def _order(length: int, text: str, reply: str) -> tuple[int, str]:
-    return abs(len(reply.split()) - length), hashlib.sha256(f"{text}\n{reply}".encode()).hexdigest()
 
 
 def _information(groups: Sequence[ResponseGroup], score: Score) -> list[Scores] | None:

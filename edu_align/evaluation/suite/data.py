@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
-from edu_align.data.dataset import fingerprint_of, load_records, unrepeated, with_system
+from edu_align.data.dataset import deduplicated, fingerprint_of, load_records, with_system
 from edu_align.data.sources.load import load_source, source_files
 from edu_align.data.split import PINNED, keys_of, side, with_groups
 from edu_align.evaluation.held_out import choose
@@ -48,7 +48,7 @@ def read_sources(
             absent[source] = str(error)
             loaded[source] = []
         else:
-            loaded[source] = unrepeated(load_source(source, dataset, data_root, outputs_root, 0, view))
+            loaded[source] = deduplicated(load_source(source, dataset, data_root, outputs_root, 0, view))
     named = [(name, record) for name, records in loaded.items() for record in records]
     free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
     grouped: dict[str, list[Record]] = {name: [] for name in loaded}
@@ -205,7 +205,8 @@ class SuiteData:
         records = [r for r in self._sources.records[source] if isinstance(r, kind) and self._hashed(r) == split]
         if not self._sources.records[source]:
             raise SourceAbsentError(f"{source} is not there: {self.absent.get(source, 'its file holds no record')}")
-        return [self._prompted(record) for record in records]
+        system = self.dataset.system_prompt
+        return [cast(R, with_system(record, system)) for record in records] if system else records
 
     def _held_out(self, source: str, kind: type[R]) -> list[R]:
         return self._kept(source, self._side(source, self.settings.split, kind))
@@ -226,10 +227,6 @@ class SuiteData:
             raise SourceAbsentError(f"the run has no data set with a {view} view beside the public ones")
         cut = replace(self.dataset, sources=sources, contrast_sources=[])
         return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits[split]
-
-    def _prompted(self, record: R) -> R:
-        system = self.dataset.system_prompt
-        return cast(R, with_system(record, system)) if system else record
 
 
 def available(read: Callable[[], list[T]]) -> list[T]:

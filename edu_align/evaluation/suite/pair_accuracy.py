@@ -110,7 +110,7 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
     return scores
 
 
-WEAK = ("Phi3", "Novice")  # the two authors whose style alone decides many pairs
+WEAK = {"Phi3", "Novice"}  # the two authors whose style alone decides many pairs
 LABEL_MARGIN = 2.0  # of one dimension: Yes against No
 Rules = dict[str, baselines.Rule]
 Metric = Callable[[Subject, SuiteData, Settings], MetricResult]
@@ -141,7 +141,7 @@ def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> Metr
     scores, ranked = model_scores(subject, groups), _ranked(groups, mrbench_rules(data, settings))
     parts = {
         "pair_accuracy": pairs_over(groups, settings.margin),
-        "pair_accuracy_hard": pairs_over(groups, settings.margin, keep=_without_weak),
+        "pair_accuracy_hard": pairs_over(groups, settings.margin, keep=lambda pair: not _authors(pair) & WEAK),
     }
     for dimension in SCORED:
         parts[f"pair_accuracy_{dimension}"] = pairs_over(by_dimension(groups, dimension), LABEL_MARGIN)
@@ -158,7 +158,7 @@ def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) 
     """Share of Bridge dialogues in which the expert's reply scores above the novice's, with and without the dialogue.
 
     Every better reply is an expert's, so who wrote it is the label and no baseline. Stock phrases of the platform give
-    novices away ("Plus 1 point for your effort."), so this number is read by_rule that of the bag of words.
+    novices away ("Plus 1 point for your effort."), so this number is read beside that of the bag of words.
     """
     rules = dict(_fitted(data, settings.margin, "bridge_training"))
     rules |= baselines.pair_rules(None)
@@ -175,7 +175,10 @@ def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> Me
     groups = data.mrbench
     names = {"chance": "random", "longer": "longest"}
     rules = {names.get(name, name): rule for name, rule in mrbench_rules(data, settings).items()}
-    rules |= {"expert": _expert, CEILING: baselines.oracle}
+    rules |= {
+        "expert": lambda group: tuple(float(reply.author == EXPERT) for reply in group.responses),
+        CEILING: baselines.oracle,
+    }
     by_rule = {name: _selected(groups, scores) for name, scores in _ranked(groups, rules).items()}
     measured = {f"selection_score/{n}": _selected(groups, s) for n, s in model_scores(subject, groups).items()}
     rules_of = dict.fromkeys(measured, by_rule)
@@ -199,7 +202,7 @@ def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> 
 
 
 def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
-    """Every rule that pair accuracy stands by_rule; the fitted ones and the tutor prior read training groups only."""
+    """Every rule that pair accuracy stands beside; the fitted ones and the tutor prior read training groups only."""
     rules = baselines.pair_rules(data.mrbench_training)
     return rules | _fitted(data, settings.margin, "mrbench_training")
 
@@ -247,9 +250,5 @@ def _result(
     return MetricResult.alike(definition.__name__, text, measured, unit, "higher", baselines=by_rule)
 
 
-def _expert(group: ResponseGroup) -> tuple[float, ...]:
-    return tuple(float(response.author == EXPERT) for response in group.responses)
-
-
-def _without_weak(pair: Pair) -> bool:
-    return not {pair.group.responses[place].author for place in (pair.chosen, pair.rejected)} & set(WEAK)
+def _authors(pair: Pair) -> set[str]:
+    return {pair.group.responses[place].author for place in (pair.chosen, pair.rejected)}

@@ -1,6 +1,5 @@
 """The suite's prompts, what people replied to them, and what a model replies: generated once for all metrics."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.results import Subject
 from edu_align.models.tokenizer import as_chat
 from edu_align.records import Conversation, Message, Record, ResponseGroup
+from edu_align.utils.hashing import sha256
 
 EXPERT = "Expert"  # author of the human reply in MRBench and Bridge
 
@@ -40,7 +40,7 @@ class Prompt:
 
 def digest(turns: Sequence[Message]) -> str:
     """sha256 of a dialogue's roles and texts: the same wherever the dialogue comes from."""
-    return hashlib.sha256(json.dumps([[turn.role, turn.content] for turn in turns]).encode()).hexdigest()
+    return sha256(json.dumps([[turn.role, turn.content] for turn in turns]))
 
 
 def chosen(prompts: Iterable[Prompt], limit: int | None) -> list[Prompt]:

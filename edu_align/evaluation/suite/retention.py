@@ -5,7 +5,6 @@ wrong results are plausible and the same for every model and seed. A model that 
 be asked for the answer itself.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from edu_align.evaluation.suite.results import MetricResult, Series, Subject
 from edu_align.records import Message
 from edu_align.tutoring.contexts import num
 from edu_align.tutoring.text import numbers
+from edu_align.utils.hashing import sha256
 
 WRONG = 3  # perturbed answers beside the gold one
 HOLE = "\0"
@@ -78,7 +78,7 @@ def _problem(problem: str, answer: str) -> Problem | None:
     last = calculations[-1]
     if value(last[2].replace(",", "")) != gold or value(last[3].replace(",", "")) != gold:
         return None
-    key = hashlib.sha256(problem.encode()).hexdigest()
+    key = sha256(problem)
     wrong = wrong_answers(gold, last[1], Random(key))
     again = re.sub(rf"(?<![\d.,]){re.escape(last[3])}(?![\d]|[.,]\d)", HOLE, text[last.end() :])
     holed = clean(_CALCULATED.sub("", f"{text[: last.start()]}{HOLE}{again}"))

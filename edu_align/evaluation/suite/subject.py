@@ -46,8 +46,7 @@ def load_weights(weights: Weights, location: Location, device: Any) -> Any:
     Raises UserError for an adapter of another base model.
     """
     quiet()
-    from edu_align.models.base_model import base_model
-    from edu_align.models.build import build_model
+    from edu_align.models.base_model import base_model, build_model
     from edu_align.packing.decoder import install_packing
 
     config = weights.config
@@ -82,7 +81,7 @@ GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of
 class LoadedSubject:
     """See `results.Subject`. `reference` is the model that training started from; None for a base model.
 
-    Scores and replies are cached in outputs_root/cache/shared (see `caching.shared`), under the weights and everything
+    Scores and replies are cached in outputs_root/cache/shared (see `cache.run_cache`), under the weights and everything
     that may change a bit, so that the reference of several runs is scored once. `max_length` as in `Settings`.
     """
 
@@ -163,9 +162,9 @@ class LoadedSubject:
         return load_weights(self.weights, self.location, self._device)
 
     def _cached(self, kind: str, request: Any, compute: Any) -> Any:
-        from edu_align.cache.keys import numbers
+        from edu_align.cache.keys import compute_settings
 
-        how = numbers(self.weights.config, self._device)
+        how = compute_settings(self.weights.config, self._device)
         key = digest(self.identity | {"reference": None}, how, self.max_length, request)
         if key not in self._results:
             self._results[key] = self._shared.get_or_compute(f"suite {kind}", key, JSON, compute)

@@ -18,7 +18,11 @@ def limits(comparison: Comparison, samples: list[Sample]) -> list[str]:
         *_split(comparison),
         *_seeds(comparison),
         *_machines(comparison),
-        *_samples(samples),
+        *(
+            [f"Only {len(samples)} of {COUNT} samples can be shown: the stored replies of all models share no more."]
+            if len(samples) != COUNT
+            else []
+        ),
         *_notes(comparison),
     ]
 
@@ -129,12 +133,6 @@ def _machines(comparison: Comparison) -> list[str]:
     bases = {str(m.record["base_model"]) for m in comparison.models if m.record.get("base_model")}
     lines += [f"Base model: {', '.join(sorted(bases))}; other models may gain more or less."] if bases else []
     return lines
-
-
-def _samples(samples: list[Sample]) -> list[str]:
-    if len(samples) == COUNT:
-        return []
-    return [f"Only {len(samples)} of {COUNT} samples can be shown: the stored replies of all models share no more."]
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -14,11 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def page(
-    comparison: Comparison,
-    pictures: Sequence[Picture],
-    samples: Sequence[Sample],
-    limits: Sequence[str],
-    command: str,
+    comparison: Comparison, pictures: Sequence[Picture], samples: Sequence[Sample], limits: Sequence[str], command: str
 ) -> str:
     """The whole page as HTML; whatever a model, a data set or a config says is escaped."""
     return render(

@@ -42,7 +42,7 @@ PartRow = dict[tuple[str, str], Number]  # model, scorer -> number
 
 
 def model_styles(comparison: Comparison) -> Styles:
-    """Colour and marker of every model, the same in all pictures; told apart without colour, too."""
+    """Colour and marker of every model, the same in all pictures; distinct without colour, too."""
     return {
         label: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
         for place, label in enumerate(comparison.labels)

@@ -11,9 +11,10 @@ from edu_align.evaluation.suite.store import FOLDER, READS, read_result
 from edu_align.reports import SPLITS
 from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
-from edu_align.reports.html.files import load, shown_path
+from edu_align.reports.html.files import shown_path
 from edu_align.runs.folder import StoredRun, read_stored
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import read_json
 from edu_align.utils.jsonl import read_rows
 
 SEED, SAMPLES, CONFIDENCE = 42, 2000, 0.95
@@ -37,7 +38,7 @@ def read_comparison(runs: Sequence[StoredRun], outputs: Path, split: str | None 
     split = _split(runs, split)
     chains, notes = [], dict[str, None]()
     for run in runs:
-        listed = load(run.path / IN_RUN / f"{split}.json") or {}
+        listed = read_json(run.path / IN_RUN / f"{split}.json") or {}
         notes.update(dict.fromkeys(str(note) for note in listed.get("notes") or []))
         chains.append(_chain(run, listed.get("files") or {}, split))
     models = _models(chains)
@@ -109,7 +110,11 @@ def _models(chains: Sequence[Sequence[Link]]) -> list[Model]:
     """Every model once, the bases first; labels are base, SFT and DPO as far as those are unique, else run names."""
     bases = dict.fromkeys(chain[0].key for chain in chains)
     links = {link.key: link for chain in chains for link in (chain[0], *chain[1:])}
-    kinds = {key: _kind(link) for key, link in links.items() if key not in bases}
+    kinds = {
+        key: str(link.run.record.get("trainer", key)).upper() if link.run else key
+        for key, link in links.items()
+        if key not in bases
+    }
     labels = {key: BASE if len(bases) == 1 else f"{BASE} {key}" for key in bases}
     for key, kind in kinds.items():
         run = links[key].run
@@ -129,10 +134,6 @@ def _models(chains: Sequence[Sequence[Link]]) -> list[Model]:
             record=run.record if run else {},
         )
     return list(models.values())
-
-
-def _kind(link: Link) -> str:
-    return str(link.run.record.get("trainer", link.key)).upper() if link.run else link.key
 
 
 def _check_settings(chains: Sequence[Sequence[Link]], models: Sequence[Model]) -> None:

@@ -1,6 +1,5 @@
 """Replies side by side: the same prompts for every model, chosen by their content and never by hand."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from edu_align.reports.comparison.models import Model
 from edu_align.reports.html.files import json_lines
+from edu_align.utils.hashing import sha256
 
 COUNT = 20
 REFERENCES = ("human", "expert", "reference", "reference_reply")  # keys of an example that hold the reference
@@ -37,15 +37,14 @@ def samples(models: Sequence[Model], count: int = COUNT) -> list[Sample]:
     if not any(found.values()):
         found, label = _kept_by_runs(models), REFERENCE
     shared = set.intersection(*map(set, found.values())) if found else set()
-    return [_sample(digest, {name: rows[digest] for name, rows in found.items()}, label) for digest in sorted(shared)][
-        :count
-    ]
+    chosen = sorted(shared)[:count]
+    return [_sample(digest, {name: rows[digest] for name, rows in found.items()}, label) for digest in chosen]
 
 
 def digest_of(prompt: Sequence[Mapping[str, Any]]) -> str:
     """sha256 over the roles and texts of a dialogue."""
     turns = [[str(turn.get("role", "")), str(turn.get("content", ""))] for turn in prompt]
-    return hashlib.sha256(json.dumps(turns, ensure_ascii=False).encode()).hexdigest()
+    return sha256(json.dumps(turns, ensure_ascii=False))
 
 
 def _examples(model: Model) -> dict[str, dict[str, Any]]:

@@ -11,9 +11,8 @@ from edu_align.reports.comparison.page import definitions, measured, page, runs_
 from edu_align.reports.comparison.pictures import pictures
 from edu_align.reports.comparison.samples import RULE, Sample, samples
 from edu_align.reports.html.files import write_whole
-from edu_align.reports.html.markdown import bullets, code_block
 from edu_align.reports.html.svg import Picture
-from edu_align.utils.tables import markdown, one_line, text
+from edu_align.utils.tables import bullets, code_block, markdown, one_line, text
 
 NOTHING = "Nothing to say."
 
@@ -32,11 +31,7 @@ def write_comparison(comparison: Comparison, folder: Path, command: str) -> tupl
 
 
 def as_markdown(
-    comparison: Comparison,
-    pictures: Sequence[Picture],
-    samples: Sequence[Sample],
-    limits: Sequence[str],
-    command: str,
+    comparison: Comparison, pictures: Sequence[Picture], samples: Sequence[Sample], limits: Sequence[str], command: str
 ) -> str:
     """The text of report.md; what comes from outside cannot break a table or become HTML."""
     against_baselines = [*tables.beside_baselines(comparison), *tables.not_beaten(comparison)]

@@ -1,21 +1,11 @@
 """Reading and writing the files of a report, and naming folders in the commands that it gives."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edu_align.utils.files import write_text
 from edu_align.utils.jsonl import read_rows
-
-
-def load(path: Path) -> dict[str, Any] | None:
-    """The JSON object in `path`; None where there is no file or something else in it."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def json_lines(run: Path | None, name: str = "metrics.jsonl") -> list[dict[str, Any]]:

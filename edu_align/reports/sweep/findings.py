@@ -120,7 +120,10 @@ def _chosen(sweep: Sweep, ranked: list[Job]) -> list[str]:
             f"{of} is chosen on the test split, so its value and interval are optimistic, the more so the more jobs "
             "there are. Choose with evaluation.split=validation and measure the chosen one on test, once."
         ]
-    then = f" Then measure it on test, once: {evaluate_command(job.run, 'test')}" if job.run else ""
+    command = (
+        f"python -m edu_align.evaluate run={shlex.quote(shown_path(job.run))} evaluation.split=test" if job.run else ""
+    )
+    then = f" Then measure it on test, once: {command}" if command else ""
     return [f"{of} is chosen on the {split} split, so its value there is optimistic.{then}"]
 
 
@@ -180,21 +183,12 @@ def confidence(sweep: Sweep) -> str:
     return f"{' or '.join(f'{100 * value:g}' for value in sorted(used))} % intervals from resampling whole groups"
 
 
-def missing_runs(sweep: Sweep) -> list[Path]:
-    """Run folders that jobs name and that are no longer there."""
-    return [job.run for job in sweep.jobs if job.run is not None and not job.run.is_dir()]
-
-
 TRAIN = "python -m edu_align.train"
 OF_THE_SWEEP = ("sweep", "hydra", "force", "run_name")  # what a single run is not given; `force` is set here
 
 
 def chat_command(run: Path) -> str:
     return f"python -m edu_align.chat run={shlex.quote(shown_path(run))}"
-
-
-def evaluate_command(run: Path, split: str) -> str:
-    return f"python -m edu_align.evaluate run={shlex.quote(shown_path(run))} evaluation.split={split}"
 
 
 def retrain_command(sweep: Sweep, job: Job) -> str:

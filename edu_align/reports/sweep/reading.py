@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.bounds import direction_of
-from edu_align.reports.html.files import load
 from edu_align.reports.sweep.jobs import Entry, Job, Sweep
 from edu_align.runs.folder import UNREADABLE, StoredRun, read_stored
 from edu_align.runs.process import is_alive
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import read_json
 from edu_align.utils.suggest import did_you_mean
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
@@ -27,7 +27,7 @@ def read_sweep(folder: Path) -> Sweep:
     machine is `interrupted`, whatever its file says.
     """
     path = folder / "sweep.json"
-    record = load(path)
+    record = read_json(path)
     if record is None:
         raise UserError(
             f"{path} {'is no JSON object' if path.is_file() else 'does not exist'}, so {folder} is no sweep. "
@@ -55,7 +55,7 @@ def read_sweep(folder: Path) -> Sweep:
 
 def read_job(file: Path, runs: Path, objective: str) -> Job:
     """The job of one file under jobs/, with what its run's folder under `runs` adds."""
-    record = load(file)
+    record = read_json(file)
     if record is None:
         return Job(int(file.stem), [], {}, UNREADABLE, error=f"{file.name} is no JSON object")
     state, error = str(record.get("state", "waiting")), record.get("error")
@@ -82,7 +82,7 @@ def with_run(job: Job, run: Path, objective: str) -> Job:
     if stored is None:
         return job
     metrics = {name: value for name, value in stored.metrics.items() if _number(value) is not None}
-    evaluation = load(run / "evaluation.json") or {}
+    evaluation = read_json(run / "evaluation.json") or {}
     value = job.objective if job.objective is not None or job.state != "finished" else metrics.get(objective)
     peaks = [stored.record[key] for key in stored.record if key.startswith("peak")]
     return replace(

@@ -141,7 +141,9 @@ def number(value: float) -> str:
 
 
 def _flat_row(sweep: Sweep, job: Job, metrics: list[str], with_entry: set[str]) -> list[Any]:
-    found: list[Any] = [job.number, job.state, *(_csv_value(job.values.get(key)) for key in sweep.keys), job.objective]
+    values: dict[str, Any] = {key: job.values.get(key) for key in sweep.keys}
+    values = {k: as_text(v) if isinstance(v, bool | str | list | dict) else v for k, v in values.items()}
+    found: list[Any] = [job.number, job.state, *(values[key] for key in sweep.keys), job.objective]
     found += [job.seconds, job.peak_gib, job.run.name if job.run else None, job.run_id, job.error]
     for name in metrics:
         found.append(job.metrics.get(name))
@@ -149,10 +151,6 @@ def _flat_row(sweep: Sweep, job: Job, metrics: list[str], with_entry: set[str]) 
             entry = job.entries.get(name, {})
             found += [entry.get(part) for part in ("low", "high", "n", "clusters")]
     return [*found, " ".join(job.overrides)]
-
-
-def _csv_value(value: Any) -> Any:
-    return value if isinstance(value, int | float | None) and not isinstance(value, bool) else as_text(value)
 
 
 def _measured(sweep: Sweep, job: Job, name: str, common: str) -> Cell:
@@ -210,7 +208,8 @@ def settings(sweep: Sweep) -> list[Setting]:
         return []
     grouped: dict[str, list[Job]] = {}
     for job in sweep.jobs:
-        grouped.setdefault(setting_key(job), []).append(job)
+        values = {key: job.values[key] for key in sorted(job.values) if key != SEED}
+        grouped.setdefault(json.dumps(values, default=str), []).append(job)
     ranked = {job.number: place for place, job in enumerate(sweep.ranked())}
     found = []
     for jobs in grouped.values():
@@ -220,11 +219,6 @@ def settings(sweep: Sweep) -> list[Setting]:
     if not any(setting.count > 1 for setting in found):
         return []
     return sorted(found, key=lambda setting: setting.mean, reverse=sweep.direction == "maximize")
-
-
-def setting_key(job: Job) -> str:
-    """What two jobs have in common that differ in the seed only."""
-    return json.dumps({key: job.values[key] for key in sorted(job.values) if key != SEED}, default=str)
 
 
 def _setting(jobs: list[Job], done: list[Job]) -> Setting:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from edu_align.reports.html.files import write_whole
-from edu_align.reports.html.markdown import bullets, code_block
 from edu_align.reports.html.page import render
 from edu_align.reports.sweep import findings
 from edu_align.reports.sweep.charts import pictures
@@ -11,7 +10,7 @@ from edu_align.reports.sweep.jobs import Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import as_csv, number, setting_rows, table
 from edu_align.runs.folder import StoredRun, list_runs
-from edu_align.utils.tables import Rows, markdown, one_line, text
+from edu_align.utils.tables import Rows, bullets, code_block, markdown, one_line, text
 
 HERE = Path(__file__).resolve().parent
 PAGE_ROWS = 10  # jobs that the page shows at once; all of them are in a list that opens
@@ -50,7 +49,7 @@ def page(sweep: Sweep) -> str:
         setting_rows=setting_rows(sweep),
         pictures=pictures(sweep),
         confidence=findings.confidence(sweep),
-        missing=len(findings.missing_runs(sweep)),
+        missing=sum(job.run is not None and not job.run.is_dir() for job in sweep.jobs),
         command=findings.sweep_command(sweep),
     )
 
