@@ -38,9 +38,5 @@ def test_not_mentioned(text: str, value: str) -> None:
 
 
 def test_numbers_in_order() -> None:
-    assert numbers("From -3 to 1/2, then 1,000.5 and 2 3/4.") == [
-        Fraction(-3),
-        Fraction(1, 2),
-        Fraction(2001, 2),
-        Fraction(11, 4),
-    ]
+    expected = [Fraction(-3), Fraction(1, 2), Fraction(2001, 2), Fraction(11, 4)]
+    assert numbers("From -3 to 1/2, then 1,000.5 and 2 3/4.") == expected
