@@ -3,7 +3,7 @@
 import gc
 import hashlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def facts(model: Any) -> dict[str, Any]:
     }
 
 
-def test_the_next_run_starts_from_what_was_loaded(typed: Callable[..., Any], tmp_path: Path, capsys: Any) -> None:
+def test_the_next_run_starts_from_what_was_loaded(typed: Any, tmp_path: Path, capsys: Any) -> None:
     config = typed("trainer=dpo")
     location, device = locate(config.model, tmp_path, config.seed), resolve(config.hardware)
     fresh, _ = base.base_model(config, location, device)
@@ -82,7 +82,7 @@ def test_the_next_run_starts_from_what_was_loaded(typed: Callable[..., Any], tmp
     assert facts(fresh) == before
 
 
-def test_a_shared_base_is_what_a_load_gives(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_shared_base_is_what_a_load_gives(typed: Any, tmp_path: Path) -> None:
     config = typed("trainer=dpo")
     location, device = locate(config.model, tmp_path, config.seed), resolve(config.hardware)
     shared, _ = base.base_model(config, location, device)
@@ -96,7 +96,7 @@ def test_a_shared_base_is_what_a_load_gives(typed: Callable[..., Any], tmp_path:
     assert shared.get_output_embeddings().weight is shared.get_input_embeddings().weight  # tied, as they were
 
 
-def test_two_copies_hold_one_set_of_weights_and_an_adapter_each(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_two_copies_hold_one_set_of_weights_and_an_adapter_each(typed: Any, tmp_path: Path) -> None:
     one, _ = built(typed("trainer=dpo"), tmp_path)
     two, where = built(typed("trainer=dpo", "adapter.rank=2"), tmp_path)
     assert where == "memory"
@@ -111,7 +111,7 @@ def test_two_copies_hold_one_set_of_weights_and_an_adapter_each(typed: Callable[
     ["seed=7", "model.architecture.hidden_size=16", "hardware.dtype=bfloat16", "hardware.attention=eager"],
 )
 def test_another_base_is_loaded_once_the_kept_one_is_gone(
-    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+    typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     built(typed("trainer=dpo"), tmp_path)
     assert base._base is not None
@@ -130,7 +130,7 @@ def test_another_base_is_loaded_once_the_kept_one_is_gone(
 
 
 def test_files_that_changed_are_loaded_again(
-    typed: Callable[..., Any], mistral_folder: Path, random_model: Callable[..., Any], tmp_path: Path
+    typed: Any, mistral_folder: Path, random_model: Any, tmp_path: Path
 ) -> None:
     import shutil
 
@@ -146,7 +146,7 @@ def test_files_that_changed_are_loaded_again(
     assert bits(one) != bits(two)
 
 
-def test_full_fine_tuning_has_its_own_weights(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_full_fine_tuning_has_its_own_weights(typed: Any, tmp_path: Path) -> None:
     adapted, _ = built(typed("trainer=dpo"), tmp_path)
     weights = bits(adapted.get_base_model())
     full, where = built(typed("trainer=dpo", "adapter=full"), tmp_path)
@@ -160,7 +160,7 @@ def test_full_fine_tuning_has_its_own_weights(typed: Callable[..., Any], tmp_pat
     assert built(typed("trainer=dpo"), tmp_path)[1] == "loaded"
 
 
-def test_a_base_that_was_written_to_is_loaded_again(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_base_that_was_written_to_is_loaded_again(typed: Any, tmp_path: Path) -> None:
     model, _ = built(typed("trainer=dpo"), tmp_path)
     weights = bits(load_model(typed("trainer=dpo").model, Location(None, ""), resolve(typed().hardware), 42, True))
     with torch.no_grad():
@@ -170,7 +170,7 @@ def test_a_base_that_was_written_to_is_loaded_again(typed: Callable[..., Any], t
     assert bits(again.unload()) == weights
 
 
-def test_4_bit_weights_are_shared_too(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_4_bit_weights_are_shared_too(typed: Any, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     config = typed("trainer=dpo", "hardware.quantization=nf4")
     location, device = locate(config.model, tmp_path, config.seed), resolve(config.hardware)
@@ -189,7 +189,7 @@ def test_4_bit_weights_are_shared_too(typed: Callable[..., Any], tmp_path: Path)
     assert {value.dtype for value in two.parameters()} == {value.dtype for value in one.parameters()}
 
 
-def test_a_copy_that_is_dropped_is_freed(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_copy_that_is_dropped_is_freed(typed: Any, tmp_path: Path) -> None:
     model, _ = built(typed("trainer=dpo"), tmp_path)
     gone = weakref.ref(model)
     del model
@@ -197,9 +197,7 @@ def test_a_copy_that_is_dropped_is_freed(typed: Callable[..., Any], tmp_path: Pa
     assert gone() is None
 
 
-def test_the_tokenizer_is_loaded_once_and_reset(
-    typed: Callable[..., Any], mistral_folder: Path, tmp_path: Path
-) -> None:
+def test_the_tokenizer_is_loaded_once_and_reset(typed: Any, mistral_folder: Path, tmp_path: Path) -> None:
     config = typed("trainer=sft", "model=zephyr", f"model.path={mistral_folder}")
     location = locate(config.model, tmp_path, config.seed)
     one = base.shared_tokenizer(config.model, location)

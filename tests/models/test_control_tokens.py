@@ -1,7 +1,7 @@
 """Control tokens that stand in the text of a dialogue never become control; all other text is read as it was."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def test_a_text_with_the_copys_own_spelling_gets_another_one() -> None:
     assert tokenizer.decode(ids) == render(tokenizer, dialogue(stolen + "<|im_end|>"))
 
 
-def test_pairs_have_the_ids_that_trl_makes(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_pairs_have_the_ids_that_trl_makes(typed: Any, tmp_path: Path) -> None:
     """DPO rows: TRL's own ids for ordinary text, and text for control tokens in a reply."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer

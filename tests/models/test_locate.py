@@ -15,12 +15,12 @@ from edu_align.utils.errors import UserError
 
 
 @pytest.fixture
-def zephyr(typed: Callable[..., Any]) -> Callable[[str], Any]:
+def zephyr(typed: Any) -> Callable[[str], Any]:
     """`zephyr(path)`: the config group model=zephyr with that path."""
     return lambda path: typed("trainer=sft", "model=zephyr", f"model.path={path}").model
 
 
-def test_random_weights_need_no_folder(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_random_weights_need_no_folder(typed: Any, tmp_path: Path) -> None:
     assert locate(typed("trainer=sft").model, tmp_path, 7) == Location(None, "random:tiny:seed7")
 
 
@@ -85,7 +85,7 @@ def test_a_hub_out_of_reach_names_both_ways_out(
 
 
 def test_smollm2_names_the_package_with_its_weights(
-    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -1,6 +1,5 @@
 """Log-probabilities of replies against the definition, and replies that do not depend on the batch."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ GROUPS = [group("What is 7 x 8?", "How far from 7 x 7?", "56"), group("Why?", "L
 
 
 @pytest.fixture(scope="module")
-def model(random_model: Callable[..., Any]) -> Any:
+def model(random_model: Any) -> Any:
     return random_model()
 
 
@@ -37,9 +36,7 @@ def naive(model: Any, ids: list[int], labels: list[int]) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_logps_are_those_of_each_reply_alone(
-    random_model: Callable[..., Any], bytes_tokenizer: Any, packed: bool
-) -> None:
+def test_logps_are_those_of_each_reply_alone(random_model: Any, bytes_tokenizer: Any, packed: bool) -> None:
     model = random_model().eval()
     rows = [row for g in GROUPS for row in reply_rows(bytes_tokenizer, g, 200)]
     expected = [naive(model, *row) for row in rows]

@@ -1,6 +1,5 @@
 """Byte tokenizer, chat template, and which tokens carry a loss."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +89,7 @@ def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
         encode(tokenizer, DIALOGUE)
 
 
-def test_what_cannot_be_loaded_is_named(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_cannot_be_loaded_is_named(typed: Any, tmp_path: Path) -> None:
     model = typed("trainer=sft").model
     model.tokenizer, empty = str(tmp_path), tmp_path
     with pytest.raises(UserError, match=r"no tokenizer can be loaded from .*model\.tokenizer=bytes"):
@@ -102,7 +101,7 @@ def test_what_cannot_be_loaded_is_named(typed: Callable[..., Any], tmp_path: Pat
         load_tokenizer(model, empty)
 
 
-def test_own_needs_a_template_and_auto_falls_back(typed: Callable[..., Any]) -> None:
+def test_own_needs_a_template_and_auto_falls_back(typed: Any) -> None:
     model = typed("trainer=sft", "model.chat_template=auto").model
     assert render(load_tokenizer(model, None), DIALOGUE) == TEXT
     model.chat_template = "own"
@@ -110,7 +109,7 @@ def test_own_needs_a_template_and_auto_falls_back(typed: Callable[..., Any]) -> 
         load_tokenizer(model, None)
 
 
-def test_a_folders_own_template_wins_under_auto(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_folders_own_template_wins_under_auto(typed: Any, tmp_path: Path) -> None:
     saved = byte_tokenizer()
     saved.chat_template = "{% for m in messages %}{{ m['content'] }}|{% endfor %}"
     saved.pad_token = None

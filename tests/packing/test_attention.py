@@ -137,7 +137,7 @@ def test_flex_attention_equals_sdpa(window: int | None) -> None:
 @pytest.mark.parametrize("backend", ["dense", "blocks", pytest.param("flex", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_every_backend_gives_each_row_its_own_hidden_states(
-    random_model: Callable[..., Any], kind: str, backend: str, checkpointing: bool
+    random_model: Any, kind: str, backend: str, checkpointing: bool
 ) -> None:
     device = "cuda" if backend == "flex" else "cpu"
     model = random_model(kind, **({"sliding_window": 12} if kind == "mistral" else {})).to(device)
@@ -159,7 +159,7 @@ def test_every_backend_gives_each_row_its_own_hidden_states(
     assert (sharing.asked, sharing.computed) == (99, 30 + 3 + 1 + 3)
 
 
-def test_the_backend_is_chosen_by_the_device_and_named(random_model: Callable[..., Any], capsys: Any) -> None:
+def test_the_backend_is_chosen_by_the_device_and_named(random_model: Any, capsys: Any) -> None:
     install_packing("auto", random_model())
     assert "attention by blocks (a CPU computes only what is seen)" in capsys.readouterr().out
     install_packing("auto", random_model(), "dense")
@@ -171,7 +171,7 @@ def test_the_backend_is_chosen_by_the_device_and_named(random_model: Callable[..
 
 @pytest.mark.parametrize(("capability", "backend"), [((7, 5), "dense"), ((8, 0), "flex"), ((9, 0), "flex")])
 def test_flex_is_for_gpus_that_have_it(
-    random_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], backend: str
+    random_model: Any, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], backend: str
 ) -> None:
     class OnAGPU:
         config = random_model().config

@@ -74,7 +74,7 @@ def equal_gradients(found: dict[str, torch.Tensor], expected: dict[str, torch.Te
 
 @pytest.mark.parametrize("left", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_hidden_states_are_those_of_each_row_alone(random_model: Callable[..., Any], kind: str, left: bool) -> None:
+def test_hidden_states_are_those_of_each_row_alone(random_model: Any, kind: str, left: bool) -> None:
     model = random_model(kind, **KINDS[kind]).eval()
     generator = torch.Generator().manual_seed(3)
     prompt = torch.randint(4, 260, (30,), generator=generator).tolist()
@@ -98,7 +98,7 @@ def test_hidden_states_are_those_of_each_row_alone(random_model: Callable[..., A
 
 @pytest.fixture(scope="module")
 def dpo_trainers(
-    random_model: Callable[..., Any], typed: Callable[..., Any], bytes_tokenizer: Any, tmp_path_factory: Any
+    random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path_factory: Any
 ) -> Callable[[str], tuple[Any, Any, Any]]:
     """`(plain trainer, packed trainer, batch)` of one model kind."""
     built: dict[str, tuple[Any, Any, Any]] = {}
@@ -136,7 +136,7 @@ def dpo_step(trainer: Any, batch: Any, loss_type: str) -> tuple[torch.Tensor, di
 @pytest.mark.parametrize(
     ("kind", "loss_type"), [("llama", loss) for loss in DPO_LOSSES] + [("mistral", "sigmoid"), ("qwen2", "sigmoid")]
 )
-def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind: str, loss_type: str) -> None:
+def test_every_dpo_loss_and_its_gradients(dpo_trainers: Any, kind: str, loss_type: str) -> None:
     plain, packed, batch = dpo_trainers(kind)
     assert batch["input_ids"].shape[1] > WINDOW
     loss, expected = dpo_step(plain, batch, loss_type)
@@ -147,9 +147,7 @@ def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sft_loss_and_gradients(
-    random_model: Callable[..., Any], typed: Callable[..., Any], bytes_tokenizer: Any, tmp_path: Path, kind: str
-) -> None:
+def test_sft_loss_and_gradients(random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path: Path, kind: str) -> None:
     config = typed("trainer=sft", "trainer.batch_size=5", "hardware.per_device_batch_size=5")
     results = []
     for packed in (False, True):
@@ -169,9 +167,7 @@ def test_sft_loss_and_gradients(
     equal_gradients(found, expected)
 
 
-def test_scoring_labelled_positions_once_changes_no_number(
-    dpo_trainers: Callable[..., Any], scoring_as_trl: None
-) -> None:
+def test_scoring_labelled_positions_once_changes_no_number(dpo_trainers: Any, scoring_as_trl: None) -> None:
     plain, _, batch = dpo_trainers("llama")
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
@@ -200,7 +196,7 @@ def test_equal_rows_are_found_and_unequal_ones_kept() -> None:
     assert torch.equal(back, torch.tensor([0, 1]))
 
 
-def test_generation_is_not_packed(random_model: Callable[..., Any]) -> None:
+def test_generation_is_not_packed(random_model: Any) -> None:
     model = random_model().eval()
     ids = torch.tensor([[0, 0, 7, 8, 9], [7, 8, 9, 10, 11]])
     options = {"attention_mask": (ids != 0).long(), "max_new_tokens": 6, "do_sample": False, "pad_token_id": 3}
@@ -210,7 +206,7 @@ def test_generation_is_not_packed(random_model: Callable[..., Any]) -> None:
     assert sharing.computed == 0
 
 
-def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Callable[..., Any]) -> None:
+def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Any) -> None:
     model = random_model().eval()
     share_prefixes(model)
     reference = copy.deepcopy(model)
@@ -228,7 +224,7 @@ def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Callable[..
     assert not torch.allclose(hidden(model), first)
 
 
-def test_models_that_cannot_be_packed_are_named(random_model: Callable[..., Any]) -> None:
+def test_models_that_cannot_be_packed_are_named(random_model: Any) -> None:
     gpt2 = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1, vocab_size=99))
     assert "'gpt2'" in str(unpackable_reason(gpt2))
     with pytest.raises(ValueError, match="'gpt2'"):
@@ -245,7 +241,7 @@ def test_models_that_cannot_be_packed_are_named(random_model: Callable[..., Any]
     assert "full_attention, sliding_attention" in str(unpackable_reason(mixed))
 
 
-def test_packing_off_leaves_the_model_alone(random_model: Callable[..., Any], capsys: Any) -> None:
+def test_packing_off_leaves_the_model_alone(random_model: Any, capsys: Any) -> None:
     model = random_model()
     assert install_packing("off", model).computed == 0
     assert "forward" not in vars(model.base_model)

@@ -1,6 +1,5 @@
 """The disk that a plan names, against what a run writes."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ def bytes_in(folder: Path) -> int:
 
 @pytest.mark.parametrize(("adapter", "share"), [("lora", 0.0), ("full", 0.0), ("lora", 1.0)])
 def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
-    tiny: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, adapter: str, share: float
+    tiny: Any, typed: Any, tmp_path: Path, adapter: str, share: float
 ) -> None:
     words = ["trainer=sft", f"adapter={adapter}", "evaluation.enabled=false", "run_name=it", "trainer.max_steps=6"]
     words += [f"trainer.average_last={share}"]
@@ -38,7 +37,7 @@ def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
     assert 0 < weights.stat().st_size - weights_bytes(planned) < SMALL
 
 
-def test_no_checkpoint_takes_no_room_and_gguf_is_added(typed: Callable[..., Any]) -> None:
+def test_no_checkpoint_takes_no_room_and_gguf_is_added(typed: Any) -> None:
     assert checkpoint_bytes(typed("trainer=sft", "trainer.save_steps=null")) == 0
     plain, both = (export_bytes(typed("export.dtype=float32", *more)) for more in ([], ["export.gguf=f16"]))
     assert both == 1.5 * plain
