@@ -13,7 +13,7 @@ from edu_align.data.pairs import training_pairs
 from edu_align.data.readers import read_rows
 from edu_align.data.text import normalise, problem_key
 from edu_align.records import Conversation, pairs_of
-from tests.data.crossing import crossing_groups
+from tests.data.test_split import crossing_groups
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from edu_align.data.sources.load import SOURCES, TEST_RECORDS, _in_turn
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
-from tests.data.crossing import crossing_groups
+from tests.data.test_split import crossing_groups
 
 FOLDERS = {
     "agentinstruct": "zephyr_agentinstruct", "puffin": "mistral_puffin_t4", "stack_exchange": "llama2_stack",

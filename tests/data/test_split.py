@@ -1,6 +1,8 @@
 """Groups, the hash rule, pinned records and the manifest."""
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 import pytest
 
@@ -8,7 +10,15 @@ from edu_align.data.split import side, split_records, with_groups
 from edu_align.data.text import history_key, normalise, problem_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.errors import UserError
-from tests.data.crossing import crossing_groups
+
+
+def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:
+    """Groups that have records on more than one side."""
+    sides: defaultdict[str, set[str]] = defaultdict(set)
+    for name, records in splits.items():
+        for record in records:
+            sides[record.group].add(name)
+    return {group for group, names in sides.items() if len(names) > 1}
 
 
 def group(ask: str, key: str, name: str, **meta: str) -> ResponseGroup:
@@ -40,11 +50,8 @@ def test_keys_join_chains_across_sources() -> None:
 
 
 def test_history_stops_before_the_first_trained_turn_and_ignores_our_opening() -> None:
-    one = (
-        Message("user", "Let us go on with our lesson on Areas."),
-        Message("assistant", "4 x 3?"),
-        Message("user", "7"),
-    )
+    first, *rest = "Let us go on with our lesson on Areas.", Message("assistant", "4 x 3?"), Message("user", "7")
+    one = (Message("user", first), *rest)
     two = (Message("user", "Let us go on with our lesson."), *one[1:])
     assert history_key(one) == history_key(two) != history_key(one[:2])
     assert history_key(one).startswith("text:")
@@ -74,8 +81,8 @@ def test_the_folds_cover_what_is_not_test_once() -> None:
     assert set.union(*by_fold) == free
     assert sum(map(len, by_fold)) == len(free)
     assert all(len(part) > 60 for part in by_fold)
-    tests = [{key for key in keys if side(key, "edu-v1", 0.25, 0.25, fold) == "test"} for fold in range(3)]
-    assert tests[0] == tests[1] == tests[2]
+    for fold in range(3):
+        assert {key for key in keys if side(key, "edu-v1", 0.25, 0.25, fold) != "test"} == free
 
 
 def test_no_group_crosses_and_order_is_kept() -> None:
@@ -86,10 +93,7 @@ def test_no_group_crosses_and_order_is_kept() -> None:
     assert crossing_groups(splits) == set()
     assert all([r.id for r in part] == sorted(r.id for r in part) for part in splits.values())
     assert all(splits.values())
-
-
-def test_crossing_is_seen() -> None:
-    assert crossing_groups({"train": [talk("a", "x", "1")], "test": [talk("b", "x", "2")]}) == {"x"}
+    assert crossing_groups({"train": [talk("a", "x", "1")], "test": [talk("b", "x", "2")]}) == {"x"}, "one is seen"
 
 
 def test_pinned_records_stay_where_their_source_put_them() -> None:
