@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from edu_align.fused import fuse
 from edu_align.fused.lora import _LoraProduct
 
+KINDS = ("llama", "mistral", "qwen2", "qwen3")
 IDS = torch.tensor([[5, 9, 31, 7, 64, 12, 80], [3, 3, 40, 41, 42, 43, 44]])
 
 
@@ -43,16 +44,18 @@ def largest_error(found: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 @pytest.fixture(autouse=True)
 def transformers_rotation() -> None:
     """Every test starts with transformers' own rotation, which an earlier one may have replaced in this process."""
-    for kind in ("llama", "mistral", "qwen2", "qwen3"):
+    for kind in KINDS:
         home: Any = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
         home.apply_rotary_pos_emb = getattr(home.apply_rotary_pos_emb, "unfused", home.apply_rotary_pos_emb)
 
 
-@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "qwen3"])
+@pytest.mark.parametrize("kind", [*KINDS, "whole llama"])
 def test_equals_peft_and_transformers_in_float32(random_model: Any, kind: str) -> None:
-    model = adapted(random_model, kind)
+    """Adapters, and a model whose norms are trained too."""
+    model = adapted(random_model, kind) if kind in KINDS else random_model("llama")
     expected = outcome(copy.deepcopy(model))
     assert len(expected) > 10
+    assert ("model.norm.weight" in expected) == (kind not in KINDS)
     assert largest_error(outcome(fuse(model)), expected) < 1e-5
 
 
@@ -100,22 +103,14 @@ def test_an_adapter_that_is_off_or_merged_is_not_applied(random_model: Any) -> N
     assert torch.allclose(model(IDS).logits, plain(IDS).logits, atol=1e-5)
 
 
-def test_norms_that_are_trained_get_their_gradient(random_model: Any) -> None:
-    model = random_model("llama")
-    expected = outcome(copy.deepcopy(model))
-    assert "model.norm.weight" in expected
-    assert largest_error(outcome(fuse(model)), expected) < 1e-5
-
-
 def test_in_bfloat16_a_young_adapter_is_not_rounded_away(random_model: Any) -> None:
     """PEFT rounds the frozen product before it adds the adapter's; of a small adapter's part most is lost there."""
     model = adapted(random_model)
     layer = next(module for name, module in model.named_modules() if name.endswith("q_proj"))
     layer.base_layer.weight.data = layer.base_layer.weight.data.bfloat16()
-    with torch.no_grad():
-        layer.lora_B["default"].weight.mul_(1e-4)
     x = torch.randn(4096, layer.base_layer.in_features).bfloat16()
     with torch.no_grad():
+        layer.lora_B["default"].weight.mul_(1e-4)
         added = x.float() @ (layer.lora_B["default"].weight @ layer.lora_A["default"].weight).t()
         added *= layer.scaling["default"]
 

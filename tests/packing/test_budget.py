@@ -37,10 +37,8 @@ def test_pairs_of_one_prompt_are_not_cut_apart() -> None:
     assert split_by_tokens(pairs[1:], 6) == [[0], [1]], "a prompt that no part holds is cut"
     assert split_by_tokens(pairs, 6) == [[0], [1], [2]]
     assert split_by_tokens([], 6) == []
-    apart = [pairs[1], pairs[0], pairs[2]]
-    assert split_by_tokens(apart, 12) == [[0, 1], [2]], (
-        "one that begins like an earlier one is no reason to cut earlier"
-    )
+    apart = [pairs[1], pairs[0], pairs[2]]  # one that begins like an earlier one is no reason to cut earlier
+    assert split_by_tokens(apart, 12) == [[0, 1], [2]]
 
 
 @given(EXAMPLES, st.integers(1, 30))
@@ -51,11 +49,10 @@ def test_parts_keep_the_order_and_the_budget(examples: list[Any], budget: int) -
         cost = distinct(sequence for index in part for sequence in examples[index])
         assert cost <= budget or len(part) == 1
         if following is not None:
-            over = next(
-                upto
-                for upto in range(1, len(following) + 1)
-                if distinct(s for index in [*part, *following[:upto]] for s in examples[index]) > budget
-            )
+            over = 1
+            while distinct(s for index in [*part, *following[:over]] for s in examples[index]) <= budget:
+                over += 1
+                assert over <= len(following)
             moved = [examples[index] for index in following[:over]]
             for i, (first, _) in enumerate(moved[1:], 1):
                 begun = {tuple(s[:end]) for pair in moved[:i] for s in pair for end in range(len(s) + 1)}
@@ -78,7 +75,7 @@ def logged(folder: Path) -> list[dict[str, float]]:
 def test_the_losses_are_those_of_an_uncut_and_of_an_unpacked_run(trainer: str, train: Any) -> None:
     """A golden trajectory: packing off; on in one pass a step; on, cut into passes of unequal size."""
     words = [f"trainer={trainer}", "evaluation.enabled=false", "trainer.max_length=512", "trainer.batch_size=6"]
-    words.append("cache_gb=0")  # each run counts its own pass of the reference model
+    words += ["cache_gb=0"]  # each run counts its own pass of the reference model
     sizes = {"off": 6, "whole": 6, "cut": 2 if trainer == "sft" else 1}
     runs = {
         name: train(

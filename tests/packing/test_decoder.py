@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from edu_align.packing.head import distinct_rows, score_labels_once
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.training.session import METHODS
 from edu_align.utils.errors import UserError
+from tests.packing.test_forest import batch
 
 WINDOW = 24
 KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}
@@ -76,15 +78,10 @@ def equal_gradients(found: dict[str, torch.Tensor], expected: dict[str, torch.Te
 @pytest.mark.parametrize("kind", KINDS)
 def test_hidden_states_are_those_of_each_row_alone(random_model: Any, kind: str, left: bool) -> None:
     model = random_model(kind, **KINDS[kind]).eval()
-    generator = torch.Generator().manual_seed(3)
-    prompt = torch.randint(4, 260, (30,), generator=generator).tolist()
-    rows = [prompt + torch.randint(4, 260, (n,), generator=generator).tolist() for n in (9, 14, 1)]
-    rows.append(torch.randint(4, 260, (17,), generator=generator).tolist())
-    width = max(map(len, rows))
-    ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        at = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, at], mask[i, at] = torch.tensor(row), 1
+    draw = Random(3)
+    prompt, *ends, other = ([draw.randrange(4, 260) for _ in range(n)] for n in (30, 9, 14, 1, 17))
+    rows = [*(prompt + end for end in ends), other]
+    ids, mask = map(torch.from_numpy, batch(rows, left))
     with torch.no_grad():
         plain = [model.base_model(torch.tensor([row]), use_cache=False).last_hidden_state[0] for row in rows]
         sharing = share_prefixes(model)
@@ -94,6 +91,16 @@ def test_hidden_states_are_those_of_each_row_alone(random_model: Any, kind: str,
         close(packed[i, mask[i] == 1], alone, f"row {i}")
     assert (sharing.asked, sharing.computed) == (sum(map(len, rows)), 30 + 9 + 14 + 1 + 17)
     assert sharing.ratio == sharing.asked / sharing.computed
+
+
+def moved_trainer(config: Any, model: Any, tokenizer: Any, pairs: list[Pair], folder: Path) -> Any:
+    """A DPO trainer whose policy has moved off the reference."""
+    trainer: Any = METHODS["dpo"](config, model, tokenizer, pairs, [], DEVICE, folder)
+    draw = torch.Generator().manual_seed(2)
+    for name, parameter in trainer.model.named_parameters():
+        if ".default." in name:
+            parameter.data += torch.randn(parameter.shape, generator=draw) * 0.02
+    return trainer
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +119,7 @@ def dpo_trainers(
             model = with_adapter(random_model(kind, **KINDS[kind]), config)
             if packed:
                 share_prefixes(model)
-            folder: Path = tmp_path_factory.mktemp(kind)
-            trainer = METHODS["dpo"](config, model, bytes_tokenizer, PAIRS, [], DEVICE, folder)
-            with_noise = torch.Generator().manual_seed(2)  # the policy moves off the reference
-            for name, parameter in trainer.model.named_parameters():
-                if ".default." in name:
-                    parameter.data += torch.randn(parameter.shape, generator=with_noise) * 0.02
-            trainers.append(trainer)
+            trainers.append(moved_trainer(config, model, bytes_tokenizer, PAIRS, tmp_path_factory.mktemp(kind)))
         built[kind] = (*trainers, next(iter(trainers[0].get_train_dataloader())))
         return built[kind]
 
@@ -191,9 +192,7 @@ def test_equal_rows_are_found_and_unequal_ones_kept() -> None:
     assert back[0] == back[1]
     assert torch.equal(hidden[kept][back], hidden)
     alike = torch.tensor([[1.0, 2, 3, 4], [1, 2, 3, 5]])  # the same key, other rows
-    kept, back = distinct_rows(alike, torch.tensor([7, 7]))
-    assert torch.equal(kept, torch.tensor([0, 1]))
-    assert torch.equal(back, torch.tensor([0, 1]))
+    assert [part.tolist() for part in distinct_rows(alike, torch.tensor([7, 7]))] == [[0, 1], [0, 1]]
 
 
 def test_generation_is_not_packed(random_model: Any) -> None:

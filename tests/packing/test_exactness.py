@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from edu_align.data.pairs import in_steps, training_pairs
 from edu_align.packing.decoder import share_prefixes
 from edu_align.records import Pair
-from edu_align.training.session import METHODS
-from tests.packing.test_decoder import DEVICE, close, equal_gradients, gradients, group, with_adapter
+from tests.packing.test_decoder import close, equal_gradients, gradients, group, moved_trainer, with_adapter
 
 QUESTION = "Why is 3/4 larger than 2/3? I see 3 and 4, and they are larger."
 SETTINGS = {
@@ -45,11 +44,7 @@ def outcome(typed: Any, random_model: Any, bytes_tokenizer: Any, tmp_path_factor
         config = typed("trainer=dpo", f"trainer.batch_size={size}", f"hardware.per_device_batch_size={size}", *words)
         model = with_adapter(random_model(), config)
         sharing = share_prefixes(model) if packed else None
-        trainer: Any = METHODS["dpo"](config, model, bytes_tokenizer, pairs, [], DEVICE, tmp_path_factory.mktemp("it"))
-        draw = torch.Generator().manual_seed(2)  # the policy moves off the reference
-        for name, parameter in trainer.model.named_parameters():
-            if "lora" in name and parameter.requires_grad:
-                parameter.data += torch.randn(parameter.shape, generator=draw) * 0.02
+        trainer = moved_trainer(config, model, bytes_tokenizer, pairs, tmp_path_factory.mktemp("it"))
         batch = next(iter(trainer.get_train_dataloader()))
         loss = trainer.compute_loss(trainer.model, dict(batch))
         loss.backward()
