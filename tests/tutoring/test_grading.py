@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from edu_align.records import Response, ResponseGroup
+from edu_align.records import Response
 from edu_align.tutoring.corpus import build
 from edu_align.tutoring.grading import faults_of, group_faults
 from edu_align.tutoring.library import LIBRARY
@@ -35,12 +35,8 @@ META = {name: getattr(CASE, name) for name in ("answer", "wrong_answer", "place"
 META["misconception"] = "smaller_from_larger"
 
 
-@pytest.fixture(scope="module")
-def groups() -> list[ResponseGroup]:
-    return build(300, 11)
-
-
-def test_every_reply_of_a_corpus_keeps_its_promise(groups: list[ResponseGroup]) -> None:
+def test_every_reply_of_a_corpus_keeps_its_promise() -> None:
+    groups = build(300, 11)
     assert [fault for group in groups for fault in group_faults(group)] == []
     assert {reply.author for group in groups for reply in group.responses} >= set(KINDS)
 
