@@ -20,7 +20,7 @@ def load(tmp_path: Path, sources: list[str], view: str, root: Path = FIXTURES, *
     return load_records(DatasetConfig(name="mix", sources=sources, **keys), root, tmp_path, 0, view)
 
 
-def records(data: LoadedData) -> list[Any]:
+def every(data: LoadedData) -> list[Any]:
     return [record for part in data.splits.values() for record in part]
 
 
@@ -28,9 +28,9 @@ def test_counts_and_reasons(tmp_path: Path) -> None:
     data = load(tmp_path, ["mrbench", "bridge"], "preference")
     mrbench = data.sources["mrbench"]
     assert (mrbench.read, mrbench.kept) == (13, 8)
-    once = ("fewer than two replies", "history does not end with the student")
-    once += ("neither a maths problem nor a Bridge session",)
-    assert mrbench.dropped == {**dict.fromkeys(once, 1), "in the development set already": 2}
+    reasons = "fewer than two replies", "history does not end with the student"
+    reasons += "neither a maths problem nor a Bridge session", "in the development set already"
+    assert mrbench.dropped == dict(zip(reasons, (1, 1, 1, 2), strict=True))
     for source in data.sources.values():
         assert source.read == source.kept + sum(source.dropped.values())
     assert sum(map(len, data.splits.values())) == 12
@@ -40,32 +40,28 @@ def test_counts_and_reasons(tmp_path: Path) -> None:
     assert "left out 2: in the development set already" in text
 
 
-def test_no_group_crosses_over_sources(tmp_path: Path) -> None:
+def test_no_group_crosses_over_sources_and_a_record_keeps_its_side(tmp_path: Path) -> None:
     data = load(tmp_path, ALL, "conversation")
     assert crossing_groups(data.splits) == set()
-    sources = [{s.source for s in records(data) if s.group == r.group} for r in records(data)]
+    sources = [{s.source for s in every(data) if s.group == r.group} for r in every(data)]
     assert {"mathdial", "mrbench", "gsm8k_socratic"} in sources
     assert {"bridge", "mrbench"} in sources
-
-
-def test_a_record_keeps_its_side_whatever_is_loaded_beside_it(tmp_path: Path) -> None:
-    together = load(tmp_path, ALL, "conversation")
-    where = {r.id: name for name, part in together.splits.items() for r in part}
+    where = {(r.id, name) for name, part in data.splits.items() for r in part}
     for source in ("mathdial", "bridge", "mrbench"):
         alone = load(tmp_path, [source], "conversation")
-        assert {r.id: name for name, part in alone.splits.items() for r in part}.items() <= where.items()
+        assert {(r.id, name) for name, part in alone.splits.items() for r in part} <= where, "beside it or not"
 
 
 def test_official_test_rows_only_test(tmp_path: Path) -> None:
     data = load(tmp_path, ["gsm8k_socratic"], "conversation")
-    for name in ("train", "validation"):
-        assert not [r.id for r in data.splits[name] if ":test_" in r.id]
-    assert len([r for r in data.splits["test"] if ":test_" in r.id]) >= 8
+    rows = {name: [r.id for r in part if ":test_" in r.id] for name, part in data.splits.items()}
+    assert (rows["train"], rows["validation"]) == ([], [])
+    assert len(rows["test"]) >= 8
 
 
 def test_views(tmp_path: Path) -> None:
     data = load(tmp_path, ["mrbench"], "conversation")
-    first = next(r for r in records(data) if r.id == "mrbench:devset:1")
+    first = next(r for r in every(data) if r.id == "mrbench:devset:1")
     assert first.messages[-1].content == "And how many do 3 bags hold?"
     assert [m.train for m in first.messages] == [False, False, False, True]
 
@@ -73,7 +69,7 @@ def test_views(tmp_path: Path) -> None:
 def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
     one, two = load(tmp_path, ["bridge"], "preference"), load(tmp_path, ["bridge"], "preference")
     assert one.fingerprint == two.fingerprint != load(tmp_path, ["bridge"], "conversation").fingerprint
-    record = records(one)[0]
+    record = every(one)[0]
     assert fingerprint_of([record]) != fingerprint_of([replace(record, id="other")])
 
 

@@ -80,11 +80,7 @@ def test_cap_is_seeded_and_local_to_a_group() -> None:
 def test_leaking_replies_are_not_chosen_but_may_be_rejected() -> None:
     judged = [group([8, 5, 0], unfit_to_learn="a0,a2")]
     assert len(training_pairs(judged, 3, None, 0, drop_unfit_chosen=False)) == 3
-    pairs = training_pairs(judged, 3, None, 0)
-    assert [(p.chosen, p.rejected) for p in pairs] == [(1, 2)]
-
-
-def test_best_reply() -> None:
+    assert [(p.chosen, p.rejected) for p in training_pairs(judged, 3, None, 0)] == [(1, 2)]
     record = best_reply(group([3, 8, 8], unfit_to_learn="a1"))
     assert record.messages == (Message("user", "2 + 3?"), Message("assistant", "reply 2", train=True))
     assert record.meta == {"author": "a2"}

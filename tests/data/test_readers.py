@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from edu_align.data.readers import Row, read_rows
@@ -15,9 +17,6 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
 
 
 def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
     rows = [{"a": "x, y", "b": 'say "hi"'}, {"a": "é", "b": "2\n3"}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
     files = [
@@ -29,6 +28,8 @@ def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
     for file in files:
         assert [row.data for row in read_rows(file)] == rows
     assert [row.number for row in read_rows(tmp_path / "d.jsonl")] == [1, 3]
+    with pytest.raises(UserError, match=r"none\.json: there is no such file"):
+        read_rows(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,6 @@ def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
 def test_broken_files(tmp_path: Path, name: str, text: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_rows(write(tmp_path, name, text))
-
-
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.json: there is no such file"):
-        read_rows(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedDa
     for row in rows("mrbench/devset.json"):
         scores = [sum(points[v] for v in r["annotation"].values()) for r in row["tutor_responses"].values()]
         expected += sum(a - b >= 2 for a in scores for b in scores)
-    groups = [r for part in ("train", "validation", "test") for r in preferences.response_groups(part)]
+    groups = [r for part in preferences.splits for r in preferences.response_groups(part)]
     mrbench = [g for g in groups if g.id.startswith("mrbench:devset:")]
     assert len(mrbench) == len(rows("mrbench/devset.json"))
     assert sum(len(list(pairs_of(group, 2))) for group in mrbench) == expected
@@ -51,8 +51,7 @@ def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedDa
 
 
 def test_bridge_gives_one_pair_a_row(preferences: LoadedData) -> None:
-    groups = [r for part in ("train", "validation", "test") for r in preferences.response_groups(part)]
-    bridge = [g for g in groups if g.source == "bridge"]
+    bridge = [r for part in preferences.splits for r in preferences.response_groups(part) if r.source == "bridge"]
     assert len(training_pairs(bridge, 1.0, None, 0)) == len(bridge) == preferences.sources["bridge"].kept
     assert preferences.sources["bridge"].kept > 0.85 * preferences.sources["bridge"].read
     kinds = {"guess", "careless", "misinterpret", "right-idea", "imprecise", "diagnose"}
@@ -80,12 +79,11 @@ def test_no_group_crosses_over_all_sources(load: Any, rows: Any) -> None:
     assert crossing_groups(data.splits) == set()
     assert data.sources["mathdial"].kept == len(rows("mathdial/test.jsonl"))
     assert all(source.read == source.kept + sum(source.dropped.values()) for source in data.sources.values())
-    for part in data.splits.values():
-        for record in part:
-            assert isinstance(record, Conversation)
-            roles = [message.role for message in record.messages]
-            assert roles == ["user", "assistant"] * (len(roles) // 2)
-            assert all(message.content for message in record.messages)
+    for record in (r for part in data.splits.values() for r in part):
+        assert isinstance(record, Conversation)
+        roles = [message.role for message in record.messages]
+        assert roles == ["user", "assistant"] * (len(roles) // 2)
+        assert all(message.content for message in record.messages)
     problems = {problem_key(row["question"]) for row in rows("mathdial/test.jsonl")}
     mrbench = {r.group for p in data.splits.values() for r in p if r.source == "mrbench" and r.meta["problem"]}
     assert len(mrbench & problems) > 0.9 * len(mrbench), "MRBench's problems are MathDial's"

@@ -9,18 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from edu_align.config.compose import compose
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data import hub
 from edu_align.data.dataset import LoadedData, load_records
-from edu_align.data.readers import Row, iter_rows, read_rows
+from edu_align.data.readers import Row, read_rows
 from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
 from edu_align.data.sources.load import SOURCES, TEST_RECORDS, _in_turn
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
+from tests.conftest import config_of
+from tests.data.test_dataset import every
 from tests.data.test_split import crossing_groups
 
 FOLDERS = {
@@ -35,24 +38,11 @@ VIEWS += [(source, "preference") for source in SAMPLES if source in PREFERENCE_S
 
 def config(source: str, **keys: Any) -> DatasetConfig:
     """The data set's own YAML with some keys changed."""
-    from omegaconf import OmegaConf
-
-    composed: Any = OmegaConf.to_object(compose([f"dataset={source}"]))
-    return replace(composed.dataset, **keys)
-
-
-def hub_source(name: str) -> hub.HubSource:
-    source = SOURCES[name]
-    assert isinstance(source, hub.HubSource)
-    return source
+    return replace(config_of(f"dataset={source}").dataset, **keys)
 
 
 def load(source: str, view: str = "conversation", root: Path | None = None, **keys: Any) -> LoadedData:
     return load_records(config(source, **keys), root or SAMPLES[source], "unused", 0, view)
-
-
-def every(data: LoadedData) -> list[Any]:
-    return [record for part in data.splits.values() for record in part]
 
 
 def row(source: str, part: str, number: int = 0, **changes: Any) -> Row:
@@ -82,14 +72,14 @@ def test_the_samples_train_validate_and_test(source: str, view: str) -> None:
         assert [m.role for m in turns] == ["user", "assistant"] * (len(turns) // 2) + ["user"] * (len(turns) % 2)
         assert (turns[-1].role == "assistant") == isinstance(record, Conversation)
     sides = {name: {r.id.split(":")[1] for r in part} for name, part in data.splits.items()}
-    own = {part.name for part in hub_source(source).parts if part.test}
+    own = {part.name for part in SOURCES[source].parts if part.test}
     assert bool(own) == (source in ("stack_exchange", "ultrachat", "ultrafeedback"))
     assert own <= sides["test"]
     assert not own & (sides["train"] | sides["validation"]), "the source's own test is never trained on"
 
 
 def test_a_question_of_the_test_that_is_also_trained_on_is_not_measured(tmp_path: Path) -> None:
-    rows = [r.data for r in iter_rows(SAMPLES["stack_exchange"] / "stack_exchange/rl.jsonl")]
+    rows = [r.data for r in read_rows(SAMPLES["stack_exchange"] / "stack_exchange/rl.jsonl")]
     write(tmp_path / "stack_exchange", "rl.jsonl", rows)
     other = rows[0] | {"response_k": "Something else.", "question": "The same question, edited."}
     write(tmp_path / "stack_exchange", "evaluation.jsonl", [other, rows[0] | {"qid": 9, "question": "Another?"}])
@@ -102,8 +92,10 @@ def test_agentinstruct_has_two_long_enough_trajectories_of_each_environment() ->
     records = every(load("agentinstruct"))
     environments = Counter(r.id.split(":")[1] for r in records)
     assert min(environments.values()) >= 2
-    assert set(environments) == {part.name for part in hub_source("agentinstruct").parts}
+    assert set(environments) == {part.name for part in SOURCES["agentinstruct"].parts}
     assert max(len(r.messages) for r in records) > 20
+    steps = [agentinstruct.to_conversation(row("agentinstruct", "mind2web", i), str(i)) for i in range(3)]
+    assert [steps[0].group == other.group for other in steps[1:]] == [True, False], "one web task, another one"
 
 
 def test_loss_flags_decide_what_is_trained(bytes_tokenizer: Any) -> None:
@@ -128,15 +120,16 @@ def test_loss_flags_decide_what_is_trained(bytes_tokenizer: Any) -> None:
     assert spoken == "".join(text + bytes_tokenizer.eos_token for text in expected)
 
 
-def test_the_steps_of_one_web_task_are_one_group() -> None:
-    groups = [agentinstruct.to_conversation(row("agentinstruct", "mind2web", i), str(i)) for i in range(3)]
-    assert [groups[0].group == other.group for other in groups[1:]] == [True, False]
-
-
-def test_puffin_trains_every_reply_and_keeps_code_as_it_is() -> None:
+def test_puffin_ultrachat_and_ultrafeedback() -> None:
     record = puffin.to_conversation(row("puffin", "train", 1), "id")
     assert [m.train for m in record.messages] == [False, True] * 3
-    assert "\n    letters = word.casefold()\n    return" in record.messages[1].content
+    assert "\n    letters = word.casefold()\n    return" in record.messages[1].content, "code is kept as it is"
+    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id")
+    assert [m.train for m in talk.messages] == [False, True] * 2
+    assert talk.meta == {}
+    group = ultrafeedback.to_group(row("ultrafeedback", "train_prefs"), "id")
+    assert [r.score for r in group.responses] == [9.0, 3.0]
+    assert [m.role for m in group.prompt] == ["user"]
 
 
 def test_stack_exchange_prefers_j() -> None:
@@ -147,15 +140,6 @@ def test_stack_exchange_prefers_j() -> None:
     assert [(r.text, r.score) for r in group.responses] == [(good, 1.0), (bad, 0.0)]
     assert (talk.group, group.group) == (f"question:{raw.data['qid']}",) * 2
     assert (talk.meta, group.meta) == ({}, {})
-
-
-def test_ultrachat_and_ultrafeedback() -> None:
-    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id")
-    assert [m.train for m in talk.messages] == [False, True, False, True]
-    assert talk.meta == {}
-    group = ultrafeedback.to_group(row("ultrafeedback", "train_prefs"), "id")
-    assert [r.score for r in group.responses] == [9.0, 3.0]
-    assert [m.role for m in group.prompt] == ["user"]
 
 
 Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -221,8 +205,8 @@ def test_a_malformed_row_is_one_error_with_the_row(
 
 
 def many(number: int) -> list[dict[str, Any]]:
-    turns = [{"from": "human", "value": ""}, {"from": "gpt", "value": "a"}]
-    return [{"id": str(i), "conversations": [turns[0] | {"value": f"question {i}?"}, turns[1]]} for i in range(number)]
+    asked = [{"from": "human", "value": f"question {i}?"} for i in range(number)]
+    return [{"id": str(i), "conversations": [turn, {"from": "gpt", "value": "a"}]} for i, turn in enumerate(asked)]
 
 
 STREAM = {"streaming": True, "max_train_records": 20, "max_eval_records": 2}
@@ -244,9 +228,6 @@ def test_streaming_reads_no_further_than_it_needs(tmp_path: Path) -> None:
 
 
 def test_streaming_reads_parquet_and_copies_of_a_repository_alike(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
     write(tmp_path / "lines/puffin", "train.jsonl", many(400))
     shards = tmp_path / "shards/puffin/data"
     shards.mkdir(parents=True)
@@ -296,7 +277,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(hub.DATA_ROOT_VARIABLE, raising=False)
     folder = tmp_path / "repository"
     write(folder, "train.jsonl", many(400))
-    monkeypatch.setitem(SOURCES, "puffin", replace(hub_source("puffin"), repository=str(folder)))
+    monkeypatch.setitem(SOURCES, "puffin", replace(SOURCES["puffin"], repository=str(folder)))
     monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: io.BytesIO(b"{}"))
     return folder
 

@@ -1,7 +1,7 @@
 """Groups, the hash rule, pinned records and the manifest."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -14,11 +14,8 @@ from edu_align.utils.errors import UserError
 
 def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:
     """Groups that have records on more than one side."""
-    sides: defaultdict[str, set[str]] = defaultdict(set)
-    for name, records in splits.items():
-        for record in records:
-            sides[record.group].add(name)
-    return {group for group, names in sides.items() if len(names) > 1}
+    sides = {(record.group, name) for name, records in splits.items() for record in records}
+    return {group for group, count in Counter(group for group, _ in sides).items() if count > 1}
 
 
 def group(ask: str, key: str, name: str, **meta: str) -> ResponseGroup:
@@ -58,9 +55,8 @@ def test_history_stops_before_the_first_trained_turn_and_ignores_our_opening() -
 
 
 def test_smallest_key_is_never_the_history_while_there_is_another() -> None:
-    alone = with_groups([talk("a history", "session:1", "1")])[0].group
-    beside = with_groups([talk("a history", "session:1", "1"), talk("a history", "session:1", "2")])[0].group
-    assert alone == beside == "session:1"
+    talks = [talk("a history", "session:1", name) for name in "12"]
+    assert with_groups(talks[:1])[0].group == with_groups(talks)[0].group == "session:1"
 
 
 def test_side_follows_the_rule() -> None:
@@ -96,13 +92,10 @@ def test_no_group_crosses_and_order_is_kept() -> None:
     assert crossing_groups({"train": [talk("a", "x", "1")], "test": [talk("b", "x", "2")]}) == {"x"}, "one is seen"
 
 
-def test_pinned_records_stay_where_their_source_put_them() -> None:
+def test_pinned_records_stay_where_their_source_put_them_or_yield_to_free_ones_of_their_group() -> None:
     records: list[Record] = [group(f"ask {i % 2}", f"misconception:{i}", f"{i}", split="validation") for i in range(9)]
     splits, _ = split_records(records, "edu-v1", 0.25, 0.10)
     assert [r.group for r in splits["validation"]] == [f"misconception:{i}" for i in range(9)]
-
-
-def test_a_pinned_record_yields_to_free_ones_of_its_group() -> None:
     key = next(f"problem:{i}" for i in range(99) if side(f"problem:{i}", "edu-v1", 0.25, 0.10) == "train")
     free, pinned = talk("ask", key, "free"), talk("other", key, "pinned", split="test")
     splits, dropped = split_records([pinned, free], "edu-v1", 0.25, 0.10)
