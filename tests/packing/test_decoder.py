@@ -1,16 +1,22 @@
 """The packed decoder computes what the plain one does: hidden states, losses, metrics and gradients."""
 
 import copy
-from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import torch
+import trl.trainer.utils as trl_utils
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
+from trl.kernels import ChunkedLogProbFunction
 
 from edu_align.config.schema import DPO_LOSSES
+from edu_align.data.pairs import in_steps, training_pairs
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
@@ -104,15 +110,11 @@ def moved_trainer(config: Any, model: Any, tokenizer: Any, pairs: list[Pair], fo
 
 
 @pytest.fixture(scope="module")
-def dpo_trainers(
-    random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path_factory: Any
-) -> Callable[[str], tuple[Any, Any, Any]]:
+def dpo_trainers(random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path_factory: Any) -> Any:
     """`(plain trainer, packed trainer, batch)` of one model kind."""
-    built: dict[str, tuple[Any, Any, Any]] = {}
 
+    @cache
     def get(kind: str) -> tuple[Any, Any, Any]:
-        if kind in built:
-            return built[kind]
         config = typed("trainer=dpo", "trainer.precompute_reference=false", "trainer.label_smoothing=0.1")
         trainers = []
         for packed in (False, True):
@@ -120,8 +122,7 @@ def dpo_trainers(
             if packed:
                 share_prefixes(model)
             trainers.append(moved_trainer(config, model, bytes_tokenizer, PAIRS, tmp_path_factory.mktemp(kind)))
-        built[kind] = (*trainers, next(iter(trainers[0].get_train_dataloader())))
-        return built[kind]
+        return (*trainers, next(iter(trainers[0].get_train_dataloader())))
 
     return get
 
@@ -168,7 +169,9 @@ def test_sft_loss_and_gradients(random_model: Any, typed: Any, bytes_tokenizer: 
     equal_gradients(found, expected)
 
 
-def test_scoring_labelled_positions_once_changes_no_number(dpo_trainers: Any, scoring_as_trl: None) -> None:
+def test_scoring_labelled_positions_once_changes_no_number(dpo_trainers: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(trl_utils, "_use_triton", lambda device: False)
+    monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", ChunkedLogProbFunction)
     plain, _, batch = dpo_trainers("llama")
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
@@ -245,3 +248,80 @@ def test_packing_off_leaves_the_model_alone(random_model: Any, capsys: Any) -> N
     assert install_packing("off", model).computed == 0
     assert "forward" not in vars(model.base_model)
     assert "packing is off: hardware.packing=off" in capsys.readouterr().out
+
+
+QUESTION = "Why is 3/4 larger than 2/3? I see 3 and 4, and they are larger."
+SETTINGS = {
+    "live reference": ["trainer.precompute_reference=false"],
+    "precomputed reference": ["trainer.precompute_reference=true"],
+    "label smoothing": ["trainer.label_smoothing=0.2", "trainer.loss_type=robust"],
+    "SFT term": ["trainer.sft_weight=0.5"],
+    "ld_alpha": ["+trainer.args.ld_alpha=0.4"],
+    "ld_alpha, precomputed": ["+trainer.args.ld_alpha=0.4", "trainer.precompute_reference=true"],
+    "truncation": ["trainer.max_length=72"],
+    "gradient checkpointing": ["hardware.gradient_checkpointing=true"],
+    "weighting": ["+trainer.args.use_weighting=true"],
+}
+
+
+def pairs_of_shapes() -> list[Pair]:
+    """Two replies, eleven replies of all lengths, and a prompt that another one begins with."""
+    many = group(QUESTION, *[f"{'Look again. ' * (n % 4)}What is {n} of 12?" for n in range(11)])
+    short = group(QUESTION[:30], "Draw both.", "3/4 is 9/12.")
+    two = group("Is 0 even?", "What does even mean to you?", "Yes.")
+    return in_steps(training_pairs([many, short, two], 5, 9, seed=1), 12, seed=1)
+
+
+@pytest.fixture(scope="module")
+def outcome(typed: Any, random_model: Any, bytes_tokenizer: Any, tmp_path_factory: Any) -> Any:
+    """`outcome(pairs, words, packed)`: loss, gradients, reference and sharing of one batch that holds all pairs."""
+
+    def step(pairs: list[Pair], words: list[str], packed: bool) -> tuple[Any, ...]:
+        size = len(pairs)
+        config = typed("trainer=dpo", f"trainer.batch_size={size}", f"hardware.per_device_batch_size={size}", *words)
+        model = with_adapter(random_model(), config)
+        sharing = share_prefixes(model) if packed else None
+        trainer = moved_trainer(config, model, bytes_tokenizer, pairs, tmp_path_factory.mktemp("it"))
+        batch = next(iter(trainer.get_train_dataloader()))
+        loss = trainer.compute_loss(trainer.model, dict(batch))
+        loss.backward()
+        reference = torch.cat(trainer.compute_ref_log_probs(trainer.model, batch))
+        return loss.detach(), gradients(trainer.model), reference, sharing
+
+    return step
+
+
+def compare(outcome: Any, pairs: list[Pair], words: list[str]) -> Any:
+    loss, expected, reference, _ = outcome(pairs, words, False)
+    got, found, other, sharing = outcome(pairs, words, True)
+    close(got, loss, "loss")
+    close(other, reference, "reference log-probabilities")
+    equal_gradients(found, expected)
+    return sharing
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_gives_the_same_loss_and_gradients(name: str, outcome: Any) -> None:
+    sharing = compare(outcome, pairs_of_shapes(), SETTINGS[name])
+    assert sharing.asked > 2 * sharing.computed
+
+
+def test_the_sft_term_adds_its_weight_times_the_nll_of_the_chosen(outcome: Any) -> None:
+    def loss(*words: str) -> float:
+        return float(outcome(pairs_of_shapes(), list(words), True)[0])
+
+    alone, nll = loss(), loss("trainer.loss_type=sft")
+    assert abs(alone - nll) > 0.1
+    assert loss("trainer.sft_weight=0.5") == pytest.approx(alone + 0.5 * nll, rel=1e-5)
+
+
+WORDS = st.sampled_from(["why", "is", "it", "3/4", "larger?", "draw", "it"])
+TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, min_size=2, max_size=4, unique=True)), min_size=1, max_size=3))
+def test_random_groups_give_the_same_loss_and_gradients(outcome: Any, drawn: list[tuple[str, list[str]]]) -> None:
+    groups = [replace(group(question, *replies), id=f"g{i}") for i, (question, replies) in enumerate(drawn)]
+    pairs = training_pairs(groups, 1, None, seed=0)
+    compare(outcome, pairs, ["trainer.precompute_reference=false"])

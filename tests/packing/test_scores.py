@@ -43,12 +43,9 @@ def test_only_what_is_asked_for_is_computed() -> None:
     log_probs, *others = scores.label_scores(*inputs(5, 40, torch.float32), ())
     assert log_probs.shape == (5,)
     assert others == [None] * 4
-
-
-def test_of_equal_logits_the_first_counts_as_the_top() -> None:
     hidden, weight = torch.ones(2, 1), torch.tensor([[1.0], [3.0], [3.0]])
     top = scores.label_scores(hidden, weight, torch.tensor([1, 2]), ("is_top1",))[-1]
-    assert top.tolist() == [True, False]
+    assert top.tolist() == [True, False], "of equal logits the first counts as the top"
 
 
 @pytest.mark.parametrize("trained", [False, True])
