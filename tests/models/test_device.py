@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from edu_align.config.compose import compose
 from edu_align.models import device as module
 from edu_align.models.device import Device, check_optimizer, resolve
 from edu_align.training.arguments import common_arguments
 from edu_align.utils.errors import UserError
+from tests.conftest import config_of
 
 CARDS = {"t4": (7, 5), "a100": (8, 0), "h100": (9, 0), "h200": (9, 0)}
 
@@ -29,19 +28,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return build
 
 
-def config_of(*overrides: str) -> Any:
-    return OmegaConf.to_object(compose(list(overrides)))
-
-
 def resolved(*overrides: str) -> Device:
     return resolve(config_of(*overrides).hardware)
-
-
-@pytest.mark.parametrize("preset", CARDS)
-def test_a_cuda_preset_without_cuda(machine: Any, preset: str) -> None:
-    machine(None)
-    with pytest.raises(UserError, match=rf"`hardware={preset}` needs a CUDA GPU.*Use hardware=cpu"):
-        resolved(f"hardware={preset}")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +97,9 @@ def test_a_card_below_the_preset_is_refused(machine: Any, preset: str, card: tup
     machine(card, "bitsandbytes")
     needed, got = (r"\.".join(map(str, capability)) for capability in (CARDS[preset], card))
     with pytest.raises(UserError, match=rf"`hardware={preset}` needs compute capability {needed}, got {got} \(a card"):
+        resolved(f"hardware={preset}")
+    machine(None)
+    with pytest.raises(UserError, match=rf"`hardware={preset}` needs a CUDA GPU.*Use hardware=cpu"):
         resolved(f"hardware={preset}")
 
 

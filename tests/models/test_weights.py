@@ -71,8 +71,6 @@ def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(random_
 @pytest.mark.parametrize(("trainer", "random"), [("sft", False), ("dpo", False), ("sft", True)])
 def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Any, mistral_folder: Path) -> None:
     """bitsandbytes' 4-bit layers stay as they were, and the adapter on them learns; random weights are packed too."""
-    import torch
-
     done = train(
         f"trainer={trainer}", *(["model=tiny"] if random else ["model=zephyr", f"model.path={mistral_folder}"]),
         "hardware.quantization=nf4", "evaluation.enabled=false", f"run_name=qlora-{trainer}-{random}",
