@@ -1,8 +1,9 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ TINY = [
     "evaluation.bootstrap_samples=100",
 ]  # fmt: skip
 
+WRAPPED = "base_model.model."  # before the names of a model that PEFT has wrapped
 Compose = Callable[..., Any]
+
+
+def config_of(*words: str) -> Any:
+    """The configuration of these words as dataclasses, as the package's functions take it."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_object(compose(list(words)))
 
 
 @dataclass
@@ -37,7 +46,7 @@ class Observed:
 
 def parameters(model: Any) -> dict[str, Any]:
     """Copies of the parameters by their names in the base model, whether it is wrapped by PEFT or not."""
-    return {name.removeprefix("base_model.model."): value.detach().clone() for name, value in model.named_parameters()}
+    return {name.removeprefix(WRAPPED): value.detach().clone() for name, value in model.named_parameters()}
 
 
 @pytest.fixture(scope="session")
@@ -86,11 +95,7 @@ def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
             patch.setattr(Session, "train", watched)
             folder = run(tiny(*overrides))
         (session,) = sessions
-        trained = {
-            name.removeprefix("base_model.model.")
-            for name, parameter in session.model.named_parameters()
-            if parameter.requires_grad
-        }
+        trained = {name.removeprefix(WRAPPED) for name, p in session.model.named_parameters() if p.requires_grad}
         assert folder is not None
         return Observed(folder.path, folder.record, folder, before, parameters(session.model), trained, session.sharing)
 
@@ -109,15 +114,13 @@ RUNS = {
 @pytest.fixture(scope="session")
 def runs(train: Callable[..., Observed]) -> Callable[[str], Observed]:
     """`runs("dpo_on_sft")`: a finished run of RUNS, trained on the first call, after the run that it starts from."""
-    done: dict[str, Observed] = {}
 
+    @cache
     def get(name: str) -> Observed:
-        if name not in done:
-            for word in RUNS[name]:
-                if word.startswith("init_from="):
-                    get(word.removeprefix("init_from="))
-            done[name] = train(*RUNS[name], f"run_name={name}")
-        return done[name]
+        for word in RUNS[name]:
+            if word.startswith("init_from="):
+                get(word.removeprefix("init_from="))
+        return train(*RUNS[name], f"run_name={name}")
 
     return get
 
@@ -184,15 +187,3 @@ def mistral_folder(tmp_path_factory: pytest.TempPathFactory, random_model: Calla
     random_model("mistral", sliding_window=64).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     return folder
-
-
-@pytest.fixture
-def scoring_as_trl() -> Iterator[None]:
-    """Undo `score_labels_once` for one test."""
-    import trl.trainer.utils as trl_utils
-    from trl.kernels import ChunkedLogProbFunction
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trl_utils, "_use_triton", lambda device: False)
-        patch.setattr(trl_utils, "_ChunkedLogProbFunction", ChunkedLogProbFunction)
-        yield

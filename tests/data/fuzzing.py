@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 from hypothesis import strategies as st
 
 from edu_align.data.download import GitHubSource
@@ -152,10 +154,8 @@ class Case:
             file = root / source.folder / f"{part.name}{self.suffix}"
         else:
             file = root / f"mine{self.suffix}"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if self.content is None:
-            file.mkdir()
-        else:
+        (file if self.content is None else file.parent).mkdir(parents=True, exist_ok=True)
+        if self.content is not None:
             file.write_bytes(self.content)
         return file
 
@@ -201,10 +201,10 @@ def suffixes(loader: str) -> tuple[str, ...]:
 
 def written(rows: list[Any], suffix: str) -> bytes:
     """The rows in the file's own format, as far as it can hold them; lone surrogates as JSON escapes."""
-    if suffix == ".csv":
-        return _csv(rows)
-    if suffix == ".parquet":
-        return _parquet(rows)
+    if suffix in (".csv", ".parquet"):
+        table = [row if isinstance(row, dict) else {"x": row} for row in rows]
+        columns = list(dict.fromkeys(key for row in table for key in row))
+        return (_csv if suffix == ".csv" else _parquet)(table, columns)
     lines = [json.dumps(row) for row in rows]
     return (f"[{','.join(lines)}]" if suffix == ".json" else "\n".join(lines)).encode()
 
@@ -213,9 +213,7 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _csv(rows: list[Any]) -> bytes:
-    table = [row if isinstance(row, dict) else {"x": row} for row in rows]
-    columns = list(dict.fromkeys(key for row in table for key in row))
+def _csv(table: list[Any], columns: list[str]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, escapechar="\\")
     writer.writerow(columns)
@@ -223,12 +221,7 @@ def _csv(rows: list[Any]) -> bytes:
     return out.getvalue().encode("utf-8", "replace")
 
 
-def _parquet(rows: list[Any]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    table = [row if isinstance(row, dict) else {"x": row} for row in rows]
-    columns = list(dict.fromkeys(key for row in table for key in row))
+def _parquet(table: list[Any], columns: list[str]) -> bytes:
     made = {}
     for column in columns:
         values = [row.get(column) for row in table]

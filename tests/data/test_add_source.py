@@ -43,14 +43,14 @@ def test_every_source_has_a_name_and_the_views_that_the_config_knows() -> None:
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_a_source_from_outside_is_previewed_and_trained(trainer: str, tmp_path: Path) -> None:
-    (tmp_path / "riddles.py").write_text(OUTSIDE)
-    (tmp_path / "conf/dataset").mkdir(parents=True)
     yaml = (CONF / "dataset/mrbench.yaml").read_text().replace("name: mrbench", "name: riddles")
-    (tmp_path / "conf/dataset/riddles.yaml").write_text(yaml.replace("sources: [mrbench]", "sources: [riddles]"))
+    yaml = yaml.replace("sources: [mrbench]", "sources: [riddles]")
     rows = [{"question": f"What is {i} plus 3?", "good": f"Count on from {i}.", "bad": "No."} for i in range(60)]
-    (tmp_path / "data/riddles").mkdir(parents=True)
-    rows.append({"question": "", "good": "", "bad": ""})
-    (tmp_path / "data/riddles/all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = "\n".join(map(json.dumps, [*rows, {"question": "", "good": "", "bad": ""}]))
+    files = {"riddles.py": OUTSIDE, "conf/dataset/riddles.yaml": yaml, "data/riddles/all.jsonl": lines}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     words = [
         f"trainer={trainer}", "dataset=riddles", "model=tiny", "tracking=off", "hardware=cpu", "trainer.max_steps=2",
         "trainer.batch_size=4", f"data_root={tmp_path}/data", f"outputs_root={tmp_path}/outputs", "preview=2",

@@ -20,16 +20,12 @@ def test_no_author_wins_more_often_than_it_loses() -> None:
     groups = [group(f"g{i}", {"A": 8, "B": 0, "C": 4}) for i in range(10)] + [group("h", {"A": 0, "B": 8, "C": 4})]
     pairs = training_pairs(groups, 3, None, 0)
     kept = balanced(pairs, seed=1)
-    won = Counter(map(authors, kept))
-    assert won == {(a, b): 1 for a in "ABC" for b in "ABC" if a != b}
+    assert Counter(map(authors, kept)) == {(a, b): 1 for a in "ABC" for b in "ABC" if a != b}
     assert [p.group.id for p in kept] == sorted((p.group.id for p in kept), key=lambda i: int(i[1:] or 99))
     assert balanced(pairs, seed=1) == kept
     assert len({tuple(p.group.id for p in balanced(pairs, seed=s)) for s in range(9)}) > 1
-
-
-def test_a_source_of_two_authors_is_left_alone() -> None:
     pairs = training_pairs([group(f"g{i}", {"expert": 6, "novice": 2}) for i in range(5)], 3, None, 0)
-    assert balanced(pairs, seed=0) == pairs
+    assert balanced(pairs, seed=0) == pairs, "a source of two authors is left alone"
 
 
 def test_the_rejected_reply_is_a_good_one_by_the_same_author_from_elsewhere() -> None:
@@ -52,10 +48,8 @@ def test_the_rejected_reply_is_a_good_one_by_the_same_author_from_elsewhere() ->
 
 def test_turns_of_a_conversation_are_told_apart_by_what_came_before() -> None:
     said = [Message("assistant" if i % 2 else "user", f"turn {i}", train=bool(i % 2)) for i in range(8)]
-    talk = Conversation(tuple(said), "t", "s", "t")
-    turns = turns_as_groups([talk])
-    assert [t.responses[0].text for t in turns] == ["turn 1", "turn 3", "turn 5", "turn 7"]
-    assert [len(t.prompt) for t in turns] == [1, 3, 5, 7]
+    turns = turns_as_groups([Conversation(tuple(said), "t", "s", "t")])
+    assert [(len(t.prompt), t.responses[0].text) for t in turns] == [(i, f"turn {i}") for i in (1, 3, 5, 7)]
     drawn = drawn_turns(turns, 2, seed=0)
     assert len(drawn) == 2
     made = contrasted(drawn, 2, 0, turns)

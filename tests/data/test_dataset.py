@@ -9,9 +9,8 @@ import pytest
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import LoadedData, fingerprint_of, load_records
-from edu_align.records import Conversation
 from edu_align.utils.errors import UserError
-from tests.data.crossing import crossing_groups
+from tests.data.test_split import crossing_groups
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ALL = ["mathdial", "bridge", "mrbench", "gsm8k_socratic"]
@@ -21,16 +20,17 @@ def load(tmp_path: Path, sources: list[str], view: str, root: Path = FIXTURES, *
     return load_records(DatasetConfig(name="mix", sources=sources, **keys), root, tmp_path, 0, view)
 
 
+def every(data: LoadedData) -> list[Any]:
+    return [record for part in data.splits.values() for record in part]
+
+
 def test_counts_and_reasons(tmp_path: Path) -> None:
     data = load(tmp_path, ["mrbench", "bridge"], "preference")
     mrbench = data.sources["mrbench"]
     assert (mrbench.read, mrbench.kept) == (13, 8)
-    assert mrbench.dropped == {
-        "fewer than two replies": 1,
-        "history does not end with the student": 1,
-        "neither a maths problem nor a Bridge session": 1,
-        "in the development set already": 2,
-    }
+    reasons = "fewer than two replies", "history does not end with the student"
+    reasons += "neither a maths problem nor a Bridge session", "in the development set already"
+    assert mrbench.dropped == dict(zip(reasons, (1, 1, 1, 2), strict=True))
     for source in data.sources.values():
         assert source.read == source.kept + sum(source.dropped.values())
     assert sum(map(len, data.splits.values())) == 12
@@ -40,34 +40,28 @@ def test_counts_and_reasons(tmp_path: Path) -> None:
     assert "left out 2: in the development set already" in text
 
 
-def test_no_group_crosses_over_sources(tmp_path: Path) -> None:
+def test_no_group_crosses_over_sources_and_a_record_keeps_its_side(tmp_path: Path) -> None:
     data = load(tmp_path, ALL, "conversation")
     assert crossing_groups(data.splits) == set()
-    groups = {r.group: {s.source for part in data.splits.values() for s in part if s.group == r.group}
-              for part in data.splits.values() for r in part}  # fmt: skip
-    assert {"mathdial", "mrbench", "gsm8k_socratic"} in groups.values()
-    assert {"bridge", "mrbench"} in groups.values()
-
-
-def test_a_record_keeps_its_side_whatever_is_loaded_beside_it(tmp_path: Path) -> None:
-    together = load(tmp_path, ALL, "conversation")
-    where = {r.id: name for name, part in together.splits.items() for r in part}
+    sources = [{s.source for s in every(data) if s.group == r.group} for r in every(data)]
+    assert {"mathdial", "mrbench", "gsm8k_socratic"} in sources
+    assert {"bridge", "mrbench"} in sources
+    where = {(r.id, name) for name, part in data.splits.items() for r in part}
     for source in ("mathdial", "bridge", "mrbench"):
         alone = load(tmp_path, [source], "conversation")
-        assert {r.id: name for name, part in alone.splits.items() for r in part}.items() <= where.items()
+        assert {(r.id, name) for name, part in alone.splits.items() for r in part} <= where, "beside it or not"
 
 
 def test_official_test_rows_only_test(tmp_path: Path) -> None:
     data = load(tmp_path, ["gsm8k_socratic"], "conversation")
-    for name in ("train", "validation"):
-        assert not [r.id for r in data.splits[name] if ":test_" in r.id]
-    assert len([r for r in data.splits["test"] if ":test_" in r.id]) >= 8
+    rows = {name: [r.id for r in part if ":test_" in r.id] for name, part in data.splits.items()}
+    assert (rows["train"], rows["validation"]) == ([], [])
+    assert len(rows["test"]) >= 8
 
 
 def test_views(tmp_path: Path) -> None:
     data = load(tmp_path, ["mrbench"], "conversation")
-    first = next(r for part in data.splits.values() for r in part if r.id == "mrbench:devset:1")
-    assert isinstance(first, Conversation)
+    first = next(r for r in every(data) if r.id == "mrbench:devset:1")
     assert first.messages[-1].content == "And how many do 3 bags hold?"
     assert [m.train for m in first.messages] == [False, False, False, True]
 
@@ -75,8 +69,11 @@ def test_views(tmp_path: Path) -> None:
 def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
     one, two = load(tmp_path, ["bridge"], "preference"), load(tmp_path, ["bridge"], "preference")
     assert one.fingerprint == two.fingerprint != load(tmp_path, ["bridge"], "conversation").fingerprint
-    record = next(r for part in one.splits.values() for r in part)
+    record = every(one)[0]
     assert fingerprint_of([record]) != fingerprint_of([replace(record, id="other")])
+
+
+CONTRAST = {"contrast_sources": ["mathdial", "gsm8k_socratic"]}
 
 
 @pytest.mark.parametrize(
@@ -85,12 +82,7 @@ def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
         (["edu_tutor"], "preference", {"size": 40}, "08fe454f28bdc538373df647"),
         (["edu_tutor"], "conversation", {"size": 40}, "ee5fcf5f9e7af43089999cd9"),
         (["mathdial", "bridge", "gsm8k_socratic", "mrbench"], "conversation", {}, "6523abd9c057af5718976289"),
-        (
-            ["bridge", "mrbench"],
-            "preference",
-            {"contrast_sources": ["mathdial", "gsm8k_socratic"]},
-            "b4acff3b51a35f898428a532",
-        ),
+        (["bridge", "mrbench"], "preference", CONTRAST, "b4acff3b51a35f898428a532"),
     ],
 )
 def test_fingerprints_stay(sources: list[str], view: str, keys: dict[str, Any], known: str, tmp_path: Path) -> None:
@@ -102,8 +94,7 @@ def test_fingerprints_stay(sources: list[str], view: str, keys: dict[str, Any], 
 def test_system_prompt(tmp_path: Path) -> None:
     data = load(tmp_path, ["mathdial"], "conversation", system_prompt="You are a tutor.")
     assert {r.messages[0].content for r in data.require("train")} == {"You are a tutor."}
-    plain = load(tmp_path, ["mathdial"], "conversation")
-    assert data.fingerprint == plain.fingerprint
+    assert data.fingerprint == load(tmp_path, ["mathdial"], "conversation").fingerprint
 
 
 def test_edu_tutor_keeps_its_own_split(tmp_path: Path) -> None:
@@ -122,24 +113,18 @@ def test_errors(tmp_path: Path) -> None:
         load(tmp_path, [], "conversation")
     with pytest.raises(UserError, match="names a source twice: bridge, bridge"):
         load(tmp_path, ["bridge", "bridge"], "conversation")
+    (tmp_path / "mathdial").mkdir()
+    (tmp_path / "mathdial/test.jsonl").write_text('{"question": "q", "conversations": "x"}\n')
+    with pytest.raises(UserError, match=r"test\.jsonl, row 1: no column `student_incorrect_solution`.*The row: "):
+        load(tmp_path, ["mathdial"], "conversation", root=tmp_path)
 
 
-def test_nothing_left_shows_the_counts(tmp_path: Path) -> None:
+def test_nothing_left_and_an_empty_split_show_the_counts(tmp_path: Path) -> None:
     (tmp_path / "bridge").mkdir()
     rows = json.loads((FIXTURES / "bridge/train.json").read_text())[4:6]
     (tmp_path / "bridge/train.json").write_text(json.dumps(rows))
     with pytest.raises(UserError, match=r"(?s)no record is left.*left out 1: the session ends"):
         load(tmp_path, ["bridge"], "preference", root=tmp_path)
-
-
-def test_empty_split_shows_the_counts(tmp_path: Path) -> None:
     data = load(tmp_path, ["bridge"], "preference", test_fraction=0.99, validation_fraction=0.0)
     with pytest.raises(UserError, match=r"(?s)the train split holds no record.*bridge: 4 of 10 rows kept"):
         data.require("train")
-
-
-def test_a_missing_column_names_the_row(tmp_path: Path) -> None:
-    (tmp_path / "mathdial").mkdir()
-    (tmp_path / "mathdial/test.jsonl").write_text('{"question": "q", "conversations": "x"}\n')
-    with pytest.raises(UserError, match=r"test\.jsonl, row 1: no column `student_incorrect_solution`.*The row: "):
-        load(tmp_path, ["mathdial"], "conversation", root=tmp_path)

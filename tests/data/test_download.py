@@ -45,8 +45,23 @@ def test_download_once_with_its_hash(asked: list[str], tmp_path: Path) -> None:
     assert all(bridge.SOURCE.revision in url for url in asked)
     assert source_files("bridge", None, tmp_path) == files
     assert len(asked) == 3
-    files[0].write_text("[]")
-    with pytest.raises(UserError, match="changed since it was downloaded"):
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [("content", "changed since it was downloaded"), ("record", ""), ("binary record", ""), ("folder", "")],
+)
+def test_a_damaged_download_is_refused(damage: str, message: str, asked: list[str], tmp_path: Path) -> None:
+    file = source_files("bridge", None, tmp_path)[0]
+    record = file.with_name(f"{file.name}.sha256")
+    if damage == "content":
+        file.write_text("[]")
+    elif damage == "folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        record.write_bytes(b"0" if damage == "record" else b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=rf"train\.json.*{message}"):
         source_files("bridge", None, tmp_path)
 
 

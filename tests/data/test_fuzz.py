@@ -11,30 +11,24 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from edu_align.config.schema import DatasetConfig
+from edu_align.data import download, hub
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
-from edu_align.data.sources.load import source_files
 from edu_align.models.control_tokens import control_token_warning, control_tokens
-from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer, chat_ids
+from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, chat_ids
 from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.training.dpo_rows import dpo_rows, shorten_prompts
 from edu_align.training.sft_rows import sft_rows
 from edu_align.utils.errors import UserError
-from tests.data.fuzzing import GOOD, Case, case
+from tests.data.fuzzing import GOOD, Case, case, suffixes, written
+from tests.models.test_control_tokens import bytes_with
 
 FAST, FULL = 22, 380  # examples of each of the 14 loaders
 LONGEST = 4000  # characters of a message that a person still reads
 SHOWN: Counter[tuple[str, str]] = Counter()
 
 
-def tokenizer() -> Any:
-    made = byte_tokenizer()
-    made.add_tokens(["<|im_start|>", "<|im_end|>", "<|endoftext|>"], special_tokens=True)
-    made.chat_template = ZEPHYR_TEMPLATE
-    return made
-
-
-TOKENIZER = tokenizer()
+TOKENIZER = bytes_with(ZEPHYR_TEMPLATE)
 
 
 def run_case(made: Case, root: Path) -> str:
@@ -103,20 +97,16 @@ def fuzz(loader: str, examples: int, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loader whose file is not there asks the network, which is not what is tested here."""
-    from edu_align.data import download as fetch
-    from edu_align.data import hub
 
     def refuse(*_: Any) -> bytes:
         raise UserError("no network")
 
-    monkeypatch.setattr(fetch, "_download", refuse)
+    monkeypatch.setattr(download, "_download", refuse)
     monkeypatch.setattr(hub, "_reach", refuse)
 
 
 @pytest.mark.parametrize("loader", GOOD)
 def test_good_rows_are_used(loader: str, tmp_path: Path) -> None:
-    from tests.data.fuzzing import suffixes, written
-
     view = "preference" if loader in ("local:preference", "local:responses", "local:scores") else "conversation"
     for suffix in suffixes(loader):
         if suffix != ".txt":
@@ -140,24 +130,3 @@ def test_many_malformed_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with capsys.disabled():
         print("\n" + "\n".join([*lines, f"{sum(SHOWN.values())} malformed inputs"]))
     assert sum(SHOWN.values()) >= 5000 or "EDU_ALIGN_FUZZ" in os.environ
-
-
-@pytest.mark.parametrize("damage", ["content", "record", "binary record", "folder"])
-def test_a_damaged_download_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edu_align.data import download as fetch
-
-    monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
-    monkeypatch.setattr(fetch, "_download", lambda *_: b"[]")
-    file = source_files("bridge", None, tmp_path)[0]
-    record = file.with_name(f"{file.name}.sha256")
-    if damage == "content":
-        file.write_bytes(b"[ ]")
-    elif damage == "record":
-        record.write_text("0")
-    elif damage == "binary record":
-        record.write_bytes(b"\xff\xfe\x00")
-    else:
-        file.unlink()
-        file.mkdir()
-    with pytest.raises(UserError, match=r"train\.json"):
-        source_files("bridge", None, tmp_path)

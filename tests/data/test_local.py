@@ -33,10 +33,8 @@ def read(data: dict[str, Any], view: str = "conversation", wanted: str = "auto",
 def test_conversations(data: dict[str, Any]) -> None:
     record = read(data)
     assert isinstance(record, Conversation)
-    assert [(m.role, m.content, m.train) for m in record.messages] == [
-        ("user", "2 + 3?", False),
-        ("assistant", "What is 2 + 2?", True),
-    ]
+    expected = [("user", "2 + 3?", False), ("assistant", "What is 2 + 2?", True)]
+    assert [(m.role, m.content, m.train) for m in record.messages] == expected
 
 
 def test_loss_decides_what_is_trained() -> None:
@@ -54,10 +52,7 @@ CONTEXT = {"prompt": [ASK, TELL, {"role": "user", "content": "4"}]}
         ({"prompt": "2 + 3?", "chosen": "good", "rejected": "bad"}, 1),
         (CONTEXT | {"chosen": [{"role": "assistant", "content": "good"}], "rejected": "bad"}, 3),
         ({"conversations": [HUMAN], "chosen": GPT | {"value": "good"}, "rejected": GPT | {"value": "bad"}}, 1),
-        (
-            {"chosen": [ASK, TELL | {"content": "good"}], "rejected": [ASK, TELL | {"content": "bad"}], "prompt": "x"},
-            1,
-        ),
+        ({"prompt": "x", "chosen": [ASK, TELL | {"content": "good"}], "rejected": [ASK, TELL | {"content": "bad"}]}, 1),
         ({"prompt": "2 + 3?", "responses": [{"text": "bad", "score": 0}, {"response": "good", "score": 1.0}]}, 1),
         ({"prompt": "2 + 3?", "responses": ["bad", "good"], "scores": [0, 1]}, 1),
         ({"prompt": "2 + 3?", "responses": '["bad", "good"]', "scores": "[0, 1]"}, 1),
@@ -110,7 +105,7 @@ def test_reasons(data: dict[str, Any], reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "columns", "message"),
+    ("data", "words", "message"),
     [
         ({"query": "p", "answer": "a"}, {}, r"mine\.jsonl, row 5: no known shape has the columns query, answer"),
         ({"prompt": "p", "good": "a"}, {"choosen": "good"}, "'choosen' is none of our columns.*Did you mean `chosen`"),
@@ -124,45 +119,37 @@ def test_reasons(data: dict[str, Any], reason: str) -> None:
         ({"prompt": "p", "responses": ["a", "b"], "scores": [1]}, {}, "`scores` must be a list of 2 numbers"),
         ({"prompt": "p", "responses": ["a", "b"]}, {}, "no column `scores`"),
         ({"prompt": 3, "chosen": "a", "rejected": "b"}, {}, "`prompt` must be a list, got a number 3"),
+        ({"chosen": "a"}, {"wanted": "preference"}, r"'preference' needs a column `rejected`; there are chosen\. Map"),
+        ({"messages": [ASK, TELL]}, {"wanted": "message"}, r"got 'message'\. Did you mean 'messages'"),
     ],
 )
-def test_errors(data: dict[str, Any], columns: dict[str, str], message: str) -> None:
+def test_errors(data: dict[str, Any], words: dict[str, str], message: str) -> None:
+    """A named format wants its columns; all other words map columns."""
     with pytest.raises(UserError, match=message):
-        read(data, **columns)
+        read(data, **words)
 
 
-def test_named_format_wants_its_columns() -> None:
-    with pytest.raises(UserError, match=r"'preference' needs a column `rejected`; there are chosen, reject\. Map it"):
-        read({"chosen": "a", "reject": "b"}, wanted="preference")
-    with pytest.raises(UserError, match=r"got 'message'\. Did you mean 'messages'"):
-        read({"messages": [ASK, TELL]}, wanted="message")
-
-
-def local(path: Path, **keys: Any) -> DatasetConfig:
-    return DatasetConfig(name="local", sources=["local"], path=str(path), **keys)
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+def load(folder: Path, rows: list[dict[str, Any]], view: str) -> Any:
+    path = folder / "mine.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return load_records(DatasetConfig(name="local", sources=["local"], path=str(path)), None, folder, 0, view)
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
     rows = [{"prompt": f"What is {i} + 3?", "chosen": f"Try {i}", "rejected": "No."} for i in range(40)]
-    path = write(tmp_path / "mine.jsonl", [*rows, rows[0], {"prompt": "p", "chosen": "a", "rejected": "a"}])
-    data = load_records(local(path), None, tmp_path, 0, "preference")
+    rows += [rows[0], {"prompt": "p", "chosen": "a", "rejected": "a"}]
+    data = load(tmp_path, rows, "preference")
     source = data.sources["local"]
     assert (source.read, source.kept) == (42, 40)
     assert source.dropped == {"identical replies": 1, "the same as an earlier record": 1}
     assert "format preference, by its columns" in data.describe()
-    talks = load_records(local(path), None, tmp_path, 0, "conversation")
+    talks = load(tmp_path, rows, "conversation")
     assert talks.require("train")[0].messages[-1].content.startswith("Try")
     assert {name: len(part) for name, part in talks.splits.items()} == {n: len(p) for n, p in data.splits.items()}
 
 
 def test_conversations_are_no_preferences(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.jsonl", [{"messages": [ASK, TELL]}])
     with pytest.raises(UserError, match=r"format 'messages' has conversations only.*edu_tutor, bridge, mrbench"):
-        load_records(local(path), None, tmp_path, 0, "preference")
+        load(tmp_path, [{"messages": [ASK, TELL]}], "preference")
     with pytest.raises(UserError, match=r"`dataset\.path` must name your file"):
         load_records(DatasetConfig(name="local", sources=["local"]), None, tmp_path, 0, "conversation")

@@ -64,34 +64,25 @@ def test_margin() -> None:
 def test_cap_spreads_over_replies_before_it_repeats_one() -> None:
     pairs = training_pairs([group([8, 8, 7, 1, 0, 0])], 4, 3, seed=1)
     used = Counter(i for p in pairs for i in (p.chosen, p.rejected))
-    assert sorted(used) == [0, 1, 2, 3, 4, 5]
-    assert max(used.values()) == 1
+    assert used == dict.fromkeys(range(6), 1)
     assert pairs[0].margin == 8
 
 
 def test_cap_is_seeded_and_local_to_a_group() -> None:
     groups = [group([8, 8, 8, 8, 0, 0, 0, 0], f"g{i}") for i in range(20)]
-    one = [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups, 4, 2, seed=1)]
-    assert one == [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups, 4, 2, seed=1)]
-    assert one != [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups, 4, 2, seed=2)]
-    assert one[2:4] == [(p.group.id, p.chosen, p.rejected) for p in training_pairs(groups[1:2], 4, 2, seed=1)]
-    assert len({pair[1:] for pair in one}) > 2
+    one = training_pairs(groups, 4, 2, seed=1)
+    assert one == training_pairs(groups, 4, 2, seed=1) != training_pairs(groups, 4, 2, seed=2)
+    assert one[2:4] == training_pairs(groups[1:2], 4, 2, seed=1)
+    assert len({(pair.chosen, pair.rejected) for pair in one}) > 2
     assert len(one) == 40
 
 
 def test_leaking_replies_are_not_chosen_but_may_be_rejected() -> None:
     judged = [group([8, 5, 0], unfit_to_learn="a0,a2")]
     assert len(training_pairs(judged, 3, None, 0, drop_unfit_chosen=False)) == 3
-    pairs = training_pairs(judged, 3, None, 0)
-    assert [(p.chosen, p.rejected) for p in pairs] == [(1, 2)]
-
-
-def test_best_reply() -> None:
+    assert [(p.chosen, p.rejected) for p in training_pairs(judged, 3, None, 0)] == [(1, 2)]
     record = best_reply(group([3, 8, 8], unfit_to_learn="a1"))
-    assert [(m.role, m.content, m.train) for m in record.messages] == [
-        ("user", "2 + 3?", False),
-        ("assistant", "reply 2", True),
-    ]
+    assert record.messages == (Message("user", "2 + 3?"), Message("assistant", "reply 2", train=True))
     assert record.meta == {"author": "a2"}
 
 

@@ -1,23 +1,22 @@
 """Readers: what they accept, and the one message of every fault."""
 
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from edu_align.data.readers import Row, read_rows
 from edu_align.utils.errors import UserError
 
 
-def write(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
+def write(folder: Path, name: str, text: str | bytes) -> Path:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder / name
 
 
 def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
     rows = [{"a": "x, y", "b": 'say "hi"'}, {"a": "é", "b": "2\n3"}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
     files = [
@@ -29,6 +28,8 @@ def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
     for file in files:
         assert [row.data for row in read_rows(file)] == rows
     assert [row.number for row in read_rows(tmp_path / "d.jsonl")] == [1, 3]
+    with pytest.raises(UserError, match=r"none\.json: there is no such file"):
+        read_rows(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -46,29 +47,24 @@ def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
         ("d.csv", "a,b\n1\n", "row 1: 1 cells under 2 column names"),
         ("d.csv", 'a,b\n"x"y,2\n', "row 1: broken CSV"),
         ("d.parquet", "not parquet", "not a readable Parquet file"),
+        ("d.jsonl", b'{"a": "\xe9"}', "not UTF-8 at byte 7"),
         ("d.txt", "a", r"suffix must be one of \.jsonl.*got '\.txt'"),
     ],
 )
-def test_broken_files(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_broken_files(tmp_path: Path, name: str, text: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_rows(write(tmp_path, name, text))
 
 
-def test_missing_file_and_wrong_encoding(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.json: there is no such file"):
-        read_rows(tmp_path / "none.json")
-    (tmp_path / "latin.jsonl").write_bytes('{"a": "é"}'.encode("latin-1"))
-    with pytest.raises(UserError, match=r"not UTF-8 at byte 7"):
-        read_rows(tmp_path / "latin.jsonl")
-
-
-def test_row_errors_show_the_row() -> None:
-    row = Row({"question": "2 + 2?", "n": None, "items": [1]}, "f.json", 4)
-    with pytest.raises(UserError, match=r"f\.json, row 4: no column `questions` \(did you mean `question`\?\).*2 \+ 2"):
-        row.get("questions", str)
-    with pytest.raises(UserError, match=r"`n` must be text, got null None"):
-        row.get("n", str)
-    with pytest.raises(UserError, match=r"`items\[0\]` must be an object, got a number 1"):
-        row.nested("items")
-    with pytest.raises(UserError, match=r"characters\)"):
-        Row({"a": "x" * 5000}, "f.json", 1).get("b", str)
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda row: row.get("questions", str), r"row 4: no column `questions` \(did you mean `question`\?\).*2 \+ 2"),
+        (lambda row: row.get("n", str), "`n` must be text, got null None"),
+        (lambda row: row.nested("items"), r"`items\[0\]` must be an object, got a number 1"),
+        (lambda row: Row(row.data | {"a": "x" * 5000}, "f.json", 4).get("b", str), r"characters\)"),
+    ],
+)
+def test_row_errors_show_the_row(read: Any, message: str) -> None:
+    with pytest.raises(UserError, match=rf"f\.json, .*{message}"):
+        read(Row({"question": "2 + 2?", "n": None, "items": [1]}, "f.json", 4))

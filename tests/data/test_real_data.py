@@ -1,6 +1,5 @@
 """The public files, where they lie beside the repository: counts, groups, and the rules that were read off them."""
 
-import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -14,34 +13,35 @@ from edu_align.data.pairs import training_pairs
 from edu_align.data.readers import read_rows
 from edu_align.data.text import normalise, problem_key
 from edu_align.records import Conversation, pairs_of
-from tests.data.crossing import crossing_groups
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ROOT = Path(os.environ.get("EDU_ALIGN_DATA") or REPOSITORY.parent / "shared" / "data")
-pytestmark = pytest.mark.skipif(not (ROOT / "mrbench").is_dir(), reason=f"no public data in {ROOT}")
-
-
-def load(sources: list[str], view: str, **keys: Any) -> LoadedData:
-    return load_records(DatasetConfig(name="mix", sources=sources, **keys), ROOT, "unused", 0, view)
-
-
-def rows(file: str) -> list[dict[str, Any]]:
-    return [row.data for row in read_rows(ROOT / file)]
+from tests.data.test_split import crossing_groups
 
 
 @pytest.fixture(scope="module")
-def preferences() -> LoadedData:
+def load(real_data: Path) -> Any:
+    """`load(sources, view)`: what is read of the public files."""
+    return lambda sources, view, **keys: load_records(
+        DatasetConfig(name="mix", sources=sources, **keys), real_data, "unused", 0, view
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(real_data: Path) -> Any:
+    return lambda file: [row.data for row in read_rows(real_data / file)]
+
+
+@pytest.fixture(scope="module")
+def preferences(load: Any) -> LoadedData:
     return load(["mrbench", "bridge"], "preference")
 
 
-def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedData) -> None:
+def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedData, rows: Any) -> None:
     """As many pairs as the raw labels give: cleaning makes no two replies of one dialogue equal."""
     points = {"Yes": 2, "To some extent": 1, "No": 0}
     expected = 0
     for row in rows("mrbench/devset.json"):
         scores = [sum(points[v] for v in r["annotation"].values()) for r in row["tutor_responses"].values()]
         expected += sum(a - b >= 2 for a in scores for b in scores)
-    groups = [r for part in ("train", "validation", "test") for r in preferences.require(part)]
+    groups = [r for part in preferences.splits for r in preferences.require(part)]
     mrbench = [g for g in groups if g.id.startswith("mrbench:devset:")]
     assert len(mrbench) == len(rows("mrbench/devset.json"))
     assert sum(len(list(pairs_of(group, 2))) for group in mrbench) == expected
@@ -51,19 +51,14 @@ def test_every_mrbench_dialogue_is_kept_with_all_its_pairs(preferences: LoadedDa
 
 
 def test_bridge_gives_one_pair_a_row(preferences: LoadedData) -> None:
-    groups = [r for part in ("train", "validation", "test") for r in preferences.require(part)]
-    bridge = [g for g in groups if g.source == "bridge"]
+    bridge = [r for part in preferences.splits for r in preferences.require(part) if r.source == "bridge"]
     assert len(training_pairs(bridge, 1.0, None, 0)) == len(bridge) == preferences.sources["bridge"].kept
     assert preferences.sources["bridge"].kept > 0.85 * preferences.sources["bridge"].read
-
-
-def test_bridge_error_notes_are_kinds_of_error(preferences: LoadedData) -> None:
     kinds = {"guess", "careless", "misinterpret", "right-idea", "imprecise", "diagnose"}
-    bridge = [r for part in preferences.splits.values() for r in part if r.source == "bridge"]
     assert len([r for r in bridge if r.meta["error"] in kinds]) > 0.97 * len(bridge)
 
 
-def test_mrbench_ids_hold_the_bridge_session() -> None:
+def test_mrbench_ids_hold_the_bridge_session(rows: Any) -> None:
     """Where MRBench's history is a Bridge context, the first seven digits of its id are that row's session."""
     sessions: defaultdict[str, set[str]] = defaultdict(set)
     for file in ("train", "validation"):
@@ -79,17 +74,16 @@ def test_mrbench_ids_hold_the_bridge_session() -> None:
     assert matched > 30
 
 
-def test_no_group_crosses_over_all_sources() -> None:
+def test_no_group_crosses_over_all_sources(load: Any, rows: Any) -> None:
     data = load(["mathdial", "bridge", "mrbench", "gsm8k_socratic"], "conversation")
     assert crossing_groups(data.splits) == set()
     assert data.sources["mathdial"].kept == len(rows("mathdial/test.jsonl"))
     assert all(source.read == source.kept + sum(source.dropped.values()) for source in data.sources.values())
-    for part in data.splits.values():
-        for record in part:
-            assert isinstance(record, Conversation)
-            roles = [message.role for message in record.messages]
-            assert roles == ["user", "assistant"] * (len(roles) // 2)
-            assert all(message.content for message in record.messages)
+    for record in (r for part in data.splits.values() for r in part):
+        assert isinstance(record, Conversation)
+        roles = [message.role for message in record.messages]
+        assert roles == ["user", "assistant"] * (len(roles) // 2)
+        assert all(message.content for message in record.messages)
     problems = {problem_key(row["question"]) for row in rows("mathdial/test.jsonl")}
     mrbench = {r.group for p in data.splits.values() for r in p if r.source == "mrbench" and r.meta["problem"]}
     assert len(mrbench & problems) > 0.9 * len(mrbench), "MRBench's problems are MathDial's"
@@ -97,14 +91,14 @@ def test_no_group_crosses_over_all_sources() -> None:
     assert sides == {"test"}, "GSM8K's own test"
 
 
-def test_sft_and_dpo_mixes_agree_on_the_sides(preferences: LoadedData) -> None:
+def test_sft_and_dpo_mixes_agree_on_the_sides(preferences: LoadedData, load: Any) -> None:
     talks = load(["mathdial", "bridge"], "conversation")
     trained = {r.group for r in talks.splits["train"]} | {r.group for r in preferences.splits["train"]}
     held = {r.group for r in talks.splits["test"]} | {r.group for r in preferences.splits["test"]}
     assert not trained & held
 
 
-def test_general_preferences_in_ranking_form() -> None:
-    data = load(["local"], "preference", path=str(ROOT / "preferences/dpo_en_demo.json"))
+def test_general_preferences_in_ranking_form(load: Any, real_data: Path) -> None:
+    data = load(["local"], "preference", path=str(real_data / "preferences/dpo_en_demo.json"))
     assert data.sources["local"].note == "format preference, by its columns"
     assert data.sources["local"].kept > 0.95 * data.sources["local"].read

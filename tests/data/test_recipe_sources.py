@@ -9,47 +9,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from edu_align.config.compose import compose
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data import hub
 from edu_align.data.dataset import LoadedData, load_records
-from edu_align.data.readers import Row, iter_rows, read_rows
+from edu_align.data.readers import Row, read_rows
 from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
 from edu_align.data.sources.load import SOURCES, TEST_RECORDS, _in_turn
+from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
-from tests.data.crossing import crossing_groups
+from tests.conftest import config_of
+from tests.data.test_dataset import every
+from tests.data.test_split import crossing_groups
 
+FOLDERS = {
+    "agentinstruct": "zephyr_agentinstruct", "puffin": "mistral_puffin_t4", "stack_exchange": "llama2_stack",
+    "ultrachat": "zephyr_beta", "ultrafeedback": "zephyr_beta",
+}  # fmt: skip
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-SAMPLES = {
-    "agentinstruct": EXPERIMENTS / "zephyr_agentinstruct/samples",
-    "puffin": EXPERIMENTS / "mistral_puffin_t4/samples",
-    "stack_exchange": EXPERIMENTS / "llama2_stack/samples",
-    "ultrachat": EXPERIMENTS / "zephyr_beta/samples",
-    "ultrafeedback": EXPERIMENTS / "zephyr_beta/samples",
-}
-VIEWS = [
-    (source, view)
-    for source in SAMPLES
-    for view in ("conversation", "preference")
-    if view == "conversation" or source in PREFERENCE_SOURCES
-]
+SAMPLES = {source: EXPERIMENTS / folder / "samples" for source, folder in FOLDERS.items()}
+VIEWS = [(source, "conversation") for source in SAMPLES]
+VIEWS += [(source, "preference") for source in SAMPLES if source in PREFERENCE_SOURCES]
 
 
 def config(source: str, **keys: Any) -> DatasetConfig:
     """The data set's own YAML with some keys changed."""
-    from omegaconf import OmegaConf
-
-    composed: Any = OmegaConf.to_object(compose([f"dataset={source}"]))
-    return replace(composed.dataset, **keys)
-
-
-def hub_source(name: str) -> hub.HubSource:
-    source = SOURCES[name]
-    assert isinstance(source, hub.HubSource)
-    return source
+    return replace(config_of(f"dataset={source}").dataset, **keys)
 
 
 def load(source: str, view: str = "conversation", root: Path | None = None, **keys: Any) -> LoadedData:
@@ -77,25 +66,20 @@ def test_the_samples_train_validate_and_test(source: str, view: str) -> None:
     assert all(data.splits.values()), data.describe()
     assert crossing_groups(data.splits) == set()
     kind = Conversation if view == "conversation" else ResponseGroup
-    for record in (r for part in data.splits.values() for r in part):
+    for record in every(data):
         assert isinstance(record, kind)
         turns = record.messages if isinstance(record, Conversation) else record.prompt
         assert [m.role for m in turns] == ["user", "assistant"] * (len(turns) // 2) + ["user"] * (len(turns) % 2)
         assert (turns[-1].role == "assistant") == isinstance(record, Conversation)
-
-
-@pytest.mark.parametrize("source", ["stack_exchange", "ultrachat", "ultrafeedback"])
-def test_the_sources_own_test_is_never_trained_on(source: str) -> None:
-    for view in ("conversation", "preference") if source in PREFERENCE_SOURCES else ("conversation",):
-        data = load(source, view)
-        sides = {name: {r.id.split(":")[1] for r in part} for name, part in data.splits.items()}
-        own = {part.name for part in hub_source(source).parts if part.test}
-        assert own <= sides["test"]
-        assert not own & (sides["train"] | sides["validation"])
+    sides = {name: {r.id.split(":")[1] for r in part} for name, part in data.splits.items()}
+    own = {part.name for part in SOURCES[source].parts if part.test}
+    assert bool(own) == (source in ("stack_exchange", "ultrachat", "ultrafeedback"))
+    assert own <= sides["test"]
+    assert not own & (sides["train"] | sides["validation"]), "the source's own test is never trained on"
 
 
 def test_a_question_of_the_test_that_is_also_trained_on_is_not_measured(tmp_path: Path) -> None:
-    rows = [r.data for r in iter_rows(SAMPLES["stack_exchange"] / "stack_exchange/rl.jsonl")]
+    rows = [r.data for r in read_rows(SAMPLES["stack_exchange"] / "stack_exchange/rl.jsonl")]
     write(tmp_path / "stack_exchange", "rl.jsonl", rows)
     other = rows[0] | {"response_k": "Something else.", "question": "The same question, edited."}
     write(tmp_path / "stack_exchange", "evaluation.jsonl", [other, rows[0] | {"qid": 9, "question": "Another?"}])
@@ -105,83 +89,64 @@ def test_a_question_of_the_test_that_is_also_trained_on_is_not_measured(tmp_path
 
 
 def test_agentinstruct_has_two_long_enough_trajectories_of_each_environment() -> None:
-    data = load("agentinstruct")
-    every = [r for part in data.splits.values() for r in part]
-    assert min(Counter(r.id.split(":")[1] for r in every).values()) >= 2
-    assert {r.id.split(":")[1] for r in every} == {part.name for part in hub_source("agentinstruct").parts}
-    assert max(len(r.messages) for r in every if isinstance(r, Conversation)) > 20
+    records = every(load("agentinstruct"))
+    environments = Counter(r.id.split(":")[1] for r in records)
+    assert min(environments.values()) >= 2
+    assert set(environments) == {part.name for part in SOURCES["agentinstruct"].parts}
+    assert max(len(r.messages) for r in records) > 20
+    steps = [agentinstruct.to_conversation(row("agentinstruct", "mind2web", i), str(i)) for i in range(3)]
+    assert [steps[0].group == other.group for other in steps[1:]] == [True, False], "one web task, another one"
 
 
-def test_loss_flags_decide_what_is_trained() -> None:
+def test_loss_flags_decide_what_is_trained(bytes_tokenizer: Any) -> None:
     raw = row("agentinstruct", "os")
-    record = agentinstruct.to_conversation(raw, "id")
-    assert isinstance(record, Conversation)
-    flags = [turn["loss"] is True for turn in raw.data["conversations"]]
+    record: Any = agentinstruct.to_conversation(raw, "id")
+    turns = raw.data["conversations"]
+    flags = [turn["loss"] is True for turn in turns]
     assert [m.train for m in record.messages] == flags
     assert True in flags
     assert [m.role for m, flag in zip(record.messages, flags, strict=True) if not flag].count("assistant") == 3
-    turns = raw.data["conversations"]
     unknown = [turn | {"loss": None} if turn["loss"] is False else turn for turn in turns]
     assert agentinstruct.to_conversation(row("agentinstruct", "os", conversations=unknown), "id") == record
     silent = [turn | {"loss": None} for turn in turns]
-    assert agentinstruct.to_conversation(row("agentinstruct", "os", conversations=silent), "id") == (
-        "no turn to train on"
-    )
-
-
-def test_loss_flags_are_honoured_on_token_level(bytes_tokenizer: Any) -> None:
-    from edu_align.models.tokenizer import IGNORED, encode
+    found = agentinstruct.to_conversation(row("agentinstruct", "os", conversations=silent), "id")
+    assert found == "no turn to train on"
 
     raw = row("agentinstruct", "kg")
     record = agentinstruct.to_conversation(raw, "id")
-    assert isinstance(record, Conversation)
     ids, labels = encode(bytes_tokenizer, record.messages)
     spoken = bytes_tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label != IGNORED])
     expected = [turn["value"] for turn in raw.data["conversations"] if turn["loss"]]
     assert spoken == "".join(text + bytes_tokenizer.eos_token for text in expected)
 
 
-def test_the_steps_of_one_web_task_are_one_group() -> None:
-    groups = [agentinstruct.to_conversation(row("agentinstruct", "mind2web", i), str(i)) for i in range(3)]
-    assert [groups[0].group == other.group for other in groups[1:]] == [True, False]  # type: ignore[union-attr]
-
-
-def test_puffin_trains_every_reply_and_keeps_code_as_it_is() -> None:
+def test_puffin_ultrachat_and_ultrafeedback() -> None:
     record = puffin.to_conversation(row("puffin", "train", 1), "id")
-    assert isinstance(record, Conversation)
     assert [m.train for m in record.messages] == [False, True] * 3
-    assert "\n    letters = word.casefold()\n    return" in record.messages[1].content
+    assert "\n    letters = word.casefold()\n    return" in record.messages[1].content, "code is kept as it is"
+    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id")
+    assert [m.train for m in talk.messages] == [False, True] * 2
+    assert talk.meta == {}
+    group = ultrafeedback.to_group(row("ultrafeedback", "train_prefs"), "id")
+    assert [r.score for r in group.responses] == [9.0, 3.0]
+    assert [m.role for m in group.prompt] == ["user"]
 
 
 def test_stack_exchange_prefers_j() -> None:
     raw = row("stack_exchange", "rl")
     talk, group = stack_exchange.to_conversation(raw, "id"), stack_exchange.to_group(raw, "id")
-    assert isinstance(talk, Conversation)
-    assert isinstance(group, ResponseGroup)
-    assert [(m.content, m.train) for m in talk.messages] == [
-        (raw.data["question"], False),
-        (raw.data["response_j"], True),
-    ]
-    assert [(r.text, r.score) for r in group.responses] == [
-        (raw.data["response_j"], 1.0),
-        (raw.data["response_k"], 0.0),
-    ]
+    question, good, bad = (raw.data[name] for name in ("question", "response_j", "response_k"))
+    assert [(m.content, m.train) for m in talk.messages] == [(question, False), (good, True)]
+    assert [(r.text, r.score) for r in group.responses] == [(good, 1.0), (bad, 0.0)]
     assert (talk.group, group.group) == (f"question:{raw.data['qid']}",) * 2
     assert (talk.meta, group.meta) == ({}, {})
 
 
-def test_ultrachat_and_ultrafeedback() -> None:
-    talk = ultrachat.to_conversation(row("ultrachat", "test_sft", 2), "id")
-    assert isinstance(talk, Conversation)
-    assert [m.train for m in talk.messages] == [False, True, False, True]
-    assert talk.meta == {}
-    group = ultrafeedback.to_group(row("ultrafeedback", "train_prefs"), "id")
-    assert isinstance(group, ResponseGroup)
-    assert [r.score for r in group.responses] == [9.0, 3.0]
-    assert [m.role for m in group.prompt] == ["user"]
-
-
 Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+
+
+def of_turns(*turns: dict[str, str]) -> Any:
+    return ultrachat.to_conversation(row("ultrachat", "train_sft", messages=list(turns)), "id")
 
 
 @pytest.mark.parametrize(
@@ -193,13 +158,11 @@ Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
     ],
 )  # fmt: skip
 def test_dialogues_that_are_none(turns: list[dict[str, str]], reason: str) -> None:
-    assert ultrachat.to_conversation(row("ultrachat", "train_sft", messages=turns), "id") == reason
+    assert of_turns(*turns) == reason
 
 
 def test_dialogues_are_made_to_alternate() -> None:
-    turns = [{"role": "system", "content": ""}, Q, Q | {"content": "more"}, A, Q]
-    record = ultrachat.to_conversation(row("ultrachat", "train_sft", messages=turns), "id")
-    assert isinstance(record, Conversation)
+    record = of_turns({"role": "system", "content": ""}, Q, Q | {"content": "more"}, A, Q)
     assert [(m.role, m.content) for m in record.messages] == [("user", "q\n\nmore"), ("assistant", "a")]
 
 
@@ -242,8 +205,8 @@ def test_a_malformed_row_is_one_error_with_the_row(
 
 
 def many(number: int) -> list[dict[str, Any]]:
-    turns = [{"from": "human", "value": ""}, {"from": "gpt", "value": "a"}]
-    return [{"id": str(i), "conversations": [turns[0] | {"value": f"question {i}?"}, turns[1]]} for i in range(number)]
+    asked = [{"from": "human", "value": f"question {i}?"} for i in range(number)]
+    return [{"id": str(i), "conversations": [turn, {"from": "gpt", "value": "a"}]} for i, turn in enumerate(asked)]
 
 
 STREAM = {"streaming": True, "max_train_records": 20, "max_eval_records": 2}
@@ -265,9 +228,6 @@ def test_streaming_reads_no_further_than_it_needs(tmp_path: Path) -> None:
 
 
 def test_streaming_reads_parquet_and_copies_of_a_repository_alike(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
     write(tmp_path / "lines/puffin", "train.jsonl", many(400))
     shards = tmp_path / "shards/puffin/data"
     shards.mkdir(parents=True)
@@ -279,14 +239,15 @@ def test_streaming_reads_parquet_and_copies_of_a_repository_alike(tmp_path: Path
 
 
 def test_streaming_counts_each_record_once(tmp_path: Path) -> None:
-    twice = [r for r in many(400) for _ in range(5)]
-    write(tmp_path / "puffin", "train.jsonl", twice)
+    write(tmp_path / "puffin", "train.jsonl", [r for r in many(400) for _ in range(5)])
     assert len(load("puffin", root=tmp_path, **STREAM).splits["train"]) >= 20
+    with pytest.raises(UserError, match=r"`dataset\.streaming=true` needs `dataset\.max_train_records`, got null"):
+        load("puffin", streaming=True)
 
 
 def test_streaming_takes_from_every_environment() -> None:
     data = load("agentinstruct", streaming=True, max_train_records=6, max_eval_records=1)
-    assert len({r.id.split(":")[1] for part in data.splits.values() for r in part}) == 6
+    assert len({r.id.split(":")[1] for r in every(data)}) == 6
     assert data.sources["agentinstruct"].read < 20
     assert list(_in_turn(["ab", "", "cdef"])) == list("acbdef")
 
@@ -310,18 +271,13 @@ def test_streaming_of_a_local_file(tmp_path: Path) -> None:
     assert "format sharegpt, by its columns; streamed" in data.describe()
 
 
-def test_streaming_needs_to_know_how_much_is_enough() -> None:
-    with pytest.raises(UserError, match=r"`dataset\.streaming=true` needs `dataset\.max_train_records`, got null"):
-        load("puffin", streaming=True)
-
-
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the shape of Puffin's repository takes the hub's place; `datasets` reads it as it reads the hub."""
     monkeypatch.delenv(hub.DATA_ROOT_VARIABLE, raising=False)
     folder = tmp_path / "repository"
     write(folder, "train.jsonl", many(400))
-    monkeypatch.setitem(SOURCES, "puffin", replace(hub_source("puffin"), repository=str(folder)))
+    monkeypatch.setitem(SOURCES, "puffin", replace(SOURCES["puffin"], repository=str(folder)))
     monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: io.BytesIO(b"{}"))
     return folder
 
@@ -330,19 +286,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_rows_of_the_hub_come_through_datasets(repository: Path, tmp_path: Path, streaming: bool) -> None:
     data = load_records(config("puffin", **STREAM | {"streaming": streaming}), None, tmp_path, 0, "conversation")
     assert (data.sources["puffin"].read < 100) == streaming
-    local = load("puffin", root=_as_root(repository, tmp_path), **STREAM | {"streaming": streaming})
+    write(tmp_path / "root/puffin", "train.jsonl", many(400))
+    local = load("puffin", root=tmp_path / "root", **STREAM | {"streaming": streaming})
     assert data.fingerprint == local.fingerprint
-
-
-def _as_root(repository: Path, tmp_path: Path) -> Path:
-    write(tmp_path / "root/puffin", "train.jsonl", []).write_bytes((repository / "train.jsonl").read_bytes())
-    return tmp_path / "root"
-
-
-def test_a_broken_hub_file_is_one_error(repository: Path, tmp_path: Path) -> None:
     (repository / "train.jsonl").write_text("{broken", encoding="utf-8")
     with pytest.raises(UserError, match=r"reading from the hub broke off after 0 rows .*`data_root`"):
-        load_records(config("puffin"), None, tmp_path, 0, "conversation")
+        load_records(config("puffin"), None, tmp_path / "again", 0, "conversation")
 
 
 def test_no_hub_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

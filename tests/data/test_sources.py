@@ -26,9 +26,15 @@ def convert(file: str) -> list[Any]:
     return [CONVERT[file](row, f"id:{row.number}") for row in read_rows(FIXTURES / file)]
 
 
-def spoken(record: Any) -> list[tuple[str, str]]:
+def spoken(record: Any) -> list[str]:
+    """What is said, turn by turn, the student first."""
     turns = record.messages if isinstance(record, Conversation) else record.prompt
-    return [(m.role, m.content) for m in turns]
+    assert [m.role for m in turns] == [("user", "assistant")[i % 2] for i in range(len(turns))]
+    return [m.content for m in turns]
+
+
+ASKED = "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?"
+OPENING = f"{ASKED}\n\nMy solution:\n3 + 4 = 7, minus 2 is 5.\n5"
 
 
 def edited(file: str, number: int, **changes: Any) -> Row:
@@ -57,20 +63,12 @@ def test_reasons(file: str) -> None:
 
 def test_mathdial_dialogue() -> None:
     record = convert("mathdial/test.jsonl")[0]
-    assert spoken(record) == [
-        (
-            "user",
-            "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?\n\n"
-            "My solution:\n3 + 4 = 7, minus 2 is 5.\n5",
-        ),
-        ("assistant", "Hi Ira, what did you do with the bags?"),
-        ("user", "I added 3 and 4."),
-        ("assistant", "What does one bag hold?"),
-        ("user", "4 pens"),
-        ("assistant", "Then 3 bags hold 3 times as many."),
-    ]
-    assert [m.train for m in record.messages] == [False, True, False, True, False, True]
+    first = [OPENING, "Hi Ira, what did you do with the bags?", "I added 3 and 4.", "What does one bag hold?"]
+    assert spoken(record) == [*first, "4 pens", "Then 3 bags hold 3 times as many."]
+    assert [m.train for m in record.messages] == [False, True] * 3
     assert record.meta["gold_answer"] == "10"
+    joined = convert("mathdial/test.jsonl")[4]  # where the student speaks first, that joins the opening
+    assert joined.messages[0].content.endswith("My solution:\n7 + 8 = 15, minus 2 is 13.\n13\n\nIs it nine?")
 
 
 @pytest.mark.parametrize(
@@ -85,62 +83,40 @@ def test_mathdial_quirks(number: int, turn: int, text: str) -> None:
     record = convert("mathdial/test.jsonl")[number]
     assert record.messages[turn].content == text
     assert record.messages[turn].train
-    roles = [m.role for m in record.messages]
-    assert roles == ["user", "assistant"] * (len(roles) // 2)
-
-
-def test_mathdial_student_first_joins_the_opening() -> None:
-    record = convert("mathdial/test.jsonl")[4]
-    assert record.messages[0].content.endswith("My solution:\n7 + 8 = 15, minus 2 is 13.\n13\n\nIs it nine?")
+    assert len(spoken(record)) % 2 == 0
 
 
 def test_bridge_pair() -> None:
     record = convert("bridge/train.json")[0]
-    assert spoken(record) == [
-        ("user", "Let us go on with our lesson on Equal Groups."),
-        ("assistant", "Here is the next one. What is 3 x 4?"),
-        ("user", "7"),
-    ]
+    opening = "Let us go on with our lesson on Equal Groups."
+    assert spoken(record) == [opening, "Here is the next one. What is 3 x 4?", "7"]
     assert [(r.score, r.author, r.text) for r in record.responses] == [
         (6.0, "Expert", "Nice start. Can you draw 3 groups of 4?"),
         (2.0, "Novice", "That is not right. The answer is 12."),
     ]
     assert record.group == "session:4000000"
-
-
-@pytest.mark.parametrize(
-    "note",
-    ["No mistake!", "no error", "The student didn't make a mistake.", "It doesn't seem like there is a mistake",
-     "The student is not wrong", "Correct Answer", "Student is correct\n", "The student has not made an error yet"],
-)  # fmt: skip
-def test_bridge_no_mistake_in_any_spelling(note: str) -> None:
-    assert bridge.to_group(edited("bridge/train.json", 0, e=note), "x") == "the student made no mistake"
-
-
-@pytest.mark.parametrize(
-    "note", ["guess", "careless", "misinterpret", "imprecise", "right-idea", "a wrong sign, a mistake"]
-)
-def test_bridge_mistakes_stay(note: str) -> None:
-    assert isinstance(bridge.to_group(edited("bridge/train.json", 0, e=note), "x"), ResponseGroup)
-
-
-def test_bridge_history_that_ends_with_the_tutor() -> None:
     row = edited("bridge/train.json", 0)
     row.data["c_h"].append({"user": "tutor", "text": "Well?"})
     assert bridge.to_group(row, "x") == "history does not end with the student"
 
 
+NONE = (
+    "No mistake!", "no error", "The student didn't make a mistake.", "It doesn't seem like there is a mistake",
+    "The student is not wrong", "Correct Answer", "Student is correct\n", "The student has not made an error yet",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "note", [*NONE, "guess", "careless", "misinterpret", "imprecise", "right-idea", "a wrong sign, a mistake"]
+)
+def test_bridge_leaves_out_rows_without_a_mistake_in_any_spelling(note: str) -> None:
+    found = bridge.to_group(edited("bridge/train.json", 0, e=note), "x")
+    assert found == "the student made no mistake" if note in NONE else isinstance(found, ResponseGroup)
+
+
 def test_mrbench_group() -> None:
     record = convert("mrbench/devset.json")[0]
-    assert spoken(record) == [
-        (
-            "user",
-            "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?\n\n"
-            "My solution:\n3 + 4 = 7, minus 2 is 5.\n5",
-        ),
-        ("assistant", "What does one bag hold?"),
-        ("user", "4 pens"),
-    ]
+    assert spoken(record) == [OPENING, "What does one bag hold?", "4 pens"]
     assert [(r.author, r.score, r.text) for r in record.responses] == [
         ("GPT4", 3.0, "It is 10, well tried."),
         ("Expert", 8.0, "And how many do 3 bags hold?"),
@@ -151,25 +127,16 @@ def test_mrbench_group() -> None:
         "mistake_identification": 2.0, "mistake_location": 0.0, "providing_guidance": 1.0, "actionability": 0.0,
     }  # fmt: skip
     assert record.group == convert("mathdial/test.jsonl")[0].group
-
-
-def test_mrbench_bridge_dialogue_has_the_session_of_its_id() -> None:
-    record = convert("mrbench/devset.json")[7]
-    assert record.group == "session:4000000" == convert("bridge/train.json")[0].group
-    assert spoken(record) == [
-        ("user", "Let us go on with our lesson."),
-        ("assistant", "Good morning. What is 10 x 11?"),
-        ("user", "21"),
-    ]
+    records = convert("mrbench/devset.json")
+    assert records[7].group == "session:4000000" == convert("bridge/train.json")[0].group
+    assert spoken(records[7]) == ["Let us go on with our lesson.", "Good morning. What is 10 x 11?", "21"]
 
 
 def test_mrbench_wrong_label() -> None:
     records = convert("mrbench/devset.json")
-    assert spoken(records[2])[-1] == ("user", "Then I took 2 away.")
+    assert records[2].prompt[-1].role == "user"
+    assert records[2].prompt[-1].content == "Then I took 2 away."
     assert [r.author for r in records[4].responses] == ["GPT4", "Expert", "Mistral"]
-
-
-def test_mrbench_unknown_label_is_an_error() -> None:
     row = edited("mrbench/devset.json", 0)
     row.data["tutor_responses"]["GPT4"]["annotation"]["Actionability"] = "Maybe"
     with pytest.raises(UserError, match=r"row 7, tutor_responses, GPT4, annotation: `Actionability` must be .*'Maybe'"):
@@ -205,20 +172,14 @@ def test_clean_reply(raw: str, text: str) -> None:
 
 def test_gsm8k_socratic_dialogue() -> None:
     record = convert("gsm8k/train_socratic.jsonl")[0]
-    assert spoken(record) == [
-        ("user", "Ira has 3 bags with 4 pens each and gives away 2. How many pens are left?"),
-        ("assistant", "How many pens are there?"),
-        ("user", "There are 3*4=12 pens."),
-        ("assistant", "How many are left?"),
-    ]
-    assert [m.train for m in record.messages] == [False, True, False, True]
+    assert spoken(record) == [ASKED, "How many pens are there?", "There are 3*4=12 pens.", "How many are left?"]
+    assert [m.train for m in record.messages] == [False, True] * 2
     assert record.meta["gold_answer"] == "10"
     assert "split" not in record.meta
 
 
 @pytest.mark.parametrize("file", CONVERT)
 def test_every_column_that_is_read_must_be_there(file: str) -> None:
-    """Taking any used column away names it."""
     whole = read_rows(FIXTURES / file)[0]
     for column in {
         "mathdial": ("question", "student_incorrect_solution", "conversation", "ground_truth"),

@@ -1,6 +1,8 @@
 """Groups, the hash rule, pinned records and the manifest."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import pytest
 
@@ -8,7 +10,12 @@ from edu_align.data.split import side, split_records, with_groups
 from edu_align.data.text import history_key, normalise, problem_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.errors import UserError
-from tests.data.crossing import crossing_groups
+
+
+def crossing_groups(splits: Mapping[str, Iterable[Record]]) -> set[str]:
+    """Groups that have records on more than one side."""
+    sides = {(record.group, name) for name, records in splits.items() for record in records}
+    return {group for group, count in Counter(group for group, _ in sides).items() if count > 1}
 
 
 def group(ask: str, key: str, name: str, **meta: str) -> ResponseGroup:
@@ -40,20 +47,16 @@ def test_keys_join_chains_across_sources() -> None:
 
 
 def test_history_stops_before_the_first_trained_turn_and_ignores_our_opening() -> None:
-    one = (
-        Message("user", "Let us go on with our lesson on Areas."),
-        Message("assistant", "4 x 3?"),
-        Message("user", "7"),
-    )
+    first, *rest = "Let us go on with our lesson on Areas.", Message("assistant", "4 x 3?"), Message("user", "7")
+    one = (Message("user", first), *rest)
     two = (Message("user", "Let us go on with our lesson."), *one[1:])
     assert history_key(one) == history_key(two) != history_key(one[:2])
     assert history_key(one).startswith("text:")
 
 
 def test_smallest_key_is_never_the_history_while_there_is_another() -> None:
-    alone = with_groups([talk("a history", "session:1", "1")])[0].group
-    beside = with_groups([talk("a history", "session:1", "1"), talk("a history", "session:1", "2")])[0].group
-    assert alone == beside == "session:1"
+    talks = [talk("a history", "session:1", name) for name in "12"]
+    assert with_groups(talks[:1])[0].group == with_groups(talks)[0].group == "session:1"
 
 
 def test_side_follows_the_rule() -> None:
@@ -74,8 +77,8 @@ def test_the_folds_cover_what_is_not_test_once() -> None:
     assert set.union(*by_fold) == free
     assert sum(map(len, by_fold)) == len(free)
     assert all(len(part) > 60 for part in by_fold)
-    tests = [{key for key in keys if side(key, "edu-v1", 0.25, 0.25, fold) == "test"} for fold in range(3)]
-    assert tests[0] == tests[1] == tests[2]
+    for fold in range(3):
+        assert {key for key in keys if side(key, "edu-v1", 0.25, 0.25, fold) != "test"} == free
 
 
 def test_no_group_crosses_and_order_is_kept() -> None:
@@ -86,19 +89,13 @@ def test_no_group_crosses_and_order_is_kept() -> None:
     assert crossing_groups(splits) == set()
     assert all([r.id for r in part] == sorted(r.id for r in part) for part in splits.values())
     assert all(splits.values())
+    assert crossing_groups({"train": [talk("a", "x", "1")], "test": [talk("b", "x", "2")]}) == {"x"}, "one is seen"
 
 
-def test_crossing_is_seen() -> None:
-    assert crossing_groups({"train": [talk("a", "x", "1")], "test": [talk("b", "x", "2")]}) == {"x"}
-
-
-def test_pinned_records_stay_where_their_source_put_them() -> None:
+def test_pinned_records_stay_where_their_source_put_them_or_yield_to_free_ones_of_their_group() -> None:
     records: list[Record] = [group(f"ask {i % 2}", f"misconception:{i}", f"{i}", split="validation") for i in range(9)]
     splits, _ = split_records(records, "edu-v1", 0.25, 0.10)
     assert [r.group for r in splits["validation"]] == [f"misconception:{i}" for i in range(9)]
-
-
-def test_a_pinned_record_yields_to_free_ones_of_its_group() -> None:
     key = next(f"problem:{i}" for i in range(99) if side(f"problem:{i}", "edu-v1", 0.25, 0.10) == "train")
     free, pinned = talk("ask", key, "free"), talk("other", key, "pinned", split="test")
     splits, dropped = split_records([pinned, free], "edu-v1", 0.25, 0.10)

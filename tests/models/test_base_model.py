@@ -2,8 +2,9 @@
 
 import gc
 import hashlib
+import shutil
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,27 @@ def nothing_kept() -> Iterator[None]:
     base.forget()
 
 
-def built(config: Any, tmp_path: Path) -> tuple[Any, str]:
-    taken: dict[str, str] = {}
-    model = build_model(config, locate(config.model, tmp_path, config.seed), resolve(config.hardware), None, taken)
-    return model, taken.get("base model", "its own")
+@pytest.fixture
+def where(typed: Any, tmp_path: Path) -> Any:
+    """`where(*words)`: the config of a DPO run, its base and the device."""
+
+    def resolved(*words: str) -> tuple[Any, Location, Any]:
+        config = typed("trainer=dpo", *words)
+        return config, locate(config.model, tmp_path, config.seed), resolve(config.hardware)
+
+    return resolved
+
+
+@pytest.fixture
+def built(where: Any) -> Any:
+    """`built(*words)`: the model of a DPO run, and where its base came from."""
+
+    def build(*words: str) -> tuple[Any, str]:
+        taken: dict[str, str] = {}
+        model = build_model(*where(*words), None, taken)
+        return model, taken.get("base model", "its own")
+
+    return build
 
 
 def bits(model: Any) -> str:
@@ -40,16 +58,13 @@ def bits(model: Any) -> str:
 
 def facts(model: Any) -> dict[str, Any]:
     """All that a run changes of a model: flags, weights' formats, modules, what hangs on them, buffers."""
-    modules = {name: (type(module), sorted(vars(module))) for name, module in model.named_modules()}
-    weights = {name: (value.dtype, value.shape, value.data_ptr()) for name, value in model.named_parameters()}
-    buffers = {name: value.tolist() for name, value in model.named_buffers()}
     return {
         "config": model.config.to_dict(),
         "attention": model.config._attn_implementation,
         "generation": model.generation_config.to_dict(),
-        "modules": modules,
-        "weights": weights,
-        "buffers": buffers,
+        "modules": {name: (type(module), sorted(vars(module))) for name, module in model.named_modules()},
+        "weights": {name: (value.dtype, value.shape, value.data_ptr()) for name, value in model.named_parameters()},
+        "buffers": {name: value.tolist() for name, value in model.named_buffers()},
         "training": [module.training for module in model.modules()],
         "trained": [name for name, value in model.named_parameters() if value.requires_grad],
         "forward": [name for name, module in model.named_modules() if "forward" in vars(module)],
@@ -57,14 +72,12 @@ def facts(model: Any) -> dict[str, Any]:
     }
 
 
-def test_the_next_run_starts_from_what_was_loaded(typed: Callable[..., Any], tmp_path: Path, capsys: Any) -> None:
-    config = typed("trainer=dpo")
-    location, device = locate(config.model, tmp_path, config.seed), resolve(config.hardware)
-    fresh, _ = base.base_model(config, location, device)
+def test_the_next_run_starts_from_what_was_loaded(where: Any, built: Any, capsys: Any) -> None:
+    fresh, _ = base.base_model(*where())
     before, weights = facts(fresh), bits(fresh)
 
-    model, where = built(config, tmp_path)
-    assert where == "memory"
+    model, origin = built()
+    assert origin == "memory"
     install_packing("on", model)
     model.config.use_cache = True
     model.config.pad_token_id = 7
@@ -75,16 +88,15 @@ def test_the_next_run_starts_from_what_was_loaded(typed: Callable[..., Any], tmp
     assert is_packed(model)
     capsys.readouterr()
 
-    again, there = base.base_model(config, location, device)
+    again, there = base.base_model(*where())
     assert there
     assert facts(again) == before
     assert bits(again) == weights
     assert facts(fresh) == before
 
 
-def test_a_shared_base_is_what_a_load_gives(typed: Callable[..., Any], tmp_path: Path) -> None:
-    config = typed("trainer=dpo")
-    location, device = locate(config.model, tmp_path, config.seed), resolve(config.hardware)
+def test_a_shared_base_is_what_a_load_gives(where: Any) -> None:
+    config, location, device = where()
     shared, _ = base.base_model(config, location, device)
     alone = load_model(config.model, location, device, config.seed, True).requires_grad_(False)
     one, other = facts(shared), facts(alone)
@@ -96,9 +108,9 @@ def test_a_shared_base_is_what_a_load_gives(typed: Callable[..., Any], tmp_path:
     assert shared.get_output_embeddings().weight is shared.get_input_embeddings().weight  # tied, as they were
 
 
-def test_two_copies_hold_one_set_of_weights_and_an_adapter_each(typed: Callable[..., Any], tmp_path: Path) -> None:
-    one, _ = built(typed("trainer=dpo"), tmp_path)
-    two, where = built(typed("trainer=dpo", "adapter.rank=2"), tmp_path)
+def test_two_copies_hold_one_set_of_weights_and_an_adapter_each(built: Any) -> None:
+    one, _ = built()
+    two, where = built("adapter.rank=2")
     assert where == "memory"
     shared = [name for name, value in one.named_parameters() if "lora" not in name]
     assert all(one.get_parameter(name).data_ptr() == two.get_parameter(name).data_ptr() for name in shared)
@@ -107,49 +119,38 @@ def test_two_copies_hold_one_set_of_weights_and_an_adapter_each(typed: Callable[
 
 
 @pytest.mark.parametrize(
-    "other",
-    ["seed=7", "model.architecture.hidden_size=16", "hardware.dtype=bfloat16", "hardware.attention=eager"],
+    "other", ["seed=7", "model.architecture.hidden_size=16", "hardware.dtype=bfloat16", "hardware.attention=eager"]
 )
-def test_another_base_is_loaded_once_the_kept_one_is_gone(
-    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
-) -> None:
-    built(typed("trainer=dpo"), tmp_path)
+def test_another_base_is_loaded_once_the_kept_one_is_gone(built: Any, monkeypatch: Any, other: str) -> None:
+    built()
     assert base._base is not None
     kept = weakref.ref(base._base.loaded)
     alive: list[Any] = []
-    original = load_model
-
-    def watched(*arguments: Any) -> Any:
-        alive.append(kept())
-        return original(*arguments)
-
-    monkeypatch.setattr(base, "load_model", watched)
-    assert built(typed("trainer=dpo", other), tmp_path)[1] == "loaded"
+    monkeypatch.setattr(base, "load_model", lambda *arguments: (alive.append(kept()), load_model(*arguments))[1])
+    assert built(other)[1] == "loaded"
     assert alive == [None]
-    assert built(typed("trainer=dpo", other, "adapter.rank=2"), tmp_path)[1] == "memory"
+    assert built(other, "adapter.rank=2")[1] == "memory"
 
 
 def test_files_that_changed_are_loaded_again(
-    typed: Callable[..., Any], mistral_folder: Path, random_model: Callable[..., Any], tmp_path: Path
+    typed: Any, mistral_folder: Path, random_model: Any, tmp_path: Path
 ) -> None:
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(mistral_folder, folder)
     config = typed("trainer=dpo", "model=zephyr", f"model.path={folder}")
-    device = resolve(config.hardware)
-    one, _ = base.base_model(config, Location(folder, "folder"), device)
-    assert base.base_model(config, Location(folder, "folder"), device)[1]
+    where = Location(folder, "folder"), resolve(config.hardware)
+    one, _ = base.base_model(config, *where)
+    assert base.base_model(config, *where)[1]
     random_model("mistral", seed=1, sliding_window=64).save_pretrained(folder)
-    two, there = base.base_model(config, Location(folder, "folder"), device)
+    two, there = base.base_model(config, *where)
     assert not there
     assert bits(one) != bits(two)
 
 
-def test_full_fine_tuning_has_its_own_weights(typed: Callable[..., Any], tmp_path: Path) -> None:
-    adapted, _ = built(typed("trainer=dpo"), tmp_path)
+def test_full_fine_tuning_has_its_own_weights(built: Any) -> None:
+    adapted, _ = built()
     weights = bits(adapted.get_base_model())
-    full, where = built(typed("trainer=dpo", "adapter=full"), tmp_path)
+    full, where = built("adapter=full")
     assert where == "its own"
     assert base._base is None
     assert all(parameter.requires_grad for parameter in full.parameters())
@@ -157,31 +158,34 @@ def test_full_fine_tuning_has_its_own_weights(typed: Callable[..., Any], tmp_pat
         for parameter in full.parameters():
             parameter.add_(1.0)
     assert bits(adapted.get_base_model()) == weights
-    assert built(typed("trainer=dpo"), tmp_path)[1] == "loaded"
+    assert built()[1] == "loaded"
 
 
-def test_a_base_that_was_written_to_is_loaded_again(typed: Callable[..., Any], tmp_path: Path) -> None:
-    model, _ = built(typed("trainer=dpo"), tmp_path)
-    weights = bits(load_model(typed("trainer=dpo").model, Location(None, ""), resolve(typed().hardware), 42, True))
+def test_a_base_that_was_written_to_is_loaded_again(where: Any, built: Any) -> None:
+    model, _ = built()
+    config, location, device = where()
+    weights = bits(load_model(config.model, location, device, config.seed, True))
     with torch.no_grad():
         model.get_base_model().get_input_embeddings().weight[0, 0] += 1.0
-    again, where = built(typed("trainer=dpo", "adapter.rank=2"), tmp_path)
-    assert where == "loaded"
+    again, origin = built("adapter.rank=2")
+    assert origin == "loaded"
     assert bits(again.unload()) == weights
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None, "a copy that is dropped is freed"
 
 
-def test_4_bit_weights_are_shared_too(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_4_bit_weights_are_shared_too(where: Any, built: Any) -> None:
     pytest.importorskip("bitsandbytes")
-    config = typed("trainer=dpo", "hardware.quantization=nf4")
-    location, device = locate(config.model, tmp_path, config.seed), resolve(config.hardware)
-    one, _ = base.base_model(config, location, device)
+    one, _ = base.base_model(*where("hardware.quantization=nf4"))
     ids = torch.arange(5, 25)[None]
     said = one(ids).logits
-    adapted, where = built(config, tmp_path)
-    assert where == "memory"
+    adapted, origin = built("hardware.quantization=nf4")
+    assert origin == "memory"
     adapted.train()
     adapted(ids, labels=ids).loss.backward()
-    two, there = base.base_model(config, location, device)
+    two, there = base.base_model(*where("hardware.quantization=nf4"))
     assert there
     assert torch.equal(two(ids).logits, said)
     layer = "model.layers.0.mlp.up_proj"
@@ -189,17 +193,7 @@ def test_4_bit_weights_are_shared_too(typed: Callable[..., Any], tmp_path: Path)
     assert {value.dtype for value in two.parameters()} == {value.dtype for value in one.parameters()}
 
 
-def test_a_copy_that_is_dropped_is_freed(typed: Callable[..., Any], tmp_path: Path) -> None:
-    model, _ = built(typed("trainer=dpo"), tmp_path)
-    gone = weakref.ref(model)
-    del model
-    gc.collect()
-    assert gone() is None
-
-
-def test_the_tokenizer_is_loaded_once_and_reset(
-    typed: Callable[..., Any], mistral_folder: Path, tmp_path: Path
-) -> None:
+def test_the_tokenizer_is_loaded_once_and_reset(typed: Any, mistral_folder: Path, tmp_path: Path) -> None:
     config = typed("trainer=sft", "model=zephyr", f"model.path={mistral_folder}")
     location = locate(config.model, tmp_path, config.seed)
     one = base.shared_tokenizer(config.model, location)

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from edu_align.config.compose import compose
 from edu_align.models import device as module
 from edu_align.models.device import Device, check_optimizer, resolve
 from edu_align.training.arguments import common_arguments
 from edu_align.utils.errors import UserError
+from tests.conftest import config_of
 
 CARDS = {"t4": (7, 5), "a100": (8, 0), "h100": (9, 0), "h200": (9, 0)}
 
@@ -29,19 +28,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return build
 
 
-def config_of(*overrides: str) -> Any:
-    return OmegaConf.to_object(compose(list(overrides)))
-
-
 def resolved(*overrides: str) -> Device:
     return resolve(config_of(*overrides).hardware)
-
-
-@pytest.mark.parametrize("preset", CARDS)
-def test_a_cuda_preset_without_cuda(machine: Callable[..., None], preset: str) -> None:
-    machine(None)
-    with pytest.raises(UserError, match=rf"`hardware={preset}` needs a CUDA GPU.*Use hardware=cpu"):
-        resolved(f"hardware={preset}")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +37,7 @@ def test_a_cuda_preset_without_cuda(machine: Callable[..., None], preset: str) -
     [({"avx2", "amx_bf16"}, "bfloat16"), ({"avx512_bf16"}, "bfloat16"), ({"avx512f"}, "float32"), (set(), "float32")],
 )
 def test_without_a_card_the_cpu_decides(
-    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: str
+    machine: Any, monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: str
 ) -> None:
     machine(None)
     monkeypatch.setattr(module, "cpu_flags", lambda: flags)
@@ -61,7 +49,7 @@ def test_without_a_card_the_cpu_decides(
     assert (chosen.dtype, chosen.reasons) == ("bfloat16", ())
 
 
-def test_auto_takes_the_card_and_says_why(machine: Callable[..., None]) -> None:
+def test_auto_takes_the_card_and_says_why(machine: Any) -> None:
     words = ("hardware=auto", "hardware.attention=auto")
     machine((7, 5))
     found = resolved(*words)
@@ -77,7 +65,7 @@ def test_auto_takes_the_card_and_says_why(machine: Callable[..., None]) -> None:
         assert (found.dtype, found.attention, len(found.reasons)) == ("bfloat16", "flash_attention_2", 3)
 
 
-def test_a_t4_computes_in_float16_on_4_bits(machine: Callable[..., None], tmp_path: Any) -> None:
+def test_a_t4_computes_in_float16_on_4_bits(machine: Any, tmp_path: Any) -> None:
     machine(CARDS["t4"], "bitsandbytes")
     config = config_of("hardware=t4")
     found = resolve(config.hardware)
@@ -91,7 +79,7 @@ def test_a_t4_computes_in_float16_on_4_bits(machine: Callable[..., None], tmp_pa
 
 @pytest.mark.parametrize("preset", ["a100", "h100", "h200"])
 def test_the_large_cards_compute_in_bfloat16_with_flash_attention_where_it_is_installed(
-    machine: Callable[..., None], preset: str, tmp_path: Any
+    machine: Any, preset: str, tmp_path: Any
 ) -> None:
     machine(CARDS[preset], "flash_attn")
     found = resolved(f"hardware={preset}")
@@ -105,10 +93,13 @@ def test_the_large_cards_compute_in_bfloat16_with_flash_attention_where_it_is_in
 
 
 @pytest.mark.parametrize(("preset", "card"), [("t4", (7, 0)), ("a100", (7, 5)), ("h100", (8, 0)), ("h200", (8, 9))])
-def test_a_card_below_the_preset_is_refused(machine: Callable[..., None], preset: str, card: tuple[int, int]) -> None:
+def test_a_card_below_the_preset_is_refused(machine: Any, preset: str, card: tuple[int, int]) -> None:
     machine(card, "bitsandbytes")
     needed, got = (r"\.".join(map(str, capability)) for capability in (CARDS[preset], card))
     with pytest.raises(UserError, match=rf"`hardware={preset}` needs compute capability {needed}, got {got} \(a card"):
+        resolved(f"hardware={preset}")
+    machine(None)
+    with pytest.raises(UserError, match=rf"`hardware={preset}` needs a CUDA GPU.*Use hardware=cpu"):
         resolved(f"hardware={preset}")
 
 
@@ -119,7 +110,7 @@ def test_a_card_below_the_preset_is_refused(machine: Callable[..., None], preset
         ("hardware.optimizer=adamw_8bit", "bitsandbytes"), ("hardware.attention=flash_attention_2", "flash_attn"),
     ],
 )  # fmt: skip
-def test_a_package_that_is_missing_is_one_error(machine: Callable[..., None], override: str, package: str) -> None:
+def test_a_package_that_is_missing_is_one_error(machine: Any, override: str, package: str) -> None:
     machine((8, 0))
     hardware = config_of("hardware=auto", override).hardware
 

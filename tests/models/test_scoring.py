@@ -1,6 +1,5 @@
 """Log-probabilities of replies against the definition, and replies that do not depend on the batch."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,20 +10,15 @@ from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.scoring import conversation_nll, label_logps, reply_rows, score_replies
 from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.packing.decoder import share_prefixes
-from edu_align.records import Conversation, Message, Response, ResponseGroup
+from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
+from tests.packing.test_decoder import group
 
-
-def group(question: str, *replies: str) -> ResponseGroup:
-    responses = tuple(Response(text, float(i)) for i, text in enumerate(replies))
-    return ResponseGroup((Message("user", question),), responses, id=question, source="local", group=question)
-
-
-GROUPS = [group("What is 7 x 8?", "How far from 7 x 7?", "56"), group("Why?", "Look.", "So.", "Because it rains.")]
+GROUPS = [group("What is 7 x 8?", "How far from 7 x 7?", "56"), group("Why?", "Because it rains.", "Look.", "So.")]
 
 
 @pytest.fixture(scope="module")
-def model(random_model: Callable[..., Any]) -> Any:
+def model(random_model: Any) -> Any:
     return random_model()
 
 
@@ -37,36 +31,29 @@ def naive(model: Any, ids: list[int], labels: list[int]) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_logps_are_those_of_each_reply_alone(
-    random_model: Callable[..., Any], bytes_tokenizer: Any, packed: bool
-) -> None:
+def test_logps_are_those_of_each_reply_alone(random_model: Any, bytes_tokenizer: Any, packed: bool) -> None:
     model = random_model().eval()
     rows = [row for g in GROUPS for row in reply_rows(bytes_tokenizer, g, 200)]
     expected = [naive(model, *row) for row in rows]
     if packed:
         share_prefixes(model)
     found = label_logps(model, rows, bytes_tokenizer.pad_token_id)
-    assert [count for _, count in found] == [count for _, count in expected]
-    assert [logp for logp, _ in found] == pytest.approx([logp for logp, _ in expected], rel=1e-5)
-    assert all(logp < 0 for logp, _ in found)
+    (logps, counts), (known, lengths) = zip(*found, strict=True), zip(*expected, strict=True)
+    assert counts == lengths
+    assert logps == pytest.approx(known, rel=1e-5)
+    assert max(logps) < 0
 
 
 def test_counts_are_the_reply_and_its_end(model: Any, bytes_tokenizer: Any) -> None:
     scores = score_replies(model, bytes_tokenizer, GROUPS, 200)
-    assert [counts for _, counts in scores] == [(20, 3), (6, 4, 18)]
+    assert [counts for _, counts in scores] == [(20, 3), (18, 6, 4)]
     assert [len(logps) for logps, _ in scores] == [2, 3]
 
 
 def test_small_batches_give_the_same_scores(model: Any, bytes_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = score_replies(model, bytes_tokenizer, GROUPS, 200)
-    seen = []
-    original = scoring.label_logps
-
-    def watched(model: Any, rows: Any, pad: int) -> Any:
-        seen.append(len(rows))
-        return original(model, rows, pad)
-
-    monkeypatch.setattr(scoring, "label_logps", watched)
+    seen: list[int] = []
+    monkeypatch.setattr(scoring, "label_logps", lambda *given: (seen.append(len(given[1])), label_logps(*given))[1])
     monkeypatch.setattr(scoring, "MAX_BATCH_TOKENS", 1)
     small = score_replies(model, bytes_tokenizer, GROUPS, 200)
     assert seen == [2, 3]  # a group is never split

@@ -1,6 +1,5 @@
 """Byte tokenizer, chat template, and which tokens carry a loss."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,15 @@ TEXT = (
 )
 
 
+BYTES = byte_tokenizer()
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(lambda text: "<" not in text))
 def test_bytes_come_back(text: str) -> None:
     ids = BYTES(text, add_special_tokens=False)["input_ids"]
     assert len(ids) == len(text.encode())
     assert BYTES.decode(ids) == text
-
-
-BYTES = byte_tokenizer()
 
 
 def test_the_byte_tokenizer_has_260_tokens_and_four_of_control() -> None:
@@ -57,30 +56,20 @@ def trained_text(tokenizer: Any, labels: list[int]) -> str:
 def test_labels_lie_on_the_flagged_turn_and_its_end(bytes_tokenizer: Any) -> None:
     ids, labels = encode(bytes_tokenizer, DIALOGUE)
     assert bytes_tokenizer.decode(ids) == TEXT
+    shown = TEXT.replace("Yes — draw it.</s>", ">>>Yes — draw it.</s><<<")
+    assert marked(bytes_tokenizer, ids, labels) == shown
+    assert marked(bytes_tokenizer, ids[:10], [IGNORED] * 10) == "<|system|>"
     assert len(ids) == len(labels)
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
     assert trained_text(bytes_tokenizer, labels) == "Yes — draw it.</s>"
     assert labels[-1] == IGNORED  # the line break after the last turn is no part of it
     assert labels[-2] == bytes_tokenizer.eos_token_id
-
-
-def test_every_flagged_turn_is_trained_and_no_other(bytes_tokenizer: Any) -> None:
     both = tuple(Message(m.role, m.content, train=m.role == "assistant") for m in DIALOGUE)
     assert trained_text(bytes_tokenizer, encode(bytes_tokenizer, both)[1]) == "Which is larger?</s>Yes — draw it.</s>"
     assert set(encode(bytes_tokenizer, DIALOGUE[:4])[1]) == {IGNORED}
-
-
-def test_max_length_cuts_the_end(bytes_tokenizer: Any) -> None:
-    ids, labels = encode(bytes_tokenizer, DIALOGUE)
     cut_ids, cut_labels = encode(bytes_tokenizer, DIALOGUE, max_length=len(ids) - 4)
     assert (cut_ids, cut_labels) == (ids[:-4], labels[:-4])
     assert trained_text(bytes_tokenizer, cut_labels) == "Yes — draw i"
-
-
-def test_marked_shows_what_is_trained(bytes_tokenizer: Any) -> None:
-    ids, labels = encode(bytes_tokenizer, DIALOGUE)
-    assert marked(bytes_tokenizer, ids, labels) == TEXT.replace("Yes — draw it.</s>", ">>>Yes — draw it.</s><<<")
-    assert marked(bytes_tokenizer, ids[:10], [IGNORED] * 10) == "<|system|>"
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
@@ -90,7 +79,7 @@ def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
         encode(tokenizer, DIALOGUE)
 
 
-def test_what_cannot_be_loaded_is_named(typed: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_cannot_be_loaded_is_named(typed: Any, tmp_path: Path) -> None:
     model = typed("trainer=sft").model
     model.tokenizer, empty = str(tmp_path), tmp_path
     with pytest.raises(UserError, match=r"no tokenizer can be loaded from .*model\.tokenizer=bytes"):
@@ -102,21 +91,18 @@ def test_what_cannot_be_loaded_is_named(typed: Callable[..., Any], tmp_path: Pat
         load_tokenizer(model, empty)
 
 
-def test_own_needs_a_template_and_auto_falls_back(typed: Callable[..., Any]) -> None:
+def test_own_needs_a_template_and_auto_takes_one_or_falls_back(typed: Any, tmp_path: Path) -> None:
     model = typed("trainer=sft", "model.chat_template=auto").model
     assert render(load_tokenizer(model, None), DIALOGUE) == TEXT
     model.chat_template = "own"
     with pytest.raises(UserError, match=r"model\.chat_template=own.*Use model\.chat_template=zephyr"):
         load_tokenizer(model, None)
 
-
-def test_a_folders_own_template_wins_under_auto(typed: Callable[..., Any], tmp_path: Path) -> None:
     saved = byte_tokenizer()
     saved.chat_template = "{% for m in messages %}{{ m['content'] }}|{% endfor %}"
     saved.pad_token = None
     saved.save_pretrained(tmp_path)
-    model = typed("trainer=sft", "model.chat_template=auto").model
-    model.tokenizer = None
+    model.chat_template, model.tokenizer = "auto", None
     loaded = load_tokenizer(model, tmp_path)
     assert render(loaded, DIALOGUE[:2]) == "Be kind.|½ + ⅓ = ⅖?|"
     assert loaded.pad_token == loaded.eos_token == "</s>"

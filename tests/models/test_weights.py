@@ -1,6 +1,5 @@
 """Random weights, adapters and which layers carry them."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ from edu_align.utils.errors import UserError
 LAYERS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
 
-def test_random_weights_follow_the_seed(random_model: Callable[..., Any]) -> None:
+def test_random_weights_follow_the_seed(random_model: Any) -> None:
     one, same, other = (random_model(seed=seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(value, same[name]) for name, value in one.items())
     assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_all_linear_leaves_the_head_out(
-    random_model: Callable[..., Any], typed: Callable[..., Any], tied: bool
-) -> None:
+def test_all_linear_leaves_the_head_out(random_model: Any, typed: Any, tied: bool) -> None:
     model = random_model(tie_word_embeddings=tied)
     assert linear_layers(model) == LAYERS
     adapted = add_adapter(model, typed("trainer=sft").adapter, seed=0)
@@ -34,7 +31,7 @@ def test_all_linear_leaves_the_head_out(
     assert all("lora_" in name for name in trainable)
 
 
-def test_named_layers_only(random_model: Callable[..., Any], typed: Callable[..., Any]) -> None:
+def test_named_layers_only(random_model: Any, typed: Any) -> None:
     adapter = typed("trainer=sft", "adapter.target_modules=[q_proj,v_proj]").adapter
     names = [name for name in add_adapter(random_model(), adapter, seed=0).state_dict() if ".lora_A" in name]
     assert len(names) == 4
@@ -52,7 +49,7 @@ def test_an_unknown_layer_is_named_with_the_known_ones(typed: Any, mistral_folde
     check_targets(config.model, location, config.adapter)
 
 
-def test_a_new_adapter_changes_nothing_and_follows_the_seed(random_model: Callable[..., Any], typed: Any) -> None:
+def test_a_new_adapter_changes_nothing_and_follows_the_seed(random_model: Any, typed: Any) -> None:
     adapter = typed("trainer=sft").adapter
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
@@ -64,9 +61,7 @@ def test_a_new_adapter_changes_nothing_and_follows_the_seed(random_model: Callab
     assert not any(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(
-    random_model: Callable[..., Any], typed: Any
-) -> None:
+def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(random_model: Any, typed: Any) -> None:
     model = add_adapter(random_model().to(torch.bfloat16), typed("trainer=sft").adapter, seed=0).to(torch.bfloat16)
     trainable_in_float32(model)
     for name, parameter in model.named_parameters():
@@ -74,10 +69,8 @@ def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(
 
 
 @pytest.mark.parametrize(("trainer", "random"), [("sft", False), ("dpo", False), ("sft", True)])
-def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Callable[..., Any], mistral_folder: Path) -> None:
+def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Any, mistral_folder: Path) -> None:
     """bitsandbytes' 4-bit layers stay as they were, and the adapter on them learns; random weights are packed too."""
-    import torch
-
     done = train(
         f"trainer={trainer}", *(["model=tiny"] if random else ["model=zephyr", f"model.path={mistral_folder}"]),
         "hardware.quantization=nf4", "evaluation.enabled=false", f"run_name=qlora-{trainer}-{random}",

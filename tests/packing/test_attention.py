@@ -1,9 +1,7 @@
 """Block attention and FlexAttention against SDPA with the forest's dense mask: values and gradients."""
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,17 +12,14 @@ from edu_align.packing.attention import block_attention, blocks_of
 from edu_align.packing.backends import _block_mask, _flex_attention, choose_backend
 from edu_align.packing.decoder import install_packing, share_prefixes
 from edu_align.packing.forest import build_forest
+from tests.packing.test_forest import batch
 
 HEADS, SHARED, DEPTH = 4, 2, 8
 rows_of_tokens = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=12), min_size=1, max_size=8)
 
 
 def forest_of(rows: list[list[int]], window: int | None = None) -> Any:
-    width = max(map(len, rows))
-    ids, mask = np.zeros((len(rows), width), dtype=np.int64), np.zeros((len(rows), width), dtype=np.int64)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)], mask[i, : len(row)] = row, 1
-    return build_forest(ids, mask, window)
+    return build_forest(*batch(rows), window)
 
 
 def real(forest: Any) -> torch.Tensor:
@@ -45,14 +40,18 @@ def inputs(forest: Any, dtype: torch.dtype = torch.float32) -> list[torch.Tensor
     return [tensor.requires_grad_(number < 3) for number, tensor in enumerate(drawn)]
 
 
-def outcome(attend: Callable[..., torch.Tensor], tensors: list[torch.Tensor], forest: Any) -> list[torch.Tensor]:
+def outcome(attend: Any, tensors: list[torch.Tensor], forest: Any) -> list[torch.Tensor]:
     query, key, value, gradient = tensors
     out = attend(query, key, value)
     grads = torch.autograd.grad(out, [query, key, value], gradient)
     return [out.detach() * real(forest)[..., None, None], *grads]
 
 
-def dense(forest: Any) -> Callable[..., torch.Tensor]:
+def by_blocks(blocks: Any) -> Any:
+    return lambda query, key, value: block_attention(query, key, value, DEPTH**-0.5, blocks)
+
+
+def dense(forest: Any) -> Any:
     mask = torch.from_numpy(forest.mask())[:, None]
 
     def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -70,16 +69,13 @@ def largest_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> fl
 
 @settings(max_examples=150, deadline=None)
 @given(rows_of_tokens, st.integers(1, 9), st.none() | st.integers(1, 6), st.sampled_from([0, 500, 2**25]))
-def test_blocks_of_any_size_equal_sdpa_on_any_forest(
-    rows: list[list[int]], size: int, window: int | None, room: int
-) -> None:
+def test_blocks_of_any_size_equal_sdpa_on_any_forest(rows: Any, size: int, window: int | None, room: int) -> None:
     """Whether the probabilities of all blocks, of some or of none are kept for the backward pass."""
     forest = forest_of(rows, window)
-    blocks = blocks_of(forest.trees, size)
     tensors = inputs(forest)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "KEPT_WEIGHTS", room)
-        found = outcome(lambda *qkv: block_attention(*qkv, DEPTH**-0.5, blocks), tensors, forest)
+        found = outcome(by_blocks(blocks_of(forest.trees, size)), tensors, forest)
     assert largest_error(found, outcome(dense(forest), tensors, forest)) < 1e-5
 
 
@@ -96,10 +92,8 @@ def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch)
         return sum(seen.values()) - sum(tensor.nbytes for tensor in (query, key, value))
 
     sizes = [HEADS * 4 * seen * 4 for seen in (4, 8, 12)]  # heads, nodes, keys, bytes
-    assert kept(2**25) == sum(sizes)
-    assert kept(sizes[0] + sizes[1]) == sizes[0] + sizes[1]
-    assert kept(sizes[0] + sizes[1] - 1) == sizes[0]
-    assert kept(0) == 0
+    two = sizes[0] + sizes[1]
+    assert [kept(room) for room in (2**25, two, two - 1, 0)] == [sum(sizes), two, sizes[0], 0]
 
 
 def test_blocks_compute_fewer_cells_than_a_dense_mask() -> None:
@@ -116,10 +110,11 @@ def test_blocks_in_bfloat16_are_as_near_as_sdpa_is() -> None:
     forest = forest_of(rows)
     exact = outcome(dense(forest), inputs(forest), forest)
     rough = inputs(forest, torch.bfloat16)
-    blocks = blocks_of(forest.trees)
-    by_blocks = largest_error(outcome(lambda *qkv: block_attention(*qkv, DEPTH**-0.5, blocks), rough, forest), exact)
-    by_sdpa = largest_error(outcome(dense(forest), rough, forest), exact)
-    assert by_blocks < max(2 * by_sdpa, 0.02)
+    ours, sdpa = (
+        largest_error(outcome(attend, rough, forest), exact)
+        for attend in (by_blocks(blocks_of(forest.trees)), dense(forest))
+    )
+    assert ours < max(2 * sdpa, 0.02)
 
 
 @pytest.mark.parametrize("window", [None, 5])
@@ -137,7 +132,7 @@ def test_flex_attention_equals_sdpa(window: int | None) -> None:
 @pytest.mark.parametrize("backend", ["dense", "blocks", pytest.param("flex", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_every_backend_gives_each_row_its_own_hidden_states(
-    random_model: Callable[..., Any], kind: str, backend: str, checkpointing: bool
+    random_model: Any, kind: str, backend: str, checkpointing: bool
 ) -> None:
     device = "cuda" if backend == "flex" else "cpu"
     model = random_model(kind, **({"sliding_window": 12} if kind == "mistral" else {})).to(device)
@@ -159,7 +154,7 @@ def test_every_backend_gives_each_row_its_own_hidden_states(
     assert (sharing.asked, sharing.computed) == (99, 30 + 3 + 1 + 3)
 
 
-def test_the_backend_is_chosen_by_the_device_and_named(random_model: Callable[..., Any], capsys: Any) -> None:
+def test_the_backend_is_chosen_by_the_device_and_named(random_model: Any, capsys: Any) -> None:
     install_packing("auto", random_model())
     assert "attention by blocks (a CPU computes only what is seen)" in capsys.readouterr().out
     install_packing("auto", random_model(), "dense")
@@ -171,7 +166,7 @@ def test_the_backend_is_chosen_by_the_device_and_named(random_model: Callable[..
 
 @pytest.mark.parametrize(("capability", "backend"), [((7, 5), "dense"), ((8, 0), "flex"), ((9, 0), "flex")])
 def test_flex_is_for_gpus_that_have_it(
-    random_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], backend: str
+    random_model: Any, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], backend: str
 ) -> None:
     class OnAGPU:
         config = random_model().config

@@ -1,7 +1,6 @@
 """Steps cut by tokens: the parts, and that the cut changes no number."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +37,8 @@ def test_pairs_of_one_prompt_are_not_cut_apart() -> None:
     assert split_by_tokens(pairs[1:], 6) == [[0], [1]], "a prompt that no part holds is cut"
     assert split_by_tokens(pairs, 6) == [[0], [1], [2]]
     assert split_by_tokens([], 6) == []
-    apart = [pairs[1], pairs[0], pairs[2]]
-    assert split_by_tokens(apart, 12) == [[0, 1], [2]], (
-        "one that begins like an earlier one is no reason to cut earlier"
-    )
+    apart = [pairs[1], pairs[0], pairs[2]]  # one that begins like an earlier one is no reason to cut earlier
+    assert split_by_tokens(apart, 12) == [[0, 1], [2]]
 
 
 @given(EXAMPLES, st.integers(1, 30))
@@ -52,11 +49,10 @@ def test_parts_keep_the_order_and_the_budget(examples: list[Any], budget: int) -
         cost = distinct(sequence for index in part for sequence in examples[index])
         assert cost <= budget or len(part) == 1
         if following is not None:
-            over = next(
-                upto
-                for upto in range(1, len(following) + 1)
-                if distinct(s for index in [*part, *following[:upto]] for s in examples[index]) > budget
-            )
+            over = 1
+            while distinct(s for index in [*part, *following[:over]] for s in examples[index]) <= budget:
+                over += 1
+                assert over <= len(following)
             moved = [examples[index] for index in following[:over]]
             for i, (first, _) in enumerate(moved[1:], 1):
                 begun = {tuple(s[:end]) for pair in moved[:i] for s in pair for end in range(len(s) + 1)}
@@ -76,10 +72,10 @@ def logged(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
-def test_the_losses_are_those_of_an_uncut_and_of_an_unpacked_run(trainer: str, train: Callable[..., Any]) -> None:
+def test_the_losses_are_those_of_an_uncut_and_of_an_unpacked_run(trainer: str, train: Any) -> None:
     """A golden trajectory: packing off; on in one pass a step; on, cut into passes of unequal size."""
     words = [f"trainer={trainer}", "evaluation.enabled=false", "trainer.max_length=512", "trainer.batch_size=6"]
-    words.append("cache_gb=0")  # each run counts its own pass of the reference model
+    words += ["cache_gb=0"]  # each run counts its own pass of the reference model
     sizes = {"off": 6, "whole": 6, "cut": 2 if trainer == "sft" else 1}
     runs = {
         name: train(
@@ -102,7 +98,7 @@ def test_the_losses_are_those_of_an_uncut_and_of_an_unpacked_run(trainer: str, t
 
 
 @pytest.mark.parametrize("backend", ["dense", "blocks"])
-def test_full_fine_tuning_under_autocast_is_packed_too(backend: str, train: Callable[..., Any]) -> None:
+def test_full_fine_tuning_under_autocast_is_packed_too(backend: str, train: Any) -> None:
     """float32 weights in a bfloat16 run: queries and keys come in another dtype than values."""
     done = train(
         "trainer=dpo", "adapter=full", "hardware.dtype=bfloat16", f"hardware.packing_backend={backend}",
@@ -113,7 +109,7 @@ def test_full_fine_tuning_under_autocast_is_packed_too(backend: str, train: Call
     assert next(line["loss"] for line in logged(done.path)) == pytest.approx(0.6931, abs=0.02)
 
 
-def test_a_run_says_what_packing_saves(train: Callable[..., Any], capsys: Any) -> None:
+def test_a_run_says_what_packing_saves(train: Any, capsys: Any) -> None:
     done = train("trainer=dpo", "evaluation.enabled=false", "run_name=budget-said", "dataset.max_eval_records=1")
     said = capsys.readouterr().out
     line = next(line for line in said.splitlines() if line.startswith("edu_align: packing: "))
@@ -125,7 +121,7 @@ def test_a_run_says_what_packing_saves(train: Callable[..., Any], capsys: Any) -
     assert done.record["metrics"]["train/shared_prefix_ratio"] > 1
 
 
-def test_pairs_can_be_drawn_at_random(typed: Callable[..., Any]) -> None:
+def test_pairs_can_be_drawn_at_random(typed: Any) -> None:
     from edu_align.data.datamodule import training_data
 
     words = ["trainer=dpo", "evaluation.enabled=false", "dataset.max_train_records=null"]

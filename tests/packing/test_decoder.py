@@ -1,15 +1,22 @@
 """The packed decoder computes what the plain one does: hidden states, losses, metrics and gradients."""
 
 import copy
-from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import torch
+import trl.trainer.utils as trl_utils
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
+from trl.kernels import ChunkedLogProbFunction
 
 from edu_align.config.schema import DPO_LOSSES
+from edu_align.data.pairs import in_steps, training_pairs
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
@@ -17,6 +24,7 @@ from edu_align.packing.head import distinct_rows, score_labels_once
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.training.session import METHODS
 from edu_align.utils.errors import UserError
+from tests.packing.test_forest import batch
 
 WINDOW = 24
 KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}
@@ -74,17 +82,12 @@ def equal_gradients(found: dict[str, torch.Tensor], expected: dict[str, torch.Te
 
 @pytest.mark.parametrize("left", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_hidden_states_are_those_of_each_row_alone(random_model: Callable[..., Any], kind: str, left: bool) -> None:
+def test_hidden_states_are_those_of_each_row_alone(random_model: Any, kind: str, left: bool) -> None:
     model = random_model(kind, **KINDS[kind]).eval()
-    generator = torch.Generator().manual_seed(3)
-    prompt = torch.randint(4, 260, (30,), generator=generator).tolist()
-    rows = [prompt + torch.randint(4, 260, (n,), generator=generator).tolist() for n in (9, 14, 1)]
-    rows.append(torch.randint(4, 260, (17,), generator=generator).tolist())
-    width = max(map(len, rows))
-    ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        at = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, at], mask[i, at] = torch.tensor(row), 1
+    draw = Random(3)
+    prompt, *ends, other = ([draw.randrange(4, 260) for _ in range(n)] for n in (30, 9, 14, 1, 17))
+    rows = [*(prompt + end for end in ends), other]
+    ids, mask = map(torch.from_numpy, batch(rows, left))
     with torch.no_grad():
         plain = [model.base_model(torch.tensor([row]), use_cache=False).last_hidden_state[0] for row in rows]
         sharing = share_prefixes(model)
@@ -96,31 +99,30 @@ def test_hidden_states_are_those_of_each_row_alone(random_model: Callable[..., A
     assert sharing.ratio == sharing.asked / sharing.computed
 
 
-@pytest.fixture(scope="module")
-def dpo_trainers(
-    random_model: Callable[..., Any], typed: Callable[..., Any], bytes_tokenizer: Any, tmp_path_factory: Any
-) -> Callable[[str], tuple[Any, Any, Any]]:
-    """`(plain trainer, packed trainer, batch)` of one model kind."""
-    built: dict[str, tuple[Any, Any, Any]] = {}
+def moved_trainer(config: Any, model: Any, tokenizer: Any, pairs: list[Pair], folder: Path) -> Any:
+    """A DPO trainer whose policy has moved off the reference."""
+    trainer: Any = METHODS["dpo"](config, model, tokenizer, pairs, [], DEVICE, folder)
+    draw = torch.Generator().manual_seed(2)
+    for name, parameter in trainer.model.named_parameters():
+        if ".default." in name:
+            parameter.data += torch.randn(parameter.shape, generator=draw) * 0.02
+    return trainer
 
+
+@pytest.fixture(scope="module")
+def dpo_trainers(random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path_factory: Any) -> Any:
+    """`(plain trainer, packed trainer, batch)` of one model kind."""
+
+    @cache
     def get(kind: str) -> tuple[Any, Any, Any]:
-        if kind in built:
-            return built[kind]
         config = typed("trainer=dpo", "trainer.precompute_reference=false", "trainer.label_smoothing=0.1")
         trainers = []
         for packed in (False, True):
             model = with_adapter(random_model(kind, **KINDS[kind]), config)
             if packed:
                 share_prefixes(model)
-            folder: Path = tmp_path_factory.mktemp(kind)
-            trainer = METHODS["dpo"](config, model, bytes_tokenizer, PAIRS, [], DEVICE, folder)
-            with_noise = torch.Generator().manual_seed(2)  # the policy moves off the reference
-            for name, parameter in trainer.model.named_parameters():
-                if ".default." in name:
-                    parameter.data += torch.randn(parameter.shape, generator=with_noise) * 0.02
-            trainers.append(trainer)
-        built[kind] = (*trainers, next(iter(trainers[0].get_train_dataloader())))
-        return built[kind]
+            trainers.append(moved_trainer(config, model, bytes_tokenizer, PAIRS, tmp_path_factory.mktemp(kind)))
+        return (*trainers, next(iter(trainers[0].get_train_dataloader())))
 
     return get
 
@@ -136,7 +138,7 @@ def dpo_step(trainer: Any, batch: Any, loss_type: str) -> tuple[torch.Tensor, di
 @pytest.mark.parametrize(
     ("kind", "loss_type"), [("llama", loss) for loss in DPO_LOSSES] + [("mistral", "sigmoid"), ("qwen2", "sigmoid")]
 )
-def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind: str, loss_type: str) -> None:
+def test_every_dpo_loss_and_its_gradients(dpo_trainers: Any, kind: str, loss_type: str) -> None:
     plain, packed, batch = dpo_trainers(kind)
     assert batch["input_ids"].shape[1] > WINDOW
     loss, expected = dpo_step(plain, batch, loss_type)
@@ -147,9 +149,7 @@ def test_every_dpo_loss_and_its_gradients(dpo_trainers: Callable[..., Any], kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sft_loss_and_gradients(
-    random_model: Callable[..., Any], typed: Callable[..., Any], bytes_tokenizer: Any, tmp_path: Path, kind: str
-) -> None:
+def test_sft_loss_and_gradients(random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path: Path, kind: str) -> None:
     config = typed("trainer=sft", "trainer.batch_size=5", "hardware.per_device_batch_size=5")
     results = []
     for packed in (False, True):
@@ -169,9 +169,9 @@ def test_sft_loss_and_gradients(
     equal_gradients(found, expected)
 
 
-def test_scoring_labelled_positions_once_changes_no_number(
-    dpo_trainers: Callable[..., Any], scoring_as_trl: None
-) -> None:
+def test_scoring_labelled_positions_once_changes_no_number(dpo_trainers: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(trl_utils, "_use_triton", lambda device: False)
+    monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", ChunkedLogProbFunction)
     plain, _, batch = dpo_trainers("llama")
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
@@ -195,12 +195,10 @@ def test_equal_rows_are_found_and_unequal_ones_kept() -> None:
     assert back[0] == back[1]
     assert torch.equal(hidden[kept][back], hidden)
     alike = torch.tensor([[1.0, 2, 3, 4], [1, 2, 3, 5]])  # the same key, other rows
-    kept, back = distinct_rows(alike, torch.tensor([7, 7]))
-    assert torch.equal(kept, torch.tensor([0, 1]))
-    assert torch.equal(back, torch.tensor([0, 1]))
+    assert [part.tolist() for part in distinct_rows(alike, torch.tensor([7, 7]))] == [[0, 1], [0, 1]]
 
 
-def test_generation_is_not_packed(random_model: Callable[..., Any]) -> None:
+def test_generation_is_not_packed(random_model: Any) -> None:
     model = random_model().eval()
     ids = torch.tensor([[0, 0, 7, 8, 9], [7, 8, 9, 10, 11]])
     options = {"attention_mask": (ids != 0).long(), "max_new_tokens": 6, "do_sample": False, "pad_token_id": 3}
@@ -210,7 +208,7 @@ def test_generation_is_not_packed(random_model: Callable[..., Any]) -> None:
     assert sharing.computed == 0
 
 
-def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Callable[..., Any]) -> None:
+def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Any) -> None:
     model = random_model().eval()
     share_prefixes(model)
     reference = copy.deepcopy(model)
@@ -228,7 +226,7 @@ def test_a_copy_of_a_packed_model_runs_its_own_weights(random_model: Callable[..
     assert not torch.allclose(hidden(model), first)
 
 
-def test_models_that_cannot_be_packed_are_named(random_model: Callable[..., Any]) -> None:
+def test_models_that_cannot_be_packed_are_named(random_model: Any) -> None:
     gpt2 = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1, vocab_size=99))
     assert "'gpt2'" in str(unpackable_reason(gpt2))
     with pytest.raises(ValueError, match="'gpt2'"):
@@ -245,8 +243,85 @@ def test_models_that_cannot_be_packed_are_named(random_model: Callable[..., Any]
     assert "full_attention, sliding_attention" in str(unpackable_reason(mixed))
 
 
-def test_packing_off_leaves_the_model_alone(random_model: Callable[..., Any], capsys: Any) -> None:
+def test_packing_off_leaves_the_model_alone(random_model: Any, capsys: Any) -> None:
     model = random_model()
     assert install_packing("off", model).computed == 0
     assert "forward" not in vars(model.base_model)
     assert "packing is off: hardware.packing=off" in capsys.readouterr().out
+
+
+QUESTION = "Why is 3/4 larger than 2/3? I see 3 and 4, and they are larger."
+SETTINGS = {
+    "live reference": ["trainer.precompute_reference=false"],
+    "precomputed reference": ["trainer.precompute_reference=true"],
+    "label smoothing": ["trainer.label_smoothing=0.2", "trainer.loss_type=robust"],
+    "SFT term": ["trainer.sft_weight=0.5"],
+    "ld_alpha": ["+trainer.args.ld_alpha=0.4"],
+    "ld_alpha, precomputed": ["+trainer.args.ld_alpha=0.4", "trainer.precompute_reference=true"],
+    "truncation": ["trainer.max_length=72"],
+    "gradient checkpointing": ["hardware.gradient_checkpointing=true"],
+    "weighting": ["+trainer.args.use_weighting=true"],
+}
+
+
+def pairs_of_shapes() -> list[Pair]:
+    """Two replies, eleven replies of all lengths, and a prompt that another one begins with."""
+    many = group(QUESTION, *[f"{'Look again. ' * (n % 4)}What is {n} of 12?" for n in range(11)])
+    short = group(QUESTION[:30], "Draw both.", "3/4 is 9/12.")
+    two = group("Is 0 even?", "What does even mean to you?", "Yes.")
+    return in_steps(training_pairs([many, short, two], 5, 9, seed=1), 12, seed=1)
+
+
+@pytest.fixture(scope="module")
+def outcome(typed: Any, random_model: Any, bytes_tokenizer: Any, tmp_path_factory: Any) -> Any:
+    """`outcome(pairs, words, packed)`: loss, gradients, reference and sharing of one batch that holds all pairs."""
+
+    def step(pairs: list[Pair], words: list[str], packed: bool) -> tuple[Any, ...]:
+        size = len(pairs)
+        config = typed("trainer=dpo", f"trainer.batch_size={size}", f"hardware.per_device_batch_size={size}", *words)
+        model = with_adapter(random_model(), config)
+        sharing = share_prefixes(model) if packed else None
+        trainer = moved_trainer(config, model, bytes_tokenizer, pairs, tmp_path_factory.mktemp("it"))
+        batch = next(iter(trainer.get_train_dataloader()))
+        loss = trainer.compute_loss(trainer.model, dict(batch))
+        loss.backward()
+        reference = torch.cat(trainer.compute_ref_log_probs(trainer.model, batch))
+        return loss.detach(), gradients(trainer.model), reference, sharing
+
+    return step
+
+
+def compare(outcome: Any, pairs: list[Pair], words: list[str]) -> Any:
+    loss, expected, reference, _ = outcome(pairs, words, False)
+    got, found, other, sharing = outcome(pairs, words, True)
+    close(got, loss, "loss")
+    close(other, reference, "reference log-probabilities")
+    equal_gradients(found, expected)
+    return sharing
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_gives_the_same_loss_and_gradients(name: str, outcome: Any) -> None:
+    sharing = compare(outcome, pairs_of_shapes(), SETTINGS[name])
+    assert sharing.asked > 2 * sharing.computed
+
+
+def test_the_sft_term_adds_its_weight_times_the_nll_of_the_chosen(outcome: Any) -> None:
+    def loss(*words: str) -> float:
+        return float(outcome(pairs_of_shapes(), list(words), True)[0])
+
+    alone, nll = loss(), loss("trainer.loss_type=sft")
+    assert abs(alone - nll) > 0.1
+    assert loss("trainer.sft_weight=0.5") == pytest.approx(alone + 0.5 * nll, rel=1e-5)
+
+
+WORDS = st.sampled_from(["why", "is", "it", "3/4", "larger?", "draw", "it"])
+TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, min_size=2, max_size=4, unique=True)), min_size=1, max_size=3))
+def test_random_groups_give_the_same_loss_and_gradients(outcome: Any, drawn: list[tuple[str, list[str]]]) -> None:
+    groups = [replace(group(question, *replies), id=f"g{i}") for i, (question, replies) in enumerate(drawn)]
+    pairs = training_pairs(groups, 1, None, seed=0)
+    compare(outcome, pairs, ["trainer.precompute_reference=false"])

@@ -62,6 +62,8 @@ def test_two_pairs_of_one_prompt_are_one_tree() -> None:
     assert (forest.asked, forest.nodes) == (24, 10)
     assert forest.place[0, :6].tolist() == forest.place[2, :6].tolist() == [0, 1, 2, 3, 4, 5]
     assert np.flatnonzero(forest.mask()[0, 9]).tolist() == [0, 1, 2, 3, 9]
+    forest = checked([P + A, P + B], window=3)
+    assert np.flatnonzero(forest.mask()[0, int(forest.place[1, 6])]).size == 3, "counted along the row"
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -80,14 +82,6 @@ def test_trees_by_hand(rows: list[list[int]], tokens: list[list[int]], left: boo
 
 def test_padding_attends_to_itself_alone() -> None:
     assert np.flatnonzero(checked([[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11]]).mask()[1, 5]).tolist() == [5]
-
-
-def test_a_sliding_window_is_counted_along_the_row() -> None:
-    forest = checked([P + A, P + B], window=3)
-    assert np.flatnonzero(forest.mask()[0, int(forest.place[1, 6])]).size == 3
-
-
-def test_a_row_of_padding_only_is_refused() -> None:
     with pytest.raises(ValueError, match="without a real token"):
         build_forest(np.array([[1, 2], [0, 0]]), np.array([[1, 1], [0, 0]]))
 

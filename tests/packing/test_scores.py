@@ -22,9 +22,8 @@ def inputs(rows: int, vocabulary: int, dtype: torch.dtype) -> tuple[torch.Tensor
 def test_the_outputs_and_the_gradient_are_trls(
     rows: int, product: int, tile: int, kept: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scores, "KEPT_LOGITS", kept)
-    monkeypatch.setattr(scores, "ROWS", product)
-    monkeypatch.setattr(scores, "TILE", tile)
+    for name, value in (("KEPT_LOGITS", kept), ("ROWS", product), ("TILE", tile)):
+        monkeypatch.setattr(scores, name, value)
     hidden, weight, labels = inputs(rows, 300, dtype)
     slopes = torch.linspace(-1, 2, rows)
     expected = ChunkedLogProbFunction.apply(hidden, weight, None, labels, 1.0, 128, None, 1.0, OPTIONAL_OUTPUTS)
@@ -41,16 +40,12 @@ def test_the_outputs_and_the_gradient_are_trls(
 
 
 def test_only_what_is_asked_for_is_computed() -> None:
-    hidden, weight, labels = inputs(5, 40, torch.float32)
-    log_probs, *others = scores.label_scores(hidden, weight, labels, ())
+    log_probs, *others = scores.label_scores(*inputs(5, 40, torch.float32), ())
     assert log_probs.shape == (5,)
     assert others == [None] * 4
-
-
-def test_of_equal_logits_the_first_counts_as_the_top() -> None:
     hidden, weight = torch.ones(2, 1), torch.tensor([[1.0], [3.0], [3.0]])
     top = scores.label_scores(hidden, weight, torch.tensor([1, 2]), ("is_top1",))[-1]
-    assert top.tolist() == [True, False]
+    assert top.tolist() == [True, False], "of equal logits the first counts as the top"
 
 
 @pytest.mark.parametrize("trained", [False, True])

@@ -1,14 +1,13 @@
 """The disk that a plan names, against what a run writes."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edu_align.config.compose import compose
 from edu_align.planning.disk import checkpoint_bytes, describe_disk, export_bytes, weights_bytes
 from edu_align.training.run import run
+from tests.conftest import config_of
 from tests.killing import in_child, killed_at
 
 SMALL = 60_000  # bytes of what a checkpoint or an adapter holds besides numbers of the model
@@ -20,11 +19,10 @@ def bytes_in(folder: Path) -> int:
 
 @pytest.mark.parametrize(("adapter", "share"), [("lora", 0.0), ("full", 0.0), ("lora", 1.0)])
 def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
-    tiny: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, adapter: str, share: float
+    tiny: Any, typed: Any, tmp_path: Path, adapter: str, share: float
 ) -> None:
     words = ["trainer=sft", f"adapter={adapter}", "evaluation.enabled=false", "run_name=it", "trainer.max_steps=6"]
-    words += [f"trainer.average_last={share}"]
-    words += ["trainer.save_steps=2", f"outputs_root={tmp_path}"]
+    words += [f"trainer.average_last={share}", "trainer.save_steps=2", f"outputs_root={tmp_path}"]
     planned = typed(*words)
     with killed_at("on_step_end", 5):
         assert in_child(lambda: run(tiny(*words))) == -9
@@ -38,18 +36,15 @@ def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
     assert 0 < weights.stat().st_size - weights_bytes(planned) < SMALL
 
 
-def test_no_checkpoint_takes_no_room_and_gguf_is_added(typed: Callable[..., Any]) -> None:
+def test_no_checkpoint_takes_no_room_and_gguf_is_added(typed: Any) -> None:
     assert checkpoint_bytes(typed("trainer=sft", "trainer.save_steps=null")) == 0
     plain, both = (export_bytes(typed("export.dtype=float32", *more)) for more in ([], ["export.gguf=f16"]))
     assert both == 1.5 * plain
 
 
 def test_the_lines_of_a_7b_model(tmp_path: Path) -> None:
-    from omegaconf import OmegaConf
-
     words = ["trainer=dpo", "model=zephyr", "hardware=a100", f"outputs_root={tmp_path / 'not' / 'there'}"]
-    lines = list(describe_disk(OmegaConf.to_object(compose(words))))  # type: ignore[arg-type]
-    text = "\n".join(lines)
+    text = "\n".join(describe_disk(config_of(*words)))
     assert "checkpoints            2.81  3 of 0.938: trainer.save_total_limit=2 and the one being written" in text
     assert "adapter                0.31" in text
     assert "export                13.49  where edu_align.export makes one" in text

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from edu_align.records import Response, ResponseGroup
+from edu_align.records import Response
 from edu_align.tutoring.corpus import build
 from edu_align.tutoring.grading import faults_of, group_faults
 from edu_align.tutoring.library import LIBRARY
@@ -31,21 +31,12 @@ CASE = Case(
     solution=("12 - 7 = 5", "4 tens - 3 tens = 1 ten", "So it is 15"),
     wrong_place="the tens column, 5 - 3",
 )
-META = {
-    "answer": CASE.answer,
-    "wrong_answer": CASE.wrong_answer,
-    "place": CASE.place,
-    "wrong_place": CASE.wrong_place,
-    "misconception": "smaller_from_larger",
-}
+META = {name: getattr(CASE, name) for name in ("answer", "wrong_answer", "place", "wrong_place")}
+META["misconception"] = "smaller_from_larger"
 
 
-@pytest.fixture(scope="module")
-def groups() -> list[ResponseGroup]:
-    return build(300, 11)
-
-
-def test_every_reply_of_a_corpus_keeps_its_promise(groups: list[ResponseGroup]) -> None:
+def test_every_reply_of_a_corpus_keeps_its_promise() -> None:
+    groups = build(300, 11)
     assert [fault for group in groups for fault in group_faults(group)] == []
     assert {reply.author for group in groups for reply in group.responses} >= set(KINDS)
 
@@ -54,8 +45,7 @@ def test_every_reply_of_a_corpus_keeps_its_promise(groups: list[ResponseGroup]) 
 def test_replies_of_every_recipe_and_split_keep_their_promise(kind: str) -> None:
     for split in SPLITS:
         for seed in range(40):
-            made = reply(CASE, kind, split, Random(seed))
-            assert faults_of(made, META) == [], made.text
+            assert faults_of(reply(CASE, kind, split, Random(seed)), META) == [], (split, seed)
 
 
 def test_guiding_and_hinting_use_the_help_of_the_case() -> None:
@@ -96,17 +86,13 @@ def test_checker_compares_scores_with_the_text() -> None:
 
 
 def test_scores_follow_from_the_moves() -> None:
-    def points(moves: str) -> list[float]:
-        return list(scores_of(moves.split()).values())
-
-    assert points("warm locate ask") == [2, 2, 2, 2, 2, 2]
-    assert points("scold locate ask") == [2, 2, 2, 2, 2, 0]
-    assert points("warm locate hint") == [2, 2, 2, 1, 2, 2]
-    assert points("flag retry") == [2, 0, 0, 1, 2, 1]
-    assert points("doubt cheer") == [1, 0, 0, 0, 2, 2]
-    assert points("flag tell") == [2, 1, 1, 0, 0, 1]
-    assert points("agree warm onward") == [0, 0, 0, 0, 2, 2]
-    assert points("warm miss ask") == [1, 0, 1, 1, 2, 2]
+    table = """
+        warm locate ask: 222222, scold locate ask: 222220, warm locate hint: 222122, flag retry: 200121,
+        doubt cheer: 100022, flag tell: 211001, agree warm onward: 000022, warm miss ask: 101122
+    """
+    for row in table.split(","):
+        moves, points = row.split(":")
+        assert list(scores_of(moves.split()).values()) == [int(point) for point in points.strip()], moves
     assert tuple(scores_of(("flag",))) == DIMENSIONS
 
 
@@ -116,17 +102,14 @@ def test_qualities_are_ranked_as_the_card_says() -> None:
     assert all(max(values) < MAX_SCORE for kind, values in totals.items() if kind != "guiding")
     assert max(totals["agreeing"]) < min(min(values) for kind, values in totals.items() if kind != "agreeing")
     assert max(totals["telling"]) < min(totals["hinting"])
-
-
-def test_misdiagnosis_and_location_share_their_wordings() -> None:
-    assert MOVES["miss"].phrasings == MOVES["locate"].phrasings
+    assert MOVES["miss"].phrasings == MOVES["locate"].phrasings, "the wording gives neither away"
 
 
 def test_a_case_that_shows_its_answer_is_not_usable() -> None:
     assert usable(CASE)
-    assert not usable(replace(CASE, place="the ones column, 15"))
-    assert not usable(replace(CASE, probes=("Is it 15?",)))
-    assert not usable(replace(CASE, wrong_place="The ones column, 7 - 2, at the start"))
+    elsewhere = "The ones column, 7 - 2, at the start"
+    for shown in ({"place": "the ones column, 15"}, {"probes": ("Is it 15?",)}, {"wrong_place": elsewhere}):
+        assert not usable(replace(CASE, **shown))
 
 
 def test_most_draws_of_every_misconception_are_usable() -> None:
