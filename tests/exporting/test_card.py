@@ -1,7 +1,6 @@
 """Model cards: what the run's own files say, for anyone to read."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,17 @@ from edu_align.reports.model_card import (
     model_card,
     without_paths,
 )
+from tests.exporting.conftest import Runs
+
+Run = tuple[Any, dict[str, Any], dict[str, Any]]
 
 
-def matter(card: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(card.split("---\n")[1])
-    return found
+def matter(card: str) -> Any:
+    return yaml.safe_load(card.split("---\n")[1])
 
 
 @pytest.fixture
-def run(runs: Callable[[str], Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def run(runs: Runs) -> Run:
     """Config, record and evaluation of a tiny DPO run."""
     from edu_align.config.stored import stored_config
 
@@ -42,27 +43,23 @@ def run(runs: Callable[[str], Any]) -> tuple[Any, dict[str, Any], dict[str, Any]
     return stored_config(found.path / "config.yaml", {}), json.loads(json.dumps(found.record)), evaluation
 
 
-def test_the_card_of_an_export(exported: Path, runs: Callable[[str], Any]) -> None:
+def test_the_card_of_an_export(exported: Path, runs: Runs) -> None:
     card = (exported / "README.md").read_text()
-    assert matter(card) == {
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["edu_align", "dpo", "tutoring"],
-    }
+    tags = ["edu_align", "dpo", "tutoring"]
+    assert matter(card) == {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
     after = json.loads((runs("dpo_on_sft").path / "evaluation.json").read_text())["after"]
     found = after["pair_accuracy_implicit"]
     shown = f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] | {found['n']} ({found['clusters']})"
-    assert f"| pair_accuracy_implicit | - | - | {shown} | " in card
-    assert "chance 0.500" in card
-    assert "It continues the run sft." in card
-    assert "beta: 0.1" in card
-    assert "| edu_tutor | built into edu_align | apache-2.0 |" in card
+    for words in (
+        f"| pair_accuracy_implicit | - | - | {shown} | ", "chance 0.500", "It continues the run sft.", "beta: 0.1",
+        "| edu_tutor | built into edu_align | apache-2.0 |", "ollama create dpo_on_sft -f gguf/Modelfile",
+        "72 of 72 greedy tokens",
+    ):  # fmt: skip
+        assert words in card
     assert "ollama create tutor" not in card
-    assert "ollama create dpo_on_sft -f gguf/Modelfile" in card
-    assert "72 of 72 greedy tokens" in card
 
 
-def test_the_card_of_a_run(runs: Callable[[str], Any]) -> None:
+def test_the_card_of_a_run(runs: Runs) -> None:
     card = (runs("dpo").path / "README.md").read_text()
     assert matter(card)["library_name"] == "peft"
     assert "## Use" not in card
@@ -70,24 +67,21 @@ def test_the_card_of_a_run(runs: Callable[[str], Any]) -> None:
     assert str(runs("dpo").path.parent) not in card
 
 
-def test_bases_and_data_in_the_front_matter(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
+def test_bases_and_data_in_the_front_matter(run: Run) -> None:
     config, record, evaluation = run
     earlier = {**record, "data": {"sources": {"mathdial": {}, "mrbench": {}}}}
     record["base_model"] = "hub:HuggingFaceH4/zephyr-7b-beta@892b3d7"
     background = Background(earlier=[earlier], evaluation=evaluation)
     card = model_card(config, record, background)
-    assert matter(card)["base_model"] == "HuggingFaceH4/zephyr-7b-beta"
-    assert matter(card)["base_model_relation"] == "adapter"
-    assert matter(card)["license"] == "mit"
-    assert matter(card)["datasets"] == ["eth-nlped/mathdial"]
+    base = {"base_model": "HuggingFaceH4/zephyr-7b-beta", "base_model_relation": "adapter", "license": "mit"}
+    assert (base | {"datasets": ["eth-nlped/mathdial"]}).items() <= matter(card).items()
     assert "| mrbench | github.com/kaushal0494/UnifyingAITutorEvaluation | cc-by-sa-4.0 |" in card
     own = model_card(config, record, background, Exported("x", [], [], license="cc-by-sa-4.0"))
-    assert matter(own)["license"] == "cc-by-sa-4.0"
-    assert matter(own)["base_model_relation"] == "finetune"
+    assert {"license": "cc-by-sa-4.0", "base_model_relation": "finetune"}.items() <= matter(own).items()
     assert "The base model's is mit." in own
 
 
-def test_no_path_and_no_secret_is_shown(run: tuple[Any, dict[str, Any], dict[str, Any]], tmp_path: Path) -> None:
+def test_no_path_and_no_secret_is_shown(run: Run, tmp_path: Path) -> None:
     config, record, evaluation = run
     config.trainer.args = {"hub_token": "hf_abc", "resume_from": f"{tmp_path}/secret/x", "max_tokens": 3}
     config.dataset.path = f"{tmp_path}/class/answers.jsonl"
@@ -100,11 +94,13 @@ def test_no_path_and_no_secret_is_shown(run: tuple[Any, dict[str, Any], dict[str
         assert word in card
 
 
-def test_a_run_without_an_evaluation(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
+def test_a_run_without_an_evaluation_on_a_quantized_base(run: Run) -> None:
     config, record, _ = run
-    card = model_card(config, record, Background())
+    quantized = replace(config, hardware=replace(config.hardware, quantization="nf4"))
+    card = model_card(quantized, record, Background())
     assert "It was not measured on held-out questions." in card
     assert "| train/loss | " in card
+    assert "trained and measured on a base in nf4" in card
 
 
 def test_settings_as_they_may_be_shown() -> None:
@@ -140,9 +136,3 @@ def test_every_base_and_source_has_an_origin() -> None:
         licences = {SOURCES[name].license for name in yaml.safe_load(path.read_text())["sources"]}
         for licence, told in (("mit", "(mit)"), ("cc-by-sa-4.0", "(cc by-sa 4.0)"), ("apache-2.0", "(apache-2.0)")):
             assert told not in first or licences == {licence}
-
-
-def test_a_quantized_base_is_a_limit(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
-    config, record, _ = run
-    quantized = replace(config, hardware=replace(config.hardware, quantization="nf4"))
-    assert "trained and measured on a base in nf4" in model_card(quantized, record, Background())

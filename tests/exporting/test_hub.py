@@ -1,6 +1,5 @@
 """Uploading: asked for, checked before anything heavy, and private unless told otherwise. The hub is a stand-in."""
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +9,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from tests.exporting.conftest import Export
+from tests.exporting.conftest import Export, Runs
 
 TO = "export.push_to_hub=me/my-tutor"
 
@@ -66,7 +65,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 @pytest.fixture
-def push(export: Export, runs: Callable[[str], Any], tmp_path: Path) -> Export:
+def push(export: Export, runs: Runs, tmp_path: Path) -> Export:
     runs("sft")
     return lambda *words: export("run=sft", f"output={tmp_path / 'out'}", TO, *words)
 
