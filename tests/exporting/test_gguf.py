@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import GGUF_TYPES
+from edu_align.exporting import gguf
 from edu_align.exporting.checks import TOLERANCE, Agreement, compare, load_gguf, metadata, replies_of
-from edu_align.exporting.gguf import (
-    SPLITS,
-    check_architecture,
-    context_length,
-    interleaved,
-    tensor_name,
-    vocabulary,
-    write_gguf,
-)
 from edu_align.utils.errors import UserError
 from tests.exporting.conftest import Make
 
@@ -43,7 +35,7 @@ def written(random_model: Make, tmp_path: Path) -> Make:
             parameter.data += torch.randn_like(parameter) * (0.3 if parameter.dim() == 1 else 0.1)
         model.save_pretrained(tmp_path / "model")
         file = tmp_path / "model.gguf"
-        write_gguf(tmp_path / "model", tokenizer, file, number_format, "a tutor")
+        gguf.write_gguf(tmp_path / "model", tokenizer, file, number_format, "a tutor")
         found, read_back, pre = load_gguf(file, "float32")
         return file, compare(replies_of(model, tokenizer, None), found), read_back, pre
 
@@ -77,7 +69,7 @@ def test_rows_that_rotate_together_become_neighbours() -> None:
     import torch
 
     rows = torch.arange(12).view(12, 1)
-    assert interleaved(rows, 2).flatten().tolist() == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
+    assert gguf.interleaved(rows, 2).flatten().tolist() == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
 
 
 def test_metadata(written: Make, byte_level: Make) -> None:
@@ -102,7 +94,7 @@ def test_metadata(written: Make, byte_level: Make) -> None:
 def test_the_context_ends_at_a_sliding_window_that_is_used(kind: str, extra: dict[str, Any], expected: int) -> None:
     from transformers import AutoConfig
 
-    assert context_length(AutoConfig.for_model(kind, max_position_embeddings=512, **extra)) == expected
+    assert gguf.context_length(AutoConfig.for_model(kind, max_position_embeddings=512, **extra)) == expected
 
 
 def test_pieces_are_read_back_with_the_same_merges(written: Make, pieces: Any) -> None:
@@ -125,21 +117,21 @@ def test_pieces_are_read_back_with_the_same_merges(written: Make, pieces: Any) -
 )
 def test_other_models_are_refused_by_name(shape: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message + r".*\. Set export\.converter="):
-        check_architecture(shape)
+        gguf.check_architecture(shape)
 
 
 def test_names_of_tensors() -> None:
-    assert tensor_name("model.layers.12.self_attn.o_proj.weight") == "blk.12.attn_output.weight"
-    assert tensor_name("model.layers.0.self_attn.q_proj.bias") == "blk.0.attn_q.bias"
-    assert tensor_name("model.norm.weight") == "output_norm.weight"
+    assert gguf.tensor_name("model.layers.12.self_attn.o_proj.weight") == "blk.12.attn_output.weight"
+    assert gguf.tensor_name("model.layers.0.self_attn.q_proj.bias") == "blk.0.attn_q.bias"
+    assert gguf.tensor_name("model.norm.weight") == "output_norm.weight"
     for name in ("model.layers.0.self_attn.q_proj.lora_A.weight", "model.embed_positions.weight", "lm_head.scale"):
         with pytest.raises(UserError, match=r"llama\.cpp has no place for the tensor"):
-            tensor_name(name)
+            gguf.tensor_name(name)
 
 
 def test_byte_level_vocabulary(byte_level: Make) -> None:
     tokenizer = byte_level()
-    words = vocabulary(tokenizer, 340)
+    words = gguf.vocabulary(tokenizer, 340)
     size = len(tokenizer)
     assert (words.kind, words.pre, words.scores) == ("gpt2", "gpt-2", None)
     assert words.tokens[:3] == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -148,11 +140,11 @@ def test_byte_level_vocabulary(byte_level: Make) -> None:
     assert words.merges
     assert all(merge.count(" ") == 1 for merge in words.merges)
     with pytest.raises(UserError, match=rf"has {size} tokens and the model only 300 rows"):
-        vocabulary(tokenizer, 300)
+        gguf.vocabulary(tokenizer, 300)
 
 
 def test_vocabulary_of_pieces(pieces: Any) -> None:
-    words = vocabulary(pieces, 380)
+    words = gguf.vocabulary(pieces, 380)
     assert (words.kind, words.pre, words.merges, words.space_prefix) == ("llama", "default", [], True)
     assert words.types[:3] == [2, 3, 3]
     assert set(words.types[3:259]) == {6}
@@ -169,20 +161,20 @@ def test_names_of_the_ways_to_split_text(byte_level: Make) -> None:
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     digits = pre_tokenizers.Digits(individual_digits=True)
     split = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    assert vocabulary(byte_level(pre_tokenizers.Sequence([digits, split])), 400).pre == "smollm"
-    for pattern, name in SPLITS.items():
+    assert gguf.vocabulary(byte_level(pre_tokenizers.Sequence([digits, split])), 400).pre == "smollm"
+    for pattern, name in gguf.SPLITS.items():
         steps = [pre_tokenizers.Split(Regex(pattern), behavior="isolated"), plain]
-        assert vocabulary(byte_level(pre_tokenizers.Sequence(steps)), 400).pre == name
+        assert gguf.vocabulary(byte_level(pre_tokenizers.Sequence(steps)), 400).pre == name
     for other in ([pre_tokenizers.Split(Regex(r"\d"), "isolated"), plain], [pre_tokenizers.Whitespace(), split]):
         with pytest.raises(UserError, match=r"splits text by .* and ByteLevel in a way that is not known"):
-            vocabulary(byte_level(pre_tokenizers.Sequence(other)), 400)
+            gguf.vocabulary(byte_level(pre_tokenizers.Sequence(other)), 400)
 
 
 def test_the_patterns_are_those_that_transformers_reads_the_names_as() -> None:
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
-    assert {name: pattern for pattern, name in SPLITS.items()} == {
-        name: GGUF_PRE_TOKENIZER_SPLITS[name] for name in SPLITS.values()
+    assert {name: pattern for pattern, name in gguf.SPLITS.items()} == {
+        name: GGUF_PRE_TOKENIZER_SPLITS[name] for name in gguf.SPLITS.values()
     }
 
 
@@ -192,4 +184,4 @@ def test_a_tokenizer_that_is_no_bpe_is_refused() -> None:
 
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
     with pytest.raises(UserError, match=r"the tokenizer is a WordLevel, and only BPE"):
-        vocabulary(words, 10)
+        gguf.vocabulary(words, 10)
