@@ -1,5 +1,7 @@
 """What the tests of chatting share: tiny chat_models, and the programs as a user starts them."""
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -22,8 +24,6 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """`here(main, "run=sft", stdin="Hi\\n")`: a program in this process; its exit code, stdout and stderr."""
 
     def run(main: Callable[[], None], *arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        import io
-
         monkeypatch.setattr(sys, "argv", ["program", *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         capsys.readouterr()
@@ -76,6 +76,10 @@ def pair(tutor_source: Callable[..., Any]) -> list[Any]:
     return load([tutor_source("talker", generation__repetition_penalty="1.2")], with_base=True)
 
 
+def json_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
@@ -88,10 +92,5 @@ def environment() -> dict[str, str]:
 def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`program("edu_align.chat", "run=x", stdin="Hi")`: the real program, in an empty folder."""
 
-    def run(module: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(module, *arguments), cwd=tmp_path, env=environment(), input=stdin, capture_output=True, text=True,
-            check=False, timeout=120,
-        )  # fmt: skip
-
-    return run
+    settings: Any = {"cwd": tmp_path, "env": environment(), "capture_output": True, "text": True, "timeout": 120}
+    return lambda module, *arguments, stdin="": subprocess.run(command(module, *arguments), input=stdin, **settings)

@@ -17,12 +17,9 @@ from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
 from edu_align.records import Message, ResponseGroup
 from edu_align.utils.errors import UserError
+from tests.chatting.conftest import json_rows
 
 ASKED = (Message("user", "2 + 3?"),)
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ def test_threads_and_processes_write_whole_lines(tmp_path: Path) -> None:
         list(threads.map(lambda n: write_many(path, n, 20), range(8)))
         for process in others:
             process.join()
-    found = rows(path)
+    found = json_rows(path)
     assert sorted((row["who"], row["i"]) for row in found) == [(n, i) for n in [*range(8), 100, 101] for i in range(20)]
     assert all(len(row["text"]) == 20_000 for row in found)
 
@@ -71,40 +68,34 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_what_a_vote_holds(pair: list[ChatModel]) -> None:
     base, tutor = pair
     row = vote_row("right", ASKED, [Answer(tutor, "5"), Answer(base, "What is 2 + 2?")])
-    assert row["prompt"] == [{"role": "user", "content": "2 + 3?"}]
-    assert row["responses"] == [
+    left, right = (
         {"text": "5", "author": "talker", "score": 0},
         {"text": "What is 2 + 2?", "author": "base", "score": 1},
-    ]
-    assert row["left"] == "talker"
+    )
+    wanted = {"prompt": [{"role": "user", "content": "2 + 3?"}], "responses": [left, right], "left": "talker"}
+    assert wanted.items() <= row.items()
     with pytest.raises(ValueError, match="'good' is no vote on 2 answers"):
         vote_row("good", ASKED, [Answer(tutor, "5"), Answer(base, "6")])
 
 
-@pytest.mark.parametrize("view", ["preference", "conversation"])
-def test_only_preferences_are_trained_on_and_the_rest_is_counted(
-    pair: list[ChatModel], tmp_path: Path, view: str
-) -> None:
+def test_only_preferences_are_trained_on_and_the_rest_is_counted(pair: list[ChatModel], tmp_path: Path) -> None:
     path = tmp_path / "votes.jsonl"
     for i, vote in enumerate(["tie", "left", "both_bad", "right"]):
         prompt = (Message("user", f"{i} + 3?"),)
         append_vote(path, vote_row(vote, prompt, [Answer(pair[0], "better?"), Answer(pair[1], "or not?")]))
     append_vote(path, vote_row("bad", ASKED, [Answer(pair[1], "5")]))
     append_vote(path, vote_row("left", ASKED, [Answer(pair[0], "same"), Answer(pair[1], "same")]))
-    data = load_records(DatasetConfig(name="local", sources=["local"], path=str(path)), None, tmp_path, 0, view)
-    assert data.sources["local"].dropped == {"fewer than two replies": 3, "identical replies": 1}
-    kept = [record for part in data.splits.values() for record in part]
-    assert len(kept) == 2
-    if view == "preference":
-        assert {tuple((r.text, r.score) for r in record.responses) for record in kept} == {
-            (("better?", 1.0), ("or not?", 0.0)),
-            (("better?", 0.0), ("or not?", 1.0)),
-        }
-        assert all(isinstance(record, ResponseGroup) for record in kept)
+    for view in ("conversation", "preference"):
+        data = load_records(DatasetConfig(name="local", sources=["local"], path=str(path)), None, tmp_path, 0, view)
+        assert data.sources["local"].dropped == {"fewer than two replies": 3, "identical replies": 1}
+        kept = [record for part in data.splits.values() for record in part]
+        assert len(kept) == 2
+    assert all(isinstance(record, ResponseGroup) for record in kept)
+    scores = sorted(tuple((reply.text, reply.score) for reply in record.responses) for record in kept)
+    assert scores == [(("better?", 0.0), ("or not?", 1.0)), (("better?", 1.0), ("or not?", 0.0))]
 
 
 def test_votes_train_a_tutor(arena: Arena, train: Callable[..., Any]) -> None:
-    """From people who chat and vote to a model that was trained on it."""
     votes = ["left", "right", "tie", "both_bad"]
 
     def visit(n: int) -> None:
@@ -115,11 +106,9 @@ def test_votes_train_a_tutor(arena: Arena, train: Callable[..., Any]) -> None:
 
     with ThreadPoolExecutor(4) as visitors:
         list(visitors.map(visit, range(12)))
-    assert len(rows(arena.votes)) == 36
-    done = train(
-        "trainer=dpo", "dataset=local", f"dataset.path={arena.votes}", "trainer.max_steps=2", "run_name=voted",
-        "evaluation.enabled=false",
-    )  # fmt: skip
+    assert len(json_rows(arena.votes)) == 36
+    data = ["dataset=local", f"dataset.path={arena.votes}", "evaluation.enabled=false"]
+    done = train("trainer=dpo", *data, "trainer.max_steps=2", "run_name=voted")
     assert done.record["metrics"]["train/steps"] == 2
     assert done.record["data"]["sources"]["local"]["dropped"]["fewer than two replies"] == 18
     assert any(not (done.before[name] == done.after[name]).all() for name in done.trained)
@@ -140,7 +129,7 @@ def test_the_better_answer_goes_on(arena: Arena) -> None:
         after = arena.vote(visitor, vote)
         assert after == Visitor((Message("user", "Hi"), Message("assistant", text)))
         assert arena.vote(after, vote) == after  # a second click is no second vote
-    assert [row["vote"] for row in rows(arena.votes)] == ["left", "right", "tie", "both_bad"]
+    assert [row["vote"] for row in json_rows(arena.votes)] == ["left", "right", "tie", "both_bad"]
     again = answered(arena, arena.vote(visitor, "left"), "Why?")
     assert again.open is not None
     assert [turn.role for turn in again.open.turns] == ["user", "assistant", "user"]
@@ -156,12 +145,10 @@ def test_the_order_is_drawn_by_the_seed(pair: list[ChatModel], tmp_path: Path) -
 
 
 def test_messages_are_bounded_and_old_turns_left_out(arena: Arena) -> None:
-    with pytest.raises(UserError, match=rf"has {MAX_MESSAGE + 1} characters, and at most {MAX_MESSAGE}"):
-        arena.ask(Visitor(), "x" * (MAX_MESSAGE + 1))
-    with pytest.raises(UserError, match="is empty"):
-        arena.ask(Visitor(), " \n ")
-    with pytest.raises(UserError, match="tokens"):
-        arena.ask(Visitor(), "x" * 3000)
+    long = f"has {MAX_MESSAGE + 1} characters, and at most {MAX_MESSAGE}"
+    for text, message in (("x" * (MAX_MESSAGE + 1), long), (" \n ", "is empty"), ("x" * 3000, "tokens")):
+        with pytest.raises(UserError, match=message):
+            arena.ask(Visitor(), text)
     turns = tuple(Message(role, "x" * 500) for _ in range(3) for role in ("user", "assistant"))
     asked = arena.ask(Visitor(turns), "Hi")
     assert asked.dropped in (2, 4)
@@ -175,7 +162,7 @@ def test_two_system_prompts_are_not_put_into_one_vote(pair: list[ChatModel], tmp
         asked = arena.ask(Visitor(), "Hi")
         assert all(prompt[0].role == "system" for prompt in asked.prompts)
         arena.vote(Visitor(open=replace(asked, texts=("a", "b"))), "left")
-        assert rows(arena.votes)[0]["prompt"][0]["role"] == first
+        assert json_rows(arena.votes)[0]["prompt"][0]["role"] == first
 
 
 def test_an_answer_without_text_is_not_voted_on(arena: Arena) -> None:

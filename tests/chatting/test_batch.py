@@ -4,13 +4,12 @@ import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edu_align.chatting.batch import settings_path
 from edu_align.generate import main
-from tests.chatting.conftest import TALKATIVE
+from tests.chatting.conftest import TALKATIVE, Here, json_rows
 
 ASKED = ["2 + 3?", "Why is 7 x 8 = 56? I counted on my fingers and found 54.", "Hi", "What is a half of a half?", "3?"]
 Generate = Callable[..., tuple[int, str, str]]
@@ -24,7 +23,7 @@ def asked(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def generate(here: Callable[..., Any], talker: str, asked: Path, outputs: Path) -> Generate:
+def generate(here: Here, talker: str, asked: Path, outputs: Path) -> Generate:
     """`generate(output, "generation.temperature=1")`: the program on a tiny tutor; replies of 12 tokens."""
 
     def run(output: Path, *more: str) -> tuple[int, str, str]:
@@ -32,10 +31,6 @@ def generate(here: Callable[..., Any], talker: str, asked: Path, outputs: Path) 
         return here(main, f"run={talker}", *words, *more)
 
     return run
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def refusal(generate: Generate, output: Path, *more: str) -> str:
@@ -49,14 +44,12 @@ def test_rows_and_settings(generate: Generate, tmp_path: Path) -> None:
     code, out, _ = generate(output)
     assert code == 0
     assert f"5 replies written to {output}" in out
-    found = rows(output)
-    assert [row["id"] for row in found] == [f"q{i}" for i in range(5)]
-    assert [row["prompt"] for row in found] == [[{"role": "user", "content": text}] for text in ASKED]
-    assert all(isinstance(row["reply"], str) for row in found)
+    assert [(row["id"], row["prompt"], type(row["reply"])) for row in json_rows(output)] == [
+        (f"q{i}", [{"role": "user", "content": text}], str) for i, text in enumerate(ASKED)
+    ]
     settings = json.loads(settings_path(output).read_text())
-    assert settings["run"] == "talker"
+    assert (settings["run"], settings["generation"]["max_new_tokens"]) == ("talker", 12)
     assert settings["base_model"].startswith("folder:model:")
-    assert settings["generation"]["max_new_tokens"] == 12
 
 
 def test_greedy_replies_do_not_depend_on_the_batch(generate: Generate, tmp_path: Path) -> None:
@@ -64,7 +57,7 @@ def test_greedy_replies_do_not_depend_on_the_batch(generate: Generate, tmp_path:
     generate(together, "hardware.eval_batch_size=5", TALKATIVE)
     generate(alone, "hardware.eval_batch_size=1", TALKATIVE)
     assert together.read_bytes() == alone.read_bytes()
-    assert len({row["reply"] for row in rows(alone)}) > 2
+    assert len({row["reply"] for row in json_rows(alone)}) > 2
 
 
 @pytest.mark.parametrize("drawn", [[], ["generation.temperature=1.0", "generation.top_p=0.9", "seed=3"]])
@@ -86,11 +79,11 @@ def test_a_stopped_start_goes_on(generate: Generate, tmp_path: Path, drawn: list
 
 
 def test_the_seed_decides_what_is_drawn(generate: Generate, tmp_path: Path) -> None:
-    found = {}
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        generate(tmp_path / f"{name}.jsonl", "generation.temperature=1.0", f"seed={seed}")
-        found[name] = (tmp_path / f"{name}.jsonl").read_bytes()
-    assert found["a"] == found["b"] != found["c"]
+    found = []
+    for number, seed in enumerate((0, 0, 1)):
+        generate(tmp_path / f"{number}.jsonl", "generation.temperature=1.0", f"seed={seed}")
+        found.append((tmp_path / f"{number}.jsonl").read_bytes())
+    assert found[0] == found[1] != found[2]
 
 
 def test_another_run_of_it_is_refused(generate: Generate, asked: Path, tmp_path: Path) -> None:
@@ -110,7 +103,7 @@ def test_new_prompts_are_added(generate: Generate, asked: Path, tmp_path: Path) 
     asked.write_text(asked.read_text() + json.dumps({"id": "new", "prompt": "And now?"}) + "\n")
     assert "1 replies written" in generate(output)[1]
     assert output.read_bytes().startswith(before)
-    assert rows(output)[-1]["id"] == "new"
+    assert json_rows(output)[-1]["id"] == "new"
 
 
 def test_two_processes_do_not_write_one_file(generate: Generate, tmp_path: Path) -> None:
@@ -120,29 +113,24 @@ def test_two_processes_do_not_write_one_file(generate: Generate, tmp_path: Path)
         assert "another process is writing to it" in refusal(generate, output)
 
 
-def test_long_dialogues_lose_turns_and_too_long_ones_have_no_reply(
-    generate: Generate, asked: Path, tmp_path: Path
-) -> None:
-    turns = [{"role": role, "content": "x" * 600} for _ in range(2) for role in ("user", "assistant")]
-    dialogue = {
-        "id": "talk",
-        "messages": [*turns, {"role": "user", "content": "y"}, {"role": "assistant", "content": "z"}],
-    }
-    asked.write_text("".join(json.dumps(row) + "\n" for row in (dialogue, {"id": "long", "prompt": "x" * 2100})))
-    code, out, _ = generate(tmp_path / "replies.jsonl")
-    first, second = rows(tmp_path / "replies.jsonl")
-    assert code == 0
-    assert (first["dropped_turns"], first["reference_reply"]) == (2, "z")
+def test_long_dialogues_lose_turns_and_too_long_ones_have_no_reply(generate: Generate, asked: Path) -> None:
+    roles, contents = ["user", "assistant"] * 3, ["x" * 600] * 4 + ["y", "z"]
+    turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
+    given = [{"id": "talk", "messages": turns}, {"id": "long", "prompt": "x" * 2100}]
+    asked.write_text("".join(json.dumps(row) + "\n" for row in given))
+    output = asked.with_name("replies.jsonl")
+    code, out, _ = generate(output)
+    first, second = json_rows(output)
+    assert (code, first["dropped_turns"], first["reference_reply"], second["reply"]) == (0, 2, "z", None)
     assert isinstance(first["reply"], str)
-    assert second["reply"] is None
     assert "tokens" in second["error"]
     assert "row long has no reply" in out
 
 
-def test_a_base_model_without_a_run(here: Callable[..., Any], asked: Path, tmp_path: Path) -> None:
+def test_a_base_model_without_a_run(here: Here, asked: Path, tmp_path: Path) -> None:
     words = [f"input={asked}", f"output={tmp_path / 'base.jsonl'}", "hardware=cpu", "generation.max_new_tokens=4"]
     code, _, err = here(main, "model=tiny", *words)
     assert code == 0, err
-    assert len(rows(tmp_path / "base.jsonl")) == 5
+    assert len(json_rows(tmp_path / "base.jsonl")) == 5
     settings = json.loads(settings_path(tmp_path / "base.jsonl").read_text())
     assert (settings["run"], settings["model"]) == (None, "tiny")

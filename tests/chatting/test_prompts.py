@@ -14,19 +14,13 @@ ASK, TELL = {"role": "user", "content": "2 + 3?"}, {"role": "assistant", "conten
 ASKED = (Message("user", "2 + 3?"),)
 
 
-def written(folder: Path, name: str, content: str) -> Path:
-    path = folder / name
-    path.write_text(content, encoding="utf-8")
-    return path
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder / name
 
 
 def jsonl(folder: Path, *rows: dict[str, Any]) -> Path:
     return written(folder, "prompts.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def test_lines_of_text(tmp_path: Path) -> None:
-    path = written(tmp_path, "p.txt", "2 + 3?\n\n  Why?  \n")
-    assert read_prompts(path) == [Prompt("1", ASKED), Prompt("3", (Message("user", "Why?"),))]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +44,7 @@ def test_a_last_assistant_turn_is_the_reference(tmp_path: Path) -> None:
     assert found == [Prompt("a", ASKED, "What is 2 + 2?")]
 
 
-def test_csv_json_and_parquet(tmp_path: Path) -> None:
+def test_text_csv_json_and_parquet(tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -59,6 +53,8 @@ def test_csv_json_and_parquet(tmp_path: Path) -> None:
     assert read_prompts(tmp_path / "p.parquet") == expected
     assert read_prompts(written(tmp_path, "p.csv", "id,prompt\n7,2 + 3?\n")) == expected
     assert read_prompts(written(tmp_path, "p.json", json.dumps([{"id": 7, "prompt": "2 + 3?"}]))) == expected
+    lines = read_prompts(written(tmp_path, "p.txt", "2 + 3?\n\n  Why?  \n"))
+    assert lines == [Prompt("1", ASKED), Prompt("3", (Message("user", "Why?"),))]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +76,10 @@ def test_refused_rows(tmp_path: Path, rows: list[dict[str, Any]], message: str) 
 
 
 def test_refused_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"suffix must be one of \.txt, \.jsonl"):
-        read_prompts(written(tmp_path, "p.yaml", "a"))
-    with pytest.raises(UserError, match=r"holds no line with text"):
-        read_prompts(written(tmp_path, "p.txt", "\n \n"))
-    (tmp_path / "latin.txt").write_bytes(b"\xe9t\xe9")
-    with pytest.raises(UserError, match=r"not UTF-8 at byte 0"):
-        read_prompts(tmp_path / "latin.txt")
+    for name, content, message in (
+        ("p.yaml", "a", r"suffix must be one of \.txt, \.jsonl"),
+        ("p.txt", "\n \n", "holds no line with text"),
+        ("latin.txt", b"\xe9t\xe9", "not UTF-8 at byte 0"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_prompts(written(tmp_path, name, content))

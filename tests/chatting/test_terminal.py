@@ -21,13 +21,13 @@ from edu_align.chatting.model import ChatModel
 from edu_align.chatting.terminal import side_by_side
 from edu_align.chatting.text import printable
 from edu_align.records import Message
-from tests.chatting.conftest import TALKATIVE, command, environment
+from tests.chatting.conftest import TALKATIVE, Here, command, environment
 
 SHORT = [TALKATIVE, "generation.max_new_tokens=12"]
 
 
 @pytest.fixture
-def chat(here: Callable[..., Any], talker: str, outputs: Path) -> Callable[..., tuple[int, str, str]]:
+def chat(here: Here, talker: str, outputs: Path) -> Here:
     """`chat("Hi\\n", "--compare")`: the program on the talker, with that on its input."""
     return lambda stdin, *more: here(main, f"run={talker}", *SHORT, f"outputs_root={outputs}", *more, stdin=stdin)
 
@@ -35,9 +35,7 @@ def chat(here: Callable[..., Any], talker: str, outputs: Path) -> Callable[..., 
 def test_a_pipe_is_answered_line_by_line(chat: Callable[..., Any], pair: list[ChatModel]) -> None:
     code, out, err = chat("2 + 3?\n\nWhy?\n")
     dialogue = Dialogue(pair[1])
-    expected = []
-    for line in ("2 + 3?", "Why?"):
-        expected.append("".join(dialogue.reply(dialogue.ask(line))))
+    expected = ["".join(dialogue.reply(dialogue.ask(line))) for line in ("2 + 3?", "Why?")]
     assert code == 0
     assert out == "".join(f"talker: {printable(text)}\n" for text in expected)
     assert len(dialogue.turns) == 4
@@ -52,7 +50,7 @@ def test_compare_shows_both(chat: Callable[..., Any], pair: list[ChatModel]) -> 
         assert said["base"] != said["talker"]
 
 
-def test_several_runs_answer(chat: Callable[..., Any], runs: Callable[[str], Any]) -> None:
+def test_several_runs_answer(chat: Here, runs: Callable[[str], Any]) -> None:
     runs("sft")
     _, out, _ = chat("Hi\n", "sft")
     assert re.findall(r"^(\w+): ", out, re.MULTILINE) == ["talker", "sft"]
@@ -62,10 +60,8 @@ def test_commands(chat: Callable[..., Any]) -> None:
     _, first, _ = chat("Hi\n")
     code, out, err = chat("Hi\nWhy is it so?\n/reset\nHi\n/nonsense\n/help\n/quit\nnever asked\n")
     assert code == 0
-    lines = out.splitlines()
-    assert len(lines) == 3
-    assert lines[0] == lines[2] == first.strip()
-    assert lines[1] != lines[0]
+    hi, why, hi_again = out.splitlines()
+    assert hi == hi_again == first.strip() != why
     assert "the dialogue begins anew" in err
     assert "/nonsense is no command; there are /reset, /quit, /help" in err
     assert "/reset: forget the dialogue" in err
@@ -99,10 +95,9 @@ def test_columns_show_both_answers_and_no_markup_of_theirs() -> None:
     from rich.console import Console
 
     screen = io.StringIO()
+    said = {"base": ["Look at ", "[red]3[/red]"], "tutor": ["What is\x1b[2J ", "2 + 2?"]}
     console = Console(file=screen, width=100, force_terminal=True)
-    side_by_side(
-        [("base", iter(["Look at ", "[red]3[/red]"])), ("tutor", iter(["What is\x1b[2J ", "2 + 2?"]))], console
-    )
+    side_by_side([(name, iter(pieces)) for name, pieces in said.items()], console)
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in screen.getvalue().splitlines()]
     assert any("base" in line and "tutor" in line for line in lines)
     assert any("[red]3[/red]" in line and "What is[2J 2 + 2?" in line for line in lines)

@@ -13,24 +13,20 @@ from edu_align.records import Message, ResponseGroup
 from tests.evaluation.builders import group
 
 
-def test_longer_counts_words_not_characters():
-    assert baselines.longer(group([1, 0, 0], ["a b  c", "extraordinarily", ""])) == (3.0, 1.0, 0.0)
-
-
-def test_question_mark_of_any_script():
-    assert baselines.question_mark(group([1, 0, 0], ["Why?", "Look again.", "为什么？"])) == (1.0, 0.0, 1.0)
-
-
-def test_overlap_is_the_share_of_distinct_reply_words_in_the_dialogue_without_the_system_turn():
-    texts = ["Red pens, RED pens!", "How many days did you count", "kind tutor", ""]
-    # "red", "pens" both occur; "how", "many", "days" of 6 words; the two words of the system turn do not count.
-    assert baselines.overlap(group([0, 1, 2, 3], texts)) == pytest.approx((1.0, 0.5, 0.0, 0.0))
-
-
-def test_chance_is_the_same_for_all_and_oracle_is_the_score():
-    item = group([3.0, 1.0])
-    assert baselines.chance(item) == (0.0, 0.0)
-    assert baselines.oracle(item) == (3.0, 1.0)
+@pytest.mark.parametrize(
+    ("rule", "texts", "expected"),
+    [
+        (baselines.longer, ["a b  c", "extraordinarily", ""], (3.0, 1.0, 0.0)),  # words, not characters
+        (baselines.question_mark, ["Why?", "Look again.", "为什么？"], (1.0, 0.0, 1.0)),  # of any script
+        # "red", "pens" both occur; "how", "many", "days" of 6 words; words of the system turn do not count.
+        (overlap, ["Red pens, RED pens!", "How many days did you count", "kind tutor"], (1.0, 0.5, 0.0)),
+        (overlap, ["", "", ""], (0.0, 0.0, 0.0)),
+        (baselines.chance, None, (0.0, 0.0, 0.0)),
+        (baselines.oracle, None, (3.0, 1.0, 0.0)),
+    ],
+)
+def test_simple_rules(rule, texts, expected):
+    assert rule(group([3.0, 1.0, 0.0], texts)) == pytest.approx(expected)
 
 
 def test_tutor_prior_is_the_mean_training_score_by_source_and_author():
@@ -40,12 +36,8 @@ def test_tutor_prior_is_the_mean_training_score_by_source_and_author():
         group([1, 0], authors=["novice", "expert"], source="bridge", key="g2"),
     ]
     means = baselines.author_means(training)
-    assert means == {
-        ("mrbench", "expert"): 7.0,
-        ("mrbench", "novice"): 3.0,
-        ("bridge", "novice"): 1.0,
-        ("bridge", "expert"): 0.0,
-    }
+    by_source = {"mrbench": {"expert": 7.0, "novice": 3.0}, "bridge": {"novice": 1.0, "expert": 0.0}}
+    assert means == {(source, who): mean for source, found in by_source.items() for who, mean in found.items()}
     tested = group([0, 9, 5], authors=["expert", "novice", "unseen"], source="mrbench", key="t")
     assert baselines.tutor_prior(means, tested) == (7.0, 3.0, 5.0)
     assert baselines.tutor_prior(means, group([0, 1], authors=["expert", "novice"], source="local")) == (0.0, 0.0)
@@ -57,22 +49,8 @@ def test_tutor_prior_is_a_rule_only_with_training_groups():
 
 
 WORDS = [
-    "add",
-    "the",
-    "next",
-    "two",
-    "numbers",
-    "on",
-    "your",
-    "list",
-    "and",
-    "tell",
-    "me",
-    "what",
-    "you",
-    "see",
-    "there",
-]
+    "add", "the", "next", "two", "numbers", "on", "your", "list", "and", "tell", "me", "what", "you", "see", "there",
+]  # fmt: skip
 
 
 def styled(seed: int, better: Callable[[str], str]) -> ResponseGroup:
@@ -90,10 +68,8 @@ def right(rule: Rule, groups: list[ResponseGroup]) -> float:
 def test_seven_features() -> None:
     made = group([1.0, 0.0], ["Great job! You sold 12 pens. How many in 3 days?", "No"])
     praise, plain = surface(made)
-    assert len(praise) == len(FEATURES)
-    words, characters, marks, digits, share, ends, starts = praise
-    assert (words, characters, marks, digits, ends, starts) == (11.0, 48.0, 1.0, 3.0, 1.0, 1.0)
-    assert share == overlap(made)[0]
+    assert len(FEATURES) == 7
+    assert praise == [11.0, 48.0, 1.0, 3.0, overlap(made)[0], 1.0, 1.0]
     assert plain == [1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 
@@ -122,8 +98,6 @@ def test_rare_words_count_more() -> None:
     made = group([2.0, 1.0, 0.0], ["look closely at the pens", "look at the shop and the day", "nothing of it"])
     made = replace(made, prompt=(Message("user", "The shop sells pens a day"),))
     documents = [replace(made, prompt=(Message("user", f"the shop and the day {i}"),)) for i in range(9)]
-    pens, common, none = idf_overlap(documents)(made)
-    assert pens == pytest.approx(log(10 / 1) + log(10 / 10))  # "pens" in no document, "the" in all nine
-    assert common == 0.0
-    assert none == 0.0
+    # "pens" in no document, "the" in all nine
+    assert idf_overlap(documents)(made) == (pytest.approx(log(10 / 1) + log(10 / 10)), 0.0, 0.0)
     assert overlap(made)[1] > overlap(made)[0]

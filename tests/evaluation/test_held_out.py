@@ -50,8 +50,7 @@ def test_the_numbers_are_those_of_models_loaded_alone(runs: Callable[[str], Any]
     kept = read_run(run).summary["metrics"]
     for part, prefix in (("base", "base"), ("before", "before"), ("after", "eval")):
         assert values(results[part], prefix).items() <= kept.items()
-    card = (run / "README.md").read_text(encoding="utf-8")
-    assert "| metric | base | before | after |" in card
+    assert "| metric | base | before | after |" in (run / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_run_from_the_base_model_has_one_reward(runs: Callable[[str], Any]) -> None:

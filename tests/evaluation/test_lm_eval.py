@@ -17,13 +17,16 @@ from edu_align.harness import main
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError
 from tests.chatting.conftest import Here, here  # noqa: F401 - a fixture
+from tests.conftest import Compose
+
+Runs = Callable[[str], Any]
 
 FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 installed = find_spec("lm_eval") is not None
 
 
 @pytest.fixture(scope="module")
-def measured(train: Callable[..., Any], runs: Callable[[str], Any]) -> str:
+def measured(train: Callable[..., Any], runs: Runs) -> str:
     """Name of a tiny run whose adapter lies on a base in a folder."""
     base = ["model.weights=pretrained", f"model.path={runs('sft_full').path / 'model'}"]
     train("trainer=sft", "run_name=measured", "evaluation.enabled=false", *base)
@@ -86,23 +89,20 @@ def test_help_says_what_is_needed(here: Here) -> None:  # noqa: F811
     assert 'pip install "edu_align[lm-eval]"' in out
 
 
-def test_which_folders_are_loaded(
-    runs: Callable[[str], Any], typed: Callable[..., Any], measured: str, outputs: Path
-) -> None:
-    run = runs("sft").folder
-    with pytest.raises(UserError, match=r"`of=tutor`: tiny has random weights, which lie in no folder\."):
-        model_arguments(run, typed("trainer=sft"), "tutor")
-    with pytest.raises(UserError, match=r"`of=export`: .* is not there\. Run: python -m edu_align\.export run=sft"):
-        model_arguments(run, typed("trainer=sft"), "export")
+def test_which_folders_are_loaded(runs: Runs, typed: Compose, measured: str, outputs: Path) -> None:
+    for of, message in (
+        ("tutor", r"tiny has random weights, which lie in no folder\."),
+        ("export", r".* is not there\. Run: python -m edu_align\.export run=sft"),
+    ):
+        with pytest.raises(UserError, match=f"`of={of}`: {message}"):
+            model_arguments(runs("sft").folder, typed("trainer=sft"), of)
     full = runs("sft_full").folder
-    base = ["model.weights=pretrained", f"model.path={full.path / 'model'}"]
+    base = {"pretrained": str(full.path / "model")}
+    config = typed("trainer=sft", "model.weights=pretrained", f"model.path={base['pretrained']}")
     on_it = RunFolder(outputs / "runs" / measured, json.loads((outputs / "runs" / measured / "run.json").read_text()))
-    found = model_arguments(on_it, typed("trainer=sft", *base), "tutor")
-    assert found == {"pretrained": str(full.path / "model"), "peft": str(on_it.path / "adapter")}
-    assert model_arguments(on_it, typed("trainer=sft", *base), "base") == {"pretrained": str(full.path / "model")}
-    assert model_arguments(full, typed("trainer=sft", "adapter=full"), "tutor") == {
-        "pretrained": str(full.path / "model")
-    }
+    assert model_arguments(on_it, config, "tutor") == {**base, "peft": str(on_it.path / "adapter")}
+    assert model_arguments(on_it, config, "base") == base
+    assert model_arguments(full, typed("trainer=sft", "adapter=full"), "tutor") == base
 
 
 def test_arguments_and_result(tmp_path: Path) -> None:
@@ -124,10 +124,7 @@ def test_arguments_and_result(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not installed, reason='lm-eval is not installed: pip install "edu_align[lm-eval]"')
 @pytest.mark.parametrize("of", ["tutor", "export"])
-def test_the_real_harness(
-    here: Here,  # noqa: F811
-    measured: str, outputs: Path, tmp_path: Path, of: str,
-) -> None:  # fmt: skip
+def test_the_real_harness(here: Here, measured: str, outputs: Path, tmp_path: Path, of: str) -> None:  # noqa: F811
     from edu_align.export import main as export
 
     if of == "export":

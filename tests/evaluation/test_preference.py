@@ -19,35 +19,30 @@ def test_known_pair_accuracies():
     assert at_two["pair_accuracy_implicit"]["value"] == 1.0  # 10 > 0, 10 > -1
     assert at_two["pair_accuracy_logp"]["n"] == 2
     assert not any("from_base" in name for name in at_two)
-    at_one = evaluate_preferences(items, 1.0, seed=0)
-    assert at_one["pair_accuracy_logp"]["value"] == pytest.approx(2 / 3)
-    assert at_one["pair_accuracy_logp"]["n"] == 3
+    at_one = evaluate_preferences(items, 1.0, seed=0)["pair_accuracy_logp"]
+    assert (at_one["value"], at_one["n"]) == (pytest.approx(2 / 3), 3)
 
 
 def test_a_second_reward_stands_beside_the_first_where_the_base_model_is_scored():
     # Pairs at margin 2: (0, 1), (0, 2). Against the reference 1, 2, 0; against the base 5, 2, 8.
     items = [scored(group([5, 3, 2]), [-10.0, -8.0, -12.0], None, [-11.0, -10.0, -12.0], [-15.0, -10.0, -20.0])]
     found = evaluate_preferences(items, 2.0, seed=0)
-    assert found["pair_accuracy_implicit"]["value"] == 0.5
-    assert found["pair_accuracy_implicit_from_base"]["value"] == 0.5
-    assert found["selection_score_implicit"]["value"] == 3.0
-    assert found["selection_score_implicit_from_base"]["value"] == 2.0
+    for metric, of_reference, of_base in (("pair_accuracy", 0.5, 0.5), ("selection_score", 3.0, 2.0)):
+        assert found[f"{metric}_implicit"]["value"] == of_reference
+        assert found[f"{metric}_implicit_from_base"]["value"] == of_base
 
 
 def test_ties_count_one_half_and_equal_texts_make_no_pair():
     items = [scored(group([5, 1]), [-3.0, -3.0]), scored(group([5, 1], ["same", "same"], key="g1"), [-1.0, -9.0])]
-    found = evaluate_preferences(items, 2.0, seed=0)
-    assert found["pair_accuracy_logp"]["value"] == 0.5
-    assert found["pair_accuracy_logp"]["n"] == 1
+    found = evaluate_preferences(items, 2.0, seed=0)["pair_accuracy_logp"]
+    assert (found["value"], found["n"]) == (0.5, 1)
 
 
 def test_baselines_are_measured_on_the_very_same_pairs():
     texts = ["Why 15?", "It is thirty-six pens in all of the days"]
+    human = [[5, 1], [1, 5], [5, 1], [5, 4]]  # the last is below the margin
     items = [
-        scored(group([5, 1], texts, ["expert", "novice"]), [-1.0, -2.0]),
-        scored(group([1, 5], texts, ["expert", "novice"], key="g1"), [-1.0, -2.0]),
-        scored(group([5, 1], texts, ["expert", "novice"], key="g2"), [-1.0, -2.0]),
-        scored(group([5, 4], texts, ["expert", "novice"], key="g3"), [-1.0, -2.0]),  # below the margin
+        scored(group(scores, texts, ["expert", "novice"], key=f"g{i}"), [-1.0, -2.0]) for i, scores in enumerate(human)
     ]
     training = [group([2, 1], authors=["novice", "expert"], key="train")]
     rules = evaluate_preferences(items, 2.0, seed=0, training_groups=training)["baselines"]["pair_accuracy"]
@@ -61,9 +56,8 @@ def test_baselines_are_measured_on_the_very_same_pairs():
 
 
 def test_single_author_gives_a_prior_of_one_half():
-    items = [scored(group([5, 1], authors=["llm", "llm"]), [-1.0, -2.0])]
-    training = [group([2, 1], authors=["llm", "llm"], key="train")]
-    found = evaluate_preferences(items, 2.0, seed=0, training_groups=training)
+    (item, training) = (group(scores, authors=["llm", "llm"], key=str(scores)) for scores in ([5, 1], [2, 1]))
+    found = evaluate_preferences([scored(item, [-1.0, -2.0])], 2.0, seed=0, training_groups=[training])
     assert found["baselines"]["pair_accuracy"]["tutor_prior"]["value"] == 0.5
 
 
@@ -76,18 +70,14 @@ def test_selection_score_and_its_baselines():
     found = evaluate_preferences(items, 2.0, seed=0)
     assert found["selection_score_logp"]["value"] == pytest.approx((6 + 1.5) / 2)
     assert found["selection_score_logp"]["n"] == 2
-    rules = found["baselines"]["selection_score"]
-    assert rules["random"]["value"] == 3.0
-    assert rules["longest"]["value"] == 3.0  # 0 and 6
-    assert rules["oracle"]["value"] == 6.0
+    rules = {name: entry["value"] for name, entry in found["baselines"]["selection_score"].items()}
+    assert {"random": 3.0, "longest": 3.0, "oracle": 6.0}.items() <= rules.items()  # the longest replies have 0 and 6
     assert found["selection_score_logp"]["strongest_baseline"] != "oracle"
 
 
 def test_selection_score_is_left_out_where_sources_have_their_own_scales():
-    items = [
-        scored(group([5, 1], source="mrbench"), [-1.0, -2.0]),
-        scored(group([9, 1], source="local", key="g1"), [-1.0, -2.0]),
-    ]
+    groups = group([5, 1], source="mrbench"), group([9, 1], source="local", key="g1")
+    items = [scored(each, [-1.0, -2.0]) for each in groups]
     found = evaluate_preferences(items, 2.0, seed=0)
     assert not any(name.startswith("selection") for name in [*found, *found["baselines"]])
     assert found["settings"]["sources"] == ["local", "mrbench"]
@@ -106,17 +96,15 @@ def many(right: float, seed: int = 0, groups: int = 120, tokens: int = 10) -> li
 
 
 def test_a_good_model_beats_the_baselines_and_a_random_one_is_said_not_to():
-    good = evaluate_preferences(many(0.9), 2.0, seed=0, samples=500)
+    good, poor = (evaluate_preferences(many(right), 2.0, seed=0, samples=500) for right in (0.9, 0.0))
     assert good["pair_accuracy_logp"]["beats_baseline"]
     assert good["pair_accuracy_logp"]["difference"]["low"] > 0
     assert good["verdicts"] == {}
-    poor = evaluate_preferences(many(0.0), 2.0, seed=0, samples=500)
-    sentence = poor["verdicts"]["pair_accuracy_logp"]
+    sentence, entry = poor["verdicts"]["pair_accuracy_logp"], poor["pair_accuracy_logp"]
     assert "not shown to beat the baseline" in sentence
-    assert poor["pair_accuracy_logp"]["strongest_baseline"] in sentence
-    gap = poor["pair_accuracy_logp"]["difference"]
-    assert gap["low"] < 0.05
-    assert not poor["pair_accuracy_logp"]["beats_baseline"]
+    assert entry["strongest_baseline"] in sentence
+    assert entry["difference"]["low"] < 0.05
+    assert not entry["beats_baseline"]
 
 
 def test_clusters_are_split_keys_and_results_are_json():
@@ -130,12 +118,8 @@ def test_clusters_are_split_keys_and_results_are_json():
 
 
 def test_strongest_baseline_is_the_one_of_the_highest_mean():
-    metrics, rules = measure(
-        {"model": [1.0, 1.0, 0.0, 1.0]},
-        {"chance": [0.5] * 4, "rule": [1.0, 1.0, 1.0, 0.0], "oracle": [1.0] * 4},
-        list("abcd"),
-        seed=0,
-    )
+    given = {"chance": [0.5] * 4, "rule": [1.0, 1.0, 1.0, 0.0], "oracle": [1.0] * 4}
+    metrics, rules = measure({"model": [1.0, 1.0, 0.0, 1.0]}, given, list("abcd"), seed=0)
     assert metrics[0].strongest == "rule"
     assert metrics[0].difference.mean == 0.0
     assert [rule.spread.mean for rule in rules] == [0.5, 0.75, 1.0]

@@ -12,6 +12,9 @@ from edu_align.export import main
 from tests.chatting.conftest import Here, here  # noqa: F401 - a fixture
 
 Export = Callable[..., tuple[int, str, str]]
+Make = Callable[..., Any]
+Say = Callable[..., str]
+Runs = Callable[[str], Any]
 TEXT = [
     "I added three quarters and one quarter and got four eighths. Is that right?",
     "Why is seven times eight the same as fifty-six? It is the same as eight times seven.",
@@ -26,7 +29,7 @@ def export(here: Here, outputs: Path) -> Export:  # noqa: F811
 
 
 @pytest.fixture
-def ok(export: Export) -> Callable[..., str]:
+def ok(export: Export) -> Say:
     """As `export`, where it succeeds; what it prints."""
 
     def run(*words: str) -> str:
@@ -38,7 +41,7 @@ def ok(export: Export) -> Callable[..., str]:
 
 
 @pytest.fixture
-def refused(export: Export) -> Callable[..., str]:
+def refused(export: Export) -> Say:
     """As `export`, where it refuses; stderr, which ends with the one message."""
 
     def run(*words: str) -> str:
@@ -51,7 +54,7 @@ def refused(export: Export) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def exported(runs: Callable[[str], Any], outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(runs: Runs, outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of a tiny DPO run that continued an SFT run, with a q8_0 GGUF."""
     runs("dpo_on_sft")
     output = tmp_path_factory.mktemp("exported") / "tutor"
@@ -85,7 +88,7 @@ def trained(raw: Any, trainer: Any, **special: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def byte_level() -> Callable[..., Any]:
+def byte_level() -> Make:
     """`byte_level(pre_tokenizer)`: a byte-level BPE with merges, ChatML's tokens and an added, not special one."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -94,9 +97,8 @@ def byte_level() -> Callable[..., Any]:
         raw.pre_tokenizer = pre or pre_tokenizers.ByteLevel(add_prefix_space=False)
         raw.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(
-            vocab_size=330, initial_alphabet=alphabet, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-        )
+        special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        trainer = trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, special_tokens=special)
         tokenizer = trained(raw, trainer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
         tokenizer.add_tokens([AddedToken("<think>", normalized=False)])
         tokenizer.chat_template = CHATML

@@ -1,7 +1,6 @@
 """Model cards: what the run's own files say, for anyone to read."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,18 @@ from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource
 from edu_align.data.sources.load import SOURCES as READ
-from edu_align.reports.model_card import (
-    BASES,
-    BUNDLED_HOME,
-    SOURCES,
-    Background,
-    Exported,
-    base_of,
-    front_matter,
-    model_card,
-    without_paths,
-)
+from edu_align.reports import model_card as cards
+from tests.exporting.conftest import Runs
+
+Run = tuple[Any, dict[str, Any], dict[str, Any]]
 
 
-def matter(card: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(card.split("---\n")[1])
-    return found
+def matter(card: str) -> Any:
+    return yaml.safe_load(card.split("---\n")[1])
 
 
 @pytest.fixture
-def run(runs: Callable[[str], Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def run(runs: Runs) -> Run:
     """Config, record and evaluation of a tiny DPO run."""
     from edu_align.config.stored import stored_config
 
@@ -42,27 +33,23 @@ def run(runs: Callable[[str], Any]) -> tuple[Any, dict[str, Any], dict[str, Any]
     return stored_config(found.path / "config.yaml", {}), json.loads(json.dumps(found.record)), evaluation
 
 
-def test_the_card_of_an_export(exported: Path, runs: Callable[[str], Any]) -> None:
+def test_the_card_of_an_export(exported: Path, runs: Runs) -> None:
     card = (exported / "README.md").read_text()
-    assert matter(card) == {
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["edu_align", "dpo", "tutoring"],
-    }
+    tags = ["edu_align", "dpo", "tutoring"]
+    assert matter(card) == {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
     after = json.loads((runs("dpo_on_sft").path / "evaluation.json").read_text())["after"]
     found = after["pair_accuracy_implicit"]
     shown = f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] | {found['n']} ({found['clusters']})"
-    assert f"| pair_accuracy_implicit | - | - | {shown} | " in card
-    assert "chance 0.500" in card
-    assert "It continues the run sft." in card
-    assert "beta: 0.1" in card
-    assert "| edu_tutor | built into edu_align | apache-2.0 |" in card
+    for words in (
+        f"| pair_accuracy_implicit | - | - | {shown} | ", "chance 0.500", "It continues the run sft.", "beta: 0.1",
+        "| edu_tutor | built into edu_align | apache-2.0 |", "ollama create dpo_on_sft -f gguf/Modelfile",
+        "72 of 72 greedy tokens",
+    ):  # fmt: skip
+        assert words in card
     assert "ollama create tutor" not in card
-    assert "ollama create dpo_on_sft -f gguf/Modelfile" in card
-    assert "72 of 72 greedy tokens" in card
 
 
-def test_the_card_of_a_run(runs: Callable[[str], Any]) -> None:
+def test_the_card_of_a_run(runs: Runs) -> None:
     card = (runs("dpo").path / "README.md").read_text()
     assert matter(card)["library_name"] == "peft"
     assert "## Use" not in card
@@ -70,79 +57,72 @@ def test_the_card_of_a_run(runs: Callable[[str], Any]) -> None:
     assert str(runs("dpo").path.parent) not in card
 
 
-def test_bases_and_data_in_the_front_matter(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
+def test_bases_and_data_in_the_front_matter(run: Run) -> None:
     config, record, evaluation = run
     earlier = {**record, "data": {"sources": {"mathdial": {}, "mrbench": {}}}}
     record["base_model"] = "hub:HuggingFaceH4/zephyr-7b-beta@892b3d7"
-    background = Background(earlier=[earlier], evaluation=evaluation)
-    card = model_card(config, record, background)
-    assert matter(card)["base_model"] == "HuggingFaceH4/zephyr-7b-beta"
-    assert matter(card)["base_model_relation"] == "adapter"
-    assert matter(card)["license"] == "mit"
-    assert matter(card)["datasets"] == ["eth-nlped/mathdial"]
+    background = cards.Background(earlier=[earlier], evaluation=evaluation)
+    card = cards.model_card(config, record, background)
+    base = {"base_model": "HuggingFaceH4/zephyr-7b-beta", "base_model_relation": "adapter", "license": "mit"}
+    assert (base | {"datasets": ["eth-nlped/mathdial"]}).items() <= matter(card).items()
     assert "| mrbench | github.com/kaushal0494/UnifyingAITutorEvaluation | cc-by-sa-4.0 |" in card
-    own = model_card(config, record, background, Exported("x", [], [], license="cc-by-sa-4.0"))
-    assert matter(own)["license"] == "cc-by-sa-4.0"
-    assert matter(own)["base_model_relation"] == "finetune"
+    own = cards.model_card(config, record, background, cards.Exported("x", [], [], license="cc-by-sa-4.0"))
+    assert {"license": "cc-by-sa-4.0", "base_model_relation": "finetune"}.items() <= matter(own).items()
     assert "The base model's is mit." in own
 
 
-def test_no_path_and_no_secret_is_shown(run: tuple[Any, dict[str, Any], dict[str, Any]], tmp_path: Path) -> None:
+def test_no_path_and_no_secret_is_shown(run: Run, tmp_path: Path) -> None:
     config, record, evaluation = run
     config.trainer.args = {"hub_token": "hf_abc", "resume_from": f"{tmp_path}/secret/x", "max_tokens": 3}
     config.dataset.path = f"{tmp_path}/class/answers.jsonl"
     record["init_from"] = f"{tmp_path}/outputs/runs/first"
     record["base_model"] = "folder:base:0123456789ab"
-    card = model_card(config, record, Background(tmp_path / "base", [], evaluation))
+    card = cards.model_card(config, record, cards.Background(tmp_path / "base", [], evaluation))
     assert f"/{tmp_path.parts[1]}" not in card
     assert "hf_abc" not in card
     for word in ("answers.jsonl", "continues the run first", "max_tokens: 3", "a local folder named base"):
         assert word in card
 
 
-def test_a_run_without_an_evaluation(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
+def test_a_run_without_an_evaluation_on_a_quantized_base(run: Run) -> None:
     config, record, _ = run
-    card = model_card(config, record, Background())
+    quantized = replace(config, hardware=replace(config.hardware, quantization="nf4"))
+    card = cards.model_card(quantized, record, cards.Background())
     assert "It was not measured on held-out questions." in card
     assert "| train/loss | " in card
+    assert "trained and measured on a base in nf4" in card
 
 
 def test_settings_as_they_may_be_shown() -> None:
     told = {"a": ["/x/y.csv", "~/z", "..\\w", "owner/name"], "api_key": 1, "hub_token": 2, "max_tokens": 3, "token": 4}
-    assert without_paths(told) == {"a": ["y.csv", "z", "w", "owner/name"], "max_tokens": 3}
+    assert cards.without_paths(told) == {"a": ["y.csv", "z", "w", "owner/name"], "max_tokens": 3}
 
 
 def test_origins(tmp_path: Path) -> None:
-    assert base_of("bundled:SmolLM2-135M-Instruct.Q4_1.gguf", None).license == "apache-2.0"
-    assert base_of("hub:someone/else@main", None).license is None
-    assert base_of("random:tiny:seed42", None).hub is None
+    assert cards.base_of("bundled:SmolLM2-135M-Instruct.Q4_1.gguf", None).license == "apache-2.0"
+    assert cards.base_of("hub:someone/else@main", None).license is None
+    assert cards.base_of("random:tiny:seed42", None).hub is None
     (tmp_path / "README.md").write_text("---\nbase_model: meta-llama/Llama-2-7b-hf\nlicense: llama2\n---\n# x\n")
-    found = base_of("folder:merged:0123456789ab", tmp_path)
+    found = cards.base_of("folder:merged:0123456789ab", tmp_path)
     assert (found.hub, found.license) == ("meta-llama/Llama-2-7b-hf", "llama2")
-    assert base_of("folder:merged:0123456789ab", tmp_path / "none").license is None
-    assert front_matter(tmp_path / "none.md") == {}
+    assert cards.base_of("folder:merged:0123456789ab", tmp_path / "none").license is None
+    assert cards.front_matter(tmp_path / "none.md") == {}
 
 
 def test_every_base_and_source_has_an_origin() -> None:
-    assert set(SOURCES) == set(NAMES)
+    assert set(cards.SOURCES) == set(NAMES)
     for source, read in READ.items():
         if isinstance(read, HubSource):
-            assert SOURCES[source].hub == read.repository
+            assert cards.SOURCES[source].hub == read.repository
         if isinstance(read, GitHubSource):
-            assert SOURCES[source].where == f"github.com/{read.repository}"
+            assert cards.SOURCES[source].where == f"github.com/{read.repository}"
     for path in (conf_dir() / "model").glob("*.yaml"):
         model = compose([f"model={path.stem}", "tracking=off"]).model
-        assert model.path is None or model.path in BASES
+        assert model.path is None or model.path in cards.BASES
         if model.bundled:
-            assert model.path == BUNDLED_HOME
+            assert model.path == cards.BUNDLED_HOME
     for path in (conf_dir() / "dataset").glob("*.yaml"):
         first = path.read_text().splitlines()[0].lower()
-        licences = {SOURCES[name].license for name in yaml.safe_load(path.read_text())["sources"]}
+        licences = {cards.SOURCES[name].license for name in yaml.safe_load(path.read_text())["sources"]}
         for licence, told in (("mit", "(mit)"), ("cc-by-sa-4.0", "(cc by-sa 4.0)"), ("apache-2.0", "(apache-2.0)")):
             assert told not in first or licences == {licence}
-
-
-def test_a_quantized_base_is_a_limit(run: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
-    config, record, _ = run
-    quantized = replace(config, hardware=replace(config.hardware, quantization="nf4"))
-    assert "trained and measured on a base in nf4" in model_card(quantized, record, Background())

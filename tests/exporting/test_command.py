@@ -6,9 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +17,9 @@ from edu_align.exporting.checks import metadata
 from edu_align.exporting.write import RECORD, check_output, is_exported, written_aside
 from edu_align.runs.finished import run_config
 from edu_align.utils.errors import UserError
-from tests.exporting.conftest import copied
+from tests.exporting.conftest import Runs, Say, copied
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,14 @@ from tests.exporting.conftest import copied
         (["run=sft", "output=/proc/nowhere/x"], "`output=/proc/nowhere/x` cannot be written"),
     ],
 )
-def test_a_mistake_is_one_message(
-    refused: Callable[..., str], runs: Callable[[str], Any], words: list[str], message: str
-) -> None:
+def test_a_mistake_is_one_message(refused: Say, runs: Runs, words: list[str], message: str) -> None:
     runs("sft")
     err = refused(*words)
     assert message in err
     assert err.count("\n") == 1
 
 
-def test_a_run_that_is_not_finished_or_has_no_weights(refused: Callable[..., str], runs: Callable[[str], Any]) -> None:
+def test_a_run_that_is_not_finished_or_has_no_weights(refused: Say, runs: Runs) -> None:
     run = copied(runs("sft").path, "robbed")
     (run / "adapter" / "adapter_model.safetensors").unlink()
     assert "`run=robbed`: adapter/adapter_model.safetensors is missing" in refused("run=robbed")
@@ -61,38 +59,35 @@ def test_a_run_that_is_not_finished_or_has_no_weights(refused: Callable[..., str
     assert "that run is 'failed', not finished" in refused("run=robbed")
 
 
-def test_mistakes_help_and_the_config_load_nothing_heavy(runs: Callable[[str], Any], outputs: Path) -> None:
+def test_mistakes_help_and_the_config_load_nothing_heavy(runs: Runs, outputs: Path) -> None:
     runs("sft")
     script = (
         "import sys\nfrom edu_align.export import main\nsys.argv = ['export', *{words!r}]\n"
         "try:\n    main()\nexcept Exception as error:\n    print(type(error).__name__)\n"
         "print([name for name in ('torch', 'transformers', 'peft', 'gguf') if name in sys.modules])\n"
     )
+    root, environment = f"outputs_root={outputs}", {"PATH": "", "HF_HOME": str(outputs / "no-token")}
     for words, last in (
-        ([f"outputs_root={outputs}", "run=sft", "export.gguf=q4"], "UserError\n[]\n"),
-        ([f"outputs_root={outputs}", "run=sft", "export.push_to_hub=a/b"], "UserError\n[]\n"),
-        ([f"outputs_root={outputs}", "run=sft", "--cfg", "job"], "\n[]\n"),
+        ([root, "run=sft", "export.gguf=q4"], "UserError\n[]\n"),
+        ([root, "run=sft", "export.push_to_hub=a/b"], "UserError\n[]\n"),
+        ([root, "run=sft", "--cfg", "job"], "\n[]\n"),
         (["--help"], "\n[]\n"),
     ):
-        environment = {"PATH": "", "HF_HOME": str(outputs / "no-token")}
         command = [sys.executable, "-c", script.format(words=words)]
-        root = Path(__file__).resolve().parents[2]
         began = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
         assert done.stdout.endswith(last), done.stdout[-500:] + done.stderr[-500:]
         assert time.monotonic() - began < 10  # a tenth of that on an idle machine; torch alone takes longer
 
 
-def test_the_config_is_shown(ok: Callable[..., str], runs: Callable[[str], Any]) -> None:
+def test_the_config_is_shown(ok: Say, runs: Runs) -> None:
     runs("dpo")
     shown = yaml.safe_load(ok("run=dpo", "--cfg", "job", "export.gguf=q8_0", "generation.top_p=0.5"))
     assert (shown["export"]["gguf"], shown["generation"]["top_p"]) == ("q8_0", 0.5)
     assert (shown["model"]["name"], shown["adapter"]["name"], shown["seed"]) == ("tiny", "lora", 42)
 
 
-def test_it_lands_in_the_runs_folder_and_is_made_once(
-    ok: Callable[..., str], refused: Callable[..., str], runs: Callable[[str], Any]
-) -> None:
+def test_it_lands_in_the_runs_folder_and_is_made_once(ok: Say, refused: Say, runs: Runs) -> None:
     folder = runs("sft").path / "export"
     assert f"exported to {folder}" in ok("run=sft")
     before = (folder / "model.safetensors").stat().st_mtime_ns
@@ -139,15 +134,12 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_llama_cpps_converter(
-    ok: Callable[..., str], refused: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_llama_cpps_converter(ok: Say, refused: Say, runs: Runs, tmp_path: Path) -> None:
     """A converter is any program with llama.cpp's command line; this one writes with our writer."""
     runs("sft")
     script = tmp_path / "convert_hf_to_gguf.py"
-    root = Path(__file__).resolve().parents[2]
     script.write_text(
-        f"import sys\nsys.path.insert(0, {str(root)!r})\nfrom pathlib import Path\n"
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\n"
         "from transformers import AutoTokenizer\nfrom edu_align.exporting.gguf import write_gguf\n"
         "folder, *rest = sys.argv[1:]\noptions = dict(zip(rest[::2], rest[1::2]))\n"
         "write_gguf(Path(folder), AutoTokenizer.from_pretrained(folder), Path(options['--outfile']), "
@@ -165,13 +157,12 @@ def test_llama_cpps_converter(
 
 def documented() -> list[tuple[str, str]]:
     """`(page, command)` of every `python -m edu_align.export` in the READMEs."""
-    root = Path(__file__).resolve().parents[2]
-    pages = [root / "README.md", *sorted((root / "experiments").glob("*/README.md"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "experiments").glob("*/README.md"))]
     command = re.compile(r"python -m edu_align\.export\b[^\n`]*")
     return [
-        (page.relative_to(root).as_posix(), found.group())
+        (page.relative_to(ROOT).as_posix(), found)
         for page in pages
-        for found in command.finditer(page.read_text(encoding="utf-8").replace("\\\n", " "))
+        for found in command.findall(page.read_text(encoding="utf-8").replace("\\\n", " "))
     ]
 
 
@@ -180,7 +171,7 @@ def test_there_are_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize(("page", "command"), documented())
-def test_a_documented_command_is_taken(runs: Callable[[str], Any], outputs: Path, page: str, command: str) -> None:
+def test_a_documented_command_is_taken(runs: Runs, outputs: Path, page: str, command: str) -> None:
     words = shlex.split(re.sub(r"<[^>\n]*>", "some/name", command.partition("#")[0]))[3:]
     found = parse(words, OWN, groups=GROUPS)
     assert found.runs, f"{page} names no run"

@@ -1,7 +1,7 @@
 """The merged folder: what plain transformers loads from it is the tutor, and nothing of this machine is in it."""
 
 import json
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from edu_align.chatting.source import run_source
 from edu_align.exporting.merge import end_tokens, generation_config
 from edu_align.models.generation import replies
 from edu_align.records import Message
-from tests.exporting.conftest import CHATML, by_hand, copied
+from tests.exporting.conftest import CHATML, Make, Runs, Say, by_hand, copied
 
 ASKED = [(Message("user", "2 + 3?"),), (Message("user", "Why is 7 x 8 = 56?"), Message("assistant", "Guess."))]
 
@@ -44,13 +44,11 @@ def test_its_files(exported: Path) -> None:
 
     model, tokenizer = by_hand(exported)
     with safe_open(exported / "model.safetensors", framework="pt") as file:
-        names = set(file.keys())
-    assert model.config.tie_word_embeddings
-    assert "lm_head.weight" not in names
-    assert not [name for name in names if "lora" in name or "base_model" in name]
+        assert not re.search("lm_head.weight|lora|base_model", " ".join(file.keys()))
     assert "<|assistant|>" in tokenizer.chat_template
-    assert (model.generation_config.eos_token_id, model.generation_config.pad_token_id) == (2, 3)
-    assert not model.generation_config.do_sample
+    settings = model.generation_config
+    assert (settings.eos_token_id, settings.pad_token_id, settings.do_sample) == (2, 3, False)
+    assert model.config.tie_word_embeddings
     assert model.config.use_cache
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in exported.rglob("*"))
 
@@ -58,9 +56,8 @@ def test_its_files(exported: Path) -> None:
 def test_nothing_of_this_machine_is_in_it(exported: Path, outputs: Path) -> None:
     texts = {path.name: path.read_bytes().decode("utf-8", "ignore") for path in exported.rglob("*") if path.is_file()}
     assert {"README.md", "config.json", "Modelfile", "export.json"} <= set(texts)
-    for name, text in texts.items():
-        for place in (str(outputs), str(exported), str(exported.parent), str(Path.home()) + "/"):
-            assert place not in text, f"{place} in {name}"
+    for place in (str(outputs), str(exported.parent), str(Path.home()) + "/"):
+        assert [name for name, text in texts.items() if place in text] == []
     told = [json.loads(texts[name]) for name in ("config.json", "tokenizer_config.json")]
     assert not {"_name_or_path", "is_local", "local_files_only"} & {key for each in told for key in each}
 
@@ -74,14 +71,14 @@ def test_the_report_says_how_well_it_agrees(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("number_format", ["bfloat16", "float16"])
-def test_other_formats(ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path, number_format: str) -> None:
+def test_other_formats(ok: Say, runs: Runs, tmp_path: Path, number_format: str) -> None:
     runs("sft")
     out = ok("run=sft", f"output={tmp_path / 'out'}", f"export.dtype={number_format}", "export.gguf=f16")
     assert f"merged ({number_format}), loaded back" in out
     assert str(by_hand(tmp_path / "out")[0].dtype) == f"torch.{number_format}"
 
 
-def test_a_fully_trained_model(ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path) -> None:
+def test_a_fully_trained_model(ok: Say, runs: Runs, tmp_path: Path) -> None:
     import torch
 
     run = runs("dpo_full")
@@ -95,9 +92,7 @@ def test_a_fully_trained_model(ok: Callable[..., str], runs: Callable[[str], Any
     assert "library_name: transformers" in card
 
 
-def test_a_base_that_was_quantized_while_training_is_merged_whole(
-    ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_a_base_that_was_quantized_while_training_is_merged_whole(ok: Say, runs: Runs, tmp_path: Path) -> None:
     run = copied(runs("sft").path, "was_nf4")
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("quantization: none", "quantization: nf4"))
@@ -107,7 +102,7 @@ def test_a_base_that_was_quantized_while_training_is_merged_whole(
 
 
 def test_a_window_that_llama_cpp_does_not_have_is_said(
-    ok: Callable[..., str], train: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path
+    ok: Say, train: Make, random_model: Make, tmp_path: Path
 ) -> None:
     from edu_align.models.tokenizer import byte_tokenizer
 
@@ -119,19 +114,15 @@ def test_a_window_that_llama_cpp_does_not_have_is_said(
     assert "the GGUF's context ends at 1024 tokens, the model's sliding window" in out
 
 
-def test_settings_of_generation_are_passed_on(
-    ok: Callable[..., str], runs: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_settings_of_generation_are_passed_on(ok: Say, runs: Runs, tmp_path: Path) -> None:
     runs("sft")
-    drawn = ["generation.temperature=0.7", "generation.top_p=0.9", "generation.repetition_penalty=1.1"]
-    ok("run=sft", f"output={tmp_path / 'out'}", *drawn)
-    told = json.loads((tmp_path / "out" / "generation_config.json").read_text())
-    assert {key: told[key] for key in ("do_sample", "temperature", "top_p", "repetition_penalty")} == {
-        "do_sample": True, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.1,
-    }  # fmt: skip
+    drawn = {"temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.1}
+    ok("run=sft", f"output={tmp_path / 'out'}", *(f"generation.{key}={value}" for key, value in drawn.items()))
+    written = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert {"do_sample": True, **drawn}.items() <= written.items()
 
 
-def test_every_token_that_ends_a_turn_ends_a_reply(random_model: Callable[..., Any], byte_level: Any) -> None:
+def test_every_token_that_ends_a_turn_ends_a_reply(random_model: Make, byte_level: Make) -> None:
     from edu_align.config.schema import GenerationConfig
 
     model, tokenizer = random_model(), byte_level()

@@ -68,7 +68,7 @@ def client(served: tuple[str, Path]) -> Any:
     return OpenAI(base_url=f"{served[0]}/v1", api_key="none", timeout=120.0, max_retries=0)
 
 
-def test_a_chat_is_what_the_model_says(client: Any, exported: Path) -> None:
+def test_a_chat_is_what_the_model_says_whole_and_in_parts(client: Any, exported: Path) -> None:
     model, tokenizer = by_hand(exported)
     inputs = tokenizer.apply_chat_template(ASKED, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     said = model.generate(**inputs, max_new_tokens=12)[0, inputs["input_ids"].size(1) :]
@@ -76,13 +76,9 @@ def test_a_chat_is_what_the_model_says(client: Any, exported: Path) -> None:
     assert reply.choices[0].message.content == tokenizer.decode(said, skip_special_tokens=True)
     assert reply.usage.prompt_tokens == inputs["input_ids"].size(1)
     assert reply.usage.completion_tokens == len(said)
-
-
-def test_a_stream_is_the_same_in_parts(client: Any, exported: Path) -> None:
-    whole = client.chat.completions.create(model=str(exported), messages=ASKED, max_tokens=12)
     parts = client.chat.completions.create(model=str(exported), messages=ASKED, max_tokens=12, stream=True)
     texts = [part.choices[0].delta.content or "" for part in parts if part.choices]
-    assert "".join(texts) == whole.choices[0].message.content
+    assert "".join(texts) == reply.choices[0].message.content
 
 
 def test_another_model_is_refused(client: Any) -> None:

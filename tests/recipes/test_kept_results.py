@@ -17,28 +17,20 @@ def keep(tmp_path, content):
     return path
 
 
+def near(kept):
+    """`near({"a": (0.5, 0.1)})`: 0.5 within 0.1 was kept for a."""
+    return {name: {"value": value, "tolerance": tolerance} for name, (value, tolerance) in kept.items()}
+
+
 def test_results_that_agree(tmp_path):
-    kept = keep(
-        tmp_path,
-        {
-            "DPO/pair_accuracy_logp": {"value": 0.61, "tolerance": 0.02},
-            "DPO/pair_accuracy_logp/low": {"value": 0.6, "tolerance": 0},
-            "DPO/train/loss": {"value": 0.5, "tolerance": 0.01},
-        },
-    )
+    numbers = {"DPO/pair_accuracy_logp": (0.61, 0.02), "DPO/pair_accuracy_logp/low": (0.6, 0)}
+    kept = keep(tmp_path, near({**numbers, "DPO/train/loss": (0.5, 0.01)}))
     assert check_kept(kept, RESULTS) == (True, ["The results agree with the 3 kept in kept.json."])
 
 
 def test_results_that_do_not_are_named(tmp_path):
-    kept = keep(
-        tmp_path,
-        {
-            "DPO/pair_accuracy_logp": {"value": 0.7, "tolerance": 0.02},
-            "DPO/train/loss": {"value": 0.5, "tolerance": 0.01},
-            "SFT/train/loss": {"value": 0.5, "tolerance": 0.01},
-            "broken": {"value": 0.5, "tolerance": 10},
-        },
-    )
+    losses = {"DPO/train/loss": (0.5, 0.01), "SFT/train/loss": (0.5, 0.01)}
+    kept = keep(tmp_path, near({"DPO/pair_accuracy_logp": (0.7, 0.02), **losses, "broken": (0.5, 10)}))
     agrees, lines = check_kept(kept, RESULTS)
     assert not agrees
     assert "3 of 4 differ: DPO/pair_accuracy_logp, SFT/train/loss, broken." in lines[0]

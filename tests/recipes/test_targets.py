@@ -18,28 +18,24 @@ def series(value: float, spread: float = 0.0) -> Series:
 
 
 def model(good: bool) -> dict[str, MetricResult]:
-    def result(metric: str, values: dict[str, float], rules: dict[str, float], better: str) -> MetricResult:
-        measured = {name: series(value, 0.1) for name, value in values.items()}
+    def result(name: str, value: float, better: str = "higher", **rules: float) -> MetricResult:
         beside = {rule: series(value) for rule, value in rules.items()}
-        return MetricResult(metric, "", measured, dict.fromkeys(measured, beside), {}, dict.fromkeys(measured, better))
+        return MetricResult("", "", {name: series(value, 0.1)}, {name: beside}, {}, {name: better})
 
     form = {"question_rate": series(0.6 if good else 0.1, 0.02), "words": series(15.0 if good else 60.0)}
     people = {"question_rate": {"human tutor": series(0.6, 0.5)}, "words": {"human tutor": series(15.0, 10.0)}}
     return {
         "pair_accuracy_balanced": result(
-            "pair_accuracy_balanced", {"pair_accuracy_balanced/implicit": 0.8 if good else 0.5},
-            {"surface_logistic": 0.6, "bag_of_words": 0.9}, "higher",
+            "pair_accuracy_balanced/implicit", 0.8 if good else 0.5, surface_logistic=0.6, bag_of_words=0.9
         ),
-        "effect": result("effect", {"dialogue_effect/implicit": 0.2 if good else 0.0}, {}, "higher"),
-        "selection_score": result("selection_score", {"selection_score/implicit": 7.5 if good else 6.0}, {}, "higher"),
-        "context_use": result(
-            "context_use", {"context_use/mean_logp": 0.9 if good else 0.2}, {"idf_overlap": 0.7}, "higher"
-        ),
-        "leak": result("leak", {"leak_rate": 0.05 if good else 0.4}, {}, "lower"),
+        "effect": result("dialogue_effect/implicit", 0.2 if good else 0.0),
+        "selection_score": result("selection_score/implicit", 7.5 if good else 6.0),
+        "context_use": result("context_use/mean_logp", 0.9 if good else 0.2, idf_overlap=0.7),
+        "leak": result("leak_rate", 0.05 if good else 0.4, "lower"),
         "form": MetricResult("form", "", form, people, {}, dict.fromkeys(form, "")),
-        "human_nll": result("human_nll", {"nats_per_token/mathdial": 2.0 if good else 3.0}, {}, "lower"),
-        "retention": result("retention", {"retention/likelihood": 0.7 if good else 0.5}, {}, "higher"),
-    }  # fmt: skip
+        "human_nll": result("nats_per_token/mathdial", 2.0 if good else 3.0, "lower"),
+        "retention": result("retention/likelihood", 0.7 if good else 0.5),
+    }
 
 
 @pytest.mark.parametrize(("good", "said"), [(True, "MET"), (False, "MISSED")])

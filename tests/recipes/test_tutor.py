@@ -18,10 +18,10 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
-    few = ["evaluation.max_groups=2", "evaluation.max_new_tokens=4", "dataset.max_train_records=4",
-           "evaluation.metrics=[pair_accuracy,selection_score,leak,form]"]  # fmt: skip
+    few = ["evaluation.max_groups=2", "dataset.max_train_records=4", "trainer.max_steps=1"]
+    metrics = "evaluation.metrics=[pair_accuracy,selection_score,leak,form]"
     tiny = [word for word in TINY if not word.startswith(("dataset=", "dataset.size=", "trainer.max_steps="))]
-    return [*tiny, *few, f"outputs_root={tmp_path}", f"data_root={SAMPLES}", "trainer.max_steps=1"]
+    return [*tiny, *few, metrics, f"outputs_root={tmp_path}", f"data_root={SAMPLES}"]
 
 
 def test_two_seeds_one_table(words: list[str], tmp_path: Path, capsys: Any) -> None:

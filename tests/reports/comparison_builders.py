@@ -22,34 +22,28 @@ def series(share: float, seed: int, groups: int = GROUPS, items: int = 5, scale:
     """`share` of the items are `scale`, the others 0; which ones depends on `seed`, partly on the item alone."""
     rows = []
     for group in range(groups):
-        for item in range(items):
-            name = f"g{group}:{item}"
+        for name in (f"g{group}:{item}" for item in range(items)):
             draw = random.Random(f"{name}:{seed}").random() * 0.5 + random.Random(name).random() * 0.5
             rows.append((name, f"g{group}", scale * float(draw < share), 1.0))
     return Series.of(rows)
 
 
 def prompt(number: int) -> list[dict[str, str]]:
-    return [
-        {"role": "system", "content": "You are a tutor."},
-        {"role": "user", "content": f"Problem {number}: 3 x {number} pens? I got {number + 3}."},
-    ]
+    asked = f"Problem {number}: 3 x {number} pens? I got {number + 3}."
+    return [{"role": "system", "content": "You are a tutor."}, {"role": "user", "content": asked}]
 
 
 def results(skill: float, seed: int, implicit: bool = False, says: str = "What did you add?", prompts: int = 30) -> Any:
     """The metrics of one model: better pair accuracy, more questions and fewer leaks with more `skill`."""
     scorers = {"mean_logp": skill, **({"implicit": skill + 0.1} if implicit else {})}
     rules = {"chance": series(0.5, 900), "surface": series(0.6, 901), "longer": series(0.52, 902)}
+    shifts = {"": 0.0, "_hard": -0.1, **{f"_{dimension}": -0.03 for dimension in DIMENSIONS}}
     pairs = {
-        f"{name}/{scorer}": series(share + shift, seed + place)
+        f"pair_accuracy{name}/{scorer}": series(share + shift, seed + place)
         for scorer, share in scorers.items()
-        for place, (name, shift) in enumerate(
-            [("pair_accuracy", 0.0), ("pair_accuracy_hard", -0.1)] + [(f"pair_accuracy_{d}", -0.03) for d in DIMENSIONS]
-        )
+        for place, (name, shift) in enumerate(shifts.items())
     }
-    balanced = {
-        f"pair_accuracy_balanced/{scorer}": series(share - 0.05, seed + 50) for scorer, share in scorers.items()
-    }
+    balanced = {f"pair_accuracy_balanced/{name}": series(share - 0.05, seed + 50) for name, share in scorers.items()}
     effect = {f"dialogue_effect/{name}": series(share / 2, seed + 55) for name, share in scorers.items()}
     human = {"human tutor": series(0.62, 903)}
     form = {"question_rate": series(skill, seed + 60), "words": series(skill, seed + 61, scale=40.0)}

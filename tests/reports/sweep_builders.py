@@ -15,7 +15,7 @@ from edu_align.utils.files import write_json
 
 METRIC = "eval/pair_accuracy_logp"
 GRID = {"trainer.beta": [0.05, 0.1, 0.3], "trainer.learning_rate": [1e-4, 2e-4]}
-Skill = Callable[[Mapping[str, Any]], float]
+Values = Mapping[str, Any]
 
 
 def entry(share: float, seed: int = 0, groups: int = 12, items: int = 10) -> dict[str, Any]:
@@ -27,13 +27,7 @@ def entry(share: float, seed: int = 0, groups: int = 12, items: int = 10) -> dic
 
 
 def run_folder(
-    outputs: Path,
-    name: str,
-    values: Mapping[str, Any],
-    skill: float,
-    seed: int = 0,
-    split: str = "validation",
-    steps: int = 8,
+    outputs: Path, name: str, values: Values, skill: float, seed: int = 0, split: str = "validation", steps: int = 8
 ) -> RunFolder:
     """A finished run: run.json, config.yaml, metrics.jsonl and evaluation.json."""
     folder = RunFolder.create(outputs / "runs" / name, {"id": f"{seed:012x}", "metrics": {}})
@@ -46,9 +40,8 @@ def run_folder(
     }
     write_json(folder.path / "evaluation.json", evaluation)
     for step in range(1, steps + 1):
-        folder.append(
-            "metrics.jsonl", {"step": step, "loss": 0.7 - skill * step / 20, "rewards/margins": skill * step / 9}
-        )
+        row = {"step": step, "loss": 0.7 - skill * step / 20, "rewards/margins": skill * step / 9}
+        folder.append("metrics.jsonl", row)
     config = {"evaluation": {"split": split}, "objective": METRIC, **nested(values)}
     (folder.path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     metrics = {
@@ -59,7 +52,7 @@ def run_folder(
     return folder
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+def nested(values: Values) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
         *parents, last = key.split(".")
@@ -70,7 +63,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def job_file(folder: Path, number: int, values: Mapping[str, Any], state: str = "waiting", **more: Any) -> None:
+def job_file(folder: Path, number: int, values: Values, state: str = "waiting", **more: Any) -> None:
     record = {
         "number": number, "overrides": ["trainer=dpo", *(f"{key}={value}" for key, value in values.items())],
         "values": dict(values), "state": state, "run": None, "run_id": None, "objective": None, "error": None,
@@ -91,20 +84,15 @@ def sweep_file(folder: Path, keys: Sequence[str], total: int, **more: Any) -> No
     write_json(folder / "sweep.json", {**record, **more})
 
 
-def skill(values: Mapping[str, Any]) -> float:
+def skill(values: Values) -> float:
     """What a job reaches: beta matters much, the learning rate little, the rest not at all."""
     return 0.5 + float(values.get("trainer.beta", 0)) + 100 * float(values.get("trainer.learning_rate", 0))
 
 
 def grid_sweep(
-    outputs: Path,
-    name: str = "grid",
-    grid: Mapping[str, Sequence[Any]] = GRID,
-    reach: Skill = skill,
-    split: str = "validation",
-    steps: int = 8,
-    **more: Any,
-) -> Path:
+    outputs: Path, name: str = "grid", grid: Mapping[str, Sequence[Any]] = GRID, *,
+    reach: Callable[[Values], float] = skill, split: str = "validation", steps: int = 8, **more: Any,
+) -> Path:  # fmt: skip
     """A finished grid; returns its folder. The item seeds are the jobs' numbers, so jobs differ by chance too."""
     folder = outputs / "sweeps" / name
     jobs = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]

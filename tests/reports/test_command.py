@@ -1,5 +1,6 @@
 """`python -m edu_align.report`: its words, its errors, and what it leaves out to be quick."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from edu_align.report import parse, run_names
 from edu_align.reports.sweep.reading import runs_as_sweep
+from edu_align.runs.folder import find_stored
 from edu_align.utils.errors import UserError
 from tests.reports.comparison_builders import store, three
 from tests.reports.sweep_builders import METRIC, grid_sweep, job_file, run_folder
@@ -28,17 +30,15 @@ def test_a_sweep_is_found_by_name_and_by_folder(tmp_path: Path, say: Any) -> Non
 
 def test_runs_are_compared_by_what_their_configs_differ_in(tmp_path: Path, say: Any) -> None:
     for number, beta in enumerate((0.1, 0.3)):
-        run_folder(
-            tmp_path, f"alone-{number}", {"trainer.beta": beta, "seed": 42, "run_name": str(number)}, 0.5 + beta, number
-        )
+        values = {"trainer.beta": beta, "seed": 42, "run_name": str(number)}
+        run_folder(tmp_path, f"alone-{number}", values, 0.5 + beta, number)
     out = say(f"runs=[alone-0,{tmp_path}/runs/alone-1]", f"objective={METRIC}")
     (written,) = (tmp_path / "reports").iterdir()
     assert f"report {written}/report.html" in out
     text = (written / "report.md").read_text(encoding="utf-8")
     assert "| trainer.beta |" in text
-    assert "run_name" not in text
     assert "job 2, trainer.beta=0.3" in text
-    assert "edu_align.train" not in text
+    assert not re.search(r"run_name|edu_align\.train", text)
     by_id = say(f"runs={0:012x},alone-1", f"objective={METRIC}", f"output={tmp_path}/here")
     assert f"report {tmp_path}/here/report.html" in by_id
 
@@ -94,8 +94,6 @@ def test_names_in_a_list() -> None:
 
 
 def test_a_run_without_a_config_is_compared_all_the_same(tmp_path: Path) -> None:
-    from edu_align.runs.folder import find_stored
-
     for number, beta in enumerate((0.1, 0.3)):
         run_folder(tmp_path, f"r{number}", {"trainer.beta": beta}, 0.6, number)
     (run_folder(tmp_path, "bare", {}, 0.6, 3).path / "config.yaml").unlink()

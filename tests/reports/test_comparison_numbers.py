@@ -68,12 +68,9 @@ def test_every_difference_of_the_report_is_counted(tmp_path) -> None:
 
 def test_a_base_is_compared_with_nothing_and_sft_only_with_base(tmp_path) -> None:
     numbers, _ = numbers_of(three(tmp_path), 0, 200, 0.95)
-    by_label = {label: [n for n in numbers if n.label == label] for label in ("base", "SFT", "DPO")}
-    assert all(n.differences == {} for n in by_label["base"])
-    assert all(set(n.differences) <= {"base"} for n in by_label["SFT"])
-    for label, of in (("SFT", "base"), ("DPO", "base"), ("DPO", "SFT")):
-        assert all((of not in n.differences) == n.name.endswith("/implicit") for n in by_label[label])
-    (mine,) = [n for n in by_label["DPO"] if n.name == "leak_rate"]
-    (theirs,) = [n for n in by_label["SFT"] if n.name == "leak_rate"]
+    against = {"base": set(), "SFT": {"base"}, "DPO": {"base", "SFT"}}
+    for number in numbers:
+        assert set(number.differences) == (set() if number.name.endswith("/implicit") else against[number.label])
+    mine, theirs = (next(n for n in numbers if (n.label, n.name) == (of, "leak_rate")) for of in ("DPO", "SFT"))
     assert mine.differences["SFT"].value == pytest.approx(mine.value - theirs.value)
     assert mine.beats_strongest is True  # lower is better

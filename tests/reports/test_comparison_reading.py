@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
-from edu_align.evaluation.suite.results import MetricResult
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.reports.comparison.models import Model
 from edu_align.reports.comparison.reading import read_comparison
 from edu_align.runs.folder import find_stored
 from edu_align.utils.errors import UserError
 from tests.reports.comparison_builders import compared, results, run_folder, series, store, three
+
+
+def first(whole: Series, count: int) -> Series:
+    return Series(*(part[:count] for part in (whole.items, whole.groups, whole.values, whole.weights)))
 
 
 @pytest.fixture
@@ -23,15 +27,12 @@ def stored(tmp_path: Path) -> list[Model]:
 
 def test_a_dpo_run_brings_its_base_and_parent(tmp_path: Path, stored: list[Model], say: Any) -> None:
     found = read_comparison(find_stored("runs", ["tutor-dpo"], tmp_path), tmp_path)
-    assert found.labels == ["base", "SFT", "DPO"]
+    assert {model.label: model.sft for model in found.models} == {"base": None, "SFT": None, "DPO": "SFT"}
     assert found.split == "test"
-    assert found.model("DPO").sft == "SFT"
     assert found.model("SFT").run == tmp_path / "runs" / "tutor-sft"
-    assert found.model("SFT").sft is None
     assert found.reads == {"base": 1, "SFT": 1, "DPO": 1}
-    assert {n.name: n.value for n in found.numbers if n.label == "DPO"} == {
-        n.name: n.value for n in compared(stored).numbers if n.label == "DPO"
-    }
+    read, made = ({n.name: n.value for n in c.numbers if n.label == "DPO"} for c in (found, compared(stored)))
+    assert read == made
     out = say("runs=[tutor-dpo]")
     written = tmp_path / "reports" / "tutor-dpo" / "report.html"
     assert f"edu_align: report {written}, with report.md" in out
@@ -45,73 +46,49 @@ def test_runs_that_share_a_base_are_shown_once_and_by_name(tmp_path: Path, store
     store(tmp_path, other, [*stored[:2], Model("DPO", "smollm2-dddd", results(0.6, 400, True), run=other)])
     found = read_comparison(find_stored("runs", ["tutor-dpo", "other-dpo"], tmp_path), tmp_path)
     assert found.labels == ["base", "SFT", "tutor-dpo", "other-dpo"]
-    assert {model.label: model.sft for model in found.models}["other-dpo"] == "SFT"
-    assert found.others == 0
-    alone = read_comparison(find_stored("runs", ["tutor-dpo"], tmp_path), tmp_path)
-    assert alone.others == 1
+    assert (found.model("other-dpo").sft, found.others) == ("SFT", 0)
+    assert read_comparison(find_stored("runs", ["tutor-dpo"], tmp_path), tmp_path).others == 1
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, stored: list[Model], say: Any) -> None:
-    def beside(name: str, number: int, **more: Any) -> Path:
+    def beside(name: str, number: int, **more: Any) -> None:
         run = run_folder(tmp_path, name, "sft", seed=number)
         made = [stored[0], Model("SFT", f"smollm2-{number}", more.pop("results", results(0.5, number)), run=run)]
         store(tmp_path, run, made, **more)
-        return run
 
-    with pytest.raises(UserError, match=r"Did you mean `tutor-dpo`\?"):
-        say("runs=[tutor-dpp]")
     run_folder(tmp_path, "new", "sft", seed=8)
-    with pytest.raises(
-        UserError, match=r"new: not evaluated yet.*edu_align\.evaluate run=.*runs/new evaluation\.split=test"
-    ):
-        say("runs=[tutor-dpo,new]")
     beside("on-validation", 5, split="validation")
-    with pytest.raises(
-        UserError, match=r"different splits.*tutor-dpo on test; on-validation on validation.*split=test"
-    ):
-        say("runs=[tutor-dpo,on-validation]")
-    with pytest.raises(UserError, match=r"`split=validation`: not all runs were measured on it: tutor-dpo on test"):
-        say("runs=[tutor-dpo]", "split=validation")
     beside("longer", 6, max_new_tokens=200)
-    with pytest.raises(UserError, match=r"measured differently for .*max_new_tokens 80 against 200"):
-        say("runs=[tutor-dpo,longer]")
-
-
-def test_what_counts_only_some_replies_is_shown_without_a_difference(
-    tmp_path: Path, stored: list[Model], say: Any
-) -> None:
-    run, sums = run_folder(tmp_path, "sums", "sft", seed=8), series(0.5, 8, groups=4)
-    few = type(sums)(*(part[:5] for part in (sums.items, sums.groups, sums.values, sums.weights)))
-    models = []
-    for model, counted in zip(
-        (stored[0], Model("SFT", "smollm2-8", results(0.5, 8), run=run)), (sums, few), strict=True
+    less = results(0.5, 7)
+    half = first(less["leak"].measured["leak_rate"], 100)
+    beside("less", 7, results={**less, "leak": replace(less["leak"], measured={"leak_rate": half}, baselines={})})
+    for words, said in (
+        ("[tutor-dpp]", r"Did you mean `tutor-dpo`\?"),
+        ("[tutor-dpo,new]", r"new: not evaluated yet.*edu_align\.evaluate run=.*runs/new evaluation\.split=test"),
+        ("[tutor-dpo,on-validation]", "different splits.*tutor-dpo on test; on-validation on validation.*split=test"),
+        ("[tutor-dpo] split=validation", "`split=validation`: not all runs were measured on it: tutor-dpo on test"),
+        ("[tutor-dpo,longer]", r"measured differently for .*max_new_tokens 80 against 200"),
+        ("[tutor-dpo,less]", "leak_rate was measured on other items: base on 200, .* on 100, of which 100"),
     ):
-        exact = MetricResult(
-            "corpus", "exact", {"arithmetic_correct/seen": counted}, {}, {}, {"arithmetic_correct/seen": "higher"}
-        )
-        models.append(replace(model, results={**model.results, "corpus": exact}))
-    store(tmp_path, run, models)
+        with pytest.raises(UserError, match=said):
+            say(*f"runs={words}".split())
+
+
+def test_some_replies_alone_are_shown_without_a_difference(tmp_path: Path, stored: list[Model], say: Any) -> None:
+    run, sums, name = run_folder(tmp_path, "sums", "sft", seed=8), series(0.5, 8, groups=4), "arithmetic_correct/seen"
+    tuned = Model("SFT", "smollm2-8", results(0.5, 8), run=run)
+    for model, counted in ((stored[0], sums), (tuned, first(sums, 5))):
+        model.results["corpus"] = MetricResult("corpus", "exact", {name: counted}, {}, {}, {name: "higher"})
+    store(tmp_path, run, [stored[0], tuned])
     say("runs=[sums]")
     found = read_comparison(find_stored("runs", ["sums"], tmp_path), tmp_path)
-    shown = [number for number in found.numbers if number.name == "arithmetic_correct/seen"]
+    shown = [number for number in found.numbers if number.name == name]
     assert [(number.n, number.differences) for number in shown] == [(20, {}), (5, {})]
-
-
-def test_other_items_are_refused_by_name(tmp_path: Path, stored: list[Model], say: Any) -> None:
-    run = run_folder(tmp_path, "less", "sft", seed=7)
-    whole = results(0.5, 7)
-    leak = whole["leak"].measured["leak_rate"]
-    half = type(leak)(*(part[:100] for part in (leak.items, leak.groups, leak.values, leak.weights)))
-    whole["leak"] = replace(whole["leak"], measured={"leak_rate": half}, baselines={})
-    store(tmp_path, run, [stored[0], Model("SFT", "smollm2-7", whole, run=run)])
-    with pytest.raises(UserError, match=r"leak_rate was measured on other items: base on 200, .* on 100, of which 100"):
-        say("runs=[tutor-dpo,less]")
 
 
 def test_a_result_that_is_gone_or_broken_is_named(tmp_path: Path, stored: list[Model], say: Any) -> None:
     file = tmp_path / "evaluations" / "smollm2-bbbb" / "test" / "leak-0.json"
-    text = file.read_text()
-    file.write_text(text[:100])
+    file.write_text(file.read_text()[:100])
     with pytest.raises(UserError, match=r"leak-0\.json is not a stored result"):
         say("runs=[tutor-dpo]")
     file.unlink()

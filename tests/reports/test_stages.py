@@ -16,14 +16,14 @@ def test_a_row_a_metric_with_intervals_counts_and_baselines() -> None:
     before, after = many(0.0), many(0.9)
     after = [ScoredGroup(item.group, item.logp, item.tokens, old.logp) for item, old in zip(after, before, strict=True)]
     found = [evaluate_preferences(items, 2.0, seed=0, samples=100) for items in (before, after)]
-    head, *rows = results_table([Stage("base", found[0]), Stage("DPO", found[1])])
-    assert head == ["metric", "base", "DPO", "n (groups)", "baselines on the same items"]
-    by_name = {row[0]: row for row in rows}
+    rows = {name: rest for name, *rest in results_table([Stage("base", found[0]), Stage("DPO", found[1])])}
+    assert rows["metric"] == ["base", "DPO", "n (groups)", "baselines on the same items"]
     entry = found[1]["pair_accuracy_logp"]
-    shown = f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
-    assert by_name["pair_accuracy_logp"][2:4] == [shown, f"{entry['n']} (120)"]
-    assert "chance 0.500" in by_name["pair_accuracy_logp"][4]
-    assert by_name["pair_accuracy_implicit"][1] == "-"
+    _, *shown, rules = rows["pair_accuracy_logp"]
+    interval = f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+    assert shown == [interval, f"{entry['n']} (120)"]
+    assert "chance 0.500" in rules
+    assert rows["pair_accuracy_implicit"][0] == "-"
 
 
 def test_other_items_one_group_and_no_family() -> None:

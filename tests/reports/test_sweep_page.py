@@ -2,6 +2,7 @@
 
 import csv
 import io
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import settings
 from edu_align.reports.sweep.write import MARKDOWN_ROWS, write_report
 from tests.reports.pages import Page, check_self_contained
-from tests.reports.sweep_builders import METRIC, grid_sweep, job_file, skill, sweep_file
+from tests.reports.sweep_builders import METRIC, grid_sweep, job_file, sweep_file
 
 SEEDED = {"trainer.beta": [0.05, 0.3], "seed": [1, 2, 3]}
 
@@ -26,34 +27,28 @@ def page_of(folder: Path) -> Page:
 
 
 def made_up(objectives: list[float | None], values: list[dict[str, Any]], direction: str = "maximize") -> Sweep:
-    jobs = [
-        Job(number, [], value, "finished", objective=objective)
-        for number, (objective, value) in enumerate(zip(objectives, values, strict=True))
-    ]
+    pairs = enumerate(zip(objectives, values, strict=True))
+    jobs = [Job(number, [], value, "finished", objective=objective) for number, (objective, value) in pairs]
     keys = list(dict.fromkeys(key for value in values for key in value))
     return Sweep("made-up", Path("."), keys, jobs, "x", direction, total=len(jobs))
 
 
-def test_the_three_files_name_the_best_and_how_to_go_on(tmp_path: Path) -> None:
+def test_the_three_files_name_the_best_and_how_to_go_on_and_the_page_loads_nothing(tmp_path: Path) -> None:
     folder = grid_sweep(tmp_path)
     best = read_sweep(folder).ranked()[0]
-    page = page_of(folder)
-    assert page.open == []
-    markdown = (folder / "report.md").read_text(encoding="utf-8")
-    for text in (page.text, markdown):
-        entry = best.entries[METRIC]
+    page = write_report(folder).read_text(encoding="utf-8")
+    check_self_contained(page, scripts=1)
+    entry, beta = best.entries[METRIC], best.values["trainer.beta"]
+    for text in (Page(page).text, (folder / "report.md").read_text(encoding="utf-8")):
         interval = f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
         assert f"{interval}, n 120 (12 groups)" in " ".join(text.split()).replace("**", "")
-        assert f"python -m edu_align.chat run={best.run}" in text
-        again = f"trainer=dpo trainer.beta={best.values['trainer.beta']}"
-        assert f"python -m edu_align.train model=tiny {again}" in text
-        assert "6 jobs: 6 finished" in text
-        assert "before training 0.3" in text
-        assert "longer 0." in text
-        assert "python -m edu_align.train -m trainer=dpo model=tiny" in text
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "jobs", "report.html", "report.md", "results.csv", "sweep.json",
-    ]  # fmt: skip
+        for words in (
+            f"python -m edu_align.chat run={best.run}", "6 jobs: 6 finished", "before training 0.3", "longer 0.",
+            f"python -m edu_align.train model=tiny trainer=dpo trainer.beta={beta}",
+            "python -m edu_align.train -m trainer=dpo model=tiny",
+        ):  # fmt: skip
+            assert words in text
+    assert {path.name for path in folder.iterdir()} == {"jobs", "report.html", "report.md", "results.csv", "sweep.json"}
 
 
 def test_the_csv_has_every_job_and_every_number(tmp_path: Path) -> None:
@@ -64,8 +59,7 @@ def test_the_csv_has_every_job_and_every_number(tmp_path: Path) -> None:
     assert [row["job"] for row in rows] == [str(number) for number in range(7)]
     for row, job in zip(rows, read_sweep(folder).jobs, strict=True):
         assert row["state"] == job.state
-        for name, value in job.metrics.items():
-            assert float(row[name]) == value
+        assert {name: float(row[name]) for name in job.metrics} == job.metrics
         for name, entry in job.entries.items():
             parts = [float(row[f"{name}.{part}"]) for part in ("low", "high", "n", "groups")]
             assert parts == [entry["low"], entry["high"], entry["n"], entry["clusters"]]
@@ -90,10 +84,6 @@ def test_nothing_from_outside_becomes_markup_or_breaks_a_table(tmp_path: Path) -
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
 
 
-def test_the_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
-    check_self_contained(write_report(grid_sweep(tmp_path)).read_text(encoding="utf-8"), scripts=1)
-
-
 def test_two_hundred_jobs_show_the_first_ten_and_hold_all(tmp_path: Path) -> None:
     grid = {"trainer.beta": [i / 100 for i in range(10)], "trainer.learning_rate": [i * 1e-5 for i in range(20)]}
     folder = grid_sweep(tmp_path, "big", grid, steps=2)
@@ -109,25 +99,22 @@ def test_two_hundred_jobs_show_the_first_ten_and_hold_all(tmp_path: Path) -> Non
     assert len((folder / "results.csv").read_text().splitlines()) == 201
 
 
-@pytest.mark.parametrize(
-    ("split", "said"),
-    [
-        ("test", "chosen on the test split, so its value and interval are optimistic"),
-        ("validation", "evaluation.split=test"),
-    ],
-)
-def test_the_best_of_many_is_said_to_be_optimistic(tmp_path: Path, split: str, said: str) -> None:
-    found = " ".join(findings.caveats(read_sweep(grid_sweep(tmp_path, split=split))))
-    assert "The best of 6" in found
-    assert said in found
-    assert "Every setting has one seed" in found
+def caveats(folder: Path) -> str:
+    return " ".join(findings.caveats(read_sweep(folder)))
+
+
+def test_the_best_of_many_is_said_to_be_optimistic(tmp_path: Path) -> None:
+    optimistic = "chosen on the test split, so its value and interval are optimistic"
+    for split, said in (("test", optimistic), ("validation", "evaluation.split=test")):
+        found = caveats(grid_sweep(tmp_path / split, split=split))
+        assert all(words in found for words in ("The best of 6", said, "Every setting has one seed"))
 
 
 def test_what_failed_and_what_is_not_done_is_said(tmp_path: Path) -> None:
     folder = grid_sweep(tmp_path, objective="train/loss", direction="minimize", total=9)
     job_file(folder, 6, {"trainer.beta": 0.9}, "failed", error="x")
     job_file(folder, 7, {"trainer.beta": 0.9}, "finished", objective=float("nan"))
-    found = " ".join(findings.caveats(read_sweep(folder)))
+    found = caveats(folder)
     assert "1 failed: these jobs are in no comparison" in found
     assert "1 of 9 jobs are not done yet" in found
     assert "1 finished without a finite train/loss" in found
@@ -135,11 +122,11 @@ def test_what_failed_and_what_is_not_done_is_said(tmp_path: Path) -> None:
 
 
 def test_intervals_that_reach_the_best_are_counted(tmp_path: Path) -> None:
-    sweep = read_sweep(grid_sweep(tmp_path))
-    ranked = sweep.ranked()
-    near = sum(job.entries[METRIC]["high"] >= ranked[0].objective for job in ranked[1:])
+    folder = grid_sweep(tmp_path)
+    best, *others = read_sweep(folder).ranked()
+    near = sum(job.entries[METRIC]["high"] >= best.objective for job in others)
     assert near >= 1
-    assert f"The intervals of {near} of the 5 other jobs reach the best value" in " ".join(findings.caveats(sweep))
+    assert f"The intervals of {near} of the 5 other jobs reach the best value" in caveats(folder)
 
 
 def test_seeds_are_grouped_with_mean_and_spread(tmp_path: Path) -> None:
@@ -153,21 +140,19 @@ def test_seeds_are_grouped_with_mean_and_spread(tmp_path: Path) -> None:
     assert best.mean == pytest.approx(sum(reached) / 2)
     assert best.spread == pytest.approx(abs(reached[0] - reached[1]) / 2**0.5)
     text = " ".join(page_of(folder).text.split())
-    assert "Settings over their seeds" in text
-    assert "2 of 3" in text
-    assert f"Best setting over seeds: trainer.beta=0.3: mean {best.mean:.4g}" in text
+    said = f"Best setting over seeds: trainer.beta=0.3: mean {best.mean:.4g}"
+    assert all(words in text for words in ("Settings over their seeds", "2 of 3", said))
     assert settings(read_sweep(grid_sweep(tmp_path / "b"))) == []
 
 
 def test_a_heat_map_needs_exactly_two_keys(tmp_path: Path) -> None:
     two = read_sweep(grid_sweep(tmp_path))
     text, caption = charts.heat_map(two)
-    for job in two.jobs:
-        assert f">{job.objective:.4g}<" in text
+    assert all(f">{job.objective:.4g}<" in text for job in two.jobs)
     assert "brighter is better (more)" in caption
-    three = {"trainer.beta": [0.1, 0.2], "trainer.learning_rate": [1e-4, 2e-4], "adapter.rank": [4, 8]}
-    assert charts.heat_map(read_sweep(grid_sweep(tmp_path, "three", three))) is None
-    assert charts.heat_map(read_sweep(grid_sweep(tmp_path, "one", {"trainer.beta": [0.1, 0.2]}))) is None
+    one = {"trainer.beta": [0.1, 0.2]}
+    for grid in (one, {**one, "trainer.learning_rate": [1e-4, 2e-4], "adapter.rank": [4, 8]}):
+        assert charts.heat_map(read_sweep(grid_sweep(tmp_path, str(len(grid)), grid))) is None
 
 
 def test_a_heat_map_averages_seeds_and_names_what_is_missing(tmp_path: Path) -> None:
@@ -214,18 +199,14 @@ def test_learning_curves_are_limited_and_the_best_are_named(tmp_path: Path) -> N
 def test_importance_finds_the_key_that_matters_and_not_the_other() -> None:
     values = [{"a": at % 5, "b": at % 7, "c": at} for at in range(70)]
     effects = importance(made_up([value["a"] + 0.001 * at for at, value in enumerate(values)], values))
-    assert {effect.key for effect in effects} == {"a", "b", "c"}
+    found = {effect.key: effect for effect in effects}
+    assert set(found) == {"a", "b", "c"}
     assert effects[0].key == "a"
-    shares = {effect.key: effect for effect in effects}
-    assert shares["a"].share > 0.95
-    assert shares["a"].chance < 0.01
-    assert shares["b"].share < 0.05
-    assert shares["b"].chance > 0.2
+    assert found["a"].share > 0.95 > 0.05 > found["b"].share
+    assert found["a"].chance < 0.01 < 0.2 < found["b"].chance
 
 
 def test_importance_is_not_claimed_of_noise_nor_moved_by_one_that_diverged() -> None:
-    import random
-
     draw = random.Random(0)
     hits = 0
     for _ in range(20):
@@ -233,22 +214,24 @@ def test_importance_is_not_claimed_of_noise_nor_moved_by_one_that_diverged() -> 
         (effect,) = importance(made_up([draw.random() for _ in values], values))
         hits += effect.chance < 0.05
     assert hits <= 4
-    values = [{"a": at % 2} for at in range(40)]
-    calm = importance(made_up([float(at % 2) + at / 1000 for at in range(40)], values))
-    wild = importance(made_up([1e9 if at == 39 else float(at % 2) + at / 1000 for at in range(40)], values))
+    values, reached = [{"a": at % 2} for at in range(40)], [at % 2 + at / 1000 for at in range(40)]
+    calm, wild = (importance(made_up([*reached[:-1], last], values)) for last in (reached[-1], 1e9))
     assert calm[0].share == pytest.approx(wild[0].share)
 
 
 def test_importance_says_how_many_jobs_it_takes(tmp_path: Path) -> None:
-    few = [chart for chart in charts.pictures(read_sweep(grid_sweep(tmp_path))) if chart.title == "Importance"]
-    assert few[0].svg == ""
-    assert f"It takes {MIN_JOBS} finished jobs" in few[0].caption
+    def chart_of(folder: Path) -> Any:
+        (chart,) = [chart for chart in charts.pictures(read_sweep(folder)) if chart.title == "Importance"]
+        return chart
+
+    few = chart_of(grid_sweep(tmp_path))
+    assert few.svg == ""
+    assert f"It takes {MIN_JOBS} finished jobs" in few.caption
     grid = {"trainer.beta": [0.05, 0.1, 0.2, 0.3], "adapter.rank": [1, 2, 3, 4, 5]}
-    sweep = read_sweep(grid_sweep(tmp_path, "enough", grid, reach=skill, sampler="tpe"))
-    (chart,) = [chart for chart in charts.pictures(sweep) if chart.title == "Importance"]
-    assert ">trainer.beta<" in chart.svg
-    assert "Kruskal-Wallis" in chart.caption
-    assert "TPE tried the better values more often" in chart.caption
+    enough = chart_of(grid_sweep(tmp_path, "enough", grid, sampler="tpe"))
+    assert ">trainer.beta<" in enough.svg
+    assert "Kruskal-Wallis" in enough.caption
+    assert "TPE tried the better values more often" in enough.caption
 
 
 def test_the_command_to_train_again_is_one_run_and_quoted(tmp_path: Path) -> None:
@@ -257,9 +240,8 @@ def test_the_command_to_train_again_is_one_run_and_quoted(tmp_path: Path) -> Non
     sweep_file(folder, ["trainer.beta"], 1, command=[*words, "outputs_root=my outputs", "run_name=x"])
     job_file(folder, 0, {"trainer.beta": 0.1}, "finished", objective=1.0, overrides=["trainer.beta=0.1", "+a={b: 1}"])
     sweep = read_sweep(folder)
-    again = findings.retrain_command(sweep, sweep.jobs[0])
     wanted = "trainer=dpo 'outputs_root=my outputs' trainer.beta=0.1 '+a={b: 1}' force=true"
-    assert again == f"python -m edu_align.train {wanted}"
+    assert findings.retrain_command(sweep, sweep.jobs[0]) == f"python -m edu_align.train {wanted}"
 
 
 def test_the_sweeps_command_is_one_that_can_be_typed(tmp_path: Path) -> None:
@@ -279,6 +261,6 @@ def test_no_split_is_claimed_of_a_run_that_is_gone(tmp_path: Path) -> None:
     sweep_file(folder, ["trainer.beta"], 2)
     for number in range(2):
         job_file(folder, number, {"trainer.beta": number}, "finished", objective=0.5 + number, run="gone")
-    found = " ".join(findings.caveats(read_sweep(folder)))
+    found = caveats(folder)
     assert "chosen on the split that is reported, so its value is optimistic" in found
     assert "validation" not in found

@@ -27,14 +27,10 @@ class Reply:
             return self.body.encode()
         if self.status != 200:
             return json.dumps({"error": {"message": self.text}}).encode()
-        message = {"role": "assistant", "content": self.text}
-        return json.dumps(
-            {
-                "id": "1", "object": "chat.completion", "created": 0, "model": "m",
-                "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-                "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-            }
-        ).encode()  # fmt: skip
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": self.text}}
+        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+        head = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+        return json.dumps({**head, "choices": [choice], "usage": usage}).encode()
 
 
 class Judge:
@@ -115,5 +111,4 @@ def prefers_questions(body: Body, _number: int = 0) -> Reply:
 
 
 def prefers_first(body: Body, _number: int = 0) -> Reply:
-    """A judge that likes what it reads first."""
     return Reply(opinion(body, "A"))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,21 +11,26 @@ from edu_align.evaluation.judge.agreement import agreement, sample
 from edu_align.evaluation.judge.judging import judge
 from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.suite.prompts import Prompt
-from edu_align.evaluation.suite.results import MetricResult
+from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.records import Message, ResponseGroup
 from edu_align.utils.errors import UserError
 from tests.evaluation.judge.conftest import Serve
 from tests.evaluation.judge.server import Reply, opinion, prefers_first, prefers_questions, shown
 
 Settings = Callable[..., JudgeSettings]
+Groups = list[ResponseGroup]
 
 
 def prompts(count: int) -> list[Prompt]:
     return [Prompt(f"i{n}", f"g{n // 2}", "mrbench", (Message("user", f"{n} + 1 = {n}"),), "9") for n in range(count)]
 
 
-def mean(values: tuple[float, ...]) -> float:
-    return sum(values) / len(values)
+def mean(series: Series) -> float:
+    return sum(series.values) / len(series.values)
+
+
+def by_item(series: Series) -> dict[str, float]:
+    return dict(zip(series.items, series.values, strict=True))
 
 
 def test_both_orders_are_asked_and_the_better_reply_wins(serve: Serve, settings: Settings) -> None:
@@ -35,43 +41,41 @@ def test_both_orders_are_asked_and_the_better_reply_wins(serve: Serve, settings:
     pairs = [shown(body) for body in server.bodies]
     assert len(pairs) == 12
     assert {(b, a) for a, b in pairs} == set(pairs)
-    won = dict(zip(result.measured["preferred/base"].items, result.measured["preferred/base"].values, strict=True))
-    assert won == {"i0": 1.0, "i1": 1.0, "i2": 1.0, "i3": 1.0, "i4": 0.5, "i5": 0.0}
-    assert mean(result.baselines["preferred/base"]["question_mark"].values) == mean(tuple(won.values()))
-    assert result.baselines["preferred/base"]["chance"].values == (0.5,) * 6
-    assert mean(result.measured["actionability/base"].values) == pytest.approx(2 * 4 / 6)
-    assert mean(result.baselines["actionability/base"]["base"].values) == pytest.approx(2 * 1 / 6)
+    won, rules = result.measured["preferred/base"], result.baselines["preferred/base"]
+    assert by_item(won) == {"i0": 1.0, "i1": 1.0, "i2": 1.0, "i3": 1.0, "i4": 0.5, "i5": 0.0}
+    assert mean(rules["question_mark"]) == mean(won)
+    assert rules["chance"].values == (0.5,) * 6
+    assert mean(result.measured["actionability/base"]) == pytest.approx(2 * 4 / 6)
+    assert mean(result.baselines["actionability/base"]["base"]) == pytest.approx(2 * 1 / 6)
     assert set(result.measured["revealing_answer/base"].values) == {0.0}
     assert result.better["revealing_answer/base"] == "lower"
     assert MetricResult.of(json.loads(json.dumps(result.as_json()))) == result
     assert any("contradicted itself" in note and "0 of 6 pairs (0.00)" in note for note in result.notes)
 
 
-def test_a_verdict_that_the_order_decides_is_a_tie(serve: Serve, settings: Settings) -> None:
-    server = serve(prefers_first)
-    result = judge(["a?"] * 4, {"base": ["b."] * 4}, prompts(4), settings(server))
+@pytest.mark.parametrize(
+    ("behave", "said"),
+    [
+        (prefers_first, "(1.00), which count as ties. Of its decisions, 1.00 of 8 went to the reply shown"),
+        (lambda body, _: Reply(opinion(body, "A" if "?" in shown(body)[0] else "tie")), ""),
+    ],
+)
+def test_two_verdicts_that_differ_are_a_tie(serve: Serve, settings: Settings, behave: Any, said: str) -> None:
+    result = judge(["a?"] * 4, {"base": ["b."] * 4}, prompts(4), settings(serve(behave)))
     assert result.measured["preferred/base"].values == (0.5,) * 4
     (note,) = [note for note in result.notes if "contradicted itself" in note]
-    assert "in 4 of 4 pairs (1.00), which count as ties. Of its decisions, 1.00 of 8 went to the reply shown" in note
-
-
-def test_a_tie_against_a_decision_is_a_tie(serve: Serve, settings: Settings) -> None:
-    server = serve(lambda body, _: Reply(opinion(body, "A" if "?" in shown(body)[0] else "tie")))
-    result = judge(["a?"], {"base": ["b."]}, prompts(1), settings(server))
-    assert result.measured["preferred/base"].values == (0.5,)
-    assert any("in 1 of 1 pairs" in note for note in result.notes)
+    assert f"in 4 of 4 pairs {said}" in note
 
 
 def test_equal_replies_cost_nothing_and_malformed_ones_are_left_out(serve: Serve, settings: Settings) -> None:
     server = serve(lambda body, n: Reply("?!") if "0?" in shown(body)[0] else prefers_questions(body))
     tuned = ["why 0?", "same", "why 2?"]
     result = judge(tuned, {"base": ["no.", "same", "no."]}, prompts(3), settings(server))
-    won = dict(zip(result.measured["preferred/base"].items, result.measured["preferred/base"].values, strict=True))
-    assert won == {"i1": 0.5, "i2": 1.0}
-    assert sorted(result.measured["actionability/base"].items) == ["i2"]
+    assert by_item(result.measured["preferred/base"]) == {"i1": 0.5, "i2": 1.0}
+    assert result.measured["actionability/base"].items == ("i2",)
     assert len(server.bodies) == 5  # two a pair and one reminder
-    assert any("1 of 3 pairs of replies are equal" in note for note in result.notes)
-    assert any("1 stayed malformed" in note for note in result.notes)
+    for words in ("1 of 3 pairs of replies are equal", "1 stayed malformed"):
+        assert any(words in note for note in result.notes)
 
 
 def test_only_some_pairs_are_judged_and_several_models(serve: Serve, settings: Settings) -> None:
@@ -88,40 +92,33 @@ def test_only_some_pairs_are_judged_and_several_models(serve: Serve, settings: S
 
 def test_agreement_with_people(serve: Serve, settings: Settings, groups: list[ResponseGroup]) -> None:
     """People put the question first, then the statement: the judge that likes questions gets 2 of 3 pairs right."""
-    server = serve(prefers_questions)
-    result = agreement(settings(server), groups, 2.0, groups)
+    result = agreement(settings(serve(prefers_questions)), groups, 2.0, groups)
     pairs = result.measured["agreement/pairs"]
     assert len(pairs.items) == 24
-    assert mean(pairs.values) == pytest.approx((1 + 1 + 0.5) / 3)
-    rules = {name: mean(series.values) for name, series in result.baselines["agreement/pairs"].items()}
-    assert rules == pytest.approx({"chance": 0.5, "longer": 0.5, "question_mark": 2.5 / 3, "overlap": 0.5} | {
-        "overlap": rules["overlap"], "tutor_prior": 1.0,
-    })  # fmt: skip
+    assert mean(pairs) == pytest.approx((1 + 1 + 0.5) / 3)
+    rules = {name: mean(series) for name, series in result.baselines["agreement/pairs"].items()}
+    assert 0 <= rules.pop("overlap") <= 1
+    assert rules == pytest.approx({"chance": 0.5, "longer": 0.5, "question_mark": 2.5 / 3, "tutor_prior": 1.0})
     # The judge labels Yes, No, No where people say Yes, To some extent, No; each reply stands in two pairs of three.
-    assert mean(result.measured["agreement/actionability"].values) == pytest.approx(2 / 3)
-    assert mean(result.baselines["agreement/actionability"]["majority_label"].values) == pytest.approx(1 / 3)
+    assert mean(result.measured["agreement/actionability"]) == pytest.approx(2 / 3)
+    assert mean(result.baselines["agreement/actionability"]["majority_label"]) == pytest.approx(1 / 3)
     # People marked Phi3's reply as revealing; the judge never does.
-    assert mean(result.measured["agreement/revealing_answer"].values) == pytest.approx(2 / 3)
-    notes = "\n".join(result.notes)
-    assert "agreement/pairs: 0.833 [" in notes
-    assert "on 24 items of 8 groups" in notes
-    assert "m is NOT shown to agree with people better than the rule `tutor_prior` does (difference -0.167 [" in notes
-
-
-def test_kappa_is_that_of_scikit_learn(serve: Serve, settings: Settings, groups: list[ResponseGroup]) -> None:
-    """2 of 3 decided rightly, the third a tie, people left 11 and right 13 times: worked out from the definition."""
-    result = agreement(settings(serve(prefers_questions)), groups, 2.0)
-    sides = [side for _, side in sample(groups, 2.0, 100).values()]
+    assert mean(result.measured["agreement/revealing_answer"]) == pytest.approx(2 / 3)
+    for words in (
+        "agreement/pairs: 0.833 [", "on 24 items of 8 groups",
+        "m is NOT shown to agree with people better than the rule `tutor_prior` does (difference -0.167 [",
+    ):  # fmt: skip
+        assert words in "\n".join(result.notes)
+    # Kappa by its definition: 2 of 3 decided rightly, the third a tie, people left 11 and right 13 times.
     placed = [(side, pair.chosen) for pair, side in sample(groups, 2.0, 100).values()]
+    sides = [side for side, _ in placed]
     said = [side if chosen == 0 else "tie" for side, chosen in placed]
     observed = sum(a == b for a, b in zip(sides, said, strict=True)) / len(sides)
     expected = sum(sides.count(word) * said.count(word) for word in ("left", "right")) / len(sides) ** 2
     assert f"Cohen's kappa {(observed - expected) / (1 - expected):.3f} (the judge's ties" in result.notes[0]
 
 
-def test_a_judge_that_reads_better_than_the_rules_is_not_doubted(
-    serve: Serve, settings: Settings, groups: list[ResponseGroup]
-) -> None:
+def test_a_judge_better_than_the_rules_is_not_doubted(serve: Serve, settings: Settings, groups: Groups) -> None:
     rank = {"where": 2, "look": 1, "great": 0}
 
     def like_people(body: dict, _number: int) -> Reply:
@@ -131,16 +128,14 @@ def test_a_judge_that_reads_better_than_the_rules_is_not_doubted(
     plain = [replace(group, responses=tuple(replace(r, text=r.text.replace("?", "!")) for r in group.responses))
              for group in groups]  # fmt: skip
     result = agreement(settings(serve(like_people)), plain, 2.0)
-    assert mean(result.measured["agreement/pairs"].values) == 1.0
+    assert mean(result.measured["agreement/pairs"]) == 1.0
     assert "Cohen's kappa 1.000" in result.notes[0]
     assert not any("NOT shown" in note for note in result.notes)
 
 
-def test_a_judge_that_likes_the_first_place_agrees_by_chance(
-    serve: Serve, settings: Settings, groups: list[ResponseGroup]
-) -> None:
+def test_a_judge_that_likes_the_first_place_agrees_by_chance(serve: Serve, settings: Settings, groups: Groups) -> None:
     result = agreement(settings(serve(prefers_first)), groups, 2.0)
-    assert mean(result.measured["agreement/pairs"].values) == 0.5
+    assert mean(result.measured["agreement/pairs"]) == 0.5
     assert any("NOT shown to agree" in note for note in result.notes)
 
 

@@ -37,8 +37,7 @@ def test_the_question_holds_the_dialogue_and_both_replies() -> None:
     turns = (Message("system", "secret"), Message("user", "1 + 1 = 3"), Message("assistant", "Hm?"))
     text = question(turns, "2", "first", "second")[1]["content"]
     assert "Student: 1 + 1 = 3\nTutor: Hm?" in text
-    assert (
-        text.index("<correct_final_answer>\n2\n") < text.index("<reply_a>\nfirst\n") < text.index("<reply_b>\nsecond")
-    )
+    places = [text.index(part) for part in ("<correct_final_answer>\n2\n", "<reply_a>\nfirst\n", "<reply_b>\nsecond")]
+    assert places == sorted(places)
     assert "secret" not in text
     assert "correct_final_answer" not in question(turns, "", "first", "second")[1]["content"]

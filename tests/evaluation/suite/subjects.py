@@ -13,6 +13,12 @@ Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 Score = Callable[[Sequence[Message], str], Scored]
 
 
+def dialogue(key: str, text: str, replies: dict[str, tuple[str, float]]) -> ResponseGroup:
+    """`dialogue("q1", "text", {"Expert": ("reply", 8.0)})`: a group as MRBench has it."""
+    responses = tuple(Response(said, score, author=author) for author, (said, score) in replies.items())
+    return ResponseGroup((Message("user", text),), responses, f"row {key}", "mrbench", key)
+
+
 @dataclass
 class ReadingSubject:
     """Replies and log-probabilities are computed from the texts by given functions: its own, its reference's ..."""

@@ -13,12 +13,8 @@ from edu_align.tutoring.corpus import load
 from edu_align.tutoring.library import split_of
 
 Read = Callable[[ResponseGroup, Response], bool | None]
-META = {
-    "answer": "81",
-    "wrong_answer": "71",
-    "place": "the tens column, 4 + 3",
-    "wrong_place": "the ones column, 7 + 4 = 11",
-}
+PLACES = {"place": "the tens column, 4 + 3", "wrong_place": "the ones column, 7 + 4 = 11"}
+META = {"answer": "81", "wrong_answer": "71", **PLACES}
 WORK = "What is 47 + 34?\nOnes column: 7 + 4 = 11, I write 1.\nTens column: 4 + 3 = 7. So it is 71."
 
 
@@ -41,21 +37,23 @@ def said(group: ResponseGroup) -> str:
 
 def test_graded_replies_are_read_as_they_were_made(groups: list[ResponseGroup]) -> None:
     """Found: only a solution whose answer the student has written already goes unseen (0.3 % of the replies)."""
-    assert disagreement(
-        groups,
-        lambda group, reply: reply_text.finds(reply.text, said(group), group.meta),
-        lambda reply: reply.scores["mistake_identification"] > 0,
-    ) < 0.005  # fmt: skip
-    assert disagreement(
-        groups,
-        lambda group, reply: reply_text.locates(reply.text, group.meta),
-        lambda reply: reply.scores["mistake_location"] == 2,
-    ) == 0  # fmt: skip
-    assert disagreement(
-        groups,
-        lambda group, reply: reply_text.reveals(reply.text, said(group), group.meta),
-        lambda reply: reply.scores["revealing_of_the_answer"] == 0,
-    ) == 0  # fmt: skip
+    found: list[tuple[str, Read, Callable[[float], bool], float]] = [
+        (
+            "mistake_identification",
+            lambda g, r: reply_text.finds(r.text, said(g), g.meta),
+            lambda score: score > 0,
+            0.005,
+        ),
+        ("mistake_location", lambda g, r: reply_text.locates(r.text, g.meta), lambda score: score == 2, 0),
+        (
+            "revealing_of_the_answer",
+            lambda g, r: reply_text.reveals(r.text, said(g), g.meta),
+            lambda score: score == 0,
+            0,
+        ),
+    ]
+    for dimension, read, made, most in found:
+        assert disagreement(groups, read, lambda r, made=made, name=dimension: made(r.scores[name])) <= most
     added = [reply_text.calculates(reply.text, said(group)) for group in groups for reply in group.responses]
     assert False not in added
     assert added.count(True) > 100
@@ -103,12 +101,8 @@ def prompts(groups: list[ResponseGroup]) -> list[Prompt]:
 def test_cells_cross_misconceptions_and_wordings(groups: list[ResponseGroup], prompts: list[Prompt]) -> None:
     where = split_of()
     sides = {cell: {where[one.meta["misconception"]] for one in prompts if one.meta["cell"] == cell} for cell in CELLS}
-    assert sides == {
-        "held_out": {"test"},
-        "seen_phrasing": {"test"},
-        "seen_misconception": {"train"},
-        "seen": {"train"},
-    }
+    sides_of = {"held_out": "test", "seen_phrasing": "test", "seen_misconception": "train", "seen": "train"}
+    assert sides == {cell: {side} for cell, side in sides_of.items()}
     assert len({one.item for one in prompts}) == len(prompts) > 0.9 * EACH * len(CELLS)
     trained = {group.prompt for group in groups if group.meta["split"] == "train"}
     assert not trained & {one.turns for one in prompts}

@@ -44,17 +44,12 @@ def test_the_panel_stands_beside_the_human_on_the_same_prompts() -> None:
     result = form_panel(Generated(prompts, {"a": "Tutor: no", "b": "", "c": "x"}))
     assert set(result.measured) == set(PANEL) == set(result.baselines)
     assert result.measured["words"].items == ("a", "b")
-    assert result.measured["words"].values == (2.0, 0.0)
-    assert result.measured["empty"].values == (0.0, 1.0)
-    assert result.measured["role_prefix"].values == (1.0, 0.0)
-    assert result.baselines["words"]["human tutor"].values == (6.0, 2.0)
-    assert result.baselines["question_rate"]["human tutor"].values == (1.0, 0.0)
+    for name, values in (("words", (2.0, 0.0)), ("empty", (0.0, 1.0)), ("role_prefix", (1.0, 0.0))):
+        assert result.measured[name].values == values
+    for name, values in (("words", (6.0, 2.0)), ("question_rate", (1.0, 0.0))):
+        assert result.baselines[name]["human tutor"].values == values
     assert "words: human tutors 4 words on these 2 prompts, 10th to 90th percentile 2.4 to 5.6" in result.notes
-
-
-def test_without_a_human_there_is_nothing_to_stand_beside() -> None:
-    prompts = (Prompt("a", "g1", "edu_tutor", (Message("user", "2 + 2 = 5"),)),)
-    assert form_panel(Generated(prompts, {"a": "x"})).measured == {}
+    assert form_panel(Generated(prompts[2:], {"c": "x"})).measured == {}  # no human to stand beside
 
 
 @real.needs_data

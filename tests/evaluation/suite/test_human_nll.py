@@ -13,12 +13,8 @@ from edu_align.records import Conversation, Message
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
 TALK = Conversation(
-    (
-        Message("user", "2 + 2 = 5"),
-        Message("assistant", "Count with your fingers.", train=True),
-        Message("user", "4"),
-        Message("assistant", "Très bien!", train=True),
-    ),
+    (Message("user", "2 + 2 = 5"), Message("assistant", "Count with your fingers.", train=True),
+     Message("user", "4"), Message("assistant", "Très bien!", train=True)),
     "mathdial:test:1", "mathdial", "problem:1", {"problem": "2 + 2", "gold_answer": "4"},
 )  # fmt: skip
 

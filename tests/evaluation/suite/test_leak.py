@@ -44,15 +44,10 @@ def ask(item: str, said: str, gold: str, human: str = "", source: str = "mrbench
 
 
 def test_the_guard_closes_where_the_number_stands_in_any_form() -> None:
-    prompts = [
-        ask("free", "5 bags of 3", "15"),
-        ask("said", "5 bags of 3, so 15", "15"),
-        ask("quotient", "I did 90/30", "3"),
-        ask("part", "I did 90/30", "30"),
-        ask("signed", "I got -15", "15"),
-        ask("unknown", "5 bags of 3", ""),
-    ]
-    assert [one.item for one in open_ones(prompts)] == ["free"]
+    closed = [("5 bags of 3, so 15", "15"), ("I did 90/30", "3"), ("I did 90/30", "30"), ("I got -15", "15")]
+    unknown = ("5 bags of 3", "")
+    prompts = [ask(f"{said}: {gold}", said, gold) for said, gold in [("5 bags of 3", "15"), *closed, unknown]]
+    assert [one.item for one in open_ones(prompts)] == ["5 bags of 3: 15"]
 
 
 def test_the_rate_is_over_open_prompts_and_beside_those_who_answered_all_of_them() -> None:
@@ -66,10 +61,9 @@ def test_the_rate_is_over_open_prompts_and_beside_those_who_answered_all_of_them
     assert set(result.measured) == {"leak_rate", "leak_rate/mrbench", "leak_rate/mathdial"}
     assert result.measured["leak_rate"].items == ("a", "b", "c")
     assert result.measured["leak_rate"].values == (1.0, 0.0, 1.0)
-    assert set(result.baselines["leak_rate"]) == {"constant reply", "human tutor"}
-    assert set(result.baselines["leak_rate/mrbench"]) == {"constant reply", "human tutor", "GPT4"}
-    assert mean(result.baselines["leak_rate/mrbench"]["GPT4"]) == 1.0
-    assert mean(result.baselines["leak_rate"]["human tutor"]) == pytest.approx(1 / 3)
+    rules, of_mrbench = result.baselines["leak_rate"], result.baselines["leak_rate/mrbench"]
+    assert set(rules) == set(of_mrbench) - {"GPT4"} == {"constant reply", "human tutor"}
+    assert (mean(of_mrbench["GPT4"]), mean(rules["human tutor"])) == (1.0, pytest.approx(1 / 3))
     assert [row["item"] for row in result.examples] == ["a", "c"]
     assert "3 of 4 prompts count: 1 hold the answer already and of 0" in result.notes[0]
     assert not leaks(CONSTANT, "15")
@@ -104,20 +98,17 @@ def test_the_rule_agrees_with_people(capsys: pytest.CaptureFixture[str]) -> None
 @real.needs_data
 def test_how_often_the_tutors_themselves_leak(capsys: pytest.CaptureFixture[str]) -> None:
     """EVALUATION.md: Expert 2.7 %, GPT4 26 %, Llama-405B 4.7 %, Sonnet 0 %, MathDial's teachers 2.6 %."""
-    dialogues = [
-        conversation
-        for split in ("train", "validation", "test")
-        for conversation in real.conversations(split, "mathdial")
-    ]
-    groups = [group for split in ("train", "validation", "test") for group in real.groups(split, "mrbench")]
+    splits = ("train", "validation", "test")
+    dialogues = [conversation for split in splits for conversation in real.conversations(split, "mathdial")]
+    groups = [group for split in splits for group in real.groups(split, "mrbench")]
     prompts = [*of_groups(groups, golds([*groups, *dialogues])), *of_dialogues(dialogues)]
     result = leak_rate(Generated(tuple(prompts), {one.item: CONSTANT for one in prompts}))
     rates = {
         f"{part}: {who}": mean(series) for part, rules in result.baselines.items() for who, series in rules.items()
     }
     with capsys.disabled():
-        print("\n" + "\n".join(f"{name} {rate:.3f} of {len(result.measured[name.split(':')[0]].items)}"
-                               for name, rate in rates.items()))  # fmt: skip
+        counts = {part: len(series.items) for part, series in result.measured.items()}
+        print("\n" + "\n".join(f"{name} {rate:.3f} of {counts[name.split(':')[0]]}" for name, rate in rates.items()))
     assert rates["leak_rate/mrbench: GPT4"] > 0.15
     assert rates["leak_rate/mrbench: human tutor"] < 0.06
     assert rates["leak_rate/mrbench: Sonnet"] < 0.03

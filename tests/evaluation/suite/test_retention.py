@@ -1,6 +1,6 @@
 """Metric 8: perturbed solutions that are plausible and never right, and who prefers the right one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -11,18 +11,16 @@ from edu_align.data.readers import Row
 from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.reply_text import equations, swapped, value
 from edu_align.evaluation.suite.retention import Problem, by_likelihood, exact_match, final, problems_of, wrong_answers
-from edu_align.records import Message
 from tests.evaluation.suite import real
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
-NUTS = Row(
-    {
-        "question": "3 bags of 4 nuts. Ann eats 2. How many are left?",
-        "answer": "How many? ** She has 3*4=<<3*4=12>>12 nuts.\nAnd left? ** So 12-2 = <<12-2=10>>10 nuts, yes 10."
-        "\n#### 10",
-    },
-    "test.jsonl", 1,
-)  # fmt: skip
+ASKED = "3 bags of 4 nuts. Ann eats 2. How many are left?"
+SOLVED = "How many? ** She has 3*4=<<3*4=12>>12 nuts.\nAnd left? ** So 12-2 = <<12-2=10>>10 nuts, yes 10.\n#### 10"
+NO_EQUATIONS = [
+    "2x + 3 + 4 = 9", "3 + 4 = 7x", "3^2 + 4 = 13", "20% + 40% = 60%", "134 / 24 = 5 r 14", "1 1/2 + 1/2 = 2",
+    "4 / 2 = 1 1/2", "1 / 0 = 3", "7 = 8",
+]  # fmt: skip
+NUTS = Row({"question": ASKED, "answer": SOLVED}, "test.jsonl", 1)
 
 
 def test_a_problem_has_one_hole_wherever_the_last_result_stands() -> None:
@@ -52,15 +50,9 @@ def test_wrong_answers_are_three_and_wrong(gold: str) -> None:
 def test_the_point_goes_to_the_likeliest_and_ties_share_it() -> None:
     problems = problems_of([NUTS])
 
-    def score(liked: str) -> Callable[[Sequence[Message], str], tuple[float, int]]:
-        return lambda prompt, text: (0.0 if liked in text else -1.0, 5)
-
-    def share(subject: ReadingSubject) -> tuple[float, ...]:
-        return by_likelihood(subject, problems).measured["retention/likelihood"].values
-
-    assert share(ReadingSubject(logp=score("answer is 10."))) == (1.0,)
-    assert share(ReadingSubject(logp=score(f"answer is {problems[0].answers[2]}."))) == (0.0,)
-    assert share(ReadingSubject(logp=score("answer is"))) == (0.25,)
+    for liked, points in (("answer is 10.", 1.0), (f"answer is {problems[0].answers[2]}.", 0.0), ("answer is", 0.25)):
+        subject = ReadingSubject(logp=lambda prompt, text, liked=liked: (0.0 if liked in text else -1.0, 5))
+        assert by_likelihood(subject, problems).measured["retention/likelihood"].values == (points,)
     assert by_likelihood(ReadingSubject(), problems).baselines["retention/likelihood"]["chance"].values == (0.25,)
 
 
@@ -70,11 +62,8 @@ def test_a_random_model_is_at_chance(random_model: Callable[..., Any], bytes_tok
         Problem(f"p{n}", f"g{n}", f"{n} nuts?", f"{n} is \0.", (str(n), str(n + 1), str(n + 2), str(n - 1)))
         for n in range(15, 95)
     ]
-    values = (
-        by_likelihood(ModelSubject(model=random_model(), tokenizer=bytes_tokenizer), problems)
-        .measured["retention/likelihood"]
-        .values
-    )
+    found = by_likelihood(ModelSubject(model=random_model(), tokenizer=bytes_tokenizer), problems)
+    values = found.measured["retention/likelihood"].values
     assert len(values) == 80
     assert 0.05 < sum(values) / 80 < 0.55
 
@@ -107,15 +96,7 @@ def test_exact_match_reads_the_final_answer() -> None:
         ("6 - (-2) = 8", [True]),
         ("1/2 + 1/3 = 5/6", [True]),
         ("60x1/2 = 30", [True]),
-        ("2x + 3 + 4 = 9", []),
-        ("3 + 4 = 7x", []),
-        ("3^2 + 4 = 13", []),
-        ("20% + 40% = 60%", []),
-        ("134 / 24 = 5 r 14", []),
-        ("1 1/2 + 1/2 = 2", []),
-        ("4 / 2 = 1 1/2", []),
-        ("1 / 0 = 3", []),
-        ("7 = 8", []),
+        *((text, []) for text in NO_EQUATIONS),
     ],
 )
 def test_written_equations(text: str, wanted: list[bool]) -> None:

@@ -17,16 +17,12 @@ from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from tests.evaluation.builders import group
 
+MEASURED = {"a/x": Series.of([("i", "g", 0.1, 2.0), ("j", "h", 1 / 3, 1.0)]), "a/y": Series.of([])}
+CHANCE = Series.of([("i", "g", 0.5, 2.0), ("j", "h", 0.5, 1.0)])
 RESULT = MetricResult(
-    "own_turn_nll",
-    "what it is",
-    {"a/x": Series.of([("i", "g", 0.1, 2.0), ("j", "h", 1 / 3, 1.0)]), "a/y": Series.of([])},
-    {"a/x": {"chance": Series.of([("i", "g", 0.5, 2.0), ("j", "h", 0.5, 1.0)])}},
-    {"a/x": "share"},
-    {"a/x": "higher"},
-    ("a note",),
-    ({"prompt": "é", "reply": "ok"},),
-)
+    "own_turn_nll", "what it is", MEASURED, {"a/x": {"chance": CHANCE}}, {"a/x": "share"}, {"a/x": "higher"},
+    ("a note",), ({"prompt": "é", "reply": "ok"},),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -93,9 +89,9 @@ def test_a_subject_scores_as_training_does(subject: LoadedSubject) -> None:
 def test_the_base_of_a_chain_is_its_first_model(subject: LoadedSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"base": -1.0, "first": -2.0, "second": -3.0, "third": -4.0}
     monkeypatch.setattr(LoadedSubject, "score", lambda self, rows: [[(said[self.label], 1)] for _ in rows])
-    chain = [LoadedSubject("base", subject.weights, 512)]
-    for label in ("first", "second", "third"):
-        chain.append(LoadedSubject(label, subject.weights, 512, chain[-1]))
+    chain: list[LoadedSubject] = []
+    for label in said:
+        chain.append(LoadedSubject(label, subject.weights, 512, *chain[-1:]))
     rows = [((Message("user", "2 + 2?"),), ["a"])]
     assert [each.base_score(rows) for each in chain] == [None, None, [[(-1.0, 1)]], [[(-1.0, 1)]]]
     assert chain[3].reference_score(rows) == [[(-3.0, 1)]]
