@@ -66,6 +66,14 @@ def typed(tiny: Compose) -> Compose:
     return lambda *overrides: OmegaConf.to_object(tiny(*overrides))
 
 
+@pytest.fixture
+def go(tiny: Compose, tmp_path: Path) -> Callable[..., Any]:
+    """`go("trainer=sft", root="a")`: run the tiny config in a folder of this test; RunFolder, or None for a preview."""
+    from edu_align.training.run import run
+
+    return lambda *words, root="": run(tiny(f"outputs_root={tmp_path / root}", *words))
+
+
 @pytest.fixture(scope="session")
 def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
     """`train("trainer=sft", "run_name=a")`: run it and look at the model before and after."""
