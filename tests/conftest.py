@@ -195,6 +195,15 @@ def mistral_folder(tmp_path_factory: pytest.TempPathFactory, random_model: Calla
 
 
 @pytest.fixture
+def no_wandb_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the user's W&B: no key, no setting, no netrc."""
+    for name in ("API_KEY", "MODE", "DIR", "RUN_ID", "BASE_URL", "RUN_GROUP"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
 def scoring_as_trl() -> Iterator[None]:
     """Undo `score_labels_once` for one test."""
     import trl.trainer.utils as trl_utils
