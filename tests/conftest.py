@@ -1,7 +1,7 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -73,6 +73,14 @@ def typed(tiny: Compose) -> Compose:
     from omegaconf import OmegaConf
 
     return lambda *overrides: OmegaConf.to_object(tiny(*overrides))
+
+
+@pytest.fixture
+def go(tiny: Compose, tmp_path: Path) -> Callable[..., Any]:
+    """`go("trainer=sft", root="a")`: run the tiny config in a folder of this test; RunFolder, or None for a preview."""
+    from edu_align.training.run import run
+
+    return lambda *words, root="": run(tiny(f"outputs_root={tmp_path / root}", *words))
 
 
 @pytest.fixture(scope="session")
@@ -187,3 +195,24 @@ def mistral_folder(tmp_path_factory: pytest.TempPathFactory, random_model: Calla
     random_model("mistral", sliding_window=64).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def no_wandb_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the user's W&B: no key, no setting, no netrc."""
+    for name in ("API_KEY", "MODE", "DIR", "RUN_ID", "BASE_URL", "RUN_GROUP"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def scoring_as_trl() -> Iterator[None]:
+    """Undo `score_labels_once` for one test."""
+    import trl.trainer.utils as trl_utils
+    from trl.kernels import ChunkedLogProbFunction
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trl_utils, "_use_triton", lambda device: False)
+        patch.setattr(trl_utils, "_ChunkedLogProbFunction", ChunkedLogProbFunction)
+        yield

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,28 +11,12 @@ from typing import Any
 
 import pytest
 
-TIMES = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "eval_runtime",
-         "eval_samples_per_second", "eval_steps_per_second")  # fmt: skip
-Outcome = dict[str, Any]
+from torture.outcome import outcome as files_of
 
 
-def outcome(folder: Path) -> Outcome:
-    """What a finished run leaves that must not depend on how often it was killed: bytes, losses, measurements."""
-    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    record = json.loads((folder / "run.json").read_text())
-    timed = ("per_second", "runtime", "peak_memory_gib")
-    weights = next(folder.glob("*/*model.safetensors"))
-    found = {
-        "weights": weights.read_bytes(),
-        "logged": [{key: value for key, value in line.items() if key not in TIMES} for line in logged],
-        "samples": (folder / "samples.jsonl").read_text() if (folder / "samples.jsonl").exists() else None,
-        "metrics": {key: value for key, value in record["metrics"].items() if not key.endswith(timed)},
-        "id": record["id"],
-        "state": record["state"],
-    }
-    if (folder / "evaluation.json").exists():
-        found["evaluation"] = json.loads((folder / "evaluation.json").read_text())
-    return found
+def outcome(folder: Path) -> dict[str, Any]:
+    """What a finished run leaves that must not depend on how often it was killed: its files without times, its id."""
+    return files_of(folder) | {"id": json.loads((folder / "run.json").read_text())["id"]}
 
 
 def in_child(work: Callable[[], Any]) -> int:
@@ -48,6 +33,14 @@ def in_child(work: Callable[[], Any]) -> int:
             os._exit(code)
     status = os.waitpid(pid, 0)[1]
     return os.waitstatus_to_exitcode(status)
+
+
+def until(met: Callable[[], object], seconds: float = 300) -> None:
+    """Wait for `met`. Errors: it is not within `seconds`."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -4,12 +4,22 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import benchmarks.cli_help
 from benchmarks.__main__ import RESULTS, keep, main, table
+from benchmarks.side_by_side import Line
+from benchmarks.side_by_side import row as row_of
 from edu_align.runs.environment import machine
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, entry_point
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file of results lies in the current folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 def row(name: str, ours: float) -> dict[str, object]:
@@ -34,17 +44,13 @@ def test_the_table_lines_up() -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-def test_results_of_other_benchmarks_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_results_of_other_benchmarks_are_kept() -> None:
     keep([row("a", 1.0), row("b", 1.0)])
     keep([row("a", 4.0)])
     assert [(line["name"], line["ours"]) for line in json.loads(RESULTS.read_text())] == [("b", 1.0), ("a", 4.0)]
 
 
-def test_an_unknown_benchmark_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_an_unknown_benchmark_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr("sys.argv", ["benchmarks", "nosuch"])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -52,13 +58,7 @@ def test_an_unknown_benchmark_is_refused(
     assert "there is no benchmark 'nosuch'; there are cli_help" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_what_others_measured_is_kept_where_one_cannot_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    import benchmarks.cli_help
-    from edu_align.utils.errors import entry_point
-
-    monkeypatch.chdir(tmp_path)
+def test_what_others_measured_is_kept_where_one_cannot_run(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(benchmarks.cli_help, "measure", lambda: [row("cli_help_seconds", 0.1)])
     monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
     monkeypatch.setattr("sys.argv", ["benchmarks", "training_speed", "cli_help"])
@@ -72,9 +72,6 @@ def test_what_others_measured_is_kept_where_one_cannot_run(
 
 
 def test_medians_and_ratios_say_how_much_better_ours_is() -> None:
-    from benchmarks.side_by_side import Line
-    from benchmarks.side_by_side import row as row_of
-
     runs = {"ours": [{"x": 4.0}, {"x": 9.0}, {"x": 6.0}], "trl": [{"x": 2.0}, {"x": 3.0}, {"x": 30.0}]}
     assert row_of(Line("fast", "t", "x", "pairs/s"), runs, "m")["ratio"] == 2.0
     found = row_of(Line("small", "t", "x", "GiB", less=True), runs, "m")

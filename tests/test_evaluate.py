@@ -48,23 +48,22 @@ def test_what_is_stored_is_not_measured_again(
 ) -> None:
     from edu_align.evaluation.suite.subject import LoadedSubject
 
-    observed = runs("dpo_on_sft")
-    first = evaluate(str(observed.path), dict(QUICK), outputs)
-    reads = (observed.path / "evaluation" / READS).read_text().splitlines()
+    observed = runs("dpo_on_sft").path
+    first = evaluate(str(observed), dict(QUICK), outputs)
+    file = observed / "evaluation" / READS
+    reads = file.read_text().splitlines()
     with monkeypatch.context() as patch:
         patch.setattr(LoadedSubject, "_model", property(lambda self: pytest.fail("the model was loaded")))
-        assert evaluate(str(observed.path), dict(QUICK), outputs) == first
+        assert evaluate(str(observed), dict(QUICK), outputs) == first
         sft = evaluate(str(runs("sft").path), dict(QUICK), outputs)  # its base and itself are there already
     assert {row["label"] for row in sft} == {"base", "SFT"}
-    assert (observed.path / "evaluation" / READS).read_text().splitlines() == reads
+    assert file.read_text().splitlines() == reads
     capsys.readouterr()
     again = QUICK | {"evaluation.max_groups": "3", "evaluation.metrics": "[own_turn_nll]"}
-    evaluate(str(observed.path), again, outputs)
+    evaluate(str(observed), again, outputs)
     assert "was measured on the test split before, 1 times" in capsys.readouterr().out
-    assert len((observed.path / "evaluation" / READS).read_text().splitlines()) == len(reads) + 1
-    validation = again | {"evaluation.split": "validation"}
-    evaluate(str(observed.path), validation, outputs)
-    assert len((observed.path / "evaluation" / READS).read_text().splitlines()) == len(reads) + 1
+    evaluate(str(observed), again | {"evaluation.split": "validation"}, outputs)
+    assert len(file.read_text().splitlines()) == len(reads) + 1
 
 
 def test_the_suite_measures_what_training_measured(runs: Callable[[str], Any], outputs: Path) -> None:

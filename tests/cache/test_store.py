@@ -3,8 +3,7 @@
 import json
 import multiprocessing
 import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from edu_align.cache.store import TENSORS, Codec, Store, content, ragged, rows_of
+from tests.killing import in_child
 
 TEXT: Codec[str] = Codec("jsonl", lambda value: json.dumps(value).encode(), lambda found: json.loads(found.decode()))
 
@@ -116,23 +116,15 @@ def test_of_several_processes_one_computes(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_lets_go(tmp_path: Path) -> None:
-    program = (
-        "import sys, time; from pathlib import Path; from tests.cache.test_store import TEXT; "
-        "from edu_align.cache.store import Store\n"
-        "def make():\n    print('holds it', flush=True); time.sleep(60)\n"
-        "Store(Path(sys.argv[1]), 1).get_or_compute('words', 'aa', TEXT, make)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "holds it\n"
-    holder.kill()
-    holder.wait()
+    def die() -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(lambda: Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, die)) == -9
     assert Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, lambda: "mine") == ("mine", False)
     assert Store(tmp_path, 1).get_or_compute("words", "aa", TEXT, never) == ("mine", True)
 
 
 def test_rows_and_columns_come_back_as_they_were(tmp_path: Path) -> None:
-
     rows = [[1, 2, 3], [], [-100, 49151]]
     arrays = ragged("ids", rows) | {"logps": np.array([-1.5, -0.1], dtype=np.float32)}
     store = Store(tmp_path, 1)

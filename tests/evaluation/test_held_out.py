@@ -10,7 +10,7 @@ from edu_align.config.stored import stored_config
 from edu_align.data.datamodule import trained_groups, training_data
 from edu_align.evaluation.held_out import HeldOut, Measurement, held_out, measure, summarise, values
 from edu_align.reports.stages import read_evaluation
-from tests.stored import read_run
+from edu_align.runs.folder import read_record
 
 FROM_BASE = ("pair_accuracy_implicit_from_base", "selection_score_implicit_from_base")
 
@@ -47,7 +47,7 @@ def test_the_numbers_are_those_of_models_loaded_alone(runs: Callable[[str], Any]
         assert results["after"] == summarise(config, held, after, before, base)
     assert set(FROM_BASE) <= results["before"].keys() & results["after"].keys()
     assert not set(FROM_BASE) & results["base"].keys()
-    kept = read_run(run).summary["metrics"]
+    kept = read_record(run)["metrics"]
     for part, prefix in (("base", "base"), ("before", "before"), ("after", "eval")):
         assert values(results[part], prefix).items() <= kept.items()
     assert "| metric | base | before | after |" in (run / "README.md").read_text(encoding="utf-8")

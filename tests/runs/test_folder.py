@@ -63,9 +63,8 @@ def test_a_run_is_found_by_its_id_or_the_start_of_it(tmp_path: Path) -> None:
         begun(tmp_path, name, id=known).save(state="finished")
     assert find_run("run", "abcd", tmp_path).path.name == "a"
     assert find_run("run", "abce12345678", tmp_path).path.name == "b"
-    with pytest.raises(
-        UserError, match=r"2 runs have ids that start so: abcd12345678, abce12345678\. Give more digits"
-    ):
+    said = r"2 runs have ids that start so: abcd12345678, abce12345678\. Give more digits"
+    with pytest.raises(UserError, match=said):
         find_run("run", "abc", tmp_path)
 
 
@@ -90,16 +89,11 @@ def test_ancestors_go_back_to_the_first_run(tmp_path: Path) -> None:
     assert ancestors(second) == [second.path, first.path]
 
 
-def make(outputs: Path, name: str, run_id: str, started: str = "2026-01-01T00:00:00+0000", **more: object) -> RunFolder:
-    folder = RunFolder.create(outputs / "runs" / name, {"id": run_id})
-    folder.save(started=started, **more)
-    return folder
-
-
 def test_all_states_are_listed_newest_first(tmp_path: Path) -> None:
-    make(tmp_path, "old", "aaaa00000001", "2026-01-01T00:00:00+0000", state="finished", seconds=4.5, metrics={"x": 1.0})
-    make(tmp_path, "new", "aaaa00000002", "2026-01-03T00:00:00+0000")
-    make(tmp_path, "bad", "aaaa00000003", "2026-01-02T00:00:00+0000", state="failed")
+    finished = {"state": "finished", "seconds": 4.5, "metrics": {"x": 1.0}}
+    begun(tmp_path, "old", id="aaaa00000001", started="2026-01-01T00:00:00+0000", **finished)
+    begun(tmp_path, "new", id="aaaa00000002", started="2026-01-03T00:00:00+0000")
+    begun(tmp_path, "bad", id="aaaa00000003", started="2026-01-02T00:00:00+0000", state="failed")
     (tmp_path / "runs" / "no-run").mkdir()
     (tmp_path / "runs" / "a-file").write_text("")
     runs = list_runs(tmp_path)
@@ -116,14 +110,14 @@ def test_no_folder_is_no_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ['{"state": "runn', "[1]", ""])
 def test_a_broken_record_hides_no_other_run(tmp_path: Path, text: str) -> None:
-    make(tmp_path, "good", "aaaa00000001")
-    (make(tmp_path, "broken", "aaaa00000002").path / "run.json").write_text(text)
+    begun(tmp_path, "good", id="aaaa00000001")
+    (begun(tmp_path, "broken", id="aaaa00000002").path / "run.json").write_text(text)
     assert {run.name: run.state for run in list_runs(tmp_path)} == {"good": "running", "broken": UNREADABLE}
 
 
 def test_a_run_in_any_state_is_found_by_folder_name_id_and_start_of_an_id(tmp_path: Path) -> None:
-    folder = make(tmp_path, "mine", "abcdef012345")
-    make(tmp_path, "other", "abcdee012345")
+    folder = begun(tmp_path, "mine", id="abcdef012345")
+    begun(tmp_path, "other", id="abcdee012345")
     words = [str(folder.path), "mine", "abcdef012345", "abcdef", "other"]
     assert [run.name for run in find_stored("runs", words, tmp_path)] == ["mine"] * 4 + ["other"]
 
@@ -131,19 +125,20 @@ def test_a_run_in_any_state_is_found_by_folder_name_id_and_start_of_an_id(tmp_pa
 def test_what_is_not_there_or_ambiguous_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"`runs`: .* is 'x'\. There is no run yet"):
         find_stored("runs", ["x"], tmp_path)
-    make(tmp_path, "tutor-1", "abcdef012345")
-    make(tmp_path, "tutor-2", "abcdee012345")
-    with pytest.raises(UserError, match=r"Did you mean `tutor-1`\?.*Newest runs there"):
-        find_stored("runs", ["tuter-1"], tmp_path)
-    with pytest.raises(UserError, match=r"abcde begins the ids of 2 runs"):
-        find_stored("runs", ["abcde"], tmp_path)
-    with pytest.raises(UserError, match="is 'ab'"):
-        find_stored("runs", ["ab"], tmp_path)
+    begun(tmp_path, "tutor-1", id="abcdef012345")
+    begun(tmp_path, "tutor-2", id="abcdee012345")
+    for word, said in (
+        ("tuter-1", r"Did you mean `tutor-1`\?.*Newest runs there"),
+        ("abcde", "abcde begins the ids of 2 runs"),
+        ("ab", "is 'ab'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            find_stored("runs", [word], tmp_path)
 
 
 def test_ten_thousand_runs_are_listed_in_two_seconds(tmp_path: Path) -> None:
     """In processor time, so that what else this machine does is not counted; the records have the size of real ones."""
-    sample = make(tmp_path, "sample", "0", state="finished", seconds=54.0)
+    sample = begun(tmp_path, "sample", id="0", state="finished", seconds=54.0)
     versions = {f"package-{i}": "1.2.3+cpu" for i in range(12)}
     metrics = {f"eval/some_metric_{i}": 0.123456789 * i for i in range(34)}
     record = {**sample.record, "versions": versions, "metrics": metrics, "data": {"notes": ["word " * 200]}}

@@ -1,18 +1,20 @@
 """The lock on a run's folder: held by the living, taken over from the dead, and by one of several at once."""
 
 import json
+import multiprocessing
 import os
 import signal
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edu_align.runs import lock as module
 from edu_align.runs.lock import Held, Lock, holder, newest
 from edu_align.runs.process import Process, this_process
-from tests.killing import in_child
+from tests.killing import in_child, until
 
 
 def test_a_living_holder_is_named_and_a_released_lock_is_free(tmp_path: Path) -> None:
@@ -27,9 +29,7 @@ def test_a_living_holder_is_named_and_a_released_lock_is_free(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == [".lock.2"]
 
 
-def test_a_starter_whose_aside_file_was_cleared_away_tries_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_starter_whose_aside_file_was_cleared_away_tries_again(tmp_path: Path, monkeypatch: Any) -> None:
     """The winner of a race removes what lies aside, also that of a slower starter which lives."""
     link = os.link
     aside: list[Path] = []
@@ -99,19 +99,12 @@ def test_the_heart_beats_and_notices_a_takeover(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(module, "BEAT_SECONDS", 0.02)
     taken = Lock(tmp_path)
     os.utime(taken.path, (0, 0))
-    wait_for(lambda: taken.path.stat().st_mtime > 1)
+    until(lambda: taken.path.stat().st_mtime > 1, 10)
     assert not taken.lost
     (tmp_path / ".lock.2").write_text(json.dumps(asdict(replace(this_process(), host="elsewhere", machine="there"))))
-    wait_for(lambda: taken.lost)
+    until(lambda: taken.lost, 10)
     taken.release()
     assert holder(tmp_path) is not None
-
-
-def wait_for(said: object) -> None:
-    until = time.monotonic() + 10
-    while not said():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("first", ["nobody", "a dead process", "one that let go"])
@@ -124,24 +117,20 @@ def test_of_many_starters_one_at_a_time_wins(tmp_path: Path, first: str) -> None
     begin = time.time() + 0.3
     children = []
     for _ in range(5):
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                code = compete(tmp_path, begin)
-            finally:
-                os._exit(code)
-        children.append(pid)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
-    assert codes == [0] * len(children)
+        children.append(multiprocessing.get_context("fork").Process(target=compete, args=(tmp_path, begin)))
+        children[-1].start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 5
     assert len((tmp_path / "won").read_text()) == 25
 
 
-def compete(folder: Path, begin: float) -> int:
-    """Five turns with the lock; 0 where nobody else was ever inside at the same time."""
+def compete(folder: Path, begin: float) -> None:
+    """Five turns with the lock. Errors: somebody else was inside at the same time, or it takes 30 s."""
     time.sleep(max(0.0, begin - time.time()))
-    won, until = 0, time.monotonic() + 30
-    while won < 5 and time.monotonic() < until:
+    won, end = 0, time.monotonic() + 30
+    while won < 5:
+        assert time.monotonic() < end
         try:
             with Lock(folder):
                 os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
@@ -152,4 +141,3 @@ def compete(folder: Path, begin: float) -> int:
                 won += 1
         except Held:
             time.sleep(0.002)
-    return 0 if won == 5 else 2

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from typing import Any
 
 import pytest
 
@@ -13,12 +12,8 @@ from edu_align.runs.signals import Interrupted, stoppable
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 def test_a_handler_of_a_scheduler_is_left_alone(number: int) -> None:
     """As submitit's, which requeues the job."""
-    asked = []
-
-    def of_submitit(number: int, frame: Any) -> None:
-        asked.append(number)
-
-    before = signal.signal(number, of_submitit)
+    asked: list[int] = []
+    before = signal.signal(number, lambda number, frame: asked.append(number))
     try:
         with stoppable() as stop:
             os.kill(os.getpid(), number)

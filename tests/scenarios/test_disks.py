@@ -57,17 +57,15 @@ def in_step_5(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    done = run(tiny(*WORDS, f"outputs_root={tmp_path_factory.mktemp('whole')}"))
-    assert done is not None
-    return done
+def whole(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the run leaves where nothing goes wrong."""
+    return outcome(run(tiny(*WORDS, f"outputs_root={tmp_path_factory.mktemp('whole')}")).path)
 
 
 def fill(place: Path, left: int) -> Path:
     """Leave `left` bytes."""
     file = place / "filler"
-    with file.open("wb") as filler:
-        filler.write(bytes(shutil.disk_usage(place).free - left))
+    file.write_bytes(bytes(shutil.disk_usage(place).free - left))
     return file
 
 
@@ -84,12 +82,7 @@ def ends(work: Callable[[], Any]) -> int:
     return in_child(command)
 
 
-def ends_as(done: RunFolder | None, whole: RunFolder) -> None:
-    assert done is not None
-    assert outcome(done.path) == outcome(whole.path)
-
-
-def on_a_full_disk(tiny: Callable[..., Any], place: Path, left: int, whole: RunFolder, capfd: Any) -> str:
+def on_a_full_disk(tiny: Callable[..., Any], place: Path, left: int, whole: dict[str, Any], capfd: Any) -> str:
     """A run with `left` bytes ends with one error or without a checkpoint, and goes on once there is room."""
     config = tiny(*WORDS, f"outputs_root={place}")
     filler = fill(place, left)
@@ -105,32 +98,27 @@ def on_a_full_disk(tiny: Callable[..., Any], place: Path, left: int, whole: RunF
         record = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else {}
         assert record.get("state") in (None, "failed", "running")
         assert record.get("state") != "running" or "still says running" in said
-        newest = max_of(folder)
-        assert newest is None or damage_of(newest) == ""
+        kept = checkpoints(folder / "checkpoints")
+        assert not kept or damage_of(kept[max(kept)]) == ""
     assert not list(folder.glob(".*.json.*"))
     filler.unlink()
-    ends_as(run(config), whole)
+    assert outcome(run(config).path) == whole
     return said
 
 
-def max_of(folder: Path) -> Path | None:
-    found = checkpoints(folder / "checkpoints")
-    return found[max(found)] if found else None
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "disk") as place:
+        yield place
 
 
 @pytest.mark.parametrize("left", [0, 180_000])
-def test_a_full_disk_costs_nothing_but_the_time(
-    tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any, left: int
-) -> None:
-    with mounted(tmp_path / "disk") as place:
-        said = on_a_full_disk(tiny, place, left, whole, capfd)
-    assert "No space left on device" in said
+def test_a_full_disk_costs_nothing_but_the_time(tiny: Any, disk: Path, whole: Any, capfd: Any, left: int) -> None:
+    assert "No space left on device" in on_a_full_disk(tiny, disk, left, whole, capfd)
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_at_any_size(
-    tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any
-) -> None:
+def test_a_disk_that_is_full_at_any_size(tiny: Any, tmp_path: Path, whole: Any, capfd: Any) -> None:
     """From no room to enough, in steps of 40 KB: the run's folder, the first checkpoint, the second, the adapter."""
     refused = 0
     for left in range(0, 1_000_000, 40_000):
@@ -141,55 +129,45 @@ def test_a_disk_that_is_full_at_any_size(
         print(f"\n{refused} of 25 sizes were too small; every run ended with the same bytes once there was room")
 
 
-def test_a_disk_that_fills_up_while_training(
-    tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_while_training(tiny: Any, disk: Path, whole: Any, capfd: Any, monkeypatch: Any) -> None:
     """After step 4 no checkpoint and no adapter fits any more; the one of step 4 stays, and is gone on from."""
-    with mounted(tmp_path / "disk") as place:
-        config = tiny(*WORDS, f"outputs_root={place}")
-
-        with in_step_5(monkeypatch, lambda: fill(place, 0)):
-            assert ends(lambda: run(config)) == 2
-        said = "".join(capfd.readouterr())
-        assert "no checkpoint at step 6 (" in said
-        assert said.count("edu_align: error: ") == 1
-        folder = place / "runs" / "it"
-        assert max_of(folder) == folder / "checkpoints" / "checkpoint-4"
-        assert not (folder / "adapter").exists()
-        (place / "filler").unlink()
-        ends_as(run(config), whole)
-        assert f"going on from {folder / 'checkpoints' / 'checkpoint-4'}" in capfd.readouterr().out
-
-
-def test_a_disk_that_becomes_read_only(
-    tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As ext4 after an error of the device: first in the middle of a run, then at a start."""
-    with mounted(tmp_path / "disk") as place:
-        config = tiny(*WORDS, f"outputs_root={place}")
-
-        with in_step_5(monkeypatch, lambda: remount(place, "ro")):
-            assert ends(lambda: run(config)) == 2
-        said = "".join(capfd.readouterr())
-        assert "nothing more can be written there (Read-only file system" in said
-        assert "run.json still says running" in said
-        assert "Traceback" not in said
+    config = tiny(*WORDS, f"outputs_root={disk}")
+    with in_step_5(monkeypatch, lambda: fill(disk, 0)):
         assert ends(lambda: run(config)) == 2
-        assert "Make it writable, or set outputs_root to a folder that is." in "".join(capfd.readouterr())
-        remount(place, "rw")
-        done = run(config)
-        assert done is not None
-        assert [attempt["state"] for attempt in done.record["attempts"]] == ["killed"]
-        assert outcome(done.path) == outcome(whole.path)
+    said = "".join(capfd.readouterr())
+    assert "no checkpoint at step 6 (" in said
+    assert said.count("edu_align: error: ") == 1
+    folder = disk / "runs" / "it"
+    kept = checkpoints(folder / "checkpoints")
+    assert max(kept) == 4
+    assert not (folder / "adapter").exists()
+    (disk / "filler").unlink()
+    assert outcome(run(config).path) == whole
+    assert f"going on from {kept[4]}" in capfd.readouterr().out
 
 
-def test_every_kind_of_damage_to_every_file_of_a_checkpoint(
-    tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any
-) -> None:
+def test_a_disk_that_becomes_read_only(tiny: Any, disk: Path, whole: Any, capfd: Any, monkeypatch: Any) -> None:
+    """As ext4 after an error of the device: first in the middle of a run, then at a start."""
+    config = tiny(*WORDS, f"outputs_root={disk}")
+    with in_step_5(monkeypatch, lambda: remount(disk, "ro")):
+        assert ends(lambda: run(config)) == 2
+    said = "".join(capfd.readouterr())
+    assert "nothing more can be written there (Read-only file system" in said
+    assert "run.json still says running" in said
+    assert "Traceback" not in said
+    assert ends(lambda: run(config)) == 2
+    assert "Make it writable, or set outputs_root to a folder that is." in "".join(capfd.readouterr())
+    remount(disk, "rw")
+    done = run(config)
+    assert [attempt["state"] for attempt in done.record["attempts"]] == ["killed"]
+    assert outcome(done.path) == whole
+
+
+def test_every_kind_of_damage_to_every_file_of_a_checkpoint(go: Any, tmp_path: Path, whole: Any, capfd: Any) -> None:
     """The newest good one is used and the bad ones are named, down to none; what follows has the same bytes."""
-    config = tiny(*WORDS, "trainer.save_total_limit=3", f"outputs_root={tmp_path}")
+    words = [*WORDS, "trainer.save_total_limit=3"]
     with killed_at("on_step_end", 7):
-        assert in_child(lambda: run(config)) == -9
+        assert in_child(lambda: go(*words)) == -9
     folder = tmp_path / "runs" / "it"
     place = folder / "checkpoints"
     kept = {step: place / f"checkpoint-{step}" for step in (2, 4, 6)}
@@ -209,24 +187,19 @@ def test_every_kind_of_damage_to_every_file_of_a_checkpoint(
     (kept[6] / "optimizer.pt").write_bytes(b"")
     os.truncate(kept[4] / "trained.safetensors", 100)
     (place / "before.json").write_bytes(b"{")  # the checkpoint has its copy
-    done = run(config)
+    assert outcome(go(*words).path) == whole
     said = capfd.readouterr().out
     assert f"going on from {kept[2]}" in said
     assert said.count("is damaged") == 2
-    assert done is not None
-    assert outcome(done.path) == outcome(whole.path)
 
 
-def test_with_nothing_good_left_it_starts_over(
-    tiny: Callable[..., Any], tmp_path: Path, whole: RunFolder, capfd: Any
-) -> None:
-    config = tiny(*WORDS, f"outputs_root={tmp_path}")
+def test_with_nothing_good_left_it_starts_over(go: Any, tmp_path: Path, whole: Any, capfd: Any) -> None:
     with killed_at("on_step_end", 5):
-        assert in_child(lambda: run(config)) == -9
+        assert in_child(lambda: go(*WORDS)) == -9
     place = tmp_path / "runs" / "it" / "checkpoints"
     for path in (*place.glob("checkpoint-*/trained.safetensors"), place / "before.json"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-    ends_as(run(config), whole)
+    assert outcome(go(*WORDS).path) == whole
     said = capfd.readouterr().out
     assert "before.json is damaged and is skipped: what it held is measured again" in said
     assert "going on from" not in said

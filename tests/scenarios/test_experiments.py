@@ -1,6 +1,5 @@
 """The experiments that repeat public works: they compose, and say what their READMEs say; slow: they run."""
 
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from edu_align.config.compose import compose, conf_dir
+from edu_align.runs.folder import read_record
+from edu_align.utils.jsonl import read_rows
 from tests.config.test_readme_commands import split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,9 +145,8 @@ def test_the_small_variant_learns_in_the_same_way(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*FOLDERS, *SMALL])
 def test_model_hardware_and_tracking_stay_the_users_choice(name: str) -> None:
-    composed = compose(
-        [f"experiment={name}", "model=tiny", "hardware=cpu", "hardware.quantization=none", "tracking=off"]
-    )
+    chosen = ["model=tiny", "hardware=cpu", "hardware.quantization=none", "tracking=off"]
+    composed = compose([f"experiment={name}", *chosen])
     assert (composed.model.name, composed.hardware.name, composed.tracking.name) == ("tiny", "cpu", "off")
 
 
@@ -194,10 +194,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(folder: Path) -> dict[str, Any]:
     """run.json of a finished run that has trained four steps, measured before and after, and kept its samples."""
-    record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record = read_record(folder)
     assert record["state"] == "finished"
     assert record["metrics"]["train/steps"] == 4
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = read_rows(folder / "metrics.jsonl")
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == 4
     assert all(loss == loss and loss > 0 for loss in losses)
@@ -206,8 +206,7 @@ def check(folder: Path) -> dict[str, Any]:
         assert "eval/pair_accuracy_implicit" in record["metrics"]
     else:
         assert record["metrics"]["eval/human_turn_nll"] > 0
-    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert {"before", "after"} <= {row["when"] for row in samples}
+    assert {"before", "after"} <= {row["when"] for row in read_rows(folder / "samples.jsonl")}
     assert (folder / "adapter" / "adapter_model.safetensors").is_file()
     return record
 

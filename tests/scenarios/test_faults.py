@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,23 +39,20 @@ def adapter(progress: CheckpointStore, content: bytes = b"new") -> None:
         (aside / "config").write_bytes(content)
 
 
-def lock(progress: CheckpointStore) -> None:
-    Lock(progress.folder.path).release()
-
-
 WORK: dict[str, Callable[[CheckpointStore], object]] = {
     "a checkpoint": lambda progress: checkpoint(progress, 4),
     "before.json": lambda progress: progress.keep_before({"loss": 0.2}),
     "run.json": lambda progress: progress.folder.save(number=2),
     "the adapter": adapter,
-    "the lock": lock,
+    "the lock": lambda progress: Lock(progress.folder.path).release(),
 }
 
 
-def steps_of(place: Path, work: Callable[[CheckpointStore], object]) -> list[str]:
+def steps_of(place: Path, what: str, at: int | None = None, act: Callable[[str], object] | None = None) -> list[str]:
+    """The steps of that work on a started run, with `act` from step `at` on."""
     progress = started(place)
-    with faults(place) as found:
-        work(progress)
+    with faults(place, at, act) as found:
+        WORK[what](progress)
     return found.seen
 
 
@@ -82,29 +80,20 @@ def check(place: Path) -> None:
 
 @pytest.mark.parametrize("what", WORK)
 def test_a_kill_before_every_step_leaves_the_old_or_the_new(tmp_path: Path, what: str) -> None:
-    steps = steps_of(tmp_path / "counted", WORK[what])
+    steps = steps_of(tmp_path / "counted", what)
     assert len(steps) >= 3
-    for at in range(len(steps)):
-        place = tmp_path / str(at)
-        progress = started(place)
-
-        def killed(progress: CheckpointStore = progress, place: Path = place, at: int = at) -> None:
-            with faults(place, at, die):
-                WORK[what](progress)
-
-        assert in_child(killed) == -9, steps[at]
-        check(place)
+    for at, step in enumerate(steps):
+        assert in_child(partial(steps_of, tmp_path / str(at), what, at, die)) == -9, step
+        check(tmp_path / str(at))
 
 
 @pytest.mark.parametrize("what", WORK)
 def test_a_disk_that_is_full_from_any_step_on_leaves_the_old(tmp_path: Path, what: str) -> None:
-    steps = steps_of(tmp_path / "counted", WORK[what])
-    for at in range(len(steps)):
+    for at in range(len(steps_of(tmp_path / "counted", what))):
         place = tmp_path / str(at)
-        progress = started(place)
-        with suppress(OSError), faults(place, at, full):
-            WORK[what](progress)
-        assert not list(progress.place.glob(".writing/*"))
+        with suppress(OSError):
+            steps_of(place, what, at, full)
+        assert not list(place.glob("checkpoints/.writing/*"))
         check(place)
 
 
@@ -113,6 +102,5 @@ def test_what_the_disk_said_is_one_error(tmp_path: Path) -> None:
         said = r"nothing more can be written there \((No space|Read-only).*same command"
         with pytest.raises(UserError, match=said), disk_errors(tmp_path):
             raise error
-    elsewhere = PermissionError(13, "Permission denied", "/data/rows.jsonl")
     with pytest.raises(PermissionError), disk_errors(tmp_path):
-        raise elsewhere
+        raise PermissionError(13, "Permission denied", "/data/rows.jsonl")

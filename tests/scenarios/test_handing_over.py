@@ -2,14 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edu_align.data.datamodule import GROUPS_FILE, trained_groups
-from edu_align.training.run import run
 from edu_align.utils.errors import UserError
 
 
@@ -25,18 +23,11 @@ def brought(run_folder: Path, root: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo_on_sft"])
-def test_the_adapter_and_the_record_are_enough(
-    tiny: Callable[..., Any], runs: Callable[[str], Any], tmp_path: Path, name: str
-) -> None:
+def test_the_adapter_and_the_record_are_enough(go: Any, runs: Any, tmp_path: Path, name: str) -> None:
     source = runs(name).path
     there = brought(source, tmp_path)
     words = ["trainer=dpo", "trainer.max_steps=2", "run_name=next"]
-    near, far = (
-        run(tiny(*words, f"init_from={start}", f"outputs_root={tmp_path / root}"))
-        for start, root in ((source, "near"), (there, "far"))
-    )
-    assert near is not None
-    assert far is not None
+    near, far = go(*words, f"init_from={source}", root="near"), go(*words, f"init_from={there}", root="far")
     weights = [folder.path / "adapter" / "adapter_model.safetensors" for folder in (near, far)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert near.record["id"] == far.record["id"]
@@ -45,11 +36,9 @@ def test_the_adapter_and_the_record_are_enough(
     assert set(splits[0]["training_groups"]) >= trained_groups([source])
 
 
-def test_weights_that_do_not_say_what_they_saw_are_refused(
-    tiny: Callable[..., Any], runs: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_weights_that_do_not_say_what_they_saw_are_refused(go: Any, runs: Any, tmp_path: Path) -> None:
     there = brought(runs("sft").path, tmp_path)
     (there / "adapter" / GROUPS_FILE).unlink()
     with pytest.raises(UserError, match=r"does not say what it was trained on.*neither split\.json nor adapter/"):
-        run(tiny("trainer=dpo", f"init_from={there}", f"outputs_root={tmp_path}"))
+        go("trainer=dpo", f"init_from={there}")
     assert not (tmp_path / "runs").exists()

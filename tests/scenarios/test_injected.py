@@ -6,7 +6,7 @@ pytest -m slow -s tests/scenarios/test_injected.py      prints the table of RELI
 import math
 import random
 from collections import Counter
-from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,9 @@ import torch
 from edu_align.runs.checkpoints import checkpoints, damage_of
 from edu_align.runs.folder import read_record
 from edu_align.training.divergence import Diverged
-from edu_align.training.run import run
 from tests.scenarios.memory import holds
 from tests.scenarios.poison import poisoned
 from tests.scenarios.test_out_of_memory import weights
-from tests.stored import read_run
 
 pytestmark = pytest.mark.slow
 TIMES = 24  # runs of each sort
@@ -40,20 +38,17 @@ def table(capsys: Any, head: str, rows: Counter[str]) -> None:
             print(f"| {name} | {times} |")
 
 
-def test_numbers_that_are_not_finite(tiny: Callable[..., Any], tmp_path: Path, capsys: Any) -> None:
+def test_numbers_that_are_not_finite(go: Any, tmp_path: Path, capsys: Any) -> None:
     found: Counter[str] = Counter()
     for number in range(TIMES):
         draw = random.Random(number)
         words, step, place = drawn(draw), draw.randrange(6), draw.randrange(4)
-        what, value = draw.choice(
-            [("loss", math.nan), ("loss", math.inf), ("gradient", math.nan), ("gradient", math.inf)]
-        )
+        what, value = draw.choice([*product(("loss", "gradient"), (math.nan, math.inf))])
         keep = ["trainer.save_steps=1", "trainer.save_total_limit=9", f"{BATCH}={draw.choice([1, 2, 4])}"]
-        place_of = tmp_path / str(number)
         with poisoned(what, value, step, place) as names, pytest.raises(Diverged):
-            run(tiny(*WORDS, *words, *keep, "run_name=injected", f"outputs_root={place_of}"))
-        record = read_record(place_of / "runs" / "injected") or {}
-        facts, kept = record["diverged"], checkpoints(place_of / "runs" / "injected" / "checkpoints")
+            go(*WORDS, *words, *keep, "run_name=injected", root=str(number))
+        folder = tmp_path / str(number) / "runs" / "injected"
+        facts, kept = read_record(folder)["diverged"], checkpoints(folder / "checkpoints")
         good = [at for at, path in kept.items() if not damage_of(path)]
         found[f"injected: a {what} of {value}"] += 1
         found["stopped at that very step"] += facts["step"] == step + 1
@@ -63,7 +58,7 @@ def test_numbers_that_are_not_finite(tiny: Callable[..., Any], tmp_path: Path, c
     assert all(found[name] == TIMES for name in found if not name.startswith("injected"))
 
 
-def test_memory_that_runs_out(tiny: Callable[..., Any], tmp_path: Path, capsys: Any) -> None:
+def test_memory_that_runs_out(go: Any, capsys: Any) -> None:
     found: Counter[str] = Counter()
     worst_loss = worst_weight = 0.0
     for number in range(TIMES):
@@ -72,12 +67,9 @@ def test_memory_that_runs_out(tiny: Callable[..., Any], tmp_path: Path, capsys: 
         error, way = draw.choice(["cuda", "cpu", "python"]), draw.choice(["forward", "backward"])
         packed = "hardware.packing=on" in words
         limit = {"tokens": 1500} if packed else {"rows": 4 if "trainer=dpo" in words else 2}
-        place = tmp_path / str(number)
-        small = run(tiny(*WORDS, *words, f"{BATCH}=2", "run_name=small", f"outputs_root={place}"))
+        small = go(*WORDS, *words, f"{BATCH}=2", "run_name=small", root=str(number))
         with holds(**limit, kind=error, way=way, after=after) as failed:  # type: ignore[arg-type]
-            done = run(tiny(*WORDS, *words, f"{BATCH}=4", "run_name=injected", f"outputs_root={place}"))
-        assert small is not None
-        assert done is not None
+            done = go(*WORDS, *words, f"{BATCH}=4", "run_name=injected", root=str(number))
         if not failed:
             found["left out: no later pass was too large"] += 1
             continue
@@ -85,7 +77,7 @@ def test_memory_that_runs_out(tiny: Callable[..., Any], tmp_path: Path, capsys: 
         found["finished"] += done.record["state"] == "finished"
         found["passes made smaller once"] += len(done.record["out_of_memory"]) == 1
         found["passes made smaller more than once"] += len(done.record["out_of_memory"]) > 1
-        lines = zip(read_run(done.path).history, read_run(small.path).history, strict=True)
+        lines = zip(done.rows("metrics.jsonl"), small.rows("metrics.jsonl"), strict=True)
         worst_loss = max(worst_loss, *(abs(a["loss"] / b["loss"] - 1) for a, b in lines if "loss" in a))
         one, two = weights(done.path), weights(small.path)
         worst_weight = max(worst_weight, *(float((one[name] - two[name]).abs().max()) for name in one))

@@ -15,7 +15,6 @@ import pytest
 from edu_align.runs.folder import find_run
 from edu_align.runs.lock import Lock
 from edu_align.training.callbacks import Recorder
-from edu_align.training.run import run
 from edu_align.utils.errors import UserError
 from tests.conftest import TINY
 
@@ -24,9 +23,9 @@ Launch = Callable[..., Any]
 
 
 @pytest.fixture
-def launch(tiny: Callable[..., Any], tmp_path: Path) -> Launch:
+def launch(go: Launch) -> Launch:
     """`launch("seed=1")`: run the tiny SFT config in a place of its own."""
-    return lambda *words: run(tiny("trainer=sft", UNMEASURED, f"outputs_root={tmp_path}", *words))
+    return lambda *words: go("trainer=sft", UNMEASURED, *words)
 
 
 def names(tmp_path: Path) -> list[str]:
@@ -45,9 +44,7 @@ def fail(launch: Launch, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
             launch(*words)
 
 
-def test_a_finished_run_is_returned_with_its_metrics(
-    launch: Launch, tmp_path: Path, capsys: Any, monkeypatch: Any
-) -> None:
+def test_a_finished_run_is_returned_with_its_metrics(launch: Any, tmp_path: Any, capsys: Any, monkeypatch: Any) -> None:
     first = launch()
     assert first.path.name == f"sft-edu_tutor-tiny-{first.record['id']}"
     capsys.readouterr()
@@ -81,10 +78,8 @@ def test_other_code_is_reported(launch: Launch, capsys: Any) -> None:
     folder.save(versions={**folder.record["versions"], "trl": "0.1"})
     capsys.readouterr()
     launch("run_name=old")
-    told = re.search(
-        r"edu_align: other code made it \(trl 0\.1 then, \S+ now\); force=true runs it again", capsys.readouterr().out
-    )
-    assert told
+    said = r"edu_align: other code made it \(trl 0\.1 then, \S+ now\); force=true runs it again"
+    assert re.search(said, capsys.readouterr().out)
 
 
 def test_force_starts_over_beside_it_and_is_what_is_found(launch: Launch, tmp_path: Path) -> None:
@@ -108,11 +103,9 @@ def test_without_a_name_a_finished_run_is_found_under_any(launch: Launch, tmp_pa
 
 def test_a_name_that_is_taken_by_another_run_says_what_differs(launch: Launch) -> None:
     first = launch("run_name=it")
-    with pytest.raises(
-        UserError, match=r"`run_name=it`: .*what differs: adapter\.alpha \(8 there, 16 here\)\)"
-    ) as told:
+    said = r"`run_name=it`: .*what differs: adapter\.alpha \(8 there, 16 here\)\).*another run_name.*force=true"
+    with pytest.raises(UserError, match=said):
         launch("run_name=it", "adapter.alpha=16")
-    assert all(way in str(told.value) for way in ("another run_name", "force=true"))
     other = launch("run_name=it", "adapter.alpha=16", "force=true")
     assert other.path.name == "it-2"
     assert launch("run_name=it", "adapter.alpha=16").path == other.path
@@ -163,14 +156,11 @@ def test_what_a_run_starts_from_is_part_of_it(launch: Launch) -> None:
 
 def test_a_changed_file_is_another_run(launch: Launch, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": f"{i}?"}, {"role": "assistant", "content": "yes"}]} for i in range(30)
-    ]
+    row = '{"messages": [{"role": "user", "content": "%s?"}, {"role": "assistant", "content": "yes"}]}'
     words = ["dataset=local", f"dataset.path={file}", "dataset.size=1500"]
-    file.write_text("\n".join(map(json.dumps, rows)))
+    file.write_text("\n".join(row % i for i in range(30)))
     first = launch(*words)
     assert launch(*words).path == first.path
-    rows[0]["messages"][1]["content"] = "no"
-    file.write_text("\n".join(map(json.dumps, rows)))
+    file.write_text(file.read_text().replace("yes", "no", 1))
     os.utime(file, (time.time() + 5, time.time() + 5))
     assert launch(*words).path != first.path

@@ -1,15 +1,12 @@
 """What grows with the number of steps, over 2,000 steps of the tiny model: the log, by the line, and nothing else."""
 
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from edu_align.training.callbacks import Recorder
-from edu_align.training.run import run
 from tests.killing import in_child
 
 pytestmark = pytest.mark.slow
@@ -17,11 +14,8 @@ EARLY, LATE = 300, 2000  # optimizer steps
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
-def test_memory_and_checkpoints_do_not_grow(
-    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, trainer: str
-) -> None:
+def test_memory_and_checkpoints_do_not_grow(go: Any, tmp_path: Any, monkeypatch: Any, capfd: Any, trainer: str) -> None:
     words = [f"trainer={trainer}", f"trainer.max_steps={LATE + 1}", "trainer.save_steps=100", "run_name=it"]
-    config = tiny(*words, "evaluation.enabled=false", f"outputs_root={tmp_path}")
     folder = tmp_path / "runs" / "it"
     original = Recorder.on_step_begin
 
@@ -35,7 +29,7 @@ def test_memory_and_checkpoints_do_not_grow(
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "on_step_begin", watched)
-        assert in_child(lambda: run(config)) == 0
+        assert in_child(lambda: go(*words, "evaluation.enabled=false")) == 0
     early, late = ([int(word) for word in (tmp_path / str(step)).read_text().split()] for step in (EARLY, LATE))
     with capfd.disabled():
         print(

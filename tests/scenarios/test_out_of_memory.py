@@ -11,18 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 from edu_align.runs.folder import read_record
-from edu_align.training.run import run
+from edu_align.utils.jsonl import read_rows
 from edu_align.utils.out_of_memory import HalvingBatches, OutOfMemory, is_out_of_memory, release_traceback
-from tests.killing import TIMES, in_child, killed_at, outcome
+from tests.killing import in_child, killed_at, outcome
 from tests.scenarios.memory import full, holds
-from tests.stored import read_run
+from torture.outcome import TIMED
 
 # Three steps of eight examples.
 WORDS = [
     "evaluation.enabled=false", "trainer.batch_size=8", "trainer.max_steps=3", "cache_gb=0",
     "dataset.max_train_records=24",
 ]  # fmt: skip
-UNLIKE = (*TIMES, "total_flos")  # transformers counts the padding of the batches as they were dealt
+UNLIKE = (*TIMED, "total_flos")  # transformers counts the padding of the batches as they were dealt
 OFF = "hardware.packing=off"
 
 
@@ -30,12 +30,20 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(next(folder.glob("*/*model.safetensors")))
 
 
-def same(one: Path, two: Path) -> None:
-    """Losses, every number that TRL logs, and the weights, up to float32."""
-    first, second = (
-        [{key: value for key, value in line.items() if key not in UNLIKE} for line in read_run(path).history]
-        for path in (one, two)
-    )
+def same(one: Path, two: Path, but_accuracy: bool = False) -> None:
+    """Losses, every number that TRL logs, and the weights, up to float32.
+
+    `but_accuracy`: what TRL logs of tokens (accuracy, entropy, logits) are means over passes, which may be others.
+    """
+    few = ("loss", "grad_norm", "rewards/margins", "eval_loss", "num_tokens")
+
+    def numbers(run: Path) -> list[dict[str, float]]:
+        lines = read_rows(run / "metrics.jsonl")
+        return [
+            {k: v for k, v in line.items() if (k in few if but_accuracy else not k.endswith(UNLIKE))} for line in lines
+        ]
+
+    first, second = numbers(one), numbers(two)
     assert len(first) == len(second) >= 3
     for line, other in zip(first, second, strict=True):
         assert line == pytest.approx(other, rel=1e-3, abs=1e-5)
@@ -71,7 +79,7 @@ def test_it_goes_on_as_if_it_had_begun_with_less(
     assert len(said) == 1
     assert f"at step {entry['step']}: hardware.per_device_batch_size 4 -> 2, accumulation 2 -> 4" in said[0]
     assert "trainer.batch_size stays 8" in said[0]
-    (same if entry["step"] == 1 else same_but_accuracy)(done.path, begun.path)
+    same(done.path, begun.path, but_accuracy=entry["step"] > 1)
 
 
 def test_dropout_draws_what_it_would_have_drawn(train: Callable[..., Any]) -> None:
@@ -97,67 +105,42 @@ def test_a_packed_pass_takes_fewer_tokens(trainer: str, train: Callable[..., Any
     assert entry["to"] <= entry["from"] // 2
     assert f"{entry['from']} -> {entry['to']}" in capsys.readouterr().out
     assert done.sharing.asked == whole.sharing.asked, "the pass that failed is not counted"
-    same_but_accuracy(done.path, whole.path)
-
-
-def same_but_accuracy(one: Path, two: Path) -> None:
-    """What TRL says of tokens (accuracy, entropy, logits) are means over passes, which are others here."""
-    for line, other in zip(read_run(one).history, read_run(two).history, strict=True):
-        for key in ("loss", "grad_norm", "rewards/margins", "eval_loss", "num_tokens"):
-            assert (key in line) == (key in other)
-            assert line.get(key, 0) == pytest.approx(other.get(key, 0), rel=1e-3, abs=1e-5), key
-    for name, value in weights(one).items():
-        torch.testing.assert_close(value, weights(two)[name], rtol=1e-3, atol=2e-5)
+    same(done.path, whole.path, but_accuracy=True)
 
 
 @pytest.mark.parametrize("packing", ["off", "on"])
-def test_one_example_that_does_not_fit_is_the_end(packing: str, tiny: Callable[..., Any], outputs: Path) -> None:
-    name = f"memory-none-{packing}"
+def test_one_example_that_does_not_fit_is_the_end(packing: str, go: Any, tmp_path: Path) -> None:
     with holds(tokens=10), pytest.raises(OutOfMemory) as caught:
-        run(tiny("trainer=sft", *WORDS, f"hardware.packing={packing}", f"run_name={name}"))
+        go("trainer=sft", *WORDS, f"hardware.packing={packing}", "run_name=none")
     message = str(caught.value)
     assert caught.value.exit_code == 2
     assert "at step 1 with one example in a pass" in message
     for way in ("trainer.max_length=", "hardware.gradient_checkpointing=true", "hardware.quantization=nf4"):
         assert way in message
     assert "per_device_batch_size" not in message, "there is nothing left to lower"
-    record = read_record(outputs / "runs" / name)
-    assert record is not None
+    record = read_record(tmp_path / "runs" / "none")
     assert record["state"] == "failed"
-    assert [entry["to"] for entry in record["out_of_memory"]][-1:] == (
-        [1] if packing == "off" else [record_end(record)]
-    )
+    assert record["out_of_memory"][-1]["to"] == 1 or packing == "on"
 
 
-def record_end(record: dict[str, Any]) -> int:
-    return int(record["out_of_memory"][-1]["to"])
-
-
-def test_what_the_optimizer_needs_cannot_be_made_smaller(
-    tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_optimizer_needs_cannot_be_made_smaller(go: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def step(*_: Any, **__: Any) -> None:
         raise full("cuda")
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     with pytest.raises(OutOfMemory, match="not in a pass that could be made smaller"):
-        run(tiny("trainer=sft", *WORDS, "run_name=memory-optimizer"))
+        go("trainer=sft", *WORDS)
 
 
-def test_killed_after_it_ran_out_it_goes_on_to_the_bit(tiny: Callable[..., Any], tmp_path: Path) -> None:
+def test_killed_after_it_ran_out_it_goes_on_to_the_bit(go: Any) -> None:
     words = ["trainer=sft", *WORDS, OFF, "hardware.per_device_batch_size=4", "trainer.save_steps=1", "run_name=killed"]
-
-    def go(place: str) -> None:
-        with holds(2, after=5):
-            run(tiny(*words, f"outputs_root={tmp_path / place}"))
-
-    go("alone")
-    with killed_at("on_step_end", 2):
-        assert in_child(lambda: go("killed")) == -9
-    run(tiny(*words, f"outputs_root={tmp_path / 'killed'}"))  # with all the memory there is
-    alone, killed = (tmp_path / place / "runs" / "killed" for place in ("alone", "killed"))
-    assert (read_record(killed) or {})["out_of_memory"] == (read_record(alone) or {})["out_of_memory"]
-    assert outcome(killed) == outcome(alone)
+    with holds(2, after=5):
+        alone = go(*words, root="alone")
+    with holds(2, after=5), killed_at("on_step_end", 2):
+        assert in_child(lambda: go(*words, root="killed")) == -9
+    killed = go(*words, root="killed")  # with all the memory there is
+    assert killed.record["out_of_memory"] == alone.record["out_of_memory"]
+    assert outcome(killed.path) == outcome(alone.path)
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
@@ -244,6 +227,6 @@ def test_a_real_gpu_that_is_full(train: Callable[..., Any]) -> None:
         done = train(*words, "hardware.per_device_batch_size=8", "run_name=gpu-eight")
     assert done.record["out_of_memory"][0]["step"] == 2
     first, second = (
-        [line["loss"] for line in read_run(path).history if "loss" in line] for path in (begun.path, done.path)
+        [row["loss"] for row in run.folder.rows("metrics.jsonl") if "loss" in row] for run in (begun, done)
     )
     assert first == pytest.approx(second, rel=1e-2)

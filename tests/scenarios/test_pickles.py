@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from edu_align.runs.checkpoints import checkpoints, seal
-from edu_align.training.run import run
 from edu_align.utils.errors import UserError
 from tests.killing import in_child, killed_at
 
@@ -30,7 +29,7 @@ class Evil:
         return Path.touch, (self.mark,)
 
 
-def build_forest(file: Path, mark: Path) -> None:
+def arm(file: Path, mark: Path) -> None:
     file.write_bytes(pickle.dumps(Evil(mark)))
     pickle.loads(file.read_bytes())  # it is armed
     assert mark.exists()
@@ -107,63 +106,60 @@ def test_no_config_allows_code() -> None:
             assert "_target_" not in setting or file.parent.name in ("sweeper", "launcher"), file
 
 
-def folder_of_model(random_model: Callable[..., Any], place: Path) -> Path:
+UNMEASURED = "evaluation.enabled=false"
+BYTES = ["trainer=sft", "model.weights=pretrained", "model.tokenizer=null", UNMEASURED]
+
+
+@pytest.fixture
+def model(random_model: Callable[..., Any], tmp_path: Path) -> Path:
+    """The folder of a model that is in order."""
     from edu_align.models.tokenizer import byte_tokenizer
 
-    random_model().save_pretrained(place)
-    byte_tokenizer().save_pretrained(place)
-    return place
+    random_model().save_pretrained(tmp_path / "model")
+    byte_tokenizer().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
 
 
-def words(folder: Path, outputs: Path) -> list[str]:
-    return [
-        "trainer=sft", f"model.path={folder}", "model.weights=pretrained", "model.tokenizer=null",
-        f"outputs_root={outputs}", "evaluation.enabled=false",
-    ]  # fmt: skip
+@pytest.fixture
+def mark(tmp_path: Path) -> Iterator[Path]:
+    """The file that planted code makes: there is none at the end of the test."""
+    yield tmp_path / "ran"
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("trick", ["alone", "beside another file", "named by the index", "index of a pickle"])
-def test_a_model_of_pickled_weights_is_refused(
-    tiny: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path, trick: str
-) -> None:
-    folder, mark = folder_of_model(random_model, tmp_path / "model"), tmp_path / "ran"
-    build_forest(folder / "pytorch_model.bin", mark)
-    weights = folder / "model.safetensors"
+def test_a_model_of_pickled_weights_is_refused(go: Any, model: Path, mark: Path, trick: str) -> None:
+    arm(model / "pytorch_model.bin", mark)
+    weights = model / "model.safetensors"
     if trick == "beside another file":
-        weights.rename(folder / "other.safetensors")
+        weights.rename(model / "other.safetensors")
     else:
         weights.unlink()
     if trick == "named by the index":
         index = {"metadata": {}, "weight_map": {"model.norm.weight": "pytorch_model.bin"}}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        (model / "model.safetensors.index.json").write_text(json.dumps(index))
     if trick == "index of a pickle":
-        build_forest(folder / "model.safetensors.index.json", mark)
+        arm(model / "model.safetensors.index.json", mark)
     with pytest.raises(UserError, match=r"`model\.path`: .*pickled weights are never loaded"):
-        run(tiny(*words(folder, tmp_path / "out")))
-    assert not mark.exists()
+        go(*BYTES, f"model.path={model}")
 
 
-def test_code_in_a_models_folder_is_not_run(
-    tiny: Callable[..., Any], random_model: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_code_in_a_models_folder_is_not_run(go: Any, model: Path, mark: Path) -> None:
     """A known kind of model is loaded by transformers' own classes; an unknown one is refused."""
-    folder, mark = folder_of_model(random_model, tmp_path / "model"), tmp_path / "ran"
     code = f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
     for name in ("configuration_evil", "modeling_evil", "tokenization_evil"):
-        (folder / f"{name}.py").write_text(code + "class Evil: pass\n")
-    shape = json.loads((folder / "config.json").read_text())
+        (model / f"{name}.py").write_text(code + "class Evil: pass\n")
+    shape = json.loads((model / "config.json").read_text())
     own = {"AutoConfig": "configuration_evil.Evil", "AutoModelForCausalLM": "modeling_evil.Evil"}
-    (folder / "config.json").write_text(json.dumps({**shape, "auto_map": own}))
-    told_tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
-    told_tokenizer["auto_map"] = {"AutoTokenizer": ["tokenization_evil.Evil", "tokenization_evil.Evil"]}
-    (folder / "tokenizer_config.json").write_text(json.dumps(told_tokenizer))
-    done = run(tiny(*words(folder, tmp_path / "out"), "trainer.max_steps=1"))
-    assert done is not None
+    (model / "config.json").write_text(json.dumps({**shape, "auto_map": own}))
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text())
+    tokenizer["auto_map"] = {"AutoTokenizer": ["tokenization_evil.Evil", "tokenization_evil.Evil"]}
+    (model / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    assert go(*BYTES, f"model.path={model}", "trainer.max_steps=1").record["state"] == "finished"
     assert not mark.exists()
-    (folder / "config.json").write_text(json.dumps({**shape, "model_type": "evil", "auto_map": own}))
+    (model / "config.json").write_text(json.dumps({**shape, "model_type": "evil", "auto_map": own}))
     with pytest.raises(UserError, match=r"`model\.path`: .*Code in a model's folder is never run"):
-        run(tiny(*words(folder, tmp_path / "out"), "trainer.max_steps=2"))
-    assert not mark.exists()
+        go(*BYTES, f"model.path={model}", "trainer.max_steps=2")
 
 
 def test_remote_code_cannot_be_asked_for(tiny: Callable[..., Any]) -> None:
@@ -171,34 +167,26 @@ def test_remote_code_cannot_be_asked_for(tiny: Callable[..., Any]) -> None:
         tiny("trainer=sft", "model.trust_remote_code=true")
 
 
-def test_a_pickled_adapter_is_refused(tiny: Callable[..., Any], runs: Callable[[str], Any], tmp_path: Path) -> None:
-    copy, mark = tmp_path / "evil", tmp_path / "ran"
+def test_a_pickled_adapter_is_refused(go: Any, runs: Any, tmp_path: Path, mark: Path) -> None:
+    copy = tmp_path / "evil"
     shutil.copytree(runs("sft").path, copy)
     (copy / "adapter" / "adapter_model.safetensors").unlink()
-    build_forest(copy / "adapter" / "adapter_model.bin", mark)
+    arm(copy / "adapter" / "adapter_model.bin", mark)
     with pytest.raises(UserError, match=r"adapter_model\.safetensors; pickled weights are never loaded"):
-        run(tiny("trainer=dpo", f"init_from={copy}", f"outputs_root={tmp_path / 'out'}", "evaluation.enabled=false"))
-    assert not mark.exists()
+        go("trainer=dpo", f"init_from={copy}", UNMEASURED)
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
-def test_a_pickle_in_a_checkpoint_is_refused(tiny: Callable[..., Any], tmp_path: Path, name: str) -> None:
+def test_a_pickle_in_a_checkpoint_is_refused(go: Any, tmp_path: Path, mark: Path, name: str) -> None:
     """Its manifest lists the planted file's own sha256, so that only how it is read is in its way."""
-    mark = tmp_path / "ran"
-    config = tiny(
-        "trainer=sft", "run_name=it", f"outputs_root={tmp_path / 'out'}", "evaluation.enabled=false",
-        "trainer.max_steps=4", "trainer.save_steps=2",
-    )  # fmt: skip
+    words = ["trainer=sft", "run_name=it", UNMEASURED, "trainer.max_steps=4", "trainer.save_steps=2"]
     with killed_at("on_step_end", 3):
-        assert in_child(lambda: run(config)) == -9
-    (checkpoint,) = checkpoints(tmp_path / "out" / "runs" / "it" / "checkpoints").values()
-    build_forest(checkpoint / name, mark)
+        assert in_child(lambda: go(*words)) == -9
+    (checkpoint,) = checkpoints(tmp_path / "runs" / "it" / "checkpoints").values()
+    arm(checkpoint / name, mark)
     (checkpoint / "manifest.json").unlink()
     seal(checkpoint)
     with pytest.raises(UserError, match="holds something else than tensors, which is not loaded"):
-        run(config)
-    assert not mark.exists()
+        go(*words)
     shutil.rmtree(checkpoint)
-    done = run(config)
-    assert done is not None
-    assert done.record["state"] == "finished"
+    assert go(*words).record["state"] == "finished"

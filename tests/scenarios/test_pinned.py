@@ -1,7 +1,6 @@
 """What is downloaded is pinned by a commit; what is not says so."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,7 @@ def test_every_model_is_pinned() -> None:
         assert said.get("weights") == "random" or COMMIT.fullmatch(said["revision"]), file
 
 
-def test_a_branch_is_named_when_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_branch_is_named_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
     monkeypatch.setattr(fetch, "_download", lambda *_: b"[]")
     source_files("mrbench", None, tmp_path)
@@ -50,9 +47,7 @@ def test_a_branch_is_named_when_it_is_read(
     assert "puffin is what LDJnr/Puffin's branch main holds today" in capsys.readouterr().out
 
 
-def test_nothing_is_said_of_a_download_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_said_of_a_download_that_failed(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     def unreachable(*_: Any, **__: Any) -> None:
         raise OSError("no network")
 
@@ -63,9 +58,7 @@ def test_nothing_is_said_of_a_download_that_failed(
     assert capsys.readouterr().out == ""
 
 
-def test_a_model_without_a_revision_is_named(
-    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_without_a_revision_is_named(typed: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     model = typed("trainer=sft").model

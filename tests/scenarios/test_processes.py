@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from edu_align.utils.errors import UserError
 from tests.conftest import TINY
+from tests.killing import until
 
 SHARED = [word for word in TINY if not word.startswith("evaluation.")]
 KEYS = ("loss", "grad_norm", "learning_rate", "rewards/margins", "rewards/chosen", "eval_loss")
@@ -22,6 +22,13 @@ KEYS = ("loss", "grad_norm", "learning_rate", "rewards/margins", "rewards/chosen
 def launch(processes: int, *overrides: str, by: str = "torchrun") -> subprocess.CompletedProcess[str]:
     words, environment = command(processes, *overrides, by=by)
     return subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment, check=False)
+
+
+def launched(processes: int, *overrides: str, by: str = "torchrun") -> str:
+    """What it prints. Errors: it fails."""
+    done = launch(processes, *overrides, by=by)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def command(processes: int, *overrides: str, by: str = "torchrun") -> tuple[list[str], dict[str, str]]:
@@ -66,9 +73,7 @@ def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
         f"outputs_root={tmp_path}",
     ]  # fmt: skip
     for processes in (1, 2):
-        done = launch(processes, *options, f"run_name=by{processes}")
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.count("measuring after training") == 1
+        assert launched(processes, *options, f"run_name=by{processes}").count("measuring after training") == 1
     one, two = tmp_path / "runs/by1", tmp_path / "runs/by2"
     assert compare(one, two) >= 9
     records = [json.loads((folder / "run.json").read_text()) for folder in (one, two)]
@@ -77,11 +82,20 @@ def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
     for name in ("train/loss", "train/steps"):
         assert records[1]["metrics"][name] == pytest.approx(records[0]["metrics"][name], rel=2e-4)
     assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in one.iterdir())
+    check_saved(one / "adapter/adapter_model.safetensors", two / "adapter/adapter_model.safetensors")
+
+
+def check_saved(whole: Path, gathered: Path) -> None:
+    """Every weight of the run in one process is in the gathered file, float32 and equal."""
     from safetensors.torch import load_file
 
-    adapters = [load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (one, two)]
-    for name, value in adapters[0].items():
-        assert adapters[1][name].allclose(value, rtol=1e-3, atol=2e-5), name
+    expected, found = load_file(whole), load_file(gathered)
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype
+        assert found[name].allclose(value, rtol=1e-3, atol=2e-5), name
+    for name in set(found) - set(expected):  # a tied head is written beside the embeddings that it equals
+        assert name == "lm_head.weight"
+        assert found[name].equal(found["model.embed_tokens.weight"])
 
 
 @pytest.mark.slow
@@ -93,22 +107,18 @@ def test_two_processes_go_on_where_they_were_cut_off(tmp_path: Path, number: int
         "trainer.logging_steps=3", "evaluation.enabled=false", "run_name=it",
     ]  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert launch(2, *options, f"outputs_root={whole}").returncode == 0
+    launched(2, *options, f"outputs_root={whole}")
     words, environment = command(2, *options, f"outputs_root={cut}")
     folder = cut / "runs" / "it"
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as torchrun:
-        while torchrun.poll() is None and not (folder / "checkpoints" / "checkpoint-7").exists():
-            time.sleep(0.02)
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(words, env=environment, **output) as torchrun:
+        until(lambda: torchrun.poll() is not None or (folder / "checkpoints" / "checkpoint-7").exists())
         first = json.loads(next(folder.glob(".lock.*")).read_text())["pid"]
         os.kill(torchrun.pid if number == signal.SIGTERM else first, number)
         said = torchrun.communicate(timeout=120)[0]
     state = json.loads((folder / "run.json").read_text())["state"]
     assert state == ("interrupted" if number == signal.SIGTERM else "running"), said[-3000:]
-    done = launch(2, *options, f"outputs_root={cut}")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "going on from" in done.stdout
+    assert "going on from" in launched(2, *options, f"outputs_root={cut}")
     one, two = (place / "runs" / "it" for place in (whole, cut))
     for a, b in zip(lines(one), lines(two), strict=True):
         assert {key: a.get(key) for key in ("step", *KEYS)} == {key: b.get(key) for key in ("step", *KEYS)}
@@ -117,9 +127,8 @@ def test_two_processes_go_on_where_they_were_cut_off(tmp_path: Path, number: int
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_an_error(tmp_path: Path) -> None:
-    done = launch(
-        2, "trainer=sft", "trainer.batch_size=3", "hardware.per_device_batch_size=1", f"outputs_root={tmp_path}"
-    )
+    words = ["trainer=sft", "trainer.batch_size=3", "hardware.per_device_batch_size=1", f"outputs_root={tmp_path}"]
+    done = launch(2, *words)
     assert done.returncode != 0
     assert "`trainer.batch_size=3` cannot be dealt out evenly to 2 processes" in done.stderr
     assert "trainer.batch_size=2 or 4" in done.stderr
@@ -128,11 +137,8 @@ def test_a_batch_that_cannot_be_dealt_out_is_an_error(tmp_path: Path) -> None:
 
 
 def test_accelerate_launch_is_the_same_entry_point(tmp_path: Path) -> None:
-    done = launch(
-        2, "trainer=sft", "hardware.per_device_batch_size=2", "evaluation.enabled=false", f"outputs_root={tmp_path}",
-        "run_name=launched", by="accelerate",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    words = ["trainer=sft", "hardware.per_device_batch_size=2", "evaluation.enabled=false", "run_name=launched"]
+    launched(2, *words, f"outputs_root={tmp_path}", by="accelerate")
     record = json.loads((tmp_path / "runs/launched/run.json").read_text())
     assert (record["state"], record["processes"], record["metrics"]["train/steps"]) == ("finished", 2, 3)
 

@@ -13,13 +13,31 @@ from typing import Any
 import pytest
 
 from tests.conftest import TINY
-from tests.killing import outcome
-from tests.sweeps.cluster import until
+from tests.killing import outcome, until
 from tests.sweeps.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-WORDS = ["-m", *TINY, "trainer=dpo", "trainer.beta=0.05,0.1,0.3", "objective=eval/pair_accuracy_implicit"]
-COMMAND = [sys.executable, "-m", "edu_align.train", *WORDS]
+COMMAND = [sys.executable, "-m", "edu_align.train", "-m", *TINY, "trainer=dpo", "objective=eval/pair_accuracy_implicit"]
+THREE = [*COMMAND, "trainer.beta=0.05,0.1,0.3"]
+FOUR = [*COMMAND, "trainer.beta=0.05,0.3", "trainer.learning_rate=1e-3,2e-3", "trainer.max_steps=12"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def _start(command: list[str], place: Path) -> "subprocess.Popen[bytes]":
+    place.mkdir(exist_ok=True)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=place, env=ENVIRONMENT, start_new_session=True, **quiet)
+
+
+def _kill(running: "subprocess.Popen[bytes]") -> None:
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def _again(place: Path) -> str:
+    done = subprocess.run(THREE, cwd=place, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _jobs(place: Path) -> list[dict[str, Any]]:
@@ -27,26 +45,18 @@ def _jobs(place: Path) -> list[dict[str, Any]]:
 
 
 def test_a_killed_sweep_of_runs_is_completed_by_its_command(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(
-        COMMAND, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
+    running = _start(THREE, tmp_path)
     until(lambda: [job["state"] for job in _jobs(tmp_path)][:2] == ["finished", "running"], 600)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    _kill(running)
     (first, _, _) = _jobs(tmp_path)
-    done = subprocess.run(COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    _again(tmp_path)
     assert [job["state"] for job in _jobs(tmp_path)] == ["finished"] * 3
     assert _jobs(tmp_path)[0] == first
     for job in _jobs(tmp_path):
         record = json.loads((tmp_path / "outputs" / "runs" / job["run"] / "run.json").read_text())
         assert record["metrics"]["eval/pair_accuracy_implicit"] == job["objective"]
     began = time.monotonic()
-    again = subprocess.run(COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "every job was finished before" in again.stdout
+    assert "every job was finished before" in _again(tmp_path)
     assert time.monotonic() - began < 60
 
 
@@ -63,33 +73,21 @@ def _outcome(place: Path) -> dict[str, Any]:
 
 def test_twenty_kills_at_random_moments_change_no_number(tmp_path: Path) -> None:
     """Sweeps of four jobs, killed whole and typed again until there were twenty kills, beside one never killed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [*WORDS[:-2], "trainer.beta=0.05,0.3", "trainer.learning_rate=1e-3,2e-3", "trainer.max_steps=12",
-             "trainer.save_steps=2", WORDS[-1]]  # fmt: skip
-    command = [sys.executable, "-m", "edu_align.train", *words]
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    subprocess.run(
-        command, cwd=whole, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    expected = _outcome(whole)
-    assert [left["state"] for *_, left in expected.values()] == ["finished"] * 4
+    command = [*FOUR, "trainer.save_steps=2"]
+    assert _start(command, tmp_path / "whole").wait() == 0
+    expected = _outcome(tmp_path / "whole")
+    assert [job["state"] for job in _jobs(tmp_path / "whole")] == ["finished"] * 4
     draw, kills, sweeps = Random(20), 0, 0
     while kills < KILLS:
         sweeps += 1
         place = tmp_path / f"sweep-{sweeps}"
-        place.mkdir()
         trained: dict[str, int] = {}  # when the adapter of a finished job was written
         while True:
-            running = subprocess.Popen(
-                command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
+            running = _start(command, place)
             try:
                 code = running.wait(draw.uniform(1.0, 12.0) if kills < KILLS else None)
             except subprocess.TimeoutExpired:
-                os.killpg(running.pid, signal.SIGKILL)
-                running.wait()
+                _kill(running)
                 kills += 1
             else:
                 assert code == 0

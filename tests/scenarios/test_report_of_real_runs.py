@@ -1,6 +1,5 @@
 """The report of a small sweep that was really trained: the tiny model, two values of beta, and one job that fails."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,21 @@ from edu_align.reports.html.files import json_lines
 from edu_align.reports.sweep.findings import best, caveats
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.write import write_report
-from edu_align.training.run import run
 from edu_align.utils.errors import UserError
 from tests.reports.sweep_builders import job_file, sweep_file
 
 OBJECTIVE = "eval/pair_accuracy_implicit"
 
 
-def test_a_trained_sweep_is_reported(tiny: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_trained_sweep_is_reported(go: Any, tmp_path: Path) -> None:
     folder = tmp_path / "sweeps" / "real"
     sweep_file(folder, ["trainer.beta"], 3, objective=OBJECTIVE, command=["-m", "trainer=dpo", "trainer.beta=0.1,0.5"])
     for number, beta in enumerate((0.1, 0.5)):
-        done = run(tiny("trainer=dpo", f"trainer.beta={beta}", f"run_name=real-{number}", f"outputs_root={tmp_path}"))
-        assert done is not None
-        told = {
-            "run": done.path.name,
-            "objective": done.record["metrics"][OBJECTIVE],
-            "seconds": done.record["seconds"],
-        }
-        job_file(folder, number, {"trainer.beta": beta}, "finished", **told)
+        done = go("trainer=dpo", f"trainer.beta={beta}", f"run_name=real-{number}")
+        facts = {"objective": done.record["metrics"][OBJECTIVE], "seconds": done.record["seconds"]}
+        job_file(folder, number, {"trainer.beta": beta}, "finished", run=done.path.name, **facts)
     with pytest.raises(UserError) as failed:
-        run(tiny("trainer=dpo", "dataset.margin=50.0", f"outputs_root={tmp_path}"))
+        go("trainer=dpo", "dataset.margin=50.0")
     job_file(folder, 2, {"trainer.beta": 0.9}, "failed", error=f"UserError: {failed.value}")
 
     sweep = read_sweep(folder)
@@ -42,12 +35,9 @@ def test_a_trained_sweep_is_reported(tiny: Callable[..., Any], tmp_path: Path) -
         assert {"eval/pair_accuracy_logp", "eval/human_turn_nll"} & set(job.entries)
     assert (lost.objective, lost.run) == (None, None)
     found = best(sweep)
-    assert found is not None
     assert found.chat_command == f"python -m edu_align.chat run={found.job.run.resolve()}"
     assert found.baselines
     assert "chosen on the test split" in " ".join(caveats(sweep))
     page = write_report(folder).read_text(encoding="utf-8")
-    assert "Learning curves" in page
-    assert "reward margin in training" in page
-    assert "validation loss" in page
-    assert "dataset.margin" in page
+    for part in ("Learning curves", "reward margin in training", "validation loss", "dataset.margin"):
+        assert part in page

@@ -7,8 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +17,21 @@ from transformers.trainer import safe_globals
 from edu_align.runs.checkpoints import checkpoints
 from edu_align.training import session
 from edu_align.training.callbacks import Recorder
-from edu_align.training.run import run
 from tests.conftest import TINY
-from tests.killing import in_child, killed_at, outcome
+from tests.killing import in_child, killed_at, outcome, until
 
 STEPS = ["trainer.max_steps=8", "trainer.save_steps=2"]  # 12 records in batches of 4: the third epoch is cut short
 UNMEASURED = "evaluation.enabled=false"
 
 
-def alone_and_killed(tiny: Callable[..., Any], tmp_path: Path, steps: list[int], *words: str) -> None:
+def alone_and_killed(go: Any, steps: list[int], *words: str) -> None:
     """Hold a run that is killed at each of `steps` in turn against one that is not."""
     command = [*STEPS, *words, "run_name=it"]
-    whole = run(tiny(*command, f"outputs_root={tmp_path / 'whole'}"))
-    assert whole is not None
-    cut = tiny(*command, f"outputs_root={tmp_path / 'cut'}")
+    whole = go(*command, root="whole")
     for step in steps:
         with killed_at("on_step_end", step):
-            assert in_child(lambda: run(cut)) == -9
-    resumed = run(cut)
-    assert resumed is not None
+            assert in_child(lambda: go(*command, root="cut")) == -9
+    resumed = go(*command, root="cut")
     assert [attempt["state"] for attempt in resumed.record["attempts"]] == ["killed"] * len(steps)
     assert outcome(resumed.path) == outcome(whole.path)
     assert not (resumed.path / "checkpoints").exists()
@@ -55,17 +49,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_killed_and_resumed(tiny: Callable[..., Any], tmp_path: Path, name: str) -> None:
-    alone_and_killed(tiny, tmp_path, [random.Random(name).randint(3, 7)], *CASES[name], UNMEASURED)
+def test_killed_and_resumed(go: Any, name: str) -> None:
+    alone_and_killed(go, [random.Random(name).randint(3, 7)], *CASES[name], UNMEASURED)
 
 
-def test_dpo_on_an_adapter_keeps_its_reference_its_measurement_and_its_samples(
-    tiny: Callable[..., Any], runs: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_dpo_on_an_adapter_keeps_its_reference_its_measurement_and_its_samples(go: Any, runs: Any) -> None:
     """Killed twice, measured before and after, with looks on the way: the reference stays the adapter it began with."""
-    start = runs("sft").path
-    words = ["trainer=dpo", f"init_from={start}", "evaluation.samples_steps=3", "trainer.eval_steps=4"]
-    alone_and_killed(tiny, tmp_path, [4, 7], *words)
+    words = ["trainer=dpo", f"init_from={runs('sft').path}", "evaluation.samples_steps=3", "trainer.eval_steps=4"]
+    alone_and_killed(go, [4, 7], *words)
 
 
 @pytest.mark.slow
@@ -73,51 +64,40 @@ def test_dpo_on_an_adapter_keeps_its_reference_its_measurement_and_its_samples(
 @pytest.mark.parametrize("kind", ["lora", "full"])
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_kind_is_killed_several_times(
-    tiny: Callable[..., Any], tmp_path: Path, trainer: str, kind: str, packing: str, seed: int
-) -> None:
+def test_every_kind_is_killed_several_times(go: Any, trainer: str, kind: str, packing: str, seed: int) -> None:
     draw = random.Random(f"{trainer} {kind} {packing} {seed}")
     steps = sorted(draw.sample(range(1, 9), 3))
-    alone_and_killed(tiny, tmp_path, steps, f"trainer={trainer}", f"adapter={kind}", f"hardware.packing={packing}")
+    alone_and_killed(go, steps, f"trainer={trainer}", f"adapter={kind}", f"hardware.packing={packing}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("live", ["true", "false"])
 @pytest.mark.parametrize("kind", ["lora", "full"])
-def test_every_reference_is_built_again(
-    tiny: Callable[..., Any], runs: Callable[[str], Any], tmp_path: Path, kind: str, live: str
-) -> None:
+def test_every_reference_is_built_again(go: Any, runs: Any, kind: str, live: str) -> None:
     start = runs("sft" if kind == "lora" else "sft_full").path
     words = ["trainer=dpo", f"adapter={kind}", f"init_from={start}", f"trainer.precompute_reference={live}", UNMEASURED]
-    alone_and_killed(tiny, tmp_path, [5], *words)
+    alone_and_killed(go, [5], *words)
 
 
 @pytest.mark.parametrize("moment", ["validation_metrics", "measure"])
-def test_a_run_that_was_trained_is_not_trained_again(
-    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
+def test_a_run_that_was_trained_is_not_trained_again(go: Any, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Killed after its last step, before the validation loss or in the measurement after training."""
     words = [*STEPS, "trainer=dpo", "run_name=it"]
-    whole = run(tiny(*words, f"outputs_root={tmp_path / 'whole'}"))
-    cut = tiny(*words, f"outputs_root={tmp_path / 'cut'}")
+    whole = go(*words, root="whole")
     with monkeypatch.context() as patch:
         patch.setattr(session, moment, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        assert in_child(lambda: run(cut)) == -9
+        assert in_child(lambda: go(*words, root="cut")) == -9
     stepped: list[int] = []
     monkeypatch.setattr(Recorder, "on_step_end", lambda self, args, state, *_, **__: stepped.append(state.global_step))
-    resumed = run(cut)
-    assert resumed is not None
-    assert whole is not None
+    resumed = go(*words, root="cut")
     assert stepped == []
     assert outcome(resumed.path) == outcome(whole.path)
 
 
-def test_what_is_kept_is_bounded_and_numbers_only(tiny: Callable[..., Any], tmp_path: Path) -> None:
-    cut = tiny(
-        *STEPS, "trainer=sft", "trainer.save_total_limit=1", "run_name=it", UNMEASURED, f"outputs_root={tmp_path}"
-    )
+def test_what_is_kept_is_bounded_and_numbers_only(go: Any, tmp_path: Path) -> None:
+    words = [*STEPS, "trainer=sft", "trainer.save_total_limit=1", "run_name=it", UNMEASURED]
     with killed_at("on_step_end", 7):
-        assert in_child(lambda: run(cut)) == -9
+        assert in_child(lambda: go(*words)) == -9
     place = tmp_path / "runs" / "it" / "checkpoints"
     assert [path.name for path in place.iterdir()] == ["checkpoint-6"]
     names = {path.name for path in (place / "checkpoint-6").iterdir()}
@@ -125,28 +105,18 @@ def test_what_is_kept_is_bounded_and_numbers_only(tiny: Callable[..., Any], tmp_
         "trained.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "numbers_0.json",
         "progress.json", "manifest.json",
     }  # fmt: skip
-    for file in (
-        "optimizer.pt",
-        "scheduler.pt",
-        "rng_state.pth",
-    ):  # pickles of plain numbers, refused where they are more
+    for file in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):  # pickles of numbers, refused where they are more
         with safe_globals():
             torch.load(place / "checkpoint-6" / file, weights_only=True)
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)],
-)
-def test_a_signal_keeps_the_step_and_says_so(
-    tiny: Callable[..., Any], tmp_path: Path, capfd: Any, number: int, code: int
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_keeps_the_step_and_says_so(go: Any, tmp_path: Path, capfd: Any, number: int) -> None:
     words = ["trainer.max_steps=6", "trainer.save_steps=50", "trainer=sft", UNMEASURED, "run_name=it"]
-    whole = run(tiny(*words, f"outputs_root={tmp_path / 'whole'}"))
-    cut = tiny(*words, f"outputs_root={tmp_path / 'cut'}")
+    whole = go(*words, root="whole")
     capfd.readouterr()
     with killed_at("on_step_begin", 3, number):
-        assert in_child(lambda: run(cut)) == code
+        assert in_child(lambda: go(*words, root="cut")) == 128 + number
     folder = tmp_path / "cut" / "runs" / "it"
     record = json.loads((folder / "run.json").read_text())
     assert record["state"] == "interrupted"
@@ -154,35 +124,37 @@ def test_a_signal_keeps_the_step_and_says_so(
     captured = capfd.readouterr()
     assert "Traceback" not in captured.out + captured.err
     assert "stopping at the end of this step; once more ends at once" in captured.err
-    resumed = run(cut)
-    assert resumed is not None
-    assert whole is not None
+    resumed = go(*words, root="cut")
     assert outcome(resumed.path) == outcome(whole.path)
     assert resumed.record["attempts"][0]["error"].startswith("Interrupted: asked to stop by SIG")
 
 
-def test_the_second_signal_ends_at_once(tiny: Callable[..., Any], tmp_path: Path) -> None:
-    cut = tiny("trainer.max_steps=6", "trainer=sft", UNMEASURED, "run_name=it", f"outputs_root={tmp_path}")
+def test_the_second_signal_ends_at_once(go: Any, tmp_path: Path) -> None:
     with killed_at("on_step_begin", 3, signal.SIGINT), killed_at("on_step_end", 4, signal.SIGINT):
-        assert in_child(lambda: run(cut)) == 130
+        assert in_child(lambda: go("trainer.max_steps=6", "trainer=sft", UNMEASURED, "run_name=it")) == 130
     assert not list((tmp_path / "runs" / "it").glob("checkpoints/*"))
 
 
-def test_the_command_line_is_killed_and_goes_on(tiny: Callable[..., Any], tmp_path: Path, capfd: Any) -> None:
+def ended(outputs: Path, words: list[str], file: str, number: int) -> tuple[int, str]:
+    """Exit code and output of the command line, sent a signal once that file of the run is there."""
+    command = [sys.executable, "-m", "edu_align.train", *TINY, *words, f"outputs_root={outputs}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        until(lambda: process.poll() is not None or (outputs / "runs" / "it" / file).exists())
+        process.send_signal(number)
+        said = process.communicate()[0]
+    return process.returncode, said
+
+
+def test_the_command_line_is_killed_and_goes_on(go: Any, tmp_path: Path, capfd: Any) -> None:
     """A process of its own, as a user starts it, killed from outside while it trains."""
     words = ["trainer=sft", UNMEASURED, "trainer.max_steps=2000", "trainer.save_steps=20", "run_name=it"]
-    command = [sys.executable, "-m", "edu_align.train", *TINY, *words, f"outputs_root={tmp_path}"]
     folder = tmp_path / "runs" / "it"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (folder / "checkpoints" / "checkpoint-40").exists():
-            time.sleep(0.02)
-        process.kill()
-    assert process.returncode == -9
+    assert ended(tmp_path, words, "checkpoints/checkpoint-40", signal.SIGKILL)[0] == -9
     assert json.loads((folder / "run.json").read_text())["state"] == "running"
     last = max(checkpoints(folder / "checkpoints"))
     capfd.readouterr()
     with killed_at("on_step_end", last + 5, signal.SIGTERM):  # when this step is kept already
-        assert in_child(lambda: run(tiny(*words, f"outputs_root={tmp_path}"))) == 143
+        assert in_child(lambda: go(*words)) == 143
     said = capfd.readouterr().out
     assert "after an attempt that was killed" in said
     assert f"going on from {folder / 'checkpoints' / f'checkpoint-{last}'}" in said
@@ -192,33 +164,24 @@ def test_the_command_line_is_killed_and_goes_on(tiny: Callable[..., Any], tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_the_command_line_ends_with_the_signals_code(tmp_path: Path, number: int, code: int) -> None:
-    words = [*TINY, "trainer=sft", UNMEASURED, "trainer.max_steps=20000", "run_name=it", f"outputs_root={tmp_path}"]
-    command = [sys.executable, "-m", "edu_align.train", *words]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_line_ends_with_the_signals_code(tmp_path: Path, number: int) -> None:
+    words = ["trainer=sft", UNMEASURED, "trainer.max_steps=20000", "run_name=it"]
     folder = tmp_path / "runs" / "it"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        while process.poll() is None and not (folder / "metrics.jsonl").exists():
-            time.sleep(0.02)
-        process.send_signal(number)
-        said = process.communicate()[0]
-    assert process.returncode == code
+    code, said = ended(tmp_path, words, "metrics.jsonl", number)
+    assert code == 128 + number
     assert "the same command goes on with" in said
     assert "Traceback" not in said
     assert json.loads((folder / "run.json").read_text())["state"] == "interrupted"
     assert len(checkpoints(folder / "checkpoints")) == 1
 
 
-def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(
-    tiny: Callable[..., Any], tmp_path: Path, capfd: Any
-) -> None:
-    cut = tiny(*STEPS, "trainer=sft", "run_name=it", UNMEASURED, f"outputs_root={tmp_path}")
+def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(go: Any, tmp_path: Path, capfd: Any) -> None:
+    words = [*STEPS, "trainer=sft", "run_name=it", UNMEASURED]
     with killed_at("on_step_end", 1):
-        assert in_child(lambda: run(cut)) == -9
+        assert in_child(lambda: go(*words)) == -9
     (tmp_path / "runs" / "it" / "checkpoints").write_text("a file where the folder belongs")
-    done = run(cut)
-    assert done is not None
-    assert done.record["state"] == "finished"
+    assert go(*words).record["state"] == "finished"
     said = capfd.readouterr().out
     for step in (2, 4, 6, 8):
         assert re.search(rf"no checkpoint at step {step} \(.*Not a directory.*\)\. Training goes on without it", said)
@@ -226,19 +189,14 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("packing", ["on", "off"])
-def test_it_goes_on_with_another_device_batch(tiny: Callable[..., Any], tmp_path: Path, packing: str) -> None:
+def test_it_goes_on_with_another_device_batch(go: Any, packing: str) -> None:
     """The same run, up to the last digits: what fits on the device is not part of what a run is."""
     words = [*STEPS, "trainer=dpo", "run_name=it", UNMEASURED, f"hardware.packing={packing}"]
-    whole = run(tiny(*words, f"outputs_root={tmp_path / 'whole'}"))
-    words.append(f"outputs_root={tmp_path / 'cut'}")
+    whole = go(*words, root="whole")
     with killed_at("on_step_end", 5):
-        assert in_child(lambda: run(tiny(*words))) == -9
-    resumed = run(tiny(*words, "hardware.per_device_batch_size=2"))
-    assert whole is not None
-    assert resumed is not None
+        assert in_child(lambda: go(*words, root="cut")) == -9
+    resumed = go(*words, "hardware.per_device_batch_size=2", root="cut")
     assert resumed.record["attempts"][0]["state"] == "killed"
-    one, two = (
-        [line["loss"] for line in folder.rows("metrics.jsonl") if "loss" in line] for folder in (whole, resumed)
-    )
+    one, two = ([row["loss"] for row in run.rows("metrics.jsonl") if "loss" in row] for run in (whole, resumed))
     assert two == pytest.approx(one, rel=1e-5)
     assert len(one) == 8

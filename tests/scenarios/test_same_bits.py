@@ -1,12 +1,10 @@
 """The same config twice on one machine, in fresh folders: the same bytes. And kills that change none (slow)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edu_align.training.run import run
 from torture.__main__ import table
 from torture.kills import configurations, torture
 from torture.outcome import differing, outcome
@@ -14,18 +12,12 @@ from torture.process import NAMES, preload
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
-def test_the_same_config_twice_gives_the_same_bytes(tiny: Callable[..., Any], tmp_path: Path, trainer: str) -> None:
+def test_the_same_config_twice_gives_the_same_bytes(go: Any, trainer: str) -> None:
     words = [f"trainer={trainer}", "trainer.max_steps=4", "adapter.dropout=0.1"]
-    found = []
-    for root in ("one", "two"):
-        done = run(tiny(*words, f"outputs_root={tmp_path / root}"))
-        assert done is not None
-        found.append(outcome(done.path))
+    found = [outcome(go(*words, root=root).path) for root in ("one", "two")]
     assert set(found[0]) == {"weights", "metrics.jsonl", "run.json", "samples.jsonl", "evaluation.json"}
     assert found[0] == found[1]
-    other = run(tiny(*words, "seed=43", f"outputs_root={tmp_path / 'three'}"))
-    assert other is not None
-    assert differing(found[0], outcome(other.path)) > 1000
+    assert differing(found[0], outcome(go(*words, "seed=43", root="three").path)) > 1000
 
 
 def test_differing_bytes_are_counted() -> None:

@@ -40,20 +40,14 @@ def warm(sweep: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("number", [3, 1, 0])
-def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, number: int) -> None:
-    base.forget()
-    alone = job(tmp_path, number, "cache_gb=0").path
-    assert shared(alone) == {"base model": "loaded"}
+@pytest.mark.parametrize("numbers", [[3], [1], [0, 2]], ids=str)  # job 2 goes on from job 0
+def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, numbers: list[int]) -> None:
+    for number in numbers:
+        base.forget()
+        alone = job(tmp_path, number, "cache_gb=0").path
+        assert shared(alone) == {"base model": "loaded"}
+        assert outcome(sweep / "runs" / f"job{number}") == outcome(alone)
     assert not (tmp_path / "cache" / "shared").exists()
-    assert outcome(sweep / "runs" / f"job{number}") == outcome(alone)
-
-
-def test_a_job_that_continues_another_equals_it_alone(sweep: Path, tmp_path: Path) -> None:
-    base.forget()
-    for number in (0, 2):
-        job(tmp_path, number, "cache_gb=0")
-    assert outcome(sweep / "runs" / "job2") == outcome(tmp_path / "runs" / "job2")
 
 
 def test_what_jobs_have_in_common_is_computed_once(sweep: Path) -> None:
@@ -84,9 +78,7 @@ def test_a_warm_cache_equals_a_cold_one(sweep: Path, warm: Path, capsys: Any) ->
 @pytest.mark.parametrize(
     ("override", "again"),
     [
-        ("trainer.beta=0.2", set()),
-        ("adapter.rank=2", set()),
-        ("trainer.loss_type=ipo", set()),
+        *((override, set()) for override in ("trainer.beta=0.2", "adapter.rank=2", "trainer.loss_type=ipo")),
         ("hardware.dtype=bfloat16", CACHED - {"tokenized pairs"}),
         ("hardware.packing=off", CACHED - {"tokenized pairs"}),
         ("hardware.eval_batch_size=3", set()),  # still one step of four pairs
@@ -104,9 +96,7 @@ def test_what_depends_on_a_key_is_computed_again(warm: Path, override: str, agai
     assert set(taken) == CACHED
 
 
-def test_the_references_are_those_of_trl(
-    typed: Callable[..., Any], tmp_path: Path, bytes_tokenizer: Any, mistral_folder: Path
-) -> None:
+def test_the_references_are_those_of_trl(typed: Callable[..., Any], tmp_path: Path, bytes_tokenizer: Any) -> None:
     """The columns that the trainer reads, from TRL alone, from a cold cache and from a warm one."""
     import torch
 
@@ -117,6 +107,7 @@ def test_the_references_are_those_of_trl(
     from edu_align.models.locate import locate
     from edu_align.packing.decoder import install_packing
     from edu_align.training.dpo import build_dpo
+    from edu_align.training.dpo_rows import COLUMNS
 
     config = typed("trainer=dpo", f"outputs_root={tmp_path}", "trainer.max_length=150")
     data, device = training_data(config, set()), resolve(config.hardware)
@@ -131,18 +122,9 @@ def test_the_references_are_those_of_trl(
         install_packing("on", model)
         sets = (config, model, bytes_tokenizer, data.train, data.validation, device, tmp_path)
         trainer = build_dpo(*sets, shared) if shared else build_dpo(*sets)
-        names = [
-            "prompt_ids",
-            "chosen_ids",
-            "rejected_prompt_ids",
-            "rejected_ids",
-            "ref_chosen_logps",
-            "ref_rejected_logps",
-        ]
-        return [
-            trainer.data_collator([rows[i] for i in range(len(rows))])
-            for rows in (trainer.train_dataset.select_columns(names), trainer.eval_dataset.select_columns(names))
-        ]
+        names = [*COLUMNS, "ref_chosen_logps", "ref_rejected_logps"]
+        both = (trainer.train_dataset.select_columns(names), trainer.eval_dataset.select_columns(names))
+        return [trainer.data_collator(list(rows)) for rows in both]
 
     trl = columns(None)
     for where in ("computed", "cache"):

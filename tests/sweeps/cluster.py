@@ -5,12 +5,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.killing import until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "squeue")
 # Two jobs at a time, whatever the machine has; requeued jobs start again at once rather than after two minutes.
@@ -90,14 +91,6 @@ def slurm(place: Path) -> Iterator[dict[str, str]]:
                 process.kill()
 
 
-def until(met: Callable[[], object], seconds: float) -> None:
-    """Wait for `met`. Errors: it is not within `seconds`."""
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.2)
-
-
 def _says(command: list[str], environment: dict[str, str]) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60).stdout
 
@@ -107,10 +100,6 @@ def _found(name: str) -> str | None:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]

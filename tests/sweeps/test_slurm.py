@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import TINY
-from tests.sweeps.cluster import slurm, until
+from tests.killing import until
+from tests.sweeps.cluster import slurm
 from tests.sweeps.conftest import ROOT
 
 pytestmark = pytest.mark.slurm

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.killing import until
+
 BETAS = "trainer.beta=0.05,0.1,0.3"
 
 
@@ -69,12 +71,11 @@ def test_an_interruption_starts_no_further_job_and_the_command_goes_on(sweep: An
 def test_a_name_holds_one_sweep_and_one_process(sweep: Any) -> None:
     running = sweep.start("-m", "sweep.name=mine", "trainer.beta=0.1", JOB_SECONDS="60")
     try:
-        _until(lambda: sweep.notes("start"))
+        until(lambda: sweep.notes("start"))
         refused = sweep("-m", "sweep.name=mine", "trainer.beta=0.1")
         assert refused.returncode == 2
-        assert (
-            f"The sweep mine is running already, on {os.uname().nodename} as process {running.pid}." in refused.stderr
-        )
+        said = f"The sweep mine is running already, on {os.uname().nodename} as process {running.pid}."
+        assert said in refused.stderr
         assert sweep.notes("start") == ["0.1 42"]
     finally:
         running.send_signal(signal.SIGTERM)
@@ -119,7 +120,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(sweep: Any, seed: int) 
     for _ in range(3):
         running = sweep.start(*words, JOB_SECONDS="0.3")
         started = len(sweep.notes("start"))
-        _until(lambda: len(sweep.notes("start")) > started or running.poll() is not None)  # noqa: B023
+        until(lambda: len(sweep.notes("start")) > started or running.poll() is not None)  # noqa: B023
         time.sleep(source.uniform(0, 0.8))
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
@@ -127,16 +128,9 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(sweep: Any, seed: int) 
         done_before = [job for job in sweep.jobs() if job["state"] == "finished"]
     done = sweep(*words)
     assert done.returncode == 0, done.stderr
-    assert [(job["number"], job["values"]["trainer.beta"], job["values"]["seed"]) for job in sweep.jobs()] == [
-        (index, beta, seed) for index, (beta, seed) in enumerate((b, s) for b in (0.05, 0.1, 0.2, 0.3) for s in (1, 2))
+    grid = [{"trainer.beta": beta, "seed": seed} for beta in (0.05, 0.1, 0.2, 0.3) for seed in (1, 2)]
+    assert [(job["number"], job["values"], job["state"]) for job in sweep.jobs()] == [
+        (number, values, "finished") for number, values in enumerate(grid)
     ]
-    assert {job["state"] for job in sweep.jobs()} == {"finished"}
     assert [job for job in sweep.jobs() if job in done_before] == done_before
-    assert sorted(set(sweep.notes())) == sorted(f"{b} {s}" for b in (0.05, 0.1, 0.2, 0.3) for s in (1, 2))
-
-
-def _until(met: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert sorted(set(sweep.notes())) == [f"{values['trainer.beta']} {values['seed']}" for values in grid]

@@ -2,15 +2,13 @@
 
 import os
 import signal
-import time
 from typing import Any
-
-import optuna
 
 from edu_align.sweeps.space import Dimension
 from edu_align.sweeps.state import SweepFolder, update
 from edu_align.sweeps.tpe import Tpe, should_prune, study_at
 from edu_align.utils.jsonl import cut_torn_line
+from tests.killing import until
 
 SPACE = [
     Dimension("trainer", "dpo", words=("dpo",)),
@@ -20,17 +18,13 @@ SPACE = [
 ]
 
 
-def _search(folder: SweepFolder, trials: int = 12, batch: int = 1, prune: Any = None) -> Tpe:
-    return Tpe(folder, SPACE, trials, 7, batch, "maximize", prune)
+def _search(folder: SweepFolder, batch: int = 1, prune: Any = None) -> Tpe:
+    return Tpe(folder, SPACE, 12, 7, batch, "maximize", prune)
 
 
 def _finish(folder: SweepFolder, number: int) -> None:
     job = folder.job(number)
     update(folder.job_path(number), job, state="finished", objective=-abs(job["values"]["trainer.beta"] - 0.1))
-
-
-def _all_values(folder: SweepFolder) -> list[Any]:
-    return [(job["number"], job["overrides"]) for job in folder.jobs()]
 
 
 def test_an_interrupted_search_ends_as_one_that_never_was(tmp_path: Any) -> None:
@@ -48,7 +42,8 @@ def test_an_interrupted_search_ends_as_one_that_never_was(tmp_path: Any) -> None
             _finish(broken, number)
             if number % 2:
                 search.tell(broken.job(number))
-    assert _all_values(whole) == _all_values(broken)
+    values = [[(job["number"], job["overrides"]) for job in folder.jobs()] for folder in (whole, broken)]
+    assert values[0] == values[1]
     assert [job["number"] for job in whole.jobs()] == list(range(12))
     assert all(job["overrides"][0] == "trainer=dpo" for job in whole.jobs())
     ranks = {job["values"]["adapter.rank"] for job in whole.jobs()}
@@ -111,10 +106,7 @@ def test_half_a_line_at_the_end_of_the_journal_is_cut_off(tmp_path: Any) -> None
 def test_a_killed_sweep_goes_on_with_the_same_trials(sweep: Any) -> None:
     words = ["sweep=tpe", "objective=score", "sweep.prune_metric=train/score", "sweep.prune_min_steps=1"]
     running = sweep.start(*words, "sweep.trials=4", JOB_SECONDS="5")
-    end = time.monotonic() + 120
-    while not sweep.notes("start"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: sweep.notes("start"))
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     asked = sweep.jobs()[-1]
@@ -124,11 +116,5 @@ def test_a_killed_sweep_goes_on_with_the_same_trials(sweep: Any) -> None:
     assert sweep.jobs()[asked["number"]]["overrides"] == asked["overrides"]
     assert len(sweep.jobs()) == 4
     assert {job["state"] for job in sweep.jobs()} <= {"finished", "pruned"}
-    study = optuna.load_study(
-        study_name="sweep",
-        storage=optuna.storages.JournalStorage(
-            optuna.storages.journal.JournalFileBackend(str(sweep.folder / "optuna.log"))
-        ),
-    )
-    assert len(study.trials) == 4
+    assert len(study_at(sweep.folder, "maximize", None).trials) == 4
     assert sweep.record["direction"] == "maximize"

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,9 @@ from edu_align.runs.folder import RunFolder
 from edu_align.sweeps.tracking import grouped, log_sweep
 from edu_align.tracking import GROUP, tracking
 from tests.reports.sweep_builders import METRIC, grid_sweep, job_file
-from tests.test_tracking import TRACKED, offline_runs, read_back, tables
+from tests.test_tracking import OFFLINE, TRACKED, offline_runs, read_back, tables
 
-OFFLINE = TrackingConfig(name="wandb", mode="offline")
-
-
-@pytest.fixture(autouse=True)
-def _no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_BASE_URL", "NETRC", GROUP):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("no_wandb_key")
 
 
 def group_of(folder: RunFolder, config: TrackingConfig = OFFLINE) -> str:
@@ -70,14 +62,12 @@ def test_the_table_of_a_sweep_reads_back_whole(tmp_path: Path) -> None:
     (table,) = tables(file, "sweep/jobs", found)
     assert table["columns"] == names
     assert len(table["data"]) == 7
-    for logged, row in zip(table["data"], rows, strict=True):
-        assert logged == row
+    assert table["data"] == [list(row) for row in rows]
     best = sweep.ranked()[0]
-    assert found.summary["jobs/finished"] == 6
-    assert found.summary["jobs/failed"] == 1
-    assert found.summary["best/objective"] == best.objective
-    assert found.summary["best/run"] == best.run.name
-    assert found.summary["best/trainer.beta"] == best.values["trainer.beta"]
+    expected = {"best/objective": best.objective, "best/run": best.run.name} | {
+        "best/trainer.beta": best.values["trainer.beta"], "jobs/finished": 6, "jobs/failed": 1,
+    }  # fmt: skip
+    assert found.summary | expected == found.summary
     assert (found.group, found.exit_code, found.config["objective"]) == ("grid", 0, METRIC)
     assert found.job_type == "sweep"
 
@@ -97,11 +87,8 @@ def test_off_writes_nothing(tmp_path: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_trained_run_is_filed_under_its_sweep(train: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_trained_run_is_filed_under_its_sweep(go: Any) -> None:
     with grouped("beta-sweep"):
-        done = train(
-            "trainer=sft", *TRACKED, "evaluation.enabled=false", "trainer.max_steps=1", f"outputs_root={tmp_path}",
-            "run_name=job",
-        )  # fmt: skip
+        done = go("trainer=sft", *TRACKED, "evaluation.enabled=false", "trainer.max_steps=1")
     assert read_back(offline_runs(done.path)[0]).group == "beta-sweep"
     assert "beta-sweep" not in (done.path / "config.yaml").read_text()

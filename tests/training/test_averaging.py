@@ -1,6 +1,5 @@
 """`trainer.average_last`: a run ends with the mean of its last steps' weights, and with nothing else."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ from edu_align.models.trainable import WEIGHTS, trainable_parameters
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.training import session
 from edu_align.training.callbacks import AVERAGE, Averaging
-from edu_align.training.run import run
 
 STEPS = 6
+WORDS = [f"trainer.max_steps={STEPS}", "evaluation.enabled=false"]
 
 
 class Watch(TrainerCallback):
@@ -60,14 +59,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
 @pytest.mark.parametrize(("share", "counted"), [(1.0, 6), (0.5, 3), (0.01, 1)])
 @pytest.mark.parametrize("words", [["trainer=dpo"], ["trainer=sft", "adapter=full"]], ids=["dpo, lora", "sft, full"])
 def test_the_run_ends_with_the_mean_of_its_last_steps(
-    tiny: Callable[..., Any], watched: list[Watch], words: list[str], share: float, counted: int
+    go: Any, watched: list[Watch], words: list[str], share: float, counted: int
 ) -> None:
-    name = f"averaged-{words[-1].replace('=', '-')}-{counted}"
-    folder = run(
-        tiny(*words, f"trainer.max_steps={STEPS}", f"trainer.average_last={share}", "trainer.lr_scheduler=constant",
-             "evaluation.enabled=false", f"run_name={name}")
-    )  # fmt: skip
-    assert folder is not None
+    go(*words, *WORDS, f"trainer.average_last={share}")
     (watch,) = watched
     moved = False
     for key, ended in watch.end.items():
@@ -79,7 +73,7 @@ def test_the_run_ends_with_the_mean_of_its_last_steps(
 
 
 def test_a_checkpoint_holds_the_mean_beside_the_weights(
-    tiny: Callable[..., Any], watched: list[Watch], monkeypatch: pytest.MonkeyPatch
+    go: Any, watched: list[Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[int, tuple[Any, Any]] = {}
     bound = CheckpointStore.bound
@@ -92,15 +86,11 @@ def test_a_checkpoint_holds_the_mean_beside_the_weights(
         bound(self, step, most)
 
     monkeypatch.setattr(CheckpointStore, "bound", look)
-    run(
-        tiny("trainer=dpo", f"trainer.max_steps={STEPS}", "trainer.average_last=0.5", "trainer.save_steps=2",
-             "evaluation.enabled=false", "run_name=averaged-checkpoints")
-    )  # fmt: skip
+    go("trainer=dpo", *WORDS, "trainer.average_last=0.5", "trainer.save_steps=2")
     (watch,) = watched
     assert kept[2][1] is None
-    for key, value in kept[4][1].items():
-        assert torch.equal(value, watch.steps[3][key])
-        assert torch.equal(kept[4][0][key], watch.steps[3][key])
-    for key, value in kept[6][1].items():
-        assert torch.equal(value, watch.end[key])
-        assert torch.equal(kept[6][0][key], watch.steps[5][key])
+    for step, mean in ((4, watch.steps[3]), (6, watch.end)):
+        weights, averaged = kept[step]
+        for key, value in averaged.items():
+            assert torch.equal(value, mean[key])
+            assert torch.equal(weights[key], watch.steps[step - 1][key])

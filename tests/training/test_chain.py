@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,7 @@ def test_a_last_stage_that_cannot_run_is_refused_before_the_first_one_runs(
     assert not (tmp_path / "runs").exists()
 
 
-def test_data_that_the_last_stage_lacks_is_missed_before_the_first_one_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_that_the_last_stage_lacks_is_missed_before_the_first_one_runs(tmp_path: Path, monkeypatch: Any) -> None:
     for name in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)

@@ -15,17 +15,11 @@ from edu_align.runs.checkpoints import checkpoints, damage_of
 from edu_align.runs.folder import read_record
 from edu_align.sweeps.job import failed
 from edu_align.training.divergence import MOST_SKIPPED, Diverged
-from edu_align.training.run import run
 from edu_align.utils.errors import UserError
+from edu_align.utils.jsonl import read_rows
 from tests.scenarios.poison import Backwards, poisoned
 
 UNMEASURED = "evaluation.enabled=false"
-
-
-def record_of(outputs: Path, name: str) -> dict[str, Any]:
-    record = read_record(outputs / "runs" / name)
-    assert record is not None
-    return record
 
 
 @pytest.mark.parametrize(
@@ -38,16 +32,14 @@ def record_of(outputs: Path, name: str) -> dict[str, Any]:
         ("dpo", ["adapter=full", "trainer.precompute_reference=false"]),
     ],
 )
-def test_a_learning_rate_that_is_too_high(
-    trainer: str, words: list[str], tiny: Callable[..., Any], outputs: Path
-) -> None:
-    name = f"wild-{trainer}-{len(words)}-{words[:1] == ['adapter=full']}"
+def test_a_learning_rate_that_is_too_high(trainer: str, words: list[str], go: Any, tmp_path: Path) -> None:
     rate = ["trainer.learning_rate=1e30", "trainer.save_steps=1", UNMEASURED]
     with pytest.raises(Diverged) as caught:
-        run(tiny(f"trainer={trainer}", *words, *rate, f"run_name={name}"))
+        go(f"trainer={trainer}", *words, *rate, "run_name=wild")
     error = caught.value
     assert error.exit_code == 1
-    record = record_of(outputs, name)
+    folder = tmp_path / "runs" / "wild"
+    record = read_record(folder)
     assert record["state"] == "failed"
     assert record["error"] == f"Diverged: {error}"
     facts = record["diverged"]
@@ -58,8 +50,8 @@ def test_a_learning_rate_that_is_too_high(
         assert said in str(error)
     assert ("trainer.max_grad_norm=1.0" in str(error)) == ("trainer.max_grad_norm=100.0" in words)
     assert facts["last_good_checkpoint"] is None
-    assert not checkpoints(outputs / "runs" / name / "checkpoints"), "what step 1 kept gives nothing finite"
-    assert not list((outputs / "runs" / name).glob("*/*model.safetensors"))
+    assert not checkpoints(folder / "checkpoints"), "what step 1 kept gives nothing finite"
+    assert not list(folder.glob("*/*model.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +66,13 @@ def test_a_learning_rate_that_is_too_high(
     ],
 )
 def test_one_row_is_found_and_nothing_learned_from_it(
-    what: str, number: float, words: list[str], tiny: Callable[..., Any], tmp_path: Path, train: Callable[..., Any]
+    what: str, number: float, words: list[str], go: Any, tmp_path: Path
 ) -> None:
     keep = [*words, UNMEASURED, "trainer.save_steps=1", "run_name=poisoned", "trainer.save_total_limit=9"]
     with poisoned(what, number, from_step=2) as names, pytest.raises(Diverged) as caught:
-        run(tiny(*keep, f"outputs_root={tmp_path}"))
-    facts = record_of(tmp_path, "poisoned")["diverged"]
+        go(*keep)
+    folder = tmp_path / "runs" / "poisoned"
+    facts = read_record(folder)["diverged"]
     assert facts["step"] == 3
     assert names
     assert facts["rows"] == names[:1]
@@ -87,26 +80,25 @@ def test_one_row_is_found_and_nothing_learned_from_it(
     assert names[0] in str(caught.value)
     assert "Look at these rows first" in str(caught.value)
     assert ("the loss is" if what == "loss" else "the norm of the gradient is") in facts["what"]
-    kept = checkpoints(tmp_path / "runs" / "poisoned" / "checkpoints")
+    kept = checkpoints(folder / "checkpoints")
     assert sorted(kept) == [1, 2]
     assert facts["last_good_checkpoint"] == str(kept[2])
     assert not any(damage_of(path) for path in kept.values())
     for path in kept.values():
         assert all(torch.isfinite(value).all() for value in load_file(path / "trained.safetensors").values())
-    lines = (tmp_path / "runs" / "poisoned" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines if "grad_norm" in line] == [1, 2]
+    assert [row["step"] for row in read_rows(folder / "metrics.jsonl") if "grad_norm" in row] == [1, 2]
     # With the row as it should be the same command goes on from there.
-    done = run(tiny(*keep, f"outputs_root={tmp_path}"))
-    assert done is not None
+    done = go(*keep)
     assert done.record["state"] == "finished"
     assert "diverged" not in done.record
     assert "Diverged" in done.record["attempts"][-1]["error"]
 
 
+@pytest.mark.parametrize(("every", "expected"), [(1, [1]), (5, [])])
 def test_weights_that_are_not_finite_are_never_kept(
-    tiny: Callable[..., Any], outputs: Path, monkeypatch: pytest.MonkeyPatch
+    go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, expected: list[int]
 ) -> None:
-    original = torch.optim.AdamW.step
+    original, steps = torch.optim.AdamW.step, []
 
     def step(self: Any, *given: Any, **options: Any) -> Any:
         result = original(self, *given, **options)
@@ -116,15 +108,11 @@ def test_weights_that_are_not_finite_are_never_kept(
                 self.param_groups[0]["params"][0].view(-1)[3] = math.nan
         return result
 
-    for name, every in (("spoilt", 1), ("spoilt-late", 5)):
-        steps: list[int] = []
-        monkeypatch.setattr(torch.optim.AdamW, "step", step)
-        words = ["trainer=sft", UNMEASURED, f"trainer.save_steps={every}", "trainer.max_steps=2", f"run_name={name}"]
-        with pytest.raises(Diverged, match="step 2: a trained weight is not finite"):
-            run(tiny(*words))
-        kept = checkpoints(outputs / "runs" / name / "checkpoints")
-        assert sorted(kept) == ([1] if every == 1 else [])
-        assert not list((outputs / "runs" / name).glob("adapter/*"))
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(Diverged, match="step 2: a trained weight is not finite"):
+        go("trainer=sft", UNMEASURED, f"trainer.save_steps={every}", "trainer.max_steps=2", "run_name=spoilt")
+    assert sorted(checkpoints(tmp_path / "runs" / "spoilt" / "checkpoints")) == expected
+    assert not list((tmp_path / "runs" / "spoilt").glob("adapter/*"))
 
 
 @contextmanager
@@ -167,11 +155,11 @@ def test_a_scaler_that_skips_its_first_steps_is_no_divergence(train: Callable[..
     assert any(not torch.equal(done.before[name], done.after[name]) for name in done.trained)
 
 
-def test_a_scaler_that_skips_every_step_is_one(tiny: Callable[..., Any], outputs: Path) -> None:
+def test_a_scaler_that_skips_every_step_is_one(go: Any, tmp_path: Path) -> None:
     words = ["trainer=sft", UNMEASURED, f"trainer.max_steps={MOST_SKIPPED + 5}", "trainer.batch_size=2"]
     with scaled(2.0**16, always=True), pytest.raises(Diverged, match=f"{MOST_SKIPPED} steps in a row"):
-        run(tiny(*words, "run_name=skipped"))
-    assert record_of(outputs, "skipped")["diverged"]["step"] == MOST_SKIPPED
+        go(*words, "run_name=skipped")
+    assert read_record(tmp_path / "runs" / "skipped")["diverged"]["step"] == MOST_SKIPPED
 
 
 def test_a_job_that_diverged_failed_by_itself(tmp_path: Path, capsys: Any) -> None:

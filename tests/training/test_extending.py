@@ -32,15 +32,10 @@ WORDS = [
 
 def word(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """Let the key `trainer.<name>` have this value, too: one word more in the config's table."""
-    from edu_align.config import bounds
-
-    if hasattr(bounds, "WORDS"):
-        monkeypatch.setitem(bounds.WORDS, f"trainer.{name}", (*bounds.WORDS[f"trainer.{name}"], value))
-    else:
-        field = DPOTrainerConfig.__dataclass_fields__[name]
-        words = field.metadata["words"]
-        if not callable(words):
-            monkeypatch.setattr(field, "metadata", {**field.metadata, "words": (*words, value)})
+    field = DPOTrainerConfig.__dataclass_fields__[name]
+    words = field.metadata["words"]
+    if not callable(words):
+        monkeypatch.setattr(field, "metadata", {**field.metadata, "words": (*words, value)})
 
 
 @pytest.fixture
@@ -111,13 +106,8 @@ class ChosenTrainer(StopOnDivergence, ResumableTraining, MicroBatching, trl.SFTT
 def build_chosen(
     config: Any, model: Any, tokenizer: Any, train: Any, valid: Any, device: Any, folder: Path, cache: Any = None
 ) -> ChosenTrainer:
-    rows = [
-        {
-            "input_ids": row["prompt_ids"] + row["chosen_ids"],
-            "labels": [-100] * len(row["prompt_ids"]) + row["chosen_ids"],
-        }
-        for row in dpo_rows(tokenizer, train, config.trainer.max_length)
-    ]
+    pairs = [(row["prompt_ids"], row["chosen_ids"]) for row in dpo_rows(tokenizer, train, config.trainer.max_length)]
+    rows = [{"input_ids": prompt + ids, "labels": [-100] * len(prompt) + ids} for prompt, ids in pairs]
     made = ChosenTrainer(
         model=model,
         args=trl.SFTConfig(**common_arguments(config, device, folder, by_tokens=False)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
-from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, render
+from edu_align.models.tokenizer import IGNORED, ZEPHYR_TEMPLATE, byte_tokenizer, encode, render
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.training.dpo_rows import shorten_prompt, shorten_prompts
 from edu_align.training.sft_rows import cut_windows, sft_rows
@@ -27,18 +27,10 @@ STRICT = (
 )
 
 
-def tokenizers() -> list[Any]:
-    from edu_align.models.tokenizer import ZEPHYR_TEMPLATE
-
-    made = []
-    for template in (ZEPHYR_TEMPLATE, STRICT):
-        tokenizer: Any = byte_tokenizer()
-        tokenizer.chat_template = template
-        made.append(tokenizer)
-    return made
-
-
-ZEPHYR, MISTRAL = tokenizers()
+ZEPHYR: Any = byte_tokenizer()
+ZEPHYR.chat_template = ZEPHYR_TEMPLATE
+MISTRAL: Any = byte_tokenizer()
+MISTRAL.chat_template = STRICT
 TEXT = st.integers(1, 60).map(lambda n: "x" * n)
 
 
@@ -92,11 +84,8 @@ def conversation(*turns: Message) -> Conversation:
 
 
 def turns_of(number: int, size: int) -> list[Message]:
-    pairs = (
-        (Message("user", f"u{i} " + "q" * size), Message("assistant", f"a{i} " + "r" * size, True))
-        for i in range(number)
-    )
-    return [turn for pair in pairs for turn in pair]
+    said = ((f"u{i} " + "q" * size, f"a{i} " + "r" * size) for i in range(number))
+    return [turn for user, own in said for turn in (Message("user", user), Message("assistant", own, True))]
 
 
 def spoken(rows: list[dict[str, Any]]) -> list[str]:
@@ -135,9 +124,8 @@ def test_truncate_loses_the_end_and_drop_the_whole() -> None:
     rows, counts = sft_rows(ZEPHYR, [short, long], 150, "truncate")
     ids, labels = encode(ZEPHYR, long.messages)
     assert rows[1] == {"input_ids": ids[:150], "labels": labels[:150]}
-    assert "1 of 2 conversations are longer than trainer.max_length=150; cut at their end" in counts.describe(
-        "truncate", 150
-    )
+    said = "1 of 2 conversations are longer than trainer.max_length=150; cut at their end"
+    assert said in counts.describe("truncate", 150)
     rows, counts = sft_rows(ZEPHYR, [short, long], 150, "drop")
     assert len(rows) == 1
     assert "left out (trainer.long_conversations=drop)" in counts.describe("drop", 150)
@@ -151,9 +139,8 @@ def test_a_long_trajectory_keeps_its_rules_and_its_task() -> None:
     talk = max(every, key=lambda r: len(r.messages))
     found = cut_windows(talk.messages, 2048, lambda turns: len(encode(ZEPHYR, turns)[0]))
     assert len(found.windows) >= 2
-    assert {tuple(turn.content for turn in window[:3]) for window in found.windows} == {
-        tuple(turn.content for turn in talk.messages[:3])
-    }
+    start = [turn.content for turn in talk.messages[:3]]
+    assert all([turn.content for turn in window[:3]] == start for window in found.windows)
     assert sum(len(trained(window)) for window in found.windows) == len(trained(talk.messages))
 
 
@@ -207,9 +194,8 @@ def test_prompts_are_shortened_once_and_counted() -> None:
     assert prompts[1] == prompts[3] == long[-1:] or prompts[1] == prompts[3] == long[-3:]
     assert prompts[2][0].content.endswith("q end")
     assert [pair.group.id for pair in found.pairs] == ["0", "1", "2", "3"]
-    assert found.describe(100) == (
-        "edu_align: of 3 prompts, 1 lost their oldest turns and 1 the start of a text (trainer.max_prompt_length=100)"
-    )
+    said = "of 3 prompts, 1 lost their oldest turns and 1 the start of a text (trainer.max_prompt_length=100)"
+    assert found.describe(100) == f"edu_align: {said}"
     assert shorten_prompts(ZEPHYR, pairs((Message("user", "hi"),)), 100).describe(100) == ""
 
 
@@ -218,9 +204,7 @@ def test_a_limit_below_the_template_is_an_error() -> None:
         shorten_prompt(ZEPHYR, (Message("user", "a question"),), 12)
 
 
-def test_dpo_trains_on_shortened_prompts(
-    train: Callable[..., Any], capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dpo_trains_on_shortened_prompts(train: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from edu_align.training import dpo
 
     seen: list[int] = []

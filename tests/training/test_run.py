@@ -9,10 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from edu_align.reports.stages import read_evaluation
+from edu_align.runs.folder import read_record
 from edu_align.training.callbacks import Recorder
-from edu_align.training.run import objective, run
+from edu_align.training.run import objective
 from edu_align.utils.errors import UserError
-from tests.stored import read_run
 
 UNMEASURED = "evaluation.enabled=false"
 FILES = {"config.yaml", "run.json", "metrics.jsonl", "samples.jsonl", "split.json", "evaluation.json", "README.md"}
@@ -37,9 +37,9 @@ def test_the_folder_is_complete(runs: Callable[[str], Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo"])
-def test_the_record_says_what_happened(runs: Callable[[str], Any], name: str) -> None:
+def test_the_record_and_the_log_say_what_happened(runs: Callable[[str], Any], name: str) -> None:
     done = runs(name)
-    record = read_run(done.path).summary
+    record, history = read_record(done.path), done.folder.rows("metrics.jsonl")
     assert record.keys() >= FIELDS
     assert (record["state"], record["seed"], record["model"], record["adapter"]) == ("finished", 42, "tiny", "lora")
     assert record["versions"]["trl"]
@@ -51,16 +51,10 @@ def test_the_record_says_what_happened(runs: Callable[[str], Any], name: str) ->
     assert metrics["train/peak_memory_gib"] > 0
     assert objective("train/loss", done.folder) == metrics["train/loss"]
     assert {"eval/loss", "before/pair_accuracy_logp", "eval/pair_accuracy_logp"} <= metrics.keys()
-
-
-def test_every_step_is_a_line(runs: Callable[[str], Any]) -> None:
-    for name in ("sft", "dpo"):
-        history = read_run(runs(name).path).history
-        steps = [line["step"] for line in history if "loss" in line]
-        assert steps == [1, 2, 3]
-        assert any("eval_loss" in line for line in history)
-        rewards = {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"}
-        assert (rewards <= history[0].keys()) == (name == "dpo")
+    assert [line["step"] for line in history if "loss" in line] == [1, 2, 3]
+    assert any("eval_loss" in line for line in history)
+    rewards = {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"}
+    assert (rewards <= history[0].keys()) == (name == "dpo")
 
 
 def test_the_evaluation_has_counts_intervals_and_baselines(runs: Callable[[str], Any]) -> None:
@@ -79,7 +73,7 @@ def test_the_evaluation_has_counts_intervals_and_baselines(runs: Callable[[str],
 
 
 def test_replies_before_and_after_are_of_the_same_prompts(runs: Callable[[str], Any]) -> None:
-    samples = read_run(runs("dpo").path).samples
+    samples = runs("dpo").folder.rows("samples.jsonl")
     before, after = ([row for row in samples if row["when"] == when] for when in ("before", "after"))
     assert [row["id"] for row in before] == [row["id"] for row in after]
     assert len(before) == 2
@@ -95,20 +89,20 @@ def test_nothing_that_was_trained_on_is_measured(runs: Callable[[str], Any]) -> 
 
 @pytest.mark.parametrize(("error", "state"), [(RuntimeError("boom"), "failed"), (KeyboardInterrupt(), "interrupted")])
 def test_a_run_that_ends_early_says_so(
-    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str
+    go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str
 ) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(Recorder, "on_step_end", stop)
     with pytest.raises(type(error)):
-        run(tiny("trainer=sft", UNMEASURED, "run_name=cut", f"outputs_root={tmp_path}"))
+        go("trainer=sft", UNMEASURED, "run_name=cut")
     record = json.loads((tmp_path / "runs" / "cut" / "run.json").read_text())
     assert record["state"] == state
     assert record["error"].startswith(type(error).__name__)
     assert str(error) in record["error"]
     with pytest.raises(UserError, match=rf"that run is '{state}'"):
-        run(tiny("trainer=sft", "init_from=cut", f"outputs_root={tmp_path}"))
+        go("trainer=sft", "init_from=cut")
 
 
 def test_an_unknown_objective_lists_the_metrics(runs: Callable[[str], Any]) -> None:
@@ -116,27 +110,26 @@ def test_an_unknown_objective_lists_the_metrics(runs: Callable[[str], Any]) -> N
         objective("eval/nonsense", runs("sft").folder)
 
 
-def test_an_unknown_layer_leaves_no_folder_behind(tiny: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_unknown_layer_leaves_no_folder_behind(go: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="c_attn matches no linear layer"):
-        run(tiny("trainer=sft", "adapter.target_modules=[c_attn]", f"outputs_root={tmp_path}"))
+        go("trainer=sft", "adapter.target_modules=[c_attn]")
     assert not (tmp_path / "runs").exists()
 
 
 def test_another_base_or_kind_of_adapter_is_no_continuation(
-    tiny: Callable[..., Any], runs: Callable[[str], Any], mistral_folder: Path, outputs: Path
+    go: Any, runs: Any, mistral_folder: Path, tmp_path: Path
 ) -> None:
-    runs("sft")
-    there = set((outputs / "runs").iterdir())
+    start = f"init_from={runs('sft').path}"
     with pytest.raises(UserError, match=r"trained on random:tiny:seed\d+, and this one loads folder:small-mistral"):
-        run(tiny("trainer=dpo", "init_from=sft", "model=zephyr", f"model.path={mistral_folder}"))
+        go("trainer=dpo", start, "model=zephyr", f"model.path={mistral_folder}")
     with pytest.raises(UserError, match=r"trained adapter=lora, got adapter=full\. Use adapter=lora"):
-        run(tiny("trainer=dpo", "init_from=sft", "adapter=full"))
-    assert set((outputs / "runs").iterdir()) == there
+        go("trainer=dpo", start, "adapter=full")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
-def test_preview_prints_and_trains_nothing(tiny: Callable[..., Any], tmp_path: Path, capsys: Any, trainer: str) -> None:
-    assert run(tiny(f"trainer={trainer}", "preview=2", f"outputs_root={tmp_path}")) is None
+def test_preview_prints_and_trains_nothing(go: Any, tmp_path: Path, capsys: Any, trainer: str) -> None:
+    assert go(f"trainer={trainer}", "preview=2") is None
     out = capsys.readouterr().out
     blocks = 2 if trainer == "sft" else 4
     assert out.count("--- ") == blocks
@@ -147,13 +140,10 @@ def test_preview_prints_and_trains_nothing(tiny: Callable[..., Any], tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_mistral_from_a_folder_trains_with_zephyrs_template(
-    train: Callable[..., Any], mistral_folder: Path, capsys: Any
-) -> None:
+def test_a_mistral_from_a_folder_trains_with_zephyrs_template(train: Any, mistral_folder: Path) -> None:
     done = train("trainer=dpo", "model=zephyr", f"model.path={mistral_folder}", "run_name=mistral", UNMEASURED)
     assert done.record["base_model"].startswith("folder:small-mistral:")
     assert done.record["state"] == "finished"
     assert done.sharing.ratio > 1
     assert done.path.joinpath("adapter", "adapter_model.safetensors").is_file()
     assert not (done.path / "evaluation.json").exists()
-    capsys.readouterr()

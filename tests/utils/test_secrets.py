@@ -28,16 +28,11 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize(
-    "name", ["hub_token", "trainer.args.push_to_hub_token", "HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"]
-)
-def test_names_of_secrets(name: str) -> None:
-    assert is_secret_name(name)
-
-
-@pytest.mark.parametrize("name", ["trainer.args.eos_token", "pad_token", "model.tokenizer", "max_new_tokens", "key"])
-def test_other_names(name: str) -> None:
-    assert not is_secret_name(name)
+def test_names_of_secrets() -> None:
+    for name in ("hub_token", "trainer.args.push_to_hub_token", "HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"):
+        assert is_secret_name(name)
+    for name in ("trainer.args.eos_token", "pad_token", "model.tokenizer", "max_new_tokens", "key"):
+        assert not is_secret_name(name)
 
 
 def test_what_is_seen_and_cut_out(planted: None) -> None:
@@ -54,12 +49,6 @@ def test_what_is_seen_and_cut_out(planted: None) -> None:
     for text in ("ssh://git@github.com/a/b", "outputs/runs", "12fd25f77366fa6b3b4b768ec3050bf629380bac", "a@b.org"):
         assert found_in(text) == ""
         assert redacted(text) == text
-
-
-def program(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, **PLANTED, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "offline"}
-    command = [sys.executable, "-m", "edu_align.train", *words]
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=600)
 
 
 REFUSED = (
@@ -102,31 +91,34 @@ def test_a_run_with_secrets_around_it_keeps_none(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     remote = f"https://user:{IN_WORDS}@host/x.git"
     subprocess.run(["git", "-C", str(tmp_path), "remote", "add", "origin", remote], check=True)
-    words = [*TINY, "tracking=wandb", "tracking.mode=offline", "trainer=sft", "outputs_root=out", "run_name=it"]
-    done = program([word for word in words if word != "tracking=off"], tmp_path)
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password Qx7planted" + "cd" * 15 + "\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    variables = {**os.environ, **PLANTED, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "offline", "HOME": str(tmp_path)}
+    words = [word for word in TINY if word != "tracking=off"] + ["trainer=sft", "outputs_root=out", "run_name=it"]
+    command = [sys.executable, "-m", "edu_align.train", *words, "tracking=wandb", "tracking.artifact=true"]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     files = [file for file in tmp_path.rglob("*") if file.is_file() and ".git" not in file.parts]
+    files.remove(tmp_path / ".netrc")
     names = {file.name for file in files}
     assert {"run.json", "config.yaml", "README.md", "metrics.jsonl", "adapter_model.safetensors"} <= names
     assert any(file.suffix == ".wandb" for file in files)
-    held = [str(file) for file in files if b"Qx7planted" in file.read_bytes()]
-    assert held == []
+    assert [str(file) for file in files if b"Qx7planted" in file.read_bytes()] == []
     assert "Qx7planted" not in done.stdout + done.stderr
 
 
 def test_the_error_of_a_failed_run_keeps_no_secret(
-    tiny: Callable[..., object], planted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    go: Callable[..., object], planted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library may say what it was given: run.json does not."""
     from edu_align.training import session
-    from edu_align.training.run import run
 
     def fail(*_: object) -> None:
         raise OSError(f"403 for https://user:{IN_WORDS}@host with {PLANTED['HF_TOKEN']}")
 
     monkeypatch.setattr(session, "build_model", fail)
     with pytest.raises(OSError, match="403"):
-        run(tiny("trainer=sft", f"outputs_root={tmp_path}", "run_name=it", "evaluation.enabled=false"))  # type: ignore[arg-type]
+        go("trainer=sft", "run_name=it", "evaluation.enabled=false")
     record = (tmp_path / "runs" / "it" / "run.json").read_text()
     assert "403 for https://***@host with ***" in record
     assert "Qx7planted" not in record
