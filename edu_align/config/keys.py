@@ -82,6 +82,18 @@ def expected(kind: Any) -> str:
     return _NAMES[kind]
 
 
+def wrong_type(key: str, kind: Any, value: Any) -> str:
+    """What to say of a value that a key of the type `kind` does not take, and how to write what was meant."""
+    words, example = expected(kind), ""
+    if words.startswith("a whole number"):
+        example = " Write digits, such as 10."
+    elif words.startswith("a number"):
+        example = " Write digits, such as 0.1 or 2e-4."
+    elif words.startswith("a list") and isinstance(value, str):
+        example = f" Write [{value}]."
+    return f"`{key}` must be {words}, got {value!r}.{example}"
+
+
 def owners(key: str) -> list[str]:
     """The choices that have `key`, where not every option of its group does: `trainer.beta` -> `["trainer=dpo"]`."""
     group, _, rest = key.partition(".")
