@@ -98,9 +98,7 @@ def _for_us(changes: list[Change], files: Files) -> tuple[list[Change], list[str
         if change.for_hydra:
             continue
         if change.package is not None or ("/" in change.key and change.key not in groups):
-            found.append(
-                f"`{key_of(change.text)}` is not a group.{did_you_mean(change.key, groups)} Groups: {listed(groups)}."
-            )
+            found.append(files.no_group(key_of(change.text), change.key))
         elif "." not in change.key and change.key not in (*groups, *roots):
             every = f" Groups: {listed(groups)}. Root keys: {', '.join(roots)}."
             hint = did_you_mean(change.key, [*groups, *roots, *every_key()])

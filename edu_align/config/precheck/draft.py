@@ -14,8 +14,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from edu_align.config import keys
 from edu_align.config.arguments import quoted
-from edu_align.config.keys import base_schema, branches, is_open, opened_by, root_leaves, unknown_key, wrong_type
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
@@ -108,7 +108,7 @@ def _group_problems(change: Change, met: set[str], files: Files) -> Iterator[str
 
 def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
     """Merge the files into the schemas that they name. Keys under `hydra` are left to Hydra."""
-    schemas = {group: base_schema(group) for group in GROUP_SCHEMAS}
+    schemas = {group: keys.base_schema(group) for group in GROUP_SCHEMAS}
     layers, named = [], {}
     for line in lines:
         group, _, option = str(line.config_path).rpartition("/")
@@ -119,13 +119,13 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
     for where, package, content in layers:
         variants = GROUP_SCHEMAS.get(package, {})
         if len(variants) > 1 and package not in named:  # its keys would be unknown: guess, to check them all the same
-            guess = f"{content.get('algorithm')}_schema"
-            schemas[package] = variants.get(guess, schemas[package])
-            name = guess if guess in variants else " or ".join(variants)
+            name = f"{content.get('algorithm')}_schema"
+            schemas[package] = variants.get(name, schemas[package])
+            name = name if name in variants else " or ".join(variants)
             made.problems.append(f"{where}: names no schema. Begin it with `defaults: [{name}, _self_]`.")
     schemas.update(named)
-    made.known = root_leaves(schemas)
-    made.branches = branches(made.known)
+    made.known = keys.root_leaves(schemas)
+    made.branches = keys.branches(made.known)
     with flag_override(made.root, "no_deepcopy_set_nodes", True):
         for group in filter(made.options.get, GROUP_SCHEMAS):
             made.root[group] = OmegaConf.structured(schemas[group])
@@ -145,44 +145,27 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
     if key in made.branches and isinstance(value, dict):
         done = [assign(made, f"{key}.{inner}", item, where, sign) for inner, item in value.items()]
         return all(done)
-    opened = opened_by(key)
-    problem = _key_problem(made, key, value, sign, opened)
-    if problem is None:
-        if sign == "~" or OmegaConf.is_missing(made.root, key.partition(".")[0]):
+    opened = keys.opened_by(key)
+    if key in made.branches or (key not in made.known and opened is None):
+        problem = (
+            keys.unknown_key(key, made.known, made.options) if key not in made.branches else keys.holds_keys(key, value)
+        )
+    elif OmegaConf.is_missing(made.root, key.partition(".")[0]):
+        return False  # the group has no choice, which is a problem of its own
+    else:
+        there = True
+        if opened is not None:
+            with suppress(OmegaConfBaseException):  # what cannot be resolved is a value too, and checked later
+                there = OmegaConf.select(made.root, key) is not None
+        problem = keys.wrong_sign(key, sign, there, made.known[opened or key])
+        if not problem and sign == "~":
             return False
         try:
-            if opened is None and not is_open(made.known[key]):
-                parent, _, last = key.rpartition(".")
-                (OmegaConf.select(made.root, parent) if parent else made.root)[last] = value
-            else:
+            if not problem:
                 OmegaConf.update(made.root, key, value, merge=True, force_add=True)
-            return True
-        except OmegaConfBaseException:
-            problem = wrong_type(key, made.known[opened or key], value)
+                return True
+        except (OmegaConfBaseException, TypeError):  # a TypeError for a mapping in the place of a list
+            problem = keys.wrong_type(key, made.known[opened or key], value)
     made.bad.add(key)
     made.problems.append(where + problem)
     return False
-
-
-def _key_problem(made: Draft, key: str, value: Any, sign: str, opened: str | None) -> str | None:
-    """Whether the key is there and takes this sign: keys of the schema are there and stay, open ones take new keys."""
-    if key in made.branches:
-        choose = f"choose an option with {key}=<option>" if key in GROUP_SCHEMAS else "set the keys below it"
-        return f"`{key}` holds keys and cannot be {value!r}: {choose}."
-    if key not in made.known and opened is None:
-        return unknown_key(key, made.known, made.options)
-    if OmegaConf.is_missing(made.root, key.partition(".")[0]):
-        return None  # the group has no choice, which is a problem of its own
-    there = True
-    if opened is not None:
-        with suppress(OmegaConfBaseException):  # what cannot be resolved is a value too, and checked later
-            there = OmegaConf.select(made.root, key) is not None
-    if sign == "~" and opened is None:
-        return f"`~{key}`: keys of the schema cannot be deleted. Set `{key}` to the value that you want."
-    if sign == "~" and not there:
-        return f"`~{key}`: there is no such key to delete."
-    if sign == "" and not there:
-        return f"`{key}` is new below `{opened}`. Put a `+` before it: `+{key}=...`."
-    if sign == "+" and there and (opened or not is_open(made.known[key])):
-        return f"`+{key}`: the key is there already. Drop the `+`: `{key}=...`."
-    return None

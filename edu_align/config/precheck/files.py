@@ -88,11 +88,15 @@ class Files(ConfigRepository):
         """The problem of an option, or a group, that does not exist."""
         options = self.options(group)
         if not options:
-            return f"`{group}` is not a group.{did_you_mean(group, self.groups())} Groups: {listed(self.groups())}."
+            return self.no_group(group, group)
         hint = did_you_mean(option, options, f"{group}=")
         if in_file and option in ("True", "False"):
             hint = " YAML reads a bare on or off as true or false: put it in quotes."
         return f"`{group}={option}` is not an option.{hint} Options of {group}: {listed(options)}."
+
+    def no_group(self, written: str, group: str) -> str:
+        """The problem of a group that does not exist; `written` is how it was written."""
+        return f"`{written}` is not a group.{did_you_mean(group, self.groups())} Groups: {listed(self.groups())}."
 
 
 def _ours(lines: Any) -> list[Any]:
