@@ -100,6 +100,10 @@ def _group_problems(change: Change, met: set[str], files: Files) -> Iterator[str
     if change.sign == "~" and change.key in GROUP_SCHEMAS:
         options = listed(files.options(change.key))
         yield f"`~{change.key}`: every config has an option of {change.key}. Choose one: {options}."
+    elif change.sign == "~" and not isinstance(change.values[0], str | None):
+        yield f"`{change.text}`: no option has that name. Write ~{change.key}, or leave it out."
+    elif change.sign != "~" and None in change.values:
+        yield f"`{change.text}`: null is not an option. Leave {change.key} out to have none."
     elif change.sign in ("+", "++") and change.key in met:
         yield f"`{change.text}`: the group is there already. Drop the `{change.sign}`."
     elif change.sign == "" and change.key not in met:
