@@ -82,6 +82,41 @@ def expected(kind: Any) -> str:
     return _NAMES[kind]
 
 
+def wrong_type(key: str, kind: Any, value: Any) -> str:
+    """What to say of a value that a key of the type `kind` does not take, and how to write what was meant."""
+    words, example = expected(kind), ""
+    if words.startswith("a whole number"):
+        example = " Write digits, such as 10."
+    elif words.startswith("a number"):
+        example = " Write digits, such as 0.1 or 2e-4."
+    elif words.startswith("a list") and isinstance(value, str):
+        example = f" Write [{value}]."
+    return f"`{key}` must be {words}, got {value!r}.{example}"
+
+
+def wrong_sign(key: str, sign: str, there: bool, kind: Any) -> str:
+    """What to say of `+`, `~` or no sign before a key, empty where it fits. `there`: whether it has a value by now.
+
+    Keys of the schema are there and stay; open ones (`trainer.args`) take new keys.
+    """
+    opened = opened_by(key)
+    if sign == "~" and opened is None:
+        return f"`~{key}`: keys of the schema cannot be deleted. Set `{key}` to the value that you want."
+    if sign == "~" and not there:
+        return f"`~{key}`: there is no such key to delete."
+    if sign == "" and not there:
+        return f"`{key}` is new below `{opened}`. Put a `+` before it: `+{key}=...`."
+    if sign == "+" and there and (opened or not is_open(kind)):
+        return f"`+{key}`: the key is there already. Drop the `+`: `{key}=...`."
+    return ""
+
+
+def holds_keys(key: str, value: Any) -> str:
+    """What to say of a value for a group, or another key that holds keys."""
+    choose = f"choose an option with {key}=<option>" if key in GROUP_SCHEMAS else "set the keys below it"
+    return f"`{key}` holds keys and cannot be {value!r}: {choose}."
+
+
 def owners(key: str) -> list[str]:
     """The choices that have `key`, where not every option of its group does: `trainer.beta` -> `["trainer=dpo"]`."""
     group, _, rest = key.partition(".")

@@ -11,7 +11,10 @@ import pytest
 from edu_align.config.compose import conf_dir
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
+from edu_align.train import main as train
+from edu_align.utils.errors import user_errors
 
+Here = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,6 +30,24 @@ def problems() -> Callable[..., list[str]]:
 
     def run(*overrides: str, multirun: bool = False, folder: Path | None = None, primary: str = "config") -> list[str]:
         return check(list(overrides), Files(conf_dir(), [folder] if folder else []), multirun, primary)
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """`here("--cfg", "job")`: a program in this process; gives its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, main: Callable[[], None] = train) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["program", *arguments])
+        try:
+            with user_errors():
+                main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
 
     return run
 

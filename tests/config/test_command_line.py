@@ -1,7 +1,6 @@
 """The program as a user meets it: Hydra's flags work, and a mistake is one message with exit code 2, at once."""
 
 import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,10 +10,9 @@ import yaml
 
 from edu_align.config.compose import conf_dir
 from edu_align.config.help import help_text
-from edu_align.train import main
+from tests.config.conftest import Here
 
 Program = Callable[..., CompletedProcess[str]]
-Here = Callable[..., tuple[int, str, str]]
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "wandb", "numpy", "pandas", "matplotlib", "accelerate")
 JOB = """\
 from edu_align.launch import launch
@@ -34,23 +32,6 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """`here("--cfg", "job")`: the program in this process; gives its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["edu_align.train", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
 def script(tmp_path: Path) -> Path:
     path = tmp_path / "job.py"
     path.write_text(JOB, encoding="utf-8")
@@ -58,44 +39,31 @@ def script(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("words", "message"),
     [
-        (
-            ["trainer.bata=1"],
-            "edu_align: error: `trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to",
-        ),
-        (["trainer.bata=1", "seed=x"], "edu_align: error: 2 problems in the config:\n  - `trainer.bata` is not a key."),
-        (["seed=1,2"], "edu_align: error: `seed=1,2` gives several values. Add -m"),
-        (
-            ["-m", "--cfg", "job"],
-            "edu_align: error: Give one of --run, --multirun, --cfg, --info, got --multirun and --cfg.",
-        ),
-        (["--config-dir", "nowhere"], "edu_align: error: The config folder 'nowhere' does not exist."),
-        (["hydra.nosuch=1"], "edu_align: error: Could not override 'hydra.nosuch'."),
-        (["--resolve"], "edu_align: error: --resolve belongs to --cfg: add --cfg job."),
+        ("trainer.bata=1 seed=x", "2 problems in the config:\n  - `trainer.bata` is not a key."),
+        ("seed=1,2", "`seed=1,2` gives several values. Add -m"),
+        ("-m --cfg job", "Give one of --run, --multirun, --cfg, --info, got --multirun and --cfg."),
+        ("--config-dir nowhere", "The config folder 'nowhere' does not exist."),
+        ("hydra.nosuch=1", "Could not override 'hydra.nosuch'."),
+        ("--resolve", "--resolve belongs to --cfg: add --cfg job."),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_message_and_exit_code_2(here: Here, arguments: list[str], message: str) -> None:
-    code, out, err = here(*arguments)
+def test_a_mistake_is_one_message_and_exit_code_2(here: Here, words: str, message: str) -> None:
+    code, out, err = here(*words.split())
     assert (code, out) == (2, "")
-    assert err.startswith(message)
+    assert err.startswith(f"edu_align: error: {message}")
     assert err.count("edu_align: error:") == 1
     assert "Traceback" not in err
 
 
-def test_a_mistake_in_the_real_program(program: Program) -> None:
-    result = program("trainer.bata=1")
-    assert (result.returncode, result.stdout) == (2, "")
-    expected = (
-        "edu_align: error: `trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to trainer=dpo.\n"
-    )
-    assert result.stderr == expected
-
-
-def test_a_user_error_in_the_job_is_one_message(program: Program, script: Path) -> None:
-    result = program("run_name=bad", script=script)
-    assert (result.returncode, result.stderr) == (2, "edu_align: error: row 3 has no text\n")
+def test_a_mistake_and_a_user_error_in_the_real_program(program: Program, script: Path) -> None:
+    said = "`trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to trainer=dpo."
+    for word, message in (("trainer.bata=1", said), ("run_name=bad", "row 3 has no text")):
+        result = program(word, script=script if "bad" in word else None)
+        assert (result.returncode, result.stdout.count("job 42"), result.stderr) == (
+            2, int(word == "run_name=bad"), f"edu_align: error: {message}\n",
+        )  # fmt: skip
 
 
 def test_any_other_error_keeps_its_traceback(program: Program, script: Path) -> None:

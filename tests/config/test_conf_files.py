@@ -8,10 +8,9 @@ from omegaconf import OmegaConf
 
 from edu_align.config.compose import compose, conf_dir
 from edu_align.config.keys import base_schema, leaves
-from edu_align.config.precheck.defaults_list import choose
+from edu_align.config.precheck.draft import draft
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import read_all
-from edu_align.config.precheck.typed import draft
 from edu_align.config.schema import GROUP_SCHEMAS, Config, DPOTrainerConfig
 
 CONF = conf_dir()
@@ -96,7 +95,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 )
 def test_the_check_reads_the_files_as_hydra_composes_them(overrides: list[str]) -> None:
     files = Files(CONF, [])
-    ours = draft(choose(files, "config", read_all(overrides, files)[0]))
+    ours = draft(files, "config", read_all(overrides, files)[0])
     assert ours.problems == []
     OmegaConf.resolve(ours.root)
     assert OmegaConf.to_container(ours.root) == OmegaConf.to_container(compose(overrides))

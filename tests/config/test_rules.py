@@ -75,10 +75,8 @@ def test_the_metrics_are_those_of_the_suite() -> None:
 CASES = [
     (["trainer.max_steps=0"], "`trainer.max_steps` must be -1 (epochs decide) or > 0, got 0."),
     (["trainer.epochs=0"], "`trainer.epochs` must be > 0, got 0.0."),
-    (
-        ["trainer.batch_size=6", "hardware.per_device_batch_size=4"],
-        "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (4), got 6.",
-    ),
+    (["trainer.batch_size=6", "hardware.per_device_batch_size=4"],
+     "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (4), got 6."),
     (["trainer=dpo", "trainer.loss_type=exo_pair"], "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0"),
     (["trainer.lr_scheduler=cosin"], "`trainer.lr_scheduler` must be one of"),
     (["hardware.optimizer=adamw_torchh"], "`hardware.optimizer` must be one of"),
@@ -89,44 +87,32 @@ CASES = [
     (["dataset=local", "dataset.path=no.jsonl"], "`dataset.path` must be a file, and 'no.jsonl' does not exist."),
     (["dataset=local", "dataset.path=no.txt"], "`dataset.path` must end with .jsonl | .json | .csv | .parquet"),
     (["dataset.path=a.jsonl"], "`dataset.path` is for dataset=local, got 'a.jsonl' with dataset=edu_tutor."),
-    (
-        ["dataset.test_fraction=0.6", "dataset.validation_fraction=0.4"],
-        "`dataset.test_fraction` + `dataset.validation_",
-    ),
-    (
-        ["dataset.validation_fraction=0.25", "dataset.validation_fold=3"],
-        "`dataset.validation_fold` must be <= 2 with a test part of 0.25 and validation parts of 0.25, got 3.",
-    ),
+    (["dataset.test_fraction=0.6", "dataset.validation_fraction=0.4"],
+     "`dataset.test_fraction` + `dataset.validation_"),
+    (["dataset.validation_fraction=0.25", "dataset.validation_fold=3"],
+     "`dataset.validation_fold` must be <= 2 with a test part of 0.25 and validation parts of 0.25, got 3."),
     (["adapter=full", "hardware.quantization=nf4"], "`hardware.quantization` nf4 cannot be trained in full."),
     (["model.trust_remote_code=true"], "`model.trust_remote_code` must be false"),
     (["model=tiny", "model.weights=pretrained"], "`model.path` must be a hub id or a folder"),
     (["model=tiny", "model.architecture.hidden_size=30"], "`model.architecture.hidden_size` must be a multiple of"),
     (["model=tiny", "model.architecture.num_key_value_heads=3"], "`model.architecture.num_attention_heads` must be a"),
-    (
-        ["model=tiny", "trainer.max_length=4096"],
-        "`trainer.max_length` must be <= 2048, the longest input of this model",
-    ),
+    (["model=tiny", "trainer.max_length=4096"],
+     "`trainer.max_length` must be <= 2048, the longest input of this model"),
     (["hardware=cpu", "hardware.dtype=float16"], "`hardware.dtype` float16 is for CUDA, got hardware.device=cpu."),
     (["hardware=cpu", "hardware.attention=flash_attention_2"], "`hardware.attention` flash_attention_2 is for CUDA"),
     (["adapter.rank=0"], "`adapter.rank` must be >= 1 with adapter=lora, got 0."),
     (["adapter.alpha=0"], "`adapter.alpha` must be >= 1 with adapter=lora, got 0."),
     (["adapter.target_modules=[]"], "`adapter.target_modules` must name layers with adapter=lora, got []."),
-    (
-        ["evaluation.judge=localhost:8000", "evaluation.judge_model=m"],
-        "`evaluation.judge` must be the base URL of an endpoint, got 'localhost:8000'.",
-    ),
+    (["evaluation.judge=localhost:8000", "evaluation.judge_model=m"],
+     "`evaluation.judge` must be the base URL of an endpoint, got 'localhost:8000'."),
     (["evaluation.judge=http://x/v1"], "`evaluation.judge` needs a model, got null."),
     (["evaluation.judge='http://x/v1?key=1'", "evaluation.judge_model=m"], "`evaluation.judge` must hold no query"),
-    (
-        ["evaluation.judge=http://me:secret@x/v1", "evaluation.judge_model=m"],
-        "`evaluation.judge` must not hold a secret",
-    ),
+    (["evaluation.judge=http://me:secret@x/v1", "evaluation.judge_model=m"],
+     "`evaluation.judge` must not hold a secret"),
     (["evaluation.judge_model=m"], "`evaluation.judge_model` is 'm', and `evaluation.judge` is null."),
     (["evaluation.judge_price_in=1.5"], "`evaluation.judge_price_in` and `evaluation.judge_price_out` go together"),
-    (
-        ["evaluation.metrics=[leak,pair_acuracy]"],
-        "`evaluation.metrics`: 'pair_acuracy' is no metric. Did you mean `pair_accuracy`? Metrics: pair_accuracy_bal",
-    ),
+    (["evaluation.metrics=[leak,pair_acuracy]"],
+     "`evaluation.metrics`: 'pair_acuracy' is no metric. Did you mean `pair_accuracy`? Metrics: pair_accuracy_bal"),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
     (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
@@ -136,7 +122,23 @@ CASES = [
     (["++trainer.args.optim=${nosuch.key}"], "`trainer.args` cannot be resolved from \"{'optim': '${nosuch.key}'}\""),
     (["trainer.learning_rate=nan"], "`trainer.learning_rate` must be > 0, got nan."),
     (["trainer.epochs=inf"], "`trainer.epochs` must be > 0, got inf."),
+]  # fmt: skip
+SHARDED = [
+    (1, [], "`hardware.sharding` fsdp spreads the weights over several processes, and this is one."),
+    (2, ["hardware.quantization=nf4"], "`hardware.sharding` fsdp cannot shard `hardware.quantization` nf4"),
+    (2, ["adapter=full", "hardware.optimizer=adamw_8bit"], "`hardware.optimizer` must be one of adamw_torch | "),
+    (2, ["adapter=full", "hardware=t4", "hardware.quantization=none", "hardware.optimizer=sgd"], "`hardware.dtype` "),
+    (2, ["trainer=dpo", "adapter=full", "trainer.precompute_reference=false"], "`trainer.precompute_reference` must"),
 ]
+
+
+@pytest.mark.parametrize(("processes", "overrides", "expected"), SHARDED, ids=[rule[2][:40] for rule in SHARDED])
+def test_what_cannot_be_sharded(
+    problems: Problems, monkeypatch: pytest.MonkeyPatch, processes: int, overrides: list[str], expected: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    (found,) = problems("hardware.sharding=fsdp", *overrides)
+    assert found.startswith(expected)
 
 
 @pytest.mark.parametrize(("overrides", "expected"), CASES, ids=[" ".join(case[0]) for case in CASES])
@@ -150,27 +152,26 @@ def test_rules_across_keys(
 
 
 @pytest.mark.parametrize(
-    "overrides",
+    "words",
     [
-        ["trainer.epochs=0", "trainer.max_steps=5"],
-        ["trainer.batch_size=2", "hardware.per_device_batch_size=4"],
-        ["trainer=dpo", "trainer.loss_type=exo_pair", "trainer.label_smoothing=0.001"],
-        ["trainer.lr_scheduler=greedy", "hardware.optimizer=lion_8bit"],
-        ["model=tiny", "hardware.quantization=nf4"],
-        ["adapter=full", "init_from=a_run"],
-        ["seed=0", "trainer.weight_decay=0", "evaluation.samples=0"],
-        ["trainer=dpo", "dataset=mrbench_bridge"],
-        [
-            "evaluation.judge=http://localhost:8000/v1",
-            "evaluation.judge_model=m",
-            "evaluation.judge_price_in=0",
-            "evaluation.judge_price_out=0",
-        ],
+        "trainer.epochs=0 trainer.max_steps=5",
+        "trainer.batch_size=2 hardware.per_device_batch_size=4",
+        "trainer=dpo trainer.loss_type=exo_pair trainer.label_smoothing=0.001",
+        "trainer.lr_scheduler=greedy hardware.optimizer=lion_8bit",
+        "model=tiny hardware.quantization=nf4",
+        "adapter=full init_from=a_run",
+        "seed=0 trainer.weight_decay=0 evaluation.samples=0",
+        "trainer=dpo dataset=mrbench_bridge",
+        "evaluation.judge=http://localhost:8000/v1 evaluation.judge_model=m "
+        "evaluation.judge_price_in=0 evaluation.judge_price_out=0",
+        "hardware.sharding=fsdp hardware.optimizer=adamw_8bit",
+        "hardware.sharding=fsdp adapter=full trainer=dpo",
+        "hardware.sharding=none adapter=full hardware.optimizer=adamw_8bit",
     ],
-    ids=" ".join,
 )
-def test_what_the_rules_allow(problems: Problems, overrides: list[str]) -> None:
-    assert problems(*overrides) == []
+def test_what_the_rules_allow(problems: Problems, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2" if "sharding" in words else "1")
+    assert problems(*words.split()) == []
 
 
 def test_rules_report_together_on_a_composed_config() -> None:
@@ -181,12 +182,9 @@ def test_rules_report_together_on_a_composed_config() -> None:
     config.trainer.beta = -1.0
     config.trainer.loss_type = "sigmod"
     config.hardware.device = "gpu"
-    assert [text.split("`")[1] for text in rule_problems(config)] == [
-        "trainer.beta",
-        "trainer.loss_type",
-        "hardware.device",
-    ]
-    assert rule_problems(config, skip={"trainer.beta", "trainer.loss_type", "hardware.device"}) == []
+    wrong = ["trainer.beta", "trainer.loss_type", "hardware.device"]
+    assert [text.split("`")[1] for text in rule_problems(config)] == wrong
+    assert rule_problems(config, skip=set(wrong)) == []
 
 
 def test_enumerations_are_read_from_transformers() -> None:

@@ -31,10 +31,10 @@ WORDS = [
 
 
 def word(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Let the key `trainer.<name>` have this value, too: one word more in the config's table."""
+    """Let the key `trainer.<name>` have this value, too: one word more in the schema's field."""
     field = DPOTrainerConfig.__dataclass_fields__[name]
     words = field.metadata["words"]
-    if not callable(words):
+    if not callable(words):  # the methods are read from the schemas themselves
         monkeypatch.setattr(field, "metadata", {**field.metadata, "words": (*words, value)})
 
 

@@ -1,5 +1,5 @@
-"""All that is wrong with a command line and the files it names, found together. Skip it on a first reading.
+"""All that is wrong with a command line and the files that it names, found together. Skip it on a first reading.
 
-Hydra stops at the first error and knows no near misses. Here its own parser, file reader and defaults list are asked
-one word, file and key at a time, and what they refuse is noted. The composing itself is left to Hydra.
+Hydra stops at the first error and suggests no near words. Here its parser, file reader and defaults list are asked for
+one override, file and key after the other, and each error is collected. The composing itself is left to Hydra.
 """

@@ -1,6 +1,7 @@
 """Every problem of a command line and of the files that it names, before Hydra composes them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice, product
 from typing import Any
 
@@ -8,10 +9,9 @@ from omegaconf import OmegaConf
 
 from edu_align.config.arguments import key_of
 from edu_align.config.keys import every_key, opened_by
-from edu_align.config.precheck.defaults_list import Chosen, choose
+from edu_align.config.precheck.draft import Draft, assign, draft
 from edu_align.config.precheck.files import Files
-from edu_align.config.precheck.overrides import Change, group_combinations, read_all
-from edu_align.config.precheck.typed import Draft, assign, draft
+from edu_align.config.precheck.overrides import Change, read_all
 from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.utils.secrets import problems_of_secrets
@@ -23,23 +23,20 @@ MOST_FAILING = 8  # combinations of swept options whose problems are listed: a t
 
 def check(texts: list[str], files: Files, multirun: bool = False, primary: str = "config") -> list[str]:
     """Problems of the overrides `texts` on the config `primary`, each a sentence or two; empty where all is well."""
-    file = files.load_config(primary)
-    if file is None:
+    if files.load_config(primary) is None:
         names = files.options(".")
         return [f"There is no config `{primary}`.{did_you_mean(primary, names)} Configs: {listed(names)}."]
     changes, found = read_all(texts, files)
     found += problems_of_secrets({key_of(text): text.partition("=")[2] for text in texts})
     of_hydra = {change.key: change.values[0] for change in changes if change.for_hydra and change.values}
-    searchpath = OmegaConf.to_container(OmegaConf.create({"": OmegaConf.select(file.config, "hydra.searchpath")}))
-    files.add(of_hydra.get("hydra.searchpath", searchpath))
-    base = choose(files, primary, [change for change in changes if not change.for_hydra])
-    hydra = _merged(base, "hydra")
-    if multirun or of_hydra.get("hydra.mode", hydra.get("mode")) == "MULTIRUN":
+    files.add(of_hydra.get("hydra.searchpath"))
+    base = draft(files, primary, [change for change in changes if not change.for_hydra])
+    if multirun or of_hydra.get("hydra.mode", base.hydra.get("mode")) == "MULTIRUN":
         given = {change.key for change in changes}
-        params = OmegaConf.select(OmegaConf.create(hydra), "sweeper.params") or {}
+        params = OmegaConf.select(base.hydra, "sweeper.params") or {}
         swept, wrong = read_all([f"{key}={value}" for key, value in params.items()], files)
         changes = [change for change in swept if change.key not in given] + changes
-        found += [*wrong, *_no_end(changes, _merged(base, "sweep").get("sampler"))]
+        found += [*wrong, *_without_end(changes, OmegaConf.to_container(base.root.sweep)["sampler"])]
     else:
         found += [
             f"`{change.text}` gives several values. Add -m to run each of them, or write {change.key}=[a,b] for a list."
@@ -48,12 +45,18 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
         ]
     changes, wrong = _for_us(changes, files)
     found += wrong
+    one_by_one = [
+        [replace(change, values=(value,)) for value in change.values]
+        if change.sweep and files.options(change.key)
+        else [change]
+        for change in changes
+    ]
     failing = 0
-    for combination in islice(group_combinations(changes, files), MOST_COMBINATIONS):
+    for combination in islice(product(*one_by_one), MOST_COMBINATIONS):
         if failing == MOST_FAILING:
             found.append("Further combinations of the swept options were not looked at: mend these first.")
             break
-        wrong = _check_one(combination, files, primary)
+        wrong = _check_one(list(combination), files, primary)
         found += wrong
         failing += bool(wrong)
     return list(dict.fromkeys([*files.problems, *found]))
@@ -61,17 +64,14 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
 
 def _check_one(changes: list[Change], files: Files, primary: str) -> list[str]:
     """Problems with one option for each group; the swept values of other keys are all tried."""
-    chosen = choose(files, primary, changes)
-    groups = [change for change in changes if files.options(change.key)]
-    found = [*chosen.problems, *(text for change in groups for text in _sign_problems(change, chosen, files))]
-    if not chosen.layers:
-        return found
-    made = draft(chosen)
-    fitting = [(change.key, _fitting(made, change)) for change in changes if change not in groups]
-    found += made.problems
-    if files.unreadable:
-        return found
-    unset = {group for group in GROUP_SCHEMAS if (found or files.problems) and not made.options.get(group)}
+    made = draft(files, primary, changes)
+    if not made.known:
+        return made.problems
+    fitting = [(change.key, _fitting(made, change)) for change in changes if not files.options(change.key)]
+    found = made.problems
+    if files.problems:
+        return found  # what a broken file leaves out would seem to have no value
+    unset = {group for group in GROUP_SCHEMAS if found and not made.options.get(group)}
     tried = [(key, values) for key, values in fitting if values]
     for values in islice(product(*(values for _, values in tried)), MOST_COMBINATIONS):
         for (key, _), value in zip(tried, values, strict=True):
@@ -98,9 +98,7 @@ def _for_us(changes: list[Change], files: Files) -> tuple[list[Change], list[str
         if change.for_hydra:
             continue
         if change.package is not None or ("/" in change.key and change.key not in groups):
-            found.append(
-                f"`{key_of(change.text)}` is not a group.{did_you_mean(change.key, groups)} Groups: {listed(groups)}."
-            )
+            found.append(files.no_group(key_of(change.text), change.key))
         elif "." not in change.key and change.key not in (*groups, *roots):
             every = f" Groups: {listed(groups)}. Root keys: {', '.join(roots)}."
             hint = did_you_mean(change.key, [*groups, *roots, *every_key()])
@@ -110,34 +108,7 @@ def _for_us(changes: list[Change], files: Files) -> tuple[list[Change], list[str
     return kept, found
 
 
-def _sign_problems(change: Change, chosen: Chosen, files: Files) -> Iterator[str]:
-    """A group of the defaults list takes no `+` and is not deleted; any other one needs a `+`."""
-    if change.sign == "~" and change.key in GROUP_SCHEMAS:
-        options = listed(files.options(change.key))
-        yield f"`~{change.key}`: every config has an option of {change.key}. Choose one: {options}."
-    elif change.sign == "~" and not isinstance(change.values[0], str | None):
-        yield f"`{change.text}`: no option has that name. Write ~{change.key}, or leave it out."
-    elif change.sign != "~" and None in change.values:
-        yield f"`{change.text}`: null is not an option. Leave {change.key} out to have none."
-    elif change.sign in ("+", "++") and change.key in chosen.met:
-        yield f"`{change.text}`: the group is there already. Drop the `{change.sign}`."
-    elif change.sign == "" and change.key not in chosen.met:
-        yield f"`{change.text}`: the group is not in the defaults list. Put a `+` before it: `+{change.text}`."
-
-
-def _merged(chosen: Chosen, top: str) -> dict[str, Any]:
-    """What the files put under the root key `top`, as plain values."""
-    nodes = []
-    for layer in chosen.layers:
-        node = layer.content
-        for part in reversed(layer.package.split(".") if layer.package else []):
-            node = {part: node}
-        nodes += [node[top]] if isinstance(node.get(top), dict) else []
-    merged: Any = OmegaConf.to_container(OmegaConf.merge({}, *nodes))
-    return merged
-
-
-def _no_end(changes: list[Change], sampler: Any) -> Iterator[str]:
+def _without_end(changes: list[Change], sampler: Any) -> Iterator[str]:
     """A problem for every interval in a grid, which would have to try all of its values."""
     given = [change.values[0] for change in changes if change.key == "sweep.sampler" and change.values]
     for change in changes:

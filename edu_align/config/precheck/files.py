@@ -7,7 +7,6 @@ from typing import Any
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
-from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,13 +14,13 @@ from yaml import YAMLError
 
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.errors import UserError
+from edu_align.utils.suggest import did_you_mean, listed
 
 
 class Files(ConfigRepository):
     """Config folders in Hydra's order: a file of an earlier folder hides one of the same name in a later one.
 
-    `unreadable`: a file could not be read, so that keys may seem to have no value. `instead`: what stands in for a file
-    that does not exist, None for an empty one. Errors: a folder that does not exist.
+    `problems`: of the files read so far. Errors: a folder that does not exist.
     """
 
     def __init__(self, main: Path, others: list[Path]) -> None:
@@ -32,10 +31,7 @@ class Files(ConfigRepository):
                 )
         self.sources = [FileConfigSource(main.name, str(main)), *(FileConfigSource(str(at), str(at)) for at in others)]
         self.problems: list[str] = []
-        self.unreadable = False
-        self.instead: dict[str, str | None] = {}
-        self._loaded: dict[str | None, ConfigResult | None] = {}
-        self._options: dict[str, list[str]] = {}
+        self._loaded: dict[str, ConfigResult | None] = {}
 
     def add(self, places: Any) -> None:
         """Search also the folders of `hydra.searchpath`: paths, `file://...` or `pkg://package.with.configs`."""
@@ -45,13 +41,10 @@ class Files(ConfigRepository):
                 source = kind(place.removeprefix("file://"), place)
                 self.sources += [source] if source.available() else []
         self._loaded.clear()
-        self._options.clear()
 
     def options(self, group: str) -> list[str]:
         """Options of a group, sorted: the names of the YAML files in its folder."""
-        if group not in self._options:
-            self._options[group] = self.get_group_options(group, ObjectType.CONFIG)
-        return self._options[group]
+        return self.get_group_options(group)
 
     def groups(self) -> list[str]:
         """Every folder with YAML files in it, as a group's name; Hydra's own groups left out."""
@@ -60,44 +53,50 @@ class Files(ConfigRepository):
         return sorted(group for group in found if group != "." and group.split("/")[0] != "hydra")
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """A file's content and defaults list; None where there is no such file. The schemas are empty files here."""
-        name = self.instead.get(config_path, config_path)
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
+        """A file's content and defaults list, its name in messages as `provider`; None where there is no such file.
 
-    def where(self, config_path: str) -> str:
-        """How messages name a file that was loaded."""
-        result = self.load_config(config_path)
-        return f"{result.provider if result else ''}/{self.instead.get(config_path, config_path)}.yaml"
+        The schemas are empty files here.
+        """
+        if config_path not in self._loaded:
+            self._loaded[config_path] = self._load(config_path)
+        return self._loaded[config_path]
 
-    def _load(self, name: str | None) -> ConfigResult | None:
-        group, _, option = (name or "").rpartition("/")
+    def _load(self, name: str) -> ConfigResult | None:
+        group, _, option = name.rpartition("/")
         empty = ConfigResult("", "", OmegaConf.create({}), {"package": None}, [])
-        if name is None or option in GROUP_SCHEMAS.get(group, {}) or name == "config_schema":
+        if option in GROUP_SCHEMAS.get(group, {}) or name == "config_schema":
             return empty
         found = [source for source in self.sources if source.is_config(name)]
         if not found:
             return None
-        empty.provider = found[0].provider
-        where = f"{empty.provider}/{name}.yaml"
-        for hidden in found[1:]:
-            self.problems.append(
-                f"{hidden.provider}/{name}.yaml: never read, because {where} has its name. Rename your file."
-            )
+        where, *hidden = [f"{source.provider}/{name}.yaml" for source in found]
+        self.problems += [f"{other}: never read, because {where} has its name. Rename your file." for other in hidden]
         try:
             result = found[0].load_config(name)
             if OmegaConf.is_dict(result.config):
                 lines = OmegaConf.to_container(self._extract_defaults_list(name, result.config))
                 result.defaults_list = self._create_defaults_list(name, OmegaConf.create(_ours(lines)))
+                result.provider = where
                 return result
-            self.problems.append(
-                f"{where}: must hold `key: value` lines, got {type(OmegaConf.to_container(result.config)).__name__}."
-            )
+            kind = type(OmegaConf.to_container(result.config)).__name__
+            self.problems.append(f"{where}: must hold `key: value` lines, got {kind}.")
         except (YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
             self.problems.append(f"{where}: cannot be read as YAML: {' '.join(str(error).split())}.")
-        self.unreadable = True
         return empty
+
+    def no_option(self, group: str, option: str, in_file: bool = False) -> str:
+        """The problem of an option, or a group, that does not exist."""
+        options = self.options(group)
+        if not options:
+            return self.no_group(group, group)
+        hint = did_you_mean(option, options, f"{group}=")
+        if in_file and option in ("True", "False"):
+            hint = " YAML reads a bare on or off as true or false: put it in quotes."
+        return f"`{group}={option}` is not an option.{hint} Options of {group}: {listed(options)}."
+
+    def no_group(self, written: str, group: str) -> str:
+        """The problem of a group that does not exist; `written` is how it was written."""
+        return f"`{written}` is not a group.{did_you_mean(group, self.groups())} Groups: {listed(self.groups())}."
 
 
 def _ours(lines: Any) -> list[Any]:

@@ -1,12 +1,11 @@
 """The overrides of a command line (`trainer=dpo`, `+trainer.args.tf32=true`, `trainer.beta=0.1,0.3`), one by one."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice, product
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, OverrideType
 from hydra.errors import HydraException
 
 from edu_align.config.precheck.files import Files
@@ -14,6 +13,7 @@ from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.errors import UserError
 
 MOST_SWEPT = 1000  # values of one range() that are checked
+_SIGNS = {OverrideType.CHANGE: "", OverrideType.ADD: "+", OverrideType.FORCE_ADD: "++", OverrideType.DEL: "~"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Change:
     key: str
     sign: str  # "" | "+" | "++" | "~"
     values: tuple[Any, ...]
-    sweep: bool = False
-    package: str | None = None
-    endless: bool = False  # an interval, whose values cannot be listed
+    package: str | None
+    sweep: bool
+    endless: bool  # an interval, whose values cannot be listed
 
     @property
     def for_hydra(self) -> bool:
@@ -34,11 +34,14 @@ class Change:
 
 
 def read_all(texts: list[str], files: Files) -> tuple[list[Change], list[str]]:
-    """Every override that can be read, and a problem for each that cannot."""
+    """Every override that Hydra's own grammar can read, and a problem for each that it cannot."""
     changes, problems = [], []
     for text in texts:
         try:
-            changes.append(_read(text, files))
+            parsed = OverridesParser.create().parse_override(text)
+            sweep, endless = parsed.is_sweep_override(), parsed.is_interval_sweep()
+            sign, values = _SIGNS[parsed.type], _values(parsed, files)
+            changes.append(Change(text, parsed.key_or_group, sign, values, parsed.package, sweep, endless))
         except HydraException as error:
             first = str(error).strip().splitlines()[0].partition(" expecting ")[0]
             problems.append(f"`{text}` cannot be read as key=value ({first}). Quote values with special signs.")
@@ -48,14 +51,6 @@ def read_all(texts: list[str], files: Files) -> tuple[list[Change], list[str]]:
     return changes, [str(UserError(problem)) for problem in problems]
 
 
-def _read(text: str, files: Files) -> Change:
-    """Parse one override with Hydra's own grammar."""
-    parsed = OverridesParser.create().parse_override(text)
-    sign = "~" if parsed.is_delete() else "+" if parsed.is_add() else "++" if parsed.is_force_add() else ""
-    sweep, values = parsed.is_sweep_override(), _values(parsed, files)
-    return Change(text, parsed.key_or_group, sign, values, sweep, parsed.package, parsed.is_interval_sweep())
-
-
 def _values(parsed: Override, files: Files) -> tuple[Any, ...]:
     value: Any = parsed.value()
     if not parsed.is_sweep_override():
@@ -63,14 +58,6 @@ def _values(parsed: Override, files: Files) -> tuple[Any, ...]:
     if parsed.is_interval_sweep():
         return tuple(int(end) if end == int(end) else end for end in (value.start, value.end))  # 3 is read as 3.0
     if isinstance(value, Glob):
-        names = [*files.options(parsed.key_or_group), *GROUP_SCHEMAS.get(parsed.key_or_group, {})]
-        return tuple(value.filter(names))
+        group = parsed.key_or_group
+        return tuple(value.filter([*files.options(group), *GROUP_SCHEMAS.get(group, {})]))
     return tuple(Override._convert_value(each) for each in islice(parsed.sweep_iterator(), MOST_SWEPT))
-
-
-def group_combinations(changes: list[Change], files: Files) -> Iterator[list[Change]]:
-    """`changes` with every swept group narrowed to one of its options, for each combination."""
-    swept = [change.values if change.sweep and files.options(change.key) else (None,) for change in changes]
-    for chosen in product(*swept):
-        pairs = zip(changes, chosen, strict=True)
-        yield [change if value is None else replace(change, values=(value,)) for change, value in pairs]
