@@ -182,10 +182,6 @@ class Sweep:
     def _alive(self, number: int) -> bool:
         return is_alive(self.folder.job_path(number), self.folder.job(number))
 
-    def _wait(self, numbers: set[int]) -> None:
-        while any(self._alive(number) for number in numbers):
-            time.sleep(LOOK)
-
     def _close(self, state: str) -> None:
         self.folder.save(state=state, total=self.status.total)
 

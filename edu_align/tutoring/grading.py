@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from edu_align.records import Response, ResponseGroup
+from edu_align.records import Response
 from edu_align.tutoring.text import mentions
 
 # Signs of each tone. A reply may be encouraging without them in other corpora; here they are what to expect.
@@ -96,22 +96,3 @@ def faults_of(response: Response, meta: dict[str, str]) -> list[str]:
         if check(response.text, meta) != wanted:
             faults.append(f"{'lacks' if wanted else 'has'} {what}")
     return faults + _score_faults(response, meta)
-
-
-def group_faults(group: ResponseGroup) -> list[str]:
-    """Broken promises of a group's replies, each with the group's id, the quality and the text.
-
-    A hand-written group has no place to check: only that a guiding or hinting reply does not state the answer key,
-    unless the student or tutor already said it.
-    """
-    found = []
-    answer = group.meta["answer"]
-    said = any(mentions(message.content, answer) for message in group.prompt)
-    for response in group.responses:
-        if group.meta["misconception"]:
-            faults = faults_of(response, group.meta)
-        else:
-            tells = response.author in ("guiding", "hinting") and not said and mentions(response.text, answer)
-            faults = ["gives the answer away"] if tells else []
-        found += [f"{group.id}, {response.author}: {fault}: {response.text!r}" for fault in faults]
-    return found

@@ -21,7 +21,6 @@ DIMENSIONS = (
     "revealing_of_the_answer",
     "tutor_tone",
 )
-MAX_SCORE = 2 * len(DIMENSIONS)
 _NEUTRAL = {"revealing_of_the_answer": 2, "tutor_tone": 1}
 
 

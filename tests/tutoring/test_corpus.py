@@ -18,7 +18,7 @@ from edu_align.records import ResponseGroup
 from edu_align.tutoring import corpus, measure, phrasings_student, report
 from edu_align.tutoring.dialogue import FORMS, dialogue
 from edu_align.tutoring.library import LIBRARY, by_split, split_of
-from edu_align.tutoring.moves import DIMENSIONS, MAX_SCORE, MOVES
+from edu_align.tutoring.moves import DIMENSIONS, MOVES
 from edu_align.tutoring.splits import SPLITS, assign, sizes
 from edu_align.tutoring.subjects_reader import parse
 from edu_align.tutoring.wording import of_split, sentence
@@ -89,7 +89,7 @@ def test_generated_groups_have_the_promised_shape(groups: list[ResponseGroup], m
         assert 5 <= len(group.responses) <= 7
         assert len({reply.text for reply in group.responses}) == len(group.responses)
         best = max(group.responses, key=lambda reply: reply.score)
-        assert (best.author, best.score) == ("guiding", MAX_SCORE)
+        assert (best.author, best.score) == ("guiding", 2 * len(DIMENSIONS))
         for reply in group.responses:
             assert tuple(reply.scores) == DIMENSIONS
             assert set(reply.scores.values()) <= {0.0, 1.0, 2.0}

@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
-from edu_align.records import Response
+from edu_align.records import Response, ResponseGroup
 from edu_align.tutoring.corpus import build
-from edu_align.tutoring.grading import faults_of, group_faults
+from edu_align.tutoring.grading import faults_of
 from edu_align.tutoring.library import LIBRARY
-from edu_align.tutoring.moves import DIMENSIONS, MAX_SCORE, MOVES, scores_of
+from edu_align.tutoring.moves import DIMENSIONS, MOVES, scores_of
 from edu_align.tutoring.replies import KINDS, RECIPES, reply, usable
 from edu_align.tutoring.splits import SPLITS
 from edu_align.tutoring.text import mentions
@@ -33,6 +33,27 @@ CASE = Case(
 )
 META = {name: getattr(CASE, name) for name in ("answer", "wrong_answer", "place", "wrong_place")}
 META["misconception"] = "smaller_from_larger"
+
+MAX_SCORE = 2 * len(DIMENSIONS)
+
+
+def group_faults(group: ResponseGroup) -> list[str]:
+    """Broken promises of a group's replies, each with the group's id, the quality and the text.
+
+    A hand-written group has no place to check: only that a guiding or hinting reply does not state the answer key,
+    unless the student or tutor already said it.
+    """
+    found = []
+    answer = group.meta["answer"]
+    said = any(mentions(message.content, answer) for message in group.prompt)
+    for response in group.responses:
+        if group.meta["misconception"]:
+            faults = faults_of(response, group.meta)
+        else:
+            tells = response.author in ("guiding", "hinting") and not said and mentions(response.text, answer)
+            faults = ["gives the answer away"] if tells else []
+        found += [f"{group.id}, {response.author}: {fault}: {response.text!r}" for fault in faults]
+    return found
 
 
 def test_every_reply_of_a_corpus_keeps_its_promise() -> None:
