@@ -1,4 +1,4 @@
-"""How a step's examples are dealt out: to processes, to forward passes, by examples or by tokens."""
+"""How the examples of a step are divided among processes and forward passes, by examples or by tokens."""
 
 from edu_align.config.schema import Config
 from edu_align.utils.distributed import count
@@ -49,7 +49,7 @@ def keeps_checkpoints(config: Config) -> bool:
 
 
 def check_batch(config: Config) -> None:
-    """Errors: `trainer.batch_size` cannot be dealt out evenly to the processes, or a share of it to forward passes."""
+    """Errors: `trainer.batch_size` cannot be divided evenly among the processes, or a share of it to forward passes."""
     batch, processes = config.trainer.batch_size, count()
     share, rest = divmod(batch, processes)
     if rest or not share:

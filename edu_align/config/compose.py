@@ -107,7 +107,7 @@ def in_one_message(items: list[str], noun: str, rest: str) -> str:
 
 
 def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
-    """What Hydra says of a config, as a `UserError`; anything else is returned as it is.
+    """An error of Hydra on a config, as a `UserError`; anything else is returned as it is.
 
     `words`: the command line, where no job has begun yet. Hydra does not check the values of its own keys, and where
     some are given whatever it raises comes from them.

@@ -83,7 +83,7 @@ def expected(kind: Any) -> str:
 
 
 def wrong_type(key: str, kind: Any, value: Any) -> str:
-    """What to say of a value that a key of the type `kind` does not take, and how to write what was meant."""
+    """The problem of a value that a key of the type `kind` does not take, and how to write what was meant."""
     words, example = expected(kind), ""
     if words.startswith("a whole number"):
         example = " Write digits, such as 10."
@@ -95,7 +95,7 @@ def wrong_type(key: str, kind: Any, value: Any) -> str:
 
 
 def wrong_sign(key: str, sign: str, there: bool, kind: Any) -> str:
-    """What to say of `+`, `~` or no sign before a key, empty where it fits. `there`: whether it has a value by now.
+    """The problem of `+`, `~` or no sign before a key, empty where it fits. `there`: whether it has a value by now.
 
     Keys of the schema are there and stay; open ones (`trainer.args`) take new keys.
     """
@@ -112,7 +112,7 @@ def wrong_sign(key: str, sign: str, there: bool, kind: Any) -> str:
 
 
 def holds_keys(key: str, value: Any) -> str:
-    """What to say of a value for a group, or another key that holds keys."""
+    """The problem of a value for a group, or another key that holds keys."""
     choose = f"choose an option with {key}=<option>" if key in GROUP_SCHEMAS else "set the keys below it"
     return f"`{key}` holds keys and cannot be {value!r}: {choose}."
 
@@ -134,7 +134,7 @@ def every_key() -> list[str]:
 
 
 def unknown_key(key: str, known: dict[str, Any], choices: dict[str, str | None]) -> str:
-    """What to say of a key that the chosen schemas do not have."""
+    """The problem of a key that the chosen schemas do not have."""
     group = key.partition(".")[0]
     owned = owners(key)
     if owned:

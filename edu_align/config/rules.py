@@ -29,7 +29,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 def problems(cfg: Any, skip: set[str] | frozenset[str] = frozenset()) -> list[str]:
     """Everything that is wrong with a composed config, each a sentence or two that names the key, value and fix.
 
-    `cfg` is the OmegaConf config. Keys in `skip` are taken as unset: their problem is known already.
+    `cfg` is the OmegaConf config. Keys in `skip` count as unset: their problem is known already.
     """
     found: list[str] = []
     values = {key: value for key, value in _flat(cfg, found, skip).items() if key not in skip}

@@ -51,7 +51,7 @@ def key(
     `trl`: options of TRL's config, parted by spaces, that this key decides and `trainer.args` therefore cannot.
 
     `in_run_id`: whether it decides what a run computes. False is for how and where it is made. On a group it goes for
-    all keys below. `in_sweep_name`: false where the same sweep may be gone on with another value.
+    all keys below. `in_sweep_name`: false where the same sweep may be continued with another value.
     """
     usual = usual or ("null" if default is None else str(default))
     metadata = {

@@ -72,19 +72,21 @@ def test_every_swept_value_is_checked(problems: Problems) -> None:
     ]
 
 
-def test_every_swept_option_is_checked(problems: Problems) -> None:
-    (found,) = problems("trainer=sft,dpo", "trainer.beta=0.1", multirun=True)
-    assert found.startswith("`trainer.beta` belongs to trainer=dpo, and this config has trainer=sft.")
-    (found,) = problems("model=tiny,zefyr", multirun=True)
-    assert found.startswith("`model=zefyr` is not an option. Did you mean `model=zephyr`?")
-    (found,) = problems("trainer=sft,dpo", "dataset=edu_tutor,mathdial", multirun=True)
-    assert found.startswith("trainer=dpo needs preferences, and mathdial")
-
-
-def test_rules_across_two_swept_keys(problems: Problems) -> None:
-    swept = ["trainer=dpo", "trainer.loss_type=sigmoid,exo_pair", "trainer.label_smoothing=0.1,0.0"]
-    (found,) = problems(*swept, multirun=True)
-    assert found.startswith("`trainer.loss_type` exo_pair needs")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("trainer=sft,dpo trainer.beta=0.1", "`trainer.beta` belongs to trainer=dpo, and this config has trainer=sft."),
+        ("model=tiny,zefyr", "`model=zefyr` is not an option. Did you mean `model=zephyr`?"),
+        ("trainer=sft,dpo dataset=edu_tutor,mathdial", "trainer=dpo needs preferences, and mathdial"),
+        (
+            "trainer=dpo trainer.loss_type=sigmoid,exo_pair trainer.label_smoothing=0.1,0.0",
+            "`trainer.loss_type` exo_pair needs",
+        ),
+    ],
+)
+def test_every_swept_option_and_pair_is_checked(problems: Problems, words: str, expected: str) -> None:
+    (found,) = problems(*words.split(), multirun=True)
+    assert found.startswith(expected)
 
 
 def test_hydra_mode_asks_for_a_sweep_too(problems: Problems) -> None:

@@ -14,10 +14,7 @@ Problems = Callable[..., list[str]]
     ("overrides", "expected"),
     [
         (["+trainer.args.adam_bet1=0.9"], "`trainer.args.adam_bet1` is not an option of TRL's SFTConfig. Did you mean"),
-        (
-            ["+trainer.args.bf16=true"],
-            "`trainer.args.bf16` is set by `hardware.dtype`. Set that key and drop this one.",
-        ),
+        (["+trainer.args.bf16=true"], "`trainer.args.bf16` is set by `hardware.dtype`. Set that key and drop this"),
         (["+trainer.args.learning_rte=1"], "`trainer.args.learning_rte` is not an option of TRL's SFTConfig. Did you"),
         (["+trainer.args.beta=1"], "`trainer.args.beta` is not an option of TRL's SFTConfig."),
         (["trainer=dpo", "+trainer.args.beta=1"], "`trainer.args.beta` is set by `trainer.beta`."),
@@ -37,8 +34,7 @@ def test_options_that_pass() -> None:
 def test_the_fields_read_from_the_source_are_trls() -> None:
     assert {"packing", "learning_rate", "logging_steps", "dataset_text_field"} <= trl_fields("sft")
     assert {"beta", "loss_type", "learning_rate", "precompute_ref_log_probs"} <= trl_fields("dpo")
-    unknown = set(owned()) - trl_fields("sft") - trl_fields("dpo")
-    assert unknown == set()
+    assert set(owned()) <= trl_fields("sft") | trl_fields("dpo")
 
 
 @pytest.mark.slow

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
-from edu_align.config.compose import compose
+from edu_align.config.compose import compose, conf_dir
 from edu_align.config.keys import every_key
+from edu_align.config.precheck.command_line import check
+from edu_align.config.precheck.files import Files
 from edu_align.config.schema import Config
 from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import nearest
@@ -22,18 +25,13 @@ def mistyped(key: str) -> str:
     return f"{parent}.{wrong}" if parent else wrong
 
 
-@pytest.mark.parametrize("group", sorted({key.partition(".")[0] for key in KEYS}))
+@pytest.mark.parametrize("group", Config.__dataclass_fields__)
 def test_every_mistyped_key_names_the_right_one(problems: Problems, group: str) -> None:
     keys = [key for key in KEYS if key.partition(".")[0] == group]
     found = problems("trainer=dpo", *(f"{mistyped(key)}=1" for key in keys))
-    assert len(found) == len(keys)
+    assert len(found) == len(keys) > 0
     for text, key in zip(found, keys, strict=True):
         assert text.startswith(f"`{mistyped(key)}` is not a key. Did you mean `{key}`?")
-
-
-def test_the_keys_tried_are_all_there_are() -> None:
-    assert {key.partition(".")[0] for key in KEYS} == set(Config.__dataclass_fields__)
-    assert len(KEYS) > 80
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++", "~"])
@@ -85,13 +83,8 @@ def test_what_is_said_of_a_bad_override(problems: Problems, override: str, expec
 
 def test_every_problem_is_reported_together(problems: Problems) -> None:
     found = problems("trainer=dpo", "trainer.bata=1", "modle=tiny", "seed=x", "trainer.learning_rate=-1", "model=tinny")
-    assert [text.split("`")[1] for text in found] == [
-        "modle",
-        "model=tinny",
-        "trainer.bata",
-        "seed",
-        "trainer.learning_rate",
-    ]
+    named = ["modle", "model=tinny", "trainer.bata", "seed", "trainer.learning_rate"]
+    assert [text.split("`")[1] for text in found] == named
 
 
 def test_compose_raises_them_as_one_error() -> None:
@@ -138,12 +131,6 @@ def test_a_mistake_in_a_yaml_file_names_the_file(
 
 
 def test_a_mistake_in_edu_aligns_own_files_is_found_too(tmp_path: Path) -> None:
-    from shutil import copytree
-
-    from edu_align.config.compose import conf_dir
-    from edu_align.config.precheck.command_line import check
-    from edu_align.config.precheck.files import Files
-
     copytree(conf_dir(), tmp_path / "conf")
     file = tmp_path / "conf" / "trainer" / "sft.yaml"
     file.write_text(file.read_text(encoding="utf-8") + "epoch: 2\n", encoding="utf-8")

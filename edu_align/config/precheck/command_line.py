@@ -36,7 +36,8 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
         params = OmegaConf.select(base.hydra, "sweeper.params") or {}
         swept, wrong = read_all([f"{key}={value}" for key, value in params.items()], files)
         changes = [change for change in swept if change.key not in given] + changes
-        found += [*wrong, *_without_end(changes, OmegaConf.to_container(base.root.sweep)["sampler"])]
+        sweep: Any = OmegaConf.to_container(base.root.sweep)
+        found += [*wrong, *_without_end(changes, sweep["sampler"])]
     else:
         found += [
             f"`{change.text}` gives several values. Add -m to run each of them, or write {change.key}=[a,b] for a list."

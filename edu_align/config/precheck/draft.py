@@ -113,11 +113,12 @@ def _group_problems(change: Change, met: set[str], files: Files) -> Iterator[str
 def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
     """Merge the files into the schemas that they name. Keys under `hydra` are left to Hydra."""
     schemas = {group: keys.base_schema(group) for group in GROUP_SCHEMAS}
-    layers, named = [], {}
+    layers: list[tuple[str, str, Any]] = []
+    named: dict[str, type] = {}
     for line in lines:
         group, _, option = str(line.config_path).rpartition("/")
         if option in GROUP_SCHEMAS.get(group, {}):
-            named[line.package] = GROUP_SCHEMAS[group][option]
+            named[line.package or ""] = GROUP_SCHEMAS[group][option]
         elif file := files.load_config(str(line.config_path)):
             layers.append((file.provider, line.package or "", OmegaConf.to_container(file.config)))
     for where, package, content in layers:
