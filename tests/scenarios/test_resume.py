@@ -79,7 +79,7 @@ def test_every_reference_is_built_again(go: Any, runs: Any, kind: str, live: str
     alone_and_killed(go, [5], *words)
 
 
-@pytest.mark.parametrize("moment", ["validated", "measure"])
+@pytest.mark.parametrize("moment", ["validation_metrics", "measure"])
 def test_a_run_that_was_trained_is_not_trained_again(go: Any, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Killed after its last step, before the validation loss or in the measurement after training."""
     words = [*STEPS, "trainer=dpo", "run_name=it"]
