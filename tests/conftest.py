@@ -1,7 +1,7 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -204,15 +204,3 @@ def no_wandb_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(f"WANDB_{name}", raising=False)
     monkeypatch.delenv("NETRC", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.fixture
-def scoring_as_trl() -> Iterator[None]:
-    """Undo `score_labels_once` for one test."""
-    import trl.trainer.utils as trl_utils
-    from trl.kernels import ChunkedLogProbFunction
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trl_utils, "_use_triton", lambda device: False)
-        patch.setattr(trl_utils, "_ChunkedLogProbFunction", ChunkedLogProbFunction)
-        yield
