@@ -76,8 +76,8 @@ def _launch(run: Job, name: str) -> None:
 def _job(run: Job, failed: list[str], begun: list[bool]) -> Job:
     """`run` as Hydra calls it: with a resolved and checked config, and with user errors that do not look like crashes.
 
-    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one. `begun` is filled once
-    Hydra has done its part.
+    A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one. `begun` is filled
+    once Hydra has done its part.
     """
 
     @wraps(run)
