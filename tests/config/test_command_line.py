@@ -124,7 +124,7 @@ def test_help_is_printed_whatever_else_is_given(here: Here) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["trainer.bata=1", "trainer.max_steps=many"]])
 def test_answers_take_under_a_second(program: Program, arguments: list[str]) -> None:
     """Seconds of processor time, which other programs on the machine do not stretch; best of three."""
-    seconds = []
+    seconds: list[float] = []
     while len(seconds) < 3 and not any(value < 1.0 for value in seconds):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         program(*arguments)
