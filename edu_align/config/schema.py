@@ -20,10 +20,10 @@ SOURCES = [
 CONVERSATION_SOURCES = SOURCES
 PREFERENCE_SOURCES = ["edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local"]
 # Losses of TRL's DPOTrainer that need nothing but pairs and the reference model.
-DPO_LOSSES = (
+DPO_LOSSES = [
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
-)  # fmt: skip
+]  # fmt: skip
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",

@@ -11,7 +11,7 @@ import torch
 import trl
 from safetensors.torch import load_file
 
-from edu_align.config.schema import GROUP_SCHEMAS, DPOTrainerConfig
+from edu_align.config.schema import DPO_LOSSES, GROUP_SCHEMAS, DPOTrainerConfig
 from edu_align.launch import launch
 from edu_align.runs.folder import RunFolder
 from edu_align.training import session
@@ -28,14 +28,6 @@ WORDS = [
     "model=tiny", "hardware=cpu", "hardware.dtype=float32", "tracking=off", "dataset.size=40", "trainer.max_steps=2",
     "dataset.max_train_records=8", "trainer.batch_size=4", "evaluation.enabled=false", "trainer.logging_steps=1",
 ]  # fmt: skip
-
-
-def word(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Let the key `trainer.<name>` have this value, too: one word more in the schema's field."""
-    field = DPOTrainerConfig.__dataclass_fields__[name]
-    words = field.metadata["words"]
-    if not callable(words):  # the methods are read from the schemas themselves
-        monkeypatch.setattr(field, "metadata", {**field.metadata, "words": (*words, value)})
 
 
 @pytest.fixture
@@ -68,9 +60,17 @@ def short_replies(pairs: PairScores) -> torch.Tensor:
 
 @pytest.mark.parametrize("live", [True, False], ids=["live reference", "precomputed reference"])
 def test_a_loss_of_our_own(trained: Any, monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
-    for name, loss in (("as_sigmoid", as_sigmoid), ("short_replies", short_replies)):
-        monkeypatch.setitem(LOSSES, name, loss)
-        word(monkeypatch, "loss_type", name)
+    before = len(DPO_LOSSES)
+    monkeypatch.setitem(LOSSES, "as_sigmoid", as_sigmoid)
+    monkeypatch.setitem(LOSSES, "short_replies", short_replies)
+    DPO_LOSSES.extend(("as_sigmoid", "short_replies"))
+    try:
+        _compare_losses(trained, live)
+    finally:
+        del DPO_LOSSES[before:]
+
+
+def _compare_losses(trained: Any, live: bool) -> None:
     words = ["trainer=dpo", "trainer.sft_weight=0.1", f"trainer.precompute_reference={str(not live).lower()}"]
     theirs, ours, other = (
         trained(*words, f"trainer.loss_type={name}", f"run_name={name}")
@@ -123,7 +123,6 @@ def build_chosen(
 def test_a_method_of_our_own(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GROUP_SCHEMAS["trainer"], "chosen_schema", ChosenConfig)
     monkeypatch.setitem(session.METHODS, "chosen", build_chosen)
-    word(monkeypatch, "algorithm", "chosen")
     (tmp_path / "conf" / "trainer").mkdir(parents=True)
     (tmp_path / "conf" / "trainer" / "chosen.yaml").write_text(
         "defaults: [dpo, chosen_schema, _self_]\nalgorithm: chosen\nweight: 0.5\n"
