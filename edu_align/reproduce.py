@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from edu_align.config.arguments import split_word
-from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError, entry_point
 
 METRICS = ("pair_accuracy_own", "own_turn_nll")  # on the report's page: those of the suite that need no download
@@ -39,7 +38,10 @@ def reproduce(words: list[str]) -> bool:
     from edu_align.training.chain import run_chain
 
     began = time.monotonic()
-    run = _finished(run_chain(["reproduce_sft", "reproduce_dpo"], words)[-1])
+    done = run_chain(["reproduce_sft", "reproduce_dpo"], words)[-1]
+    if done is None:
+        raise UserError("`preview` shows data and trains nothing, so there is nothing to reproduce. Leave it out.")
+    run = done.path
     from edu_align.recipes.kept_results import check_kept
     from edu_align.recipes.tutor import measure_run, report_runs
     from edu_align.reports.stages import Stage, read_evaluation, results_table
@@ -60,12 +62,6 @@ def reproduce(words: list[str]) -> bool:
     agrees, lines = check_kept(kept_results("reproduce"), results)
     print("\n".join(f"edu_align: {line}" for line in lines))
     return agrees
-
-
-def _finished(run: RunFolder | None) -> Path:
-    if run is None:
-        raise UserError("`preview` shows data and trains nothing, so there is nothing to reproduce. Leave it out.")
-    return run.path
 
 
 def kept_results(experiment: str) -> Path:

@@ -15,10 +15,7 @@ from edu_align.config.keys import stated
 from edu_align.config.schema import GROUP_SCHEMAS, TrainerConfig
 from edu_align.utils.suggest import nearest
 
-_BASES = (
-    ("trl", "trainer/base_config.py", "_BaseConfig"),
-    ("transformers", "training_args.py", "TrainingArguments"),
-)
+_BASES = (("trl", "trainer/base_config.py", "_BaseConfig"), ("transformers", "training_args.py", "TrainingArguments"))
 
 
 def owned() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pairs and subsets drawn from records, and the rows that TRL's preference trainers read."""
+"""Pairs and subsets drawn from records."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

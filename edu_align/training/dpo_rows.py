@@ -13,7 +13,7 @@ from edu_align.cache.keys import code_content, tokenizer_content
 from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
 from edu_align.models.tokenizer import chat_ids
-from edu_align.records import Message, Pair
+from edu_align.records import Message, Pair, turn_values
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest
 
@@ -34,10 +34,7 @@ def cached_dpo_rows(cache: RunCache | None, tokenizer: Any, pairs: Sequence[Pair
         return {key: array for column in columns for key, array in column.items()}, {}
 
     texts = [
-        [
-            [[turn.role, turn.content] for turn in pair.group.prompt],
-            *(pair.group.responses[i].text for i in (pair.chosen, pair.rejected)),
-        ]
+        [turn_values(pair.group.prompt), *(pair.group.responses[i].text for i in (pair.chosen, pair.rejected))]
         for pair in pairs
     ]
     key = digest(tokenizer_content(tokenizer), code_content(), texts, max_length)

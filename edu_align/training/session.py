@@ -277,10 +277,7 @@ def trained_metrics(trainer: Any) -> dict[str, float]:
     metrics |= {"train/steps": trainer.state.global_step, "train/peak_memory_gib": peak_memory_gib()}
     asked, computed = int(total(spent["asked"])), int(total(spent["computed"]))
     if computed:
-        metrics |= {
-            "train/tokens_per_second": asked / spent["seconds"],
-            "train/shared_prefix_ratio": asked / computed,
-        }
+        metrics |= {"train/tokens_per_second": asked / spent["seconds"], "train/shared_prefix_ratio": asked / computed}
     return metrics
 
 

@@ -35,21 +35,21 @@ INTERNALS: dict[str, Members] = {
         "_compute_loss": "overridden: a loss of our own beside TRL's",
     },
     "trl.trainer.dpo_trainer": {
-        "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights",
+        "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
     },
     "trl.trainer.utils": {
         "_use_triton": "replaced: the head scores labelled positions only on every device",
         "_ChunkedLogProbFunction": "replaced: equal positions are scored once",
     },
     "datasets.Dataset": {
-        "_get_cache_file_path": "replaced: TRL's file of reference log-probabilities gets a folder of its own",
+        "_get_cache_file_path": "replaced: TRL's file of reference log-probabilities gets a folder of its own"
     },
     "transformers.PretrainedConfig": {
         "_attn_implementation": "read and set: attention that reads forests",
         "_name_or_path": "set: a model that was saved and is trained on has no folder",
     },
     "peft.tuners.tuners_utils.BaseTunerLayer": {
-        "_cast_input_dtype": "replaced: autocast casts the inputs of adapters, where it is on",
+        "_cast_input_dtype": "replaced: autocast casts the inputs of adapters, where it is on"
     },
     "torch.Tensor": {"_version": "read: whether a shared weight was written to"},
     "torch": {"_softmax_backward_data": "called: the gradient of a softmax from its result"},

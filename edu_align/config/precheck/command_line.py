@@ -24,7 +24,7 @@ MOST_FAILING = 8  # combinations of swept options whose problems are listed: a t
 def check(texts: list[str], files: Files, multirun: bool = False, primary: str = "config") -> list[str]:
     """Problems of the overrides `texts` on the config `primary`, each a sentence or two; empty where all is well."""
     if files.load_config(primary) is None:
-        names = files.options(".")
+        names = files.get_group_options(".")
         return [f"There is no config `{primary}`.{did_you_mean(primary, names)} Configs: {listed(names)}."]
     changes, found = read_all(texts, files)
     found += problems_of_secrets({key_of(text): text.partition("=")[2] for text in texts})
@@ -48,7 +48,7 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
     found += wrong
     one_by_one = [
         [replace(change, values=(value,)) for value in change.values]
-        if change.sweep and files.options(change.key)
+        if change.sweep and files.get_group_options(change.key)
         else [change]
         for change in changes
     ]
@@ -68,7 +68,7 @@ def _check_one(changes: list[Change], files: Files, primary: str) -> list[str]:
     made = draft(files, primary, changes)
     if not made.known:
         return made.problems
-    fitting = [(change.key, _fitting(made, change)) for change in changes if not files.options(change.key)]
+    fitting = [(change.key, _fitting(made, change)) for change in changes if not files.get_group_options(change.key)]
     found = made.problems
     if files.problems:
         return found  # what a broken file leaves out would seem to have no value

@@ -47,9 +47,9 @@ def draft(files: Files, primary: str, changes: list[Change]) -> Draft:
     An option that does not exist is a problem, and the nearest one stands in for it.
     """
     made, given = Draft(), Given()
-    groups = [change for change in changes if change.values and files.options(change.key)]
+    groups = [change for change in changes if change.values and files.get_group_options(change.key)]
     for change in groups:
-        options, first = files.options(change.key), None if change.sign == "~" else change.values[0]
+        options, first = files.get_group_options(change.key), None if change.sign == "~" else change.values[0]
         asked = [str(option) for option in (first if isinstance(first, list) else [first]) if option is not None]
         made.problems += [files.no_option(change.key, option) for option in asked if option not in options]
         near = [option if option in options else nearest(option, options) for option in asked]
@@ -98,7 +98,7 @@ def _lines(
 def _group_problems(change: Change, met: set[str], files: Files) -> Iterator[str]:
     """A group that a defaults list names (one of `met`) takes no `+` and is not deleted; any other one needs a `+`."""
     if change.sign == "~" and change.key in GROUP_SCHEMAS:
-        options = listed(files.options(change.key))
+        options = listed(files.get_group_options(change.key))
         yield f"`~{change.key}`: every config has an option of {change.key}. Choose one: {options}."
     elif change.sign == "~" and not isinstance(change.values[0], str | None):
         yield f"`{change.text}`: no option has that name. Write ~{change.key}, or leave it out."
@@ -151,10 +151,10 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
         done = [assign(made, f"{key}.{inner}", item, where, sign) for inner, item in value.items()]
         return all(done)
     opened = keys.opened_by(key)
-    if key in made.branches or (key not in made.known and opened is None):
-        problem = (
-            keys.unknown_key(key, made.known, made.options) if key not in made.branches else keys.holds_keys(key, value)
-        )
+    if key in made.branches:
+        problem = keys.holds_keys(key, value)
+    elif key not in made.known and opened is None:
+        problem = keys.unknown_key(key, made.known, made.options)
     elif OmegaConf.is_missing(made.root, key.partition(".")[0]):
         return False  # the group has no choice, which is a problem of its own
     else:

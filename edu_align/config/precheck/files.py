@@ -42,10 +42,6 @@ class Files(ConfigRepository):
                 self.sources += [source] if source.available() else []
         self._loaded.clear()
 
-    def options(self, group: str) -> list[str]:
-        """Options of a group, sorted: the names of the YAML files in its folder."""
-        return self.get_group_options(group)
-
     def groups(self) -> list[str]:
         """Every folder with YAML files in it, as a group's name; Hydra's own groups left out."""
         folders = [Path(source.path) for source in self.sources]
@@ -86,7 +82,7 @@ class Files(ConfigRepository):
 
     def no_option(self, group: str, option: str, in_file: bool = False) -> str:
         """The problem of an option, or a group, that does not exist."""
-        options = self.options(group)
+        options = self.get_group_options(group)
         if not options:
             return self.no_group(group, group)
         hint = did_you_mean(option, options, f"{group}=")

@@ -59,5 +59,5 @@ def _values(parsed: Override, files: Files) -> tuple[Any, ...]:
         return tuple(int(end) if end == int(end) else end for end in (value.start, value.end))  # 3 is read as 3.0
     if isinstance(value, Glob):
         group = parsed.key_or_group
-        return tuple(value.filter([*files.options(group), *GROUP_SCHEMAS.get(group, {})]))
+        return tuple(value.filter([*files.get_group_options(group), *GROUP_SCHEMAS.get(group, {})]))
     return tuple(Override._convert_value(each) for each in islice(parsed.sweep_iterator(), MOST_SWEPT))

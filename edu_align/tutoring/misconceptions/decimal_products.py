@@ -84,10 +84,7 @@ def _draw_times_ten(rng: Random) -> Case | None:
         question=fill(rng, TIMES_TEN, x=x),
         answer=decimal(x * 10),
         wrong_answer=wrong,
-        work=(
-            "To multiply by 10, I write a zero at the end.",
-            f"So {x} turns into {wrong}",
-        ),
+        work=("To multiply by 10, I write a zero at the end.", f"So {x} turns into {wrong}"),
         wrong_step=0,
         topic="multiplying a decimal by ten",
         place="the step with the zero at the end",

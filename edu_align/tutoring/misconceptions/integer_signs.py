@@ -74,11 +74,7 @@ def _draw_square(rng: Random) -> Case | None:
         question=fill(rng, SQUARES, a=a, e=e),
         answer=str(-(a**2)),
         wrong_answer=str(wrong),
-        work=(
-            f"I read {e} as (-{a}) * (-{a}).",
-            "Minus times minus is plus.",
-            f"So my answer is {wrong}",
-        ),
+        work=(f"I read {e} as (-{a}) * (-{a}).", "Minus times minus is plus.", f"So my answer is {wrong}"),
         wrong_step=0,
         topic="squares and minus signs",
         place=f"the first line, where you rewrote {e}",

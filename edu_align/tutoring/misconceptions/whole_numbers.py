@@ -110,10 +110,7 @@ def _draw_side_by_side(rng: Random) -> Case | None:
             f"trade ten of the {ones} ones for one ten before you write anything down",
             f"estimate {a} + {b} by rounding both numbers to the nearest ten",
         ),
-        solution=(
-            f"{tens} tens are {10 * tens}, and there are {ones} ones.",
-            f"{10 * tens} + {ones} = {a + b}",
-        ),
+        solution=(f"{tens} tens are {10 * tens}, and there are {ones} ones.", f"{10 * tens} + {ones} = {a + b}"),
         wrong_place=f"the sum of the ones, {a % 10} + {b % 10} = {ones}",
     )
 
