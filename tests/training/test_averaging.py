@@ -85,7 +85,7 @@ def test_a_checkpoint_holds_the_mean_beside_the_weights(
         kept[step] = (load_file(folder / WEIGHTS), load_file(averaged) if averaged.is_file() else None)
         bound(self, step, most)
 
-    monkeypatch.setattr(CheckpointStore, "bound", look)
+    monkeypatch.setattr(CheckpointStore, "keep_newest", look)
     go("trainer=dpo", *WORDS, "trainer.average_last=0.5", "trainer.save_steps=2")
     (watch,) = watched
     assert kept[2][1] is None
