@@ -76,14 +76,14 @@ def test_a_checkpoint_holds_the_mean_beside_the_weights(
     go: Any, watched: list[Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[int, tuple[Any, Any]] = {}
-    bound = CheckpointStore.bound
+    keep_newest = CheckpointStore.keep_newest
 
     def look(self: CheckpointStore, step: int, most: int) -> None:
         folder = self.newest_valid()
         assert folder is not None
         averaged = folder / AVERAGE
         kept[step] = (load_file(folder / WEIGHTS), load_file(averaged) if averaged.is_file() else None)
-        bound(self, step, most)
+        keep_newest(self, step, most)
 
     monkeypatch.setattr(CheckpointStore, "keep_newest", look)
     go("trainer=dpo", *WORDS, "trainer.average_last=0.5", "trainer.save_steps=2")
