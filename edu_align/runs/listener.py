@@ -10,7 +10,7 @@ class RunListener:
         """The run that is made, or that was found finished, as soon as its folder is known."""
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
-        """Measurement after `step` optimizer steps, named as in W&B. What it raises ends the run."""
+        """Measured after `step` optimizer steps, named as in W&B. What it raises ends the run."""
 
 
 NO_LISTENER = RunListener()
