@@ -147,7 +147,7 @@ def test_every_backend_gives_each_row_its_own_hidden_states(
 
     plain = step()
     if checkpointing:
-        model.gradient_checkpointing_enable()
+        model.activation_checkpointing_enable()
         model.train()
     sharing = share_prefixes(model, backend)
     assert largest_error(list(step()), list(plain)) < 1e-5
