@@ -5,7 +5,7 @@ so that it stays a dialogue. `trainer.max_length` cuts prompt and reply together
 stays: the prompt of the longer reply loses more. TRL pads and scores the rows as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,9 +29,7 @@ def cached_dpo_rows(cache: RunCache | None, tokenizer: Any, pairs: Sequence[Pair
         return dpo_rows(tokenizer, pairs, max_length)
 
     def compute() -> tuple[Arrays, dict[str, Any]]:
-        rows = dpo_rows(tokenizer, pairs, max_length)
-        columns = (ragged(name, [row[name] for row in rows]) for name in COLUMNS)
-        return {key: array for column in columns for key, array in column.items()}, {}
+        return token_arrays(dpo_rows(tokenizer, pairs, max_length)), {}
 
     texts = [
         [turn_values(pair.group.prompt), *(pair.group.responses[i].text for i in (pair.chosen, pair.rejected))]
@@ -41,6 +39,13 @@ def cached_dpo_rows(cache: RunCache | None, tokenizer: Any, pairs: Sequence[Pair
     arrays, _ = cache.get_or_compute(KIND, key, TENSORS, compute)
     columns = [rows_of(arrays, name) for name in COLUMNS]
     return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def token_arrays(rows: Iterable[Mapping[str, list[int]]]) -> Arrays:
+    """The rows' token ids, column by column, as the cache keeps them."""
+    every = list(rows)
+    columns = (ragged(name, [row[name] for row in every]) for name in COLUMNS)
+    return {key: array for column in columns for key, array in column.items()}
 
 
 def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> list[Row]:

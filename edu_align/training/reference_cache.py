@@ -12,9 +12,9 @@ from typing import Any
 import trl
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.cache.store import TENSORS, Arrays, content, ragged
+from edu_align.cache.store import TENSORS, Arrays, content
 from edu_align.config.batch import token_budget
-from edu_align.training.dpo_rows import COLUMNS
+from edu_align.training.dpo_rows import token_arrays
 from edu_align.utils.hashing import digest
 
 REFERENCES = "reference log-probabilities"
@@ -45,7 +45,7 @@ class CachedReference(trl.DPOTrainer):
         config = self.cache.config
         passes = [batch_size, token_budget(config)]
         batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
-        key = digest(self.model_key, content(_token_ids(dataset)), passes, batch)
+        key = digest(self.model_key, content(token_arrays(dataset)), passes, batch)
         arrays, _ = self.cache.get_or_compute(REFERENCES, key, TENSORS, compute)
         return _with_columns(dataset, arrays)
 
@@ -61,11 +61,6 @@ def _own_file(dataset: Any) -> Iterator[None]:
             yield
         finally:
             del dataset._get_cache_file_path
-
-
-def _token_ids(dataset: Any) -> Arrays:
-    columns = (ragged(name, list(dataset[name])) for name in COLUMNS)
-    return {key: array for column in columns for key, array in column.items()}
 
 
 def _with_columns(dataset: Any, columns: Arrays) -> Any:

@@ -1,5 +1,6 @@
 """What a source of data is: parts that can be read, and what a row of them becomes in each view."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(ABC):
     """One source. `conversation` and `preference`: what a row becomes in each view.
 
     Without `conversation` a group of replies becomes the conversation that ends with its best reply; without
@@ -52,9 +53,9 @@ class Source:
         """Whether it has a test part of its own."""
         return False
 
+    @abstractmethod
     def open(self, name: str, query: Query) -> Sequence[Part]:
         """Its parts. Nothing is read before the first record is asked for. Raises UserError where nothing is there."""
-        raise NotImplementedError
 
     def files(self, name: str, query: Query) -> list[Path] | None:
         """The files that its records depend on; None where they may change without a file."""
