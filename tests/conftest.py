@@ -20,6 +20,15 @@ TINY = [
     "evaluation.bootstrap_samples=100",
 ]  # fmt: skip
 
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked `cases("A1", "A2")` bears the ids of the cases that it holds: `test_of_rows[A1-A2]`."""
+    held = [case for mark in metafunc.definition.iter_markers("cases") for case in mark.args]
+    if held:
+        metafunc.fixturenames.append("_cases")
+        metafunc.parametrize("_cases", ["-".join(held)], ids=["-".join(held)])
+
+
 WRAPPED = "base_model.model."  # before the names of a model that PEFT has wrapped
 Compose = Callable[..., Any]
 
