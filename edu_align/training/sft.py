@@ -17,10 +17,11 @@ from edu_align.training.micro_batches import MicroBatches, MicroBatching
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.sft_rows import cached_sft_rows
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
+from edu_align.training.validation import Validation
 from edu_align.utils.errors import UserError
 
 
-class SFTTrainer(StopOnDivergence, ResumableTraining, MicroBatching, trl.SFTTrainer):
+class SFTTrainer(StopOnDivergence, ResumableTraining, Validation, MicroBatching, trl.SFTTrainer):
     """TRL's SFTTrainer; a call goes through the mixins from left to right, and each says in its docstring what it
     overrides.
     """
