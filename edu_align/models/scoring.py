@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edu_align.models.chat_template import IGNORED, encode
 from edu_align.models.sharding import head_logits
-from edu_align.models.tokenizer import IGNORED, encode
 from edu_align.packing.decoder import causal_model
 from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.utils.errors import UserError

@@ -12,7 +12,7 @@ from typing import Any
 from edu_align.cache.keys import code_content, tokenizer_content
 from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
-from edu_align.models.tokenizer import chat_ids
+from edu_align.models.chat_template import chat_ids
 from edu_align.records import Message, Pair, turn_values
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest

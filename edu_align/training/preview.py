@@ -4,7 +4,7 @@ from typing import Any
 
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import TrainingData
-from edu_align.models.tokenizer import IGNORED, encode, marked
+from edu_align.models.chat_template import IGNORED, encode, marked
 from edu_align.records import Conversation, Pair
 from edu_align.training.dpo_rows import dpo_rows, shorten_prompts
 

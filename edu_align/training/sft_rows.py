@@ -20,7 +20,7 @@ from typing import Any
 from edu_align.cache.keys import code_content, tokenizer_content
 from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
-from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.models.chat_template import IGNORED, encode
 from edu_align.records import Conversation, Message
 from edu_align.utils.hashing import digest
 

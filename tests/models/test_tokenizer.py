@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, load_tokenizer, marked, render
+from edu_align.models.chat_template import IGNORED, encode, marked, render
+from edu_align.models.tokenizer import byte_tokenizer, load_tokenizer
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 
