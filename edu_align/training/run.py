@@ -14,6 +14,7 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.locate import Location, locate
+from edu_align.models.sizes import check_length
 from edu_align.planning.plan import refuse_too_big
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
@@ -63,6 +64,7 @@ def check_ahead(composed: DictConfig) -> None:
 
 def _check(config: Config) -> None:
     check_batch(config)
+    check_length(config)
     if config.tracking.name == "wandb":
         mode_of(config.tracking)
 
