@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from edu_align.data.readers import Row, brief
-from edu_align.data.text import problem_key
+from edu_align.data.text import question_key
 from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
 
@@ -76,7 +76,7 @@ def to_conversation(row: Row, record_id: str, column: str, source: str) -> Conve
     messages = to_trained(read_turns(row, column))
     if isinstance(messages, str):
         return messages
-    return Conversation(messages, record_id, source, problem_key(first_user(messages)))
+    return Conversation(messages, record_id, source, question_key(messages))
 
 
 def first_user(messages: Sequence[Message]) -> str:

@@ -22,7 +22,7 @@ from edu_align.data.readers import (
 from edu_align.data.row_files import look_at
 from edu_align.data.sources.chat_turns import ROLES
 from edu_align.data.sources.source import Part, Query, Source
-from edu_align.data.text import problem_key
+from edu_align.data.text import question_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.errors import UserError
 
@@ -166,7 +166,7 @@ def to_record(row: Row, format: str) -> Record | str:
 def _group(row: Row, messages: tuple[Message, ...]) -> str:
     if "group" in row.data:
         return f"local:{_text(row, 'group')}"
-    return problem_key(next(message.content for message in messages if message.role == "user"))
+    return question_key(messages)
 
 
 def _text(row: Row, column: str) -> str:
