@@ -26,16 +26,17 @@ _SPACE = re.compile(r"(?<!\d) +| +(?!\d)")
 
 # Words of which a turn that only says hello is made.
 _HELLO = """
-hi hello hey hiya yo greetings howdy there good morning afternoon evening night day dear sir madam miss mister mr mrs ms
-tutor teacher professor everyone all again how are you u doing today please pls can could would will may i im am we us me
-my need want like some any a an the your with on for to of help assist assistance question questions problem problems
-homework assignment exercise task math maths mathematics thanks thank ready start begin lets s ok okay yes have got this
-hallo guten tag morgen abend moin servus grüezi kannst können du sie mir helfen bitte ich brauche hilfe eine frage habe
-bei den meinen hausaufgaben und wie geht es dir ihnen hola buenos buenas días dias tardes noches qué que tal puedes puede
-podrías ayudarme ayuda por favor necesito profe bonjour salut bonsoir coucou peux tu pouvez vous m aider maider moi aide
-il te plaît plait jai besoin d ça va olá ola oi bom boa dia tarde noite pode ajudar preciso ajuda ciao buongiorno salve
-buonasera puoi aiutarmi привет здравствуйте здравствуй добрый день помогите помоги мне пожалуйста cześć dzień dobry
-merhaba selam hej 你好 您好 老师好 你好老师 老师你好 こんにちは 안녕하세요 안녕 नमस्ते नमस्कार مرحبا السلام عليكم שלום γεια σου
+hi hello hey hiya yo greetings howdy there good morning afternoon evening night day dear sir madam miss mister
+mr mrs ms tutor teacher professor everyone all again how are you u doing today please pls can could would will
+may i im am we us me my need want like some any a an the your with on for to of help assist assistance question
+questions problem problems homework assignment exercise task math maths mathematics thanks thank ready start
+begin lets s ok okay yes have got this hallo guten tag morgen abend moin servus grüezi kannst können du sie mir
+helfen bitte ich brauche hilfe eine frage habe bei den meinen hausaufgaben und wie geht es dir ihnen hola buenos
+buenas días dias tardes noches qué que tal puedes puede podrías ayudarme ayuda por favor necesito profe bonjour
+salut bonsoir coucou peux tu pouvez vous m aider maider moi aide il te plaît plait jai besoin d ça va olá ola oi
+bom boa dia tarde noite pode ajudar preciso ajuda ciao buongiorno salve buonasera puoi aiutarmi привет
+здравствуйте здравствуй добрый день помогите помоги мне пожалуйста cześć dzień dobry merhaba selam hej 你好 您好 老师好
+你好老师 老师你好 こんにちは 안녕하세요 안녕 नमस्ते नमस्कार مرحبا السلام عليكم שלום γεια σου
 """
 _GREETINGS = frozenset(_HELLO.casefold().split())
 
@@ -46,10 +47,12 @@ class _Kept(dict[int, str]):
     def __missing__(self, code: int) -> str:
         char = chr(code)
         kind = unicodedata.category(char)
-        keep = kind[0] in "LN" or kind in ("Mn", "Mc", "Me", "Sm", "So") or char in "-*·!.,:()/%^"
-        self[code] = _BRACKET.get(char) or (
-            char if keep and char not in _ORNAMENTS else "" if kind in ("Cf", "Mn") else " "
-        )
+        if char in _ORNAMENTS or kind == "Cf":
+            self[code] = ""
+        elif kind[0] in "LNM" or kind in ("Sm", "So") or char in "-*·!.,:()/%^":
+            self[code] = char
+        else:
+            self[code] = _BRACKET.get(char, " ")
         return self[code]
 
 
@@ -79,6 +82,8 @@ def _operator(found: re.Match[str]) -> str:
     left, right = text[max(0, at - _BESIDE) : at], text[at + 1 : at + 1 + _BESIDE]
     sign = "−" if found[0] == "-" else "×"
     if _starts_term(right.lstrip()) and _ends_term(left.rstrip()):
+        return sign
+    if sign == "−" and left.rstrip()[-1:] in tuple("+/^=<>≤≥≠("):
         return sign
     before_number = sign == "−" and not right[:1].isalpha() and _starts_term(right)
     return sign if before_number and not (left[-1:].isalnum() or left[-1:] in tuple(")%")) else " "
