@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 
 from edu_align.config.precheck.files import Files
 from edu_align.config.schema import GROUP_SCHEMAS
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 MOST_SWEPT = 1000  # values of one range() that are checked
 _SIGNS = {OverrideType.CHANGE: "", OverrideType.ADD: "+", OverrideType.FORCE_ADD: "++", OverrideType.DEL: "~"}
@@ -43,7 +43,7 @@ def read_all(texts: list[str], files: Files) -> tuple[list[Change], list[str]]:
             sign, values = _SIGNS[parsed.type], _values(parsed, files)
             changes.append(Change(text, parsed.key_or_group, sign, values, parsed.package, sweep, endless))
         except HydraException as error:
-            first = str(error).strip().splitlines()[0].partition(" expecting ")[0]
+            first = first_line(error).partition(" expecting ")[0]
             problems.append(f"`{text}` cannot be read as key=value ({first}). Quote values with special signs.")
         except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
             key = text.partition("=")[0]
