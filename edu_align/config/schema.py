@@ -108,7 +108,7 @@ class DatasetConfig:
     sources: list[str] = key(words=SOURCES)
     path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
     # Of local files.
-    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses"))
+    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses", "completion", "text"))
     columns: dict[str, str] = key({})
     size: int = key(1500, ">= 20")
     generation_seed: int = 42

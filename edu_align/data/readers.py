@@ -8,10 +8,11 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edu_align.data.rows.left_out import LeftOut
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
 
@@ -27,16 +28,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One row and where it stands.
+    """One row and where it stands. What is null (or a number that is none) is absent.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
-    says which. `fault`: why it cannot be used, whatever column is read; "" where it can.
+    says which. `fault`: why it cannot be used, whatever column is read; "" where it can. `columns`: all names, also
+    of what is absent.
     """
 
     data: dict[str, Any]
     file: str
     number: int
     fault: str = ""
+    columns: tuple[str, ...] = field(init=False, default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.data))
+        object.__setattr__(self, "data", {key: value for key, value in self.data.items() if not is_absent(value)})
 
     @property
     def place(self) -> str:
@@ -48,6 +55,8 @@ class Row:
 
     def get(self, column: str, kind: type[T]) -> T:
         """The value of a column that has to be there and of that type. Raises UserError otherwise."""
+        if column not in self.data and column in self.columns:
+            raise UserError(f"{self.place}: `{column}` is null. Mend the row: {self.shown()}")
         if column not in self.data:
             raise UserError(f"{self.place}: no column `{column}`{self._near(column)} The row: {self.shown()}")
         value = self.data[column]
@@ -83,10 +92,11 @@ class Row:
 Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
 
 
-def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | str]:
+def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | LeftOut]:
     """Numbered rows as records, or as reasons why they cannot be used; the ids are `prefix:number`."""
     for number, row in rows:
-        yield row.fault or convert(row, f"{prefix}:{number}")
+        found = row.fault or convert(row, f"{prefix}:{number}")
+        yield LeftOut(found, row.place) if isinstance(found, str) else found
 
 
 def shorten(text: str, limit: int = SHOWN) -> str:
@@ -139,11 +149,10 @@ def iter_rows(path: str | Path) -> Iterator[Row]:
 
 
 def checked_row(data: dict[str, Any], file: str, number: int) -> Row:
-    """A row with its `fault`. Raises UserError for one that is nested too deeply to be anything but broken."""
+    """A row with its `fault`."""
     deep, text = depth_and_unicode(data)
-    if deep > MOST_LEVELS:
-        raise UserError(f"{file}, row {number}: nested {deep} levels deep; at most {MOST_LEVELS} are read. Mend it.")
-    return Row(data, file, number, "" if text else NO_UNICODE)
+    fault = f"nested more than {MOST_LEVELS} levels deep" if deep > MOST_LEVELS else "" if text else NO_UNICODE
+    return Row(data, file, number, fault)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -210,6 +219,11 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
                     yield (number := number + 1), data
     except (ArrowException, OSError, OverflowError, ValueError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({shorten(str(error), 120)}). Write it anew.") from None
+
+
+def is_absent(value: Any) -> bool:
+    """Whether a value stands for none: null, or the NaN that pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def is_unicode(text: str) -> bool:
