@@ -1,18 +1,24 @@
 """Files of prompts: what is to be answered."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.readers import SUFFIXES, Row, read_rows, shorten
+from edu_align.data.readers import Row, rows_of
+from edu_align.data.row_files import look_at
 from edu_align.data.rows.columns import Cells, Columns
 from edu_align.data.rows.left_out import RowError
 from edu_align.data.rows.reader import reason_lines
 from edu_align.data.rows.shapes import explicit, prompt_and_reply
 from edu_align.data.rows.tally import Tally
+from edu_align.data.rows.words import COLUMNS
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
+from edu_align.utils.words import shorten
+
+# Lines of text are prompts where they are no table with one of these columns.
+LINES = (*COLUMNS["prompt"], *COLUMNS["messages"], "chosen", "text")
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,9 @@ class Prompt:
 
 
 def read_prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> list[Prompt]:
-    """The prompts of a .txt (one a line), .jsonl, .json, .csv or .parquet file, in its order.
+    """The prompts of a file of rows, or of lines of text, in its order.
 
-        2 + 3?                                                               a line of a .txt
+        2 + 3?                                                               a line of text
         {"prompt": "2 + 3?"}  {"question": "2 + 3?", "answer": "5"}          and every other shape that training reads;
         {"messages": [{"role": "user", ...}]}  {"conversations": [...]}      the last reply is taken off as reference
 
@@ -36,7 +42,10 @@ def read_prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> 
     none can be used, and for an id that occurs twice.
     """
     path = Path(path).expanduser()
-    rows = _lines(path) if path.suffix == ".txt" else _rows(path)
+    file = look_at(path, [*LINES, *(name.casefold() for name in (columns or {}).values())])
+    if file.note:
+        print(f"edu_align: {path}: {file.note}", flush=True)
+    rows = list(rows_of(file))
     there = {column for row in rows for column in row.columns}
     names = Columns({"id": "id"} | {ours: theirs for ours, theirs in (columns or {}).items() if theirs in there})
     tally, reasons, first = Tally(), Counter[str](), dict[str, str]()
@@ -67,27 +76,8 @@ def read_prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> 
 
 def _prompt(row: Row, cells: Cells, tally: Tally) -> Prompt:
     if row.fault:
-        raise RowError(row.fault, row.place)
+        raise RowError(row.fault, row.place, row.detail)
     turns, reference = prompt_and_reply(cells, tally)
     name = explicit(cells, "id") or str(row.number)
     cells.count(tally)
     return Prompt(name, turns, reference)
-
-
-def _rows(path: Path) -> Sequence[Row]:
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"`input={path}`: the suffix must be one of .txt, {', '.join(SUFFIXES)}, got {path.suffix!r}.")
-    return read_rows(path)
-
-
-def _lines(path: Path) -> list[Row]:
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
-    rows = [Row({"prompt": line}, str(path), i) for i, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise UserError(f"{path}: the file holds no line with text.")
-    return rows

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edu_align.data.readers import brief
+from edu_align.data.rows.dialogue import question
 from edu_align.data.text import history_key
 from edu_align.records import Conversation, Message, Record
 from edu_align.utils.errors import UserError
@@ -22,7 +23,9 @@ def keys_of(record: Record) -> tuple[str, ...]:
     """
     if PINNED in record.meta:
         return (record.group,)
-    return (record.group, history_key(_history(record)))
+    history = _history(record)
+    # Nothing was said yet in a lesson that the tutor opens: such dialogues have no history in common.
+    return (record.group, history_key(history)) if question(history) else (record.group,)
 
 
 def _history(record: Record) -> Sequence[Message]:

@@ -42,12 +42,13 @@ def load(folder: Path, rows: list[dict[str, Any]], view: str = "conversation", *
 
 
 # Every one of these is the dialogue TALK.
+WHAT = "What is 2 + 2?"
 TALKS: dict[str, dict[str, Any]] = {
     "messages": {"messages": [ASK, TELL]},
     "sharegpt": {"conversations": [HUMAN, GPT]},
     "json in a cell": {"messages": json.dumps([ASK, TELL])},
     "messages beside preferences": {"chosen": [ASK, GOOD], "rejected": [ASK], "messages": [ASK, TELL], "prompt": "x"},
-    "speakers": {"Dialogue": [{"Speaker": "STUDENT", "Text": "2 + 3?"}, {"Speaker": "Tutor ", "Text": "What is 2 + 2?"}]},
+    "speakers": {"Dialogue": [{"Speaker": "STUDENT", "Text": "2 + 3?"}, {"Speaker": "Tutor ", "Text": WHAT}]},
     "sides": {"messages": [{"user": "2 + 3?", "assistant": "What is 2 + 2?"}]},
     "an object": {"conversation": {"messages": [ASK, TELL]}},
     "user at the end": {"messages": [ASK, TELL, MORE]},
@@ -111,7 +112,8 @@ def test_flags_decide_what_is_trained(flag: dict[str, Any]) -> None:
 
 @pytest.mark.cases("A3")
 def test_other_flags_are_named_once(tmp_path: Path) -> None:
-    rows = [{"messages": [ASK | {"content": f"{i} + 3?", "train": True}, TELL | {"weight": 0.5, "mask": 1}]} for i in range(3)]
+    told = TELL | {"weight": 0.5, "mask": 1}
+    rows = [{"messages": [ASK | {"content": f"{i} + 3?", "train": True}, told]} for i in range(3)]
     said = load(tmp_path, rows).describe()
     assert said.count("3 times: `weight` of a turn is 0.5, which is neither on nor off; taken as on") == 1
     assert "3 times: `train` is true on a turn that is not the tutor's" in said
@@ -137,7 +139,7 @@ HH = "\n\nHuman: 2 + 3?\n\nAssistant: "
         ({"chosen": HH + "good", "rejected": HH + "bad"}, 1),
         ({"prompt": HH, "chosen": " good", "rejected": " bad"}, 1),
         ({"prompt": HH, "chosen": HH + "good", "rejected": HH + "bad"}, 1),
-        ({"chosen": HH + "Why?\n\nHuman: 4\n\nAssistant: good", "rejected": HH + "Why?\n\nHuman: 4\n\nAssistant: bad"}, 3),
+        ({"chosen": f"{HH}Why?{HH}good", "rejected": f"{HH}Why?{HH}bad"}, 3),
         ({"prompt": [ASK, TELL], "chosen": [MORE, GOOD], "rejected": [MORE, BAD]}, 3),
         (CONTEXT | {"chosen": [MORE, GOOD], "rejected": [MORE, BAD]}, 3),
         ({"instruction": "2 + 3?", "chosen": "good", "rejected": "bad", "input": None}, 1),
@@ -167,9 +169,9 @@ def test_a_text_that_only_names_a_speaker_stays_one_turn(text: str) -> None:
 
 @pytest.mark.cases("A6")
 def test_a_transcript_is_split_at_its_own_speakers_only() -> None:
-    text = "\n\nHuman: A play?\n\nAssistant: Yes.\n\nTeacher: Hi\n\nassistant: not this\nHuman: nor this\n\nHuman: Thanks\n\nAssistant: Bye"
-    said = [content for _, content, _ in turns(read({"text": text}))]
-    assert said == ["A play?", "Yes.\n\nTeacher: Hi\n\nassistant: not this\nHuman: nor this", "Thanks", "Bye"]
+    play = "Yes.\n\nTeacher: Hi\n\nassistant: not this\nHuman: nor this"
+    text = f"\n\nHuman: A play?\n\nAssistant: {play}\n\nHuman: Thanks\n\nAssistant: Bye"
+    assert [said for _, said, _ in turns(read({"text": text}))] == ["A play?", play, "Thanks", "Bye"]
 
 
 def test_text_that_looks_like_json_stays_text() -> None:
@@ -282,7 +284,7 @@ def test_a_bad_row_is_counted_with_its_first_place(tmp_path: Path) -> None:
         "left out 2: a turn without text, with calls of tools (first: {}, row 41, messages[1])",
         "left out 1: a turn of a tool (first: {}, row 42, messages[1]: role 'tool')",
         "left out 1: a part of a message that is no text (first: {}, row 43, messages[0]: got {{'type': 'image_url', ",
-        "left out 1: a role that is not known (first: {}, row 44, messages[0]: got 'asistant', did you mean 'assistant'?)",
+        "left out 1: a role that is not known (first: {}, row 44, messages[0]: got 'asistant', did you mean 'assi",
         "left out 1: a value that is no text (first: {}, row 45, chosen: got True)",
         "left out 1: a turn that is no object (first: {}, row 47, messages[0]: got 'hello')",
         "left out 1: a turn without a role (first: {}, row 48, messages[0]: its keys: 'content')",
@@ -314,9 +316,8 @@ def test_lessons_that_a_tutor_opens_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("empty", ["", "  ", None, float("nan"), []])
 def test_an_empty_cell_is_no_group(tmp_path: Path, empty: Any) -> None:
     rows = [{"prompt": f"{word}?", "completion": "a", "lesson": empty, "nr": empty} for word in ("one", "two", "three")]
-    data = load(tmp_path, [*rows, {"prompt": "p", "completion": "a", "lesson": "L1", "nr": 7}], columns={
-        "group": "lesson", "id": "nr", "split": "nr" if empty is None else "lesson",
-    } if False else {"group": "lesson", "id": "nr"})  # fmt: skip
+    rows += [{"prompt": "p", "completion": "a", "lesson": "L1", "nr": 7}]
+    data = load(tmp_path, rows, columns={"group": "lesson", "id": "nr"})
     records = [record for part in data.splits.values() for record in part]
     assert sum(data.groups.values()) == 4
     assert {record.id for record in records} == {"local:1", "local:2", "local:3", "local:7"}
@@ -360,7 +361,7 @@ def test_mapped_columns() -> None:
         ({"prompt": "p", "chosen": [ASK, TELL], "rejected": "b"}, "chosen and rejected continue different dialogues"),
         ({"prompt": "p", "chosen": [ASK], "rejected": "b"}, "a reply is not the assistant's"),
         ({"prompt": "p", "responses": [{"text": "a", "score": 1}]}, "fewer than two replies"),
-        ({"prompt": "p", "responses": [{"text": "a", "score": "good"}]}, "a response without a finite number as its score"),
+        ({"prompt": "p", "responses": [{"text": "a", "score": "A"}]}, "a response without a number as its score"),
         ({"prompt": "p", "responses": ["a", "b"], "scores": [1]}, "`scores` is no list of one number a response"),
         ({"prompt": "p", "responses": ["a", "b"]}, "`scores` is no list of one number a response"),
     ],

@@ -9,9 +9,10 @@ import warnings
 from itertools import pairwise
 from typing import Any
 
-from edu_align.data.readers import MOST_LEVELS, brief, depth_and_unicode
+from edu_align.data.readers import MOST_LEVELS, depth_and_unicode
 from edu_align.data.rows.left_out import RowError
 from edu_align.data.rows.words import COLUMNS, ROLES, SAID, WHO, known, plain
+from edu_align.utils.words import brief
 
 REPR = "Python's repr of a list or an object, write it with json.dumps"
 _OBJECTS = re.compile(r"(array\()?\[*\s*\{\s*['\"](?P<key>\w+)['\"]\s*:")

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edu_align.data.readers import Row, shorten
+from edu_align.data.readers import Row
 from edu_align.data.rows.tally import Tally
 from edu_align.data.rows.words import COLUMNS, EXPLICIT, NAMES, plain
 from edu_align.utils.errors import UserError
+from edu_align.utils.words import shorten
 
 UNSAID = ("id",)  # nobody misses them among what is not read
 

@@ -29,8 +29,8 @@ class RowReader:
 
     def read(self, row: Row) -> Record | LeftOut:
         """The record of a row, or why it has none; what it holds besides is tallied."""
-        if row.fault:
-            return LeftOut(row.fault, row.place)
+        if row.left_out:
+            return row.left_out
         cells = self.columns.of(row)
         try:
             forced = FORMATS.get(self.format, self.format)

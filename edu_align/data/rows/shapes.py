@@ -18,7 +18,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from edu_align.data.readers import brief, finite, is_absent, shorten
+from edu_align.data.readers import finite, is_absent
 from edu_align.data.rows.cells import decoded, text_of
 from edu_align.data.rows.columns import Cells, is_blank
 from edu_align.data.rows.dialogue import question, to_prompt, to_trained
@@ -29,6 +29,7 @@ from edu_align.data.rows.turns import as_turns
 from edu_align.data.rows.words import SAID, known
 from edu_align.data.text import problem_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
+from edu_align.utils.words import brief, shorten
 
 # What each shape needs, in the order in which shapes are tried for conversations.
 SHAPES = {
@@ -280,7 +281,7 @@ def _scored(item: Any, place: str, tally: Tally) -> Response:
     score, text, author = (known(data, names) for names in (_SCORE, _REPLY, _AUTHOR))
     number = finite(_number(data[score])) if score else None
     if number is None:
-        raise RowError("a response without a finite number as its score", place, f"it has {brief(data)}")
+        raise RowError("a response without a number as its score", place, f"it has {brief(data)}")
     if text is None:
         raise RowError("a response without text", place, f"it has {brief(data)}")
     turns = as_turns(data[text], place, tally, "assistant")

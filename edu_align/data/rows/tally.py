@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edu_align.data.readers import shorten
+from edu_align.utils.words import shorten
 
 SHOWN = 12  # names in one line
 

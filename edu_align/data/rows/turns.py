@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from edu_align.data.readers import brief, is_absent
+from edu_align.data.readers import is_absent
 from edu_align.data.rows.cells import decoded, is_part, text_of
 from edu_align.data.rows.left_out import RowError
 from edu_align.data.rows.tally import Tally
@@ -11,6 +11,7 @@ from edu_align.data.rows.transcripts import split_transcript
 from edu_align.data.rows.words import COLUMNS, FLAGS, ROLES, SAID, TOOLS, WHO, known, plain
 from edu_align.records import Message
 from edu_align.utils.suggest import nearest
+from edu_align.utils.words import brief
 
 _OFF, _ON = (False, "false", "no", "0", "0.0"), (True, "true", "yes", "1", "1.0")
 

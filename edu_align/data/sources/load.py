@@ -111,7 +111,8 @@ def load_source(
     for reader in readers:
         reader.columns.check(", ".join(result.files))
     result.unread = [line for reader in readers for line in reader.tally.lines()]
-    result.note = "; ".join(filter(None, [*(reader.tally.note(reader.format != "auto") for reader in readers), *notes]))
+    shapes = (reader.tally.note(reader.format != "auto") for reader in readers)
+    result.note = "; ".join(filter(None, [*(part.note for part in parts), *shapes, *notes]))
     if view == "conversation":
         result.records = [best_reply(r) if isinstance(r, ResponseGroup) else r for r in result.records]
     return result

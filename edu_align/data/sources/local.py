@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edu_align.config.schema import DatasetConfig
-from edu_align.data.readers import iter_rows
+from edu_align.data.readers import rows_of
+from edu_align.data.row_files import look_at
 from edu_align.data.rows.columns import Columns
 from edu_align.data.rows.reader import RowReader
 from edu_align.data.sources.source import Part, Query, Source
@@ -30,7 +31,8 @@ class LocalFile(Source):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UserError(f"`dataset.format` must be one of {', '.join(FORMATS)}, got {dataset.format!r}.{hint}")
         reader = RowReader(Columns(dataset.columns), query.view, dataset.format)
-        return [Part(reader.records(iter_rows(path), str(path)), (str(path),), reader=reader)]
+        file = look_at(path)
+        return [Part(reader.records(rows_of(file), str(path)), (str(path),), file.note, reader=reader)]
 
     def files(self, name: str, query: Query) -> list[Path]:
         return [_path(query.dataset)]

@@ -28,12 +28,13 @@ class Query:
 class Part:
     """Rows as records, or as reasons why they cannot be used; each is read when it is asked for.
 
-    `where`: files or addresses, for reports. `test`: the source's own test part, whose records are only ever tested
-    on. `reader`: who reads the rows of a file of the user's own, and knows afterwards what it did not read.
+    `where`: files or addresses, for reports. `note`: what was decided on the way. `test`: the source's own test part,
+    whose records are only ever tested on. `reader`: who reads a file of the user's own, and knows then what was unread.
     """
 
     records: Iterable[Record | LeftOut]
     where: tuple[str, ...] = ()
+    note: str = ""
     test: bool = False
     reader: RowReader | None = None
 
