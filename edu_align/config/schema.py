@@ -126,7 +126,7 @@ class DatasetConfig:
     max_train_records: int | None = key(None, ">= 1")
     max_eval_records: int | None = key(None, ">= 1", usual="64")
     streaming: bool = False
-    split_seed: str = "edu-v1"
+    split_seed: str = "edu-v2"
     test_fraction: float = key(0.25, "> 0 and < 1")
     validation_fraction: float = key(0.10, "> 0 and < 1")
     validation_fold: int = key(0, ">= 0")
