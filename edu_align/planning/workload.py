@@ -10,7 +10,11 @@ from typing import Any
 from edu_align.config.batch import cuts_by_tokens, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import training_data
+from edu_align.models.apply_template import TemplateError
+from edu_align.models.chat_template import render
+from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.packing.budget import cut
+from edu_align.planning.light_template import LightTemplate
 from edu_align.records import Message, Pair
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
@@ -53,12 +57,14 @@ class Work:
 @dataclass(frozen=True)
 class Lengths:
     """`text`: tokens of a string. `opening`: tokens that the template puts before the first turn (a default system
-    prompt, say); `turn`: around each turn. `source` says how they were found.
+    prompt, say); `turn`: around each turn. `apart`: it rewrites earlier turns, so each trained turn is a row of its own.
+    `source` says how they were found.
     """
 
     text: Callable[[str], int]
     opening: int
     turn: int
+    apart: bool
     source: str
 
     def messages(self, messages: Sequence[Message]) -> int:
@@ -67,12 +73,13 @@ class Lengths:
 
 def lengths_of(config: Config) -> Lengths:
     """Counted where the tokenizer lies in a local folder or is the built-in one, else estimated from characters."""
+    check_choice(config.model)
     if config.model.tokenizer == "bytes":
-        return Lengths(lambda text: len(text.encode()), 0, 16, "tokens are bytes")
+        return Lengths(lambda text: len(text.encode()), 0, 16, False, "tokens are bytes")
     folder = next((place for place in _folders(config) if (place / "tokenizer.json").is_file()), None)
     if folder is None:
         source = f"tokens estimated at {CHARACTERS_PER_TOKEN} characters each (no tokenizer is at hand)"
-        return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, source)
+        return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, False, source)
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -83,8 +90,7 @@ def lengths_of(config: Config) -> Lengths:
             known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
         return known[text]
 
-    opening, turn = _template(folder, count) if config.model.chat_template != "zephyr" else (0, TOKENS_PER_TURN)
-    return Lengths(count, opening, turn, "tokens counted")
+    return Lengths(count, *_template(config, folder, count), "tokens counted")
 
 
 def _folders(config: Config) -> list[Path]:
@@ -94,21 +100,26 @@ def _folders(config: Config) -> list[Path]:
     return places
 
 
-def _template(folder: Path, count: Callable[[str], int]) -> tuple[int, int]:
-    """What the folder's template puts before the first turn and around each, from rendering two and four turns."""
-    file = folder / "chat_template.jinja"
-    if not file.is_file():
-        return 0, TOKENS_PER_TURN
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _template(config: Config, folder: Path, count: Callable[[str], int]) -> tuple[int, int, bool]:
+    """What the template puts before the first turn and around each, and whether it rewrites earlier turns.
 
-    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(file.read_text("utf-8"))
+    Found by rendering two and four turns. Errors: TemplateError, where it refuses two turns.
+    """
+    template = chosen_template(config.model, stored_template(folder))
+    light = LightTemplate(template, folder)
+    system = (Message("system", "word"),) if config.dataset.system_prompt else ()
 
-    def rendered(turns: int) -> int:
-        talk: list[dict[str, Any]] = [{"role": ("user", "assistant")[i % 2], "content": "word"} for i in range(turns)]
-        return count(template.render(messages=talk, add_generation_prompt=False, bos_token="", eos_token="")) - turns
+    def rendered(turns: int) -> str:
+        return render(light, (*system, *(Message(("user", "assistant")[i % 2], "word") for i in range(turns))))
 
-    turn = (rendered(4) - rendered(2)) // 2
-    return max(rendered(2) - 2 * turn, 0), turn
+    two = rendered(2)
+    opened = count(two) - 2 - len(system)
+    try:
+        four = rendered(4)
+    except TemplateError:
+        return max(opened - 2 * TOKENS_PER_TURN, 0), TOKENS_PER_TURN, False
+    turn = (count(four) - count(two) - 2) // 2
+    return max(opened - 2 * turn, 0), turn, not four.startswith(two.rstrip())
 
 
 def read_rows(config: Config) -> Rows:
@@ -135,7 +146,7 @@ def read_rows(config: Config) -> Rows:
     lengths = lengths_of(config)
     trainer = config.trainer
     limit = trainer.max_prompt_length if isinstance(trainer, DPOTrainerConfig) else None
-    rows = [_lengths(example, lengths, trainer.max_length, limit) for example in data.train]
+    rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit)]
     examples = round(len(rows) * scale)
     if dataset.max_train_records is not None and scale > 1:
         examples = min(examples, max(len(rows), dataset.max_train_records))
@@ -150,9 +161,12 @@ def _is_local(config: Config, names: set[str]) -> bool:
     return all(any(part.startswith(name.split("_")[0]) for part in known) for name in names - LOCAL)
 
 
-def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> tuple[int, ...]:
+def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> list[Row]:
+    """The rows of an example."""
     if not isinstance(example, Pair):
-        return (min(lengths.messages(example.messages), longest),)
+        turns = example.messages
+        ends = [i + 1 for i, turn in enumerate(turns) if turn.train] if lengths.apart else [len(turns)]
+        return [(min(lengths.messages(turns[:end]), longest),) for end in ends]
     group = example.group
     prompt = min(lengths.messages(group.prompt), longest_prompt or longest)
     sides: list[int] = []
@@ -161,7 +175,7 @@ def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int |
         sides += [hash((group.id, index)), min(reply, longest)]
     longest_reply = max(sides[1], sides[3])
     prompt = max(min(prompt, longest - longest_reply), 0)  # TRL keeps the end of what is too long
-    return (hash(group.id), prompt, *sides)
+    return [(hash(group.id), prompt, *sides)]
 
 
 def work_of(config: Config, read: Rows, packed: bool) -> Work:
