@@ -31,9 +31,7 @@ TEMPLATE_FILE = "chat_template.jinja"
 NOW = "strftime_now"
 RESERVED = ("messages", "tools", "documents", "add_generation_prompt", NOW, "raise_exception")
 # The macro that stands in for `strftime_now`, at the start of a template.
-PINNED = re.compile(
-    r"\{%- macro strftime_now\(format\) %\}\{\{ format\.replace\(.*? \}\}\{% endmacro %\}\n?", re.DOTALL
-)
+PINNED = re.compile(r"\{%- macro strftime_now\(format\) %\}\{\{ format\.rep.*? \}\}\{% endmacro %\}\n?", re.DOTALL)
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAwdbBmyYHIMSpfzZjUWcxXuVG"]
 
 Own = str | Mapping[str, str] | None  # a tokenizer's: one template, several by name, or none

@@ -57,8 +57,8 @@ class Work:
 @dataclass(frozen=True)
 class Lengths:
     """`text`: tokens of a string. `opening`: tokens that the template puts before the first turn (a default system
-    prompt, say); `turn`: around each turn. `apart`: it rewrites earlier turns, so each trained turn is a row of its own.
-    `source` says how they were found.
+    prompt, say); `turn`: around each turn. `apart`: it rewrites earlier turns, so each trained turn is a row. `source`
+    says how they were found.
     """
 
     text: Callable[[str], int]

@@ -20,9 +20,10 @@ DIGITS = 12
 @dataclass(frozen=True)
 class Identity:
     """`settings`: dotted key to value, of the keys that count, and what else decides which tokens are read: digests of
-    `tokenizer` and `chat template` where they lie in files, and the `template date` that one writes. `data`: a fingerprint for each view of the data read.
+    `tokenizer` and `chat template` where files hold them, and the `template date` that one writes.
 
-    `base_model`: `Location.identity`. `parent`: id of the run in `init_from`.
+    `data`: a fingerprint for each view of the data read. `base_model`: `Location.identity`. `parent`: id of the run in
+    `init_from`.
     """
 
     settings: dict[str, Any]
