@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from edu_align.data.datamodule import training_data
 from edu_align.models.apply_template import TemplateError
 from edu_align.models.chat_template import render
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
+from edu_align.models.trained_turns import check_dialogue
 from edu_align.packing.budget import cut
 from edu_align.planning.light_template import LightTemplate
 from edu_align.records import Message, Pair
@@ -58,7 +60,7 @@ class Work:
 class Lengths:
     """`text`: tokens of a string. `opening`: tokens that the template puts before the first turn (a default system
     prompt, say); `turn`: around each turn. `apart`: it rewrites earlier turns, so each trained turn is a row. `source`
-    says how they were found.
+    says how they were found. `template`: the chat template, where it is at hand.
     """
 
     text: Callable[[str], int]
@@ -66,6 +68,7 @@ class Lengths:
     turn: int
     apart: bool
     source: str
+    template: LightTemplate | None = None
 
     def messages(self, messages: Sequence[Message]) -> int:
         return self.opening + sum(self.text(message.content) + self.turn for message in messages)
@@ -90,7 +93,8 @@ def lengths_of(config: Config) -> Lengths:
             known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
         return known[text]
 
-    return Lengths(count, *_template(config, folder, count), "tokens counted")
+    light = LightTemplate(chosen_template(config.model, stored_template(folder)), folder)
+    return Lengths(count, *_around(light, count), "tokens counted", light)
 
 
 def _folders(config: Config) -> list[Path]:
@@ -100,26 +104,41 @@ def _folders(config: Config) -> list[Path]:
     return places
 
 
-def _template(config: Config, folder: Path, count: Callable[[str], int]) -> tuple[int, int, bool]:
+def _around(template: LightTemplate, count: Callable[[str], int]) -> tuple[int, int, bool]:
     """What the template puts before the first turn and around each, and whether it rewrites earlier turns.
 
-    Found by rendering two and four turns. Errors: TemplateError, where it refuses two turns.
+    Found by rendering two and four turns; a guess where it refuses them.
     """
-    template = chosen_template(config.model, stored_template(folder))
-    light = LightTemplate(template, folder)
-    system = (Message("system", "word"),) if config.dataset.system_prompt else ()
 
     def rendered(turns: int) -> str:
-        return render(light, (*system, *(Message(("user", "assistant")[i % 2], "word") for i in range(turns))))
+        return render(template, [Message(("user", "assistant")[i % 2], "word") for i in range(turns)])
 
-    two = rendered(2)
-    opened = count(two) - 2 - len(system)
     try:
-        four = rendered(4)
+        two, four = rendered(2), rendered(4)
     except TemplateError:
-        return max(opened - 2 * TOKENS_PER_TURN, 0), TOKENS_PER_TURN, False
+        return 0, TOKENS_PER_TURN, False
     turn = (count(four) - count(two) - 2) // 2
-    return max(opened - 2 * turn, 0), turn, not four.startswith(two.rstrip())
+    return max(count(two) - 2 - 2 * turn, 0), turn, not four.startswith(two.rstrip())
+
+
+def _check_template(template: LightTemplate, examples: Sequence[Any]) -> None:
+    """Errors: TemplateError where the template refuses every one of the examples; the first."""
+    first: TemplateError | None = None
+    for example in examples:
+        try:
+            check_dialogue(partial(render, template), _dialogue(example))
+            return
+        except TemplateError as error:
+            first = first or error.of(example.group.id if isinstance(example, Pair) else example.id)
+    if first:
+        raise first
+
+
+def _dialogue(example: Any) -> Sequence[Message]:
+    if not isinstance(example, Pair):
+        return list(example.messages)
+    reply = example.group.responses[example.chosen].text
+    return [*example.group.prompt, Message("assistant", reply, train=True)]
 
 
 def read_rows(config: Config) -> Rows:
@@ -144,6 +163,8 @@ def read_rows(config: Config) -> Rows:
             raise
         data, scale = training_data(replace(plain, dataset=config.dataset), set()), 1.0
     lengths = lengths_of(config)
+    if lengths.template is not None:
+        _check_template(lengths.template, data.train)
     trainer = config.trainer
     limit = trainer.max_prompt_length if isinstance(trainer, DPOTrainerConfig) else None
     rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit)]

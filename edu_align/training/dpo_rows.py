@@ -95,7 +95,8 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[li
         except TemplateError as error:
             counts.template.refuse(error, pair.group.id)
             continue
-        counts.template.change([role for each in encoded for role in each.changed], pair.group.id)
+        for each in encoded:
+            counts.template.add(each, pair.group.id)
         chosen, rejected = (each.rows[0] for each in encoded)
         if chosen.ids == rejected.ids:
             counts.alike += 1
