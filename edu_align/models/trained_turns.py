@@ -82,6 +82,11 @@ def encode_dialogue(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
     return found
 
 
+def answered(prompt: Sequence[Message], reply: str) -> tuple[Message, ...]:
+    """The prompt and a reply to it, which alone is trained."""
+    return (*(replace(turn, train=False) for turn in prompt), Message("assistant", reply, train=True))
+
+
 def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None = None) -> tuple[list[int], list[int]]:
     """Ids and labels, both of length T <= max_length, of a dialogue that is one row, as one with one trained turn is.
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jinja2 import TemplateError, nodes
+from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,11 +39,15 @@ class LightTemplate:
         self._environment = environment
         named = {**read_json(folder / "special_tokens_map.json"), **read_json(folder / "tokenizer_config.json")}
         tokens = {name: value for name, value in named.items() if name.endswith("_token")}
-        self._special = {
+        self.special = {
             name: value["content"] if isinstance(value, dict) else value
             for name, value in tokens.items()
             if isinstance(value, str | dict)
         }
+
+    @cached_property
+    def _compiled(self) -> Template:
+        return self._environment.from_string(self.chat_template)
 
     def apply_chat_template(
         self, turns: Sequence[dict[str, Any]], tokenize: bool = False, add_generation_prompt: bool = False
@@ -50,12 +55,12 @@ class LightTemplate:
         """See `PreTrainedTokenizerBase.apply_chat_template`."""
         if not turns:
             raise ValueError("an empty conversation")
-        return self._environment.from_string(self.chat_template).render(
+        return self._compiled.render(
             messages=list(turns),
             tools=None,
             documents=None,
             add_generation_prompt=add_generation_prompt,
-            **self._special,
+            **self.special,
         )
 
 

@@ -14,7 +14,7 @@ from edu_align.data.datamodule import training_data
 from edu_align.models.apply_template import TemplateError
 from edu_align.models.chat_template import render
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
-from edu_align.models.trained_turns import check_dialogue
+from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
 from edu_align.planning.light_template import LightTemplate
 from edu_align.records import Message, Pair
@@ -137,8 +137,7 @@ def _check_template(template: LightTemplate, examples: Sequence[Any]) -> None:
 def _dialogue(example: Any) -> Sequence[Message]:
     if not isinstance(example, Pair):
         return list(example.messages)
-    reply = example.group.responses[example.chosen].text
-    return [*example.group.prompt, Message("assistant", reply, train=True)]
+    return answered(example.group.prompt, example.group.responses[example.chosen].text)
 
 
 def read_rows(config: Config) -> Rows:
