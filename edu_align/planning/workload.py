@@ -13,6 +13,8 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import training_data
 from edu_align.models.apply_template import TemplateError
 from edu_align.models.chat_template import render
+from edu_align.models.hub import cached_file
+from edu_align.models.locate import is_bundled
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
@@ -86,6 +88,8 @@ def lengths_of(config: Config) -> Lengths:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()  # such as whoever wrote the file had on
+    tokenizer.no_truncation()
     known: dict[str, int] = {}
 
     def count(text: str) -> int:
@@ -93,15 +97,32 @@ def lengths_of(config: Config) -> Lengths:
             known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
         return known[text]
 
-    light = LightTemplate(chosen_template(config.model, stored_template(folder)), folder)
+    own = stored_template(folder)
+    if own is None and config.model.chat_template not in (
+        "auto",
+        "zephyr",
+    ):  # the hub's cache may hold a part of a folder
+        return Lengths(count, 0, TOKENS_PER_TURN, False, "tokens counted")
+    light = LightTemplate(chosen_template(config.model, own), folder)
     return Lengths(count, *_around(light, count), "tokens counted", light)
 
 
 def _folders(config: Config) -> list[Path]:
-    places = [Path(place) for place in (config.model.tokenizer, config.model.path) if place is not None]
-    if config.model.bundled:
-        places += sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
-    return places
+    """Where the tokenizer that training reads may lie on this machine."""
+    model = config.model
+    place = model.tokenizer or model.path
+    if place is not None and Path(place).expanduser().is_dir():
+        return [Path(place).expanduser()]
+    if model.tokenizer is None and is_bundled(model):
+        found = sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
+        if found:
+            return found
+    if place is None:
+        return []
+    cached = cached_file(
+        replace(model, path=place, revision=None if model.tokenizer else model.revision), "tokenizer.json"
+    )
+    return [cached.parent] if cached else []
 
 
 def _around(template: LightTemplate, count: Callable[[str], int]) -> tuple[int, int, bool]:

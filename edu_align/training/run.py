@@ -15,6 +15,7 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.locate import Location, locate
+from edu_align.models.sizes import check_length
 from edu_align.models.template_choice import check_choice, writes_date
 from edu_align.models.tokenizer import (
     check_start_tokenizer,
@@ -75,6 +76,7 @@ def check_ahead(composed: DictConfig) -> None:
 def _check(config: Config) -> None:
     check_batch(config)
     check_choice(config.model)
+    check_length(config)
     if config.tracking.name == "wandb":
         mode_of(config.tracking)
 
