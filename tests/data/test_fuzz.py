@@ -68,7 +68,7 @@ def prepare(data: LoadedData) -> None:
         only_the_templates(talk.messages)
     pairs = training_pairs([record for record in records if isinstance(record, ResponseGroup)], 1.0, 4, 0)
     short = shorten_prompts(TOKENIZER, pairs, 128).pairs
-    assert all(row["chosen_ids"] for row in dpo_rows(TOKENIZER, short, 256))
+    assert all(row["chosen_ids"] for row in dpo_rows(TOKENIZER, short, 256)[0])
     for pair in short:
         for i in (pair.chosen, pair.rejected):
             only_the_templates([*pair.group.prompt, Message("assistant", pair.group.responses[i].text)])
