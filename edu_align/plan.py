@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edu_align.config.compose import given
 from edu_align.launch import launch
+from edu_align.utils.program import program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,6 +30,7 @@ def job(cfg: "DictConfig") -> None:
         verdicts.append(plan.fits)
 
 
+@program
 def main() -> None:
     launch(job, "edu_align.plan")
     if not all(verdicts):
