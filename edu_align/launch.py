@@ -21,6 +21,7 @@ from edu_align.config.compose import (
     settled,
 )  # fmt: skip
 from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,12 +30,16 @@ Job = Callable[["DictConfig"], Any]
 
 
 def launch(run: Job, name: str = "edu_align.train") -> None:
-    """Run `run(config)` as a Hydra program: what the `main` of a command does.
+    """Run `run(config)` as a Hydra program: the whole of an entry point's `main`, which ends as `program` says.
 
     `run` gets the resolved, read-only config of each job and returns the objective for sweepers, or None. `name` is
-    what `--help` calls the program. Errors: a `UserError`, in the config or raised by `run`; in a multirun the other
-    jobs still run, and it lists every job that failed.
+    what `--help` calls the program. In a multirun the other jobs still run after a `UserError`, and the message lists
+    every job that failed.
     """
+    program(lambda: _launch(run, name))()
+
+
+def _launch(run: Job, name: str) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         from edu_align.config.help import help_text
 
@@ -54,11 +59,11 @@ def launch(run: Job, name: str = "edu_align.train") -> None:
     begun: list[bool] = []
     raised: list[Exception] = []
     job = _job(run, failed, begun, raised)
-    program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
+    job_of_hydra = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
-        program()
+        job_of_hydra()
     except Exception as error:
         if failed and isinstance(error, UserError):
             raise UserError(in_one_message(failed, "job", "failed")) from None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from edu_align.config.compose import given
 from edu_align.launch import launch
-from edu_align.utils.program import program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,7 +29,6 @@ def job(cfg: "DictConfig") -> None:
         verdicts.append(plan.fits)
 
 
-@program
 def main() -> None:
     launch(job, "edu_align.plan")
     if not all(verdicts):

@@ -7,7 +7,6 @@ Any Hydra flag works; `-m` or `sweep=<preset>` runs a sweep. The value returned 
 from typing import TYPE_CHECKING
 
 from edu_align.launch import launch
-from edu_align.utils.program import program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +32,6 @@ def run_training(cfg: "DictConfig") -> float | None:
     return objective(cfg.objective, folder)
 
 
-@program
 def main() -> None:
     launch(run_training, "edu_align.train")
 

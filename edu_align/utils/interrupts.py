@@ -25,11 +25,8 @@ def end_at_once() -> None:
 
 
 @contextmanager
-def as_exception(to_the_end: bool) -> Iterator[None]:
-    """Ctrl-C raises `CtrlC` in the block, unless the caller has a handler of its own.
-
-    `to_the_end`: the process ends with the block.
-    """
+def as_exception() -> Iterator[None]:
+    """Ctrl-C raises `CtrlC` in the block, unless the caller has a handler of its own."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     if not main or before not in (signal.default_int_handler, _end):
@@ -39,7 +36,7 @@ def as_exception(to_the_end: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, _end if to_the_end else before)
+        signal.signal(signal.SIGINT, before)
 
 
 def came_from_interrupt(error: BaseException) -> bool:

@@ -30,7 +30,7 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
         guard_output()
         quiet_imports()
         try:
-            with as_exception(to_the_end=main.__module__ == "__main__"):
+            with as_exception():
                 main()
                 flush_output()
         except SystemExit as error:

@@ -81,13 +81,9 @@ def test_without_a_sweep_all_runs_are_listed(tmp_path: Path, say: Any) -> None:
         (["sweep=grid", "objective=train/los"], r"`objective=train/los` is no metric of these runs"),
     ],
 )
-def test_what_is_wrong_is_said_once(tmp_path: Path, say: Any, words: list[str], said: str, capsys: Any) -> None:
+def test_what_is_wrong_is_said_once(tmp_path: Path, refused: Any, words: list[str], said: str) -> None:
     grid_sweep(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        say(*words)
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(said, line)
+    assert re.search(said, refused(*words))
 
 
 def test_names_in_a_list() -> None:
