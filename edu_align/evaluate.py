@@ -98,8 +98,7 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
     words = {key: value for key, value in given.items() if key != "adapter"}
     folder = Path(words["model"]).expanduser()
     if "/" in words["model"] or folder.is_dir():
-        words |= {"model": "smollm2", "model.path": quoted(folder), "model.bundled": "false"}
-        words["model.name"] = quoted(folder.name)
+        words |= {"model": "smollm2", "model.path": quoted(folder)}
     config: Any = OmegaConf.to_object(compose([*(f"{key}={value}" for key, value in words.items()), "tracking=off"]))
     if not any(key.split(".")[0] == "dataset" for key in words):
         config.dataset.sources = []

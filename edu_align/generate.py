@@ -13,7 +13,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
 
   run            a finished run: its folder, its name under outputs_root/runs, or its id; its tutor answers
   model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
-  input          .txt (a prompt a line), or .jsonl, .json, .csv, .parquet with a column `prompt` (text or turns),
+  input          a prompt a line, or JSON, a table or Parquet with a column `prompt` (text or turns),
                  `messages` or `conversations`; a column `id` names the rows
   output         a .jsonl file: {id, prompt, reply} a line, and beside it <output>.settings.json. The same command again
                  goes on after the last whole row

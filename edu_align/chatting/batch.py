@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from edu_align.chatting.model import TooLong
 from edu_align.chatting.prompts import Prompt
 from edu_align.chatting.source import Source
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 from edu_align.utils.jsonl import append_synced, cut_torn_line

@@ -8,9 +8,9 @@ from typing import Any
 
 from edu_align.chatting.source import Source
 from edu_align.config.schema import GenerationConfig
+from edu_align.models.chat_template import chat_ids
 from edu_align.models.device import Device
 from edu_align.models.folders import require_adapter
-from edu_align.models.tokenizer import chat_ids
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.quiet import quiet

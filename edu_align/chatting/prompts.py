@@ -1,15 +1,16 @@
 """Files of prompts: what is to be answered."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.readers import SUFFIXES, Row, read_rows
+from edu_align.data.readers import Row, rows_of
+from edu_align.data.row_files import look_at
 from edu_align.data.sources.local import read_messages, read_responses
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 
 COLUMNS = ("messages", "conversations", "prompt")  # the first one that a row has is read
+COLUMNS_OF_TABLES = ("prompt", "messages", "conversations")  # lines of text without one of these are prompts
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Prompt:
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
-    """The prompts of a .txt (one a line), .jsonl, .json, .csv or .parquet file, in its order.
+    """The prompts of a file of rows, or of lines of text, in its order.
 
-        2 + 3?                                                               a line of a .txt
+        2 + 3?                                                               a line of text
         {"prompt": "2 + 3?"}  {"prompt": [{"role": "user", ...}]}            text or turns
         {"messages": [{"role": "user", ...}]}  {"conversations": [...]}      turns; a last assistant turn is taken off
                                                                              as the reference reply
@@ -33,7 +34,10 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     not alternate, and an id that occurs twice.
     """
     path = Path(path).expanduser()
-    rows = _lines(path) if path.suffix == ".txt" else _rows(path)
+    file = look_at(path, COLUMNS_OF_TABLES)
+    if file.note:
+        print(f"edu_align: {path}: {file.note}", flush=True)
+    rows = list(rows_of(file))
     prompts = [_prompt(row) for row in rows]
     seen: dict[str, str] = {}
     for row, prompt in zip(rows, prompts, strict=True):
@@ -43,26 +47,9 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     return prompts
 
 
-def _rows(path: Path) -> Sequence[Row]:
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"`input={path}`: the suffix must be one of .txt, {', '.join(SUFFIXES)}, got {path.suffix!r}.")
-    return read_rows(path)
-
-
-def _lines(path: Path) -> list[Row]:
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
-    rows = [Row({"prompt": line}, str(path), i) for i, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise UserError(f"{path}: the file holds no line with text.")
-    return rows
-
-
 def _prompt(row: Row) -> Prompt:
+    if row.fault:
+        raise UserError(f"{row.place}: {row.fault}. {row.detail} Mend or remove the row.")
     column = next((name for name in COLUMNS if row.data.get(name) is not None), None)
     if column is None:
         raise UserError(

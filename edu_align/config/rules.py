@@ -172,8 +172,12 @@ def _model(values: Values) -> Iterator[str]:
         yield "`model.trust_remote_code` must be false: edu_align runs no code from a model repository. Got True."
     if values.get("model.weights") == "pretrained" and not values.get("model.bundled") and not values.get("model.path"):
         yield "`model.path` must be a hub id or a folder with model.weights=pretrained, got null. Set either of them."
-    shape = {key: values.get(f"model.architecture.{key}", 0) for key in _SHAPE}
-    width, heads, shared, most = (shape[key] for key in _SHAPE)
+    if values.get("model.weights") != "random" or values.get("model.path"):
+        return  # what is loaded says its sizes: models/sizes.py
+    shape = {key: values[name] for key in _SHAPE if (name := f"model.architecture.{key}") in values}
+    for key in (key for key, size in shape.items() if not size):
+        yield f"`model.architecture.{key}` must be >= 1 with model.weights=random, got 0. Set it, or model.path."
+    width, heads, shared, most = (shape.get(key, 0) for key in _SHAPE)
     if heads > 0 and width % heads:
         yield f"`model.architecture.hidden_size` must be a multiple of `num_attention_heads` ({heads}), got {width}."
     if shared > 0 and heads % shared:

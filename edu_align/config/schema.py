@@ -72,16 +72,16 @@ def trainers() -> tuple[str, ...]:
 
 @dataclass
 class Architecture:
-    """Shape of a decoder-only model, for random weights and for planning."""
+    """Shape of a decoder-only model, for random weights and for planning; 0 is not known (see models/sizes.py)."""
 
-    model_type: str = MISSING
-    vocab_size: int = key(bounds=">= 1", usual="32000")
-    hidden_size: int = key(bounds=">= 1", usual="576")
-    intermediate_size: int = key(bounds=">= 1", usual="1536")
-    num_hidden_layers: int = key(bounds=">= 1", usual="30")
-    num_attention_heads: int = key(bounds=">= 1", usual="9")
-    num_key_value_heads: int = key(bounds=">= 1", usual="3")
-    max_position_embeddings: int = key(bounds=">= 16", usual="2048")
+    model_type: str = ""
+    vocab_size: int = key(0, ">= 0", usual="32000")
+    hidden_size: int = key(0, ">= 0", usual="576")
+    intermediate_size: int = key(0, ">= 0", usual="1536")
+    num_hidden_layers: int = key(0, ">= 0", usual="30")
+    num_attention_heads: int = key(0, ">= 0", usual="9")
+    num_key_value_heads: int = key(0, ">= 0", usual="3")
+    max_position_embeddings: int = key(0, ">= 0", usual="2048")
     tie_word_embeddings: bool = False
     rope_theta: float = key(10000.0, "> 0")
     sliding_window: int | None = key(None, ">= 1")
@@ -89,9 +89,12 @@ class Architecture:
 
 @dataclass
 class ModelConfig:
-    """Where a model lies is not part of a run's id: the identity of its weights is."""
+    """Where a model lies is not part of a run's id: the identity of its weights is.
 
-    name: str = MISSING
+    A preset's keys are true of its own path: with another one nothing of them counts (config/own_model.py).
+    """
+
+    name: str = ""
     path: str | None = key(None, in_run_id=False)
     revision: str | None = key(None, in_run_id=False)
     weights: str = key("pretrained", words=("pretrained", "random"))

@@ -6,8 +6,9 @@ from typing import Any
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.exporting.subject import Subject
+from edu_align.models.chat_template import render
 from edu_align.models.device import Device, resolve
-from edu_align.models.tokenizer import load_tokenizer, render
+from edu_align.models.tokenizer import load_tokenizer
 from edu_align.models.weights import load_model
 from edu_align.records import Message
 from edu_align.utils.errors import UserError

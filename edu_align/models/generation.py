@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.models.tokenizer import chat_ids
+from edu_align.models.chat_template import chat_ids
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.out_of_memory import HalvingBatches
 

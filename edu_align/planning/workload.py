@@ -10,6 +10,8 @@ from typing import Any
 from edu_align.config.batch import cuts_by_tokens, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import training_data
+from edu_align.models.hub import cached_file
+from edu_align.models.locate import is_bundled
 from edu_align.packing.budget import cut
 from edu_align.records import Message, Pair
 from edu_align.utils.distributed import count
@@ -76,6 +78,8 @@ def lengths_of(config: Config) -> Lengths:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()  # such as whoever wrote the file had on
+    tokenizer.no_truncation()
     known: dict[str, int] = {}
 
     def count(text: str) -> int:
@@ -88,10 +92,21 @@ def lengths_of(config: Config) -> Lengths:
 
 
 def _folders(config: Config) -> list[Path]:
-    places = [Path(place) for place in (config.model.tokenizer, config.model.path) if place is not None]
-    if config.model.bundled:
-        places += sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
-    return places
+    """Where the tokenizer that training reads may lie on this machine."""
+    model = config.model
+    place = model.tokenizer or model.path
+    if place is not None and Path(place).expanduser().is_dir():
+        return [Path(place).expanduser()]
+    if model.tokenizer is None and is_bundled(model):
+        found = sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
+        if found:
+            return found
+    if place is None:
+        return []
+    cached = cached_file(
+        replace(model, path=place, revision=None if model.tokenizer else model.revision), "tokenizer.json"
+    )
+    return [cached.parent] if cached else []
 
 
 def _template(folder: Path, count: Callable[[str], int]) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from transformers import Trainer
 
 from edu_align.config.batch import device_batch, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.models.tokenizer import IGNORED
+from edu_align.models.chat_template import IGNORED
 from edu_align.packing.budget import Tokens, split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.advice import memory_advice

@@ -14,6 +14,7 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.locate import Location, locate
+from edu_align.models.sizes import check_length
 from edu_align.planning.plan import refuse_too_big
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
@@ -62,6 +63,7 @@ def check_ahead(composed: DictConfig) -> None:
 
 def _check(config: Config) -> None:
     check_batch(config)
+    check_length(config)
     if config.tracking.name == "wandb":
         mode_of(config.tracking)
 
@@ -85,11 +87,13 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     print(data.describe(), flush=True)
     quiet(weights_bar=True)
 
-    from edu_align.models.base_model import shared_tokenizer
+    from edu_align.cache.run_cache import RunCache
+    from edu_align.models.base_model import shared_tokenizer, weights_of
     from edu_align.models.control_tokens import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.weights import check_targets
+    from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config.hardware)
     prepare(device.device)
@@ -99,11 +103,15 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     tokenizer = shared_tokenizer(config.model, location)
     if line := control_token_warning(tokenizer, (record for part in data.loaded.splits.values() for record in part)):
         print(line, flush=True)
+    cache = RunCache(config, weights_of(config, location, start.path if start else None), device)
+    rows = make_rows(config, tokenizer, data, cache)
+    print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:
         from edu_align.training.preview import preview
 
-        print(preview(config, tokenizer, data))
+        print(preview(tokenizer, rows[0], config.preview))
         return None
+    data = measurable(tokenizer, data)
     for reason in device.reasons:
         print(f"edu_align: {reason}", flush=True)
 
@@ -111,12 +119,12 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.training.session import Session
 
     freeze_imported_objects()
-    with claim_run(launch, composed, lambda: _facts(config, location, start, data)) as work:
+    with claim_run(launch, composed, lambda: _facts(config, location, start, data, rows[0].examples)) as work:
         listener.run_started(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder), with_memory_advice(config):
-                Session(config, location, start, device, tokenizer, data, work, listener).train()
+                Session(config, location, start, device, tokenizer, data, rows, cache, work, listener).train()
             CheckpointStore(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
 
@@ -140,8 +148,13 @@ def _parent(start: RunFolder | None) -> str | None:
     return str(start.record.get("id") or f"{start.path.resolve().name} {start.record.get('started')}")
 
 
-def _facts(config: Config, location: Location, start: RunFolder | None, data: TrainingData) -> dict[str, Any]:
-    """What run.json says of a run besides its id, its state and the code that makes it."""
+def _facts(
+    config: Config, location: Location, start: RunFolder | None, data: TrainingData, examples: int
+) -> dict[str, Any]:
+    """What run.json says of a run besides its id, its state and the code that makes it.
+
+    `examples`: training examples that are trained on.
+    """
     return {
         "model": config.model.name,
         "base_model": location.identity,
@@ -150,7 +163,7 @@ def _facts(config: Config, location: Location, start: RunFolder | None, data: Tr
         "dataset": config.dataset.name,
         "seed": config.seed,
         "init_from": str(start.path) if start else None,
-        "data": data.facts(),
+        "data": {**data.facts(), "train_examples": examples},
         "machine": machine(),
         "processes": processes.count(),
         "metrics": {},

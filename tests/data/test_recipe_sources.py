@@ -19,7 +19,8 @@ from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.readers import Row, read_rows
 from edu_align.data.sources import agentinstruct, puffin, stack_exchange, ultrachat, ultrafeedback
 from edu_align.data.sources.load import SOURCES, TEST_RECORDS, _in_turn
-from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.models.chat_template import IGNORED
+from edu_align.models.trained_turns import encode
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
 from tests.conftest import config_of

@@ -16,9 +16,10 @@ from edu_align.data.readers import (
     depth_and_unicode,
     finite,
     is_unicode,
-    iter_rows,
+    rows_of,
     shorten,
 )
+from edu_align.data.row_files import look_at
 from edu_align.data.sources.chat_turns import ROLES
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.data.text import problem_key
@@ -51,7 +52,11 @@ class LocalFile(Source):
         """Raises UserError for a format without the view, too."""
         dataset = query.dataset
         path = _path(dataset)
-        format = choose_format(rename(next(iter_rows(path)), dataset.columns), dataset.format, query.view)
+        file = look_at(path)
+        first = next((row for row in rows_of(file) if not row.fault), None)
+        if first is None:
+            return [Part((row.fault for row in rows_of(file)), (str(path),), file.note)]
+        format = choose_format(rename(first, dataset.columns), dataset.format, query.view)
         if query.view == "preference" and format in CONVERSATION_FORMATS:
             raise UserError(
                 f"`dataset.path`={path}: format {format!r} has conversations only, preference training needs scored "
@@ -59,8 +64,8 @@ class LocalFile(Source):
                 f"preferences: {', '.join(other for other in PREFERENCE_SOURCES if other != name)}."
             )
         note = f"format {format}" + (", by its columns" if dataset.format == "auto" else "")
-        records = (row.fault or to_record(rename(row, dataset.columns), format) for row in iter_rows(path))
-        return [Part(records, (str(path),), note)]
+        records = (row.fault or to_record(rename(row, dataset.columns), format) for row in rows_of(file))
+        return [Part(records, (str(path),), ", ".join(filter(None, (file.note, note))))]
 
     def files(self, name: str, query: Query) -> list[Path]:
         return [_path(query.dataset)]

@@ -220,8 +220,9 @@ def _with_and_without(
     measured, by_rule = _with_rules(name, pairs, scores, ranked)
     measured |= {f"{name}_no_dialogue/{scorer}": pairs.series(numbers) for scorer, numbers in bare.items()}
     effect = "dialogue_effect" if name == "pair_accuracy_balanced" else f"{name}_dialogue_effect"
-    measured |= {f"{effect}/{scorer}": pairs.effect(scores[scorer], bare[scorer]) for scorer in scores}
-    return _result(definition, measured, by_rule, "share")
+    effects = {f"{effect}/{scorer}": pairs.effect(scores[scorer], bare[scorer]) for scorer in scores}
+    result = _result(definition, measured | effects, by_rule, "share")
+    return replace(result, units=result.units | dict.fromkeys(effects, "difference of shares"))
 
 
 def _with_rules(

@@ -12,9 +12,10 @@ from edu_align.cache.run_cache import FOLDER, RunCache
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.evaluation.suite.results import Scored
+from edu_align.models.chat_template import as_chat, chat_ids
 from edu_align.models.locate import Location, locate
 from edu_align.models.scoring import score_replies
-from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
+from edu_align.models.tokenizer import load_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest, file_content
