@@ -31,10 +31,9 @@ from edu_align.runs.finished import check_start
 from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.runs.signals import Interrupted
 from edu_align.tracking import mode_of
 from edu_align.utils import distributed as processes
-from edu_align.utils.errors import RunFailed, UserError
+from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
 from edu_align.utils.memory import free, freeze_imported_objects, prepare
 from edu_align.utils.quiet import quiet
@@ -233,6 +232,7 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             _ended(folder, began, state="interrupted" if stopped else "failed", error=told, **facts)
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
+            error.said = True
         raise
     _ended(folder, began, state="finished")
     print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
