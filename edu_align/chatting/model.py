@@ -197,7 +197,7 @@ def _write(
         with chat_model.activated() as model, torch.no_grad():
             model.generate(
                 **prompt_batch(model, chat_model.tokenizer, [prompt]),
-                generation_config=sampling_config(chat_model.settings, chat_model.tokenizer),
+                generation_config=sampling_config(chat_model.settings, chat_model.tokenizer, model),
                 stopping_criteria=StoppingCriteriaList([stopped]),
                 streamer=streamer,
             )
