@@ -32,12 +32,13 @@ def problem_key(problem: str) -> str:
 
 
 def question_key(messages: Iterable[Message]) -> str:
-    """Group key of a dialogue: that of the first thing its user asks. A turn that only says hello asks nothing.
+    """Group key of a dialogue: that of the first thing its user asks, or its tutor where that one speaks first.
 
-    Where there is nothing else, it is the key of all that is said.
+    A turn that only says hello asks nothing. Where there is nothing else, it is the key of all that is said.
     """
-    spoken = [message for message in messages if message.role != "system"]
-    asked = (message.content for message in spoken if message.role == "user")
+    spoken = [m for m in messages if m.role != "system" and not m.content.startswith(LESSON_OPENING)]
+    begun = next((i for i, message in enumerate(spoken) if message.role == "user"), len(spoken))
+    asked = (message.content for i, message in enumerate(spoken) if message.role == "user" or i < begun)
     first = next((text for text in asked if not is_greeting(text)), None)
     return problem_key(first if first is not None else " ".join(message.content for message in spoken))
 
