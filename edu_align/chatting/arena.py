@@ -22,7 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 from edu_align.chatting.model import ChatModel, stream
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.jsonl import append_synced

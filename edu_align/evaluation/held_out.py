@@ -15,12 +15,12 @@ from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.bootstrap import difference, interval
 from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
 from edu_align.models.base_model import build_model
+from edu_align.models.chat_template import as_chat
 from edu_align.models.device import Device
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.locate import Location
 from edu_align.models.scoring import conversation_nll, score_replies
 from edu_align.models.sharding import is_sharded, release_gathered_weights
-from edu_align.models.tokenizer import as_chat
 from edu_align.packing.decoder import install_packing
 from edu_align.records import Conversation, Record, ResponseGroup, pairs_of, turn_values
 from edu_align.utils.errors import UserError

@@ -8,7 +8,7 @@ from typing import Any
 from edu_align.exporting.gguf import context_length
 from edu_align.exporting.merge import load_merged
 from edu_align.exporting.subject import Subject
-from edu_align.models.tokenizer import render
+from edu_align.models.chat_template import render
 from edu_align.records import Message
 from edu_align.utils.errors import UserError, first_line
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
-from edu_align.models.locate import BUNDLED_FILE
+from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME
 from edu_align.reports.stages import Stage, metric_names, results_table
 from edu_align.utils.tables import markdown
 
@@ -31,7 +31,6 @@ BASES = {
     "mistralai/Mistral-7B-v0.1": "apache-2.0",
     "meta-llama/Llama-2-7b-hf": "llama2",
 }
-BUNDLED_HOME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 SOURCES = {
     "edu_tutor": Origin("built into edu_align", None, "apache-2.0"),

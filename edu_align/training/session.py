@@ -25,7 +25,7 @@ from edu_align.evaluation.held_out import (
     values,
 )
 from edu_align.evaluation.samples import Row, with_metrics
-from edu_align.models.base_model import build_model, weights_of
+from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
 from edu_align.models.folders import tensors_only
 from edu_align.models.locate import Location
@@ -44,6 +44,7 @@ from edu_align.tracking import Tracker, tracking
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo
 from edu_align.training.resume import CheckpointState, Resume
+from edu_align.training.rows import Rows
 from edu_align.training.sft import build_sft
 from edu_align.training.trl_dataset import remove_rows
 from edu_align.utils.distributed import count, first, is_first, total, wait
@@ -64,6 +65,8 @@ class Session:
         device: Device,
         tokenizer: Any,
         data: TrainingData,
+        rows: tuple[Rows, Rows],
+        cache: RunCache,
         work: ActiveRun,
         listener: RunListener,
     ) -> None:
@@ -71,6 +74,7 @@ class Session:
         self.device = device
         self.tokenizer = tokenizer
         self.data = data
+        self.rows = rows
         self.folder = work.folder
         self.work = work
         self.listener = listener
@@ -80,9 +84,8 @@ class Session:
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
         datasets.disable_progress_bars()
-        begin = start.path if start else None
-        self.cache = RunCache(config, weights_of(config, location, begin), device)
-        self.model = build_model(config, location, device, begin, self.cache.origins)
+        self.cache = cache
+        self.model = build_model(config, location, device, start.path if start else None, cache.origins)
         self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
 
     def train(self) -> None:
@@ -176,10 +179,10 @@ class Session:
             tracker.samples("during", self.during)
 
     def _fit(self, tracker: Tracker, held: HeldOut | None, checkpoint: Path | None) -> dict[str, float]:
-        config, data = self.config, self.data
+        config, (train, valid) = self.config, self.rows
         self.tokenizer.padding_side = "right"
         trainer = METHODS[config.trainer.algorithm](
-            config, self.model, self.tokenizer, data.train, data.validation, self.device, self.folder.path, self.cache
+            config, self.model, self.tokenizer, train, valid, self.device, self.folder.path, self.cache
         )
         self.cache.report(self.folder)
         trainer.remove_callback(PrinterCallback)  # TRL prints every metric of every step; the recorder keeps them

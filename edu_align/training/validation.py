@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from edu_align.config.schema import Config
-from edu_align.models.tokenizer import IGNORED
+from edu_align.models.chat_template import IGNORED
 from edu_align.training.micro_batches import ACROSS_PAIRS, SFT, Batch, MicroBatches, across_pairs, select_examples
 from edu_align.utils.distributed import count
 
