@@ -15,7 +15,7 @@ from edu_align.evaluation.preference import CEILING, Scores, selected_scores, wi
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Series, Subject
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.records import Message, Pair, ResponseGroup, pairs_of
 
 AllScores = dict[str, list[Scores]]  # scorer or rule -> one tuple a group
