@@ -72,14 +72,10 @@ def lengths_of(config: Config) -> Lengths:
     if config.model.tokenizer == "bytes":
         return Lengths(lambda text: len(text.encode()), 0, 16, "tokens are bytes")
     folder = next((place for place in _folders(config) if (place / "tokenizer.json").is_file()), None)
-    if folder is None:
+    tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
+    if folder is None or tokenizer is None:
         source = f"tokens estimated at {CHARACTERS_PER_TOKEN} characters each (no tokenizer is at hand)"
         return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, source)
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()  # such as whoever wrote the file had on
-    tokenizer.no_truncation()
     known: dict[str, int] = {}
 
     def count(text: str) -> int:
@@ -89,6 +85,19 @@ def lengths_of(config: Config) -> Lengths:
 
     opening, turn = _template(folder, count) if config.model.chat_template != "zephyr" else (0, TOKENS_PER_TURN)
     return Lengths(count, opening, turn, "tokens counted")
+
+
+def _tokenizer(file: Path) -> Any:
+    """What training reads text with (models/tokenizer.py); None where the file cannot be read."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # tokenizers raises nothing more precise
+        return None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _folders(config: Config) -> list[Path]:
