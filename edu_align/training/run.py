@@ -16,6 +16,7 @@ from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.locate import Location, locate
 from edu_align.models.sizes import check_length
 from edu_align.planning.plan import refuse_too_big
+from edu_align.reports.run_end import outcome
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
@@ -132,6 +133,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
     done = find_finished(request)
     if done is not None:
+        print("\n".join(outcome(done)), flush=True)
         listener.run_started(done)
     return done
 
@@ -187,7 +189,9 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             error.said = True
         raise
     _ended(folder, began, state="finished")
-    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+    print(
+        "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
+    )
 
 
 def _ended(folder: RunFolder, began: float, **changes: str) -> None:
