@@ -56,10 +56,10 @@ def main() -> None:
     output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
     task = lm_eval.write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
     if of != "export":
-        from edu_align.models.tokenizer import load_tokenizer
+        from edu_align.models.tokenizer import load_run_tokenizer
 
         folder = Path(model["pretrained"])
-        tokenizer = load_tokenizer(config.model, folder)
+        tokenizer = load_run_tokenizer(config.model, folder, run.path)
         tokenizer.save_pretrained(str(output / "tokenizer"))
         model = {**model, "tokenizer": str(output / "tokenizer")}
     result = lm_eval.run_harness(lm_eval.write_arguments(task, model, plan, output), output)
