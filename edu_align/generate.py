@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 OWN = ("input", "output", "seed", "outputs_root")
 HELP = """\
@@ -25,6 +26,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
 """
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -52,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edu_align.data.readers import brief
-from edu_align.data.rows.dialogue import question
 from edu_align.data.text import history_key
 from edu_align.records import Conversation, Message, Record
 from edu_align.utils.errors import UserError
@@ -16,16 +15,15 @@ PINNED = "split"  # meta key of a record whose side its source decides
 
 
 def keys_of(record: Record) -> tuple[str, ...]:
-    """The keys that a record shares with its relatives: its own `group`, and that of its history.
+    """The keys that a record shares with its relatives: its own `group`, and that of its history, if it says anything.
 
     The history of a conversation ends before the first trained turn. A pinned record has its own key only: its
     source has already decided what belongs together.
     """
     if PINNED in record.meta:
         return (record.group,)
-    history = _history(record)
-    # Nothing was said yet in a lesson that the tutor opens: such dialogues have no history in common.
-    return (record.group, history_key(history)) if question(history) else (record.group,)
+    history = history_key(_history(record))
+    return (record.group,) if history is None else (record.group, history)
 
 
 def _history(record: Record) -> Sequence[Message]:

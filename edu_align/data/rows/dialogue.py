@@ -66,13 +66,3 @@ def to_trained(messages: Sequence[Message], lesson: bool = False) -> tuple[Messa
     if isinstance(dialogue, str) or any(message.train for message in dialogue):
         return dialogue
     return "no turn to train on"
-
-
-def first_user(messages: Sequence[Message]) -> str:
-    """The text of the first user turn; "" where there is none."""
-    return next((message.content for message in messages if message.role == "user"), "")
-
-
-def question(messages: Sequence[Message]) -> str:
-    """What a dialogue is about: its first turn, that of the tutor where the opening is ours."""
-    return next((m.content for m in messages if m.role != "system" and m.content != OPENING), "")

@@ -21,13 +21,13 @@ from typing import Any
 from edu_align.data.readers import finite, is_absent
 from edu_align.data.rows.cells import decoded, text_of
 from edu_align.data.rows.columns import Cells, is_blank
-from edu_align.data.rows.dialogue import question, to_prompt, to_trained
+from edu_align.data.rows.dialogue import to_prompt, to_trained
 from edu_align.data.rows.left_out import RowError
 from edu_align.data.rows.tally import Tally
 from edu_align.data.rows.transcripts import split_transcript
 from edu_align.data.rows.turns import as_turns
 from edu_align.data.rows.words import SAID, known
-from edu_align.data.text import problem_key
+from edu_align.data.text import question_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.words import brief, shorten
 
@@ -81,10 +81,10 @@ def to_record(cells: Cells, shape: str, view: str, tally: Tally) -> Record:
     meta = {"split": split} if split else {}
     if shape in SCORED:
         prompt, replies = scored(cells, shape, tally)
-        key = f"local:{group}" if group else problem_key(question(prompt))
+        key = f"local:{group}" if group else question_key(prompt)
         return ResponseGroup(prompt, replies, record_id, "local", key, meta)
     messages = _checked(to_trained(_with_system(cells, _talk(cells, shape, tally), tally), lesson=True), cells)
-    key = f"local:{group}" if group else problem_key(question(messages))
+    key = f"local:{group}" if group else question_key(messages)
     return Conversation(messages, record_id, "local", key, meta)
 
 

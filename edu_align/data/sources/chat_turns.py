@@ -1,11 +1,11 @@
 """Dialogues of the public chat sets: turns in any spelling, checked, as a conversation."""
 
 from edu_align.data.readers import Row
-from edu_align.data.rows.dialogue import first_user, to_trained
+from edu_align.data.rows.dialogue import to_trained
 from edu_align.data.rows.left_out import RowError
 from edu_align.data.rows.tally import Tally
 from edu_align.data.rows.turns import read_turn
-from edu_align.data.text import problem_key
+from edu_align.data.text import question_key
 from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
 
@@ -35,4 +35,4 @@ def to_conversation(row: Row, record_id: str, column: str, source: str) -> Conve
     messages = to_trained(read_turns(row, column))
     if isinstance(messages, str):
         return messages
-    return Conversation(messages, record_id, source, problem_key(first_user(messages)))
+    return Conversation(messages, record_id, source, question_key(messages))
