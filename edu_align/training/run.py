@@ -24,6 +24,7 @@ from edu_align.models.tokenizer import (
     vocabulary_content,
 )
 from edu_align.planning.plan import refuse_too_big
+from edu_align.reports.run_end import outcome
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
@@ -157,6 +158,7 @@ def _data(config: Config, start: RunFolder | None) -> TrainingData:
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
     done = find_finished(request)
     if done is not None:
+        print("\n".join(outcome(done)), flush=True)
         listener.run_started(done)
     return done
 
@@ -241,7 +243,9 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             error.said = True
         raise
     _ended(folder, began, state="finished")
-    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+    print(
+        "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
+    )
 
 
 def _ended(folder: RunFolder, began: float, **changes: str) -> None:
