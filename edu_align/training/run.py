@@ -88,13 +88,13 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     # Files that were never read are read before weights, which may have to be downloaded.
-    data = _data(config, start) if known is None else None
+    first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         check_start(config, start, location)
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
-    data = data or _data(config, start)
+    data = first or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):
