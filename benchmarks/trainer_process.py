@@ -19,9 +19,11 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
+from edu_align.models.sizes import sizes_of
 from edu_align.models.tokenizer import load_tokenizer
-from edu_align.planning.parameters import parameters, shape_of
+from edu_align.planning.parameters import parameters
 from edu_align.runs.environment import peak_memory_gib
+from edu_align.utils.errors import UserError
 from edu_align.utils.program import program
 
 SIDE = 2048  # of the matrices whose product tells what the device can do
@@ -167,7 +169,10 @@ def operations_a_token(config: Config) -> float:
     and 2 for the reference model. What is shared or recomputed is not counted, so sharing can bring the share above 1.
     """
     passes = 6 if config.trainer.algorithm == "dpo" else 4
-    return float(passes) * parameters(shape_of(config.model))
+    sizes, why = sizes_of(config.model)
+    if sizes is None:
+        raise UserError(f"the sizes of {config.model.name} are not known: {why}.")
+    return float(passes) * parameters(sizes)
 
 
 def matrix_rate(device: Device) -> float:
