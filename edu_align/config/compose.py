@@ -174,7 +174,7 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
         return UserError(" ".join(" ".join(parts).split()))
     if isinstance(error, UserError) or not own:
         return error
-    what = f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
+    what = f"{type(error).__name__}: {error}".strip(": ").split("\n")[0]
     return UserError(
         f"`{' '.join(own)}`: Hydra cannot work with this ({what[:300]}). --hydra-help explains its keys; "
         "HYDRA_FULL_ERROR=1 shows where it stopped."

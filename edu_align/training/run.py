@@ -86,13 +86,15 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         refuse_too_big(config)
     outputs = Path(config.outputs_root)
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
+    # Files that were never read are read before weights, which may have to be downloaded.
+    data = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         check_start(config, start, location)
-    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
-    data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+    data = data or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):
@@ -147,6 +149,10 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
                 Session(config, location, start, device, tokenizer, data, rows, cache, work, listener).train()
             CheckpointStore(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
+
+
+def _data(config: Config, start: RunFolder | None) -> TrainingData:
+    return processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
 
 
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
