@@ -1,6 +1,5 @@
 """What a finished run says at its end."""
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -111,4 +110,3 @@ def test_a_command_of_the_program_says_it_twice_alike(
     out = capsys.readouterr().out
     assert "\n".join([*outcome(run.folder), f"edu_align: card {run.path / 'README.md'}", "what next:"]) in out
     assert f"    python -m edu_align.train trainer=dpo init_from=sft {' '.join(TINY[:3])} " in out
-    assert json.loads((run.path / "run.json").read_text()) == run.record
