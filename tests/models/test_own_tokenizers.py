@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.models.chat_template import ZEPHYR_TEMPLATE
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.models.tokenizer import load_tokenizer
 from edu_align.planning.workload import lengths_of
 from edu_align.utils.errors import UserError
