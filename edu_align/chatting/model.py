@@ -107,16 +107,25 @@ def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatMo
     require_adapter(folder)
     other.model.load_adapter(str(folder), adapter_name=adapter, use_safetensors=True)
     settings, system_prompt = config.generation, config.dataset.system_prompt
-    return replace(other, label=source.label, adapter=adapter, settings=settings, system_prompt=system_prompt)
+    return replace(
+        other, label=source.label, adapter=adapter, settings=settings, system_prompt=system_prompt,
+        tokenizer=_tokenizer_of(source),
+    )  # fmt: skip
+
+
+def _tokenizer_of(source: Source) -> Any:
+    from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
+
+    model, folder = source.config.model, source.location.folder
+    return load_tokenizer(model, folder) if source.run is None else load_run_tokenizer(model, folder, source.run.path)
 
 
 def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
     from edu_align.models.base_model import build_model
-    from edu_align.models.tokenizer import load_tokenizer
     from edu_align.models.weights import load_model
 
     config, location = source.config, source.location
-    tokenizer = load_tokenizer(config.model, location.folder)
+    tokenizer = _tokenizer_of(source)
     if source.run is None:
         model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
     else:

@@ -8,7 +8,9 @@ from edu_align.config.schema import GenerationConfig
 from edu_align.exporting.subject import Subject
 from edu_align.models.device import Device, resolve
 from edu_align.models.reply_end import end_tokens
-from edu_align.models.tokenizer import load_tokenizer, read_tokenizer
+from edu_align.models.template_choice import unpinned
+from edu_align.models.tokenizer import load_run_tokenizer
+from edu_align.models.tokenizer_files import read_tokenizer
 from edu_align.models.weights import load_model
 from edu_align.utils.errors import UserError
 
@@ -28,7 +30,9 @@ def load_tutor(subject: Subject) -> tuple[Any, Any]:
         model = PeftModel.from_pretrained(model, str(subject.adapter), use_safetensors=True)
     model.eval()
     model.requires_grad_(False)
-    return model, load_tokenizer(subject.config.model, subject.location.folder)
+    tokenizer = load_run_tokenizer(subject.config.model, subject.location.folder, subject.run.path)
+    tokenizer.chat_template = unpinned(tokenizer.chat_template)
+    return model, tokenizer
 
 
 def _base(subject: Subject) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.sharding import head_logits
-from edu_align.models.trained_turns import encode, encode_dialogue
+from edu_align.models.trained_turns import answered, encode, encode_dialogue
 from edu_align.packing.decoder import causal_model
-from edu_align.records import Conversation, Message, ResponseGroup
+from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
 from edu_align.utils.out_of_memory import HalvingBatches
 
@@ -49,7 +49,7 @@ def reply_rows(tokenizer: Any, group: ResponseGroup, max_length: int) -> list[Ro
     """
     rows = []
     for response in group.responses:
-        ids, labels = encode(tokenizer, (*group.prompt, Message("assistant", response.text, train=True)))
+        ids, labels = encode(tokenizer, answered(group.prompt, response.text))
         rows.append((ids[-max_length:], labels[-max_length:]))
     return rows
 

@@ -1,15 +1,32 @@
 """Tokenizers: found, loaded, and with a chat template and a padding token."""
 
 import json
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from edu_align.config.schema import ModelConfig
-from edu_align.models.chat_template import ZEPHYR_TEMPLATE
-from edu_align.utils.errors import UserError, first_line
+from edu_align.models.locate import Location
+from edu_align.models.template_choice import (
+    TEMPLATE_FILE,
+    WORDS,
+    chosen_template,
+    read_json,
+    stored_template,
+    unpinned,
+)
+from edu_align.models.tokenizer_files import check_tokens, tokenizer_from
+from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import digest, sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+_contents: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+FILES = ("tokenizer.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json")
+UNREAD = ("chat_template", "name_or_path", "transformers_version")  # of tokenizer_config.json: not the tokenizer
 
 
 def byte_tokenizer() -> "PreTrainedTokenizerFast":
@@ -30,116 +47,85 @@ def byte_tokenizer() -> "PreTrainedTokenizerFast":
 def load_tokenizer(model: ModelConfig, folder: Path | None) -> Any:
     """The model's tokenizer with a chat template and a padding token. Errors name `model.tokenizer`.
 
-    Errors: no end token, more tokens than the model has rows for, or no single template, all before weights are loaded.
+    Errors: no end token, more tokens than the model has rows for, no template, all before weights are loaded.
     """
-    tokenizer = byte_tokenizer() if model.tokenizer == "bytes" else _from_folder(model, folder)
-    tokenizer.backend_tokenizer.no_padding()  # whoever wrote the file may have had them on
-    tokenizer.backend_tokenizer.no_truncation()
-    if isinstance(tokenizer.chat_template, dict):
-        tokenizer.chat_template = _default_of(tokenizer.chat_template, model)
-    if model.chat_template == "zephyr" or (model.chat_template == "auto" and not tokenizer.chat_template):
-        tokenizer.chat_template = ZEPHYR_TEMPLATE
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"`model.chat_template=own`, but the tokenizer of model={model.name} has none. "
-            "Use model.chat_template=zephyr."
-        )
-    _check_tokens(tokenizer, model, folder)
+    tokenizer = byte_tokenizer() if model.tokenizer == "bytes" else tokenizer_from(model, folder)
+    check_tokens(tokenizer, model, folder)
+    tokenizer.chat_template = chosen_template(model, tokenizer.chat_template)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def _default_of(templates: dict[str, str], model: ModelConfig) -> str | None:
-    """The template of several named ones that is meant where none is named."""
-    if model.chat_template == "zephyr":
-        return None
-    if "default" in templates or len(templates) == 1:
-        return templates.get("default") or next(iter(templates.values()))
-    raise UserError(
-        f"the tokenizer of model={model.name} has the chat templates {', '.join(templates)} and none named default. "
-        "Put the one that you mean into a file chat_template.jinja beside it, or use model.chat_template=zephyr."
-    )
+def load_run_tokenizer(model: ModelConfig, folder: Path | None, run: Path) -> Any:
+    """The tokenizer that the run in the folder `run` was trained with, and its chat template, as the run keeps it.
 
-
-def _check_tokens(tokenizer: Any, model: ModelConfig, folder: Path | None) -> None:
-    whose = model.tokenizer or folder or model.name
-    if tokenizer.eos_token_id is None:
-        raise UserError(
-            f"the tokenizer of {str(whose)!r} names no end token, so no reply would end. Name one in its "
-            'tokenizer_config.json ("eos_token": "..."), or set model.tokenizer=<hub id or folder>.'
-        )
-    rows, last = _rows(model, folder), max(tokenizer.get_vocab().values())
-    if rows is not None and last >= rows:
-        surplus = [token for token, i in tokenizer.get_vocab().items() if i >= rows]
-        raise UserError(
-            f"the tokenizer of {str(whose)!r} has tokens up to number {last}, and the embedding of model={model.name} "
-            f"has only {rows} rows, so {', '.join(map(repr, sorted(surplus)[:4]))} could not be read. Set "
-            "model.tokenizer=<the one that belongs to the model>, or save the model after resize_token_embeddings."
-        )
-
-
-def _rows(model: ModelConfig, folder: Path | None) -> int | None:
-    """Rows of the embedding, as config.json says; None where it does not."""
-    if folder is None:
-        return model.architecture.vocab_size
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        found = content.get("vocab_size") or content.get("text_config", {}).get("vocab_size")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return found if isinstance(found, int) else None
-
-
-def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
-    source = model.tokenizer or (str(folder) if folder else None)
-    if source is None:
-        raise UserError(f"`model.tokenizer` is null and model={model.name} has no folder. Use model.tokenizer=bytes.")
-    revision = model.revision if source == model.path else None
-    source = str(Path(source).expanduser()) if Path(source).expanduser().is_dir() else source
-    if revision is None and not Path(source).is_dir():
-        print(f"edu_align: the tokenizer {source} is what its branch main holds today (it has no revision)", flush=True)
-    try:
-        tokenizer, otherwise = read_tokenizer(source, revision or "main")
-    except Exception as error:
-        raise UserError(
-            f"no tokenizer can be loaded from {source!r} ({first_line(error, 160)}). "
-            "Set model.tokenizer=<hub id or folder>, or model.tokenizer=bytes for the built-in byte-level one."
-        ) from error
-    if not tokenizer.is_fast:
-        raise UserError(f"the tokenizer of {source!r} has no fast version (tokenizer.json). Convert it first.")
-    if otherwise:
-        print(f"edu_align: text is read as tokenizer.json of {source} says; {otherwise}", flush=True)
+    Errors: its base has another tokenizer by now.
+    """
+    if (run / "model" / "tokenizer_config.json").is_file():  # after full fine-tuning
+        kept = replace(model, tokenizer=None, chat_template="own", template_args={})
+        return load_tokenizer(kept, run / "model")
+    file = run / "adapter" / TEMPLATE_FILE
+    kept = replace(model, chat_template=str(file), template_args={}) if file.is_file() else model
+    tokenizer = load_tokenizer(kept, folder)
+    _check_vocabulary(f"run={run.name}", run, tokenizer)
     return tokenizer
 
 
-def read_tokenizer(source: str, revision: str = "main") -> tuple[Any, str]:
-    """The tokenizer that tokenizer.json of a folder or hub id describes, and how AutoTokenizer's differs; "" if not.
+def vocabulary_content(tokenizer: Any) -> str:
+    """Over the vocabulary, the merges and every rule of a tokenizer, without padding and cutting."""
+    if tokenizer not in _contents:
+        rules = json.loads(tokenizer.backend_tokenizer.to_str())
+        _contents[tokenizer] = digest({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
+    return _contents[tokenizer]
 
-    The class that transformers picks by the model's type may cut text by rules of its own, whatever the file says.
+
+def check_start_tokenizer(key: str, run: Path, tokenizer: Any) -> None:
+    """Raise UserError where a run that starts from the one in `run` would read text in another way. `key` names it."""
+    kept = next((found for kind in ("adapter", "model") if (found := stored_template(run / kind))), None)
+    if isinstance(kept, str) and kept != unpinned(tokenizer.chat_template):
+        raise UserError(
+            f"`{key}`: that run was trained with another chat template than this one would use. Its own lies beside "
+            f"its weights: give model.chat_template={next(run.glob(f'*/{TEMPLATE_FILE}'), run / TEMPLATE_FILE)} and no "
+            "model.template_args, or train that run again."
+        )
+    _check_vocabulary(key, run, tokenizer)
+
+
+def _check_vocabulary(key: str, run: Path, tokenizer: Any) -> None:
+    record = read_json(run / "run.json")
+    same_code = record.get("versions", {}).get("transformers") == version("transformers")
+    if same_code and record.get("tokenizer") not in (None, vocabulary_content(tokenizer)):
+        raise UserError(
+            f"`{key}`: the tokenizer of its base model reads text in another way than when that run was trained. Put "
+            "the tokenizer's files back, or train again."
+        )
+
+
+def tokenizer_identity(model: ModelConfig, location: Location) -> dict[str, str]:
+    """What a run's id holds of files of a tokenizer and of its template, by what they are called; read without loading.
+
+    Nothing of the built-in one, of the bundled model's and of one that only its hub id names.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-    from transformers.utils.hub import cached_file
-
-    picked = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-    file = cached_file(source, "tokenizer.json", revision=revision, _raise_exceptions_for_missing_entries=False)
-    if file is None or not picked.is_fast:
-        return picked, ""
-    plain = PreTrainedTokenizerFast.from_pretrained(source, revision=revision, trust_remote_code=False)
-    differing = [part for part in RULES if _state(picked, part) != _state(plain, part)]
-    if not differing:
-        return picked, ""
-    for name in ("bos_token", "eos_token", "unk_token", "pad_token"):  # what the class knows and no file says
-        token = getattr(picked, name)
-        if getattr(plain, name) is None and token in plain.get_vocab():
-            setattr(plain, name, token)
-    return plain, f"transformers' {type(picked).__name__} has another {' and '.join(differing)}"
+    found = {}
+    place = location.folder if model.tokenizer is None else Path(model.tokenizer)
+    if place is not None and place.is_dir() and not location.identity.startswith("bundled:"):
+        files = {name: (place / name).read_bytes() for name in FILES if (place / name).is_file()}
+        files["tokenizer_config.json"] = json.dumps(
+            {k: v for k, v in read_json(place / "tokenizer_config.json").items() if k not in UNREAD}, sort_keys=True
+        ).encode()
+        found["tokenizer"] = digest({name: sha256(content) for name, content in files.items()})[:12]
+    if template := known_template(model, location):
+        found["chat template"] = digest(template)[:12]
+    return found
 
 
-RULES = ("normalizer", "pre_tokenizer", "model")  # what decides how text is cut
-
-
-def _state(tokenizer: Any, part: str) -> Any:
-    """A part of the rules, as they are written into tokenizer.json."""
-    found = getattr(tokenizer.backend_tokenizer, part)
-    return found if found is None else found.__getstate__()
+def known_template(model: ModelConfig, location: Location) -> str | None:
+    """The template with its arguments, where a file of the user's has it; None for those that the config names."""
+    if model.chat_template == "zephyr":
+        return None
+    place = location.folder if model.tokenizer is None else Path(model.tokenizer)
+    own = stored_template(place) if place is not None and place.is_dir() else None
+    if model.chat_template in WORDS and (own is None or location.identity.startswith("bundled:")):
+        return None
+    return unpinned(chosen_template(model, own))

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.data.datamodule import GROUPS_FILE
+from edu_align.models.template_choice import TEMPLATE_FILE, unpinned
 from edu_align.utils.distributed import is_first
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import whole_folder, write_json
+from edu_align.utils.files import whole_folder, write_json, write_text
 
 WEIGHTS = "trained.safetensors"
 
@@ -44,8 +45,11 @@ def save_weights(model: Any, tokenizer: Any, folder: Path, groups: list[str]) ->
         model.save_pretrained(str(aside), **({"selected_adapters": ["default"]} if lora else {}))
         if is_first():
             write_json(aside / GROUPS_FILE, groups)
+            template, tokenizer.chat_template = tokenizer.chat_template, unpinned(tokenizer.chat_template)
+            write_text(aside / TEMPLATE_FILE, tokenizer.chat_template)
             if not lora:
                 tokenizer.save_pretrained(str(aside))
+            tokenizer.chat_template = template
 
 
 def load_trainable(model: Any, folder: Path) -> None:

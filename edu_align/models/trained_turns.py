@@ -36,10 +36,15 @@ class Row:
 
 @dataclass
 class Encoded:
-    """The rows of a dialogue, and whose turns (roles) have text that the template leaves out or rewrites."""
+    """The rows of a dialogue, and what the template does that a user should know.
+
+    `changed`: roles of turns with text that it leaves out or rewrites. `unopened`: trained turns that do not begin as
+    generation does.
+    """
 
     rows: list[Row] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    unopened: int = 0
 
 
 @dataclass
@@ -51,6 +56,15 @@ class _Draft:
     spans: list[tuple[int, int]]
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Where a trained turn stands. `whole`: all of the reply is in it; `opened`: it begins where generation does."""
+
+    place: tuple[int, int]
+    whole: bool
+    opened: bool
+
+
 def encode_dialogue(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
     """The rows of a dialogue's trained turns; none where no turn is trained.
 
@@ -58,15 +72,19 @@ def encode_dialogue(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
     end. Control tokens in turns are text.
     """
     write, read = reader(tokenizer, messages)
-    drafts, changed = _drafts(write, messages)
-    rows = []
+    drafts, found = _drafts(write, messages)
     for draft in drafts:
         ids, offsets = read(draft.text)
         trained = [any(start <= a and b <= stop and a < b for start, stop in draft.spans) for a, b in offsets]
         labels = [token if keep else IGNORED for token, keep in zip(ids, trained, strict=True)]
         turns = tuple(replace(m, train=i in draft.turns) for i, m in enumerate(messages[: draft.turns[-1] + 1]))
-        rows.append(Row(turns, ids, labels))
-    return Encoded(rows, changed)
+        found.rows.append(Row(turns, ids, labels))
+    return found
+
+
+def answered(prompt: Sequence[Message], reply: str) -> tuple[Message, ...]:
+    """The prompt and a reply to it, which alone is trained."""
+    return (*(replace(turn, train=False) for turn in prompt), Message("assistant", reply, train=True))
 
 
 def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None = None) -> tuple[list[int], list[int]]:
@@ -78,57 +96,60 @@ def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None =
     return row.ids[:max_length], row.labels[:max_length]
 
 
-def check_dialogue(tokenizer: Any, messages: Sequence[Message]) -> None:
-    """Raise the TemplateError that `encode_dialogue` would, without reading tokens."""
-    _drafts(reader(tokenizer, messages)[0], messages)
+def check_dialogue(write: Write, messages: Sequence[Message]) -> None:
+    """Raise the TemplateError that `encode_dialogue` would. `write` renders turns: `render` without its tokenizer."""
+    _drafts(write, messages)
 
 
-def _drafts(write: Write, messages: Sequence[Message]) -> tuple[list[_Draft], list[str]]:
+def _drafts(write: Write, messages: Sequence[Message]) -> tuple[list[_Draft], Encoded]:
+    """The renderings to train on, and what is to be said of them; its rows are still to be made."""
     drafts: list[_Draft] = []
-    changed: list[str] = []
+    notes = Encoded()
     for i in (i for i, message in enumerate(messages) if message.train):
         whole = write(messages[: i + 1], False)
-        span, kept = _span(write, messages[: i + 1], whole)
-        changed += [] if kept else ["assistant"]
+        span = _span(write, messages[: i + 1], whole)
+        notes.changed += [] if span.whole else ["assistant"]
+        notes.unopened += not span.opened
         if drafts and whole.startswith(drafts[-1].text[: drafts[-1].spans[-1][1]]):
-            drafts[-1] = _Draft(whole, [*drafts[-1].turns, i], [*drafts[-1].spans, span])
+            drafts[-1] = _Draft(whole, [*drafts[-1].turns, i], [*drafts[-1].spans, span.place])
         else:
-            drafts.append(_Draft(whole, [i], [span]))
+            drafts.append(_Draft(whole, [i], [span.place]))
     if drafts:
         shown = _squeezed(drafts[-1].text)
         others = (turn for turn in messages[: drafts[-1].turns[-1]] if turn.role != "assistant")
-        changed += [turn.role for turn in others if _squeezed(turn.content) not in shown]
-    return drafts, changed
+        notes.changed += [turn.role for turn in others if _squeezed(turn.content) not in shown]
+    return drafts, notes
 
 
-def _span(write: Write, turns: Sequence[Message], whole: str) -> tuple[tuple[int, int], bool]:
-    """Where the last turn's trained text stands in `whole`, and whether all of the reply does."""
+def _span(write: Write, turns: Sequence[Message], whole: str) -> _Span:
+    """Where the last turn's trained text stands in `whole`."""
     reply, stop = turns[-1].content.strip(), len(whole.rstrip())
-    start = _opened(write, turns[:-1], whole)
+    head = _head(write, turns[:-1])
+    start = len(head) if head is not None and whole.startswith(head) else None
     if start is not None and reply and reply in whole[start:stop]:
         if whole[start:stop].endswith(reply) and whole[start:stop].count(reply) == 1:
             raise _endless()
-        return (start, stop), True
+        return _Span((start, stop), True, True)
     marked = write((*turns[:-1], replace(turns[-1], content=MARK)), False)
     before, found, after = marked.rpartition(MARK)
     if not found:
         raise TemplateError("the chat template writes nothing of a reply's text")
     if not after.strip():
         raise _endless()
+    opened = head is None or start is not None
     if start is None:
         start = len(before) if whole.startswith(before) else whole.rfind(reply)
     if start < 0:
         raise TemplateError("the chat template rewrites a reply and what stands before it: it cannot be located")
-    return (start, stop), _squeezed(reply) in _squeezed(whole[start:stop])
+    return _Span((start, stop), _squeezed(reply) in _squeezed(whole[start:stop]), opened)
 
 
-def _opened(write: Write, before: Sequence[Message], whole: str) -> int | None:
-    """Length of the header that generation begins from; None where `whole` does not begin with it."""
+def _head(write: Write, before: Sequence[Message]) -> str | None:
+    """What generation begins from; None where the template opens no reply after these turns, or there are none."""
     try:
-        head = write(before, True)
-    except TemplateError:  # nothing stands before the reply, or nothing that the template can open a turn after
+        return write(before, True)
+    except TemplateError:
         return None
-    return len(head) if whole.startswith(head) else None
 
 
 def _endless() -> TemplateError:

@@ -102,7 +102,8 @@ class RunRequest:
             return None
         stored: Any = OmegaConf.to_container(OmegaConf.load(path / "config.yaml"), resolve=True)
         data = record["data"].get("read", {})
-        return Identity(settings_of(stored), data, record["base_model"], record.get("parent"))
+        settings = settings_of(stored) | record.get("text", {})
+        return Identity(settings, data, record["base_model"], record.get("parent"))
 
 
 def attempts(runs: Path, name: str) -> list[Path]:

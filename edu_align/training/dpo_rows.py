@@ -15,7 +15,7 @@ from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
 from edu_align.models.apply_template import TemplateError
 from edu_align.models.chat_template import IGNORED, chat_ids
 from edu_align.models.trained_turns import Row as TrainedRow
-from edu_align.models.trained_turns import encode_dialogue
+from edu_align.models.trained_turns import answered, encode_dialogue
 from edu_align.records import Message, Pair, turn_values
 from edu_align.training.template_notes import TemplateNotes
 from edu_align.utils.errors import UserError
@@ -91,11 +91,12 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[li
     for number, pair in enumerate(pairs):
         replies = [pair.group.responses[i].text for i in (pair.chosen, pair.rejected)]
         try:
-            encoded = [encode_dialogue(tokenizer, _answered(pair, text)) for text in replies]
+            encoded = [encode_dialogue(tokenizer, answered(pair.group.prompt, text)) for text in replies]
         except TemplateError as error:
             counts.template.refuse(error, pair.group.id)
             continue
-        counts.template.change([role for each in encoded for role in each.changed], pair.group.id)
+        for each in encoded:
+            counts.template.add(each, pair.group.id)
         chosen, rejected = (each.rows[0] for each in encoded)
         if chosen.ids == rejected.ids:
             counts.alike += 1
@@ -111,10 +112,6 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[li
         rows.append(dict(zip(COLUMNS, (*cut[0], *cut[1]), strict=True)))
         counts.kept.append(number)
     return rows, counts
-
-
-def _answered(pair: Pair, text: str) -> tuple[Message, ...]:
-    return (*pair.group.prompt, Message("assistant", text, train=True))
 
 
 def _starts(

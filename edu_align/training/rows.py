@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
 from edu_align.config.schema import Config, DPOTrainerConfig, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.models.apply_template import TemplateError
-from edu_align.models.trained_turns import check_dialogue
-from edu_align.records import Conversation, Message, ResponseGroup
+from edu_align.models.chat_template import render
+from edu_align.models.trained_turns import answered, check_dialogue
+from edu_align.records import Conversation, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
 from edu_align.training.sft_rows import cached_sft_rows
 from edu_align.utils.errors import UserError
@@ -87,10 +89,10 @@ def measurable(tokenizer: Any, data: TrainingData) -> TrainingData:
 def _renders(tokenizer: Any, record: Conversation | ResponseGroup, refused: list[TemplateError]) -> bool:
     dialogues = [record.messages] if isinstance(record, Conversation) else []
     if isinstance(record, ResponseGroup):
-        dialogues = [(*record.prompt, Message("assistant", reply.text, train=True)) for reply in record.responses]
+        dialogues = [answered(record.prompt, reply.text) for reply in record.responses]
     try:
         for turns in dialogues:
-            check_dialogue(tokenizer, turns)
+            check_dialogue(partial(render, tokenizer), turns)
     except TemplateError as error:
         refused.append(error.of(record.id))
         return False

@@ -96,7 +96,7 @@ def sft_rows(
             counts.template.refuse(error, conversation.id)
             counts.rows.append(0)
             continue
-        counts.template.change(encoded.changed, conversation.id)
+        counts.template.add(encoded, conversation.id)
         counts.apart += len(encoded.rows) > 1
         long = any(len(row.ids) > max_length for row in encoded.rows)
         counts.long += long

@@ -12,7 +12,7 @@ from jinja2 import Template
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.exporting.ollama import Format, Turn, examples, find_format, modelfile, write_modelfile
-from edu_align.models.chat_template import ZEPHYR_TEMPLATE
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.models.tokenizer import byte_tokenizer
 from tests.exporting.conftest import CHATML, LLAMA_2, MISTRAL
 
