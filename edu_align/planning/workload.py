@@ -94,10 +94,8 @@ def lengths_of(config: Config) -> Lengths:
         return known[text]
 
     own = stored_template(folder)
-    if own is None and config.model.chat_template not in (
-        "auto",
-        "zephyr",
-    ):  # the hub's cache may hold a part of a folder
+    # The hub's cache may hold a part of a folder.
+    if own is None and config.model.chat_template not in ("auto", "zephyr"):
         return Lengths(count, 0, TOKENS_PER_TURN, False, "tokens counted")
     light = LightTemplate(chosen_template(config.model, own), folder)
     return Lengths(count, *_around(light, count), "tokens counted", light)

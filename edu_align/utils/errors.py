@@ -61,4 +61,4 @@ class Interrupted(SystemExit):
 
 def first_line(error: BaseException, limit: int = 200) -> str:
     """At most `limit` characters of an error's first line; its class where it has no text."""
-    return (str(error) or type(error).__name__).strip().splitlines()[0][:limit]
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:limit]

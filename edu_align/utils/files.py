@@ -155,7 +155,7 @@ def first_value(file: Path, key: str) -> str:
 
     "" where there is no such line, or no such file (not Linux).
     """
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 

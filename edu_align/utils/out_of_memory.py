@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +43,7 @@ def memory_error(error: BaseException) -> "OutOfMemory | None":
 def release_traceback(error: BaseException) -> str:
     """The error's first line. The frames that it went through let go of their tensors."""
     traceback.clear_frames(error.__traceback__)
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return first_line(error)
 
 
 def free_memory() -> None:
