@@ -127,7 +127,8 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     title = exported.name if exported else f"{config.model.name}, taught by {record['trainer'].upper()}"
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
-        ["## Use", "", *use] if (use := exported.usage if exported else background.use) else [],
+        ["## Use", "", *exported.usage] if exported else [],
+        ["## How to use it", "", *background.use] if background.use else [],
         ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
         ["## Results", "", *_results(background.evaluation)],
