@@ -87,7 +87,7 @@ def _made() -> Made:
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     others = [folder for folder in folders if folder != conf_dir()]
-    return Made(list(hydra.overrides.task), others, str(hydra.runtime.choices.model))
+    return Made(list(hydra.overrides.task), others, str(hydra.runtime.choices["model"]))
 
 
 def choices() -> dict[str, str]:
