@@ -77,18 +77,18 @@ def begin(go: Any, own: Path, talks: str) -> Callable[..., Any]:
 
 @pytest.mark.cases("B1")
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("template", "words", "check"),
     [
-        (NO_SYSTEM, "no system here"),
-        (ALTERNATING, "roles must alternate"),
-        ("{% for m in messages %}{{ m.content }}", "Unexpected end of template"),
-        ("{{ messages[0].tools.first }}" + PLAIN, "has no attribute 'tools'"),
-        ("{{ messages[0].content + 1 }}", "can only concatenate str"),
-        ("{% for m in messages %}{{ m.content }}{% endfor %}", "writes nothing after a reply"),
-        ("{% for m in messages %}<|{{ m.role }}|>{% endfor %}", "writes nothing of a reply's text"),
+        (NO_SYSTEM, "no system here", "on"),
+        (NO_SYSTEM, "no system here", "off"),
+        (ALTERNATING, "roles must alternate", "on"),
+        ("{% for m in messages %}{{ m.content }}", "Unexpected end of template", "on"),
+        ("{{ messages[0].tools.first }}" + PLAIN, "has no attribute 'tools'", "on"),
+        ("{{ messages[0].content + 1 }}", "can only concatenate str", "on"),
+        ("{% for m in messages %}{{ m.content }}{% endfor %}", "writes nothing after a reply", "on"),
+        ("{% for m in messages %}<|{{ m.role }}|>{% endfor %}", "writes nothing of a reply's text", "off"),
     ],
 )
-@pytest.mark.parametrize("check", ["on", "off"])
 def test_a_refusal_comes_before_the_weights(
     begin: Any, own: Path, tmp_path: Path, template: str, words: str, check: str
 ) -> None:
@@ -109,12 +109,10 @@ def test_one_refused_row_is_left_out_and_counted(begin: Any, talks: str, capsys:
         rows.writelines(json.dumps({"messages": [*odd[:2], {**odd[2], "content": f"b{i}"}]}) + "\n" for i in range(9))
     done = begin(NO_SYSTEM, "dataset.max_train_records=null")
     said = capsys.readouterr().out
-    read = int(re.search(r"training on (\d+) conversations", said)[1])
-    left_out = int(
-        re.search(r"(\d+) conversations are left out; the first: record local:4\d: .*no system here", said)[1]
-    )
-    assert left_out > 0
-    assert done.record["data"]["train_examples"] == read - left_out
+    ((read,),) = (re.findall(r"training on (\d+) conversations", said),)
+    ((left_out,),) = (re.findall(r"(\d+) conversations are left out; the first: record local:4\d: .*no system", said),)
+    assert int(left_out) > 0
+    assert done.record["data"]["train_examples"] == int(read) - int(left_out)
 
 
 @pytest.mark.cases("B2", "B6", "B7")
