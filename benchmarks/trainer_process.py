@@ -22,10 +22,12 @@ from edu_align.models.locate import locate
 from edu_align.models.tokenizer import load_tokenizer
 from edu_align.planning.parameters import parameters, shape_of
 from edu_align.runs.environment import peak_memory_gib
+from edu_align.utils.program import program
 
 SIDE = 2048  # of the matrices whose product tells what the device can do
 
 
+@program
 def main() -> None:
     side, name, target = sys.argv[1:]
     task, number = TASKS[name], SIDES.index(side)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.arguments import quoted, split_word
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
 OWN = ("run", "outputs_root", "adapter")
@@ -31,6 +32,7 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
 """
 
 
+@program
 def main() -> None:
     words = sys.argv[1:]
     if not words or {"-h", "--help"} & set(words):
@@ -131,4 +133,4 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
 HELP = """\
@@ -28,6 +29,7 @@ from, was trained on. No hub is asked. Needs: pip install "edu_align[lm-eval]".
 """
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -65,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

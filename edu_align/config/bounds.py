@@ -51,10 +51,7 @@ def unknown_words(values: dict[str, Any]) -> Iterator[str]:
 
 def not_a_word(key: str, word: str, words: Sequence[str]) -> str:
     """The problem of a word that is not in an enumeration."""
-    hint = did_you_mean(word, words)
-    if word in ("True", "False") and {"on", "off"} & set(words):
-        hint = " YAML reads a bare on or off as true or false: put it in quotes."
-    return f"`{key}` must be one of {listed(words)}, got {word!r}.{hint}"
+    return f"`{key}` must be one of {listed(words)}, got {word!r}.{did_you_mean(word, words)}"
 
 
 def direction_of(metric: str, asked: str = "auto") -> str:

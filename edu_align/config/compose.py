@@ -90,6 +90,21 @@ def _made() -> Made:
     return Made(list(hydra.overrides.task), others, str(hydra.runtime.choices.model))
 
 
+def choices() -> dict[str, str]:
+    """The option of each group that the job that runs now was given: `{"model": "tiny", ...}`."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return {group: str(option) for group, option in HydraConfig.get().runtime.choices.items()}
+
+
+def alone() -> bool:
+    """Whether the job that runs now is no job of a sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return bool(HydraConfig.get().mode == RunMode.RUN)
+
+
 def settled(cfg: "DictConfig", made: Made | None = None) -> "DictConfig":
     """A copy of `cfg` with every interpolation resolved, read-only. Raises `UserError` where a rule is broken.
 
@@ -159,7 +174,7 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
         return UserError(" ".join(" ".join(parts).split()))
     if isinstance(error, UserError) or not own:
         return error
-    what = f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
+    what = f"{type(error).__name__}: {error}".strip(": ").split("\n")[0]
     return UserError(
         f"`{' '.join(own)}`: Hydra cannot work with this ({what[:300]}). --hydra-help explains its keys; "
         "HYDRA_FULL_ERROR=1 shows where it stopped."

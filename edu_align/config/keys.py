@@ -149,7 +149,7 @@ def unknown_key(key: str, known: dict[str, Any], choices: dict[str, str | None])
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
     if not siblings or not parent:
         parent, siblings = "", [name for name in everything if "." not in name]
-    place = f"Keys of `{parent}`" if parent else "Keys at the root"
+    place = f"Keys of `{parent}`" if parent else "Root keys"
     return f"`{key}` is not a key. {place}: {', '.join(siblings)}."
 
 

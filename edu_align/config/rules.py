@@ -11,11 +11,12 @@ from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
 from edu_align.config.trl_args import enumeration, problems_of_args
 from edu_align.utils.distributed import count
+from edu_align.utils.errors import first_line
 from edu_align.utils.secrets import problems_of_secrets
 from edu_align.utils.suggest import did_you_mean, listed
 
 Values = dict[str, Any]
-LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_LOCAL_FILE = "a file of rows: JSON, a table, a workbook or Parquet."
 _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
 # What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
 # steps do not: torch finds no rule for them on sharded tensors.
@@ -57,7 +58,7 @@ def _flat(cfg: Any, found: list[str], skip: set[str] | frozenset[str], prefix: s
         except OmegaConfBaseException as error:
             raw = str(OmegaConf.to_container(cfg, resolve=False)[key])  # type: ignore[index]
             if "${hydra:" not in raw and "${now:" not in raw:
-                found.append(f"`{name}` cannot be resolved from {raw!r}: {str(error).splitlines()[0]}.")
+                found.append(f"`{name}` cannot be resolved from {raw!r}: {first_line(error)}.")
             continue
         if OmegaConf.is_dict(value):
             flat.update(_flat(value, found, skip, f"{name}."))
@@ -136,18 +137,12 @@ def _local_file(values: Values) -> Iterator[str]:
         return
     if path is None:
         if "local" in sources:
-            yield "dataset=local needs a file. Set dataset.path=<file>, " + _suffixes()
+            yield "dataset=local needs a file. Set dataset.path=<file>, " + _LOCAL_FILE
     elif "local" not in sources:
         name = values.get("dataset.name")
         yield f"`dataset.path` is for dataset=local, got {path!r} with dataset={name}. Choose dataset=local or drop it."
-    elif Path(path).suffix.lower() not in LOCAL_SUFFIXES:
-        yield f"`dataset.path` must end with {listed(LOCAL_SUFFIXES)}, got {path!r}."
     elif not Path(path).is_file():
-        yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_suffixes()}"
-
-
-def _suffixes() -> str:
-    return f"a {listed(LOCAL_SUFFIXES)} file."
+        yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_LOCAL_FILE}"
 
 
 def _fractions(values: Values) -> Iterator[str]:

@@ -113,7 +113,7 @@ class DatasetConfig:
     sources: list[str] = key(words=SOURCES)
     path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
     # Of local files.
-    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses"))
+    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses", "completion", "text"))
     columns: dict[str, str] = key({})
     size: int = key(1500, ">= 20")
     generation_seed: int = 42
@@ -128,7 +128,7 @@ class DatasetConfig:
     max_train_records: int | None = key(None, ">= 1")
     max_eval_records: int | None = key(None, ">= 1", usual="64")
     streaming: bool = False
-    split_seed: str = "edu-v1"
+    split_seed: str = "edu-v2"
     test_fraction: float = key(0.25, "> 0 and < 1")
     validation_fraction: float = key(0.10, "> 0 and < 1")
     validation_fold: int = key(0, ">= 0")

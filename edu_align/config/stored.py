@@ -8,7 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.rules import problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 
 def stored_config(path: Path, overrides: dict[str, str]) -> Config:
@@ -30,9 +30,7 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()])
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:
-        raise UserError(
-            f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {str(error).splitlines()[0]}"
-        ) from error
+        raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
     found = problems(merged)
     if found:
         raise UserError(" ".join(found))

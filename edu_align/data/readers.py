@@ -8,12 +8,13 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from lzma import LZMAError
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edu_align.data.row_files import RowFile, look_at
+from edu_align.data.rows.left_out import LeftOut
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import brief, kind_name, shorten
@@ -26,11 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One row and where it stands.
+    """One row and where it stands. What is null (or a number that is none) is absent.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
     says which. `fault`: why it cannot be used, whatever column is read, in words that such rows share, and `detail` in
-    those of this one; "" where it can.
+    those of this one; "" where it can. `columns`: all names, also of what is absent.
     """
 
     data: dict[str, Any]
@@ -38,10 +39,21 @@ class Row:
     number: int
     fault: str = ""
     detail: str = ""
+    columns: tuple[str, ...] = field(init=False, default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.data))
+        object.__setattr__(self, "data", {key: value for key, value in self.data.items() if not is_absent(value)})
 
     @property
     def place(self) -> str:
         return f"{self.file}, row {self.number}" if self.number else self.file
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Why nothing can be read of it, where that is so."""
+        place = f"{self.place}: {self.detail}" if self.detail else self.place
+        return LeftOut(self.fault, place) if self.fault else None
 
     def shown(self) -> str:
         """The row as JSON, shortened for an error message."""
@@ -49,6 +61,8 @@ class Row:
 
     def get(self, column: str, kind: type[T]) -> T:
         """The value of a column that has to be there and of that type. Raises UserError otherwise."""
+        if column not in self.data and column in self.columns:
+            raise UserError(f"{self.place}: `{column}` is null. Mend the row: {self.shown()}")
         if column not in self.data:
             if self.fault:
                 raise UserError(f"{self.place}: {self.fault}, {self.detail}. Mend it.")
@@ -86,10 +100,11 @@ class Row:
 Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
 
 
-def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | str]:
+def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | LeftOut]:
     """Numbered rows as records, or as reasons why they cannot be used; the ids are `prefix:number`."""
     for number, row in rows:
-        yield row.fault or convert(row, f"{prefix}:{number}")
+        found = row.left_out or convert(row, f"{prefix}:{number}")
+        yield LeftOut(found, row.place) if isinstance(found, str) else found
 
 
 def read_rows(path: str | Path) -> list[Row]:
@@ -129,6 +144,11 @@ def checked_row(data: dict[str, Any], file: str, number: int) -> Row:
     if deep > MOST_LEVELS:
         return Row({}, file, number, "nested too deeply", f"{deep} levels; at most {MOST_LEVELS} are read")
     return Row(data, file, number, "" if text else NO_UNICODE)
+
+
+def is_absent(value: Any) -> bool:
+    """Whether a value stands for none: null, or the NaN that pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def is_unicode(text: str) -> bool:

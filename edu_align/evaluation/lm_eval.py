@@ -106,7 +106,8 @@ def question_of(row: Row) -> dict[str, str]:
 
 def keys(question: str) -> set[str]:
     """What ties a question to a group of the split: its own key, and that of a dialogue that it opens."""
-    return {problem_key(question), history_key([Message("user", opening(question))])}
+    history = history_key([Message("user", opening(question))])
+    return {problem_key(question), *([history] if history else [])}
 
 
 def _rows(part: str, data_root: str | None) -> list[Row]:

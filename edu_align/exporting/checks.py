@@ -171,7 +171,7 @@ class Tutor:
 
     def check_merged(self, folder: Path) -> str:
         """Weights, tokenizer and chat template of the merged folder. Errors: they are not the tutor's."""
-        model, tokenizer = load_merged(folder)
+        model, tokenizer, otherwise = load_merged(folder)
         if not self._reads_alike(tokenizer) or tokenizer.chat_template != self.tokenizer.chat_template:
             raise UserError("the tokenizer, loaded back, reads text in another way. Nothing was kept: it is a bug.")
         dtype = self.subject.dtype
@@ -180,6 +180,8 @@ class Tutor:
         line = f"merged ({dtype}), loaded back: {found.describe()} (tolerance {tolerance:g})"
         if self.adapter_effect is not None:
             line += f"; the adapter itself moved {self.adapter_effect.distance:.2g}"
+        if otherwise:
+            line += f". AutoTokenizer reads it otherwise ({otherwise}): use PreTrainedTokenizerFast.from_pretrained"
         return f"{line}.{self._advice(found, 'export.dtype=float32')}"
 
     def check_gguf(self, gguf: Path) -> str:

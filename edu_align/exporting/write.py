@@ -97,7 +97,7 @@ def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> No
     command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not file.is_file():
-        output = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        output = ((done.stderr or done.stdout).strip() or "it said nothing").split("\n")
         raise UserError(
             f"`export.converter`: {script.name} ended with code {done.returncode}: {output[-1][:300]}. Install what it "
             "asks for, or drop export.converter to write the GGUF here."

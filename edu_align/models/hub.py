@@ -34,14 +34,24 @@ def out_of_reach(path: str) -> str:
 
 def cached_file(model: ModelConfig, name: str) -> Path | None:
     """The file of the model at `model.path` in the hub's local cache; None where it is not there."""
+    assert model.path is not None
+    if not (_cache() / f"models--{model.path.replace('/', '--')}").is_dir():  # saves the import, half a second
+        return None
     from huggingface_hub import try_to_load_from_cache
 
-    assert model.path is not None
     try:
         found = try_to_load_from_cache(model.path, name, revision=model.revision)
     except ValueError:  # no name that a hub could have
         return None
     return Path(found) if isinstance(found, str) else None
+
+
+def _cache() -> Path:
+    """The folder of huggingface_hub's cache, as its environment variables say."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    home = Path(os.environ.get("HF_HOME", home))
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(given or home / "hub").expanduser()
 
 
 def small_file(model: ModelConfig, name: str) -> tuple[Path | None, str]:

@@ -40,7 +40,7 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     if model.weights == "random":
         if model.path is not None:
             raise UserError(
-                f"`model.weights=random` beside model.path={model.path}: random weights are no model's. Drop one of them."
+                f"`model.weights=random` beside model.path={model.path}: random weights are no model's. Drop one."
             )
         return Location(None, f"random:{model.name}:seed{seed}")
     folder = local_folder(model.path) if model.path is not None else None

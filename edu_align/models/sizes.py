@@ -4,7 +4,7 @@ A preset's sizes stand for its own model alone (config/own_model.py). What canno
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,20 @@ from edu_align.config.schema import Architecture, Config, ModelConfig
 from edu_align.models.hub import small_file
 from edu_align.utils.errors import UserError
 
-# Networks that planning/ counts exactly, and what each takes for a key that its config.json leaves out.
-KNOWN: dict[str, dict[str, Any]] = {
-    "llama": {}, "mistral": {"num_key_value_heads": 8}, "qwen2": {"num_key_value_heads": 32},
-    "qwen3": {"num_key_value_heads": 32, "head_dim": 128}, "gemma": {"head_dim": 256, "tie_word_embeddings": True},
-    "granite": {}, "smollm3": {"num_key_value_heads": 4, "tie_word_embeddings": True},
-}  # fmt: skip
+# Networks that planning/ counts exactly, and what transformers takes for a key that their config.json leaves out.
+_KEYS = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+    "head_dim", "max_position_embeddings", "tie_word_embeddings",
+)  # fmt: skip
+KNOWN: dict[str, tuple[int | None, ...]] = {
+    "llama": (32000, 4096, 11008, 32, 32, None, None, 2048, False),
+    "mistral": (32000, 4096, 14336, 32, 32, 8, None, 131072, False),
+    "qwen2": (151936, 4096, 22016, 32, 32, 32, None, 32768, False),
+    "qwen3": (151936, 4096, 22016, 32, 32, 32, 128, 32768, False),
+    "gemma": (256000, 3072, 24576, 28, 16, 16, 256, 8192, True),
+    "granite": (32000, 4096, 11008, 32, 32, None, None, 2048, False),
+    "smollm3": (128256, 2048, 11008, 36, 16, 4, None, 32768, True),
+}
 
 
 @dataclass
@@ -89,14 +97,19 @@ def _read(content: dict[str, Any]) -> tuple[Sizes | None, str]:
     kind = content.get("model_type")
     if kind not in KNOWN:
         return None, f"networks of the type {kind} are not counted here"
-    names = {field.name for field in fields(Sizes)}
-    found = {"num_key_value_heads": content.get("num_attention_heads"), **KNOWN[kind]}
-    found |= {name: value for name, value in content.items() if name in names and value is not None}
-    whole = [field.name for field in fields(Sizes) if field.type is int]
-    wrong = [name for name in whole if not isinstance(found.get(name), int) or found[name] < 1]
-    if wrong or not isinstance(found.get("head_dim", 1), int):
-        return None, f"its config.json has no usable {' and '.join(wrong) or 'head_dim'}"
-    return Sizes(**found), ""
+    found = {key: content.get(key, default) for key, default in zip(_KEYS, KNOWN[kind], strict=True)}
+    if found["num_key_value_heads"] is None:
+        found["num_key_value_heads"] = found["num_attention_heads"]
+    wrong = [key for key in _KEYS if not _fits(key, found[key])]
+    if wrong:
+        return None, f"its config.json has no usable {' and '.join(wrong)}"
+    return Sizes(model_type=str(kind), **found), ""
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key == "tie_word_embeddings":
+        return isinstance(value, bool)
+    return (value is None and key == "head_dim") or (type(value) is int and value > 0)
 
 
 def check_length(config: Config) -> None:

@@ -30,11 +30,12 @@ from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
 from edu_align.training.dpo_rows import COLUMNS, PairCollator
 from edu_align.training.losses import LOSSES, Loss, PairScores
-from edu_align.training.micro_batches import MicroBatches, MicroBatching
+from edu_align.training.micro_batches import SFT, MicroBatches, MicroBatching
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
+from edu_align.training.validation import Numbers, Validation
 from edu_align.utils.distributed import count
 
 STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
@@ -125,6 +126,7 @@ class DPOTrainer(
     CachedReference,
     StopOnDivergence,
     ResumableTraining,
+    Validation,
     MicroBatching,
     BaseReference,
     OwnLoss,
@@ -148,6 +150,15 @@ class DPOTrainer(
         self.passes, self.cache, self.model_key = passes, cache, model_key
         self.base_is_reference, self.own_loss = base_is_reference, own_loss
         super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
+
+    def loss_terms(self, loss: float, numbers: Numbers, weights: Numbers) -> list[tuple[str, float, float]]:
+        """The SFT term, a mean over the chosen tokens of the pass, beside the rest, a mean over its pairs."""
+        factor = sum(weight for name, weight in zip(self.loss_types, self.loss_weights, strict=True) if name == SFT)
+        if not factor or self.ld_alpha is not None or self.use_weighting:
+            return super().loss_terms(loss, numbers, weights)
+        pairs, tokens = weights["loss"], weights["logits/chosen"]
+        term = -factor * numbers["logps/chosen"] * pairs / tokens
+        return [("loss", loss - term, pairs), ("sft", term, tokens)]
 
 
 def build_dpo(

@@ -24,6 +24,7 @@ from edu_align.models.tokenizer import (
     vocabulary_content,
 )
 from edu_align.planning.plan import refuse_too_big
+from edu_align.reports.run_end import outcome
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
@@ -31,10 +32,9 @@ from edu_align.runs.finished import check_start
 from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.runs.signals import Interrupted
 from edu_align.tracking import mode_of
 from edu_align.utils import distributed as processes
-from edu_align.utils.errors import RunFailed, UserError
+from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
 from edu_align.utils.memory import free, freeze_imported_objects, prepare
 from edu_align.utils.quiet import quiet
@@ -86,13 +86,15 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         refuse_too_big(config)
     outputs = Path(config.outputs_root)
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
+    # Files that were never read are read before weights, which may have to be downloaded.
+    data = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         check_start(config, start, location)
-    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
-    data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+    data = data or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):
@@ -149,9 +151,14 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     return work.folder
 
 
+def _data(config: Config, start: RunFolder | None) -> TrainingData:
+    return processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+
+
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
     done = find_finished(request)
     if done is not None:
+        print("\n".join(outcome(done)), flush=True)
         listener.run_started(done)
     return done
 
@@ -233,9 +240,12 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             _ended(folder, began, state="interrupted" if stopped else "failed", error=told, **facts)
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
+            error.said = True
         raise
     _ended(folder, began, state="finished")
-    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+    print(
+        "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
+    )
 
 
 def _ended(folder: RunFolder, began: float, **changes: str) -> None:

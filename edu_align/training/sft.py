@@ -16,9 +16,10 @@ from edu_align.training.micro_batches import MicroBatches, MicroBatching
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
+from edu_align.training.validation import Validation
 
 
-class SFTTrainer(StopOnDivergence, ResumableTraining, MicroBatching, trl.SFTTrainer):
+class SFTTrainer(StopOnDivergence, ResumableTraining, Validation, MicroBatching, trl.SFTTrainer):
     """TRL's SFTTrainer; a call goes through the mixins from left to right, and each says in its docstring what it
     overrides.
     """

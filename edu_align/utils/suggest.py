@@ -30,6 +30,8 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
 
 def did_you_mean(word: str, options: Iterable[str], prefix: str = "") -> str:
     """`" Did you mean `x`?"`, or an empty text where nothing is alike. `prefix` is printed before the option."""
+    if word in ("True", "False") and {"on", "off"} & set(options):
+        return " YAML reads a bare on or off as true or false: put it in quotes."
     best = nearest(word, options)
     return f" Did you mean `{prefix}{best}`?" if best is not None and best != word else ""
 

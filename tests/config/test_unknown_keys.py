@@ -13,6 +13,7 @@ from edu_align.config.precheck.files import Files
 from edu_align.config.schema import Config
 from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import nearest
+from tests.config.conftest import Here
 
 Problems = Callable[..., list[str]]
 KEYS = every_key()
@@ -150,6 +151,16 @@ def test_a_folder_of_ones_own_adds_options_and_groups(problems: Problems, tmp_pa
     assert problems("extra=x", folder=tmp_path) == [
         "`extra=x`: the group is not in the defaults list. Put a `+` before it: `+extra=x`."
     ]
+
+
+def test_folders_that_only_hydra_searches(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("defaults: [tiny, _self_]\nname: mine\n", encoding="utf-8")
+    place = f"hydra.searchpath=[file://{tmp_path}]"
+    assert here(place, "model=mine", "--cfg", "job", "-p", "model.name")[:2] == (0, "mine\n")
+    for word, said in (("model=mien", "Could not find 'model/mien'"), ("model.nmae=x", "'nmae' not in 'ModelConfig'")):
+        code, _, err = here(place, word)
+        assert (code, said in err, "Traceback" in err) == (2, True, False), err
 
 
 def test_a_primary_config_of_ones_own(problems: Problems, tmp_path: Path) -> None:

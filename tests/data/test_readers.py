@@ -89,7 +89,7 @@ def test_a_bad_row_is_a_fault_and_the_others_are_read(
     ("read", "message"),
     [
         (lambda row: row.get("questions", str), r"row 4: no column `questions` \(did you mean `question`\?\).*2 \+ 2"),
-        (lambda row: row.get("n", str), "`n` must be text, got null None"),
+        (lambda row: row.get("n", str), "`n` is null"),
         (lambda row: row.nested("items"), r"`items\[0\]` must be an object, got a number 1"),
         (lambda row: Row(row.data | {"a": "x" * 5000}, "f.json", 4).get("b", str), r"characters\)"),
     ],

@@ -129,6 +129,8 @@ def workbook(file: Path, sheets: dict[str, list[list[str | float | None]]]) -> N
         f'<Relationship Id="r{i}" Type="{office}/worksheet" Target="worksheets/{i}.xml"/>' for i in range(len(sheets))
     )
     with zipfile.ZipFile(file, "w") as archive:
+        first = f'<Relationship Id="r" Type="{office}/officeDocument" Target="xl/workbook.xml"/>'
+        archive.writestr("_rels/.rels", f"<Relationships {package}>{first}</Relationships>")
         archive.writestr("xl/workbook.xml", f'<workbook {main} xmlns:r="{office}"><sheets>{names}</sheets></workbook>')
         archive.writestr("xl/_rels/workbook.xml.rels", f"<Relationships {package}>{links}</Relationships>")
         for i, rows in enumerate(sheets.values()):

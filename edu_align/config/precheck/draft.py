@@ -21,8 +21,6 @@ from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.utils.suggest import listed, nearest
 
-Given = dict[str, list[str]]  # group -> its options on the command line
-
 
 @dataclass
 class Draft:
@@ -46,56 +44,48 @@ def draft(files: Files, primary: str, changes: list[Change]) -> Draft:
 
     An option that does not exist is a problem, and the nearest one stands in for it.
     """
-    made, given = Draft(), Given()
+    made = Draft()
+    given: dict[str, str] = {}  # group -> the override that chooses its option
     groups = [change for change in changes if change.values and files.get_group_options(change.key)]
     for change in groups:
-        options, first = files.get_group_options(change.key), None if change.sign == "~" else change.values[0]
-        asked = [str(option) for option in (first if isinstance(first, list) else [first]) if option is not None]
-        made.problems += [files.no_option(change.key, option) for option in asked if option not in options]
-        near = [option if option in options else nearest(option, options) for option in asked]
-        if any(near) or not asked:  # the files' own option otherwise
-            given[change.key] = [option for option in near if option]
-    lines, overrides = _lines(files, primary, given, set(), made.problems)
-    met = {group for group, override in overrides.override_metadata.items() if override.used}
-    met.update(overrides.known_choices)
-    if lines and not met.issuperset(given):
-        lines, overrides = _lines(files, primary, given, given.keys() - met, made.problems)
-    made.options = overrides.known_choices | {group: ",".join(names) for group, names in given.items()}
-    made.problems += [problem for change in groups for problem in _group_problems(change, met, files)]
+        option = change.values[0]
+        chosen = option is not None and change.sign != "~"
+        near = nearest(str(option), files.get_group_options(change.key)) if chosen else None
+        if near or change.sign == "~":  # the files' own option otherwise
+            given[change.key] = f"{change.key}={quoted(near)}" if near else f"~{change.key}"
+        if chosen and near != str(option):
+            made.problems.append(files.no_option(change.key, str(option)))
+    lines, made.options = _lines(files, primary, list(given.values()), made.problems)
+    made.problems += [problem for change in groups for problem in _group_problems(change, made.options, files)]
+    if lines and not made.options.keys() >= given.keys():
+        words = [word if word[0] == "~" or group in made.options else f"+{word}" for group, word in given.items()]
+        lines, made.options = _lines(files, primary, words, made.problems)
     if lines:
         _merge(made, files, lines)
     return made
 
 
-def _lines(
-    files: Files, primary: str, given: Given, added: set[str], problems: list[str]
-) -> tuple[list[ResultDefault], Overrides]:
-    """Hydra's list of files, the groups `added` last; empty where there is none, which is a problem."""
-    values = {group: ",".join(map(quoted, names)) for group, names in given.items()}
-    words = [
-        f"{'+' if group in added else ''}{group}=" + (value if len(given[group]) == 1 else f"[{value}]")
-        for group, value in values.items()
-    ]
+def _lines(files: Files, primary: str, words: list[str], problems: list[str]) -> tuple[list[ResultDefault], Any]:
+    """Hydra's list of files and the option of each group; no files where there is a problem."""
     overrides = Overrides(files, OverridesParser.create().parse_overrides(words))
-    lines: list[ResultDefault] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             lines, _ = _create_defaults_list(files, primary, overrides, prepend_hydra=False, skip_missing=True)
+        return lines, overrides.known_choices
     except MissingConfigException as error:
         path, inside = str(error.missing_cfg_file), re.match(r"In '(.*?)'", str(error))
         group, _, option = path.rpartition("/")
         override = overrides.override_metadata.get(group)
         file = files.load_config((override and override.containing_config_path) or (inside.group(1) if inside else ""))
-        # Without options the line names a file and no group.
-        problem = f"no config `{path}`." if error.options is None else files.no_option(group, option, in_file=True)
+        problem = files.no_option(group, option) if error.options else f"no config `{path}`."
         files.problems.append(f"{file.provider if file else ''}: defaults: {problem}")
     except (HydraException, OmegaConfBaseException, ValueError, AssertionError, RecursionError) as error:
         problems.append(" ".join(str(error).split()) or f"The defaults list of `{primary}` cannot be read.")
-    return lines, overrides
+    return [], overrides.known_choices
 
 
-def _group_problems(change: Change, met: set[str], files: Files) -> Iterator[str]:
+def _group_problems(change: Change, met: Any, files: Files) -> Iterator[str]:
     """A group that a defaults list names (one of `met`) takes no `+` and is not deleted; any other one needs a `+`."""
     if change.sign == "~" and change.key in GROUP_SCHEMAS:
         options = listed(files.get_group_options(change.key))
@@ -136,13 +126,11 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
             made.root[group] = OmegaConf.structured(schemas[group])
     for where, package, content in layers:
         for key, value in content.items():
-            path = [*filter(None, package.split(".")), str(key)]
-            if path[0] != "hydra":
-                assign(made, ".".join(path), value, f"{where}: ")
-                continue
-            for part in reversed(path[1:]):
-                value = {part: value}
-            made.hydra = OmegaConf.merge(made.hydra, value)
+            path = ".".join([*filter(None, package.split(".")), str(key)])
+            if path.split(".")[0] == "hydra":
+                OmegaConf.update(made.hydra, path, value, merge=True)
+            else:
+                assign(made, path, value, f"{where}: ")
 
 
 def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -> bool:
@@ -159,9 +147,8 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
         return False  # the group has no choice, which is a problem of its own
     else:
         there = True
-        if opened is not None:
-            with suppress(OmegaConfBaseException):  # what cannot be resolved is a value too, and checked later
-                there = OmegaConf.select(made.root, key) is not None
+        with suppress(OmegaConfBaseException):  # what cannot be resolved is a value too, and checked later
+            there = opened is None or OmegaConf.select(made.root, key) is not None
         problem = keys.wrong_sign(key, sign, there, made.known[opened or key])
         if not problem and sign == "~":
             return False

@@ -1,12 +1,10 @@
 """The config files, by Hydra's own reader; a broken or hidden one is noted, and the rest is read all the same."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,21 +24,10 @@ class Files(ConfigRepository):
     def __init__(self, main: Path, others: list[Path]) -> None:
         for folder in [main, *others]:
             if not folder.is_dir():
-                raise UserError(
-                    f"The config folder {str(folder)!r} does not exist. Give --config-dir an existing folder."
-                )
+                raise UserError(f"The config folder '{folder}' does not exist. Give --config-dir an existing folder.")
         self.sources = [FileConfigSource(main.name, str(main)), *(FileConfigSource(str(at), str(at)) for at in others)]
         self.problems: list[str] = []
         self._loaded: dict[str, ConfigResult | None] = {}
-
-    def add(self, places: Any) -> None:
-        """Search also the folders of `hydra.searchpath`: paths, `file://...` or `pkg://package.with.configs`."""
-        for place in map(str, places if isinstance(places, list) else []):
-            kind = ImportlibResourcesConfigSource if place.startswith("pkg://") else FileConfigSource
-            with suppress(ValueError, AssertionError):  # no path, or a scheme that Hydra has no reader for
-                source = kind(place.removeprefix("file://"), place)
-                self.sources += [source] if source.available() else []
-        self._loaded.clear()
 
     def groups(self) -> list[str]:
         """Every folder with YAML files in it, as a group's name; Hydra's own groups left out."""
@@ -49,10 +36,7 @@ class Files(ConfigRepository):
         return sorted(group for group in found if group != "." and group.split("/")[0] != "hydra")
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """A file's content and defaults list, its name in messages as `provider`; None where there is no such file.
-
-        The schemas are empty files here.
-        """
+        """A file's content and defaults list, `provider` its name in messages; empty for a schema, None for no file."""
         if config_path not in self._loaded:
             self._loaded[config_path] = self._load(config_path)
         return self._loaded[config_path]
@@ -70,8 +54,8 @@ class Files(ConfigRepository):
         try:
             result = found[0].load_config(name)
             if OmegaConf.is_dict(result.config):
-                lines = OmegaConf.to_container(self._extract_defaults_list(name, result.config))
-                result.defaults_list = self._create_defaults_list(name, OmegaConf.create(_ours(lines)))
+                lines: Any = OmegaConf.to_container(self._extract_defaults_list(name, result.config))
+                result.defaults_list = self._create_defaults_list(name, OmegaConf.create([*map(_as_text, lines)]))
                 result.provider = where
                 return result
             kind = type(OmegaConf.to_container(result.config)).__name__
@@ -80,30 +64,20 @@ class Files(ConfigRepository):
             self.problems.append(f"{where}: cannot be read as YAML: {' '.join(str(error).split())}.")
         return empty
 
-    def no_option(self, group: str, option: str, in_file: bool = False) -> str:
-        """The problem of an option, or a group, that does not exist."""
+    def no_option(self, group: str, option: str) -> str:
+        """The problem of an option that does not exist."""
         options = self.get_group_options(group)
-        if not options:
-            return self.no_group(group, group)
         hint = did_you_mean(option, options, f"{group}=")
-        if in_file and option in ("True", "False"):
-            hint = " YAML reads a bare on or off as true or false: put it in quotes."
         return f"`{group}={option}` is not an option.{hint} Options of {group}: {listed(options)}."
 
-    def no_group(self, written: str, group: str) -> str:
-        """The problem of a group that does not exist; `written` is how it was written."""
-        return f"`{written}` is not a group.{did_you_mean(group, self.groups())} Groups: {listed(self.groups())}."
+    def no_group(self, group: str) -> str:
+        """The problem of a group that does not exist; behind an `@` may stand the package it was asked for."""
+        hint = did_you_mean(group.partition("@")[0], self.groups())
+        return f"`{group}` is not a group.{hint} Groups: {listed(self.groups())}."
 
 
-def _ours(lines: Any) -> list[Any]:
-    """A defaults list without Hydra's own groups, options as text: also a bare `off`, which YAML reads as false."""
-    found = []
-    for line in lines:
-        if isinstance(line, dict):
-            line = {
-                key: value if value is None else list(map(str, value)) if isinstance(value, list) else str(value)
-                for key, value in line.items()
-                if str(key).split()[-1].strip("/").split("/")[0] != "hydra"
-            }
-        found += [line] if line else []
-    return found
+def _as_text(line: Any) -> Any:
+    """A line of a defaults list with its option as text, also where that is a bare `off`, which YAML reads as false."""
+    if not isinstance(line, dict):
+        return line
+    return {str(key): str(option) if isinstance(option, int | float) else option for key, option in line.items()}

@@ -5,50 +5,44 @@ from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, OverrideType
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from edu_align.config.precheck.files import Files
 from edu_align.config.schema import GROUP_SCHEMAS
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import first_line
 
+MOST_SHOWN = 500  # letters of an override that cannot be read
 MOST_SWEPT = 1000  # values of one range() that are checked
-_SIGNS = {OverrideType.CHANGE: "", OverrideType.ADD: "+", OverrideType.FORCE_ADD: "++", OverrideType.DEL: "~"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One override. `values`: what the key takes, one value unless it is a sweep; `package`: the part after `@`."""
+    """One override. `sign` is "", "+", "++" or "~"; `values` is what the key takes, one value unless it is a sweep."""
 
     text: str
     key: str
-    sign: str  # "" | "+" | "++" | "~"
+    sign: str
     values: tuple[Any, ...]
-    package: str | None
     sweep: bool
     endless: bool  # an interval, whose values cannot be listed
 
-    @property
-    def for_hydra(self) -> bool:
-        return self.key.startswith(("hydra.", "hydra/")) or self.key == "hydra"
-
 
 def read_all(texts: list[str], files: Files) -> tuple[list[Change], list[str]]:
-    """Every override that Hydra's own grammar can read, and a problem for each that it cannot."""
+    """The overrides that are not for Hydra itself, and a problem for each that its grammar cannot read."""
     changes, problems = [], []
     for text in texts:
         try:
             parsed = OverridesParser.create().parse_override(text)
+            key = parsed.get_key_element().lstrip("+~")
+            sign = parsed.get_key_element().removesuffix(key)
             sweep, endless = parsed.is_sweep_override(), parsed.is_interval_sweep()
-            sign, values = _SIGNS[parsed.type], _values(parsed, files)
-            changes.append(Change(text, parsed.key_or_group, sign, values, parsed.package, sweep, endless))
-        except HydraException as error:
-            first = str(error).strip().splitlines()[0].partition(" expecting ")[0]
-            problems.append(f"`{text}` cannot be read as key=value ({first}). Quote values with special signs.")
-        except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
-            key = text.partition("=")[0]
-            problems.append(f"`{key}`: its value cannot be read ({str(error)[:120]}). Give a shorter one.")
-    return changes, [str(UserError(problem)) for problem in problems]
+            if not f"{key}.".startswith(("hydra.", "hydra/", "hydra@")):
+                changes.append(Change(text, key, sign, _values(parsed, files), sweep, endless))
+        except (HydraException, RecursionError, ValueError) as error:  # brackets in brackets, thousands of digits
+            why = first_line(error).partition(" expecting ")[0]
+            problems.append(f"`{text[:MOST_SHOWN]}` cannot be read as key=value ({why}). Quote special signs.")
+    return changes, problems
 
 
 def _values(parsed: Override, files: Files) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from edu_align.models.locate import Location, locate
 from edu_align.models.scoring import score_replies
 from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.hashing import digest, file_content
 from edu_align.utils.quiet import quiet
 
@@ -69,7 +69,7 @@ def _adapted(base: Any, adapter: Path) -> Any:
     try:
         return continue_adapter(base, adapter)
     except (RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"`adapter={adapter}` does not fit this base model ({reason}). Give the model it is of."
         ) from None

@@ -166,5 +166,5 @@ def _reads(outputs: Path, keys: Sequence[str]) -> tuple[dict[str, int], int]:
     """How often each model was measured on the test split, and how many other models of `outputs` were."""
     found = {}
     for file in (outputs / FOLDER).glob(f"*/{READS}"):
-        found[file.parent.name] = len(read_rows(file))
+        found[file.parent.name] = len(read_rows(file, skip_damaged=True))
     return found, len(set(found) - set(keys))
