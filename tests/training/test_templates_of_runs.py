@@ -21,6 +21,7 @@ from edu_align.models.tokenizer import (
     tokenizer_identity,
 )
 from edu_align.records import Message
+from edu_align.runs.finished import run_config
 from edu_align.utils.errors import UserError
 
 PLAIN = (
@@ -146,6 +147,8 @@ def test_template_and_date_are_part_of_the_run(
     chat = load_run_tokenizer(model, own, first.path)
     assert render(chat, ASK, True) == "03 Feb 2026\n<|user|>\nWhy?</s>\n<|assistant|>\n"
     assert (first.path / "adapter" / "chat_template.jinja").read_text() == DATED, "saved as it is"
+    config = run_config(str(first.path), {}, None)[1]
+    assert render(load_tokenizer(config.model, own), ASK) == "03 Feb 2026\n<|user|>\nWhy?</s>\n", "its base alike"
     with pytest.raises(
         UserError, match=r"`init_from=.*another chat template.*model\.chat_template=.*chat_template\.jinja"
     ):
