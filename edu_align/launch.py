@@ -10,6 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edu_align.config.arguments import key_of
 from edu_align.config.compose import (
     PRIMARY,
     VERSION_BASE,
@@ -48,11 +49,17 @@ def _launch(run: Job, name: str) -> None:
     from hydra import main as hydra_main
     from hydra._internal.utils import get_args_parser
 
+    from edu_align.config.text import for_hydra
+
     args = get_args_parser().parse_args()
+    typed, words = sys.argv, dict[str, str]()
     if not (args.hydra_help or args.shell_completion or args.experimental_rerun):
         _check_flags(args)
         main = Path(args.config_path).absolute() if args.config_path else conf_dir()
         others = [Path(args.config_dir)] if args.config_dir else []
+        several = args.multirun or any(key_of(word) in ("sweep", "hydra.mode") for word in args.overrides)
+        words = dict(zip(args.overrides, for_hydra(args.overrides, several), strict=True))
+        args.overrides = list(words.values())
         check_words(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
     register()
     failed: list[str] = []
@@ -60,6 +67,7 @@ def _launch(run: Job, name: str) -> None:
     job = _job(run, failed, begun)
     program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [words.get(word, word) for word in typed]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
         program()
@@ -68,6 +76,7 @@ def _launch(run: Job, name: str) -> None:
             raise UserError(in_one_message(failed, "job", "failed")) from None
         raise as_user_error(error, [] if begun or asked else args.overrides) from None
     finally:
+        sys.argv = typed
         os.environ.pop("HYDRA_FULL_ERROR")
         if asked is not None:
             os.environ["HYDRA_FULL_ERROR"] = asked

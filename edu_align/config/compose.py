@@ -37,7 +37,10 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    from edu_align.config.text import for_hydra
+
     others = [Path(folder).resolve() for folder in config_dirs or []]
+    overrides = for_hydra(overrides, several=False)
     check_words(overrides, conf_dir(), others)
     register()
     path = ",".join(quoted(f"file://{folder}") for folder in others)
@@ -70,9 +73,11 @@ def settled(cfg: "DictConfig") -> "DictConfig":
     from omegaconf.errors import OmegaConfBaseException
 
     from edu_align.config.rules import problems
+    from edu_align.config.text import homes
 
-    _refuse(problems(cfg))
     copy = deepcopy(cfg)
+    homes(copy)
+    _refuse(problems(copy))
     try:
         OmegaConf.resolve(copy)
     except OmegaConfBaseException as error:  # `${hydra:...}`, which only Hydra resolves

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from edu_align.config.arguments import quoted
 from edu_align.config.schema import Config
 from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
@@ -18,7 +19,7 @@ def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -
 
     run = find_run("run", name, Path(outputs_root or "outputs"))
     given = {key: value for key, value in overrides.items() if key != "hardware"}
-    root = {} if outputs_root is None else {"outputs_root": json.dumps(outputs_root)}
+    root = {} if outputs_root is None else {"outputs_root": quoted(outputs_root)}
     preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
     return run, stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
 

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from edu_align.config.bounds import direction_of
+from edu_align.config.text import for_hydra
 from edu_align.runs.environment import package_versions
 from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.executor import JobLauncher, parallel_trials
@@ -40,7 +41,7 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
             "A sweep starts its own runs, and torchrun or accelerate launch started several sweeps. Launch each "
             "run by itself, or sweep with one process a job."
         )
-    space = dimensions(words, loader, config)
+    space = dimensions(for_hydra(words, several=True), loader, config)
     digest = sweep_digest(config, {one.key: one.text for one in space if one.swept})
     name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
     folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
