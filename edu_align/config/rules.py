@@ -10,6 +10,7 @@ from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
 from edu_align.config.trl_args import enumeration, problems_of_args
+from edu_align.config.trl_options import problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
 from edu_align.utils.secrets import problems_of_secrets
 from edu_align.utils.suggest import did_you_mean, listed
@@ -20,8 +21,8 @@ _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_posi
 # What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
 # steps do not: torch finds no rule for them on sharded tensors.
 SHARDED_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd")
-_COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
-_COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
+COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
+COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]{0,95}")
 _FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
@@ -90,19 +91,19 @@ def _steps(values: Values) -> Iterator[str]:
 def _trainer(values: Values) -> Iterator[str]:
     if values.get("trainer.loss_type") == "exo_pair" and values.get("trainer.label_smoothing") == 0:
         yield "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0, got 0.0. Set it to 1e-3."
-    scheduler = values.get("trainer.lr_scheduler")
-    if scheduler is not None and scheduler not in _COMMON_SCHEDULERS:
-        words = enumeration("trainer_utils.py", "SchedulerType") or _COMMON_SCHEDULERS
+    scheduler, args = values.get("trainer.lr_scheduler"), values.get("trainer.args") or {}
+    if scheduler is not None and scheduler not in COMMON_SCHEDULERS:
+        words = enumeration("trainer_utils.py", "SchedulerType") or COMMON_SCHEDULERS
         if scheduler not in words:
             yield not_a_word("trainer.lr_scheduler", scheduler, words)
+        yield from problems_of_schedule(scheduler, args, values.get("trainer.eval_steps"))
     optimizer = values.get("hardware.optimizer")
-    if optimizer is not None and optimizer not in _COMMON_OPTIMIZERS:
-        words = enumeration("training_args.py", "OptimizerNames") or _COMMON_OPTIMIZERS
+    if optimizer is not None and optimizer not in COMMON_OPTIMIZERS:
+        words = enumeration("training_args.py", "OptimizerNames") or COMMON_OPTIMIZERS
         if optimizer not in words:
             yield not_a_word("hardware.optimizer", optimizer, words)
-    yield from problems_of_args(
-        [str(name) for name in values.get("trainer.args") or {}], values.get("trainer.algorithm", "")
-    )
+        yield from problems_of_optimizer(optimizer, args)
+    yield from problems_of_args([str(name) for name in args], values.get("trainer.algorithm", ""))
 
 
 def _sources(values: Values) -> Iterator[str]:

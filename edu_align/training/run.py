@@ -24,6 +24,7 @@ from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.runs.signals import Interrupted
 from edu_align.tracking import mode_of
+from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -65,6 +66,7 @@ def _check(config: Config) -> None:
     check_batch(config)
     if config.tracking.name == "wandb":
         mode_of(config.tracking)
+    try_arguments(config)
 
 
 def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
