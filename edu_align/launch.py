@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 Job = Callable[["DictConfig"], Any]
 
 
-def launch(run: Job, name: str = "edu_align.train") -> None:
+def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]], None] | None = None) -> None:
     """Run `run(config)` as a Hydra program: the whole of an entry point's `main`.
 
     `run` gets the resolved, read-only config of each job and returns the objective for sweepers, or None. `name` is
-    what `--help` calls the program. A `UserError`, in the config or raised by `run`, ends with one message and exit
-    code 2; other exceptions keep their traceback. In a multirun the other jobs still run, and the message lists every
-    job that failed.
+    what `--help` calls the program; `check` gets the overrides before any job, and raises what is wrong for all of
+    them. A `UserError`, in the config or raised by `run`, ends with one message and exit code 2; other exceptions keep
+    their traceback. In a multirun the other jobs still run, and the message lists every job that failed.
     """
-    entry_point(lambda: _launch(run, name))
+    entry_point(lambda: _launch(run, name, check))
 
 
-def _launch(run: Job, name: str) -> None:
+def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         from edu_align.config.help import help_text
 
@@ -61,6 +61,8 @@ def _launch(run: Job, name: str) -> None:
         words = dict(zip(args.overrides, for_hydra(args.overrides, several), strict=True))
         args.overrides = list(words.values())
         check_words(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
+        if check is not None:
+            check(args.overrides)
     register()
     failed: list[str] = []
     begun: list[bool] = []

@@ -17,6 +17,7 @@ from edu_align.utils.suggest import did_you_mean, listed
 
 Values = dict[str, Any]
 LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+LONGEST_TAG, LONGEST_PROJECT = 64, 128  # letters, of W&B
 _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
 # What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
 # steps do not: torch finds no rule for them on sharded tensors.
@@ -316,6 +317,21 @@ def _metrics(values: Values) -> Iterator[str]:
         yield f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, METRICS)} Metrics: {listed(METRICS)}."
 
 
+def _tracking(values: Values) -> Iterator[str]:
+    """A problem for tags and a project that W&B does not take."""
+    if values.get("tracking.name") == "off":
+        return
+    for tag in values.get("tracking.tags") or []:
+        if not 1 <= len(tag) <= LONGEST_TAG:
+            yield f"`tracking.tags`: W&B takes tags of 1 to {LONGEST_TAG} letters, got one of {len(tag)}: {tag!r}."
+    project = values.get("tracking.project")
+    if project is not None and (not 1 <= len(project) <= LONGEST_PROJECT or set(project) & set(r"/\#?%:")):
+        yield (
+            f"`tracking.project` must have 1 to {LONGEST_PROJECT} letters and none of / \\ # ? % :, got {project!r}. "
+            "Example: tracking.project=my-tutors."
+        )
+
+
 def _places(values: Values) -> Iterator[str]:
     data, outputs = values.get("data_root"), values.get("outputs_root")
     if data is not None and not Path(data).is_dir():
@@ -326,5 +342,5 @@ def _places(values: Values) -> Iterator[str]:
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
-    _judge, _places, _metrics,
+    _judge, _places, _metrics, _tracking,
 )  # fmt: skip

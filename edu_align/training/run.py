@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align.config.batch import check_batch
+from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
@@ -23,7 +24,7 @@ from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.runs.signals import Interrupted
-from edu_align.tracking import mode_of
+from edu_align.tracking import is_off, mode_of
 from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import RunFailed, UserError
@@ -64,7 +65,8 @@ def check_ahead(composed: DictConfig) -> None:
 
 def _check(config: Config) -> None:
     check_batch(config)
-    if config.tracking.name == "wandb":
+    check_objective(config.objective)
+    if not is_off(config.tracking):
         mode_of(config.tracking)
     try_arguments(config)
 
