@@ -17,11 +17,13 @@ def run_training(cfg: "DictConfig") -> float | None:
 
     Everything heavy is imported here.
     """
+    from edu_align.config.compose import alone, choices, given
+    from edu_align.reports.run_end import next_steps
     from edu_align.sweeps.job import listener
     from edu_align.training.run import objective, run
+    from edu_align.utils.distributed import is_first
 
     if cfg.chain:
-        from edu_align.config.compose import given
         from edu_align.training.chain import run_chain
 
         folder = run_chain(cfg.chain, *given(), listener=listener())[-1]
@@ -29,11 +31,25 @@ def run_training(cfg: "DictConfig") -> float | None:
         folder = run(cfg, listener())
     if folder is None:
         return None
+    if is_first() and alone():
+        words, folders = given()
+        print("\n".join(next_steps(folder, cfg.outputs_root, words, choices(), folders)), flush=True)
     return objective(cfg.objective, folder)
 
 
 def main() -> None:
-    launch(run_training, "edu_align.train")
+    launch(run_training, "edu_align.train", check=_check)
+
+
+def _check(words: list[str]) -> None:
+    """Errors: what is wrong for every job of a sweep, and no config check knows."""
+    from edu_align.config.arguments import key_of
+    from edu_align.config.metrics import check_objective
+    from edu_align.config.text import text_of
+
+    for name in (text_of("objective", word.partition("=")[2]) for word in words if key_of(word) == "objective"):
+        if name and "${" not in name:
+            check_objective(name)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from edu_align.models.device import Device, resolve
 from edu_align.models.reply_end import end_tokens
 from edu_align.models.template_choice import unpinned
 from edu_align.models.tokenizer import load_run_tokenizer
+from edu_align.models.tokenizer_files import read_tokenizer
 from edu_align.models.weights import load_model
 from edu_align.utils.errors import UserError
 
@@ -75,12 +76,15 @@ def _merged(model: Any, subject: Subject) -> Any:
         ) from error
 
 
-def load_merged(folder: Path) -> tuple[Any, Any]:
-    """The folder as a user loads it, with default settings; no code and no pickle in it is run."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_merged(folder: Path) -> tuple[Any, Any, str]:
+    """Model and tokenizer of the folder as a user loads it; no code and no pickle in it is run.
+
+    And how AutoTokenizer cuts text otherwise than the tokenizer's own file, which the tutor was trained by; "" if not.
+    """
+    from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, trust_remote_code=False)
-    return model.eval(), AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    return model.eval(), *read_tokenizer(str(folder))
 
 
 def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfig) -> Any:

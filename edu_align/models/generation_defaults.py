@@ -37,8 +37,8 @@ def generation_defaults(folder: Path | None) -> Any:
     of_old = {key: value for key, value in config.items() if key in known}  # older versions kept them there
     if left_out := unused(of_old | stated):
         _say(str(folder), left_out)
-    ids = {key: stated[key] if _is_ids(stated.get(key)) else config.get(key) for key in _IDS}
-    return GenerationConfig(**{key: value for key, value in ids.items() if _is_ids(value)})
+    own = {} if stated.get("_from_model_config") else stated  # else they may be those of no model but a class
+    return GenerationConfig(**{key: own[key] for key in _IDS if _is_ids(own.get(key))})
 
 
 def unused(stated: dict[str, Any]) -> list[str]:

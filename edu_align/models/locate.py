@@ -40,7 +40,7 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     if model.weights == "random":
         if model.path is not None:
             raise UserError(
-                f"`model.weights=random` beside model.path={model.path}: random weights are no model's. Drop one of them."
+                f"`model.weights=random` beside model.path={model.path}: random weights are no model's. Drop one."
             )
         return Location(None, f"random:{model.name}:seed{seed}")
     folder = local_folder(model.path) if model.path is not None else None
@@ -54,6 +54,25 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     if model.revision in (None, "main"):
         print(f"edu_align: `model.revision` is not set: {model.path} is what its branch main holds today", flush=True)
     return Location(_from_hub(model), f"hub:{model.path}@{model.revision}")
+
+
+def published(location: Location) -> tuple[str | None, str | None]:
+    """What other programs load this base by: a hub id with its commit, else the folder's absolute path, else None.
+
+    A folder of the hub's cache is known by its id.
+    """
+    kind, _, rest = location.identity.partition(":")
+    if kind == "bundled":
+        return BUNDLED_HOME, BUNDLED_REVISION
+    if kind == "hub":
+        name, _, revision = rest.partition("@")
+        return name, None if revision == "None" else revision
+    if location.folder is None:
+        return None, None
+    folder = Path(os.path.abspath(location.folder))
+    if folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--"):
+        return "/".join(folder.parents[1].name.split("--")[1:]), folder.name
+    return str(folder), None
 
 
 def is_bundled(model: ModelConfig) -> bool:

@@ -25,10 +25,8 @@ def turn_end(tokenizer: Any) -> int | None:
 
 def end_tokens(model: Any, tokenizer: Any) -> list[int]:
     """Ids that end a reply: the tokenizer's end token, the one that its template closes a turn with, and those that
-    the folder of `model` names, where they are control tokens.
+    the folder of `model` names (see generation_defaults.py).
     """
-    control = set(control_tokens(tokenizer).names.values())
     named = model.generation_config.eos_token_id
-    named = named if isinstance(named, list) else [named]
-    found = [tokenizer.eos_token_id, turn_end(tokenizer), *(token for token in named if token in control)]
+    found = [tokenizer.eos_token_id, turn_end(tokenizer), *(named if isinstance(named, list) else [named])]
     return [int(token) for token in dict.fromkeys(found) if token is not None]

@@ -13,9 +13,10 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
-from edu_align.config.schema import ModelConfig
+from edu_align.config.schema import TEMPLATE_FILE, ModelConfig
 from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import did_you_mean, listed
 
@@ -27,12 +28,11 @@ ZEPHYR_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 WORDS = ("auto", "own", "zephyr")
-TEMPLATE_FILE = "chat_template.jinja"
 NOW = "strftime_now"
 RESERVED = ("messages", "tools", "documents", "add_generation_prompt", NOW, "raise_exception")
 # The macro that stands in for `strftime_now`, at the start of a template.
 PINNED = re.compile(r"\{%- macro strftime_now\(format\) %\}\{\{ format\.rep.*? \}\}\{% endmacro %\}\n?", re.DOTALL)
-DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAwdbBmyYHIMSpfzZjUWcxXuVG"]
+DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in ascii_letters]
 
 Own = str | Mapping[str, str] | None  # a tokenizer's: one template, several by name, or none
 

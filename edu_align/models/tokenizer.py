@@ -17,7 +17,8 @@ from edu_align.models.template_choice import (
     stored_template,
     unpinned,
 )
-from edu_align.utils.errors import UserError, first_line
+from edu_align.models.tokenizer_files import check_tokens, tokenizer_from
+from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest, sha256
 
 if TYPE_CHECKING:
@@ -44,8 +45,12 @@ def byte_tokenizer() -> "PreTrainedTokenizerFast":
 
 
 def load_tokenizer(model: ModelConfig, folder: Path | None) -> Any:
-    """The model's tokenizer with a chat template and a padding token. Errors name `model.tokenizer`."""
-    tokenizer = byte_tokenizer() if model.tokenizer == "bytes" else _from_folder(model, folder)
+    """The model's tokenizer with a chat template and a padding token. Errors name `model.tokenizer`.
+
+    Errors: no end token, more tokens than the model has rows for, no template, all before weights are loaded.
+    """
+    tokenizer = byte_tokenizer() if model.tokenizer == "bytes" else tokenizer_from(model, folder)
+    check_tokens(tokenizer, model, folder)
     tokenizer.chat_template = chosen_template(model, tokenizer.chat_template)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -124,24 +129,3 @@ def known_template(model: ModelConfig, location: Location) -> str | None:
     if model.chat_template in WORDS and (own is None or location.identity.startswith("bundled:")):
         return None
     return unpinned(chosen_template(model, own))
-
-
-def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
-    from transformers import AutoTokenizer
-
-    source = model.tokenizer or (str(folder) if folder else None)
-    if source is None:
-        raise UserError(f"`model.tokenizer` is null and model={model.name} has no folder. Use model.tokenizer=bytes.")
-    revision = model.revision if source == model.path else None
-    if revision is None and not Path(source).is_dir():
-        print(f"edu_align: the tokenizer {source} is what its branch main holds today (it has no revision)", flush=True)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
-    except Exception as error:
-        raise UserError(
-            f"no tokenizer can be loaded from {source!r} ({first_line(error, 160)}). "
-            "Set model.tokenizer=<hub id or folder>, or model.tokenizer=bytes for the built-in byte-level one."
-        ) from error
-    if not tokenizer.is_fast:
-        raise UserError(f"the tokenizer of {source!r} has no fast version (tokenizer.json). Convert it first.")
-    return tokenizer

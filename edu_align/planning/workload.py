@@ -82,14 +82,10 @@ def lengths_of(config: Config) -> Lengths:
     if config.model.tokenizer == "bytes":
         return Lengths(lambda text: len(text.encode()), 0, 16, False, "tokens are bytes")
     folder = next((place for place in _folders(config) if (place / "tokenizer.json").is_file()), None)
-    if folder is None:
+    tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
+    if folder is None or tokenizer is None:
         source = f"tokens estimated at {CHARACTERS_PER_TOKEN} characters each (no tokenizer is at hand)"
         return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, False, source)
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()  # such as whoever wrote the file had on
-    tokenizer.no_truncation()
     known: dict[str, int] = {}
 
     def count(text: str) -> int:
@@ -98,13 +94,24 @@ def lengths_of(config: Config) -> Lengths:
         return known[text]
 
     own = stored_template(folder)
-    if own is None and config.model.chat_template not in (
-        "auto",
-        "zephyr",
-    ):  # the hub's cache may hold a part of a folder
+    # The hub's cache may hold a part of a folder.
+    if own is None and config.model.chat_template not in ("auto", "zephyr"):
         return Lengths(count, 0, TOKENS_PER_TURN, False, "tokens counted")
     light = LightTemplate(chosen_template(config.model, own), folder)
     return Lengths(count, *_around(light, count), "tokens counted", light)
+
+
+def _tokenizer(file: Path) -> Any:
+    """What training reads text with (models/tokenizer.py); None where the file cannot be read."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # tokenizers raises nothing more precise
+        return None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _folders(config: Config) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.batch import check_batch
+from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
@@ -24,6 +25,7 @@ from edu_align.models.tokenizer import (
     vocabulary_content,
 )
 from edu_align.planning.plan import refuse_too_big
+from edu_align.reports.run_end import outcome
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
@@ -31,7 +33,8 @@ from edu_align.runs.finished import check_start
 from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.tracking import mode_of
+from edu_align.tracking import is_off, mode_of
+from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -76,8 +79,10 @@ def _check(config: Config) -> None:
     check_batch(config)
     check_choice(config.model)
     check_length(config)
-    if config.tracking.name == "wandb":
+    check_objective(config.objective)
+    if not is_off(config.tracking):
         mode_of(config.tracking)
+    try_arguments(config)
 
 
 def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
@@ -87,13 +92,13 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     # Files that were never read are read before weights, which may have to be downloaded.
-    data = _data(config, start) if known is None else None
+    first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         check_start(config, start, location)
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
-    data = data or _data(config, start)
+    data = first or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):
@@ -157,6 +162,7 @@ def _data(config: Config, start: RunFolder | None) -> TrainingData:
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
     done = find_finished(request)
     if done is not None:
+        print("\n".join(outcome(done)), flush=True)
         listener.run_started(done)
     return done
 
@@ -241,7 +247,9 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             error.said = True
         raise
     _ended(folder, began, state="finished")
-    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+    print(
+        "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
+    )
 
 
 def _ended(folder: RunFolder, began: float, **changes: str) -> None:

@@ -26,6 +26,7 @@ def kind_name(kind: type) -> str:
     return _KINDS.get(kind, kind.__name__)
 
 
-def in_shell(path: Path | str) -> str:
-    """A path as it is typed in a command."""
-    return shlex.quote(str(path))
+def in_shell(word: Path | str) -> str:
+    """A path or another word as it is typed in a command."""
+    text = str(word)
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!') else shlex.quote(text)

@@ -14,7 +14,8 @@ from edu_align.utils.errors import UserError
 from tests.conftest import config_of
 
 QWEN3 = {  # of Qwen3-4B, whose heads are wider than hidden_size / num_attention_heads
-    "model_type": "qwen3", "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "vocab_size": 151936,
+    "model_type": "qwen3", "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+    "vocab_size": 151936,
     "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 40960,
     "tie_word_embeddings": True,
 }  # fmt: skip
