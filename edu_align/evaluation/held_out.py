@@ -133,7 +133,7 @@ def summarise(
 
 def _nll(config: Config, measured: Measurement, reference: Measurement | None) -> Metric:
     clusters = [group for group, _, _ in measured.nll]
-    options = {
+    options: dict[str, Any] = {
         "seed": config.seed,
         "weights": [float(count) for _, _, count in measured.nll],
         "samples": config.evaluation.bootstrap_samples,

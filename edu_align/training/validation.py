@@ -55,10 +55,10 @@ class Validation(Trainer):
             return dealt
         return DataLoader(dealt.dataset, batch_size=self.args.eval_batch_size, collate_fn=dealt.collate_fn)
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **options: Any) -> Any:
+    def evaluation_loop(self, *args: Any, **options: Any) -> Any:
         self.losses, self.means = Means(), Means()
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **options)
-        output.metrics[f"{metric_key_prefix}_loss"] = sum(self.losses.all().values())
+        output: Any = super().evaluation_loop(*args, **options)
+        output.metrics[f"{options.get('metric_key_prefix', 'eval')}_loss"] = sum(self.losses.all().values())
         self._metrics["eval"].update({name: [value] for name, value in self.means.all().items()})
         return output
 
@@ -66,7 +66,7 @@ class Validation(Trainer):
         one, noted, sides = super().prediction_step, self._metrics["eval"], self.passes.sides
         last: list[Any] = []
 
-        def work(part: Sequence[int]) -> Sequence[int]:
+        def work(part: Sequence[int]) -> list[int]:
             chosen = select_examples(inputs, part, sides)
             noted.clear()  # of the batch before, and of one that did not fit
             last[:] = one(model, chosen, *args, **options)[:1]
@@ -76,7 +76,7 @@ class Validation(Trainer):
                 self.losses.add(name, value, weight)
             for name, value in numbers.items():
                 self.means.add(name, value, weights.get(name, weights["loss"]))
-            return part
+            return list(part)
 
         self.passes.validation.run(work, range(self.passes.examples(inputs)))
         return last[0], None, None

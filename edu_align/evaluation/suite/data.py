@@ -237,7 +237,7 @@ class SuiteData:
         return self._own_splits(tuple(sources), view)[split]
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 - as long as the data
-    def _own_splits(self, sources: tuple[str, ...], view: str) -> Mapping[str, Sequence[Record]]:
+    def _own_splits(self, sources: tuple[str, ...], view: str) -> Mapping[str, list[Record]]:
         """Raises SourceAbsentError where the files can be read, but as conversations only."""
         cut = replace(self.dataset, sources=list(sources), contrast_sources=[])
         try:

@@ -124,7 +124,7 @@ def ordered_wrongly(
     rejected reply's score minus the chosen one's, in the unit of those; `number`: the number that counts these pairs.
     """
     scorer = "implicit" if "implicit" in scores else "mean_logp"
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (place, chosen, rejected), item, weight in zip(pairs.places, pairs.items, pairs.weights, strict=True):
         apart = scores[scorer][place][rejected] - scores[scorer][place][chosen]
         if apart > 0 and weight:
