@@ -22,8 +22,9 @@ edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
            python -m edu_align.report [last=50]
 
   runs           evaluated runs: names under outputs_root/runs, folders or ids. Each is shown beside the base model and
-                 the run that it started from: every number of the suite with its interval, paired differences with
-                 marks, baselines, pictures, replies side by side, limits. Writes report.md and report.html
+                 the run that it started from, and beside the first run named: every number of the suite with its
+                 interval, paired differences with marks, baselines, pictures, replies side by side, the pairs that are
+                 ordered wrongly, limits. Writes report.md and report.html
   split          test | validation, where runs were evaluated on both (test)
   sweep          a sweep, finished or not: its name under outputs_root/sweeps, or its folder. Writes results.csv,
                  report.md and report.html there: every job with its settings, metrics, intervals, time and memory;
