@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.batch import check_batch
+from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
@@ -32,7 +33,8 @@ from edu_align.runs.finished import check_start
 from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.tracking import mode_of
+from edu_align.tracking import is_off, mode_of
+from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -77,8 +79,10 @@ def _check(config: Config) -> None:
     check_batch(config)
     check_choice(config.model)
     check_length(config)
-    if config.tracking.name == "wandb":
+    check_objective(config.objective)
+    if not is_off(config.tracking):
         mode_of(config.tracking)
+    try_arguments(config)
 
 
 def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
