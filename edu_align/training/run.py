@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
     data = data or _data(config, start)
-    read = processes.first(lambda: fingerprints(config, data))
+    read = processes.first(partial(fingerprints, config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):
         return done
