@@ -8,6 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.rules import problems
 from edu_align.config.schema import GROUP_SCHEMAS, TEMPLATE_FILE, Config
+from edu_align.config.text import is_text, text_of
 from edu_align.utils.errors import UserError, first_line
 
 
@@ -28,7 +29,9 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         chosen = {"trainer": stored.trainer.algorithm}
         raise UserError(" ".join(unknown_key(key, known, chosen) for key in unknown))
     try:
-        words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()])
+        words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items() if not is_text(key)])
+        for key in filter(is_text, overrides):
+            OmegaConf.update(words, key, text_of(key, overrides[key]))
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:
         raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
