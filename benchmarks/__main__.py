@@ -12,12 +12,14 @@ from pkgutil import iter_modules
 from typing import Any
 
 import benchmarks
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 RESULTS = Path("outputs") / "bench" / "results.json"
 COLUMNS = ("name", "ours", "peer", "ratio", "unit", "peer_name", "machine")
 
 
+@program
 def main() -> None:
     modules = {info.name: import_module(f"benchmarks.{info.name}") for info in iter_modules(benchmarks.__path__)}
     known = {name: module.measure for name, module in modules.items() if hasattr(module, "measure")}
@@ -64,4 +66,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

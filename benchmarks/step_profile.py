@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.data import require_data
 from edu_align.runs.environment import machine
+from edu_align.utils.program import program
 
 ON_REQUEST = True
 TASKS = ("dpo_mrbench", "sft_mathdial")
@@ -53,6 +54,7 @@ def row(name: str, share: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@program
 def main() -> None:
     from benchmarks import tasks, trainer_process
 

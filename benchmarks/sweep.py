@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.data import require_data
 from benchmarks.trainer_process import build
 from edu_align.runs.environment import machine
+from edu_align.utils.program import program
 
 BETAS, RATES = (0.05, 0.1, 0.2, 0.4), ("1e-4", "2e-4")
 WORDS = (
@@ -102,6 +103,7 @@ def _row(name: str, ours: float, peer: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@program
 def main() -> None:
     target, *words = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:

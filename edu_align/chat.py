@@ -2,7 +2,8 @@
 
 import sys
 
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 OWN = ("compare", "web", "host", "port", "votes", "seed", "outputs_root")
 FLAGS = {"--compare": "compare", "--web": "web"}
@@ -28,6 +29,7 @@ Lines that are piped in are answered one by one.
 """
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -69,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.arguments import quoted, split_word
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
 OWN = ("run", "outputs_root", "adapter")
@@ -31,6 +32,7 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
 """
 
 
+@program
 def main() -> None:
     words = sys.argv[1:]
     if not words or {"-h", "--help"} & set(words):
@@ -96,8 +98,7 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
     words = {key: value for key, value in given.items() if key != "adapter"}
     folder = Path(words["model"]).expanduser()
     if "/" in words["model"] or folder.is_dir():
-        words |= {"model": "smollm2", "model.path": quoted(folder), "model.bundled": "false"}
-        words["model.name"] = quoted(folder.name)
+        words |= {"model": "smollm2", "model.path": quoted(folder)}
     config: Any = OmegaConf.to_object(compose([*(f"{key}={value}" for key, value in words.items()), "tracking=off"]))
     if not any(key.split(".")[0] == "dataset" for key in words):
         config.dataset.sources = []
@@ -113,10 +114,9 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
     from edu_align.evaluation.suite.registry import chosen_metrics
     from edu_align.evaluation.suite.run import measure
 
-    metrics = chosen_metrics(config.evaluation.metrics)
     suite, judge = make(), JudgeSettings.of(config)
     view = SuiteJudge.of(suite, judge) if judge else None
-    measured = measure(suite, metrics)
+    measured = measure(suite, chosen_metrics(config.evaluation.metrics, suite.trained_on))
     last = list(measured.results)[-1]
     if view:
         measured.results[last].update(view.ask())
@@ -132,4 +132,4 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

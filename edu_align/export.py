@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 if TYPE_CHECKING:
     from edu_align.config.schema import Config
@@ -35,6 +36,7 @@ What is written is loaded back and compared with base and adapter; what does not
 """
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -90,4 +92,4 @@ def _show(config: "Config") -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

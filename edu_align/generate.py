@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 OWN = ("input", "output", "seed", "outputs_root")
 HELP = """\
@@ -12,8 +13,9 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
 
   run            a finished run: its folder, its name under outputs_root/runs, or its id; its tutor answers
   model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
-  input          .txt (a prompt a line), or .jsonl, .json, .csv, .parquet with a column `prompt` (text or turns),
-                 `messages` or `conversations`; a column `id` names the rows
+  input          a prompt a line, or JSON, a table or Parquet with a column `prompt` (text or turns),
+                 `messages`, `question` or any other shape of dataset=local, also under the names that the run's
+                 dataset.columns maps; a column `id` names the rows
   output         a .jsonl file: {id, prompt, reply} a line, and beside it <output>.settings.json. The same command again
                  goes on after the last whole row
   generation.*   temperature, top_p, top_k, max_new_tokens, repetition_penalty; the run's own unless given
@@ -24,6 +26,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
 """
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -45,10 +48,10 @@ def main() -> None:
     from edu_align.chatting.prompts import read_prompts
     from edu_align.chatting.source import source_of
 
-    prompts = read_prompts(words.own["input"])
     source = source_of(words)
+    prompts = read_prompts(words.own["input"], source.config.dataset.columns)
     answer_file(source, prompts, output, words.number("seed", source.config.seed, 0, 2**32 - 1))
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

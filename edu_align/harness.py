@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
 HELP = """\
@@ -28,6 +29,7 @@ from, was trained on. No hub is asked. Needs: pip install "edu_align[lm-eval]".
 """
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -54,10 +56,10 @@ def main() -> None:
     output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
     task = lm_eval.write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
     if of != "export":
-        from edu_align.models.tokenizer import load_tokenizer
+        from edu_align.models.tokenizer import load_run_tokenizer
 
         folder = Path(model["pretrained"])
-        tokenizer = load_tokenizer(config.model, folder)
+        tokenizer = load_run_tokenizer(config.model, folder, run.path)
         tokenizer.save_pretrained(str(output / "tokenizer"))
         model = {**model, "tokenizer": str(output / "tokenizer")}
     result = lm_eval.run_harness(lm_eval.write_arguments(task, model, plan, output), output)
@@ -65,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

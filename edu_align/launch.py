@@ -21,7 +21,8 @@ from edu_align.config.compose import (
     register,
     settled,
 )  # fmt: skip
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,14 +31,13 @@ Job = Callable[["DictConfig"], Any]
 
 
 def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]], None] | None = None) -> None:
-    """Run `run(config)` as a Hydra program: the whole of an entry point's `main`.
+    """Run `run(config)` as a Hydra program: the whole of an entry point's `main`, which ends as `program` says.
 
     `run` gets the resolved, read-only config of each job and returns the objective for sweepers, or None. `name` is
     what `--help` calls the program; `check` gets the overrides before any job, and raises what is wrong for all of
-    them. A `UserError`, in the config or raised by `run`, ends with one message and exit code 2; other exceptions keep
-    their traceback. In a multirun the other jobs still run, and the message lists every job that failed.
+    them. In a multirun the other jobs still run after a `UserError`, and the message lists every job that failed.
     """
-    entry_point(lambda: _launch(run, name, check))
+    program(lambda: _launch(run, name, check))()
 
 
 def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> None:
@@ -66,13 +66,14 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     register()
     failed: list[str] = []
     begun: list[bool] = []
-    job = _job(run, failed, begun)
-    program = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
+    raised: list[Exception] = []
+    job = _job(run, failed, begun, raised)
+    job_of_hydra = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = [words.get(word, word) for word in typed]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
-        program()
+        job_of_hydra()
     except Exception as error:
         if failed and isinstance(error, UserError):
             raise UserError(in_one_message(failed, "job", "failed")) from None
@@ -82,13 +83,15 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
         os.environ.pop("HYDRA_FULL_ERROR")
         if asked is not None:
             os.environ["HYDRA_FULL_ERROR"] = asked
+    if raised:
+        raise raised[0]
 
 
-def _job(run: Job, failed: list[str], begun: list[bool]) -> Job:
-    """`run` as Hydra calls it: with a resolved and checked config, and with user errors that do not look like crashes.
+def _job(run: Job, failed: list[str], begun: list[bool], raised: list[Exception]) -> Job:
+    """`run` as Hydra calls it: with a resolved and checked config.
 
     A job of our own sweeper keeps its state in its file; `failed` is for the jobs of another one. `begun` is filled
-    once Hydra has done its part.
+    once Hydra has done its part. What a single job raised is `raised`, because Hydra would print of its own.
     """
 
     @wraps(run)
@@ -103,14 +106,14 @@ def _job(run: Job, failed: list[str], begun: list[bool]) -> Job:
 
             return run_recorded(run, cfg, Path(place))
         hydra = HydraConfig.get()
-        if hydra.mode != RunMode.MULTIRUN:
-            result: list[Any] = []
-            entry_point(lambda: result.append(run(settled(cfg))))
-            return result[0]
         try:
             return run(settled(cfg))
-        except UserError as error:
-            failed.append(f"#{hydra.job.num} ({' '.join(hydra.overrides.task)}): {error}")
+        except Exception as error:
+            if hydra.mode != RunMode.MULTIRUN:
+                raised.append(error)
+                return None
+            if isinstance(error, UserError):
+                failed.append(f"#{hydra.job.num} ({' '.join(hydra.overrides.task)}): {error}")
             raise
 
     return job

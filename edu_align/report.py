@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from edu_align.config.arguments import key_values
 from edu_align.reports import REPORTS, SPLITS
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
+from edu_align.utils.program import program
 from edu_align.utils.suggest import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "o
 DIRECTIONS = ("minimize", "maximize")
 
 
+@program
 def main() -> None:
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
@@ -141,4 +143,4 @@ def _check(words: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

@@ -14,11 +14,13 @@ import time
 from pathlib import Path
 
 from edu_align.config.arguments import split_word
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 
 METRICS = ("pair_accuracy_own", "own_turn_nll")  # on the report's page: those of the suite that need no download
 
 
+@program
 def main() -> None:
     words = sys.argv[1:]
     if {"-h", "--help"} & set(words):
@@ -70,4 +72,4 @@ def kept_results(experiment: str) -> Path:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

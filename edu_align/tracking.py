@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 from edu_align.config.schema import TrackingConfig
 from edu_align.evaluation.samples import COLUMNS, Row, table_rows
 from edu_align.runs.folder import RunFolder
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 HOME = "https://api.wandb.ai"
 GROUP = "WANDB_RUN_GROUP"  # W&B reads it once a process, and a process may run jobs of several sweeps
@@ -113,7 +113,7 @@ def start(
         )
     except wandb.errors.Error as error:
         raise UserError(
-            f"`tracking.mode={config.mode}`: W&B could not start the run ({str(error).splitlines()[0]}). Check the "
+            f"`tracking.mode={config.mode}`: W&B could not start the run ({first_line(error)}). Check the "
             "network and the key, or use tracking.mode=offline and upload it later with `wandb sync`."
         ) from error
 

@@ -17,11 +17,13 @@ def run_training(cfg: "DictConfig") -> float | None:
 
     Everything heavy is imported here.
     """
+    from edu_align.config.compose import alone, choices, given
+    from edu_align.reports.run_end import next_steps
     from edu_align.sweeps.job import listener
     from edu_align.training.run import objective, run
+    from edu_align.utils.distributed import is_first
 
     if cfg.chain:
-        from edu_align.config.compose import given
         from edu_align.training.chain import run_chain
 
         folder = run_chain(cfg.chain, *given(), listener=listener())[-1]
@@ -29,6 +31,9 @@ def run_training(cfg: "DictConfig") -> float | None:
         folder = run(cfg, listener())
     if folder is None:
         return None
+    if is_first() and alone():
+        words, folders = given()
+        print("\n".join(next_steps(folder, cfg.outputs_root, words, choices(), folders)), flush=True)
     return objective(cfg.objective, folder)
 
 

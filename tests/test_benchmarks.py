@@ -13,7 +13,7 @@ from benchmarks.__main__ import RESULTS, keep, main, table
 from benchmarks.side_by_side import Line
 from benchmarks.side_by_side import row as row_of
 from edu_align.runs.environment import machine
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_what_others_measured_is_kept_where_one_cannot_run(monkeypatch: pytest.M
     monkeypatch.delenv("EDU_ALIGN_DATA", raising=False)
     monkeypatch.setattr("sys.argv", ["benchmarks", "training_speed", "cli_help"])
     with pytest.raises(SystemExit) as caught:
-        entry_point(main)
+        main()
     assert caught.value.code == 2
     said = capsys.readouterr()
     assert "set EDU_ALIGN_DATA to the folder that holds them, got None" in said.err

@@ -11,13 +11,15 @@ from collections import Counter
 from pathlib import Path
 
 from edu_align.runs.environment import machine
-from edu_align.utils.errors import UserError, entry_point
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import program
 from torture.kills import Tally, configurations, moments, torture
 from torture.process import preload
 
 COLUMNS = ("configuration", "kills", "resumes", "damaged", "steps lost", "differing bytes")
 
 
+@program
 def main() -> None:
     kills, seed = _number("KILLS", 50), _number("SEED", 0)
     print(f"torture: {kills} kills at random moments, seed {seed}, {machine()}", flush=True)
@@ -52,4 +54,4 @@ def _number(name: str, otherwise: int) -> int:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edu_align.utils.jsonl import read_rows
+
 TIMED = ("runtime", "per_second", "peak_memory_gib")  # endings of names whose values are times or depend on them
 
 
 def outcome(folder: Path) -> dict[str, bytes]:
     """Bytes by name, without times: weights, every logged line, samples, the evaluation, the metrics of run.json."""
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     found = {
         "weights": next(folder.glob("*/*model.safetensors")).read_bytes(),
-        "metrics.jsonl": "\n".join(json.dumps(_timeless(json.loads(line))) for line in lines).encode(),
+        "metrics.jsonl": "\n".join(json.dumps(_timeless(row)) for row in read_rows(folder / "metrics.jsonl")).encode(),
         "run.json": json.dumps({"state": record["state"], "metrics": _timeless(record["metrics"])}).encode(),
     }
     for name in ("samples.jsonl", "evaluation.json"):

@@ -6,15 +6,14 @@ last bit is in it: package versions, the code that computes, the kind of process
 
 import functools
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.tokenizer import vocabulary_content
 from edu_align.runs.environment import machine, package_versions
 from edu_align.utils.hashing import DIGITS, digest, file_content
 
@@ -25,16 +24,12 @@ NOT_IN_KEY = (
     "name", "memory_gb", "memory_check", "min_compute_capability", "per_device_batch_size", "eval_batch_size",
     "gradient_checkpointing", "optimizer", "threads",
 )  # fmt: skip
-_tokenizers: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def tokenizer_content(tokenizer: Any) -> str:
     """Over the vocabulary, the merges and every rule, the chat template and the special tokens."""
-    if tokenizer not in _tokenizers:
-        rules = json.loads(tokenizer.backend_tokenizer.to_str())
-        _tokenizers[tokenizer] = digest({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
     special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
-    return digest(_tokenizers[tokenizer], tokenizer.chat_template, special)
+    return digest(vocabulary_content(tokenizer), tokenizer.chat_template, special)
 
 
 @functools.cache

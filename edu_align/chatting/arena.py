@@ -22,7 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 from edu_align.chatting.model import ChatModel, stream
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.jsonl import append_synced
@@ -131,11 +131,11 @@ class Arena:
         prompts = tuple(self.models[i].prompt(turns)[0] for i in order)
         return Round(turns, prompts, tuple(order), len(every) - len(turns))
 
-    def answers(self, current: Round) -> Generator[tuple[str, ...], None, None]:
-        """The texts from left to right as they grow, the left one first."""
+    def answers(self, current: Round, notes: list[str] | None = None) -> Generator[tuple[str, ...], None, None]:
+        """The texts from left to right as they grow, the left one first. `notes`: see `chatting.model.stream`."""
         texts = ["" for _ in current.order]
         for place, (model, prompt) in enumerate(zip(current.order, current.prompts, strict=True)):
-            with closing(stream(self.models[model], prompt)) as pieces:
+            with closing(stream(self.models[model], prompt, notes)) as pieces:
                 for piece in pieces:
                     texts[place] += piece
                     yield tuple(texts)

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 from edu_align.chatting.model import TooLong
 from edu_align.chatting.prompts import Prompt
 from edu_align.chatting.source import Source
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import write_json
-from edu_align.utils.jsonl import append_synced, cut_torn_line
+from edu_align.utils.files import read_json, write_json
+from edu_align.utils.jsonl import append_synced, cut_torn_line, numbered_lines
 
 
 def settings_path(output: Path) -> Path:
@@ -43,7 +43,7 @@ class ReplyFile:
 
     def _read(self, prompts: dict[str, list[dict[str, str]]]) -> set[str]:
         done = set()
-        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
+        for number, line in numbered_lines(self.path):
             try:
                 row = json.loads(line)
                 key, prompt = row["id"], row["prompt"]
@@ -83,7 +83,9 @@ def _check_settings(path: Path, settings: dict[str, Any], empty: bool) -> None:
         return
     if not file.is_file():
         raise UserError(f"`output={path}` is there already, without {file.name}. Choose another output.")
-    before = json.loads(file.read_text(encoding="utf-8"))
+    before = read_json(file)
+    if before is None:
+        raise UserError(f"`output={path}`: {file.name} beside it cannot be read. Choose another output.")
     others = [key for key in settings if before.get(key) != settings[key]]
     if others:
         changes = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in others)

@@ -28,10 +28,11 @@ class Question:
 
 @dataclass
 class Dialogue:
-    """`turns` of the dialogue so far, without a system prompt."""
+    """`turns` of the dialogue so far, without a system prompt; `notes` on the last answer, for the person."""
 
     model: ChatModel
     turns: tuple[Message, ...] = field(default=())
+    notes: list[str] = field(default_factory=list)
 
     def ask(self, text: str) -> Question:
         """The question `text` after the turns so far. Raises TooLong where it alone does not fit."""
@@ -45,7 +46,8 @@ class Dialogue:
         An answer without text leaves the dialogue as it was, so that turns keep alternating.
         """
         pieces: list[str] = []
-        answer = stream(self.model, question.prompt)
+        self.notes.clear()
+        answer = stream(self.model, question.prompt, self.notes)
         try:
             for piece in answer:
                 pieces.append(piece)

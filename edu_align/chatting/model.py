@@ -2,15 +2,16 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
 from typing import Any
 
+from edu_align.chatting.loops import loop_note, loops
 from edu_align.chatting.source import Source
 from edu_align.config.schema import GenerationConfig
+from edu_align.models.chat_template import chat_ids
 from edu_align.models.device import Device
 from edu_align.models.folders import require_adapter
-from edu_align.models.tokenizer import chat_ids
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.quiet import quiet
@@ -106,16 +107,25 @@ def _add_adapter_or_load(source: Source, shared: dict[tuple[str, Device], ChatMo
     require_adapter(folder)
     other.model.load_adapter(str(folder), adapter_name=adapter, use_safetensors=True)
     settings, system_prompt = config.generation, config.dataset.system_prompt
-    return replace(other, label=source.label, adapter=adapter, settings=settings, system_prompt=system_prompt)
+    return replace(
+        other, label=source.label, adapter=adapter, settings=settings, system_prompt=system_prompt,
+        tokenizer=_tokenizer_of(source),
+    )  # fmt: skip
+
+
+def _tokenizer_of(source: Source) -> Any:
+    from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
+
+    model, folder = source.config.model, source.location.folder
+    return load_tokenizer(model, folder) if source.run is None else load_run_tokenizer(model, folder, source.run.path)
 
 
 def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
     from edu_align.models.base_model import build_model
-    from edu_align.models.tokenizer import load_tokenizer
     from edu_align.models.weights import load_model
 
     config, location = source.config, source.location
-    tokenizer = load_tokenizer(config.model, location.folder)
+    tokenizer = _tokenizer_of(source)
     if source.run is None:
         model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
     else:
@@ -148,50 +158,86 @@ def _device(source: Source) -> Device:
     return replace(resolve(source.config.hardware), reasons=())
 
 
-def stream(chat_model: ChatModel, prompt: Sequence[Message]) -> Generator[str, None, None]:
+def stream(
+    chat_model: ChatModel, prompt: Sequence[Message], notes: list[str] | None = None
+) -> Generator[str, None, None]:
     """Pieces of the reply to `prompt` (see `ChatModel.prompt`) as they are decoded; together they are the whole reply.
 
     The model runs in a thread of its own, and stops after its next token once the generator is closed or an
-    exception passes through it. What the model raises is raised here.
+    exception passes through it. What the model raises is raised here. A greedy reply that goes round in circles is cut
+    off, which `notes` then says.
     """
     from transformers import TextIteratorStreamer
 
-    stop = Event()
     streamer: Any = TextIteratorStreamer(chat_model.tokenizer, skip_prompt=True, skip_special_tokens=True)
-    failures: list[BaseException] = []
-    thread = Thread(target=_write, args=(chat_model, prompt, streamer, stop, failures), daemon=True)
+    writing = _Writing(chat_model, streamer)
+    thread = Thread(target=writing.write, args=(prompt,), daemon=True)
     thread.start()
     try:
         for piece in streamer:
             if piece:
                 yield piece
     finally:
-        stop.set()
+        writing.stop.set()
         thread.join()
-    if failures:
-        raise failures[0]
+    if writing.failures:
+        raise writing.failures[0]
+    if writing.looped and notes is not None:
+        notes.append(loop_note(chat_model.label))
 
 
-def _write(
-    chat_model: ChatModel, prompt: Sequence[Message], streamer: Any, stop: Event, failures: list[BaseException]
-) -> None:
-    import torch
-    from transformers import StoppingCriteriaList
+@dataclass
+class _Writing:
+    """One reply on its way from the model to `streamer`: what stops it, and what became of it."""
 
-    from edu_align.models.generation import prompt_batch, sampling_config
+    chat_model: ChatModel
+    streamer: Any
+    stop: Event = field(default_factory=Event)
+    failures: list[BaseException] = field(default_factory=list)
+    looped: bool = False
+    written: list[int] | None = None  # None until the prompt has come
+    ends: frozenset[int] = frozenset()
 
-    def stopped(ids: Any, scores: Any, **_: Any) -> Any:
-        """(B,) booleans: whether each row ends here."""
-        return torch.full((ids.size(0),), stop.is_set(), dtype=torch.bool, device=ids.device)
+    def write(self, prompt: Sequence[Message]) -> None:
+        """Run the model, in the thread that is made for it."""
+        import torch
+        from transformers import StoppingCriteriaList
 
-    try:
-        with chat_model.activated() as model, torch.no_grad():
-            model.generate(
-                **prompt_batch(model, chat_model.tokenizer, [prompt]),
-                generation_config=sampling_config(chat_model.settings, chat_model.tokenizer),
-                stopping_criteria=StoppingCriteriaList([stopped]),
-                streamer=streamer,
-            )
-    except BaseException as error:  # raised again in the thread that reads
-        failures.append(error)
-        streamer.end()
+        from edu_align.models.generation import prompt_batch, sampling_config
+
+        chat_model = self.chat_model
+        try:
+            with chat_model.activated() as model, torch.no_grad():
+                sampling = sampling_config(chat_model.settings, chat_model.tokenizer, model)
+                self.ends = frozenset(sampling.eos_token_id)
+                model.generate(
+                    **prompt_batch(model, chat_model.tokenizer, [prompt]),
+                    generation_config=sampling,
+                    stopping_criteria=StoppingCriteriaList([self._stopped]),
+                    streamer=self,
+                )
+        except BaseException as error:  # raised again in the thread that reads
+            self.failures.append(error)
+            self.streamer.end()
+
+    def put(self, ids: Any) -> None:
+        """What transformers writes: first the prompt's ids, then each token's. Those that end a reply are no text."""
+        if self.written is None:
+            self.written = []
+            self.streamer.put(ids)
+            return
+        kept = [token for token in ids.flatten().tolist() if token not in self.ends]
+        self.written += kept
+        if kept:
+            self.streamer.put(ids)
+
+    def end(self) -> None:
+        self.streamer.end()
+
+    def _stopped(self, ids: Any, scores: Any, **_: Any) -> Any:
+        """(B,) booleans: whether each row ends here. It is asked after each token, before `put` is given that one."""
+        import torch
+
+        greedy = self.chat_model.settings.temperature == 0
+        self.looped = self.looped or (greedy and loops(self.written or ()))
+        return torch.full((ids.size(0),), self.stop.is_set() or self.looped, dtype=torch.bool, device=ids.device)

@@ -1,15 +1,24 @@
 """Files of prompts: what is to be answered."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.data.readers import SUFFIXES, Row, read_rows
-from edu_align.data.sources.local import read_messages, read_responses
+from edu_align.data.readers import Row, rows_of
+from edu_align.data.row_files import look_at
+from edu_align.data.rows.columns import Cells, Columns
+from edu_align.data.rows.left_out import RowError
+from edu_align.data.rows.reader import reason_lines
+from edu_align.data.rows.shapes import explicit, prompt_and_reply
+from edu_align.data.rows.tally import Tally
+from edu_align.data.rows.words import COLUMNS
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
+from edu_align.utils.words import shorten
 
-COLUMNS = ("messages", "conversations", "prompt")  # the first one that a row has is read
+# Lines of text are prompts where they are no table with one of these columns.
+LINES = (*COLUMNS["prompt"], *COLUMNS["messages"], "chosen", "text")
 
 
 @dataclass(frozen=True)
@@ -21,75 +30,54 @@ class Prompt:
     reference: str | None = None
 
 
-def read_prompts(path: str | Path) -> list[Prompt]:
-    """The prompts of a .txt (one a line), .jsonl, .json, .csv or .parquet file, in its order.
+def read_prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> list[Prompt]:
+    """The prompts of a file of rows, or of lines of text, in its order.
 
-        2 + 3?                                                               a line of a .txt
-        {"prompt": "2 + 3?"}  {"prompt": [{"role": "user", ...}]}            text or turns
-        {"messages": [{"role": "user", ...}]}  {"conversations": [...]}      turns; a last assistant turn is taken off
-                                                                             as the reference reply
+        2 + 3?                                                               a line of text
+        {"prompt": "2 + 3?"}  {"question": "2 + 3?", "answer": "5"}          and every other shape that training reads;
+        {"messages": [{"role": "user", ...}]}  {"conversations": [...]}      the last reply is taken off as reference
 
-    A column `id` names the rows, else their number does. Raises UserError for a row without a prompt, turns that do
-    not alternate, and an id that occurs twice.
+    `columns`: names of ours -> the file's, as far as it has them. A column `id` names the rows, else their number
+    does. Rows that cannot be used are counted by reason and printed, as is what was not read. Raises UserError where
+    none can be used, and for an id that occurs twice.
     """
     path = Path(path).expanduser()
-    rows = _lines(path) if path.suffix == ".txt" else _rows(path)
-    prompts = [_prompt(row) for row in rows]
+    file = look_at(path, [*LINES, *(name.casefold() for name in (columns or {}).values())])
+    if file.note:
+        print(f"edu_align: {path}: {file.note}", flush=True)
+    rows = list(rows_of(file))
+    there = {column for row in rows for column in row.columns}
+    names = Columns({"id": "id"} | {ours: theirs for ours, theirs in (columns or {}).items() if theirs in there})
+    tally, reasons, first = Tally(), Counter[str](), dict[str, str]()
+    prompts: list[Prompt] = []
     seen: dict[str, str] = {}
-    for row, prompt in zip(rows, prompts, strict=True):
+    for row in rows:
+        try:
+            prompt = _prompt(row, names.of(row), tally)
+        except RowError as error:
+            reasons[error.left_out.reason] += 1
+            first.setdefault(error.left_out.reason, error.left_out.place)
+            continue
         if prompt.id in seen:
             raise UserError(f"{row.place}: the id {prompt.id!r} is taken by {seen[prompt.id]}. Give each row its own.")
         seen[prompt.id] = row.place
+        prompts.append(prompt)
+    lines = reason_lines(reasons, first)
+    if not prompts:
+        known = shorten(", ".join(sorted(there))) or "none"
+        raise UserError("\n".join([
+            f"`input={path}`: none of its {len(rows)} rows has a prompt.", *lines,
+            f"Name the column that holds it `prompt` (text or turns). Columns that are there: {known}.",
+        ]))  # fmt: skip
+    for line in [*tally.lines(), *(line.strip() for line in lines)]:
+        print(f"edu_align: {path.name}: {line}", flush=True)
     return prompts
 
 
-def _rows(path: Path) -> Sequence[Row]:
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"`input={path}`: the suffix must be one of .txt, {', '.join(SUFFIXES)}, got {path.suffix!r}.")
-    return read_rows(path)
-
-
-def _lines(path: Path) -> list[Row]:
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file (the current folder is {Path.cwd()}). Check the path.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
-    rows = [Row({"prompt": line}, str(path), i) for i, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise UserError(f"{path}: the file holds no line with text.")
-    return rows
-
-
-def _prompt(row: Row) -> Prompt:
-    column = next((name for name in COLUMNS if row.data.get(name) is not None), None)
-    if column is None:
-        raise UserError(
-            f"{row.place}: none of the columns {', '.join(COLUMNS)}; there are {', '.join(row.data) or 'none'}. "
-            f"Rename yours. The row: {row.shown()}"
-        )
-    if column == "prompt":
-        # The prompt of scored replies may be text or turns; here there are no replies.
-        turns, _ = read_responses(Row({"prompt": row.data["prompt"], "responses": []}, row.file, row.number))
-    else:
-        turns = tuple(Message(turn.role, turn.content) for turn in read_messages(row, column))
-    reference = None
-    if len(turns) > 1 and turns[-1].role == "assistant":
-        turns, reference = turns[:-1], turns[-1].content
-    fault = _fault(turns)
-    if fault:
-        raise UserError(f"{row.place}: {fault}. Mend or remove the row: {row.shown()}")
-    return Prompt(str(row.data["id"]) if row.data.get("id") is not None else str(row.number), turns, reference)
-
-
-def _fault(turns: tuple[Message, ...]) -> str:
-    """Why turns are no prompt: "" when they are one."""
-    spoken = turns[1:] if turns and turns[0].role == "system" else turns
-    if not spoken:
-        return "there is no turn to answer"
-    if not all(turn.content.strip() for turn in turns):
-        return "a turn is empty"
-    if any(turn.role != ("user", "assistant")[i % 2] for i, turn in enumerate(spoken)):
-        return "the turns do not alternate user, assistant"
-    return "" if spoken[-1].role == "user" else "the last turn is not the user's"
+def _prompt(row: Row, cells: Cells, tally: Tally) -> Prompt:
+    if row.fault:
+        raise RowError(row.fault, row.place, row.detail)
+    turns, reference = prompt_and_reply(cells, tally)
+    name = explicit(cells, "id") or str(row.number)
+    cells.count(tally)
+    return Prompt(name, turns, reference)

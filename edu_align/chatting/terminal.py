@@ -113,6 +113,8 @@ def _round(dialogues: Sequence[Dialogue], line: str) -> None:
     finally:
         for _, pieces in answers:
             pieces.close()
+    for text in (text for dialogue in dialogues for text in dialogue.notes):
+        note(text)
 
 
 def _one_after_the_other(answers: Sequence[tuple[str, Iterator[str]]]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.chatting.arena import MAX_MESSAGE, Arena, Visitor, check_writable
+from edu_align.chatting.loops import loop_note
 from edu_align.chatting.model import ChatModel
 from edu_align.chatting.text import escaped, printable
 from edu_align.records import Message
@@ -162,8 +163,11 @@ def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[An
     texts: tuple[str, ...] = ("",) * len(arena.models)
     before = Visitor(visitor.turns)  # what stays of the dialogue if the visitor leaves now
     yield _page_values(gr, arena, before, texts, note, turn.turns)
-    for texts in arena.answers(turn):
+    cut: list[str] = []
+    for texts in arena.answers(turn, cut):
         yield _page_values(gr, arena, before, texts, note, turn.turns)
+    if cut:  # whose answer it was is for the visitor to find out
+        note = "; ".join([*([note] if note else []), loop_note("an answer")])
     visitor = arena.finish(visitor, turn, texts)
     if visitor.open is None:
         gr.Warning("There was no answer. Ask in another way.")

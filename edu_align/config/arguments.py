@@ -15,7 +15,10 @@ from edu_align.utils.suggest import did_you_mean, listed
 # What may be set beside `run` or `model`. A finished run keeps everything else, so that it stays what was measured.
 GROUPS = ("generation", "hardware")
 KEYS = ("hardware", "model.path", "model.revision", "dataset.system_prompt")
-MODEL_KEYS = ("model", "model.path", "model.revision", "model.tokenizer", "model.chat_template", "model.weights")
+MODEL_KEYS = (
+    "model", "model.path", "model.revision", "model.tokenizer", "model.chat_template", "model.template_args",
+    "model.template_date", "model.weights",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ Nothing heavy is imported here, and Hydra itself only once `--help` is ruled out
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,23 +35,43 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     `config_dirs` are searched after edu_align's own folder. It is an OmegaConf config typed by the schemas.
     Raises `UserError` that lists every problem.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
     from edu_align.config.text import for_hydra
 
     others = [Path(folder).resolve() for folder in config_dirs or []]
     overrides = for_hydra(overrides, several=False)
     check_words(overrides, conf_dir(), others)
     register()
+    cfg, preset = _composed(overrides, others)
+    return settled(cfg, Made(overrides, others, preset))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What made a config: the `words` of a command line, config `folders` besides edu_align's, and `model=<preset>`."""
+
+    words: list[str]
+    folders: list[Path]
+    preset: str
+
+
+def _composed(overrides: list[str], others: list[Path]) -> "tuple[DictConfig, str]":
+    """What Hydra makes of the words, neither resolved nor checked, and which model preset that has."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import open_dict
+
     path = ",".join(quoted(f"file://{folder}") for folder in others)
     words = [*overrides, f"hydra.searchpath=[{path}]"] if others else overrides
     around = GlobalHydra.instance().hydra  # inside a job of Hydra's there is one, and it takes only one
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            return settled(hydra_compose(PRIMARY, words))
+            cfg = hydra_compose(PRIMARY, words, return_hydra_config=True)
+        preset = str(cfg.hydra.runtime.choices.model)
+        with open_dict(cfg):
+            del cfg.hydra
+        return cfg, preset
     except Exception as error:
         raise as_user_error(error) from error
     finally:
@@ -58,25 +80,52 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
 
 def given() -> tuple[list[str], list[Path]]:
     """What the job that runs now was given: its overrides, and the config folders besides edu_align's own."""
+    made = _made()
+    return made.words, made.folders
+
+
+def _made() -> Made:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
-    return list(hydra.overrides.task), [folder for folder in folders if folder != conf_dir()]
+    others = [folder for folder in folders if folder != conf_dir()]
+    return Made(list(hydra.overrides.task), others, str(hydra.runtime.choices["model"]))
 
 
-def settled(cfg: "DictConfig") -> "DictConfig":
-    """A copy of `cfg` with every interpolation resolved, read-only. Raises `UserError` where a rule is broken."""
+def choices() -> dict[str, str]:
+    """The option of each group that the job that runs now was given: `{"model": "tiny", ...}`."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return {group: str(option) for group, option in HydraConfig.get().runtime.choices.items()}
+
+
+def alone() -> bool:
+    """Whether the job that runs now is no job of a sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return bool(HydraConfig.get().mode == RunMode.RUN)
+
+
+def settled(cfg: "DictConfig", made: Made | None = None) -> "DictConfig":
+    """A copy of `cfg` with every interpolation resolved, read-only. Raises `UserError` where a rule is broken.
+
+    The model group is what `own_model` makes of it. `made` says what made it: Hydra's job, unless given.
+    """
     from copy import deepcopy
 
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from edu_align.config.own_model import own_model
     from edu_align.config.rules import problems
     from edu_align.config.text import homes
 
     copy = deepcopy(cfg)
     homes(copy)
+    made = made or _made()
+    own_model(copy, made.preset, [conf_dir(), *made.folders], made.words, partial(_model_of, made.folders))
     _refuse(problems(copy))
     try:
         OmegaConf.resolve(copy)
@@ -85,6 +134,11 @@ def settled(cfg: "DictConfig") -> "DictConfig":
     OmegaConf.set_struct(copy, True)
     OmegaConf.set_readonly(copy, True)
     return copy
+
+
+def _model_of(folders: list[Path], words: list[str]) -> "DictConfig":
+    model: DictConfig = _composed(words, folders)[0].model
+    return model
 
 
 def check_words(
@@ -125,7 +179,7 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
         return UserError(" ".join(" ".join(parts).split()))
     if isinstance(error, UserError) or not own:
         return error
-    what = f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
+    what = f"{type(error).__name__}: {error}".strip(": ").split("\n")[0]
     return UserError(
         f"`{' '.join(own)}`: Hydra cannot work with this ({what[:300]}). --hydra-help explains its keys; "
         "HYDRA_FULL_ERROR=1 shows where it stopped."

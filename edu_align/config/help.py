@@ -51,7 +51,7 @@ def _options(folders: list[Path], group: str) -> dict[str, str]:
 
 def _description(path: Path) -> str:
     """First comment of a file that is neither its package header nor its run command."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         text = line.removeprefix("#").strip()
         if line.startswith("#") and not text.startswith(("@package", "python -m ")):
             return text
@@ -65,7 +65,7 @@ def _root_keys(path: Path) -> list[str]:
     found: list[str] = []
     comment: list[str] = []
     section = ""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         stripped = line.strip()
         if stripped.startswith("#"):
             comment.append(stripped.removeprefix("#").strip())

@@ -12,11 +12,12 @@ from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS
 from edu_align.config.trl_args import enumeration, problems_of_args
 from edu_align.config.trl_options import problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
+from edu_align.utils.errors import first_line
 from edu_align.utils.secrets import problems_of_secrets
 from edu_align.utils.suggest import did_you_mean, listed
 
 Values = dict[str, Any]
-LOCAL_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_LOCAL_FILE = "a file of rows: JSON, a table, a workbook or Parquet."
 LONGEST_TAG, LONGEST_PROJECT = 64, 128  # letters, of W&B
 _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
 # What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
@@ -59,7 +60,7 @@ def _flat(cfg: Any, found: list[str], skip: set[str] | frozenset[str], prefix: s
         except OmegaConfBaseException as error:
             raw = str(OmegaConf.to_container(cfg, resolve=False)[key])  # type: ignore[index]
             if "${hydra:" not in raw and "${now:" not in raw:
-                found.append(f"`{name}` cannot be resolved from {raw!r}: {str(error).splitlines()[0]}.")
+                found.append(f"`{name}` cannot be resolved from {raw!r}: {first_line(error)}.")
             continue
         if OmegaConf.is_dict(value):
             flat.update(_flat(value, found, skip, f"{name}."))
@@ -138,18 +139,12 @@ def _local_file(values: Values) -> Iterator[str]:
         return
     if path is None:
         if "local" in sources:
-            yield "dataset=local needs a file. Set dataset.path=<file>, " + _suffixes()
+            yield "dataset=local needs a file. Set dataset.path=<file>, " + _LOCAL_FILE
     elif "local" not in sources:
         name = values.get("dataset.name")
         yield f"`dataset.path` is for dataset=local, got {path!r} with dataset={name}. Choose dataset=local or drop it."
-    elif Path(path).suffix.lower() not in LOCAL_SUFFIXES:
-        yield f"`dataset.path` must end with {listed(LOCAL_SUFFIXES)}, got {path!r}."
     elif not Path(path).is_file():
-        yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_suffixes()}"
-
-
-def _suffixes() -> str:
-    return f"a {listed(LOCAL_SUFFIXES)} file."
+        yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_LOCAL_FILE}"
 
 
 def _fractions(values: Values) -> Iterator[str]:
@@ -174,8 +169,12 @@ def _model(values: Values) -> Iterator[str]:
         yield "`model.trust_remote_code` must be false: edu_align runs no code from a model repository. Got True."
     if values.get("model.weights") == "pretrained" and not values.get("model.bundled") and not values.get("model.path"):
         yield "`model.path` must be a hub id or a folder with model.weights=pretrained, got null. Set either of them."
-    shape = {key: values.get(f"model.architecture.{key}", 0) for key in _SHAPE}
-    width, heads, shared, most = (shape[key] for key in _SHAPE)
+    if values.get("model.weights") != "random" or values.get("model.path"):
+        return  # what is loaded says its sizes: models/sizes.py
+    shape = {key: values[name] for key in _SHAPE if (name := f"model.architecture.{key}") in values}
+    for key in (key for key, size in shape.items() if not size):
+        yield f"`model.architecture.{key}` must be >= 1 with model.weights=random, got 0. Set it, or model.path."
+    width, heads, shared, most = (shape.get(key, 0) for key in _SHAPE)
     if heads > 0 and width % heads:
         yield f"`model.architecture.hidden_size` must be a multiple of `num_attention_heads` ({heads}), got {width}."
     if shared > 0 and heads % shared:

@@ -27,8 +27,10 @@ DPO_LOSSES = [
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
-    "pair_accuracy_own", "own_turn_nll", "leak", "form", "human_nll", "retention", "retention_exact", "corpus",
+    "pair_accuracy_own", "own_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
+    "retention_exact", "corpus",
 )  # fmt: skip
+TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
 GGUF_TYPES = ("f32", "f16", "bf16", "q8_0")
 SEED = ">= 0 and < 4294967296"
@@ -72,16 +74,16 @@ def trainers() -> tuple[str, ...]:
 
 @dataclass
 class Architecture:
-    """Shape of a decoder-only model, for random weights and for planning."""
+    """Shape of a decoder-only model, for random weights and for planning; 0 is not known (see models/sizes.py)."""
 
-    model_type: str = MISSING
-    vocab_size: int = key(bounds=">= 1", usual="32000")
-    hidden_size: int = key(bounds=">= 1", usual="576")
-    intermediate_size: int = key(bounds=">= 1", usual="1536")
-    num_hidden_layers: int = key(bounds=">= 1", usual="30")
-    num_attention_heads: int = key(bounds=">= 1", usual="9")
-    num_key_value_heads: int = key(bounds=">= 1", usual="3")
-    max_position_embeddings: int = key(bounds=">= 16", usual="2048")
+    model_type: str = ""
+    vocab_size: int = key(0, ">= 0", usual="32000")
+    hidden_size: int = key(0, ">= 0", usual="576")
+    intermediate_size: int = key(0, ">= 0", usual="1536")
+    num_hidden_layers: int = key(0, ">= 0", usual="30")
+    num_attention_heads: int = key(0, ">= 0", usual="9")
+    num_key_value_heads: int = key(0, ">= 0", usual="3")
+    max_position_embeddings: int = key(0, ">= 0", usual="2048")
     tie_word_embeddings: bool = False
     rope_theta: float = key(10000.0, "> 0")
     sliding_window: int | None = key(None, ">= 1")
@@ -89,15 +91,20 @@ class Architecture:
 
 @dataclass
 class ModelConfig:
-    """Where a model lies is not part of a run's id: the identity of its weights is."""
+    """Where a model lies is not part of a run's id: the identity of its weights is.
 
-    name: str = MISSING
+    A preset's keys are true of its own path: with another one nothing of them counts (config/own_model.py).
+    """
+
+    name: str = ""
     path: str | None = key(None, in_run_id=False)
     revision: str | None = key(None, in_run_id=False)
     weights: str = key("pretrained", words=("pretrained", "random"))
     bundled: bool = key(False, in_run_id=False)
     tokenizer: str | None = None
-    chat_template: str = key("auto", words=("auto", "own", "zephyr"))
+    chat_template: str = "auto"  # auto, own, zephyr or a file
+    template_args: dict[str, Any] = key({})
+    template_date: str | None = key(None, in_run_id=False)  # counts where the template writes it, see runs/identity.py
     trust_remote_code: bool = False
     architecture: Architecture = key(Architecture)
 
@@ -108,7 +115,7 @@ class DatasetConfig:
     sources: list[str] = key(words=SOURCES)
     path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
     # Of local files.
-    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses"))
+    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses", "completion", "text"))
     columns: dict[str, str] = key({})
     size: int = key(1500, ">= 20")
     generation_seed: int = 42
@@ -123,7 +130,7 @@ class DatasetConfig:
     max_train_records: int | None = key(None, ">= 1")
     max_eval_records: int | None = key(None, ">= 1", usual="64")
     streaming: bool = False
-    split_seed: str = "edu-v1"
+    split_seed: str = "edu-v2"
     test_fraction: float = key(0.25, "> 0 and < 1")
     validation_fraction: float = key(0.10, "> 0 and < 1")
     validation_fold: int = key(0, ">= 0")

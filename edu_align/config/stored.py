@@ -7,14 +7,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.rules import problems
-from edu_align.config.schema import GROUP_SCHEMAS, Config
+from edu_align.config.schema import GROUP_SCHEMAS, TEMPLATE_FILE, Config
 from edu_align.config.text import is_text, text_of
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 
 def stored_config(path: Path, overrides: dict[str, str]) -> Config:
     """The typed config in a run's config.yaml, with `overrides` (dotted key -> value as written on a command line).
 
+    The chat template is the one that the run keeps beside its weights, whatever its base's has become.
     Errors: a key that does not exist, a value of the wrong type, a rule that is broken.
     """
     stored = OmegaConf.load(path)
@@ -33,12 +34,13 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
             OmegaConf.update(words, key, text_of(key, overrides[key]))
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:
-        raise UserError(
-            f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {str(error).splitlines()[0]}"
-        ) from error
+        raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
     found = problems(merged)
     if found:
         raise UserError(" ".join(found))
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
+    kept = [file for kind in ("adapter", "model") if (file := path.parent / kind / TEMPLATE_FILE).is_file()]
+    if kept:
+        config.model.chat_template, config.model.template_args = str(kept[0]), {}
     return config

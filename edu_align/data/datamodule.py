@@ -12,7 +12,7 @@ from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.records import Conversation, Pair, Record, ResponseGroup
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
 
 SPLIT_FILE = "split.json"
@@ -90,7 +90,7 @@ def trained_groups(runs: Iterable[Path]) -> set[str]:
     seen: set[str] = set()
     for run in runs:
         if (run / SPLIT_FILE).is_file():
-            seen |= set(json.loads((run / SPLIT_FILE).read_text(encoding="utf-8"))["training_groups"])
+            seen |= _groups_in(run / SPLIT_FILE)
             continue
         beside = next((file for kind in ("adapter", "model") if (file := run / kind / GROUPS_FILE).is_file()), None)
         if beside is None:
@@ -98,8 +98,19 @@ def trained_groups(runs: Iterable[Path]) -> set[str]:
                 f"{run} does not say what it was trained on, so nobody knows what may be measured: it has neither "
                 f"{SPLIT_FILE} nor adapter/{GROUPS_FILE}. Copy one of them from where the run was made."
             )
-        seen |= set(json.loads(beside.read_text(encoding="utf-8")))
+        seen |= _groups_in(beside)
     return seen
+
+
+def _groups_in(file: Path) -> set[str]:
+    try:
+        found = json.loads(file.read_bytes())
+        return set(map(str, found["training_groups"] if file.name == SPLIT_FILE else found))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{file} cannot be read ({first_line(error)}), and only it says what its run was trained on. Copy it again "
+            "from where the run was made."
+        ) from None
 
 
 def training_data(config: Config, seen: set[str]) -> TrainingData:

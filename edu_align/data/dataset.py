@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
+from edu_align.data.rows.reader import reason_lines
 from edu_align.data.sources.load import Loaded, load_source
 from edu_align.data.split import PINNED, SPLITS, split_records
 from edu_align.records import Conversation, Message, Record, content_of
@@ -18,13 +20,18 @@ VIEWS = ("conversation", "preference")
 
 @dataclass(frozen=True)
 class SourceReport:
-    """`read`: rows in the files; `kept`: records made of them; `dropped`: rows or records left out, by reason."""
+    """`read`: rows in the files; `kept`: records made of them; `dropped`: rows or records left out, by reason.
+
+    `first`: where a reason was met first; `unread`: what the rows held besides, a line each.
+    """
 
     files: tuple[str, ...]
     note: str
     read: int
     kept: int
     dropped: dict[str, int]
+    first: dict[str, str]
+    unread: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ class LoadedData:
             where = f" from {', '.join(source.files)}" if source.files else ""
             note = f" ({source.note})" if source.note else ""
             lines.append(f"{name}: {source.kept} of {source.read} rows kept{where}{note}")
-            lines += [f"  left out {count}: {reason}" for reason, count in sorted(source.dropped.items())]
+            lines += [f"  {line}" for line in source.unread]
+            lines += reason_lines(Counter(source.dropped), source.first)
         sizes = (f"{name} {len(self.splits[name])} in {self.groups[name]} groups" for name in SPLITS)
         return "\n".join([*lines, f"records: {', '.join(sizes)}"])
 
@@ -109,7 +117,15 @@ def load_records(
     data = LoadedData(
         splits=splits,
         sources={
-            name: SourceReport(tuple(source.files), source.note, source.read, len(kept[name]), dict(source.dropped))
+            name: SourceReport(
+                tuple(source.files),
+                source.note,
+                source.read,
+                len(kept[name]),
+                dict(source.dropped),
+                source.first,
+                tuple(source.unread),
+            )
             for name, source in loaded.items()
         },
         groups={name: len({record.group for record in part}) for name, part in splits.items()},

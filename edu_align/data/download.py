@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edu_align.data.readers import convert_rows, iter_rows
+from edu_align.data.rows.left_out import LeftOut
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
@@ -36,7 +37,7 @@ class GitHubSource(Source):
         files = self.files(name, query)
         return [Part(self.read(name, file, query.view), (str(file),), test=file.name in self.tests) for file in files]
 
-    def read(self, name: str, file: Path, view: str) -> Iterator[Record | str]:
+    def read(self, name: str, file: Path, view: str) -> Iterator[Record | LeftOut]:
         """A file's rows as records; the ids are `source:file:row`."""
         return convert_rows(((row.number, row) for row in iter_rows(file)), self.converter(view), f"{name}:{file.stem}")
 

@@ -1,46 +1,59 @@
-"""Strict readers of JSON, JSONL, CSV and Parquet: every error names the file and the row and shows it.
+"""Rows of files: every error names the file and the row and shows it.
 
 Also what a value from a file must be before it is used as text or as a number.
 """
 
-import csv
 import difflib
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edu_align.data.row_files import RowFile, look_at
+from edu_align.data.rows.left_out import LeftOut
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
+from edu_align.utils.words import brief, kind_name, shorten
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
-SHOWN = 300  # most characters of a row that an error prints
-FIELD_LIMIT = 2**31 - 1  # most characters of a CSV cell
 MOST_LEVELS = 50  # of objects and lists in each other, in one row
-NO_UNICODE = "text that is no Unicode (a lone surrogate)"
-PARQUET_ROWS = 256  # rows of a Parquet file that are decoded at a time
+NO_UNICODE = "text that is no Unicode (a lone surrogate, or bytes of another encoding than the file's)"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row and where it stands.
+    """One row and where it stands. What is null (or a number that is none) is absent.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
-    says which. `fault`: why it cannot be used, whatever column is read; "" where it can.
+    says which. `fault`: why it cannot be used, whatever column is read, in words that such rows share, and `detail` in
+    those of this one; "" where it can. `columns`: all names, also of what is absent.
     """
 
     data: dict[str, Any]
     file: str
     number: int
     fault: str = ""
+    detail: str = ""
+    columns: tuple[str, ...] = field(init=False, default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.data))
+        object.__setattr__(self, "data", {key: value for key, value in self.data.items() if not is_absent(value)})
 
     @property
     def place(self) -> str:
         return f"{self.file}, row {self.number}" if self.number else self.file
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Why nothing can be read of it, where that is so."""
+        place = f"{self.place}: {self.detail}" if self.detail else self.place
+        return LeftOut(self.fault, place) if self.fault else None
 
     def shown(self) -> str:
         """The row as JSON, shortened for an error message."""
@@ -48,12 +61,16 @@ class Row:
 
     def get(self, column: str, kind: type[T]) -> T:
         """The value of a column that has to be there and of that type. Raises UserError otherwise."""
+        if column not in self.data and column in self.columns:
+            raise UserError(f"{self.place}: `{column}` is null. Mend the row: {self.shown()}")
         if column not in self.data:
+            if self.fault:
+                raise UserError(f"{self.place}: {self.fault}, {self.detail}. Mend it.")
             raise UserError(f"{self.place}: no column `{column}`{self._near(column)} The row: {self.shown()}")
         value = self.data[column]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             raise UserError(
-                f"{self.place}: `{column}` must be {_name(kind)}, got {_name(type(value))} "
+                f"{self.place}: `{column}` must be {kind_name(kind)}, got {kind_name(type(value))} "
                 f"{brief(value)}. Mend the row: {self.shown()}"
             )
         return value
@@ -64,7 +81,7 @@ class Row:
         for i, item in enumerate(self.get(column, list)):
             if not isinstance(item, dict):
                 raise UserError(
-                    f"{self.place}: `{column}[{i}]` must be an object, got {_name(type(item))} "
+                    f"{self.place}: `{column}[{i}]` must be an object, got {kind_name(type(item))} "
                     f"{brief(item)}. Mend the row: {self.shown()}"
                 )
             result.append(Row(item, f"{self.place}, {column}[{i}]", 0))
@@ -83,24 +100,11 @@ class Row:
 Convert = Callable[[Row, str], Record | str]  # a row and the id of its record -> the record, or why there is none
 
 
-def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | str]:
+def convert_rows(rows: Iterable[tuple[int, Row]], convert: Convert, prefix: str) -> Iterator[Record | LeftOut]:
     """Numbered rows as records, or as reasons why they cannot be used; the ids are `prefix:number`."""
     for number, row in rows:
-        yield row.fault or convert(row, f"{prefix}:{number}")
-
-
-def shorten(text: str, limit: int = SHOWN) -> str:
-    return text if len(text) <= limit else text[:limit] + f"... ({len(text)} characters)"
-
-
-def brief(value: Any) -> str:
-    """A value as an error message quotes it."""
-    return shorten(repr(value), 80)
-
-
-def _name(kind: type) -> str:
-    names = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", type(None): "null"}
-    return names.get(kind, kind.__name__)
+        found = row.left_out or convert(row, f"{prefix}:{number}")
+        yield LeftOut(found, row.place) if isinstance(found, str) else found
 
 
 def read_rows(path: str | Path) -> list[Row]:
@@ -109,107 +113,42 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def iter_rows(path: str | Path) -> Iterator[Row]:
-    """The rows of a file one by one; the suffix decides how it is read (.jsonl, .json, .csv, .parquet).
+    """The rows of a file one by one, see `look_at` and `rows_of`."""
+    yield from rows_of(look_at(Path(path)))
 
-    Only .json, which holds a list of objects, is read whole. Blank lines of a JSONL file are skipped. Raises UserError
-    for a missing, empty or broken file, an unknown suffix, and a row that is not an object, when it comes to it.
+
+def rows_of(file: RowFile) -> Iterator[Row]:
+    """The rows of a file that was looked at, those that cannot be used with their `fault`.
+
+    Raises UserError when it comes to a place from which nothing more can be read, and for a file without rows.
     """
-    path = Path(path)
-    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-    if path.suffix not in readers:
-        raise UserError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}, got {path.suffix!r}. Rename it.")
-    if not path.is_file():
-        what = "it is a folder" if path.is_dir() else "there is no such file"
-        raise UserError(f"{path}: {what} (the current folder is {Path.cwd()}). Check the path.")
     number = 0
     try:
-        for number, data in readers[path.suffix](path):
-            if not isinstance(data, dict):
-                raise UserError(
-                    f"{path}, row {number}: a row must be an object, got {_name(type(data))} "
-                    f"{brief(data)}. Write {{column: value}} for each row."
-                )
-            yield checked_row(data, str(path), number)
+        for number, value, fault, detail in file.read():
+            if not fault and not isinstance(value, dict):
+                value, fault, detail = {}, "a row that is no object", f"{kind_name(type(value))} {brief(value)}"
+            row = checked_row(value, str(file.path), number)
+            yield Row(row.data, row.file, number, fault, detail) if fault else row
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}). Check the file and its rights.") from None
+        raise UserError(f"{file.path}: broken text ({error.reason}). Save the file anew, as UTF-8.") from None
+    except (OSError, EOFError, zlib.error, LZMAError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{file.path}: cannot be read ({reason}). Check the file and its rights.") from None
     if not number:
-        raise UserError(f"{path}: the file holds no rows. Check that it was written or downloaded to its end.")
+        raise UserError(f"{file.path}: the file holds no rows. Check that it was written or downloaded to its end.")
 
 
 def checked_row(data: dict[str, Any], file: str, number: int) -> Row:
-    """A row with its `fault`. Raises UserError for one that is nested too deeply to be anything but broken."""
+    """A row, with its `fault` where it is nested too deeply to be anything but broken, or holds what is no text."""
     deep, text = depth_and_unicode(data)
     if deep > MOST_LEVELS:
-        raise UserError(f"{file}, row {number}: nested {deep} levels deep; at most {MOST_LEVELS} are read. Mend it.")
+        return Row({}, file, number, "nested too deeply", f"{deep} levels; at most {MOST_LEVELS} are read")
     return Row(data, file, number, "" if text else NO_UNICODE)
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield number, _parse(line, f"{path}, row {number}")
-
-
-def _json(path: Path) -> Iterator[tuple[int, Any]]:
-    text = path.read_text(encoding="utf-8-sig")
-    if not text.strip():
-        return
-    data = _parse(text, str(path))
-    if not isinstance(data, list):
-        raise UserError(
-            f"{path}: the file must hold a list of objects, got {_name(type(data))} "
-            f"{brief(data)}. Wrap the rows in [...], or name the file .jsonl with one object a line."
-        )
-    yield from enumerate(data, start=1)
-
-
-def _parse(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        around = text[max(0, error.pos - 60) : error.pos + 60]
-        raise UserError(
-            f"{place}: broken JSON, {error.msg} at line {error.lineno}, column {error.colno}, near {around!r}. Mend it."
-        ) from None
-    except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
-        raise UserError(f"{place}: JSON that cannot be read ({shorten(str(error), 120)}). Mend it.") from None
-
-
-def _csv(path: Path) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(FIELD_LIMIT)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        number = 0
-        try:
-            for number, data in enumerate(reader, start=1):
-                cells = [value for key, value in data.items() if key is not None]
-                if None in data or None in cells:
-                    extra = len(data.get(None) or [])
-                    found = len([cell for cell in cells if cell is not None]) + extra
-                    raise UserError(
-                        f"{path}, row {number}: {found} cells under {len(reader.fieldnames or [])} column names. "
-                        f"Quote cells that hold commas. The row: {shorten(repr(cells))}"
-                    )
-                yield number, data
-        except csv.Error as error:
-            raise UserError(f"{path}, row {number + 1}: broken CSV, {error}. Mend the quotes there.") from None
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
-    import pyarrow.parquet
-    from pyarrow import ArrowException
-
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-                for data in batch.to_pylist():
-                    yield (number := number + 1), data
-    except (ArrowException, OSError, OverflowError, ValueError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({shorten(str(error), 120)}). Write it anew.") from None
+def is_absent(value: Any) -> bool:
+    """Whether a value stands for none: null, or the NaN that pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def is_unicode(text: str) -> bool:

@@ -15,14 +15,15 @@ PINNED = "split"  # meta key of a record whose side its source decides
 
 
 def keys_of(record: Record) -> tuple[str, ...]:
-    """The keys that a record shares with its relatives: its own `group`, and that of its history.
+    """The keys that a record shares with its relatives: its own `group`, and that of its history, if it says anything.
 
     The history of a conversation ends before the first trained turn. A pinned record has its own key only: its
     source has already decided what belongs together.
     """
     if PINNED in record.meta:
         return (record.group,)
-    return (record.group, history_key(_history(record)))
+    history = history_key(_history(record))
+    return (record.group,) if history is None else (record.group, history)
 
 
 def _history(record: Record) -> Sequence[Message]:

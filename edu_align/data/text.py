@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from edu_align.data.questions import is_greeting, normalise
 from edu_align.records import Message
 from edu_align.utils.hashing import sha256
 
@@ -12,7 +13,6 @@ Turn = tuple[str, str]  # (role, text)
 LESSON_OPENING = "Let us go on with our lesson"
 
 _SPACES = re.compile(r"[^\S\n]+")
-_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 
 
 def clean(text: str) -> str:
@@ -21,13 +21,8 @@ def clean(text: str) -> str:
     return "\n".join(lines).strip()
 
 
-def normalise(text: str) -> str:
-    """Lower case, ASCII letters and digits only, "teacher" read as "tutor" (MRBench renames MathDial's teachers)."""
-    return _NOT_ALPHANUMERIC.sub("", text.lower().replace("teacher", "tutor"))
-
-
 def _digest(text: str) -> str:
-    # Text without a single ASCII letter or digit is compared as it is: "三加四" must not equal every other one.
+    # Text of which nothing counts is compared as it is: "?!" must not equal every other one.
     return sha256(normalise(text) or text)[:24]
 
 
@@ -36,19 +31,31 @@ def problem_key(problem: str) -> str:
     return "problem:" + _digest(problem)
 
 
+def question_key(messages: Iterable[Message]) -> str:
+    """Group key of a dialogue: that of the first thing its user asks; behind an opening that we added, of the tutor's.
+
+    A turn that only says hello asks nothing. Where there is nothing else, it is the key of all that is said.
+    """
+    spoken = [message for message in messages if message.role != "system"]
+    said = [message for message in spoken if not message.content.startswith(LESSON_OPENING)]
+    asking = said if len(said) < len(spoken) else [message for message in said if message.role == "user"]
+    first = next((message.content for message in asking if not is_greeting(message.content)), None)
+    return problem_key(first if first is not None else " ".join(message.content for message in said))
+
+
 def session_key(session: str) -> str:
     """Group key of a Bridge tutoring session: the part of `c_id` before the underscore."""
     return "session:" + session
 
 
-def history_key(messages: Iterable[Message]) -> str:
-    """Key of a dialogue history. An opening turn that we added does not count.
+def history_key(messages: Iterable[Message]) -> str | None:
+    """Key of a dialogue history; None for one in which nothing but hello was said.
 
-    It sorts behind `problem:` and `session:`, so that the smallest key of a group, and with it the side of the
-    split, does not depend on which other sources are loaded.
+    An opening turn that we added does not count. The key sorts behind `problem:` and `session:`, so that the smallest
+    key of a group, and with it the side of the split, does not depend on which other sources are loaded.
     """
     texts = [m.content for m in messages if m.role != "system" and not m.content.startswith(LESSON_OPENING)]
-    return "text:" + _digest(" ".join(texts))
+    return None if all(map(is_greeting, texts)) else "text:" + _digest(" ".join(texts))
 
 
 def merge_turns(turns: Iterable[Turn], joint: str = " ") -> list[Turn]:

@@ -1,8 +1,12 @@
-"""Percentile intervals from resampling whole clusters.
+"""Percentile intervals from resampling whole clusters, and exact ones where resampling has nothing to draw from.
 
 Pairs of one dialogue are not independent, so items are never resampled one by one: whole clusters (conversation
 groups) are drawn with replacement. Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.3
 (percentile interval) and chapter 8 (resampling the independent units of structured data).
+
+Where all clusters say the same, every resample does too, and an interval of no width would claim certainty. Of m
+clusters none was otherwise, so by Clopper & Pearson (1934, Biometrika 26) at most a share p = 1 - (alpha / 2)^(1 / m)
+of all clusters is, and those can reach the least or the largest value that an item may have.
 """
 
 from collections.abc import Sequence
@@ -14,15 +18,17 @@ from numpy.typing import NDArray
 from edu_align.utils.errors import UserError
 
 Floats = NDArray[np.float64]
+Bounds = tuple[float, float]  # the least and the largest value that an item can have
+SHARE: Bounds = (0.0, 1.0)
 CELLS_PER_CHUNK = 2_000_000  # drawn cluster indices held in memory at a time (16 MB)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A weighted mean and its percentile interval.
+    """A weighted mean and its interval.
 
     `n` counts the items and `clusters` the independent groups behind it, both of weight > 0. `low` and `high` are NaN
-    where there is one cluster only: nothing can be resampled.
+    where nothing is known of them: with one cluster only, and where all clusters are equal and items have no bounds.
     """
 
     mean: float
@@ -40,13 +46,14 @@ def interval(
     weights: Sequence[float] | Floats | None = None,
     samples: int = 2000,
     confidence: float = 0.95,
+    bounds: Bounds | None = None,
 ) -> Interval:
     """Mean of `values` (weighted by `weights`, each >= 0) with a percentile interval over resampled clusters.
 
     `values`, `clusters` and `weights` have one entry an item. The statistic is sum(w x) / sum(w), a ratio of cluster
     totals, so every resample is a sum over cluster totals. The same seed and the same clusters draw the same
-    resamples. Raises UserError for no item, unequal lengths, a value that is not finite, a bad weight, `samples` < 1
-    or a `confidence` outside (0, 1).
+    resamples. Where all clusters are equal the interval is the exact one within `bounds`. Raises UserError for no item,
+    unequal lengths, a value that is not finite, a bad weight, `samples` < 1 or a `confidence` outside (0, 1).
     """
     _check_settings(samples, confidence)
     x, w = _checked(values, clusters, weights)
@@ -59,6 +66,9 @@ def interval(
     mean = float(totals[:, 0].sum() / totals[:, 1].sum())
     if len(unique) < 2:
         return Interval(mean, float("nan"), float("nan"), int(used.sum()), len(unique))
+    if all_equal(totals):
+        low, high = exact_interval(mean, len(unique), bounds, confidence)
+        return Interval(mean, low, high, int(used.sum()), len(unique))
     drawn = _resampled_totals(totals, samples, seed)
     tail = 50.0 * (1.0 - confidence)  # percent on each side
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [tail, 100.0 - tail])
@@ -74,8 +84,11 @@ def difference(
     weights: Sequence[float] | Floats | None = None,
     samples: int = 2000,
     confidence: float = 0.95,
+    bounds: Bounds | None = None,
 ) -> Interval:
     """Paired difference mean(a) - mean(b) on the same items, with its interval; arguments as for `interval`.
+
+    `bounds` are those of `a` and of `b`.
 
     `a[i]` and `b[i]` belong to one item, so what both find hard cancels: the interval is narrower than that of two
     separate means. `a` is shown to be larger where `low` > 0.
@@ -86,7 +99,47 @@ def difference(
             "Score both models on the same items."
         )
     paired = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    return interval(paired, clusters, seed=seed, weights=weights, samples=samples, confidence=confidence)
+    return interval(
+        paired,
+        clusters,
+        seed=seed,
+        weights=weights,
+        samples=samples,
+        confidence=confidence,
+        bounds=of_difference(b, bounds),
+    )
+
+
+def of_difference(b: Sequence[float] | Floats, bounds: Bounds | None) -> Bounds | None:
+    """The bounds of a - b, both within `bounds`. Where every `b` is a tie (the rule `chance`), it cannot be another."""
+    if bounds is None:
+        return None
+    low, high = bounds
+    tie = (low + high) / 2
+    return (low - tie, high - tie) if np.all(np.asarray(b) == tie) else (low - high, high - low)
+
+
+def all_equal(totals: Floats) -> bool:
+    """Whether all clusters have the same mean; `totals` (clusters, 2): sums of weight x value and of weight > 0."""
+    means = totals[:, 0] / totals[:, 1]
+    return bool(np.ptp(means) <= 1e-12 * max(1.0, float(np.abs(means).max())))
+
+
+def exact_interval(value: float, clusters: int, bounds: Bounds | None, confidence: float) -> tuple[float, float]:
+    """Low and high for `clusters` clusters that all have this value; NaN without bounds."""
+    if bounds is None:
+        return float("nan"), float("nan")
+    others = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / clusters)
+    low, high = min(bounds[0], value), max(bounds[1], value)
+    return value - others * (value - low), value + others * (high - value)
+
+
+def exact_p(value: float, clusters: int, bounds: Bounds | None) -> float:
+    """The level at which `exact_interval` begins to hold 0; 1 where it always does."""
+    if bounds is None or value == 0.0:
+        return 1.0
+    far = max(bounds[1], 0.0) if value < 0 else min(bounds[0], 0.0)
+    return min(1.0, 2.0 * float((far / (far - value)) ** clusters))
 
 
 def _resampled_totals(totals: Floats, samples: int, seed: int) -> Floats:

@@ -12,15 +12,15 @@ from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData
-from edu_align.evaluation.bootstrap import interval
+from edu_align.evaluation.bootstrap import difference, interval
 from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
 from edu_align.models.base_model import build_model
+from edu_align.models.chat_template import as_chat
 from edu_align.models.device import Device
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.locate import Location
 from edu_align.models.scoring import conversation_nll, score_replies
 from edu_align.models.sharding import is_sharded, release_gathered_weights
-from edu_align.models.tokenizer import as_chat
 from edu_align.packing.decoder import install_packing
 from edu_align.records import Conversation, Record, ResponseGroup, pairs_of, turn_values
 from edu_align.utils.errors import UserError
@@ -109,9 +109,8 @@ def summarise(
     """Metrics with n, intervals and baselines; `reference` and `base` add the implicit reward against that model.
 
     `human_turn_nll` is the mean negative log-likelihood of the held-out trained turns, in nats a token; its interval
-    resamples groups of conversations, each weighted by its tokens.
+    resamples groups of conversations, each weighted by its tokens. `change` is the paired difference to `reference`.
     """
-    samples, confidence = config.evaluation.bootstrap_samples, config.evaluation.confidence
     result: dict[str, Any] = {}
     if held.groups:
         others = [_logps(model, held) for model in (reference, base)]
@@ -123,22 +122,26 @@ def summarise(
             scored,
             config.dataset.margin,
             seed=config.seed,
-            samples=samples,
-            confidence=confidence,
+            samples=config.evaluation.bootstrap_samples,
+            confidence=config.evaluation.confidence,
             training_groups=held.training_groups or None,
         )
     if measured.nll:
-        per_token = [nats / count for _, nats, count in measured.nll]
-        spread = interval(
-            per_token,
-            [group for group, _, _ in measured.nll],
-            seed=config.seed,
-            weights=[float(count) for _, _, count in measured.nll],
-            samples=samples,
-            confidence=confidence,
-        )
-        result["human_turn_nll"] = Metric("human_turn_nll", spread).as_json()
+        result["human_turn_nll"] = _nll(config, measured, reference).as_json()
     return result
+
+
+def _nll(config: Config, measured: Measurement, reference: Measurement | None) -> Metric:
+    clusters = [group for group, _, _ in measured.nll]
+    options = {
+        "seed": config.seed,
+        "weights": [float(count) for _, _, count in measured.nll],
+        "samples": config.evaluation.bootstrap_samples,
+        "confidence": config.evaluation.confidence,
+    }
+    own, *others = ([nats / count for _, nats, count in one.nll] for one in (measured, reference) if one is not None)
+    change = difference(own, others[0], clusters, **options) if others else None
+    return Metric("human_turn_nll", interval(own, clusters, **options), change=change)
 
 
 def _logps(model: Measurement | None, held: HeldOut) -> Sequence[tuple[float, ...] | None]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from edu_align.evaluation import baselines
-from edu_align.evaluation.bootstrap import Interval, difference, interval
+from edu_align.evaluation.bootstrap import SHARE, Bounds, Interval, difference, interval
 from edu_align.records import ResponseGroup, pairs_of
 from edu_align.utils.errors import UserError
 
@@ -127,12 +127,15 @@ CEILING = "oracle"  # what no model can exceed; never a baseline to beat
 
 @dataclass(frozen=True)
 class Metric:
-    """A value with its interval, and the paired difference to the strongest baseline on the same items."""
+    """A value with its interval, and on the same items the paired differences to the strongest baseline and to the
+    model before training.
+    """
 
     name: str
     spread: Interval
     strongest: str | None = None
     difference: Interval | None = None
+    change: Interval | None = None
 
     @property
     def beats_strongest(self) -> bool:
@@ -146,6 +149,8 @@ class Metric:
             result["strongest_baseline"] = self.strongest
             result["difference"] = _as_json(self.difference)
             result["beats_baseline"] = self.beats_strongest
+        if self.change is not None:
+            result["change"] = _as_json(self.change)
         return result
 
 
@@ -153,6 +158,8 @@ def measure(
     values: Mapping[str, Sequence[float]],
     rules: Mapping[str, Sequence[float]],
     clusters: Sequence[str],
+    earlier: Mapping[str, Sequence[float]],
+    bounds: Bounds,
     *,
     seed: int,
     samples: int = 2000,
@@ -160,15 +167,18 @@ def measure(
 ) -> tuple[list[Metric], list[Metric]]:
     """(metrics, baselines) from per-item values by name; all lists are over the same items.
 
-    The strongest baseline is the one of the highest mean, the ceiling apart.
+    `earlier`: the values of the model before training, by the same names as far as it has them. `bounds`: between which
+    an item's value lies. The strongest baseline is the one of the highest mean, the ceiling apart.
     """
-    spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
+    spread = partial(interval, seed=seed, samples=samples, confidence=confidence, bounds=bounds)
+    paired = partial(difference, seed=seed, samples=samples, confidence=confidence, bounds=bounds)
     measured = {name: Metric(name, spread(items, clusters)) for name, items in rules.items()}
     strongest = max((name for name in rules if name != CEILING), key=lambda name: measured[name].spread.mean)
     metrics = []
     for name, items in values.items():
-        gap = difference(items, rules[strongest], clusters, seed=seed, samples=samples, confidence=confidence)
-        metrics.append(Metric(name, spread(items, clusters), strongest, gap))
+        gap = paired(items, rules[strongest], clusters)
+        change = paired(items, earlier[name], clusters) if name in earlier else None
+        metrics.append(Metric(name, spread(items, clusters), strongest, gap, change))
     return metrics, list(measured.values())
 
 
@@ -186,7 +196,8 @@ def evaluate_preferences(
     the base model's scores `pair_accuracy_implicit_from_base` (shares, 0 to 1, over all pairs whose scores differ by at
     least `margin`; ties count 1/2), and the same as `selection_score_*` (mean human score of the reply ranked first, on
     the source's own scale, so only where all groups are of one source). Each holds value, low, high, n, clusters,
-    strongest_baseline, difference (paired, to that baseline) and beats_baseline. Beside them: `baselines` by family
+    strongest_baseline, difference (paired, to that baseline), beats_baseline and, of `logp` and `mean_logp` with a
+    reference, change (paired, to the reference). Beside them: `baselines` by family
     (`pair_accuracy`, `selection_score`) and rule, `verdicts` (a sentence for every metric not shown to beat its
     strongest baseline) and `settings`. The tutor prior reads only `training_groups`. Raises UserError for no group, no
     pair, a margin <= 0, or a training group that is tested too.
@@ -195,13 +206,13 @@ def evaluate_preferences(
     training = None if training_groups is None else list(training_groups)
     _check_groups(groups, training, margin)
     options = partial(measure, seed=seed, samples=samples, confidence=confidence)
-    model = model_scores(scored_groups)
+    model, earlier = model_scores(scored_groups), _earlier(scored_groups)
     rules = {name: [rule(group) for group in groups] for name, rule in baselines.pair_rules(training).items()}
-    metrics, by_rule = _pair_accuracy(groups, model, rules, margin, options)
+    metrics, by_rule = _pair_accuracy(groups, (model, rules, earlier), margin, options)
     measured = {"pair_accuracy": by_rule}
     sources = sorted({group.source for group in groups})
     if len(sources) == 1:
-        selection, measured["selection_score"] = _selection_score(groups, model, rules, options)
+        selection, measured["selection_score"] = _selection_score(groups, (model, rules, earlier), options)
         metrics += selection
     result: dict[str, dict[str, Any]] = {metric.name: metric.as_json() for metric in metrics}
     result["baselines"] = {
@@ -217,33 +228,42 @@ def evaluate_preferences(
     return result
 
 
+def _earlier(scored: Sequence[ScoredGroup]) -> AllScores:
+    """What the reference says of every reply, as `model_scores`; empty where a group has none."""
+    references = [item.reference_logp for item in scored]
+    if any(logp is None for logp in references):
+        return {}
+    return model_scores([ScoredGroup(item.group, item.reference_logp or (), item.tokens) for item in scored])
+
+
 def _pair_accuracy(
-    groups: Sequence[ResponseGroup], model: AllScores, rules: AllScores, margin: float, options: Options
+    groups: Sequence[ResponseGroup], scores: tuple[AllScores, ...], margin: float, options: Options
 ) -> tuple[list[Metric], list[Metric]]:
+    """`scores`: of the model, the rules, and the model before training."""
     clusters = [group.group for group in groups for _ in pairs_of(group, margin)]  # in the order of `pair_values`
     if not clusters:
         raise UserError(
             f"No two replies of the {len(groups)} groups differ by the margin {margin}. Lower `dataset.margin` or "
             "evaluate on more groups."
         )
-    return options(
-        {f"pair_accuracy_{name}": pair_values(groups, scores, margin) for name, scores in model.items()},
-        {name: pair_values(groups, scores, margin) for name, scores in rules.items()},
-        clusters,
-    )
+    model, rules, earlier = ({name: pair_values(groups, s, margin) for name, s in each.items()} for each in scores)
+    return options(_named("pair_accuracy", model), rules, clusters, _named("pair_accuracy", earlier), SHARE)
 
 
 def _selection_score(
-    groups: Sequence[ResponseGroup], model: AllScores, rules: AllScores, options: Options
+    groups: Sequence[ResponseGroup], scores: tuple[AllScores, ...], options: Options
 ) -> tuple[list[Metric], list[Metric]]:
     names = {"chance": "random", "longer": "longest"}
-    ranked = {names.get(name, name): scores for name, scores in rules.items()}
-    ranked[CEILING] = [baselines.oracle(group) for group in groups]
-    return options(
-        {f"selection_score_{name}": selected_scores(groups, scores) for name, scores in model.items()},
-        {name: selected_scores(groups, scores) for name, scores in ranked.items()},
-        [group.group for group in groups],
-    )
+    model, rules, earlier = ({name: selected_scores(groups, s) for name, s in each.items()} for each in scores)
+    ranked = {names.get(name, name): values for name, values in rules.items()}
+    ranked[CEILING] = selected_scores(groups, [baselines.oracle(group) for group in groups])
+    given = [response.score for group in groups for response in group.responses]
+    clusters, bounds = [group.group for group in groups], (min(given), max(given))
+    return options(_named("selection_score", model), ranked, clusters, _named("selection_score", earlier), bounds)
+
+
+def _named(family: str, values: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {f"{family}_{name}": items for name, items in values.items()}
 
 
 def not_shown(name: str, value: float, baseline: str | None, gap: Mapping[str, Any]) -> str:
@@ -251,7 +271,7 @@ def not_shown(name: str, value: float, baseline: str | None, gap: Mapping[str, A
 
     `gap`: the difference's value, low and high, the last two None where there is one group.
     """
-    why = "all items belong to one group, so there is no interval"
+    why = "no interval: all items belong to one group, or are equal"
     if gap["low"] is not None:
         why = f"difference {gap['value']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}"
     return f"{name} {value:.3f} is not shown to beat the baseline {baseline!r} ({why})."

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.models.reply_end import turn_end
 from edu_align.utils.errors import UserError
 
 # Kinds of tokens, as GGUF numbers them.
@@ -233,6 +234,8 @@ def _add_tokenizer(writer: Any, words: Vocabulary, tokenizer: Any) -> None:
     for name in ("bos", "eos", "unk", "pad"):
         if (index := getattr(tokenizer, f"{name}_token_id")) is not None:
             getattr(writer, f"add_{name}_token_id")(index)
+    if (end := turn_end(tokenizer)) is not None:  # llama.cpp stops at the end of a text and at that of a turn
+        writer.add_eot_token_id(end)
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(False)
     writer.add_chat_template(tokenizer.chat_template)

@@ -7,9 +7,11 @@ from typing import Any
 from edu_align.config.schema import GenerationConfig
 from edu_align.exporting.subject import Subject
 from edu_align.models.device import Device, resolve
-from edu_align.models.tokenizer import load_tokenizer, render
+from edu_align.models.reply_end import end_tokens
+from edu_align.models.template_choice import unpinned
+from edu_align.models.tokenizer import load_run_tokenizer
+from edu_align.models.tokenizer_files import read_tokenizer
 from edu_align.models.weights import load_model
-from edu_align.records import Message
 from edu_align.utils.errors import UserError
 
 # Where transformers read a model from; a path of this machine is of no use to others.
@@ -28,7 +30,9 @@ def load_tutor(subject: Subject) -> tuple[Any, Any]:
         model = PeftModel.from_pretrained(model, str(subject.adapter), use_safetensors=True)
     model.eval()
     model.requires_grad_(False)
-    return model, load_tokenizer(subject.config.model, subject.location.folder)
+    tokenizer = load_run_tokenizer(subject.config.model, subject.location.folder, subject.run.path)
+    tokenizer.chat_template = unpinned(tokenizer.chat_template)
+    return model, tokenizer
 
 
 def _base(subject: Subject) -> Any:
@@ -72,12 +76,15 @@ def _merged(model: Any, subject: Subject) -> Any:
         ) from error
 
 
-def load_merged(folder: Path) -> tuple[Any, Any]:
-    """The folder as a user loads it, with default settings; no code and no pickle in it is run."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_merged(folder: Path) -> tuple[Any, Any, str]:
+    """Model and tokenizer of the folder as a user loads it; no code and no pickle in it is run.
+
+    And how AutoTokenizer cuts text otherwise than the tokenizer's own file, which the tutor was trained by; "" if not.
+    """
+    from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, trust_remote_code=False)
-    return model.eval(), AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    return model.eval(), *read_tokenizer(str(folder))
 
 
 def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfig) -> Any:
@@ -92,17 +99,3 @@ def generation_config(ends: list[int], tokenizer: Any, settings: GenerationConfi
     found.bos_token_id, found.pad_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id
     found.eos_token_id = ends[0] if len(ends) == 1 else ends
     return found
-
-
-def end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a reply: the tokenizer's end token, the special one that the template closes a turn with, and those
-    that the base model ends with.
-    """
-    dialogue = (Message("user", "Hi"), Message("assistant", "Yes"))
-    closing = render(tokenizer, dialogue).rpartition("Yes")[2]
-    first = tokenizer(closing, add_special_tokens=False)["input_ids"][:1]
-    special = {index for index, added in tokenizer.added_tokens_decoder.items() if added.special}
-    base = model.generation_config.eos_token_id
-    found = [tokenizer.eos_token_id, *(token for token in first if token in special)]
-    found += base if isinstance(base, list) else [base]
-    return [int(token) for token in dict.fromkeys(found) if token is not None]

@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from edu_align.models.apply_template import apply_template
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.errors import UserError
 
@@ -63,7 +64,7 @@ class ControlTokens:
             self.__dict__.pop("_copy", None)
             self._mark = secrets.token_hex(8)
         turns = [{"role": m.role, "content": self._masked(m.content, held)} for m in messages]
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=reply_next)
+        text = apply_template(tokenizer, turns, reply_next)
         put_back = re.compile(f"{self._marker('h([0-9]+)')}|{self._any.pattern}")
         return put_back.sub(lambda found: held[int(found[1])] if found[1] else self._name(found[0]), text)
 

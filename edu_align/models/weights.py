@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.folders import require_adapter, shape_in
+from edu_align.models.generation_defaults import generation_defaults
 from edu_align.models.locate import Location
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.utils.errors import UserError
@@ -27,12 +28,16 @@ def load_model(
     read = torch.float32 if sharded and full else dtype
     plain: dict[str, Any] = {"attn_implementation": device.attention, "dtype": read}
 
+    defaults = generation_defaults(location.folder)
+
     def draw() -> Any:
         set_seed(seed)
         return AutoModelForCausalLM.from_config(_architecture(model), trust_remote_code=False, **plain)
 
     if location.folder is None and not sharded and device.quantization == "none":
-        return draw().to(device.device)
+        drawn = draw().to(device.device)
+        drawn.generation_config = defaults
+        return drawn
     options = dict(plain)
     if device.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype, double_quantization)
@@ -41,7 +46,7 @@ def load_model(
         options["distributed_config"] = layout(mixed=read != dtype)
     with saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, **options
+            folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults, **options
         )
     if location.folder is None:
         loaded.config._name_or_path = loaded.name_or_path = ""  # the folder is gone

@@ -58,7 +58,7 @@ def _gpu() -> tuple[str, int, float] | None:
         return None
     try:
         answer = subprocess.run(QUESTION, capture_output=True, text=True, timeout=10, check=True).stdout
-        name, memory, capability = (part.strip() for part in answer.splitlines()[0].split(","))
+        name, memory, capability = (part.strip() for part in answer.split("\n")[0].split(","))
         return name, int(memory), float(capability)
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None

@@ -6,6 +6,7 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.models.sizes import attention_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, SUPPORTED
 from edu_align.planning.machine import Machine
@@ -153,18 +154,19 @@ def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: i
     norms = 2 * norm
     gated = 3 * inner * width
     heads = 0 if blocks else 4 * shape.num_attention_heads  # the log of the softmax's sum
-    shared = hidden * shape.num_key_value_heads / shape.num_attention_heads if blocks else hidden
-    unrepeated = 2 * (hidden - shared) * width
+    wide = attention_width(shape)
+    shared = wide * shape.num_key_value_heads / shape.num_attention_heads if blocks else wide
+    unrepeated = 2 * (wide - shared) * width
     if adapter.name == "full" and width == 2:  # around the linear layers it is float32, and each casts its input
-        inputs = (6 * hidden + inner) * width
-        return 2 * norms + gated + heads + inputs + 3 * hidden * width - unrepeated
+        inputs = (5 * hidden + wide + inner) * width
+        return 2 * norms + gated + heads + inputs + 3 * wide * width - unrepeated
     if adapter.name == "full":
-        inputs = (3 * hidden + inner) * width
-        return norms + 2 * hidden * width + gated + heads + inputs + 4 * hidden * width - unrepeated
+        inputs = (2 * hidden + wide + inner) * width
+        return norms + 2 * hidden * width + gated + heads + inputs + 4 * wide * width - unrepeated
     # Layers that read the same tensor keep it once, and the output of attention is the input of o_proj.
     groups = {_reads(name): size[0] for name, size in adapted.items()}
     inputs = sum(groups.values()) * width
-    attention = (3 if "o" in groups else 4) * hidden * width - unrepeated
+    attention = (3 if "o" in groups else 4) * wide * width - unrepeated
     dropped = sum(size[0] for size in adapted.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + len(adapted) * adapter.rank * width
 

@@ -1,10 +1,9 @@
-"""Sizes of a network from the architecture in its model's YAML: exact counts, no weights and no torch."""
+"""Parameters of a network by its sizes (models/sizes.py): exact counts, no weights and no torch."""
 
-import json
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from edu_align.config.schema import AdapterConfig, Architecture, ModelConfig
+from edu_align.config.schema import AdapterConfig, Architecture
+from edu_align.models.sizes import attention_width, head_width
 
 Linear = tuple[int, int]  # inputs, outputs
 
@@ -31,14 +30,14 @@ def count_parameters(shape: Architecture, adapter: AdapterConfig) -> ParameterCo
 
 
 def linear_layers(shape: Architecture) -> dict[str, Linear]:
-    """The linear layers of one decoder block of Llama or Mistral, by name."""
-    hidden, inner = shape.hidden_size, shape.intermediate_size
-    keys = hidden // shape.num_attention_heads * shape.num_key_value_heads
+    """The linear layers of one decoder block of Llama and its kin, by name."""
+    hidden, inner, wide = shape.hidden_size, shape.intermediate_size, attention_width(shape)
+    keys = head_width(shape) * shape.num_key_value_heads
     return {
-        "q_proj": (hidden, hidden),
+        "q_proj": (hidden, wide),
         "k_proj": (hidden, keys),
         "v_proj": (hidden, keys),
-        "o_proj": (hidden, hidden),
+        "o_proj": (wide, hidden),
         "gate_proj": (hidden, inner),
         "up_proj": (hidden, inner),
         "down_proj": (inner, hidden),
@@ -51,10 +50,15 @@ def linear_parameters(shape: Architecture) -> int:
 
 
 def parameters(shape: Architecture) -> int:
-    """All parameters: embeddings, linear layers, two norms a block and the last one, and the head unless it is tied."""
+    """All parameters: embeddings, linear layers, two norms a block and the last one, and the head unless it is tied.
+
+    Qwen 2 has biases at its queries, keys and values, and Qwen 3 norms of queries and keys.
+    """
     embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
     norms = (2 * shape.num_hidden_layers + 1) * shape.hidden_size
-    return embeddings + linear_parameters(shape) + norms
+    biases = head_width(shape) * (shape.num_attention_heads + 2 * shape.num_key_value_heads)
+    inside = {"qwen2": biases, "qwen3": 2 * head_width(shape)}.get(shape.model_type, 0)
+    return embeddings + linear_parameters(shape) + norms + shape.num_hidden_layers * inside
 
 
 def targets(shape: Architecture, adapter: AdapterConfig) -> dict[str, Linear]:
@@ -67,13 +71,3 @@ def targets(shape: Architecture, adapter: AdapterConfig) -> dict[str, Linear]:
 def adapter_parameters(shape: Architecture, adapter: AdapterConfig) -> int:
     """LoRA's two matrices, rank x inputs and outputs x rank, on every targeted layer (Hu et al. 2021, section 4.1)."""
     return shape.num_hidden_layers * adapter.rank * sum(a + b for a, b in targets(shape, adapter).values())
-
-
-def shape_of(model: ModelConfig) -> Architecture:
-    """The architecture that is loaded: a local folder's config.json where `model.path` is one, else the YAML's."""
-    file = Path(model.path or "", "config.json")
-    if model.path is None or model.weights == "random" or not file.is_file():
-        return model.architecture
-    found = json.loads(file.read_text(encoding="utf-8"))
-    names = {field.name for field in fields(Architecture)}
-    return replace(model.architecture, **{name: found[name] for name in names & set(found)})

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import Architecture, Config, DPOTrainerConfig
+from edu_align.models.sizes import check_length, sizes_of
 from edu_align.packing.budget import SUPPORTED
 from edu_align.planning.alternatives import alternatives
 from edu_align.planning.disk import GB, describe_disk
 from edu_align.planning.duration import seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares
-from edu_align.planning.parameters import count_parameters, shape_of
+from edu_align.planning.parameters import count_parameters
 from edu_align.planning.workload import Rows, Work, read_rows, work_of
 from edu_align.utils.errors import UserError
 
@@ -28,12 +29,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
+    """`parts` is empty where the model's sizes are not known, which `unknown` gives the reason for.
+
+    `together`: overrides that fit together where no single one does; empty where none do.
+    """
+
     config: Config
     machine: Machine
     work: Work
     parts: Parts
     changes: tuple[Change, ...]
-    together: tuple[str, ...]  # overrides that fit together where no single one does; empty where none do
+    together: tuple[str, ...]
+    unknown: str = ""
 
     @property
     def peak(self) -> float:
@@ -44,16 +51,21 @@ class Plan:
         return self.machine.budget is None or self.peak <= self.machine.budget
 
     def describe(self) -> str:
-        return "\n".join([*self._head(), *self._memory(), *describe_disk(self.config), *self._work(), *self._advice()])
+        takes = [] if self.unknown else [*self._memory(), *describe_disk(self.config)]
+        return "\n".join([*self._head(), *takes, *self._work(), *self._advice()])
 
     def _head(self) -> Iterator[str]:
         config, machine = self.config, self.machine
-        counts = count_parameters(config.model.architecture, config.adapter)
         yield (
             f"edu_align: plan for trainer={config.trainer.algorithm} model={config.model.name} "
             f"dataset={config.dataset.name} hardware={config.hardware.name}"
         )
         quantized = f", quantization {config.hardware.quantization}" if config.hardware.quantization != "none" else ""
+        if self.unknown:
+            yield f"model      its sizes are not known: {self.unknown}"
+            yield "memory     not known, nor is the disk that it takes: it is not checked whether the run fits"
+            return
+        counts = count_parameters(config.model.architecture, config.adapter)
         trained = f"{counts.trained:,} trained ({config.adapter.name})"
         yield f"model      {counts.every:,} parameters, {trained}, {machine.dtype}{quantized}"
 
@@ -82,8 +94,10 @@ class Plan:
         if work.total_tokens is not None:
             yield f"           about {work.total_tokens:,} tokens computed in training"
         yield f"           {work.source}"
-        found = seconds(self.config, self.machine, work)
-        if found is None:
+        found = None if self.unknown else seconds(self.config, self.machine, work)
+        if self.unknown:
+            yield "time       not known"
+        elif found is None:
             yield "time       unknown: set trainer.max_steps, or bring the data here (data_root)"
         else:
             yield f"time       about {_format_duration(found[0])} of training, from {found[1]}"
@@ -100,9 +114,12 @@ class Plan:
 
 
 def make_plan(config: Config) -> Plan:
-    """The plan of one run. Errors: an architecture that is not in the config, and unusable local data."""
-    config = replace(config, model=replace(config.model, architecture=shape_of(config.model)))
+    """The plan of one run. Errors: a model's folder that is not there, rows longer than its input, unusable data."""
+    check_length(config)
+    config, unknown = _with_sizes(config)
     machine, rows = machine_of(config.hardware), read_rows(config)
+    if unknown:
+        return Plan(config, machine, work_of(config, rows, False), {}, (), (), unknown)
     parts, work = _estimate(config, machine, rows)
     plan = Plan(config, machine, work, parts, (), ())
     if plan.fits:
@@ -128,9 +145,17 @@ def make_plan(config: Config) -> Plan:
     return replace(plan, changes=tuple(changes), together=tuple(together))
 
 
+def _with_sizes(config: Config) -> tuple[Config, str]:
+    """The config with the sizes of the model that it loads, and why they are not known where that is so."""
+    sizes, why = sizes_of(config.model)
+    return replace(config, model=replace(config.model, architecture=sizes or Architecture())), "" if sizes else why
+
+
 def savings(config: Config) -> list[tuple[str, float]]:
     """Every override that may lower the peak, and the bytes that it saves (0 where too few to name), most first."""
-    config = replace(config, model=replace(config.model, architecture=shape_of(config.model)))
+    config, unknown = _with_sizes(config)
+    if unknown:
+        return [(override, 0.0) for override, _ in alternatives(config)]
     rows = read_rows(config)
     now = _peak(config, rows)
     found = [(override, now - _peak(changed, rows)) for override, changed in alternatives(config)]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,7 +11,14 @@ from typing import Any
 from edu_align.config.batch import cuts_by_tokens, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import training_data
+from edu_align.models.apply_template import TemplateError
+from edu_align.models.chat_template import render
+from edu_align.models.hub import cached_file
+from edu_align.models.locate import is_bundled
+from edu_align.models.template_choice import check_choice, chosen_template, stored_template
+from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
+from edu_align.planning.light_template import LightTemplate
 from edu_align.records import Message, Pair
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
@@ -53,13 +61,16 @@ class Work:
 @dataclass(frozen=True)
 class Lengths:
     """`text`: tokens of a string. `opening`: tokens that the template puts before the first turn (a default system
-    prompt, say); `turn`: around each turn. `source` says how they were found.
+    prompt, say); `turn`: around each turn. `apart`: it rewrites earlier turns, so each trained turn is a row. `source`
+    says how they were found. `template`: the chat template, where it is at hand.
     """
 
     text: Callable[[str], int]
     opening: int
     turn: int
+    apart: bool
     source: str
+    template: LightTemplate | None = None
 
     def messages(self, messages: Sequence[Message]) -> int:
         return self.opening + sum(self.text(message.content) + self.turn for message in messages)
@@ -67,15 +78,14 @@ class Lengths:
 
 def lengths_of(config: Config) -> Lengths:
     """Counted where the tokenizer lies in a local folder or is the built-in one, else estimated from characters."""
+    check_choice(config.model)
     if config.model.tokenizer == "bytes":
-        return Lengths(lambda text: len(text.encode()), 0, 16, "tokens are bytes")
+        return Lengths(lambda text: len(text.encode()), 0, 16, False, "tokens are bytes")
     folder = next((place for place in _folders(config) if (place / "tokenizer.json").is_file()), None)
-    if folder is None:
+    tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
+    if folder is None or tokenizer is None:
         source = f"tokens estimated at {CHARACTERS_PER_TOKEN} characters each (no tokenizer is at hand)"
-        return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, source)
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, False, source)
     known: dict[str, int] = {}
 
     def count(text: str) -> int:
@@ -83,32 +93,79 @@ def lengths_of(config: Config) -> Lengths:
             known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
         return known[text]
 
-    opening, turn = _template(folder, count) if config.model.chat_template != "zephyr" else (0, TOKENS_PER_TURN)
-    return Lengths(count, opening, turn, "tokens counted")
+    own = stored_template(folder)
+    # The hub's cache may hold a part of a folder.
+    if own is None and config.model.chat_template not in ("auto", "zephyr"):
+        return Lengths(count, 0, TOKENS_PER_TURN, False, "tokens counted")
+    light = LightTemplate(chosen_template(config.model, own), folder)
+    return Lengths(count, *_around(light, count), "tokens counted", light)
+
+
+def _tokenizer(file: Path) -> Any:
+    """What training reads text with (models/tokenizer.py); None where the file cannot be read."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # tokenizers raises nothing more precise
+        return None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _folders(config: Config) -> list[Path]:
-    places = [Path(place) for place in (config.model.tokenizer, config.model.path) if place is not None]
-    if config.model.bundled:
-        places += sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
-    return places
+    """Where the tokenizer that training reads may lie on this machine."""
+    model = config.model
+    place = model.tokenizer or model.path
+    if place is not None and Path(place).expanduser().is_dir():
+        return [Path(place).expanduser()]
+    if model.tokenizer is None and is_bundled(model):
+        found = sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
+        if found:
+            return found
+    if place is None:
+        return []
+    cached = cached_file(
+        replace(model, path=place, revision=None if model.tokenizer else model.revision), "tokenizer.json"
+    )
+    return [cached.parent] if cached else []
 
 
-def _template(folder: Path, count: Callable[[str], int]) -> tuple[int, int]:
-    """What the folder's template puts before the first turn and around each, from rendering two and four turns."""
-    file = folder / "chat_template.jinja"
-    if not file.is_file():
-        return 0, TOKENS_PER_TURN
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _around(template: LightTemplate, count: Callable[[str], int]) -> tuple[int, int, bool]:
+    """What the template puts before the first turn and around each, and whether it rewrites earlier turns.
 
-    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(file.read_text("utf-8"))
+    Found by rendering two and four turns; a guess where it refuses them.
+    """
 
-    def rendered(turns: int) -> int:
-        talk: list[dict[str, Any]] = [{"role": ("user", "assistant")[i % 2], "content": "word"} for i in range(turns)]
-        return count(template.render(messages=talk, add_generation_prompt=False, bos_token="", eos_token="")) - turns
+    def rendered(turns: int) -> str:
+        return render(template, [Message(("user", "assistant")[i % 2], "word") for i in range(turns)])
 
-    turn = (rendered(4) - rendered(2)) // 2
-    return max(rendered(2) - 2 * turn, 0), turn
+    try:
+        two, four = rendered(2), rendered(4)
+    except TemplateError:
+        return 0, TOKENS_PER_TURN, False
+    turn = (count(four) - count(two) - 2) // 2
+    return max(count(two) - 2 - 2 * turn, 0), turn, not four.startswith(two.rstrip())
+
+
+def _check_template(template: LightTemplate, examples: Sequence[Any]) -> None:
+    """Errors: TemplateError where the template refuses every one of the examples; the first."""
+    first: TemplateError | None = None
+    for example in examples:
+        try:
+            check_dialogue(partial(render, template), _dialogue(example))
+            return
+        except TemplateError as error:
+            first = first or error.of(example.group.id if isinstance(example, Pair) else example.id)
+    if first:
+        raise first
+
+
+def _dialogue(example: Any) -> Sequence[Message]:
+    if not isinstance(example, Pair):
+        return list(example.messages)
+    return answered(example.group.prompt, example.group.responses[example.chosen].text)
 
 
 def read_rows(config: Config) -> Rows:
@@ -133,9 +190,11 @@ def read_rows(config: Config) -> Rows:
             raise
         data, scale = training_data(replace(plain, dataset=config.dataset), set()), 1.0
     lengths = lengths_of(config)
+    if lengths.template is not None:
+        _check_template(lengths.template, data.train)
     trainer = config.trainer
     limit = trainer.max_prompt_length if isinstance(trainer, DPOTrainerConfig) else None
-    rows = [_lengths(example, lengths, trainer.max_length, limit) for example in data.train]
+    rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit)]
     examples = round(len(rows) * scale)
     if dataset.max_train_records is not None and scale > 1:
         examples = min(examples, max(len(rows), dataset.max_train_records))
@@ -150,9 +209,12 @@ def _is_local(config: Config, names: set[str]) -> bool:
     return all(any(part.startswith(name.split("_")[0]) for part in known) for name in names - LOCAL)
 
 
-def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> tuple[int, ...]:
+def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> list[Row]:
+    """The rows of an example."""
     if not isinstance(example, Pair):
-        return (min(lengths.messages(example.messages), longest),)
+        turns = example.messages
+        ends = [i + 1 for i, turn in enumerate(turns) if turn.train] if lengths.apart else [len(turns)]
+        return [(min(lengths.messages(turns[:end]), longest),) for end in ends]
     group = example.group
     prompt = min(lengths.messages(group.prompt), longest_prompt or longest)
     sides: list[int] = []
@@ -161,7 +223,7 @@ def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int |
         sides += [hash((group.id, index)), min(reply, longest)]
     longest_reply = max(sides[1], sides[3])
     prompt = max(min(prompt, longest - longest_reply), 0)  # TRL keeps the end of what is too long
-    return (hash(group.id), prompt, *sides)
+    return [(hash(group.id), prompt, *sides)]
 
 
 def work_of(config: Config, read: Rows, packed: bool) -> Work:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
-from edu_align.models.locate import BUNDLED_FILE
+from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME
 from edu_align.reports.stages import Stage, metric_names, results_table
 from edu_align.utils.tables import markdown
 
@@ -31,7 +31,6 @@ BASES = {
     "mistralai/Mistral-7B-v0.1": "apache-2.0",
     "meta-llama/Llama-2-7b-hf": "llama2",
 }
-BUNDLED_HOME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 SOURCES = {
     "edu_tutor": Origin("built into edu_align", None, "apache-2.0"),
@@ -105,12 +104,14 @@ class Exported:
 class Background:
     """What a card says of the run's past. `base_folder`: where its base model lies, to read that one's card.
 
-    `earlier` are the records of the runs that it continues, the newest first; `evaluation` is evaluation.json.
+    `earlier` are the records of the runs that it continues, the newest first; `evaluation` is evaluation.json; `use`:
+    how to use a run that is no export, as Markdown lines (reports/use.py).
     """
 
     base_folder: Path | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    use: list[str] = field(default_factory=list)
 
 
 def model_card(config: Config, record: dict[str, Any], background: Background, exported: Exported | None = None) -> str:
@@ -127,6 +128,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
         ["## Use", "", *exported.usage] if exported else [],
+        ["## How to use it", "", *background.use] if background.use else [],
         ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
         ["## Results", "", *_results(background.evaluation)],

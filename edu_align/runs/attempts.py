@@ -26,8 +26,6 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.files import remove_left_over, write_text
 
 MOST_ATTEMPTS = 10_000
-# What a finished run is returned with, of its metrics; run.json has them all.
-SHOWN = re.compile(r"(train/(loss|steps)|eval/(loss|pair_accuracy\w*|human_turn_nll))")
 KEPT = ("started", "error", "seconds", "machine", "versions", "git")  # what is kept of an attempt that did not finish
 
 
@@ -102,7 +100,8 @@ class RunRequest:
             return None
         stored: Any = OmegaConf.to_container(OmegaConf.load(path / "config.yaml"), resolve=True)
         data = record["data"].get("read", {})
-        return Identity(settings_of(stored), data, record["base_model"], record.get("parent"))
+        settings = settings_of(stored) | record.get("text", {})
+        return Identity(settings, data, record["base_model"], record.get("parent"))
 
 
 def attempts(runs: Path, name: str) -> list[Path]:
@@ -213,11 +212,9 @@ def _code() -> dict[str, Any]:
 
 
 def _returned(folder: RunFolder) -> str:
-    """What is said of a finished run: where it lies, whose code made it where that is another's, what it measured."""
+    """What is said of a finished run: where it lies, and whose code made it where that is another's."""
     record = folder.record
     lines = [f"edu_align: this run is finished already ({record['id']}, {record['started'][:16]}): {folder.path}"]
     if difference := other_code(record, _code()):
         lines.append(f"edu_align: other code made it ({difference}); force=true runs it again")
-    shown = {name: value for name, value in sorted(record["metrics"].items()) if SHOWN.fullmatch(name)}
-    lines.append("edu_align: " + ", ".join(f"{name} {value:.4g}" for name, value in shown.items()))
     return "\n".join(lines)

@@ -63,8 +63,8 @@ class RunFolder:
             append_row(self.path / name, row)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a .jsonl file of the run; none where it has no such file."""
-        return read_rows(self.path / name)
+        """The lines of a .jsonl file of the run, without damaged ones; none where it has no such file."""
+        return read_rows(self.path / name, skip_damaged=True)
 
 
 @dataclass(frozen=True)

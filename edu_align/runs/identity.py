@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edu_align.config.keys import stated
+from edu_align.models.template_choice import WORDS
 from edu_align.utils.hashing import digest
 
 DIGITS = 12
@@ -18,9 +19,11 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class Identity:
-    """`settings`: dotted key to value, of the keys that count. `data`: a fingerprint for each view of the data read.
+    """`settings`: dotted key to value, of the keys that count, and what else decides which tokens are read: digests of
+    `tokenizer` and `chat template` where files hold them, and the `template date` that one writes.
 
-    `base_model`: `Location.identity`. `parent`: id of the run in `init_from`.
+    `data`: a fingerprint for each view of the data read. `base_model`: `Location.identity`. `parent`: id of the run in
+    `init_from`.
     """
 
     settings: dict[str, Any]
@@ -51,7 +54,11 @@ class Identity:
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     """The keys of a resolved, nested config that count, flat. Open mappings (`trainer.args`) are opened as well."""
     left_out = stated("outside_run_id")
-    return {key: value for key, value in _flat(config) if key not in left_out and key.partition(".")[0] not in left_out}
+    every = {key: value for key, value in _flat(config) if key not in left_out}
+    found = {key: value for key, value in every.items() if key.partition(".")[0] not in left_out}
+    if found.get("model.chat_template", WORDS[0]) not in WORDS:
+        found["model.chat_template"] = "a file"  # what is in it counts, not where it lies
+    return found
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,22 +9,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from edu_align.utils.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # `sbatch --signal`; taken only where nobody else, as submitit, has them
-
-
-class Interrupted(SystemExit):
-    """A run was asked to stop. The exit code is the convention's: 128 and the signal's number (130, 143, 138, 140)."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-        self.number = number
-
-    def __str__(self) -> str:
-        return f"asked to stop by {signal.Signals(self.number).name}"
 
 
 class Stop:
@@ -41,7 +32,8 @@ class Stop:
         self.number = number
         name = signal.Signals(number).name
         # print() may be in the middle of a line when a signal comes, and is not made for being called again then.
-        os.write(2, f"edu_align: {name}: stopping at the end of this step; once more ends at once\n".encode())
+        with suppress(OSError):  # nobody reads it
+            os.write(2, f"edu_align: {name}: stopping at the end of this step; once more ends at once\n".encode())
 
     @contextmanager
     def at_step_ends(self) -> Iterator[None]:

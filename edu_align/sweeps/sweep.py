@@ -27,6 +27,7 @@ from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
 from edu_align.sweeps.tracking import grouped
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import SomeFailed, UserError
+from edu_align.utils.output import ReaderGone
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
@@ -93,9 +94,11 @@ class Sweep:
         try:
             with _interruptible(), grouped(self.folder.path.name):
                 jobs = self._hand_out(search)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit) as error:
             self._mark_dead_jobs("interrupted")
             self._close("interrupted")
+            if isinstance(error, ReaderGone):
+                raise
             print("edu_align: interrupted. The same command goes on from here.", file=sys.stderr, flush=True)
             raise SystemExit(INTERRUPTED) from None
         except BaseException:

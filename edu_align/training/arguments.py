@@ -6,6 +6,7 @@ from typing import Any
 from edu_align.config.batch import accumulation, device_batch, keeps_checkpoints
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
+from edu_align.training.validation import validation_batch
 
 
 def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bool) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bo
         "num_train_epochs": trainer.epochs,
         "max_steps": trainer.max_steps,
         "per_device_train_batch_size": device_batch(config, by_tokens),
-        "per_device_eval_batch_size": hardware.eval_batch_size,
+        "per_device_eval_batch_size": validation_batch(config),
         "gradient_accumulation_steps": accumulation(config, by_tokens),
         "activation_checkpointing": hardware.gradient_checkpointing,
         "optim": hardware.optimizer,

@@ -14,6 +14,7 @@ from edu_align.models.trainable import save_tensors, trainable_parameters
 from edu_align.runs.folder import RunFolder
 from edu_align.runs.listener import RunListener
 from edu_align.tracking import Tracker
+from edu_align.utils.progress import say
 
 SHOWN = {"loss": "loss", "rewards/accuracies": "acc", "rewards/margins": "margin", "eval_loss": "eval_loss"}
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names
@@ -27,6 +28,7 @@ class Recorder(TrainerCallback):
         self.tracker = tracker
         self.listener = listener
         self.bar: Any = None
+        self.shown: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training", unit="step", mininterval=5)
@@ -35,6 +37,7 @@ class Recorder(TrainerCallback):
         self.bar.update(state.global_step - self.bar.n)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        say(self.bar)
         self.bar.close()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
@@ -42,7 +45,8 @@ class Recorder(TrainerCallback):
         if not numbers:
             return
         self.folder.append("metrics.jsonl", {"step": state.global_step, **numbers})
-        self.bar.set_postfix({SHOWN[k]: f"{v:.3f}" for k, v in numbers.items() if k in SHOWN}, refresh=False)
+        self.shown |= {SHOWN[k]: f"{v:.3f}" for k, v in numbers.items() if k in SHOWN}
+        self.bar.set_postfix(self.shown, refresh=False)
         named = {f"eval/{k[5:]}" if k.startswith("eval_") else f"train/{k}": v for k, v in numbers.items()}
         self.tracker.log(named, state.global_step)
         self.listener.metrics(state.global_step, named)

@@ -26,15 +26,16 @@ from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.decoder import is_packed
-from edu_align.records import Pair
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
-from edu_align.training.dpo_rows import COLUMNS, PairCollator, cached_dpo_rows, shorten_prompts
+from edu_align.training.dpo_rows import COLUMNS, PairCollator
 from edu_align.training.losses import LOSSES, Loss, PairScores
-from edu_align.training.micro_batches import MicroBatches, MicroBatching
+from edu_align.training.micro_batches import SFT, MicroBatches, MicroBatching
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
+from edu_align.training.rows import Rows
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
+from edu_align.training.validation import Numbers, Validation
 from edu_align.utils.distributed import count
 
 STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
@@ -125,6 +126,7 @@ class DPOTrainer(
     CachedReference,
     StopOnDivergence,
     ResumableTraining,
+    Validation,
     MicroBatching,
     BaseReference,
     OwnLoss,
@@ -149,42 +151,44 @@ class DPOTrainer(
         self.base_is_reference, self.own_loss = base_is_reference, own_loss
         super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
 
+    def loss_terms(self, loss: float, numbers: Numbers, weights: Numbers) -> list[tuple[str, float, float]]:
+        """The SFT term, a mean over the chosen tokens of the pass, beside the rest, a mean over its pairs."""
+        factor = sum(weight for name, weight in zip(self.loss_types, self.loss_weights, strict=True) if name == SFT)
+        if not factor or self.ld_alpha is not None or self.use_weighting:
+            return super().loss_terms(loss, numbers, weights)
+        pairs, tokens = weights["loss"], weights["logits/chosen"]
+        term = -factor * numbers["logps/chosen"] * pairs / tokens
+        return [("loss", loss - term, pairs), ("sft", term, tokens)]
+
 
 def build_dpo(
     config: Config,
     model: Any,
     tokenizer: Any,
-    train: list[Pair],
-    valid: list[Pair],
+    train: Rows,
+    valid: Rows,
     device: Device,
     folder: Path,
     cache: RunCache | None = None,
 ) -> DPOTrainer:
     """The trainer over the rows of the pairs in the order given: pairs of one prompt are neighbours.
 
-    Prompts are cut to `trainer.max_prompt_length` first, then prompt and reply to `max_length`, at the start.
-    Rows and reference log-probabilities that an earlier run computed are taken from `cache`.
+    Reference log-probabilities that an earlier run computed are taken from `cache`.
     """
     trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
     assert isinstance(trainer, DPOTrainerConfig)
-    if trainer.max_prompt_length is not None:
-        short = shorten_prompts(tokenizer, train, trainer.max_prompt_length)
-        if line := short.describe(trainer.max_prompt_length):
-            print(line, flush=True)
-        train, valid = short.pairs, shorten_prompts(tokenizer, valid, trainer.max_prompt_length).pairs
     arguments = dpo_arguments(config, device, folder, by_tokens)
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     key = cache.model_key(model) if cache and cache.on else "sharded" if is_sharded(model) else ""
-    rows, valid_rows = (cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length) for pairs in (train, valid))
     with _hashed_as(key) if key else nullcontext():
         made = DPOTrainer(
             model=model,
             ref_model=reference,
             args=arguments,
             data_collator=PairCollator(tokenizer.pad_token_id, arguments.pad_to_multiple_of),
-            train_dataset=as_dataset(rows, "train", folder),
-            eval_dataset=as_dataset(valid_rows, "validation", folder) if valid_rows else None,
+            train_dataset=as_dataset(train.rows, "train", folder),
+            eval_dataset=as_dataset(valid.rows, "validation", folder) if valid.rows else None,
             processing_class=tokenizer,
             passes=MicroBatches(config, by_tokens, sides=2),
             cache=cache if count() == 1 else None,
@@ -192,7 +196,7 @@ def build_dpo(
             base_is_reference=isinstance(model, PeftModel) and config.init_from is None,
             own_loss=LOSSES.get(trainer.loss_type),
         )
-    attach_row_ids(made, [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in train])
+    attach_row_ids(made, train.ids)
     return made
 
 

@@ -6,14 +6,18 @@ stays: the prompt of the longer reply loses more. TRL pads and scores the rows a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from edu_align.cache.keys import code_content, tokenizer_content
 from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
-from edu_align.models.tokenizer import chat_ids
+from edu_align.models.apply_template import TemplateError
+from edu_align.models.chat_template import IGNORED, chat_ids
+from edu_align.models.trained_turns import Row as TrainedRow
+from edu_align.models.trained_turns import answered, encode_dialogue
 from edu_align.records import Message, Pair, turn_values
+from edu_align.training.template_notes import TemplateNotes
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest
 
@@ -23,22 +27,50 @@ KIND = "tokenized pairs"
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_prompt_ids", "rejected_ids")
 
 
-def cached_dpo_rows(cache: RunCache | None, tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> list[Row]:
+@dataclass
+class PairCounts:
+    """What became of the pairs. `kept`: the positions of those that are rows, in their order.
+
+    `alike`: both replies read the same once rendered; `cut_alike`: once cut to `trainer.max_length`.
+    """
+
+    pairs: int = 0
+    alike: int = 0
+    cut_alike: int = 0
+    template: TemplateNotes = field(default_factory=TemplateNotes)
+    kept: list[int] = field(default_factory=list)
+
+    def lines(self, max_length: int) -> list[str]:
+        """What is to be said of them; nothing where every pair is a row."""
+        lines = self.template.lines("pairs")
+        why = {
+            "that read the same in the chat template": self.alike,
+            f"that are the same once cut to trainer.max_length={max_length}": self.cut_alike,
+        }
+        lines += [f"edu_align: {n} of {self.pairs} pairs {words} are left out" for words, n in why.items() if n]
+        return lines
+
+
+def cached_dpo_rows(
+    cache: RunCache | None, tokenizer: Any, pairs: Sequence[Pair], max_length: int
+) -> tuple[list[Row], PairCounts]:
     """What `dpo_rows` makes of the pairs, computed now or earlier."""
     if cache is None or not cache.on:
         return dpo_rows(tokenizer, pairs, max_length)
 
     def compute() -> tuple[Arrays, dict[str, Any]]:
-        return token_arrays(dpo_rows(tokenizer, pairs, max_length)), {}
+        rows, counts = dpo_rows(tokenizer, pairs, max_length)
+        return token_arrays(rows), asdict(counts)
 
     texts = [
         [turn_values(pair.group.prompt), *(pair.group.responses[i].text for i in (pair.chosen, pair.rejected))]
         for pair in pairs
     ]
-    key = digest(tokenizer_content(tokenizer), code_content(), texts, max_length)
-    arrays, _ = cache.get_or_compute(KIND, key, TENSORS, compute)
+    key = digest(tokenizer_content(tokenizer), code_content(), texts, max_length, [pair.group.id for pair in pairs])
+    arrays, facts = cache.get_or_compute(KIND, key, TENSORS, compute)
     columns = [rows_of(arrays, name) for name in COLUMNS]
-    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
+    counts = PairCounts(**{**facts, "template": TemplateNotes(**facts["template"])})
+    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)], counts
 
 
 def token_arrays(rows: Iterable[Mapping[str, list[int]]]) -> Arrays:
@@ -48,24 +80,55 @@ def token_arrays(rows: Iterable[Mapping[str, list[int]]]) -> Arrays:
     return {key: array for column in columns for key, array in column.items()}
 
 
-def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> list[Row]:
-    """A row {prompt_ids, chosen_ids, rejected_prompt_ids, rejected_ids} for each pair, in their order.
+def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[list[Row], PairCounts]:
+    """Rows {prompt_ids, chosen_ids, rejected_prompt_ids, rejected_ids} of the pairs, and what became of them.
 
     Prompt and reply have at most `max_length` tokens together. A reply starts where its dialogue and the prompt that
-    generation begins from differ, which for almost every chat template is after the prompt.
+    generation begins from differ; where the dialogue does not begin with that prompt, where its own text starts.
     """
-    rows, prompts = [], {}
-    for pair in pairs:
-        turns = pair.group.prompt
-        if turns not in prompts:
-            prompts[turns] = chat_ids(tokenizer, turns, reply_next=True)
-        opened = prompts[turns]
-        replies = (pair.group.responses[i].text for i in (pair.chosen, pair.rejected))
-        chosen, rejected = (chat_ids(tokenizer, (*turns, Message("assistant", text))) for text in replies)
-        start = min(_shared_length(opened, chosen), _shared_length(opened, rejected))
-        left, right = (cut_at_start(ids[:start], ids[start:], max_length) for ids in (chosen, rejected))
-        rows.append(dict(zip(COLUMNS, (*left, *right), strict=True)))
-    return rows
+    rows, counts = [], PairCounts(len(pairs))
+    openings: dict[tuple[Message, ...], list[int] | None] = {}
+    for number, pair in enumerate(pairs):
+        replies = [pair.group.responses[i].text for i in (pair.chosen, pair.rejected)]
+        try:
+            encoded = [encode_dialogue(tokenizer, answered(pair.group.prompt, text)) for text in replies]
+        except TemplateError as error:
+            counts.template.refuse(error, pair.group.id)
+            continue
+        for each in encoded:
+            counts.template.add(each, pair.group.id)
+        chosen, rejected = (each.rows[0] for each in encoded)
+        if chosen.ids == rejected.ids:
+            counts.alike += 1
+            continue
+        starts = _starts(tokenizer, pair.group.prompt, (chosen, rejected), openings)
+        cut = [
+            cut_at_start(row.ids[:start], row.ids[start:], max_length)
+            for row, start in zip((chosen, rejected), starts, strict=True)
+        ]
+        if [*cut[0][0], *cut[0][1]] == [*cut[1][0], *cut[1][1]]:
+            counts.cut_alike += 1
+            continue
+        rows.append(dict(zip(COLUMNS, (*cut[0], *cut[1]), strict=True)))
+        counts.kept.append(number)
+    return rows, counts
+
+
+def _starts(
+    tokenizer: Any, prompt: tuple[Message, ...], replies: Sequence[TrainedRow], openings: dict[Any, list[int] | None]
+) -> list[int]:
+    """Where each reply starts, in tokens. `openings` keeps the prompts' own tokens."""
+    if prompt not in openings:
+        try:
+            openings[prompt] = chat_ids(tokenizer, prompt, reply_next=True)
+        except TemplateError:
+            openings[prompt] = None
+    opened = openings[prompt]
+    starts = [next((i for i, label in enumerate(row.labels) if label != IGNORED), len(row.ids)) for row in replies]
+    if opened is None:
+        return starts
+    shared = min(_shared_length(opened, row.ids) for row in replies)
+    return [shared if start - shared <= 1 else start for start in starts]  # 1: a token of header and reply together
 
 
 def cut_at_start(prompt: list[int], reply: list[int], max_length: int) -> tuple[list[int], list[int]]:
@@ -135,12 +198,19 @@ def shorten_prompts(tokenizer: Any, pairs: Sequence[Pair], limit: int) -> Shorte
     for pair in pairs:
         prompt = pair.group.prompt
         if prompt not in done:
-            short = done[prompt] = shorten_prompt(tokenizer, prompt, limit)
+            short = done[prompt] = _shortened(tokenizer, prompt, limit)
             result.prompts += 1
             result.lost_turns += len(short) < len(prompt)
             result.cut_texts += any(turn not in prompt for turn in short)
         result.pairs.append(replace(pair, group=replace(pair.group, prompt=done[prompt])))
     return result
+
+
+def _shortened(tokenizer: Any, prompt: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
+    try:
+        return shorten_prompt(tokenizer, prompt, limit)
+    except TemplateError:  # its pairs are refused as rows
+        return prompt
 
 
 def shorten_prompt(tokenizer: Any, prompt: Sequence[Message], limit: int) -> tuple[Message, ...]:

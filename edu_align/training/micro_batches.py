@@ -19,7 +19,6 @@ from transformers import Trainer
 
 from edu_align.config.batch import device_batch, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.models.tokenizer import IGNORED
 from edu_align.packing.budget import Tokens, split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.advice import memory_advice
@@ -32,6 +31,7 @@ from edu_align.utils.random_state import random_state, set_random_state
 Batch = dict[str, Any]  # as TRL collates it
 TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`
 ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare, or average over, the pairs of one forward pass
+SFT = "sft"  # the one of them that averages
 
 
 @dataclass
@@ -196,10 +196,10 @@ class StepState:
 
 
 class MicroBatching(Trainer):
-    """Training steps and evaluation in passes that fit, for one GPU or CPU a process.
+    """Training steps in passes that fit, for one GPU or CPU a process.
 
-    Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `prediction_step` and TRL's
-    `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
+    Overrides `get_batch_samples` (a step begins), `training_step` (its passes) and TRL's `compute_ref_log_probs` (in
+    halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
     score the reference model.
     """
 
@@ -226,13 +226,6 @@ class MicroBatching(Trainer):
             for i in range(self.passes.examples(batch)):
                 model.zero_grad()
                 yield int(batch[ROW][i]), super().training_step(model, select_examples(plain, [i], self.passes.sides))
-
-    def prediction_step(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
-        one = super().prediction_step
-        passes = self.passes
-        return evaluate_in_parts(
-            lambda part: one(model, part, *args, **options), inputs, passes.sides, passes.validation
-        )
 
     def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
         one = super().compute_ref_log_probs  # type: ignore[misc] # TRL's DPOTrainer has it
@@ -278,29 +271,6 @@ def reweight_metrics(metrics: dict[str, list[float]], seen: dict[str, int], exam
     for name, values in metrics.items():
         if len(values) == seen.get(name, 0) + 1:
             values.extend(values[-1:] * (examples - 1))
-
-
-def evaluate_in_parts(one: Callable[[Batch], Any], batch: Batch, sides: int, halving: HalvingBatches) -> Any:
-    """`one(batch)`, transformers' prediction_step: (loss, None, None); in parts where memory runs out.
-
-    The parts' losses count by their trained tokens (SFT) or examples (DPO), so that the loss is that of the batch.
-    """
-    many = len(batch["input_ids"]) // sides
-    whole: list[Any] = []
-
-    def work(part: Sequence[int]) -> list[tuple[Any, float]]:
-        chosen = select_examples(batch, part, sides)
-        result = one(chosen)
-        if len(part) == many:
-            whole.append(result)
-            return [(result[0], 1.0)] * many
-        trained = int((chosen["labels"][:, 1:] != IGNORED).sum()) if "labels" in chosen else len(part)
-        return [(result[0], trained / len(part))] * len(part)
-
-    found = halving.run(work, range(many))
-    if whole:
-        return whole[0]
-    return sum(loss * share for loss, share in found) / sum(share for _, share in found), None, None
 
 
 def reference_in_parts(

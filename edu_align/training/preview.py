@@ -1,35 +1,33 @@
-"""Look at the data as the model will: records as text, with the trained tokens marked."""
+"""Look at the data as the model will: the rows that are trained, as text, with the trained tokens marked."""
 
+from itertools import groupby
 from typing import Any
 
-from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.data.datamodule import TrainingData
-from edu_align.models.tokenizer import IGNORED, encode, marked
-from edu_align.records import Conversation, Pair
-from edu_align.training.dpo_rows import dpo_rows, shorten_prompts
+from edu_align.models.chat_template import IGNORED, marked
+from edu_align.training.rows import Rows
+
+SIDES = {"chosen": ("prompt_ids", "chosen_ids"), "rejected": ("rejected_prompt_ids", "rejected_ids")}
 
 
-def preview(config: Config, tokenizer: Any, data: TrainingData) -> str:
-    """The first `preview` training examples; tokens that the loss reads stand between >>> and <<<."""
+def preview(tokenizer: Any, rows: Rows, examples: int) -> str:
+    """The first `examples` training examples, all their rows; what the loss reads stands between >>> and <<<."""
     blocks = []
-    for example in data.train[: config.preview]:
-        for title, ids, labels in _sequences(config, tokenizer, example):
+    every = groupby(zip(rows.ids, rows.rows, strict=True), key=lambda pair: pair[0])
+    for _, (name, found) in zip(range(examples), every, strict=False):
+        sequences = [each for _, row in found for each in _sequences(row)]
+        for number, (title, ids, labels) in enumerate(sequences, 1):
+            part = f" row {number} of {len(sequences)}" if title == "conversation" and len(sequences) > 1 else ""
             trained = sum(label != IGNORED for label in labels)
-            blocks.append(f"--- {title}: {len(ids)} tokens, {trained} trained\n{marked(tokenizer, ids, labels)}")
+            text = marked(tokenizer, ids, labels)
+            blocks.append(f"--- {name}, {title}{part}: {len(ids)} tokens, {trained} trained\n{text}")
     return "\n".join(blocks)
 
 
-def _sequences(config: Config, tokenizer: Any, example: Pair | Conversation) -> list[tuple[str, list[int], list[int]]]:
-    """(title, ids, labels) of what an example becomes: two rows of a pair, cut as training cuts them."""
-    longest = config.trainer.max_length
-    if isinstance(example, Conversation):
-        return [(f"{example.id}, conversation", *encode(tokenizer, example.messages, longest))]
-    name = f"{example.group.id} (margin {example.margin:g})"
-    limit = config.trainer.max_prompt_length if isinstance(config.trainer, DPOTrainerConfig) else None
-    pairs = [example] if limit is None else shorten_prompts(tokenizer, [example], limit).pairs
-    (row,) = dpo_rows(tokenizer, pairs, longest)
-    sides = {"chosen": ("prompt_ids", "chosen_ids"), "rejected": ("rejected_prompt_ids", "rejected_ids")}
+def _sequences(row: dict[str, list[int]]) -> list[tuple[str, list[int], list[int]]]:
+    """(title, ids, labels) of a row: a conversation, or both sides of a pair."""
+    if "input_ids" in row:
+        return [("conversation", row["input_ids"], row["labels"])]
     return [
-        (f"{name}, {side}", row[prompt] + row[reply], [IGNORED] * len(row[prompt]) + row[reply])
-        for side, (prompt, reply) in sides.items()
+        (side, row[prompt] + row[reply], [IGNORED] * len(row[prompt]) + row[reply])
+        for side, (prompt, reply) in SIDES.items()
     ]

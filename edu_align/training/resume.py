@@ -21,9 +21,9 @@ from edu_align.models.trainable import load_trainable, save_trainable
 from edu_align.packing.decoder import TokenCounts
 from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
-from edu_align.runs.signals import Interrupted
 from edu_align.training.callbacks import Averaging
 from edu_align.utils.distributed import any_process, count, is_first, rank
+from edu_align.utils.errors import Interrupted, first_line
 from edu_align.utils.files import write_json
 
 # Attributes of transformers' and TRL's trainers that a checkpoint of theirs does not hold, and that numbers depend on.
@@ -173,7 +173,7 @@ def _write(trainer: Any, kept: CheckpointState, save: Callable[[], None]) -> Non
     except Exception as error:
         if count() > 1:
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         print(f"edu_align: no checkpoint at step {step} ({reason}). Training goes on without it.", flush=True)
         return
     finally:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.batch import check_batch
 from edu_align.config.metrics import check_objective
@@ -15,23 +16,34 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.locate import Location, locate
+from edu_align.models.sizes import check_length
+from edu_align.models.template_choice import check_choice, writes_date
+from edu_align.models.tokenizer import (
+    check_start_tokenizer,
+    known_template,
+    tokenizer_identity,
+    vocabulary_content,
+)
 from edu_align.planning.plan import refuse_too_big
+from edu_align.reports.run_end import outcome
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
 from edu_align.runs.finished import check_start
-from edu_align.runs.folder import RunFolder, ancestors, find_run
+from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.runs.signals import Interrupted
 from edu_align.tracking import is_off, mode_of
 from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
-from edu_align.utils.errors import RunFailed, UserError
+from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
 from edu_align.utils.memory import free, freeze_imported_objects, prepare
 from edu_align.utils.quiet import quiet
 from edu_align.utils.secrets import redacted
+
+DAY = "template date"
+TEXT = ("tokenizer", "chat template", DAY)  # of a run's id, beside its config
 
 
 def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:
@@ -65,6 +77,8 @@ def check_ahead(composed: DictConfig) -> None:
 
 def _check(config: Config) -> None:
     check_batch(config)
+    check_choice(config.model)
+    check_length(config)
     check_objective(config.objective)
     if not is_off(config.tracking):
         mode_of(config.tracking)
@@ -76,25 +90,30 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         refuse_too_big(config)
     outputs = Path(config.outputs_root)
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
+    # Files that were never read are read before weights, which may have to be downloaded.
+    first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         check_start(config, start, location)
-    known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
-    data = processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+    data = first or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):
         return done
+    config, composed = launch.config, _dated(composed, launch.config)
     print(data.describe(), flush=True)
     quiet(weights_bar=True)
 
-    from edu_align.models.base_model import shared_tokenizer
+    from edu_align.cache.run_cache import RunCache
+    from edu_align.models.base_model import shared_tokenizer, weights_of
     from edu_align.models.control_tokens import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.weights import check_targets
+    from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config.hardware)
     prepare(device.device)
@@ -102,40 +121,84 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     check_sharding(config, device)
     check_targets(config.model, location, config.adapter)
     tokenizer = shared_tokenizer(config.model, location)
+    if start is not None:
+        check_start_tokenizer(f"init_from={config.init_from}", start.path, tokenizer)
     if line := control_token_warning(tokenizer, (record for part in data.loaded.splits.values() for record in part)):
         print(line, flush=True)
+    cache = RunCache(config, weights_of(config, location, start.path if start else None), device)
+    rows = make_rows(config, tokenizer, data, cache)
+    print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:
         from edu_align.training.preview import preview
 
-        print(preview(config, tokenizer, data))
+        print(preview(tokenizer, rows[0], config.preview))
         return None
+    data = measurable(tokenizer, data)
     for reason in device.reasons:
         print(f"edu_align: {reason}", flush=True)
 
     from edu_align.planning.advice import with_memory_advice
     from edu_align.training.session import Session
 
+    def facts() -> dict[str, Any]:
+        known_text = {"tokenizer": vocabulary_content(tokenizer), **_text_facts(launch.identity)}
+        return _facts(config, location, start, data, rows[0].examples) | known_text
+
     freeze_imported_objects()
-    with claim_run(launch, composed, lambda: _facts(config, location, start, data)) as work:
+    with claim_run(launch, composed, facts) as work:
         listener.run_started(work.folder)
         if work.begun:
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder), with_memory_advice(config):
-                Session(config, location, start, device, tokenizer, data, work, listener).train()
+                Session(config, location, start, device, tokenizer, data, rows, cache, work, listener).train()
             CheckpointStore(work.folder).remove()  # only now: a run that dies before it is `finished` goes on from them
     return work.folder
+
+
+def _data(config: Config, start: RunFolder | None) -> TrainingData:
+    return processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
 
 
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
     done = find_finished(request)
     if done is not None:
+        print("\n".join(outcome(done)), flush=True)
         listener.run_started(done)
     return done
 
 
 def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> RunRequest:
-    identity = Identity(settings_of(asdict(config)), read, location.identity, _parent(start))
-    return RunRequest(config, identity, Path(config.outputs_root) / "runs")
+    settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location)
+    identity = Identity(settings, read, location.identity, _parent(start))
+    outputs = Path(config.outputs_root)
+    if writes_date(known_template(config.model, location) or ""):
+        day = config.model.template_date or processes.first(lambda: _first_day(outputs, identity.id, config.force))
+        config = replace(config, model=replace(config.model, template_date=day))
+        identity = replace(identity, settings={**settings, DAY: day})
+    return RunRequest(config, identity, outputs / "runs")
+
+
+def _first_day(outputs: Path, undated: str, force: bool) -> str:
+    """The day that the newest run with these settings writes, so that the same command finds it; else today."""
+    days = (run.record["template_date"] for run in list_runs(outputs) if run.record.get("undated_id") == undated)
+    return date.today().isoformat() if force else next(days, date.today().isoformat())
+
+
+def _text_facts(identity: Identity) -> dict[str, Any]:
+    """What run.json keeps of an identity's tokenizer, template and date, beside the config."""
+    text = {name: identity.settings[name] for name in TEXT if name in identity.settings}
+    if DAY not in text:
+        return {"text": text} if text else {}
+    settings = {key: value for key, value in identity.settings.items() if key != DAY}
+    return {"text": text, "template_date": text[DAY], "undated_id": replace(identity, settings=settings).id}
+
+
+def _dated(composed: DictConfig, config: Config) -> DictConfig:
+    """The composed config with the day that the run's template writes, as it is stored."""
+    dated = OmegaConf.create(composed)
+    with read_write(dated):
+        dated.model.template_date = config.model.template_date
+    return dated
 
 
 def _parent(start: RunFolder | None) -> str | None:
@@ -145,8 +208,13 @@ def _parent(start: RunFolder | None) -> str | None:
     return str(start.record.get("id") or f"{start.path.resolve().name} {start.record.get('started')}")
 
 
-def _facts(config: Config, location: Location, start: RunFolder | None, data: TrainingData) -> dict[str, Any]:
-    """What run.json says of a run besides its id, its state and the code that makes it."""
+def _facts(
+    config: Config, location: Location, start: RunFolder | None, data: TrainingData, examples: int
+) -> dict[str, Any]:
+    """What run.json says of a run besides its id, its state and the code that makes it.
+
+    `examples`: training examples that are trained on.
+    """
     return {
         "model": config.model.name,
         "base_model": location.identity,
@@ -155,7 +223,7 @@ def _facts(config: Config, location: Location, start: RunFolder | None, data: Tr
         "dataset": config.dataset.name,
         "seed": config.seed,
         "init_from": str(start.path) if start else None,
-        "data": data.facts(),
+        "data": {**data.facts(), "train_examples": examples},
         "machine": machine(),
         "processes": processes.count(),
         "metrics": {},
@@ -176,9 +244,12 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             _ended(folder, began, state="interrupted" if stopped else "failed", error=told, **facts)
         if isinstance(error, Interrupted):
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
+            error.said = True
         raise
     _ended(folder, began, state="finished")
-    print(f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", flush=True)
+    print(
+        "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
+    )
 
 
 def _ended(folder: RunFolder, began: float, **changes: str) -> None:

@@ -1,6 +1,7 @@
 """Conversations as rows of token ids and labels, and what is done with one that is too long.
 
-A long one becomes several windows, cut between turns and never inside one.
+Where the template rewrites earlier turns, a conversation is several rows (`models.trained_turns`). A long row becomes
+several windows, cut between turns and never inside one.
 
     max_length holds about five turns; u: user, a: assistant, (a): context that is not trained again
 
@@ -20,8 +21,12 @@ from typing import Any
 from edu_align.cache.keys import code_content, tokenizer_content
 from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
-from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.models.apply_template import TemplateError
+from edu_align.models.chat_template import IGNORED
+from edu_align.models.trained_turns import Row as TrainedRow
+from edu_align.models.trained_turns import encode_dialogue
 from edu_align.records import Conversation, Message
+from edu_align.training.template_notes import TemplateNotes
 from edu_align.utils.hashing import digest
 
 Row = dict[str, Any]
@@ -33,7 +38,8 @@ KIND = "tokenized conversations"
 class Counts:
     """What became of the conversations: `long` were over max_length, `lost_turns` trained turns fit no window.
 
-    `rows`: how many rows each of them became, in their order.
+    `apart`: became several rows because the template rewrites earlier turns. `rows`: how many rows each of them became,
+    in their order.
     """
 
     conversations: int = 0
@@ -41,7 +47,19 @@ class Counts:
     windows: int = 0
     lost_turns: int = 0
     dropped: int = 0
+    apart: int = 0
+    template: TemplateNotes = field(default_factory=TemplateNotes)
     rows: list[int] = field(default_factory=list)
+
+    def lines(self, mode: str, max_length: int) -> list[str]:
+        """What is to be said of them; nothing where every conversation was used whole."""
+        lines = self.template.lines("conversations")
+        if self.apart:
+            lines.append(
+                f"edu_align: the chat template rewrites earlier turns, so {self.apart} conversations are several rows "
+                f"each ({sum(self.rows)} rows in all): a trained turn is trained as it is written when it is the last"
+            )
+        return [*lines, *filter(None, [self.describe(mode, max_length)])]
 
     def describe(self, mode: str, max_length: int) -> str:
         """One line, "" where every conversation was used whole."""
@@ -72,33 +90,43 @@ def sft_rows(
     rows: list[Row] = []
     counts = Counts(conversations=len(conversations))
     for conversation in conversations:
-        ids, labels = encode(tokenizer, conversation.messages)
-        pieces = [{"input_ids": ids, "labels": labels}]
-        if len(ids) > max_length:
-            counts.long += 1
-            if mode == "drop":
-                counts.rows.append(0)
-                continue
-            if mode == "window":
-                pieces, lost = _windows(tokenizer, conversation.messages, max_length)
-                counts.lost_turns += lost
-                counts.windows += len(pieces)
-            else:
-                pieces = [{"input_ids": ids[:max_length], "labels": labels[:max_length]}]
-        kept = [row for row in pieces if any(label != IGNORED for label in row["labels"][1:])]
+        try:
+            encoded = encode_dialogue(tokenizer, conversation.messages)
+        except TemplateError as error:
+            counts.template.refuse(error, conversation.id)
+            counts.rows.append(0)
+            continue
+        counts.template.add(encoded, conversation.id)
+        counts.apart += len(encoded.rows) > 1
+        long = any(len(row.ids) > max_length for row in encoded.rows)
+        counts.long += long
+        if long and mode == "drop":
+            counts.rows.append(0)
+            continue
+        pieces = [piece for row in encoded.rows for piece in _fitted(tokenizer, row, max_length, mode, counts)]
+        kept = [piece for piece in pieces if any(label != IGNORED for label in piece["labels"][1:])]
         rows += kept
         counts.dropped += not kept
         counts.rows.append(len(kept))
     return rows, counts
 
 
-def _windows(tokenizer: Any, messages: Sequence[Message], max_length: int) -> tuple[list[Row], int]:
-    def length(turns: Sequence[Message]) -> int:
-        return len(encode(tokenizer, turns)[0])
+def _fitted(tokenizer: Any, row: TrainedRow, max_length: int, mode: str, counts: Counts) -> list[Row]:
+    """The row as rows of at most `max_length` tokens; what is lost is counted."""
+    if len(row.ids) <= max_length or mode != "window":
+        return [{"input_ids": row.ids[:max_length], "labels": row.labels[:max_length]}]
 
-    found = cut_windows(messages, max_length, length)
-    encoded = (encode(tokenizer, window) for window in found.windows)
-    return [{"input_ids": ids, "labels": labels} for ids, labels in encoded], found.lost_turns
+    def length(turns: Sequence[Message]) -> int:
+        try:
+            return max((len(each.ids) for each in encode_dialogue(tokenizer, turns).rows), default=0)
+        except TemplateError:  # turns that the template does not take in this order
+            return max_length + 1
+
+    found = cut_windows(row.turns, max_length, length)
+    parts = [part for window in found.windows for part in encode_dialogue(tokenizer, window).rows]
+    counts.lost_turns += found.lost_turns
+    counts.windows += len(parts)
+    return [{"input_ids": part.ids, "labels": part.labels} for part in parts]
 
 
 def cached_sft_rows(
@@ -115,13 +143,14 @@ def cached_sft_rows(
         columns = (ragged(name, [row[name] for row in rows]) for name in ("input_ids", "labels"))
         return {key: array for column in columns for key, array in column.items()}, asdict(counts)
 
-    turns = [[[turn.role, turn.content, turn.train] for turn in talk.messages] for talk in conversations]
+    turns = [[talk.id, [[turn.role, turn.content, turn.train] for turn in talk.messages]] for talk in conversations]
     key = digest(tokenizer_content(tokenizer), code_content(), turns, max_length, mode)
     arrays, facts = cache.get_or_compute(KIND, key, TENSORS, compute)
     if fresh:
         return fresh[0]
     columns = (rows_of(arrays, name) for name in ("input_ids", "labels"))
-    return [{"input_ids": ids, "labels": labels} for ids, labels in zip(*columns, strict=True)], Counts(**facts)
+    counts = Counts(**{**facts, "template": TemplateNotes(**facts["template"])})
+    return [{"input_ids": ids, "labels": labels} for ids, labels in zip(*columns, strict=True)], counts
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from random import Random
 
 from edu_align.tutoring.corpus import build
 from edu_align.tutoring.report import CARD, numbers, shown, with_numbers
-from edu_align.utils.errors import entry_point
+from edu_align.utils.program import program
 
 
 def _arguments() -> argparse.Namespace:
@@ -18,6 +18,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@program
 def main() -> None:
     """Print the numbers; with `--card` also rewrite the numbers block of the data card."""
     arguments = _arguments()
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry_point(main)
+    main()

@@ -87,7 +87,7 @@ def poly(coefficients: Iterable[int | Fraction], letter: str = "x") -> str:
 
 def read_sheet(sheet: str) -> Sheet:
     """The `(key, text)` lines of a sheet in order; a ValueError names what is missing, repeated or unknown."""
-    lines = [(key, text.strip()) for key, _, text in (line.partition(":") for line in sheet.strip().splitlines())]
+    lines = [(key, text.strip()) for key, _, text in (line.partition(":") for line in sheet.strip().split("\n"))]
     counts = {key: sum(other == key for other, _ in lines) for key, _ in lines}
     if unknown := set(counts) - {*ONCE, *AT_LEAST}:
         raise ValueError(f"unknown keys {sorted(unknown)} in the sheet that starts {sheet.strip()[:40]!r}")

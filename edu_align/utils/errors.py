@@ -1,11 +1,7 @@
-"""The one kind of error that a user can mend, and how it is printed."""
+"""The errors that end a command without a traceback; `utils/program.py` prints them."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import signal
 from typing import Any
-
-from edu_align.utils.secrets import redacted
 
 EXIT_CRASH = 1
 EXIT_USER_ERROR = 2
@@ -14,7 +10,7 @@ EXIT_USER_ERROR = 2
 class UserError(Exception):
     """A bad input: names the key or row, the value received and the fix.
 
-    Entry points print it as one message without a traceback and end with exit code 2. What of the message cannot be
+    Every command prints it as one message without a traceback and ends with exit code 2. What of the message cannot be
     written as UTF-8 (half of a surrogate pair) is written out.
     """
 
@@ -47,22 +43,22 @@ class SomeFailed(UserError):
         self.exit_code = EXIT_USER_ERROR if by_user else EXIT_CRASH
 
 
-@contextmanager
-def user_errors(prefix: str = "edu_align") -> Iterator[None]:
-    """Turn a `UserError` raised inside the block into one message on stderr, without secrets, and its exit code."""
-    try:
-        yield
-    except UserError as error:
-        print(f"{prefix}: error: {redacted(str(error))}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+class Interrupted(SystemExit):
+    """A run was asked to stop. The exit code is the convention's: 128 and the signal's number (130, 143, 138, 140).
 
+    `said`: whether its user has been told already.
+    """
 
-def entry_point(main: Callable[[], None]) -> None:
-    """Run `main` as a command line program whose user errors end with exit code 2."""
-    with user_errors():
-        main()
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__(self.exit_code)
+        self.number = number
+        self.said = False
+
+    def __str__(self) -> str:
+        return f"asked to stop by {signal.Signals(self.number).name}"
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:
     """At most `limit` characters of an error's first line; its class where it has no text."""
-    return (str(error) or type(error).__name__).strip().splitlines()[0][:limit]
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:limit]

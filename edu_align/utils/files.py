@@ -113,27 +113,41 @@ def disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = refusal(error, root)
-        if said is None:
+        told = disk_error(error, root)
+        if told is None:
             raise
-        raise UserError(
-            f"`outputs_root={root}`: nothing more can be written there ({said}). {_way_out(error, root)} Then give "
-            f"the same command again: it goes on from what it has kept."
-        ) from error
+        raise told from error
 
 
-def refusal(error: BaseException, root: Path) -> str | None:
+def disk_error(error: BaseException, root: Path | None = None) -> UserError | None:
+    """What the disk said, as an error for the user; None where `error` is about something else.
+
+    `root`: the outputs_root that was written below, where it is known.
+    """
+    said = refusal(error, root)
+    if said is None:
+        return None
+    there, key = ("", "") if root is None else (" there", f"`outputs_root={root}`: ")
+    return UserError(
+        f"{key}nothing more can be written{there} ({said}). {_way_out(error, root)} Then give the same command again: "
+        "it goes on from what it has kept."
+    )
+
+
+def refusal(error: BaseException, root: Path | None) -> str | None:
     """What the disk under `root` said where that is what `error` is about; None for any other error.
 
     A full disk is reported without a file name; a refused one with it, and has to be of a file below `root`.
     """
-    number = _number(error)
-    if number in FULL:
-        return os.strerror(number)
-    name = getattr(error, "filename", None)
-    if number in REFUSED and (name is None or Path(os.fsdecode(name)).absolute().is_relative_to(root.absolute())):
-        return os.strerror(number) + (f": {os.fsdecode(name)}" if name is not None else "")
-    return None
+    number, name = _number(error), getattr(error, "filename", None)
+    if number not in FULL | REFUSED:
+        return None
+    path = None if name is None else Path(os.fsdecode(name))
+    if number in REFUSED:
+        elsewhere = path is None if root is None else path and not path.absolute().is_relative_to(root.absolute())
+        if elsewhere:
+            return None
+    return os.strerror(number) + (f": {path}" if path is not None else "")
 
 
 def first_value(file: Path, key: str) -> str:
@@ -141,7 +155,7 @@ def first_value(file: Path, key: str) -> str:
 
     "" where there is no such line, or no such file (not Linux).
     """
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
@@ -158,8 +172,10 @@ def _number(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _way_out(error: BaseException, root: Path) -> str:
+def _way_out(error: BaseException, root: Path | None) -> str:
     if _number(error) not in FULL:
-        return "Make it writable, or set outputs_root to a folder that is."
+        return "Make it readable and writable, or name another folder."
+    if root is None:
+        return "Make room there."
     free = free_bytes(root) / 2**20
     return f"Make room there ({free:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."

@@ -10,11 +10,14 @@ Row = dict[str, Any]
 
 
 def numbered_lines(file: Path) -> list[tuple[int, str]]:
-    """The lines that are not blank, each with its number from 1; none where there is no file."""
+    """The lines that are not blank, each with its number from 1; none where there is no file.
+
+    Bytes that are no UTF-8, as where a line breaks off within a letter, become replacement characters.
+    """
     if not file.is_file():
         return []
-    lines = file.read_text(encoding="utf-8").split("\n")
-    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    lines = file.read_bytes().split(b"\n")
+    return [(number, line.decode("utf-8", "replace")) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_rows(file: Path, skip_damaged: bool = False) -> list[Row]:
@@ -42,9 +45,9 @@ def as_lines(rows: Iterable[Any]) -> str:
 
 
 def append_row(file: Path, row: Row) -> None:
-    """Add one line at the end; the file is made where there is none."""
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(as_lines([row]))
+    """Add one line at the end; the file is made where there is none. A line that was left without its end is closed."""
+    with file.open("ab+") as lines:
+        lines.write(_closing(lines.fileno()) + as_lines([row]).encode())
 
 
 def append_synced(file: int, rows: Iterable[Row]) -> None:
@@ -53,13 +56,18 @@ def append_synced(file: int, rows: Iterable[Row]) -> None:
     A line that a crash left without its end is closed first, so that it spoils no other. Errors: OSError where the disk
     takes only a part, which is taken back.
     """
-    content, size = as_lines(rows).encode(), os.fstat(file).st_size
-    if size and os.pread(file, 1, size - 1) != b"\n":
-        content = b"\n" + content
+    size = os.fstat(file).st_size
+    content = _closing(file) + as_lines(rows).encode()
     if os.write(file, content) != len(content):
         os.ftruncate(file, size)
         raise OSError("the disk took only a part of a row; it was taken back")
     os.fsync(file)
+
+
+def _closing(file: int) -> bytes:
+    """What ends the last line of an open file: nothing where it is whole."""
+    size = os.fstat(file).st_size
+    return b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
 
 
 def cut_torn_line(file: Path) -> bool:

@@ -1,11 +1,12 @@
 """Memory that runs out: what counts as that, how the failed work lets go of what it holds, and work in halves."""
 
 import gc
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,18 +23,27 @@ class OutOfMemory(UserError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, MemoryError):
+        return True
     import torch
     from accelerate.utils.memory import should_reduce_batch_size
 
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, Exception) and should_reduce_batch_size(error)
+
+
+def memory_error(error: BaseException) -> "OutOfMemory | None":
+    """`error` as one for the user, where memory ran out; None for any other. torch is not imported for it."""
+    if not isinstance(error, MemoryError) and ("torch" not in sys.modules or not is_out_of_memory(error)):
+        return None
+    return OutOfMemory(f"out of memory ({release_traceback(error)}). {GENERAL_ADVICE}")
 
 
 def release_traceback(error: BaseException) -> str:
     """The error's first line. The frames that it went through let go of their tensors."""
     traceback.clear_frames(error.__traceback__)
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return first_line(error)
 
 
 def free_memory() -> None:

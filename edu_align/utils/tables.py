@@ -12,7 +12,8 @@ def cell(entry: Mapping[str, Any] | None, sign: str = "") -> str:
     if entry is None:
         return "-"
     if entry["low"] is None or entry["high"] is None:
-        return f"{entry['value']:{sign}.3f} [no interval: 1 group]"
+        why = "all groups alike" if entry.get("clusters", entry.get("groups", 1)) > 1 else "1 group"
+        return f"{entry['value']:{sign}.3f} [no interval: {why}]"
     return f"{entry['value']:{sign}.3f} [{entry['low']:{sign}.3f}, {entry['high']:{sign}.3f}]"
 
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from edu_align.utils.errors import user_errors
-
 ROOT = Path(__file__).resolve().parents[2]
 TALKATIVE = "generation.repetition_penalty=1.2"
 SHORT = {"generation.max_new_tokens": "12"}
@@ -28,8 +26,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         capsys.readouterr()
         try:
-            with user_errors():
-                main()
+            main()
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)

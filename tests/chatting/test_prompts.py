@@ -33,15 +33,47 @@ def jsonl(folder: Path, *rows: dict[str, Any]) -> Path:
         {"conversations": [{"from": "human", "value": "2 + 3?"}]},
         {"messages": [ASK], "prompt": "not this", "other": 1},
         {"messages": None, "prompt": "2 + 3?"},
+        {"Frage": "2 + 3?"},
+        {"instruction": "2 + 3?", "input": None},
+        {"prompt": "\n\nHuman: 2 + 3?\n\nAssistant:"},
+        {"text": "2 + 3?"},
+        {"messages": [{"role": "System", "content": ""}, {"speaker": "student", "text": "2 + 3?"}]},
+        {"prompt": [{"type": "text", "text": "2 + 3?"}]},
     ],
 )
 def test_one_prompt_in_every_shape(tmp_path: Path, row: dict[str, Any]) -> None:
-    assert read_prompts(jsonl(tmp_path, row)) == [Prompt("1", ASKED)]
+    assert read_prompts(jsonl(tmp_path, row), {"prompt": "Frage"}) == [Prompt("1", ASKED)]
 
 
-def test_a_last_assistant_turn_is_the_reference(tmp_path: Path) -> None:
-    found = read_prompts(jsonl(tmp_path, {"id": "a", "messages": [ASK, TELL]}))
-    assert found == [Prompt("a", ASKED, "What is 2 + 2?")]
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [ASK, TELL]}, {"question": "2 + 3?", "answer": "What is 2 + 2?"}, {"prompt": [ASK, TELL]},
+        {"prompt": "2 + 3?", "chosen": "What is 2 + 2?", "rejected": "5"},
+        {"prompt": "2 + 3?", "responses": ["5", "What is 2 + 2?"], "scores": [0, 1]},
+    ],
+)  # fmt: skip
+def test_a_reply_that_stands_behind_it_is_the_reference(tmp_path: Path, row: dict[str, Any]) -> None:
+    assert read_prompts(jsonl(tmp_path, row | {"id": "a"})) == [Prompt("a", ASKED, "What is 2 + 2?")]
+
+
+@pytest.mark.cases("A4")
+def test_a_system_column_is_the_system_turn(tmp_path: Path) -> None:
+    rows = [{"prompt": "2 + 3?", "system": "Be kind."}, {"messages": [ASK], "System_Prompt": ""}]
+    kind, plain = read_prompts(jsonl(tmp_path, *rows))
+    assert kind.turns == (Message("system", "Be kind."), *ASKED)
+    assert plain.turns == ASKED
+
+
+@pytest.mark.cases("A8")
+def test_bad_rows_are_counted_and_what_is_not_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"prompt": f"{i}?", "topic": "sums", "id": " "} for i in range(3)] + [{"prompt": True}, {"prompt": " "}]
+    path = jsonl(tmp_path, *rows, {"messages": [ASK, {"role": "tool", "content": "5"}]})
+    assert [prompt.id for prompt in read_prompts(path)] == ["1", "2", "3"]
+    said = capsys.readouterr().out
+    assert "prompts.jsonl: not read: columns `topic` (3 rows)" in said
+    assert f"left out 1: a value that is no text (first: {path}, row 4, prompt: got True)" in said
+    assert f"left out 1: a turn of a tool (first: {path}, row 6, messages[1]: role 'tool')" in said
 
 
 def test_text_csv_json_and_parquet(tmp_path: Path) -> None:
@@ -60,26 +92,25 @@ def test_text_csv_json_and_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"question": "2 + 3?"}], r"row 1: none of the columns messages, conversations, prompt; there are question"),
-        ([{"prompt": " "}], r"row 1: a turn is empty"),
-        ([{"messages": [TELL, ASK]}], r"row 1: the turns do not alternate user, assistant"),
-        ([{"messages": [ASK, ASK]}], r"row 1: the turns do not alternate"),
-        ([{"messages": []}], r"row 1: there is no turn to answer"),
-        ([{"messages": [{"role": "system", "content": "Be kind."}]}], r"row 1: there is no turn to answer"),
-        ([{"prompt": 3}], r"row 1: `prompt` must be a list, got a number"),
+        ([{"query_id": "2 + 3?"}], r"no prompt .*row 1: columns query_id.*Name the column .*there: query_id"),
+        ([{"prompt": " "}], r"no prompt \(first: .*row 1"),
+        ([{"messages": [ASK, {"role": "system", "content": "x"}, ASK]}], r"a system turn inside the dialogue"),
+        ([{"messages": []}], r"no prompt"),
+        ([{"messages": [{"role": "system", "content": "Be kind."}]}], r"no prompt \(first: .*row 1"),
+        ([{"prompt": True}], r"a value that is no text \(first: .*row 1, prompt: got True"),
         ([{"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"}], r"row 2: the id '1' is taken by .*row 1"),
     ],
 )
 def test_refused_rows(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"(?s){message}"):
         read_prompts(jsonl(tmp_path, *rows))
 
 
 def test_refused_files(tmp_path: Path) -> None:
-    for name, content, message in (
-        ("p.yaml", "a", r"suffix must be one of \.txt, \.jsonl"),
-        ("p.txt", "\n \n", "holds no line with text"),
-        ("latin.txt", b"\xe9t\xe9", "not UTF-8 at byte 0"),
-    ):
+    for name, content, message in (("p.txt", "\n \n", "holds no rows"), ("p.txt", b"%PDF-1.7", "a PDF")):
         with pytest.raises(UserError, match=message):
             read_prompts(written(tmp_path, name, content))
+
+
+def test_lines_of_text_whatever_the_name(tmp_path: Path) -> None:
+    assert read_prompts(written(tmp_path, "p.yaml", "2 + 3?")) == [Prompt("1", ASKED)]

@@ -12,7 +12,6 @@ from edu_align.config.compose import conf_dir
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
 from edu_align.train import main as train
-from edu_align.utils.errors import user_errors
 
 Here = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     def run(*arguments: str, main: Callable[[], None] = train) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["program", *arguments])
         try:
-            with user_errors():
-                main()
+            main()
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)

@@ -85,7 +85,6 @@ CASES = [
     (["dataset.sources=[]"], "`dataset.sources` must name at least one source, got []."),
     (["dataset=local"], "dataset=local needs a file. Set dataset.path=<file>"),
     (["dataset=local", "dataset.path=no.jsonl"], "`dataset.path` must be a file, and 'no.jsonl' does not exist."),
-    (["dataset=local", "dataset.path=no.txt"], "`dataset.path` must end with .jsonl | .json | .csv | .parquet"),
     (["dataset.path=a.jsonl"], "`dataset.path` is for dataset=local, got 'a.jsonl' with dataset=edu_tutor."),
     (["dataset.test_fraction=0.6", "dataset.validation_fraction=0.4"],
      "`dataset.test_fraction` + `dataset.validation_"),

@@ -81,8 +81,8 @@ CONTRAST = {"contrast_sources": ["mathdial", "gsm8k_socratic"]}
     [
         (["edu_tutor"], "preference", {"size": 40}, "08fe454f28bdc538373df647"),
         (["edu_tutor"], "conversation", {"size": 40}, "ee5fcf5f9e7af43089999cd9"),
-        (["mathdial", "bridge", "gsm8k_socratic", "mrbench"], "conversation", {}, "6523abd9c057af5718976289"),
-        (["bridge", "mrbench"], "preference", CONTRAST, "b4acff3b51a35f898428a532"),
+        (["mathdial", "bridge", "gsm8k_socratic", "mrbench"], "conversation", {}, "4f4604fca3b1a68ffa808a1f"),
+        (["bridge", "mrbench"], "preference", CONTRAST, "a2070dd4f4907ad9896ee761"),
     ],
 )
 def test_fingerprints_stay(sources: list[str], view: str, keys: dict[str, Any], known: str, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from edu_align.config.schema import DatasetConfig
 from edu_align.data import download, hub
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
+from edu_align.models.chat_template import chat_ids
 from edu_align.models.control_tokens import control_token_warning, control_tokens
-from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, chat_ids
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.training.dpo_rows import dpo_rows, shorten_prompts
 from edu_align.training.sft_rows import sft_rows
@@ -68,7 +69,7 @@ def prepare(data: LoadedData) -> None:
         only_the_templates(talk.messages)
     pairs = training_pairs([record for record in records if isinstance(record, ResponseGroup)], 1.0, 4, 0)
     short = shorten_prompts(TOKENIZER, pairs, 128).pairs
-    assert all(row["chosen_ids"] for row in dpo_rows(TOKENIZER, short, 256))
+    assert all(row["chosen_ids"] for row in dpo_rows(TOKENIZER, short, 256)[0])
     for pair in short:
         for i in (pair.chosen, pair.rejected):
             only_the_templates([*pair.group.prompt, Message("assistant", pair.group.responses[i].text)])

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from edu_align.evaluation.bootstrap import difference, interval
+from edu_align.evaluation.bootstrap import SHARE, difference, exact_interval, exact_p, interval
 from edu_align.utils.errors import UserError
 
 
@@ -73,10 +73,40 @@ def test_one_cluster_has_a_mean_and_no_interval():
 
 def test_paired_difference_cancels_what_both_find_hard():
     values, names = simulate(4)
-    better = values + 0.1
+    better = values + 0.1 + np.random.default_rng(0).normal(0.0, 0.001, len(values))
     gap = difference(better, values, names, seed=0)
-    assert (gap.mean, gap.low, gap.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert (gap.mean, gap.low, gap.high) == pytest.approx((0.1, 0.1, 0.1), abs=0.001)
     assert interval(better, names, seed=0).low < interval(values, names, seed=0).high
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("groups", [2, 18, 400])
+def test_a_share_that_all_groups_agree_on_has_the_interval_of_clopper_and_pearson(value: float, groups: int) -> None:
+    from scipy.stats import binomtest
+
+    names = [f"g{item % groups}" for item in range(3 * groups)]
+    found = interval([value] * len(names), names, seed=0, bounds=SHARE)
+    exact = binomtest(int(value) * groups, groups).proportion_ci(0.95, method="exact")
+    assert (found.mean, found.low, found.high) == pytest.approx((value, exact.low, exact.high))
+    assert found.n == 3 * groups
+
+
+def test_groups_that_agree_have_an_interval_by_what_an_item_can_be() -> None:
+    names = [f"g{item // 2}" for item in range(20)]
+    mixed = [1.0, 0.0] * 10  # every group has one half, though its items differ
+    found = interval(mixed, names, seed=0, bounds=SHARE)
+    assert 0.3 < found.low < 0.5 < found.high < 0.7
+    assert interval([8.0] * 20, names, seed=0, bounds=(0.0, 8.0)).low == pytest.approx(8 * 0.025 ** (1 / 10))
+    assert math.isnan(interval([4.0] * 20, names, seed=0).low)  # words: nothing says how many there could be
+    same = difference([1.0] * 20, [1.0] * 20, names, seed=0, bounds=SHARE)
+    assert same.low == -same.high < 0
+    apart = difference([1.0] * 20, [0.0] * 20, names, seed=0, bounds=SHARE)
+    assert (apart.low > 0, apart.high) == (True, 1.0)
+    beside_chance = difference([1.0] * 20, [0.5] * 20, names, seed=0, bounds=SHARE)
+    assert beside_chance.low == pytest.approx(interval([1.0] * 20, names, seed=0, bounds=SHARE).low - 0.5)
+    assert difference([1.0] * 2, [0.0] * 2, ["a", "b"], seed=0, bounds=SHARE).low < 0  # two groups show nothing
+    level = exact_p(1.0, 10, (-1.0, 1.0))
+    assert exact_interval(1.0, 10, (-1.0, 1.0), 1 - level)[0] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(

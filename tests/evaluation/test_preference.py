@@ -107,6 +107,19 @@ def test_a_good_model_beats_the_baselines_and_a_random_one_is_said_not_to():
     assert not entry["beats_baseline"]
 
 
+def test_the_change_is_paired_with_the_model_before_training() -> None:
+    before, after = many(0.0), many(0.9)
+    items = [scored(new.group, new.logp, new.tokens, old.logp) for new, old in zip(after, before, strict=True)]
+    found = evaluate_preferences(items, 2.0, seed=0, samples=200)
+    alone = evaluate_preferences(before, 2.0, seed=0, samples=200)
+    for name in ("pair_accuracy_logp", "pair_accuracy_mean_logp", "selection_score_logp"):
+        gap = found[name]["change"]
+        assert gap["value"] == pytest.approx(found[name]["value"] - alone[name]["value"])
+        assert 0 < gap["low"] < gap["value"] < gap["high"]
+    assert "change" not in found["pair_accuracy_implicit"]
+    assert "change" not in alone["pair_accuracy_logp"]
+
+
 def test_clusters_are_split_keys_and_results_are_json():
     items = [scored(group([5, 1], key=key), [-1.0, -2.0]) for key in ("a", "a", "b")]
     found = evaluate_preferences(items, 2.0, seed=0)
@@ -119,7 +132,7 @@ def test_clusters_are_split_keys_and_results_are_json():
 
 def test_strongest_baseline_is_the_one_of_the_highest_mean():
     given = {"chance": [0.5] * 4, "rule": [1.0, 1.0, 1.0, 0.0], "oracle": [1.0] * 4}
-    metrics, rules = measure({"model": [1.0, 1.0, 0.0, 1.0]}, given, list("abcd"), seed=0)
+    metrics, rules = measure({"model": [1.0, 1.0, 0.0, 1.0]}, given, list("abcd"), {}, (0.0, 1.0), seed=0)
     assert metrics[0].strongest == "rule"
     assert metrics[0].difference.mean == 0.0
     assert [rule.spread.mean for rule in rules] == [0.5, 0.75, 1.0]

@@ -12,7 +12,8 @@ from jinja2 import Template
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.exporting.ollama import Format, Turn, examples, find_format, modelfile, write_modelfile
-from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
+from edu_align.models.tokenizer import byte_tokenizer
 from tests.exporting.conftest import CHATML, LLAMA_2, MISTRAL
 
 TEMPLATES = {"chatml": CHATML, "zephyr": ZEPHYR_TEMPLATE, "llama2": LLAMA_2, "mistral": MISTRAL}
@@ -118,6 +119,8 @@ def test_the_texts_of_a_template() -> None:
         "{% for m in messages %}{{ m['role'] }}: {{ m['content'] | upper }}\n{% endfor %}",
         "{% for m in messages %}{% if loop.last %}{{ m['role'] }}: {{ m['content'] }}\n{% endif %}{% endfor %}",
         "{{ raise_exception('no') }}",
+        "{% if messages | length > 3 %}{{ raise_exception('too long') }}{% endif %}" + CHATML,
+        "{{ strftime_now('%Y') }}" + CHATML,
     ],
 )
 def test_a_template_that_does_more_is_not_guessed_at(template: str) -> None:

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from edu_align.models.chat_template import chat_ids, render
 from edu_align.models.control_tokens import control_token_warning, control_tokens
-from edu_align.models.tokenizer import ZEPHYR_TEMPLATE, byte_tokenizer, chat_ids, encode, render
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
+from edu_align.models.tokenizer import byte_tokenizer
+from edu_align.models.trained_turns import encode
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 
 CHATML = (
@@ -195,11 +198,11 @@ def test_pairs_have_the_ids_that_trl_makes(typed: Any, tmp_path: Path) -> None:
     turns = {"prompt": ("user", question), "chosen": ("assistant", "Count on."), "rejected": ("assistant", "5")}
     asked = {name: [{"role": role, "content": text}] for name, (role, text) in turns.items()}
     (expected,) = trainer._prepare_dataset(Dataset.from_list([asked]), tokenizer, arguments, "train")
-    (row,) = dpo_rows(tokenizer, [pair("5")], 1000)
+    ((row,), _) = dpo_rows(tokenizer, [pair("5")], 1000)
     assert row.pop("rejected_prompt_ids") == expected["prompt_ids"]
     assert row == {name: expected[name] for name in row}
     said = "5<|im_end|>\n<|im_start|>user\nThanks"
-    (row,) = dpo_rows(tokenizer, [pair(said)], 1000)
+    ((row,), _) = dpo_rows(tokenizer, [pair(said)], 1000)
     assert control_ids(tokenizer, row["rejected_ids"]) == control_ids(tokenizer, row["chosen_ids"])
     assert tokenizer.decode(row["prompt_ids"] + row["rejected_ids"]) == render(tokenizer, dialogue(question, said))
 

@@ -4,13 +4,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edu_align.models import locate as module
-from edu_align.models.locate import Location, locate
+from edu_align.models.locate import Location, is_bundled, locate
 from edu_align.utils.errors import UserError
 
 
@@ -79,3 +80,23 @@ def test_a_hub_out_of_reach_names_both_ways_out(
     assert time.monotonic() - began < 15
     both = ("Either connect this machine to the hub", "model.path=<folder", "no-such-owner-x/no-such-model-x")
     assert [part for part in (said, *both) if part not in str(caught.value)] == []
+
+
+@pytest.mark.cases("B11")
+@pytest.mark.parametrize(("key", "value"), [("path", "owner/other"), ("revision", "0" * 40)])
+def test_the_bundled_weights_are_of_one_model(
+    typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: str
+) -> None:
+    """Also where a run's own config is read with another path, which is not what it was trained with."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = replace(typed("trainer=sft", "model=smollm2").model, **{key: value})
+    assert is_bundled(typed("trainer=sft", "model=smollm2").model)
+    with pytest.raises(UserError, match="the hub is out of reach"):
+        locate(model, tmp_path, 0)
+
+
+@pytest.mark.cases("B11")
+@pytest.mark.parametrize("words", [["model=tiny"], ["model=smollm2"], ["model=tiny", "model.weights=random"]])
+def test_no_weights_stand_in_for_a_folder_that_is_not_there(typed: Any, tmp_path: Path, words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"no such folder exists|random weights are no model's"):
+        locate(typed("trainer=sft", *words, f"model.path={tmp_path / 'nowhere'}").model, tmp_path, 0)

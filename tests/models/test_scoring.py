@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from edu_align.models import scoring
+from edu_align.models.chat_template import IGNORED
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.scoring import conversation_nll, label_logps, reply_rows, score_replies
-from edu_align.models.tokenizer import IGNORED, encode
+from edu_align.models.trained_turns import encode
 from edu_align.packing.decoder import share_prefixes
 from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError

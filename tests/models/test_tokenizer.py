@@ -1,4 +1,4 @@
-"""Byte tokenizer, chat template, and which tokens carry a loss."""
+"""The byte tokenizer, and the template that a tokenizer is loaded with."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edu_align.models.tokenizer import IGNORED, byte_tokenizer, encode, load_tokenizer, marked, render
+from edu_align.models.chat_template import render
+from edu_align.models.tokenizer import byte_tokenizer, load_tokenizer
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 
@@ -47,36 +48,6 @@ def test_zephyr_template_to_the_letter(bytes_tokenizer: Any) -> None:
     assert render(bytes_tokenizer, DIALOGUE[:2], reply_next=True) == (
         "<|system|>\nBe kind.</s>\n<|user|>\n½ + ⅓ = ⅖?</s>\n<|assistant|>\n"
     )
-
-
-def trained_text(tokenizer: Any, labels: list[int]) -> str:
-    return tokenizer.decode([label for label in labels if label != IGNORED])
-
-
-def test_labels_lie_on_the_flagged_turn_and_its_end(bytes_tokenizer: Any) -> None:
-    ids, labels = encode(bytes_tokenizer, DIALOGUE)
-    assert bytes_tokenizer.decode(ids) == TEXT
-    shown = TEXT.replace("Yes — draw it.</s>", ">>>Yes — draw it.</s><<<")
-    assert marked(bytes_tokenizer, ids, labels) == shown
-    assert marked(bytes_tokenizer, ids[:10], [IGNORED] * 10) == "<|system|>"
-    assert len(ids) == len(labels)
-    assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
-    assert trained_text(bytes_tokenizer, labels) == "Yes — draw it.</s>"
-    assert labels[-1] == IGNORED  # the line break after the last turn is no part of it
-    assert labels[-2] == bytes_tokenizer.eos_token_id
-    both = tuple(Message(m.role, m.content, train=m.role == "assistant") for m in DIALOGUE)
-    assert trained_text(bytes_tokenizer, encode(bytes_tokenizer, both)[1]) == "Which is larger?</s>Yes — draw it.</s>"
-    assert set(encode(bytes_tokenizer, DIALOGUE[:4])[1]) == {IGNORED}
-    cut_ids, cut_labels = encode(bytes_tokenizer, DIALOGUE, max_length=len(ids) - 4)
-    assert (cut_ids, cut_labels) == (ids[:-4], labels[:-4])
-    assert trained_text(bytes_tokenizer, cut_labels) == "Yes — draw i"
-
-
-def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    with pytest.raises(UserError, match=r"model\.chat_template=zephyr"):
-        encode(tokenizer, DIALOGUE)
 
 
 def test_what_cannot_be_loaded_is_named(typed: Any, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Plans: exact counts, activations against what autograd keeps, budgets, and refusals before anything is loaded."""
 
-import json
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ import pytest
 
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width
-from edu_align.planning.parameters import adapter_parameters, linear_parameters, parameters, shape_of, targets
+from edu_align.planning.parameters import adapter_parameters, linear_parameters, parameters, targets
 from edu_align.planning.plan import make_plan
 from edu_align.planning.workload import _size
 from edu_align.utils.errors import UserError
@@ -153,12 +152,6 @@ def test_training_refuses_what_cannot_fit(train: Any, tmp_path: Path) -> None:
         train(*words)
     assert not (tmp_path / "o").exists()
     assert train(*words, "hardware.memory_check=false", "run_name=anyway").record["state"] == "finished"
-
-
-def test_a_local_folder_is_planned_by_its_own_config(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 64, "vocab_size": 99, "model_type": "mistral"}))
-    shape = shape_of(config_of("model=zephyr", f"model.path={tmp_path}").model)
-    assert (shape.hidden_size, shape.vocab_size, shape.num_hidden_layers) == (64, 99, 32)
 
 
 def test_every_change_that_is_advised_saves() -> None:

@@ -19,3 +19,17 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> Any:
         return capsys.readouterr().out
 
     return go
+
+
+@pytest.fixture
+def refused(say: Any, capsys: Any) -> Any:
+    """`refused("sweep=x")`: the one line of a user error that the program ends with."""
+
+    def go(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            say(*words)
+        assert ended.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return str(line)
+
+    return go

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from edu_align.runs.signals import Interrupted, stoppable
+from edu_align.runs.signals import stoppable
+from edu_align.utils.errors import Interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])

@@ -54,7 +54,7 @@ def test_a_finished_run_is_returned_with_its_metrics(launch: Any, tmp_path: Any,
     assert again.record == json.loads((first.path / "run.json").read_text())
     out = capsys.readouterr().out
     assert f"this run is finished already ({first.record['id']}" in out
-    assert f"train/loss {first.record['metrics']['train/loss']:.4g}" in out
+    assert f"training loss {first.record['metrics']['train/loss']:.4g} on average over 3 steps" in out
     assert "other code" not in out
     assert names(tmp_path) == [first.path.name]
 

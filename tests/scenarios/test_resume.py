@@ -17,6 +17,7 @@ from transformers.trainer import safe_globals
 from edu_align.runs.checkpoints import checkpoints
 from edu_align.training import session
 from edu_align.training.callbacks import Recorder
+from edu_align.utils.jsonl import as_lines, read_rows
 from tests.conftest import TINY
 from tests.killing import in_child, killed_at, outcome, until
 
@@ -57,6 +58,27 @@ def test_dpo_on_an_adapter_keeps_its_reference_its_measurement_and_its_samples(g
     """Killed twice, measured before and after, with looks on the way: the reference stays the adapter it began with."""
     words = ["trainer=dpo", f"init_from={runs('sft').path}", "evaluation.samples_steps=3", "trainer.eval_steps=4"]
     alone_and_killed(go, [4, 7], *words)
+
+
+@pytest.mark.cases("A15")
+def test_line_breaks_that_are_no_newlines_are_text(go: Any, tmp_path: Path) -> None:
+    """In a student's text, and so in samples.jsonl, which an interrupted run reads again."""
+    breaks = "\u2028|\u2029|\x85|\x0b|\x0c|\x1c|\x1e|\r|\u0000"
+    pairs = [{"prompt": f"What{breaks}is {i} + 3?", "chosen": f"Count{breaks}on.", "rejected": "5"} for i in range(40)]
+    (tmp_path / "pairs.jsonl").write_text(as_lines(pairs), encoding="utf-8")
+    words = [
+        "trainer=sft",
+        "dataset=local",
+        f"dataset.path={tmp_path}/pairs.jsonl",
+        "run_name=it",
+        "trainer.max_steps=4",
+    ]
+    words += ["trainer.save_steps=2", "evaluation.samples_steps=2", "evaluation.max_groups=1", "evaluation.samples=1"]
+    with killed_at("on_step_end", 3):
+        assert in_child(lambda: go(*words)) == -9
+    rows = read_rows(go(*words).path / "samples.jsonl")
+    assert [row["when"] for row in rows] == ["before", "step_2", "after"]
+    assert all("\u2028" in row["prompt"][-1]["content"] for row in rows)
 
 
 @pytest.mark.slow

@@ -108,6 +108,7 @@ def test_the_references_are_those_of_trl(typed: Callable[..., Any], tmp_path: Pa
     from edu_align.packing.decoder import install_packing
     from edu_align.training.dpo import build_dpo
     from edu_align.training.dpo_rows import COLUMNS
+    from edu_align.training.rows import make_rows
 
     config = typed("trainer=dpo", f"outputs_root={tmp_path}", "trainer.max_length=150")
     data, device = training_data(config, set()), resolve(config.hardware)
@@ -120,7 +121,7 @@ def test_the_references_are_those_of_trl(typed: Callable[..., Any], tmp_path: Pa
                 if "lora_B" in name:
                     torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(len(name)))
         install_packing("on", model)
-        sets = (config, model, bytes_tokenizer, data.train, data.validation, device, tmp_path)
+        sets = (config, model, bytes_tokenizer, *make_rows(config, bytes_tokenizer, data, shared), device, tmp_path)
         trainer = build_dpo(*sets, shared) if shared else build_dpo(*sets)
         names = [*COLUMNS, "ref_chosen_logps", "ref_rejected_logps"]
         both = (trainer.train_dataset.select_columns(names), trainer.eval_dataset.select_columns(names))

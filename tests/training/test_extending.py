@@ -17,7 +17,6 @@ from edu_align.runs.folder import RunFolder
 from edu_align.training import session
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
-from edu_align.training.dpo_rows import dpo_rows
 from edu_align.training.losses import LOSSES, PairScores
 from edu_align.training.micro_batches import MicroBatches, MicroBatching
 from edu_align.training.resume import ResumableTraining
@@ -106,7 +105,7 @@ class ChosenTrainer(StopOnDivergence, ResumableTraining, MicroBatching, trl.SFTT
 def build_chosen(
     config: Any, model: Any, tokenizer: Any, train: Any, valid: Any, device: Any, folder: Path, cache: Any = None
 ) -> ChosenTrainer:
-    pairs = [(row["prompt_ids"], row["chosen_ids"]) for row in dpo_rows(tokenizer, train, config.trainer.max_length)]
+    pairs = [(row["prompt_ids"], row["chosen_ids"]) for row in train.rows]
     rows = [{"input_ids": prompt + ids, "labels": [-100] * len(prompt) + ids} for prompt, ids in pairs]
     made = ChosenTrainer(
         model=model,
@@ -116,7 +115,7 @@ def build_chosen(
         passes=MicroBatches(config, by_tokens=False, sides=1),
         weight=config.trainer.weight,
     )
-    attach_row_ids(made, [pair.group.id for pair in train])
+    attach_row_ids(made, train.ids)
     return made
 
 

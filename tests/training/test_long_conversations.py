@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
-from edu_align.models.tokenizer import IGNORED, ZEPHYR_TEMPLATE, byte_tokenizer, encode, render
+from edu_align.models.chat_template import IGNORED, render
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
+from edu_align.models.tokenizer import byte_tokenizer
+from edu_align.models.trained_turns import encode
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.training.dpo_rows import shorten_prompt, shorten_prompts
 from edu_align.training.sft_rows import cut_windows, sft_rows

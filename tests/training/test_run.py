@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from edu_align.reports.stages import read_evaluation
 from edu_align.runs.folder import read_record
+from edu_align.training import run as run_module
 from edu_align.training.callbacks import Recorder
 from edu_align.training.run import objective
 from edu_align.utils.errors import UserError
@@ -108,6 +109,20 @@ def test_a_run_that_ends_early_says_so(
 def test_an_unknown_objective_lists_the_metrics(runs: Callable[[str], Any]) -> None:
     with pytest.raises(UserError, match=r"`objective=eval/nonsense` is no metric of this run.*train/loss"):
         objective("eval/nonsense", runs("sft").folder)
+
+
+@pytest.mark.cases("A9")
+def test_the_file_is_read_before_weights_are_looked_for(
+    go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touched(*_: Any) -> None:
+        raise AssertionError("weights were touched")
+
+    monkeypatch.setattr(run_module, "locate", touched)
+    file = tmp_path / "broken.txt"
+    file.write_text("Dear all, here are the dialogues.\nYours")
+    with pytest.raises(UserError, match="neither JSON nor a table: it begins with 'Dear all"):
+        go("trainer=sft", "dataset=local", f"dataset.path={file}")
 
 
 def test_an_unknown_layer_leaves_no_folder_behind(go: Any, tmp_path: Path) -> None:

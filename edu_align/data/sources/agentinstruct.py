@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from edu_align.data.hub import HubPart, HubSource
 from edu_align.data.readers import Row, brief
-from edu_align.data.sources.chat_turns import read_turns, to_trained
+from edu_align.data.rows.dialogue import to_trained
+from edu_align.data.sources.chat_turns import read_turns
 from edu_align.data.text import problem_key
 from edu_align.records import Conversation
 from edu_align.utils.errors import UserError
@@ -34,7 +35,9 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
     """
     flags = [_flag(part, row) for part in row.nested("conversations")]
     said = read_turns(row, "conversations", trained=False)
-    turns = [replace(turn, train=bool(flag)) for turn, flag in zip(said, flags, strict=True)]
+    if len(said) != len(flags):
+        return "a turn of two sides"
+    turns = [replace(turn, train=flag and turn.role == "assistant") for turn, flag in zip(said, flags, strict=True)]
     messages = to_trained(turns)
     if isinstance(messages, str):
         return messages
@@ -46,7 +49,7 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
 
 
 def _flag(part: Row, row: Row) -> bool:
-    flag = part.get("loss", object)
+    flag = None if "loss" in part.columns and "loss" not in part.data else part.get("loss", object)
     if flag not in (None, True, False) or (flag and part.data.get("from") != "gpt"):
         raise UserError(
             f"{part.place}: `loss` must be true, false or null, and true on gpt turns only, got {brief(flag)}. "

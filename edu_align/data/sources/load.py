@@ -14,6 +14,7 @@ from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.download import GitHubSource
 from edu_align.data.pairs import best_reply
+from edu_align.data.rows.left_out import LeftOut
 from edu_align.data.sources import (
     agentinstruct,
     bridge,
@@ -68,13 +69,19 @@ def source_files(name: str, data_root: str | Path | None, outputs_root: str | Pa
 
 @dataclass
 class Loaded:
-    """Records of one source before the split. `note` says what was decided on the way (the format of a local file)."""
+    """Records of one source before the split. `note` says what was decided on the way (the format of a local file).
+
+    `dropped`: rows or records left out, by reason; `first`: the place of the first one. `unread`: lines about what the
+    rows held besides.
+    """
 
     records: Sequence[Record]
     read: int
     dropped: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     note: str = ""
+    unread: Sequence[str] = ()
 
 
 def load_source(
@@ -92,34 +99,40 @@ def load_source(
     test = [_pinned(part.records) for part in parts if part.test]
     streaming = dataset.streaming and source.streams
     result = Loaded([], 0, files=[file for part in parts for file in part.where])
-    notes = [part.note for part in parts]
+    notes: list[str] = []
     if streaming:
-        notes += [
+        notes = [
             _collect(result, _in_turn(training), Enough(dataset, source.has_test)),
             _collect(result, _in_turn(test), most=TEST_RECORDS),
         ]
     else:
         _collect(result, chain(*training, *test))
-    result.note = "; ".join(filter(None, notes))
+    readers = [part.reader for part in parts if part.reader]
+    for reader in readers:
+        reader.columns.check(", ".join(result.files))
+    result.unread = [line for reader in readers for line in reader.tally.lines()]
+    shapes = (reader.tally.note(reader.format != "auto") for reader in readers)
+    result.note = "; ".join(filter(None, [*(part.note for part in parts), *shapes, *notes]))
     if view == "conversation":
         result.records = [best_reply(r) if isinstance(r, ResponseGroup) else r for r in result.records]
     return result
 
 
-def _pinned(records: Iterable[Record | str]) -> Iterator[Record | str]:
+def _pinned(records: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOut]:
     for record in records:
-        yield record if isinstance(record, str) else replace(record, meta=record.meta | {PINNED: "test"})
+        yield record if isinstance(record, LeftOut) else replace(record, meta=record.meta | {PINNED: "test"})
 
 
 def _collect(
-    result: Loaded, records: Iterable[Record | str], enough: "Enough | None" = None, most: int | None = None
+    result: Loaded, records: Iterable[Record | LeftOut], enough: "Enough | None" = None, most: int | None = None
 ) -> str:
     """Add records and counted reasons until there is `enough`, or `most` records; returns a note of where it ended."""
     found: list[Record] = []
     for read, record in enumerate(records, start=1):
         result.read += 1
-        if isinstance(record, str):
-            result.dropped[record] += 1
+        if isinstance(record, LeftOut):
+            result.dropped[record.reason] += 1
+            result.first.setdefault(record.reason, record.place)
             continue
         found.append(record)
         if enough:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edu_align.data.download import BRANCH, GitHubSource
 from edu_align.data.readers import Row, brief
+from edu_align.data.rows.left_out import LeftOut
 from edu_align.data.sources.source import Part, Query
 from edu_align.data.text import (
     LESSON_OPENING,
@@ -190,7 +191,7 @@ class BothVersions(GitHubSource):
         files = self.files(name, query)
         return [Part(self._merged(name, files, query.view), tuple(map(str, files)))]
 
-    def _merged(self, name: str, files: Sequence[Path], view: str) -> Iterator[Record | str]:
+    def _merged(self, name: str, files: Sequence[Path], view: str) -> Iterator[Record | LeftOut]:
         groups: dict[str, list[ResponseGroup]] = {"devset": [], "v2": []}
         for file in files:
             for record in self.read(name, file, view):
@@ -200,7 +201,7 @@ class BothVersions(GitHubSource):
                     yield record
         merged, known = merge_versions(groups["devset"], groups["v2"])
         yield from merged
-        yield from ["in the development set already"] * known
+        yield from [LeftOut("in the development set already")] * known
 
 
 SOURCE = BothVersions(

@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.readers import Convert
+from edu_align.data.rows.left_out import LeftOut
+from edu_align.data.rows.reader import RowReader
 from edu_align.records import Record
 
 
@@ -27,13 +29,14 @@ class Part:
     """Rows as records, or as reasons why they cannot be used; each is read when it is asked for.
 
     `where`: files or addresses, for reports. `note`: what was decided on the way. `test`: the source's own test part,
-    whose records are only ever tested on.
+    whose records are only ever tested on. `reader`: who reads a file of the user's own, and knows then what was unread.
     """
 
-    records: Iterable[Record | str]
+    records: Iterable[Record | LeftOut]
     where: tuple[str, ...] = ()
     note: str = ""
     test: bool = False
+    reader: RowReader | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

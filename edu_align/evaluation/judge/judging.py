@@ -10,7 +10,7 @@ from edu_align.evaluation.judge.settings import JudgeSettings
 from edu_align.evaluation.preference import win
 from edu_align.evaluation.suite.prompts import Prompt
 from edu_align.evaluation.suite.results import MetricResult, Series
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.records import Response, ResponseGroup
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256

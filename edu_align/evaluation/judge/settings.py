@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
+from edu_align.evaluation.bootstrap import SHARE
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIES = 6  # after 0.5, 1, 2, 4, 8 and 8 s, or when the server says (Retry-After)
@@ -37,8 +38,8 @@ class JudgeSettings:
 
     @property
     def bootstrap(self) -> dict[str, Any]:
-        """Settings of every interval."""
-        return {"seed": self.seed, "samples": self.samples, "confidence": self.confidence}
+        """Settings of every interval; all of them are of shares."""
+        return {"seed": self.seed, "samples": self.samples, "confidence": self.confidence, "bounds": SHARE}
 
     @classmethod
     def of(cls, config: Config) -> "JudgeSettings | None":

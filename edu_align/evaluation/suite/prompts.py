@@ -7,7 +7,7 @@ from typing import Any
 
 from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.results import Subject
-from edu_align.models.tokenizer import as_chat
+from edu_align.models.chat_template import as_chat
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.hashing import sha256
 

@@ -76,7 +76,7 @@ class Store:
     def note_read(self, metrics: Sequence[str]) -> list[str]:
         """Write down that the test split is read now; returns the times of earlier reads by this model."""
         file = self.model_folder / READS
-        earlier = [row["time"] for row in read_rows(file)]
+        earlier = [row["time"] for row in read_rows(file, skip_damaged=True) if "time" in row]
         file.parent.mkdir(parents=True, exist_ok=True)
         append_read(file, metrics)
         return earlier

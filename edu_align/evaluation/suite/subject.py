@@ -12,11 +12,12 @@ from edu_align.cache.run_cache import FOLDER, RunCache
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.evaluation.suite.results import Scored
+from edu_align.models.chat_template import as_chat, chat_ids
 from edu_align.models.locate import Location, locate
 from edu_align.models.scoring import score_replies
-from edu_align.models.tokenizer import as_chat, chat_ids, load_tokenizer
+from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.hashing import digest, file_content
 from edu_align.utils.quiet import quiet
 
@@ -68,7 +69,7 @@ def _adapted(base: Any, adapter: Path) -> Any:
     try:
         return continue_adapter(base, adapter)
     except (RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"`adapter={adapter}` does not fit this base model ({reason}). Give the model it is of."
         ) from None
@@ -99,8 +100,9 @@ class LoadedSubject:
 
     @functools.cached_property
     def tokenizer(self) -> Any:
-        full = self.weights.folder is not None and self.weights.config.adapter.name == "full"
-        return load_tokenizer(self.weights.config.model, self.weights.changed if full else self.location.folder)
+        model, folder = self.weights.config.model, self.location.folder
+        run = self.weights.folder
+        return load_tokenizer(model, folder) if run is None else load_run_tokenizer(model, folder, run)
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from edu_align.evaluation.bootstrap import Interval, difference, interval
+from edu_align.evaluation.bootstrap import SHARE, Bounds, Interval, difference, interval
 from edu_align.evaluation.preference import CEILING, not_shown
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.utils.errors import UserError
@@ -21,6 +21,10 @@ Results = Mapping[str, Mapping[str, MetricResult]]
 SFT = "SFT"  # the label whose difference is shown apart
 # Scorers whose reference is the model's own start, or its own base model: no difference between models is taken.
 REWARDS = ("implicit", "implicit_from_base")
+# Between which values an item of a unit lies; a unit that is not here has no bounds.
+BOUNDS: dict[str, Bounds] = {
+    "share": SHARE, "difference of shares": (-1.0, 1.0), "score of 8": (0.0, 8.0), "of 2 points": (0.0, 2.0),
+}  # fmt: skip
 
 
 def summarise(
@@ -32,18 +36,20 @@ def summarise(
     that it started from; by default that is the one labelled "SFT", where there is one.
 
     A row holds `label`, `metric` (the stored file's name), `name` ("pair_accuracy_balanced/mean_logp"), `definition`,
-    `value`, `low`, `high` (interval over resampled groups; None with one group), `n` (items of weight > 0), `groups`,
-    `unit`, `better` ("higher", "lower" or ""), `baselines` {rule: {value, low, high}}, `strongest_baseline` (its name;
-    the oracle is a ceiling and never that) and the paired differences `difference_to_strongest`, `difference_to_base`
-    and `difference_to_sft` (this row minus the other, over the items that both have): {value, low, high, n, groups},
-    None where there is no such row or no common item, and for implicit rewards, whose reference is each model's own.
+    `value`, `low`, `high` (interval over resampled groups; None where there is none, see `Interval`), `n` (items of
+    weight > 0), `groups`, `unit`, `better` ("higher", "lower" or ""), `baselines` {rule: {value, low, high}},
+    `strongest_baseline` (its name; the oracle is a ceiling and never that) and the paired differences
+    `difference_to_strongest`, `difference_to_base` and `difference_to_sft` (this row minus the other, over the items
+    that both have): {value, low, high, n, groups}, None where there is no such row or no common item, and for implicit
+    rewards, whose reference is each model's own.
     `verdict` is a sentence where the strongest baseline is not shown to be beaten, else "".
     """
-    spread = partial(interval, seed=seed, samples=samples, confidence=confidence)
-    paired = partial(paired_difference, seed=seed, samples=samples, confidence=confidence)
     base = next(iter(results), "")
     rows = []
     for metric, name in _names(results):
+        bounds = bounds_of(results, metric, name)
+        spread = partial(interval, seed=seed, samples=samples, confidence=confidence, bounds=bounds)
+        paired = partial(paired_difference, seed=seed, samples=samples, confidence=confidence, bounds=bounds)
         rules = _baselines(results, metric, name, spread)
         for label, metrics in results.items():
             if metric not in metrics or not any(metrics[metric].measured.get(name, _NOTHING).weights):
@@ -65,6 +71,12 @@ def summarise(
 
 
 _NOTHING = Series((), (), (), ())
+
+
+def bounds_of(results: Results, metric: str, name: str) -> Bounds | None:
+    """Between which values an item of this number lies, by its unit; None where nothing bounds it."""
+    units = (metrics[metric].units.get(name) for metrics in results.values() if metric in metrics)
+    return BOUNDS.get(next(filter(None, units), ""))
 
 
 def scorer_of(name: str) -> str:
@@ -114,7 +126,9 @@ def _other(results: Results, other: str, label: str, metric: str, name: str, pai
     return paired(results[label][metric].measured[name], series) if series is not None else None
 
 
-def paired_difference(a: Series, b: Series, seed: int, samples: int, confidence: float) -> Row | None:
+def paired_difference(
+    a: Series, b: Series, seed: int, samples: int, confidence: float, bounds: Bounds | None = None
+) -> Row | None:
     """a minus b over their common items, weighted as in `a`; None where they have none of weight > 0."""
     place = {item: i for i, item in enumerate(b.items)}
     both = [(i, place[item]) for i, item in enumerate(a.items) if item in place]
@@ -129,6 +143,7 @@ def paired_difference(a: Series, b: Series, seed: int, samples: int, confidence:
         weights=weights,
         samples=samples,
         confidence=confidence,
+        bounds=bounds,
     )
     return _interval(gap)
 

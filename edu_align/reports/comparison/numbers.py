@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edu_align.evaluation.bootstrap import Bounds, all_equal, exact_p, of_difference
 from edu_align.evaluation.suite.results import Series
-from edu_align.evaluation.suite.summarise import summarise
+from edu_align.evaluation.suite.summarise import BOUNDS, paired_difference, scorer_of, summarise
 from edu_align.reports.comparison.models import Difference, Model, Number
 from edu_align.utils.errors import UserError
 
@@ -30,6 +31,7 @@ def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: flo
         parents = {model.label: model.sft or "" for model in related}
         rows = summarise(results, seed, samples, confidence, parents)
         found += [_number(row, by_label[row["label"]]) for row in rows]
+    found = [_with_rival(number, by_label, seed, samples, confidence) for number in found]
     tests = sum(len(number.differences) for number in found)
     return _corrected(found, by_label, seed, samples_for(tests, 1 - confidence, samples)), tests
 
@@ -56,7 +58,7 @@ def _by_reply(name: str) -> bool:
 
 def _number(row: Mapping[str, Any], model: Model) -> Number:
     gaps = {model.base: row["difference_to_base"], model.sft: row["difference_to_sft"]}
-    compared = [] if _by_reply(row["name"]) else model.references
+    compared = [] if _by_reply(row["name"]) else [label for label in model.references if label in gaps]
     return Number(
         metric=row["metric"],
         name=row["name"],
@@ -75,6 +77,29 @@ def _number(row: Mapping[str, Any], model: Model) -> Number:
     )
 
 
+def _with_rival(number: Number, models: Mapping[str, Model], seed: int, samples: int, confidence: float) -> Number:
+    """The number with its paired difference to the first run named, too. Rewards are compared where both are measured
+    against the same model.
+    """
+    model = models[number.label]
+    rival = models[model.rival] if model.rival else None
+    if rival is None or rival.label in number.differences or _by_reply(number.name):
+        return number
+    reference = {"implicit": "sft", "implicit_from_base": "base"}.get(scorer_of(number.name))
+    if reference and _reference(model, reference) != _reference(rival, reference):
+        return number
+    theirs = rival.results[number.metric].measured.get(number.name) if number.metric in rival.results else None
+    if theirs is None:
+        return number
+    mine = model.results[number.metric].measured[number.name]
+    gap = _difference(paired_difference(mine, theirs, seed, samples, confidence, BOUNDS.get(number.unit)))
+    return replace(number, differences=number.differences | ({rival.label: gap} if gap else {}))
+
+
+def _reference(model: Model, which: str) -> str:
+    return (model.sft or model.base) if which == "sft" else model.base
+
+
 def _difference(plain: Mapping[str, Any] | None) -> Difference | None:
     return None if plain is None else Difference(plain["value"], plain["low"], plain["high"])
 
@@ -85,7 +110,7 @@ def _corrected(numbers: Sequence[Number], models: Mapping[str, Model], seed: int
     for number in numbers:
         for other in number.differences:
             mine, theirs = (models[x].results[number.metric].measured[number.name] for x in (number.label, other))
-            p = p_value(mine, theirs, seed=seed, samples=samples)
+            p = p_value(mine, theirs, seed=seed, samples=samples, bounds=BOUNDS.get(number.unit))
             p_values.append(1.0 if p is None else p)
     adjusted = iter(holm(p_values))
     return [
@@ -97,16 +122,20 @@ def _corrected(numbers: Sequence[Number], models: Mapping[str, Model], seed: int
 Floats = NDArray[np.float64]
 
 
-def p_value(a: Series, b: Series, *, seed: int, samples: int) -> float | None:
+def p_value(a: Series, b: Series, *, seed: int, samples: int, bounds: Bounds | None = None) -> float | None:
     """Two-sided p of the paired difference mean(a) - mean(b), from resampling whole groups; None for fewer than 2.
 
     p = 2 min(P(d* <= 0), P(d* >= 0)) over the resampled differences d*, with 1 added to each count so that it is never
     0: the level at which the percentile interval begins to hold 0 (Efron & Tibshirani 1993, chapter 13 and 15.4). The
-    smallest p is 2 / (samples + 1). Raises UserError where the two have other items.
+    smallest p is 2 / (samples + 1). Where all groups differ alike, resampling has nothing to draw from: p is then that
+    of the exact interval within `bounds`, which are those of `a` and of `b`. Raises UserError for other items.
     """
     totals = _totals(a, b)
     if len(totals) < 2:
         return None
+    apart = np.stack([totals[:, 0] - totals[:, 2], totals[:, 1]], axis=1)
+    if np.array_equal(totals[:, 1], totals[:, 3]) and all_equal(apart):
+        return exact_p(float(apart[0, 0] / apart[0, 1]), len(totals), of_difference(b.values, bounds))
     drawn = _counts(len(totals), samples, seed) @ totals
     with np.errstate(invalid="ignore", divide="ignore"):
         gaps = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]

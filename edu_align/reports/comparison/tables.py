@@ -100,7 +100,8 @@ def marks_legend(comparison: Comparison) -> str:
     percent, tests = f"{100 * comparison.confidence:g} %", comparison.tests
     return (
         f"Brackets are {percent} intervals from {comparison.samples} resamples of whole groups (seed "
-        f"{comparison.seed}); differences are paired, item by item. * the interval of the difference excludes 0. "
+        f"{comparison.seed}) or, where all groups are alike, exact ones over groups (Clopper and Pearson); differences "
+        "are paired, item by item. * the interval of the difference excludes 0. "
         f"** its p also stays below {comparison.level:g} after Holm's correction over all {tests} differences "
         f"tested here. Of {tests} differences that are none, about {tests * comparison.level:.1f} "
         "would carry a * by chance."

@@ -1,0 +1,123 @@
+"""How large a model is, read from its config.json without torch: from its folder, the hub's cache, or the hub.
+
+A preset's sizes stand for its own model alone (config/own_model.py). What cannot be known is said, never assumed.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edu_align.config.schema import Architecture, Config, ModelConfig
+from edu_align.models.hub import small_file
+from edu_align.utils.errors import UserError
+
+# Networks that planning/ counts exactly, and what transformers takes for a key that their config.json leaves out.
+_KEYS = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+    "head_dim", "max_position_embeddings", "tie_word_embeddings",
+)  # fmt: skip
+KNOWN: dict[str, tuple[int | None, ...]] = {
+    "llama": (32000, 4096, 11008, 32, 32, None, None, 2048, False),
+    "mistral": (32000, 4096, 14336, 32, 32, 8, None, 131072, False),
+    "qwen2": (151936, 4096, 22016, 32, 32, 32, None, 32768, False),
+    "qwen3": (151936, 4096, 22016, 32, 32, 32, 128, 32768, False),
+    "gemma": (256000, 3072, 24576, 28, 16, 16, 256, 8192, True),
+    "granite": (32000, 4096, 11008, 32, 32, None, None, 2048, False),
+    "smollm3": (128256, 2048, 11008, 36, 16, 4, None, 32768, True),
+}
+
+
+@dataclass
+class Sizes(Architecture):
+    """Known ones. `head_dim` is None where it is hidden_size / num_attention_heads."""
+
+    head_dim: int | None = None
+
+
+def head_width(shape: Architecture) -> int:
+    """Width of one head, in units."""
+    stated = shape.head_dim if isinstance(shape, Sizes) else None
+    return stated or shape.hidden_size // shape.num_attention_heads
+
+
+def attention_width(shape: Architecture) -> int:
+    """Width of all of a layer's queries together, in units."""
+    return shape.num_attention_heads * head_width(shape)
+
+
+def sizes_of(model: ModelConfig) -> tuple[Sizes | None, str]:
+    """The sizes, or None and the reason why nobody knows them. Errors: `model.path` is a folder that is not there."""
+    stated = model.architecture
+    if model.weights == "random" or model.path is None:
+        return _stated(stated), "model.path is null"
+    content, why = config_json(model)
+    if content is None:
+        return (_stated(stated), "") if stated.hidden_size else (None, why)
+    return _read(content)
+
+
+def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
+    """What config.json of `model.path` holds; None and the reason where it cannot be read. Errors: as `sizes_of`.
+
+    A preset's own model is not asked for at the hub: its sizes stand in the preset.
+    """
+    assert model.path is not None
+    folder = local_folder(model.path)
+    if folder is None and model.architecture.hidden_size:
+        return None, ""
+    file, why = (folder / "config.json", "") if folder else small_file(model, "config.json")
+    if file is None:
+        return None, why
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None, f"{file} cannot be read"
+    return (content, "") if isinstance(content, dict) else (None, f"{file} holds no object")
+
+
+def local_folder(path: str) -> Path | None:
+    """`model.path` as a folder; None where it is a hub id. Errors: it is neither."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if path.startswith((".", "/", "~")) or path.count("/") != 1:
+        raise UserError(
+            f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, and no such folder exists. "
+            "Check the path; it is relative to the current folder."
+        )
+    return None
+
+
+def _stated(shape: Architecture) -> Sizes | None:
+    return Sizes(**asdict(shape)) if shape.hidden_size else None
+
+
+def _read(content: dict[str, Any]) -> tuple[Sizes | None, str]:
+    kind = content.get("model_type")
+    if kind not in KNOWN:
+        return None, f"networks of the type {kind} are not counted here"
+    found: dict[str, Any] = {key: content.get(key, default) for key, default in zip(_KEYS, KNOWN[kind], strict=True)}
+    if found["num_key_value_heads"] is None:
+        found["num_key_value_heads"] = found["num_attention_heads"]
+    wrong = [key for key in _KEYS if not _fits(key, found[key])]
+    if wrong:
+        return None, f"its config.json has no usable {' and '.join(wrong)}"
+    return Sizes(model_type=str(kind), **found), ""
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key == "tie_word_embeddings":
+        return isinstance(value, bool)
+    return (value is None and key == "head_dim") or (type(value) is int and value > 0)
+
+
+def check_length(config: Config) -> None:
+    """Errors: `trainer.max_length` is more than the model's longest input, where that is known."""
+    sizes, _ = sizes_of(config.model)
+    length = config.trainer.max_length
+    if sizes is not None and length > sizes.max_position_embeddings:
+        raise UserError(
+            f"`trainer.max_length` must be <= {sizes.max_position_embeddings}, the longest input of "
+            f"model={config.model.name}, got {length}."
+        )

@@ -1,0 +1,72 @@
+"""A chat template for planning: rendered as transformers does, in a tenth of a second and without it."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jinja2 import Template, TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from edu_align.models.template_choice import read_json
+
+
+class Generation(Extension):
+    """`{% generation %}`, with which a template marks what the model says: its content."""
+
+    tags: ClassVar[set[str]] = {"generation"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class LightTemplate:
+    """Stands in for a tokenizer where a dialogue is rendered (`models.chat_template.render`)."""
+
+    def __init__(self, template: str, folder: Path) -> None:
+        """`folder`: the tokenizer's, whose files name its special tokens."""
+        self.chat_template = template
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+        self._environment = environment
+        named = {**read_json(folder / "special_tokens_map.json"), **read_json(folder / "tokenizer_config.json")}
+        tokens = {name: value for name, value in named.items() if name.endswith("_token")}
+        self.special = {
+            name: value["content"] if isinstance(value, dict) else value
+            for name, value in tokens.items()
+            if isinstance(value, str | dict)
+        }
+
+    @cached_property
+    def _compiled(self) -> Template:
+        return self._environment.from_string(self.chat_template)
+
+    def apply_chat_template(
+        self, turns: Sequence[dict[str, Any]], tokenize: bool = False, add_generation_prompt: bool = False
+    ) -> str:
+        """See `PreTrainedTokenizerBase.apply_chat_template`."""
+        if not turns:
+            raise ValueError("an empty conversation")
+        return self._compiled.render(
+            messages=list(turns),
+            tools=None,
+            documents=None,
+            add_generation_prompt=add_generation_prompt,
+            **self.special,
+        )
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **sort: bool) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, **sort)

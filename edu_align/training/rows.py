@@ -1,0 +1,99 @@
+"""The rows that a run trains on, made once, before the weights load: they are counted, previewed and trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from edu_align.cache.run_cache import RunCache
+from edu_align.config.schema import Config, DPOTrainerConfig, SFTTrainerConfig
+from edu_align.data.datamodule import TrainingData
+from edu_align.models.apply_template import TemplateError
+from edu_align.models.chat_template import render
+from edu_align.models.trained_turns import answered, check_dialogue
+from edu_align.records import Conversation, ResponseGroup
+from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
+from edu_align.training.sft_rows import cached_sft_rows
+from edu_align.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs; `ids`: the record of each.
+
+    `examples`: how many records they come from; `notes`: lines on what became of the others.
+    """
+
+    rows: list[dict[str, Any]]
+    ids: list[str]
+    examples: int
+    notes: list[str]
+
+
+def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCache | None) -> tuple[Rows, Rows]:
+    """The rows of the training and of the validation examples, by what the trainer reads.
+
+    Errors: no training row is left; the first reason why.
+    """
+    make = _conversation_rows if config.trainer.reads == "conversations" else _pair_rows
+    train = make(config, tokenizer, data.train, cache)
+    if not train.rows:
+        raise UserError("\n".join(["no training example is left.", *train.notes]))
+    return train, make(config, tokenizer, data.validation, cache)
+
+
+def _conversation_rows(
+    config: Config, tokenizer: Any, conversations: Sequence[Conversation], cache: RunCache | None
+) -> Rows:
+    trainer = config.trainer
+    mode = trainer.long_conversations if isinstance(trainer, SFTTrainerConfig) else "truncate"
+    rows, counts = cached_sft_rows(cache, tokenizer, conversations, trainer.max_length, mode)
+    ids = [talk.id for talk, many in zip(conversations, counts.rows, strict=True) for _ in range(many)]
+    notes = counts.lines(mode, trainer.max_length)
+    if not rows and not counts.template.refused:
+        notes.append(
+            f"none of the {len(conversations)} training conversations has a trained token within `trainer.max_length="
+            f"{trainer.max_length}` (trainer.long_conversations={mode}). Raise trainer.max_length."
+        )
+    return Rows(rows, ids, sum(many > 0 for many in counts.rows), notes)
+
+
+def _pair_rows(config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunCache | None) -> Rows:
+    trainer, notes = config.trainer, []
+    if isinstance(trainer, DPOTrainerConfig) and trainer.max_prompt_length is not None:
+        short = shorten_prompts(tokenizer, pairs, trainer.max_prompt_length)
+        notes += filter(None, [short.describe(trainer.max_prompt_length)])
+        pairs = short.pairs
+    rows, counts = cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length)
+    kept = [pairs[i] for i in counts.kept]
+    ids = [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in kept]
+    return Rows(rows, ids, len(rows), [*notes, *counts.lines(trainer.max_length)])
+
+
+def measurable(tokenizer: Any, data: TrainingData) -> TrainingData:
+    """The data without held-out records that the chat template refuses, which is said.
+
+    Errors: none is left; the first reason.
+    """
+    refused: list[TemplateError] = []
+    groups = [group for group in data.groups if _renders(tokenizer, group, refused)]
+    talks = [talk for talk in data.conversations if _renders(tokenizer, talk, refused)]
+    if not refused:
+        return data
+    if not groups and not talks:
+        raise UserError(f"no held-out record can be measured on: {refused[0]}")
+    print(f"edu_align: not measured on {len(refused)} held-out records; the first: {refused[0]}", flush=True)
+    return replace(data, groups=groups, conversations=talks)
+
+
+def _renders(tokenizer: Any, record: Conversation | ResponseGroup, refused: list[TemplateError]) -> bool:
+    dialogues = [record.messages] if isinstance(record, Conversation) else []
+    if isinstance(record, ResponseGroup):
+        dialogues = [answered(record.prompt, reply.text) for reply in record.responses]
+    try:
+        for turns in dialogues:
+            check_dialogue(partial(render, tokenizer), turns)
+    except TemplateError as error:
+        refused.append(error.of(record.id))
+        return False
+    return True

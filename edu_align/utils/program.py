@@ -1,0 +1,64 @@
+"""How every command ends: on an interruption, on a reader that goes away, and on what its user can mend.
+
+`program` goes around the `main` of each module that is run with `python -m`; a new command has nothing else to do.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import NoReturn
+
+from edu_align.utils.errors import Interrupted, UserError
+from edu_align.utils.files import disk_error
+from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, came_from_interrupt
+from edu_align.utils.out_of_memory import memory_error
+from edu_align.utils.output import flush_output, guard_output, leave_output
+from edu_align.utils.quiet import quiet_imports
+from edu_align.utils.secrets import redacted
+
+
+def program(main: Callable[[], None]) -> Callable[[], None]:
+    """`main` as a command line program; `SystemExit` passes through.
+
+    A `UserError`, a full or read-only disk and memory that runs out are one message and exit code 2. Ctrl-C is one line
+    and 130, wherever it comes. A reader of the output that goes away (`| head`) ends it quietly with 141. Any other
+    error is a fault of the program and keeps its traceback.
+    """
+
+    @wraps(main)
+    def run() -> None:
+        guard_output()
+        quiet_imports()
+        try:
+            with as_exception():
+                main()
+                flush_output()
+        except SystemExit as error:
+            if isinstance(error, Interrupted) and not error.said:
+                print(f"edu_align: {error}", file=sys.stderr)
+            flush_output()
+            raise
+        except KeyboardInterrupt:
+            _end(STOPPED, EXIT_INTERRUPTED)
+        except Exception as error:
+            if came_from_interrupt(error):
+                _end(STOPPED, EXIT_INTERRUPTED)
+            told = explanation(error)
+            if told is None:
+                raise
+            _end(f"error: {redacted(str(told))}", told.exit_code)
+        finally:
+            leave_output()
+
+    return run
+
+
+def explanation(error: Exception) -> UserError | None:
+    """The error as one that its user can mend; None where it is a fault of the program."""
+    return error if isinstance(error, UserError) else disk_error(error) or memory_error(error)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    print(f"edu_align: {line}", file=sys.stderr)
+    flush_output()
+    raise SystemExit(code) from None

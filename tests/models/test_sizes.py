@@ -1,0 +1,118 @@
+"""How large the model at `model.path` is: from its config.json, whatever the preset says; else it is not known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.models.hub import _fetched
+from edu_align.models.sizes import KNOWN, head_width, sizes_of
+from edu_align.planning.parameters import parameters
+from edu_align.planning.plan import make_plan
+from edu_align.utils.errors import UserError
+from tests.conftest import config_of
+
+QWEN3 = {  # of Qwen3-4B, whose heads are wider than hidden_size / num_attention_heads
+    "model_type": "qwen3", "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+    "vocab_size": 151936,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 40960,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def folder_of(tmp_path: Path, config: object, name: str = "Own-1B") -> Path:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    _fetched.cache_clear()
+
+
+@pytest.mark.cases("B12")
+@pytest.mark.parametrize("shape", [{}, {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}])
+@pytest.mark.parametrize("kind", sorted(KNOWN))
+def test_counts_are_those_of_transformers(kind: str, shape: dict[str, Any], tmp_path: Path) -> None:
+    """Also of a config.json that leaves keys out."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    content = {"model_type": kind, "num_hidden_layers": 1, "vocab_size": 99, "pad_token_id": 0, **shape}
+    config = config_of("model=mistral", f"model.path={folder_of(tmp_path, content)}")
+    sizes, why = sizes_of(config.model)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**content))
+    assert (sizes is not None, why) == (True, "")
+    assert parameters(sizes) == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.cases("B12")
+def test_a_plan_takes_nothing_from_the_preset(tmp_path: Path) -> None:
+    words = ["model=mistral", "hardware=t4", f"model.path={folder_of(tmp_path, QWEN3)}"]
+    made = make_plan(config_of(*words))
+    assert "plan for trainer=sft model=Own-1B " in made.describe()
+    assert "4,022,468,096 parameters" in made.describe()
+    assert head_width(made.config.model.architecture) == 128
+    with pytest.raises(UserError, match=r"trainer\.max_length` must be <= 40960, the longest input of model=Own-1B"):
+        make_plan(config_of(*words, "trainer.max_length=50000"))
+    assert not make_plan(config_of(*words, "hardware.quantization=none", "hardware.memory_gb=4")).fits
+
+
+COMMIT = "0" * 40
+UNKNOWN = [
+    ({"model_type": "made_up", "hidden_size": 8}, "networks of the type made_up are not counted"),
+    ({"model_type": "llama", "hidden_size": "wide"}, "no usable hidden_size"),
+    ({"text_config": {"model_type": "llama"}}, "networks of the type None"),
+    ([1], "holds no object"),
+]
+
+
+@pytest.mark.cases("B12")
+@pytest.mark.parametrize(("content", "said"), UNKNOWN)
+def test_unknown_sizes_are_said_and_refuse_nothing(content: object, said: str, tmp_path: Path) -> None:
+    path = folder_of(tmp_path, content)
+    made = make_plan(config_of("model=zephyr", f"model.path={path}", "hardware=t4", "trainer.max_length=100000"))
+    assert made.fits
+    assert said in made.describe()
+    assert "fits" not in made.describe().replace("whether the run fits", "")
+    assert "7,241,732,096" not in made.describe()
+
+
+@pytest.mark.cases("B12")
+def test_a_model_of_the_hub_is_not_the_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its config.json in the hub's cache says how large it is; without a network and without that nobody knows."""
+    words = ["model=mistral", "model.path=Qwen/Qwen3-4B", "hardware=t4"]
+    assert (
+        "its sizes are not known: the hub is out of reach (HF_HUB_OFFLINE is set)"
+        in make_plan(config_of(*words)).describe()
+    )
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # it was read when it was imported
+    there = tmp_path / "models--Qwen--Qwen3-4B"
+    for folder in ("refs", f"snapshots/{COMMIT}"):
+        (there / folder).mkdir(parents=True)
+    (there / "refs" / "main").write_text(COMMIT)
+    (there / "snapshots" / COMMIT / "config.json").write_text(json.dumps(QWEN3))
+    assert "4,022,468,096 parameters" in make_plan(config_of(*words)).describe()
+
+
+@pytest.mark.cases("B12")
+def test_a_hub_that_answers_is_asked_for_config_json_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def download(repository: str, name: str, revision: str | None = None) -> str:
+        asked.append((repository, name, str(revision)))
+        return str(folder_of(tmp_path, QWEN3) / name)
+
+    monkeypatch.setattr("edu_align.models.hub.out_of_reach", lambda path: "")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    config = config_of("model=mistral", "model.path=made-up/none-such", "model.revision=abc")
+    assert make_plan(config).parts["weights"] > 0
+    assert asked == [("made-up/none-such", "config.json", "abc")]
+    make_plan(config_of("model=mistral"))  # its sizes stand in the preset
+    assert len(asked) == 1
