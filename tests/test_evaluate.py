@@ -155,10 +155,12 @@ def closed(go: Callable[..., Any], folder: Path, kind: str, *words: str, **keys:
 
 @pytest.mark.cases("C1")
 def test_a_run_on_conversations_of_ones_own_is_measured_on_them(go: Any, tmp_path: Path, capsys: Any) -> None:
-    found, _, report = closed(go, tmp_path, "talks", "trainer=sft")
+    found, run, report = closed(go, tmp_path, "talks", "trainer=sft")
     nll = found["own_turn_nll/local", "SFT"]
     assert (nll["n"], nll["groups"], nll["strongest_baseline"]) == (8, 4, "unigram of tokens")
     assert nll["difference_to_base"]["n"] == 8
+    kept = json.loads((run.path / "evaluation.json").read_text())["after"]["human_turn_nll"]
+    assert nll["value"] == pytest.approx(kept["value"], rel=1e-4)  # each turn after those before it, scored once
     assert {name for name, _ in found} >= {f"{form}/local" for form in ("question_rate", "words", "empty")}
     leaks = found["leak_rate/local", "SFT"]
     assert 0 < leaks["n"] < 4  # the lessons that name an answer, as far as it does not stand in the dialogue
@@ -173,17 +175,17 @@ def test_a_run_on_conversations_of_ones_own_is_measured_on_them(go: Any, tmp_pat
 @pytest.mark.cases("C2")
 @pytest.mark.parametrize(
     ("kind", "words", "pairs"),
-    [("pairs", ("dataset.margin=2",), 4), ("scored", (), 8), ("scored", ("dataset.margin=0.1",), 12)],
+    [("pairs", ("dataset.margin=2",), 4), ("scored", (), 8)],
 )
 def test_a_run_on_pairs_of_ones_own_is_measured_on_them(
     go: Any, tmp_path: Path, capsys: Any, kind: str, words: tuple[str, ...], pairs: int
 ) -> None:
-    found, _, report = closed(go, tmp_path, kind, "trainer=dpo", *words)
+    keys = {} if kind == "pairs" else {"evaluation.metrics": "[pair_accuracy_own]"}
+    found, _, report = closed(go, tmp_path, kind, "trainer=dpo", *words, **keys)
     for name in ("pair_accuracy_local/mean_logp", "pair_accuracy_local/implicit"):
         assert found[name, "DPO"]["n"] == pairs
-    base = found["pair_accuracy_local/mean_logp", "base"]
-    wrong = round((1 - base["value"]) * pairs)
-    assert wrong == 0 or "## Pairs ordered wrongly" in report or found[name, "DPO"]["value"] == 1.0
+    right = found["pair_accuracy_local/implicit", "DPO"]["value"]
+    assert ("## Pairs ordered wrongly" in report) == (right < 1.0)
     assert "corpus" not in capsys.readouterr().out
 
 
