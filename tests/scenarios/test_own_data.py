@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -84,16 +83,3 @@ def test_a_table_in_german_becomes_a_tutor(trainer: str, columns: str, teacher: 
     again = teacher("train", f"trainer={trainer}", *data, *SHORT, "run_name='mein Lauf'")
     assert "this run is finished already" in again
     assert f"page {page}" in again
-
-
-def test_the_next_training_starts_where_this_one_ended(teacher: Teacher, tmp_path: Path) -> None:
-    table(tmp_path / "a.csv")
-    words = ["dataset=local", "dataset.path=a.csv", 'dataset.columns={prompt: Frage, chosen: "Gute Antwort", '
-             'rejected: "Schlechte Antwort"}', *SHORT, "trainer=dpo"]  # fmt: skip
-    first = [word for word in words if "columns" not in word]
-    sft = teacher("train", *first, 'dataset.columns={prompt: Frage, completion: "Gute Antwort"}', "trainer=sft")
-    typed = said_next(sft, "train")
-    assert typed[:2] == ["trainer=dpo", next(word for word in typed if word.startswith("init_from="))]
-    start = typed[1]
-    out = teacher("train", *words, start)
-    assert "pairs that training moved the right way" in out
