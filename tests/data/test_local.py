@@ -211,7 +211,14 @@ def test_a_repr_without_commas_is_no_single_reply() -> None:
     assert read(row, "preference").reason.startswith("Python's repr of a list")
 
 
-NULLS = {"messages": None, "prompt": None, "chosen": None, "rejected": None, "text": None, "system": float("nan")}
+NULLS: dict[str, Any] = {
+    "messages": None,
+    "prompt": None,
+    "chosen": None,
+    "rejected": None,
+    "text": None,
+    "system": float("nan"),
+}
 
 
 @pytest.mark.cases("A2")
@@ -234,9 +241,9 @@ def test_null_is_absent(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("column", ["system", "system_prompt", "System Prompt"])
 @pytest.mark.parametrize("shape", ["messages", "sharegpt", "completion", "alpaca", "transcript", "pair", "scores"])
 def test_a_system_column(shape: str, column: str) -> None:
-    pair = {"prompt": "2 + 3?", "chosen": [ASK, GOOD], "rejected": [ASK, BAD]}
-    scores = {"prompt": "2 + 3?", "responses": ["a", "b"], "scores": [1, 2]}
-    row = {"pair": pair, "scores": scores}.get(shape) or TALKS[shape]
+    pair: dict[str, Any] = {"prompt": "2 + 3?", "chosen": [ASK, GOOD], "rejected": [ASK, BAD]}
+    scores: dict[str, Any] = {"prompt": "2 + 3?", "responses": ["a", "b"], "scores": [1, 2]}
+    row: dict[str, Any] = {"pair": pair, "scores": scores}.get(shape) or TALKS[shape]
     view = "preference" if shape in ("pair", "scores") else "conversation"
     assert turns(read(row | {column: " Be kind."}, view))[:2] == [("system", "Be kind.", False), TALK[0]]
     assert turns(read(row | {column: " "}, view))[0] == TALK[0]
@@ -245,12 +252,14 @@ def test_a_system_column(shape: str, column: str) -> None:
 
 @pytest.mark.cases("A4")
 def test_the_common_system_prompt_stands_where_a_row_has_none(tmp_path: Path) -> None:
-    rows = [{"prompt": f"{i} + 3?", "completion": "Why?", "system": "Be kind." if i % 2 else ""} for i in range(20)]
+    rows: list[dict[str, Any]] = [
+        {"prompt": f"{i} + 3?", "completion": "Why?", "system": "Be kind." if i % 2 else ""} for i in range(20)
+    ]
     rows += [{"messages": [BE_KIND, ASK, TELL], "system": "Be terse."}]
     data = load(tmp_path, rows, system_prompt="Ask.")
     said = {record.messages[0].content for part in data.splits.values() for record in part}
     assert said == {"Be kind.", "Ask."}
-    assert "1 times: the dialogue has another system turn than its column; the turn was taken" in data.describe()
+    assert "1 time: the dialogue has another system turn than its column; the turn was taken" in data.describe()
 
 
 @pytest.mark.cases("A5")
@@ -404,8 +413,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_shapes_may_be_mixed_and_what_is_not_read_is_named(tmp_path: Path) -> None:
     rows = [{**row, "url": "u", "id": i, "Thema": " " if i % 2 else "x"} for i, row in enumerate(TALKS.values())]
     said = load(tmp_path, rows).describe()
-    assert "formats completion 8, messages 7, text 2, sharegpt 1, preference 0" not in said
-    assert "row by row" in said
+    assert "formats messages 8, completion 8, text 2, sharegpt 1, row by row" in said
     assert "read `Question` as prompt, `ANSWER` as completion" in said
     assert f"`url` ({len(TALKS)} rows)" in said
     assert "`Thema` (10 rows)" in said

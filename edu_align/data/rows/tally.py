@@ -39,7 +39,10 @@ class Tally:
             found.append("not read: columns " + _listed(_counted(self.columns, "rows")))
         if self.keys:
             found.append("not read: keys of turns " + _listed(_counted(self.keys, "turns")))
-        return found + [f"{count} times: {sentence}" for sentence, count in self.said.most_common(SHOWN)]
+        return found + [
+            f"{count} {'time' if count == 1 else 'times'}: {sentence}"
+            for sentence, count in self.said.most_common(SHOWN)
+        ]
 
 
 def _counted(names: Counter[str], what: str) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """The names that people give to roles, to what a turn holds and to columns. All are compared by `plain`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 USER = "user human student pupil learner prompter questioner schüler schülerin lernende lernender"
@@ -32,17 +33,22 @@ COLUMNS = {
     "history": ("history",),
     "text": ("text", "transcript"),
     "label": ("label",),
+    "gold_answer": ("gold_answer", "correct_answer", "final_answer"),  # nobody trains on it: what a reply may leak
 }
 EXPLICIT = ("id", "group", "split")  # read only when `dataset.columns` names them: such columns often mean other things
 NAMES = tuple(dict.fromkeys([*(name for names in COLUMNS.values() for name in names), *EXPLICIT]))
 
 
+@lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """A name as it is compared: without case, outer spaces, and the difference of `-`, space and `_`."""
     return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
-def known(data: Mapping[str, Any], names: Iterable[str]) -> str | None:
+def known(data: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """The key of `data` that goes by the first of these names that is there; None where none is."""
+    for name in names:
+        if name in data:
+            return name
     keys = {plain(key): key for key in reversed(list(data)) if isinstance(key, str)}
     return next((keys[name] for name in names if name in keys), None)
