@@ -103,8 +103,12 @@ def _for_hydra(word: str, several: bool) -> str:
             return word  # Hydra's own signs: its grammar decides
         values = [text_of(key, value.strip()) for value in typed.split(",")]
         return f"{sign}{key}=" + ",".join("null" if value is None else _quoted(value) for value in values)
-    text = text_of(key, typed)
-    return f"{sign}{key}=" + ("null" if text is None else _quoted(text))
+    return sign + override(key, text_of(key, typed))
+
+
+def override(key: str, text: str | None) -> str:
+    """`key=text` for Hydra, in quotes where it would read something else."""
+    return f"{key}=" + ("null" if text is None else _quoted(text))
 
 
 def _quoted(text: str) -> str:

@@ -79,7 +79,7 @@ def json_values(text: str, path: Path) -> list[Any]:
 
 def _inside(value: dict[str, Any], path: Path) -> tuple[list[Any], str]:
     """The rows in an object: itself, or those of its one list of rows, of its columns, or of its entries."""
-    if any(plain(key) in _ROW and (isinstance(cell, str) or _is_turns(cell)) for key, cell in value.items()):
+    if any(_is_turns(cell) or (isinstance(cell, str) and plain(key) in _ROW) for key, cell in value.items()):
         return [value], ""
     lists = {key: inner for key, inner in value.items() if isinstance(inner, list) and _is_object(inner[:1])}
     if len(lists) == 1:

@@ -45,7 +45,7 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
             "run by itself, or sweep with one process a job."
         )
     space = dimensions(for_hydra(words, several=True), loader, config)
-    _check(config, [one for one in space if one.swept])
+    check_jobs(config, [one for one in space if one.swept])
     digest = sweep_digest(config, {one.key: one.text for one in space if one.swept})
     name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
     folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
@@ -53,7 +53,7 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
         Sweep(config, loader, launcher, folder, space).run(digest)
 
 
-def _check(config: DictConfig, swept: list[Dimension]) -> None:
+def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
     """Errors: what every job of the sweep would fail with, or ignore."""
     name, names = config._get_node("run_name")._value(), [one.name for one in swept]
     several = any(len(one.words) != 1 for one in swept)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edu_align.config.arguments import key_of, quoted
 from edu_align.config.compose import compose
 from edu_align.config.schema import GROUP_SCHEMAS
-from edu_align.config.text import text_of
+from edu_align.config.text import override, text_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.utils.errors import UserError
 
@@ -86,4 +86,4 @@ def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[P
 def _named(word: str, stage: str) -> str:
     """`run_name=<text>` with the stage's name behind the text."""
     text = text_of("run_name", word.partition("=")[2])
-    return "run_name=null" if text is None else f"run_name={quoted(f'{text}-{stage}')}"
+    return override("run_name", text and f"{text}-{stage}")
