@@ -37,7 +37,6 @@ LOCAL: dict[str, dict[str, Any]] = {
         "instruction": "Add.",
         "input": "2 + 3",
         "output": "Count on.",
-        "history": [["Hi", "Hello"]],
         "system": "Ask.",
     },
     "local:transcripts": {
