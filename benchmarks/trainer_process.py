@@ -10,18 +10,21 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.tasks import SIDES, TASKS, words_of
 from edu_align.config.compose import compose
 from edu_align.config.schema import Config
-from edu_align.data.datamodule import training_data
+from edu_align.data.datamodule import TrainingData, training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
+from edu_align.models.sizes import sizes_of
 from edu_align.models.tokenizer import load_tokenizer
-from edu_align.planning.parameters import parameters, shape_of
+from edu_align.planning.parameters import parameters
 from edu_align.runs.environment import peak_memory_gib
+from edu_align.utils.errors import UserError
 from edu_align.utils.program import program
 
 SIDE = 2048  # of the matrices whose product tells what the device can do
@@ -58,16 +61,17 @@ def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, An
     device = resolve(config.hardware)
     location = locate(config.model, Path(config.outputs_root), config.seed)
     tokenizer = load_tokenizer(config.model, location.folder)
-    train = training_data(config, set()).train
+    data = training_data(config, set())
     model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
     make = _ours if side == "ours" else _trl
-    return config, device, make(config, model, device, tokenizer, train, folder)
+    return config, device, make(config, model, device, tokenizer, data, folder)
 
 
-def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
+def _ours(config: Config, base: Any, device: Device, tokenizer: Any, data: TrainingData, folder: Path) -> Any:
     """What `edu_align.train` does, what it tells the libraries of memory (`training/run.py`) included."""
     from edu_align.models.weights import add_adapter, trainable_in_float32
     from edu_align.packing.decoder import install_packing
+    from edu_align.training.rows import make_rows
     from edu_align.training.session import METHODS
     from edu_align.utils.memory import prepare
 
@@ -76,12 +80,13 @@ def _ours(config: Config, base: Any, device: Device, tokenizer: Any, train: list
     model = add_adapter(base, config.adapter, config.seed)
     install_packing("on", model)
     make: Any = METHODS[config.trainer.algorithm]
-    trainer = make(config, model, tokenizer, train, [], device, folder)
+    rows = make_rows(config, tokenizer, replace(data, validation=[]), None)
+    trainer = make(config, model, tokenizer, *rows, device, folder)
     trainable_in_float32(trainer.model)
     return trainer
 
 
-def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[Any], folder: Path) -> Any:
+def _trl(config: Config, base: Any, device: Device, tokenizer: Any, data: TrainingData, folder: Path) -> Any:
     """TRL's trainer with TRL's defaults, but for what both sides share.
 
     That is the rows and their order, batch, length, precision, adapter, schedule and beta.
@@ -104,11 +109,11 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, train: list[
     }  # fmt: skip
     shared = {"model": base, "processing_class": tokenizer, "peft_config": lora}
     if trainer.algorithm == "dpo":
-        rows = Dataset.from_list(_messages(train))
+        rows = Dataset.from_list(_messages(data.train))
         return trl.DPOTrainer(args=trl.DPOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
     from edu_align.training.sft_rows import sft_rows
 
-    rows = Dataset.from_list(sft_rows(tokenizer, train, trainer.max_length, "window")[0])
+    rows = Dataset.from_list(sft_rows(tokenizer, data.train, trainer.max_length, "window")[0])
     return trl.SFTTrainer(args=trl.SFTConfig(**common), train_dataset=rows, **shared)
 
 
@@ -167,7 +172,10 @@ def operations_a_token(config: Config) -> float:
     and 2 for the reference model. What is shared or recomputed is not counted, so sharing can bring the share above 1.
     """
     passes = 6 if config.trainer.algorithm == "dpo" else 4
-    return float(passes) * parameters(shape_of(config.model))
+    sizes, why = sizes_of(config.model)
+    if sizes is None:
+        raise UserError(f"the sizes of {config.model.name} are not known: {why}.")
+    return float(passes) * parameters(sizes)
 
 
 def matrix_rate(device: Device) -> float:

@@ -114,10 +114,9 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
     from edu_align.evaluation.suite.registry import chosen_metrics
     from edu_align.evaluation.suite.run import measure
 
-    metrics = chosen_metrics(config.evaluation.metrics)
     suite, judge = make(), JudgeSettings.of(config)
     view = SuiteJudge.of(suite, judge) if judge else None
-    measured = measure(suite, metrics)
+    measured = measure(suite, chosen_metrics(config.evaluation.metrics, suite.trained_on))
     last = list(measured.results)[-1]
     if view:
         measured.results[last].update(view.ask())

@@ -10,6 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edu_align.config.arguments import key_of
 from edu_align.config.compose import (
     PRIMARY,
     VERSION_BASE,
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
 Job = Callable[["DictConfig"], Any]
 
 
-def launch(run: Job, name: str = "edu_align.train") -> None:
+def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]], None] | None = None) -> None:
     """Run `run(config)` as a Hydra program: the whole of an entry point's `main`, which ends as `program` says.
 
     `run` gets the resolved, read-only config of each job and returns the objective for sweepers, or None. `name` is
-    what `--help` calls the program. In a multirun the other jobs still run after a `UserError`, and the message lists
-    every job that failed.
+    what `--help` calls the program; `check` gets the overrides before any job, and raises what is wrong for all of
+    them. In a multirun the other jobs still run after a `UserError`, and the message lists every job that failed.
     """
-    program(lambda: _launch(run, name))()
+    program(lambda: _launch(run, name, check))()
 
 
-def _launch(run: Job, name: str) -> None:
+def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         from edu_align.config.help import help_text
 
@@ -48,12 +49,20 @@ def _launch(run: Job, name: str) -> None:
     from hydra import main as hydra_main
     from hydra._internal.utils import get_args_parser
 
+    from edu_align.config.text import for_hydra
+
     args = get_args_parser().parse_args()
+    typed, words = sys.argv, dict[str, str]()
     if not (args.hydra_help or args.shell_completion or args.experimental_rerun):
         _check_flags(args)
         main = Path(args.config_path).absolute() if args.config_path else conf_dir()
         others = [Path(args.config_dir)] if args.config_dir else []
+        several = args.multirun or any(key_of(word) in ("sweep", "hydra.mode") for word in args.overrides)
+        words = dict(zip(args.overrides, for_hydra(args.overrides, several), strict=True))
+        args.overrides = list(words.values())
         check_words(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
+        if check is not None:
+            check(args.overrides)
     register()
     failed: list[str] = []
     begun: list[bool] = []
@@ -61,6 +70,7 @@ def _launch(run: Job, name: str) -> None:
     job = _job(run, failed, begun, raised)
     job_of_hydra = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [words.get(word, word) for word in typed]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
         job_of_hydra()
@@ -69,6 +79,7 @@ def _launch(run: Job, name: str) -> None:
             raise UserError(in_one_message(failed, "job", "failed")) from None
         raise as_user_error(error, [] if begun or asked else args.overrides) from None
     finally:
+        sys.argv = typed
         os.environ.pop("HYDRA_FULL_ERROR")
         if asked is not None:
             os.environ["HYDRA_FULL_ERROR"] = asked

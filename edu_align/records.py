@@ -98,10 +98,13 @@ def turn_values(messages: Iterable[Message]) -> list[list[str | bool]]:
 def pairs_of(group: ResponseGroup, margin: float) -> Iterator[Pair]:
     """Every ordered pair whose score difference is at least `margin` (> 0), in order of the responses.
 
-    Equal texts never make a pair: there is nothing to prefer between them.
+    Equal texts never make a pair: there is nothing to prefer between them. Two replies scored 1 and 0 are chosen and
+    rejected: an order and no scale, so they make a pair at any margin.
     """
     if not margin > 0:
         raise ValueError(f"`margin` must be > 0, got {margin}")
+    if [response.score for response in group.responses] in ([1.0, 0.0], [0.0, 1.0]):
+        margin = min(margin, 1.0)
     for i, better in enumerate(group.responses):
         for j, worse in enumerate(group.responses):
             if better.score - worse.score >= margin and better.text != worse.text:

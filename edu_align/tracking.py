@@ -63,7 +63,7 @@ def tracking(config: TrackingConfig, folder: RunFolder, settings: dict[str, Any]
     The W&B run's id is kept in run.json, so that a run that is resumed continues it. Errors: no key although
     `tracking.mode=online`, and a server that does not answer.
     """
-    if config.name == "off":
+    if is_off(config):
         yield Tracker(None)
         return
     known = folder.record.get("wandb_id") or uuid.uuid4().hex[:12]
@@ -129,6 +129,12 @@ def has_key() -> bool:
         return False
 
 
+def is_off(config: TrackingConfig) -> bool:
+    """Whether nothing goes to W&B: with tracking=off, and where W&B's own variables turn it off."""
+    disabled = os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on", "t", "y")
+    return config.name == "off" or disabled or os.environ.get("WANDB_MODE", "").lower() == "disabled"
+
+
 def mode_of(config: TrackingConfig) -> str:
     """`online` or `offline`: as the config asks, else online with a key. Errors: online is asked for without one."""
     if config.mode == "online" and not has_key():
@@ -138,4 +144,5 @@ def mode_of(config: TrackingConfig) -> str:
         )
     if config.mode != "auto":
         return config.mode
-    return "online" if has_key() and os.environ.get("WANDB_MODE", "online") == "online" else "offline"
+    wanted = os.environ.get("WANDB_MODE", "online") in ("online", "run", "shared")
+    return "online" if wanted and has_key() else "offline"

@@ -38,7 +38,18 @@ def run_training(cfg: "DictConfig") -> float | None:
 
 
 def main() -> None:
-    launch(run_training, "edu_align.train")
+    launch(run_training, "edu_align.train", check=_check)
+
+
+def _check(words: list[str]) -> None:
+    """Errors: what is wrong for every job of a sweep, and no config check knows."""
+    from edu_align.config.arguments import key_of
+    from edu_align.config.metrics import check_objective
+    from edu_align.config.text import text_of
+
+    for name in (text_of("objective", word.partition("=")[2]) for word in words if key_of(word) == "objective"):
+        if name and "${" not in name:
+            check_objective(name)
 
 
 if __name__ == "__main__":

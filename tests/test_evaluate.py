@@ -121,3 +121,76 @@ def test_a_wrong_value_is_named(runs: Callable[[str], Any], outputs: Path) -> No
     ):
         with pytest.raises(UserError, match=said):
             evaluate(run, {key: value}, outputs)
+
+
+def own_file(folder: Path, kind: str) -> str:
+    """40 lessons of one's own: conversations that name their answer, chosen and rejected replies, or scored ones."""
+    rows: list[dict[str, Any]] = []
+    for i in range(40):
+        asked, good, bad = f"How much is {i} + 4? I think {i}.", f"What comes after {i}?", "It is wrong."
+        if kind == "talks":
+            said = [("user", asked), ("assistant", good), ("user", "Hm."), ("assistant", "Use your fingers!")]
+            turns = [{"role": role, "content": text} for role, text in said]
+            rows.append({"messages": turns, **({"gold_answer": i + 4} if i % 2 else {})})
+        elif kind == "pairs":
+            rows.append({"prompt": asked, "chosen": good, "rejected": bad})
+        else:
+            scored = [{"text": good, "score": 5.0}, {"text": bad, "score": 4.8}, {"text": "Nice.", "score": 3.0}]
+            rows.append({"prompt": asked, "responses": scored})
+    file = folder / f"{kind}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def closed(go: Callable[..., Any], folder: Path, kind: str, *words: str, **keys: str) -> tuple[Any, Any, str]:
+    """Train on such a file, evaluate and report the run: names of the numbers, the rows, and the report's Markdown."""
+    path = f"dataset.path={own_file(folder, kind)}"
+    run = go("dataset=local", path, "trainer.max_steps=1", *words, f"run_name={kind}")
+    rows = evaluate(kind, {"evaluation.max_groups": "4", "evaluation.max_new_tokens": "3", **keys}, folder)
+    from edu_align.report import _compare
+
+    _compare(kind, folder, None, folder / "report")
+    return {(row["name"], row["label"]): row for row in rows}, run, (folder / "report" / "report.md").read_text()
+
+
+@pytest.mark.cases("C1")
+def test_a_run_on_conversations_of_ones_own_is_measured_on_them(go: Any, tmp_path: Path, capsys: Any) -> None:
+    found, run, report = closed(go, tmp_path, "talks", "trainer=sft")
+    nll = found["own_turn_nll/local", "SFT"]
+    assert (nll["n"], nll["groups"], nll["strongest_baseline"]) == (8, 4, "unigram of tokens")
+    assert nll["difference_to_base"]["n"] == 8
+    kept = json.loads((run.path / "evaluation.json").read_text())["after"]["human_turn_nll"]
+    assert nll["value"] == pytest.approx(kept["value"], rel=1e-4)  # each turn after those before it, scored once
+    assert {name for name, _ in found} >= {f"{form}/local" for form in ("question_rate", "words", "empty")}
+    leaks = found["leak_rate/local", "SFT"]
+    assert 0 < leaks["n"] < 4  # the lessons that name an answer, as far as it does not stand in the dialogue
+    assert not any(name.startswith(("mistake", "pair")) for name, _ in found)
+    out = capsys.readouterr().out
+    assert "pair_accuracy_own left out: the run's own data holds conversations and no scored replies" in out
+    assert "corpus" not in out
+    assert "## 4 replies side by side" in report
+    assert "own_turn_nll/local" in report
+
+
+@pytest.mark.cases("C2")
+@pytest.mark.parametrize(
+    ("kind", "words", "pairs"),
+    [("pairs", ("dataset.margin=2",), 4), ("scored", (), 8)],
+)
+def test_a_run_on_pairs_of_ones_own_is_measured_on_them(
+    go: Any, tmp_path: Path, capsys: Any, kind: str, words: tuple[str, ...], pairs: int
+) -> None:
+    keys = {} if kind == "pairs" else {"evaluation.metrics": "[pair_accuracy_own]"}
+    found, _, report = closed(go, tmp_path, kind, "trainer=dpo", *words, **keys)
+    for name in ("pair_accuracy_local/mean_logp", "pair_accuracy_local/implicit"):
+        assert found[name, "DPO"]["n"] == pairs
+    right = found["pair_accuracy_local/implicit", "DPO"]["value"]
+    assert ("## Pairs ordered wrongly" in report) == (right < 1.0)
+    assert "corpus" not in capsys.readouterr().out
+
+
+def test_a_damaged_file_is_no_file_without_scores(go: Any, tmp_path: Path) -> None:
+    go("trainer=sft", "dataset=local", f"dataset.path={own_file(tmp_path, 'talks')}", "run_name=gone")
+    (tmp_path / "talks.jsonl").unlink()
+    with pytest.raises(UserError, match=r"talks\.jsonl"):
+        evaluate("gone", {"evaluation.metrics": "[pair_accuracy_own]"}, tmp_path)

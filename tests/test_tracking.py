@@ -13,7 +13,7 @@ import pytest
 from edu_align.config.schema import TrackingConfig
 from edu_align.evaluation.samples import COLUMNS, with_metrics
 from edu_align.runs.folder import RunFolder
-from edu_align.tracking import has_key, mode_of, tracking
+from edu_align.tracking import has_key, is_off, mode_of, tracking
 from edu_align.utils.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("no_wandb_key")
@@ -221,3 +221,19 @@ def test_online_without_a_key_fails_before_anything_is_made(train: Callable[...,
     with pytest.raises(UserError, match=r"`tracking\.mode=online` needs a W&B API key"):
         train("trainer=sft", "tracking=wandb", "tracking.mode=online", f"outputs_root={tmp_path}/o")
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.cases("C9")
+@pytest.mark.parametrize("variable", ["WANDB_MODE=disabled", "WANDB_DISABLED=true", "WANDB_DISABLED=1"])
+@pytest.mark.parametrize("mode", ["auto", "offline", "online"])
+def test_wandbs_own_switches_write_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, mode: str
+) -> None:
+    monkeypatch.setenv(*variable.split("="))
+    with tracking(TrackingConfig(name="wandb", mode=mode), RunFolder(tmp_path, {}), {}) as tracker:
+        tracker.log({"train/loss": 1.0}, 1)
+    assert tracker.run is None
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("WANDB_DISABLED", "false")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    assert not is_off(OFFLINE)

@@ -18,6 +18,7 @@ from edu_align.chatting.model import TooLong
 from edu_align.chatting.prompts import Prompt
 from edu_align.chatting.source import Source
 from edu_align.models.chat_template import as_chat
+from edu_align.models.tokenizer import tokenizer_identity
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json, write_json
 from edu_align.utils.jsonl import append_synced, cut_torn_line, numbered_lines
@@ -101,6 +102,7 @@ def settings_of(source: Source, seed: int) -> dict[str, Any]:
         "run_started": source.run.record.get("started") if source.run else None,
         "model": config.model.name,
         "base_model": source.location.identity,
+        "text": tokenizer_identity(config.model, source.location) or None,
         "system_prompt": config.dataset.system_prompt,
         "generation": asdict(config.generation),
         "quantization": config.hardware.quantization,

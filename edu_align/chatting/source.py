@@ -1,10 +1,9 @@
 """What is to be talked to: a finished run or a base model, found and checked before anything heavy is imported."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.config.arguments import Words
+from edu_align.config.arguments import Words, quoted
 from edu_align.config.schema import Config
 from edu_align.models.locate import Location, locate
 from edu_align.runs.finished import check_base, run_config
@@ -39,7 +38,7 @@ def model_source(overrides: dict[str, str], outputs_root: str | None) -> Source:
 
     from edu_align.config.compose import compose
 
-    root = [] if outputs_root is None else [f"outputs_root={json.dumps(outputs_root)}"]
+    root = [] if outputs_root is None else [f"outputs_root={quoted(outputs_root)}"]
     words = [f"{key}={value}" for key, value in overrides.items()]
     composed = compose([*words, *root, "data_root=null", "tracking=off"])
     config = OmegaConf.to_object(composed)

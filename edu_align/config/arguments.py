@@ -3,8 +3,11 @@
 `train` and `plan` take the words of Hydra, which precheck/ reads; other commands those of `parse` or `key_values`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import expanduser
+from typing import Any
 
 from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import did_you_mean, listed
@@ -48,7 +51,7 @@ def split_word(word: str, hint: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"every argument is key=value, got {word!r}. {hint}")
-    return key, value
+    return key, at_home(value)
 
 
 def key_values(arguments: Sequence[str], keys: Sequence[str], first: str) -> dict[str, str]:
@@ -71,14 +74,21 @@ def key_values(arguments: Sequence[str], keys: Sequence[str], first: str) -> dic
     return words
 
 
+def at_home(value: Any) -> Any:
+    """A path that begins with `~/` in the user's home folder; anything else as it is."""
+    return expanduser(value) if isinstance(value, str) and value.startswith("~/") else value
+
+
 def key_of(word: str) -> str:
     """The key of an override, without its sign: `+trainer.args.tf32=true` -> `trainer.args.tf32`."""
     return word.partition("=")[0].lstrip("+~")
 
 
-def quoted(value: object) -> str:
+def quoted(value: object, mark: str = "'") -> str:
     """A path or other text as the value of a Hydra override, whatever signs are in it."""
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # Backslashes count twice before a quotation mark, and only there.
+    text = re.sub(rf"(\\*)({mark}|\Z)", lambda found: found[1] * 2 + (f"\\{mark}" if found[2] else ""), str(value))
+    return f"{mark}{text}{mark}"
 
 
 def parse(
@@ -102,7 +112,7 @@ def parse(
         elif key in words.own or key in words.overrides:
             raise UserError(f"`{key}` is given twice. Give it once.")
         elif key in own:
-            words.own[key] = value
+            words.own[key] = at_home(value)
         else:
             words.overrides[key] = value
     if words.runs and "model" in words.overrides:
@@ -131,7 +141,7 @@ def _run(word: str, name: str, words: Words, several: bool) -> None:
         split_word(word, f"Did you mean run={word}?")
     if words.runs and not several:
         raise UserError(f"`{word}`: one run at a time here, and run={words.runs[0]} is given already.")
-    words.runs.append(name)
+    words.runs.append(at_home(name))
 
 
 def _check(key: str, words: Words, own: Sequence[str], groups: Sequence[str]) -> None:

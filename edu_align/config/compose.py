@@ -35,7 +35,10 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     `config_dirs` are searched after edu_align's own folder. It is an OmegaConf config typed by the schemas.
     Raises `UserError` that lists every problem.
     """
+    from edu_align.config.text import for_hydra
+
     others = [Path(folder).resolve() for folder in config_dirs or []]
+    overrides = for_hydra(overrides, several=False)
     check_words(overrides, conf_dir(), others)
     register()
     cfg, preset = _composed(overrides, others)
@@ -87,7 +90,7 @@ def _made() -> Made:
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     others = [folder for folder in folders if folder != conf_dir()]
-    return Made(list(hydra.overrides.task), others, str(hydra.runtime.choices.model))
+    return Made(list(hydra.overrides.task), others, str(hydra.runtime.choices["model"]))
 
 
 def choices() -> dict[str, str]:
@@ -117,8 +120,10 @@ def settled(cfg: "DictConfig", made: Made | None = None) -> "DictConfig":
 
     from edu_align.config.own_model import own_model
     from edu_align.config.rules import problems
+    from edu_align.config.text import homes
 
     copy = deepcopy(cfg)
+    homes(copy)
     made = made or _made()
     own_model(copy, made.preset, [conf_dir(), *made.folders], made.words, partial(_model_of, made.folders))
     _refuse(problems(copy))

@@ -125,12 +125,19 @@ def owners(key: str) -> list[str]:
     return [f"{group}={name.removesuffix('_schema')}" for name in having if len(having) < len(variants)]
 
 
+@cache
+def typed_keys() -> dict[str, Any]:
+    """`{dotted key: type}` of every option of every group, each key once."""
+    found = root_leaves({})
+    for group, variants in GROUP_SCHEMAS.items():
+        for schema in variants.values():
+            found.update({f"{group}.{leaf}": kind for leaf, kind in leaves(schema).items()})
+    return found
+
+
 def every_key() -> list[str]:
     """Every dotted key of every option, each once."""
-    found = dict.fromkeys(root_leaves({}))
-    for group, variants in GROUP_SCHEMAS.items():
-        found.update(dict.fromkeys(f"{group}.{leaf}" for schema in variants.values() for leaf in leaves(schema)))
-    return list(found)
+    return list(typed_keys())
 
 
 def unknown_key(key: str, known: dict[str, Any], choices: dict[str, str | None]) -> str:

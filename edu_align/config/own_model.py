@@ -57,7 +57,7 @@ def _preset(choice: str, folders: Sequence[Path]) -> "dict[str, Any] | None":
     for folder in folders:
         file = folder / "model" / f"{choice.removesuffix('.yaml')}.yaml"
         if file.is_file():
-            content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+            content: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
             return {key: value for key, value in content.items() if key != "defaults"} if content else {}
     return None
 

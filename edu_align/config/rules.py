@@ -10,6 +10,7 @@ from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
 from edu_align.config.trl_args import enumeration, problems_of_args
+from edu_align.config.trl_options import problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import first_line
 from edu_align.utils.secrets import problems_of_secrets
@@ -17,12 +18,13 @@ from edu_align.utils.suggest import did_you_mean, listed
 
 Values = dict[str, Any]
 _LOCAL_FILE = "a file of rows: JSON, a table, a workbook or Parquet."
+LONGEST_TAG, LONGEST_PROJECT = 64, 128  # letters, of W&B
 _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
 # What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
 # steps do not: torch finds no rule for them on sharded tensors.
 SHARDED_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd")
-_COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
-_COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
+COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
+COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]{0,95}")
 _FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
@@ -91,19 +93,19 @@ def _steps(values: Values) -> Iterator[str]:
 def _trainer(values: Values) -> Iterator[str]:
     if values.get("trainer.loss_type") == "exo_pair" and values.get("trainer.label_smoothing") == 0:
         yield "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0, got 0.0. Set it to 1e-3."
-    scheduler = values.get("trainer.lr_scheduler")
-    if scheduler is not None and scheduler not in _COMMON_SCHEDULERS:
-        words = enumeration("trainer_utils.py", "SchedulerType") or _COMMON_SCHEDULERS
+    scheduler, args = values.get("trainer.lr_scheduler"), values.get("trainer.args") or {}
+    if scheduler is not None and scheduler not in COMMON_SCHEDULERS:
+        words = enumeration("trainer_utils.py", "SchedulerType") or COMMON_SCHEDULERS
         if scheduler not in words:
             yield not_a_word("trainer.lr_scheduler", scheduler, words)
+        yield from problems_of_schedule(scheduler, args, values.get("trainer.eval_steps"))
     optimizer = values.get("hardware.optimizer")
-    if optimizer is not None and optimizer not in _COMMON_OPTIMIZERS:
-        words = enumeration("training_args.py", "OptimizerNames") or _COMMON_OPTIMIZERS
+    if optimizer is not None and optimizer not in COMMON_OPTIMIZERS:
+        words = enumeration("training_args.py", "OptimizerNames") or COMMON_OPTIMIZERS
         if optimizer not in words:
             yield not_a_word("hardware.optimizer", optimizer, words)
-    yield from problems_of_args(
-        [str(name) for name in values.get("trainer.args") or {}], values.get("trainer.algorithm", "")
-    )
+        yield from problems_of_optimizer(optimizer, args)
+    yield from problems_of_args([str(name) for name in args], values.get("trainer.algorithm", ""))
 
 
 def _sources(values: Values) -> Iterator[str]:
@@ -314,6 +316,21 @@ def _metrics(values: Values) -> Iterator[str]:
         yield f"`evaluation.metrics`: {name!r} is no metric.{did_you_mean(name, METRICS)} Metrics: {listed(METRICS)}."
 
 
+def _tracking(values: Values) -> Iterator[str]:
+    """A problem for tags and a project that W&B does not take."""
+    if values.get("tracking.name") == "off":
+        return
+    for tag in values.get("tracking.tags") or []:
+        if not 1 <= len(tag) <= LONGEST_TAG:
+            yield f"`tracking.tags`: W&B takes tags of 1 to {LONGEST_TAG} letters, got one of {len(tag)}: {tag!r}."
+    project = values.get("tracking.project")
+    if project is not None and (not 1 <= len(project) <= LONGEST_PROJECT or set(project) & set(r"/\#?%:")):
+        yield (
+            f"`tracking.project` must have 1 to {LONGEST_PROJECT} letters and none of / \\ # ? % :, got {project!r}. "
+            "Example: tracking.project=my-tutors."
+        )
+
+
 def _places(values: Values) -> Iterator[str]:
     data, outputs = values.get("data_root"), values.get("outputs_root")
     if data is not None and not Path(data).is_dir():
@@ -324,5 +341,5 @@ def _places(values: Values) -> Iterator[str]:
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
-    _judge, _places, _metrics,
+    _judge, _places, _metrics, _tracking,
 )  # fmt: skip

@@ -27,8 +27,10 @@ DPO_LOSSES = [
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
-    "pair_accuracy_own", "own_turn_nll", "leak", "form", "human_nll", "retention", "retention_exact", "corpus",
+    "pair_accuracy_own", "own_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
+    "retention_exact", "corpus",
 )  # fmt: skip
+TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
 GGUF_TYPES = ("f32", "f16", "bf16", "q8_0")
 SEED = ">= 0 and < 4294967296"

@@ -7,13 +7,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.rules import problems
-from edu_align.config.schema import GROUP_SCHEMAS, Config
+from edu_align.config.schema import GROUP_SCHEMAS, TEMPLATE_FILE, Config
+from edu_align.config.text import is_text, text_of
 from edu_align.utils.errors import UserError, first_line
 
 
 def stored_config(path: Path, overrides: dict[str, str]) -> Config:
     """The typed config in a run's config.yaml, with `overrides` (dotted key -> value as written on a command line).
 
+    The chat template is the one that the run keeps beside its weights, whatever its base's has become.
     Errors: a key that does not exist, a value of the wrong type, a rule that is broken.
     """
     stored = OmegaConf.load(path)
@@ -27,7 +29,9 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         chosen = {"trainer": stored.trainer.algorithm}
         raise UserError(" ".join(unknown_key(key, known, chosen) for key in unknown))
     try:
-        words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()])
+        words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items() if not is_text(key)])
+        for key in filter(is_text, overrides):
+            OmegaConf.update(words, key, text_of(key, overrides[key]))
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:
         raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
@@ -36,4 +40,7 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         raise UserError(" ".join(found))
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
+    kept = [file for kind in ("adapter", "model") if (file := path.parent / kind / TEMPLATE_FILE).is_file()]
+    if kept:
+        config.model.chat_template, config.model.template_args = str(kept[0]), {}
     return config

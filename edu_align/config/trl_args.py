@@ -13,14 +13,23 @@ from typing import Any
 
 from edu_align.config.keys import stated
 from edu_align.config.schema import GROUP_SCHEMAS, TrainerConfig
+from edu_align.config.trl_options import refused
 from edu_align.utils.suggest import nearest
 
 _BASES = (("trl", "trainer/base_config.py", "_BaseConfig"), ("transformers", "training_args.py", "TrainingArguments"))
 
 
-def owned() -> dict[str, str]:
-    """TRL options that edu_align sets itself, and the key that decides each: `{"optim": "hardware.optimizer", ...}`."""
-    return {option: key for key, options in stated("trl").items() for option in options}
+def owned(algorithm: str = "") -> dict[str, str]:
+    """TRL options that edu_align sets itself, and the key that decides each: `{"optim": "hardware.optimizer", ...}`.
+
+    With an `algorithm` only the keys that its trainer has.
+    """
+    schema = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema")
+    found = stated("trl")
+    if schema is not None:
+        found = {key: value for key, value in found.items() if not key.startswith("trainer.")}
+        found |= stated("trl", schema, "trainer.")
+    return {option: key for key, options in found.items() for option in options}
 
 
 def problems_of_args(names: list[str], algorithm: str) -> Iterator[str]:
@@ -28,7 +37,7 @@ def problems_of_args(names: list[str], algorithm: str) -> Iterator[str]:
     place = _trl_config(algorithm)
     if not names or place is None:
         return
-    fields, ours = trl_fields(algorithm), owned()
+    fields, ours = trl_fields(algorithm), owned(algorithm)
     for name in names:
         if name in ours and (name in fields or not fields):
             yield f"`trainer.args.{name}` is set by `{ours[name]}`. Set that key and drop this one."
@@ -36,6 +45,8 @@ def problems_of_args(names: list[str], algorithm: str) -> Iterator[str]:
             best = nearest(name, sorted(fields))
             hint = f" Did you mean `{ours.get(best, f'trainer.args.{best}')}`?" if best else ""
             yield f"`trainer.args.{name}` is not an option of TRL's {place[1]}.{hint}"
+        elif problem := refused(name):
+            yield problem
 
 
 def _trl_config(algorithm: str) -> tuple[str, str] | None:

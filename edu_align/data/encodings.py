@@ -13,6 +13,7 @@ from edu_align.utils.words import brief, in_shell
 
 LOOKED_AT = 2**24  # bytes from which the encoding of a file is told
 GUESSED_FROM = 2**16  # bytes of lines with other letters than ASCII that charset-normalizer looks at
+KANA = 0.1  # share of kana from which a text is Japanese
 LEAD, CLEAR = 0.015, 0.1  # by which its best guess has to lead the next: in mess, or in how well letters fit a language
 
 _MARKS = {
@@ -26,6 +27,7 @@ _GUESSES = {
     "euc_jp": "EUC-JP", "gb18030": "GB18030", "big5": "BIG5", "cp949": "CP949", "mac_roman": "MACINTOSH",
     "cp850": "CP850",
 }  # fmt: skip
+_KANA = re.compile("[\u3041-\u30fe]")
 _WESTERN = re.compile(
     "[\t\n\r\x20-\x7eÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛàáâãåæçèéêëìíîïñòóôõøùúûÿŒœ€…‰‘’‚“”„•–—™\xa0¡¢£§©ª«¬®°±²³µ·¹º»¼½¾¿×÷]*"
 )
@@ -72,10 +74,10 @@ def encoding_of(head: bytes, path: Path) -> Encoding:
     if b"\x00" in head:
         raise UserError(f"{path}: not a file of rows, but binary data. Save the rows as .jsonl, .csv or .parquet.")
     lines = b"\n".join(line for line in head.split(b"\n") if not line.isascii())[:GUESSED_FROM]
-    name, maybe = _guess(lines)
-    if name is None:
+    guessed, maybe = _guess(lines)
+    if not guessed:
         raise UserError(_cannot_tell(path, head, [each for each in maybe if each in _GUESSES][:4], lines))
-    return Encoding(name, f"read as {name}")
+    return Encoding(guessed, f"read as {guessed}")
 
 
 def _without_mark(sample: bytes) -> str:
@@ -86,26 +88,30 @@ def _without_mark(sample: bytes) -> str:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
-def _guess(lines: bytes) -> tuple[str | None, list[str]]:
-    """The encoding of lines that are no UTF-8, or None and which may be meant."""
+def _guess(lines: bytes) -> tuple[str, list[str]]:
+    """The encoding of lines that are no UTF-8, "" where it is not clear, and which may be meant."""
     from charset_normalizer import from_bytes
 
     western = _western(lines)
     found = list(from_bytes(lines, cp_isolation=list(_GUESSES)))
     names = [match.encoding for match in found]
-    best = found[0] if found else None
+    if not found:
+        return "cp1252" if western else "", names
+    best, *others = found
     if western is not None:
         like = next((match for match in found if str(match) == western), None)
-        language = best is not None and best.coherence > 0
-        if not language or (like and like.chaos <= best.chaos + LEAD and like.coherence >= best.coherence - CLEAR):
+        as_good = like and like.chaos <= best.chaos + LEAD and like.coherence >= best.coherence - CLEAR
+        if as_good or best.coherence == 0:
             return "cp1252", names
-    rivals = [match for match in found[1:] if best is not None and str(match) != str(best)]
-    if best is None or best.chaos >= CLEAR or (best.encoding == "cp1252" and western is None):
-        return None, names
-    for rival in rivals:
-        clear = rival.chaos >= best.chaos + (LEAD if best.coherence else CLEAR)
-        if not clear and best.coherence < rival.coherence + CLEAR:
-            return None, names
+    for match in found:
+        if match.encoding in ("cp932", "euc_jp") and len(_KANA.findall(str(match))) > KANA * len(str(match)):
+            return match.encoding, names
+    if best.chaos >= CLEAR or (best.encoding == "cp1252" and western is None):
+        return "", names
+    for rival in others:
+        behind = rival.chaos >= best.chaos + (LEAD if best.coherence else CLEAR)
+        if str(rival) != str(best) and not behind and best.coherence < rival.coherence + CLEAR:
+            return "", names
     return best.encoding, names
 
 

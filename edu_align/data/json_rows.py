@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.data.found import Found
+from edu_align.data.rows.words import COLUMNS, SAID, WHO, known, plain
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import in_shell, shorten
 
 BROKEN = "broken JSON"
-# A list of objects with these keys is the turns or the replies of one row, not a list of rows.
-_TURN_KEYS = {"role", "from", "speaker", "sender", "score"}
+_ROW = {
+    name
+    for ours in ("messages", "prompt", "completion", "chosen", "rejected", "responses", "text")
+    for name in COLUMNS[ours]
+}
 _SPACE = re.compile(r"\s*")
 # What is read of text: control characters in it are what they are.
 _DECODER = json.JSONDecoder(strict=False)
@@ -21,11 +25,11 @@ _DECODER = json.JSONDecoder(strict=False)
 def line_rows(lines: Iterable[str]) -> Iterator[Found]:
     """One value a line, with its number from 1; blank lines are passed over. A line that is no JSON is a fault."""
     for number, line in enumerate(lines, start=1):
-        if line.strip():
+        if line := line.strip("\ufeff \t\r\n"):
             try:
-                yield Found(number, _DECODER.decode(line.lstrip("\ufeff")))
+                yield Found(number, _DECODER.decode(line))
             except json.JSONDecodeError as error:
-                yield Found(number, {}, BROKEN, _where(line, error))
+                yield Found(number, {}, BROKEN, f"{error.msg} at column {error.colno}{_near(line, error)}")
             except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
                 yield Found(number, {}, BROKEN, shorten(str(error), 120))
 
@@ -35,9 +39,8 @@ def is_object(line: str) -> bool:
     return line.lstrip("\ufeff \t").startswith("{") and not next(line_rows([line])).fault
 
 
-def _where(text: str, error: json.JSONDecodeError) -> str:
-    around = text[max(0, error.pos - 60) : error.pos + 60]
-    return f"{error.msg} at line {error.lineno}, column {error.colno}, near {around!r}"
+def _near(text: str, error: json.JSONDecodeError) -> str:
+    return f", near {text[max(0, error.pos - 60) : error.pos + 60]!r}"
 
 
 def rows_in(values: Sequence[Any], path: Path) -> tuple[list[Found], str]:
@@ -67,7 +70,8 @@ def json_values(text: str, path: Path) -> list[Any]:
             value, position = _DECODER.raw_decode(text, position)
             values.append(value)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: {BROKEN}, {_where(text, error)}. Mend it.") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UserError(f"{path}: {BROKEN}, {error.msg} at {place}{_near(text, error)}. Mend it.") from None
     except (RecursionError, ValueError) as error:
         raise UserError(f"{path}: JSON that cannot be read ({shorten(str(error), 120)}). Mend it.") from None
     return values
@@ -75,7 +79,9 @@ def json_values(text: str, path: Path) -> list[Any]:
 
 def _inside(value: dict[str, Any], path: Path) -> tuple[list[Any], str]:
     """The rows in an object: itself, or those of its one list of rows, of its columns, or of its entries."""
-    lists = {key: inner for key, inner in value.items() if _is_rows(inner)}
+    if any(_is_turns(cell) or (isinstance(cell, str) and plain(key) in _ROW) for key, cell in value.items()):
+        return [value], ""
+    lists = {key: inner for key, inner in value.items() if isinstance(inner, list) and _is_object(inner[:1])}
     if len(lists) == 1:
         ((key, rows),) = lists.items()
         others = [name for name in value if name != key]
@@ -84,7 +90,7 @@ def _inside(value: dict[str, Any], path: Path) -> tuple[list[Any], str]:
     if lists:
         raise UserError(f"{path}: several lists of rows: {_names(lists)}. {_take_one(path, next(iter(lists)))}")
     columns = list(value.values())
-    if len(columns) > 1 and all(isinstance(column, list) for column in columns) and not any(map(_is_turns, columns)):
+    if len(columns) > 1 and all(isinstance(column, list) for column in columns):
         if len({len(column) for column in columns}) == 1:
             return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)], "a list a column"
     elif columns and all(isinstance(column, dict) for column in columns):
@@ -96,12 +102,14 @@ def _inside(value: dict[str, Any], path: Path) -> tuple[list[Any], str]:
     return [value], ""
 
 
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and not _is_turns(value)
-
-
 def _is_turns(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, dict) and _TURN_KEYS & set(item) for item in value[:1])
+    return (
+        isinstance(value, list) and _is_object(value[:1]) and None not in (known(value[0], WHO), known(value[0], SAID))
+    )
+
+
+def _is_object(first: list[Any]) -> bool:
+    return bool(first) and isinstance(first[0], dict)
 
 
 def _names(lists: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ _SPACE = re.compile(r"(?<!\d) +| +(?!\d)")
 
 # Words of which a turn that only says hello is made.
 _HELLO = """
+welcome back lesson class nice see meet get started work together
 hi hello hey hiya yo greetings howdy there good morning afternoon evening night day dear sir madam miss mister
 mr mrs ms tutor teacher professor everyone all again how are you u doing today please pls can could would will
 may i im am we us me my need want like some any a an the your with on for to of help assist assistance question

@@ -32,15 +32,15 @@ def problem_key(problem: str) -> str:
 
 
 def question_key(messages: Iterable[Message]) -> str:
-    """Group key of a dialogue: that of the first thing its user asks, or its tutor where that one speaks first.
+    """Group key of a dialogue: that of the first thing its user asks; behind an opening that we added, of the tutor's.
 
     A turn that only says hello asks nothing. Where there is nothing else, it is the key of all that is said.
     """
-    spoken = [m for m in messages if m.role != "system" and not m.content.startswith(LESSON_OPENING)]
-    begun = next((i for i, message in enumerate(spoken) if message.role == "user"), len(spoken))
-    asked = (message.content for i, message in enumerate(spoken) if message.role == "user" or i < begun)
-    first = next((text for text in asked if not is_greeting(text)), None)
-    return problem_key(first if first is not None else " ".join(message.content for message in spoken))
+    spoken = [message for message in messages if message.role != "system"]
+    said = [message for message in spoken if not message.content.startswith(LESSON_OPENING)]
+    asking = said if len(said) < len(spoken) else [message for message in said if message.role == "user"]
+    first = next((message.content for message in asking if not is_greeting(message.content)), None)
+    return problem_key(first if first is not None else " ".join(message.content for message in said))
 
 
 def session_key(session: str) -> str:

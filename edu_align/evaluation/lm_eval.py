@@ -162,10 +162,13 @@ def model_arguments(run: RunFolder, config: Config, of: str) -> dict[str, str]:
 
 
 def write_arguments(task: Task, model: dict[str, str], plan: Plan, output: Path) -> Path:
-    """The harness's command line as a YAML file, which `python -m lm_eval run --config` reads."""
+    """The harness's command line as a YAML file, which `python -m lm_eval run --config` reads.
+
+    A chat is read as training reads it: the template writes all control tokens, and the tokenizer adds none.
+    """
     content: dict[str, Any] = {
         "model": "hf",
-        "model_args": model,
+        "model_args": {**model, "add_bos_token": False} if plan.chat else model,
         "tasks": [TASK],
         "include_path": str(task.folder),
         "num_fewshot": plan.few_shot,

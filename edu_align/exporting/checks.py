@@ -7,6 +7,7 @@ from typing import Any
 
 from edu_align.exporting.gguf import context_length
 from edu_align.exporting.merge import load_merged
+from edu_align.exporting.rope import put_back
 from edu_align.exporting.subject import Subject
 from edu_align.models.chat_template import render
 from edu_align.records import Message
@@ -116,8 +117,11 @@ def _logps(model: Any, ids: Sequence[int], start: int) -> Any:
     return logits[0, start - 1 : -1].float().log_softmax(dim=-1)
 
 
-def load_gguf(file: Path, dtype: str) -> tuple[Any, Any, str]:
-    """Model in `dtype`, tokenizer, and the name of the way its tokenizer splits text."""
+def load_gguf(file: Path, dtype: str, made_of: Any = None) -> tuple[Any, Any, str]:
+    """Model in `dtype`, tokenizer, and the name of the way its tokenizer splits text.
+
+    `made_of`: the config of the model that the file was made of, for what transformers drops as it reads (see rope.py).
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -127,6 +131,8 @@ def load_gguf(file: Path, dtype: str) -> tuple[Any, Any, str]:
     head = metadata(file, f"{known['general.architecture']}.attention.key_length")
     for width in head.values():  # for Qwen transformers takes 128 without looking
         config.head_dim = width
+    if made_of is not None:
+        put_back(config, file, made_of)
     model: Any = AutoModelForCausalLM.from_pretrained(
         **source,
         config=config,
@@ -158,6 +164,7 @@ class Tutor:
     tokenizer: Any
     replies: Replies
     adapter_effect: Agreement | None
+    shape: Any = None  # the model's config
 
     @classmethod
     def of(cls, subject: Subject, model: Any, tokenizer: Any) -> "Tutor":
@@ -167,7 +174,7 @@ class Tutor:
         if subject.adapter is not None:
             with model.disable_adapter():
                 effect = compare(replies, model)
-        return cls(subject, tokenizer, replies, effect)
+        return cls(subject, tokenizer, replies, effect, model.config)
 
     def check_merged(self, folder: Path) -> str:
         """Weights, tokenizer and chat template of the merged folder. Errors: they are not the tutor's."""
@@ -187,7 +194,7 @@ class Tutor:
     def check_gguf(self, gguf: Path) -> str:
         """The GGUF alone: weights, shape and tokenizer. Errors: they are not the tutor's."""
         kind = str(self.subject.config.export.gguf)
-        model, tokenizer, pre = load_gguf(gguf, self.subject.dtype)
+        model, tokenizer, pre = load_gguf(gguf, self.subject.dtype, self.shape)
         alike = self._reads_alike(tokenizer)
         if not alike and pre in READ_ALIKE:
             raise UserError(f"the tokenizer in {gguf.name}, loaded back, reads text in another way. Nothing was kept.")

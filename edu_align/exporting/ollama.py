@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
+from edu_align.models.apply_template import TemplateError, apply_template
+from edu_align.models.template_choice import writes_date
 
 Turn = dict[str, str]  # {"role": "user", "content": "Hi"}
 _S, _A, _B, _C = "Systemwort", "Anfangswort", "Beiwort", "Codewort"  # markers, looked for in the rendered text
@@ -69,14 +71,15 @@ def _text(text: str, indent: int) -> str:
 
 def find_format(tokenizer: Any) -> Format | None:
     """The format of the tokenizer's chat template; None where these texts cannot describe what it does."""
+    if writes_date(tokenizer.chat_template):  # that of every day to come
+        return None
     try:
         found = _infer(tokenizer)
-    except Exception:  # a template may refuse any dialogue, with any error
+        dialogues = examples(found is not None and found.with_system is not None)
+        same = found is not None and all(found.write(turns) == _render(tokenizer, turns) for turns in dialogues)
+    except (TemplateError, ValueError):  # it refuses one of these dialogues, or the marks in it
         return None
-    if found is None:
-        return None
-    same = [found.write(turns) == _render(tokenizer, turns) for turns in examples(found.with_system is not None)]
-    return found if all(same) else None
+    return found if same else None
 
 
 def examples(system: bool) -> list[list[Turn]]:
@@ -90,8 +93,7 @@ def examples(system: bool) -> list[list[Turn]]:
 
 
 def _render(tokenizer: Any, turns: Sequence[Turn], reply_next: bool = True) -> str:
-    text: str = tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=reply_next)
-    return text
+    return apply_template(tokenizer, turns, reply_next)
 
 
 def _infer(tokenizer: Any) -> Format | None:
@@ -107,7 +109,7 @@ def _infer(tokenizer: Any) -> Format | None:
         system = {"role": "system", "content": _S}
         first, last, *_ = _cut(_render(tokenizer, [system, ask, say, more]), (_S, _A, _B, _C))
         with_system = (first, last)
-    except Exception:  # templates refuse a system prompt by raising
+    except (TemplateError, ValueError):  # it refuses a system prompt, or leaves it out
         with_system = None
     return Format(
         opening=opening,

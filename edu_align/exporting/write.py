@@ -20,6 +20,7 @@ from edu_align.exporting.ollama import write_modelfile
 from edu_align.exporting.subject import Subject
 from edu_align.reports.model_card import Background, Exported, model_card
 from edu_align.reports.stages import read_evaluation
+from edu_align.reports.use import ASK, SHOW
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
 from edu_align.utils.errors import UserError
@@ -128,12 +129,9 @@ def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[
         "",
         f'tokenizer = AutoTokenizer.from_pretrained("{where}")',
         f'model = AutoModelForCausalLM.from_pretrained("{where}")',
-        'messages = [{"role": "user", "content": "I added 3/4 and 1/4 and got 4/8. Is that right?"}]',
-        "inputs = tokenizer.apply_chat_template(",
-        '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
-        ")",
+        *ASK,
         f"reply = model.generate(**inputs, max_new_tokens={subject.config.generation.max_new_tokens})",
-        'print(tokenizer.decode(reply[0, inputs["input_ids"].size(1) :], skip_special_tokens=True))',
+        SHOW,
         "```",
         "",
         "As a server that speaks OpenAI's protocol:",

@@ -56,6 +56,25 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     return Location(_from_hub(model), f"hub:{model.path}@{model.revision}")
 
 
+def published(location: Location) -> tuple[str | None, str | None]:
+    """What other programs load this base by: a hub id with its commit, else the folder's absolute path, else None.
+
+    A folder of the hub's cache is known by its id.
+    """
+    kind, _, rest = location.identity.partition(":")
+    if kind == "bundled":
+        return BUNDLED_HOME, BUNDLED_REVISION
+    if kind == "hub":
+        name, _, revision = rest.partition("@")
+        return name, None if revision == "None" else revision
+    if location.folder is None:
+        return None, None
+    folder = Path(os.path.abspath(location.folder))
+    if folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--"):
+        return "/".join(folder.parents[1].name.split("--")[1:]), folder.name
+    return str(folder), None
+
+
 def is_bundled(model: ModelConfig) -> bool:
     """Whether the package's weights are those that are meant: `model.bundled` is about one model and no other."""
     return model.bundled and model.path in (None, BUNDLED_HOME) and model.revision in (None, BUNDLED_REVISION)

@@ -97,7 +97,7 @@ def _read(content: dict[str, Any]) -> tuple[Sizes | None, str]:
     kind = content.get("model_type")
     if kind not in KNOWN:
         return None, f"networks of the type {kind} are not counted here"
-    found = {key: content.get(key, default) for key, default in zip(_KEYS, KNOWN[kind], strict=True)}
+    found: dict[str, Any] = {key: content.get(key, default) for key, default in zip(_KEYS, KNOWN[kind], strict=True)}
     if found["num_key_value_heads"] is None:
         found["num_key_value_heads"] = found["num_attention_heads"]
     wrong = [key for key in _KEYS if not _fits(key, found[key])]

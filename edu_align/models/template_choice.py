@@ -16,7 +16,7 @@ from pathlib import Path
 from string import ascii_letters
 from typing import Any
 
-from edu_align.config.schema import ModelConfig
+from edu_align.config.schema import TEMPLATE_FILE, ModelConfig
 from edu_align.utils.errors import UserError
 from edu_align.utils.suggest import did_you_mean, listed
 
@@ -28,7 +28,6 @@ ZEPHYR_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 WORDS = ("auto", "own", "zephyr")
-TEMPLATE_FILE = "chat_template.jinja"
 NOW = "strftime_now"
 RESERVED = ("messages", "tools", "documents", "add_generation_prompt", NOW, "raise_exception")
 # The macro that stands in for `strftime_now`, at the start of a template.

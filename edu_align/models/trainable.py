@@ -1,13 +1,15 @@
 """The trainable parameters of a model: by name in a checkpoint; in the end a folder that other programs load."""
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from edu_align.data.datamodule import GROUPS_FILE
 from edu_align.models.template_choice import TEMPLATE_FILE, unpinned
 from edu_align.utils.distributed import is_first
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import whole_folder, write_json, write_text
 
 WEIGHTS = "trained.safetensors"
@@ -35,21 +37,51 @@ def save_tensors(tensors: dict[str, Any], file: Path) -> None:
     save_file({name: value.contiguous() for name, value in tensors.items()}, file)
 
 
-def save_weights(model: Any, tokenizer: Any, folder: Path, groups: list[str]) -> None:
+def save_weights(
+    model: Any, tokenizer: Any, folder: Path, groups: list[str], base: tuple[str | None, str | None], card: str
+) -> None:
     """PEFT's folder of the adapter, or transformers' of the whole model, with the groups that it was trained on.
 
-    It is complete or not there. With several processes all of them call this, and the first one writes.
+    `base`: what an adapter's config names its base by (see `locate.published`); `card`: the text of its README.md. It
+    is complete or not there. With several processes all of them call this, and the first one writes.
     """
     lora = hasattr(model, "peft_config")
     with whole_folder(folder) if is_first() else nullcontext(folder) as aside:
         model.save_pretrained(str(aside), **({"selected_adapters": ["default"]} if lora else {}))
         if is_first():
             write_json(aside / GROUPS_FILE, groups)
+            write_text(aside / "README.md", card)  # PEFT leaves a form to fill in
+            if lora:
+                _name_base(aside / "adapter_config.json", *base)
             template, tokenizer.chat_template = tokenizer.chat_template, unpinned(tokenizer.chat_template)
             write_text(aside / TEMPLATE_FILE, tokenizer.chat_template)
             if not lora:
                 tokenizer.save_pretrained(str(aside))
             tokenizer.chat_template = template
+
+
+def _name_base(file: Path, name: str | None, revision: str | None) -> None:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    write_json(file, content | {"base_model_name_or_path": name, "revision": revision})
+
+
+def try_saving(model: Any, tokenizer: Any) -> None:
+    """Write what stands beside the weights in the end, and throw it away. Errors: some of it cannot be written.
+
+    So a base whose settings cannot be saved is known before the first step, not after the last one.
+    """
+    beside = {"config.json": model.config, "generation_config.json": model.generation_config, "tokenizer": tokenizer}
+    if hasattr(model, "peft_config"):
+        beside = {"adapter_config.json": model.peft_config["default"]}
+    with TemporaryDirectory() as folder:
+        for name, each in beside.items():
+            try:
+                each.save_pretrained(folder)
+            except (ValueError, TypeError, AttributeError, KeyError) as error:
+                raise UserError(
+                    f"`model.path`: what is trained could not be saved in the end: {name} cannot be written "
+                    f"({first_line(error, 200)}). Mend that file in the base model's folder."
+                ) from error
 
 
 def load_trainable(model: Any, folder: Path) -> None:

@@ -137,11 +137,27 @@ def _span(write: Write, turns: Sequence[Message], whole: str) -> _Span:
     if not after.strip():
         raise _endless()
     opened = head is None or start is not None
-    if start is None:
-        start = len(before) if whole.startswith(before) else whole.rfind(reply)
+    if start is None and whole.startswith(before):
+        start, opened = _after_header(write, turns[:-1], head, before)
+    elif start is None:
+        start = whole.rfind(reply)
     if start < 0:
         raise TemplateError("the chat template rewrites a reply and what stands before it: it cannot be located")
     return _Span((start, stop), _squeezed(reply) in _squeezed(whole[start:stop]), opened)
+
+
+def _after_header(write: Write, turns: Sequence[Message], head: str | None, before: str) -> tuple[int, bool]:
+    """Where the header that generation begins from ends in `before`, the text before a reply's own; and whether it is
+    there. Without it the trained text begins with the reply's own.
+    """
+    if head is None:
+        return len(before), True
+    said = write(turns, False)
+    header = head[len(said) :] if head.startswith(said) else ""
+    at = before.rfind(header)
+    if not header or at < 0 or (turns[-1].content.strip() or header) in before[at + len(header) :]:
+        return len(before), False
+    return at + len(header), True
 
 
 def _head(write: Write, before: Sequence[Message]) -> str | None:

@@ -18,7 +18,6 @@ from edu_align.models.locate import is_bundled
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
-from edu_align.planning.light_template import LightTemplate
 from edu_align.records import Message, Pair
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
@@ -70,7 +69,7 @@ class Lengths:
     turn: int
     apart: bool
     source: str
-    template: LightTemplate | None = None
+    template: Any = None
 
     def messages(self, messages: Sequence[Message]) -> int:
         return self.opening + sum(self.text(message.content) + self.turn for message in messages)
@@ -92,6 +91,8 @@ def lengths_of(config: Config) -> Lengths:
         if text not in known:
             known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
         return known[text]
+
+    from edu_align.planning.light_template import LightTemplate
 
     own = stored_template(folder)
     # The hub's cache may hold a part of a folder.
@@ -132,7 +133,7 @@ def _folders(config: Config) -> list[Path]:
     return [cached.parent] if cached else []
 
 
-def _around(template: LightTemplate, count: Callable[[str], int]) -> tuple[int, int, bool]:
+def _around(template: Any, count: Callable[[str], int]) -> tuple[int, int, bool]:
     """What the template puts before the first turn and around each, and whether it rewrites earlier turns.
 
     Found by rendering two and four turns; a guess where it refuses them.
@@ -149,7 +150,7 @@ def _around(template: LightTemplate, count: Callable[[str], int]) -> tuple[int, 
     return max(count(two) - 2 - 2 * turn, 0), turn, not four.startswith(two.rstrip())
 
 
-def _check_template(template: LightTemplate, examples: Sequence[Any]) -> None:
+def _check_template(template: Any, examples: Sequence[Any]) -> None:
     """Errors: TemplateError where the template refuses every one of the examples; the first."""
     first: TemplateError | None = None
     for example in examples:

@@ -98,7 +98,7 @@ def measure_run(run: Path, metrics: Sequence[str] = ()) -> dict[str, dict[str, A
     config = stored_config(run / "config.yaml", {"evaluation.enabled": "true"})
     config.outputs_root = str(outputs)
     suite = suite_of_run(find_run("run", str(run), outputs), config, outputs)
-    measured = measure(suite, chosen_metrics(config.evaluation.metrics or metrics))
+    measured = measure(suite, chosen_metrics(config.evaluation.metrics or metrics, suite.trained_on))
     print("\n".join(f"edu_align: {note}" for note in measured.notes))
     return measured.results
 

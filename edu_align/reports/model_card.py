@@ -104,12 +104,14 @@ class Exported:
 class Background:
     """What a card says of the run's past. `base_folder`: where its base model lies, to read that one's card.
 
-    `earlier` are the records of the runs that it continues, the newest first; `evaluation` is evaluation.json.
+    `earlier` are the records of the runs that it continues, the newest first; `evaluation` is evaluation.json; `use`:
+    how to use a run that is no export, as Markdown lines (reports/use.py).
     """
 
     base_folder: Path | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    use: list[str] = field(default_factory=list)
 
 
 def model_card(config: Config, record: dict[str, Any], background: Background, exported: Exported | None = None) -> str:
@@ -126,6 +128,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
         ["## Use", "", *exported.usage] if exported else [],
+        ["## How to use it", "", *background.use] if background.use else [],
         ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
         ["## Results", "", *_results(background.evaluation)],

@@ -12,7 +12,7 @@ from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import in_shell
 
-PLAIN = re.compile(r"[\w./-]+")  # a value that Hydra reads as it stands
+PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)/?[A-Za-z][\w./-]*")  # a text that Hydra reads as it stands
 # What a DPO run takes over from the command of the run that it starts from: where, with what, how large; not how.
 KEPT = ("model", "dataset", "hardware", "adapter", "tracking", "evaluation", "generation", "data_root", "outputs_root",
         "seed")  # fmt: skip

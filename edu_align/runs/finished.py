@@ -1,8 +1,11 @@
 """Opening a finished run: its config as it was trained, and whether a base model is the one that its adapter fits."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from edu_align.config.arguments import quoted
 from edu_align.config.schema import Config
 from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
@@ -18,7 +21,7 @@ def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -
 
     run = find_run("run", name, Path(outputs_root or "outputs"))
     given = {key: value for key, value in overrides.items() if key != "hardware"}
-    root = {} if outputs_root is None else {"outputs_root": json.dumps(outputs_root)}
+    root = {} if outputs_root is None else {"outputs_root": quoted(outputs_root)}
     preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
     return run, stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
 
@@ -48,6 +51,30 @@ def check_start(config: Config, start: RunFolder, location: Location) -> None:
         raise UserError(
             f"`{key}`: that run trained adapter={adapter}, got adapter={config.adapter.name}. Use adapter={adapter}."
         )
+    given, kept = asdict(config.adapter), adapter_of(start) if adapter != "full" else {}
+    wrong = [name for name, value in kept.items() if given[name] != value]
+    if wrong:
+        raise UserError(
+            f"`{key}`: its adapter goes on as it is, with {_words(kept, wrong)}, got {_words(given, wrong)}. Give the "
+            "run's values, or start from its base without init_from."
+        )
+
+
+def adapter_of(run: RunFolder) -> dict[str, Any]:
+    """What a run's adapter was made with (rank, alpha, dropout, target_modules): what starts from it keeps it."""
+    from omegaconf import OmegaConf
+
+    path = run.path / "config.yaml"
+    stored: Any = OmegaConf.to_container(OmegaConf.load(path).get("adapter") or {}) if path.is_file() else {}
+    return {name: stored[name] for name in ("rank", "alpha", "dropout", "target_modules") if name in stored}
+
+
+def _words(adapter: dict[str, Any], names: list[str]) -> str:
+    values = {name: adapter[name] for name in names}
+    return " ".join(
+        f"adapter.{name}=" + (f"[{','.join(value)}]" if isinstance(value, list) else str(value))
+        for name, value in values.items()
+    )
 
 
 def _preset(name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from edu_align.config import ranges
 from edu_align.utils.errors import UserError
 
 DIGITS = 6  # significant ones of a drawn number
@@ -69,17 +70,33 @@ def dimensions(overrides: list[str], loader: Any, config: DictConfig) -> list[Di
     found: dict[str, Dimension] = {}
     for parsed in OverridesParser.create(config_loader=loader).parse_overrides(overrides):
         key = parsed.get_key_element()
+        name = key.lstrip("+~")  # `++key` beside a preset's `key` is one dimension
         if not parsed.is_sweep_override():
             word = parsed.get_value_element_as_str()
-            found[key] = Dimension(key, word, words=(word,))
+            found[name] = Dimension(key, word, words=(word,))
         elif parsed.is_discrete_sweep():
-            found[key] = Dimension(key, parsed.get_value_string(), True, tuple(parsed.sweep_string_iterator()))
-            if not found[key].words:
+            found[name] = Dimension(key, parsed.get_value_string(), True, _listed(parsed))
+            if not found[name].words:
                 raise UserError(f"`{parsed.input_line}` has no value in it.")
         else:
             held = OmegaConf.select(config, parsed.key_or_group, throw_on_missing=False)
-            found[key] = _interval(key, parsed, isinstance(held, int) and not isinstance(held, bool))
+            found[name] = _interval(key, parsed, isinstance(held, int) and not isinstance(held, bool))
     return list(found.values())
+
+
+def _listed(parsed: Any) -> tuple[str, ...]:
+    """The values of a sweep over what can be listed, as they are typed."""
+    from hydra.core.override_parser.types import RangeSweep
+
+    value = parsed.value()
+    if not isinstance(value, RangeSweep):
+        return tuple(parsed.sweep_string_iterator())
+    if math.isinf(value.stop):
+        raise UserError(f"`{parsed.input_line}` has no end of values. Give range() a finite end.")
+    words = [repr(each) for each in ranges.values(parsed)]
+    if value.shuffle:
+        random.shuffle(words)
+    return tuple(words)
 
 
 def _interval(key: str, parsed: Any, whole: bool) -> Dimension:

@@ -13,7 +13,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from edu_align.config.bounds import direction_of
+from edu_align.config.text import as_argument, for_hydra
 from edu_align.runs.environment import package_versions
+from edu_align.runs.finished import adapter_of
+from edu_align.runs.folder import find_run
 from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.executor import JobLauncher, parallel_trials
 from edu_align.sweeps.grid import ListSearch
@@ -24,6 +27,7 @@ from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
 from edu_align.sweeps.tracking import grouped
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import SomeFailed, UserError
+from edu_align.utils.output import ReaderGone
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
@@ -40,12 +44,34 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
             "A sweep starts its own runs, and torchrun or accelerate launch started several sweeps. Launch each "
             "run by itself, or sweep with one process a job."
         )
-    space = dimensions(words, loader, config)
+    space = dimensions(for_hydra(words, several=True), loader, config)
+    check_jobs(config, [one for one in space if one.swept])
     digest = sweep_digest(config, {one.key: one.text for one in space if one.swept})
     name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
     folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
     with folder.held():
         Sweep(config, loader, launcher, folder, space).run(digest)
+
+
+def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
+    """Errors: what every job of the sweep would fail with, or ignore."""
+    name, names = config._get_node("run_name")._value(), [one.name for one in swept]
+    several = any(len(one.words) != 1 for one in swept)
+    if isinstance(name, str) and "${" not in name and several and "run_name" not in names:
+        written = as_argument("run_name", f"{name}-${{{names[-1]}}}")
+        raise UserError(
+            f"`run_name={name}` is one name for all jobs of the sweep, which are runs of their own. Leave it out, or "
+            f"put what is swept into it: {written}."
+        )
+    start = config._get_node("init_from")._value()
+    adapter = next((one for one in swept if one.name.startswith("adapter.")), None)
+    if start is not None and "${" not in start and adapter is not None and "init_from" not in names:
+        kept = adapter_of(find_run("init_from", start, Path(config.outputs_root)))
+        value = kept.get(adapter.name.partition(".")[2])
+        raise UserError(
+            f"`{adapter.name}={adapter.text}` cannot be swept with init_from={start}: its adapter goes on as it is, "
+            f"with {adapter.name}={value}. Drop init_from, or sweep something else."
+        )
 
 
 class Sweep:
@@ -68,9 +94,11 @@ class Sweep:
         try:
             with _interruptible(), grouped(self.folder.path.name):
                 jobs = self._hand_out(search)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit) as error:
             self._mark_dead_jobs("interrupted")
             self._close("interrupted")
+            if isinstance(error, ReaderGone):
+                raise
             print("edu_align: interrupted. The same command goes on from here.", file=sys.stderr, flush=True)
             raise SystemExit(INTERRUPTED) from None
         except BaseException:

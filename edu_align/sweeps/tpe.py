@@ -4,6 +4,7 @@ The journal is the truth about what was asked; the job files are the truth about
 told when the sweep died goes on with the same values.
 """
 
+import json
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +39,10 @@ class Tpe:
         self.folder, self.space, self.seed, self.batch = folder, space, seed, batch
         self.direction, self.prune = direction, prune
         cut_torn_line(folder.path / JOURNAL)
+        broken = _set_aside(folder.path / JOURNAL)
         self.study = study_at(folder.path, direction, None)
+        if broken:
+            self._rebuild()
         self._catch_up()
         self.total = max(trials, len(folder.jobs()))
 
@@ -76,6 +80,24 @@ class Tpe:
                 self._write(number, trial)
         for job in known.values():
             self.tell(job)
+
+    def _rebuild(self) -> None:
+        """A trial for each job in the folder, with what came out of it. Values reported on the way are gone."""
+        swept = [dimension for dimension in self.space if dimension.swept]
+        for job in self.folder.jobs():
+            words = dict(word.split("=", 1) for word in job["overrides"])
+            if all(one.key in words for one in swept):
+                done = job["state"] == "finished" and job["objective"] is not None
+                trial = optuna.trial.create_trial(
+                    state=TrialState.COMPLETE if done else TrialState.RUNNING,
+                    value=float(job["objective"]) if done else None,
+                    params={one.name: _typed(one, words[one.key]) for one in swept},
+                    distributions={one.name: distribution(one) for one in swept},
+                    user_attrs={"job": job["number"]},
+                )
+                self.study.add_trial(trial)
+        for number, trial in self._trials().items():
+            self._write(number, trial)
 
     def _ask(self, number: int | None = None) -> int:
         """One more trial and its job's file. The sampler is seeded by the trial, so that a resumed search goes on."""
@@ -118,6 +140,20 @@ class Tpe:
         return found
 
 
+def _set_aside(journal: Path) -> bool:
+    """Whether a journal had a line that cannot be read: a copy or a full disk cut it. It gets another name then."""
+    lines = journal.read_bytes().split(b"\n") if journal.is_file() else []
+    try:
+        for line in filter(None, lines):
+            json.loads(line)
+    except ValueError:
+        aside = journal.with_suffix(".broken")
+        journal.replace(aside)
+        print(f"edu_align: {journal} has a line that is cut; it is now {aside.name}, and made again from the jobs")
+        return True
+    return False
+
+
 def study_at(folder: Path, direction: Any, pruner: Any) -> Any:
     """The study whose journal lies in `folder`, made where there is none."""
     from optuna.storages import JournalStorage
@@ -158,3 +194,7 @@ def _pruned_study(folder: Path, direction: str, min_steps: int, factor: int) -> 
 
 def _word(dimension: Dimension, value: Any) -> str:
     return str(value) if dimension.words else dimension.written(value)
+
+
+def _typed(dimension: Dimension, word: str) -> Any:
+    return word if dimension.words else int(word) if dimension.whole else float(word)

@@ -11,7 +11,7 @@ from edu_align.config.schema import TrackingConfig
 from edu_align.reports.sweep.jobs import Sweep
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import flat
-from edu_align.tracking import GROUP, start
+from edu_align.tracking import GROUP, is_off, start
 from edu_align.utils.files import read_json, write_json
 
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
@@ -41,7 +41,7 @@ def log_sweep(folder: Path, config: TrackingConfig) -> None:
     ...) and has `best/objective`, `best/job` and `best/run`. Logged again it continues the same W&B run. Errors:
     those of `tracking.tracking`, and a folder that is no sweep.
     """
-    if config.name == "off":
+    if is_off(config):
         return
     sweep = read_sweep(folder)
     known = (read_json(folder / KEPT) or {}).get("id") or uuid.uuid4().hex[:12]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edu_align.config.arguments import key_of, quoted
 from edu_align.config.compose import compose
 from edu_align.config.schema import GROUP_SCHEMAS
+from edu_align.config.text import override, text_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.utils.errors import UserError
 
@@ -78,5 +79,11 @@ def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[P
             continue
         if key.startswith("trainer.") and key.split(".")[1] not in known:
             continue
-        words.append(f"{word}-{name}" if key == "run_name" else word)
+        words.append(_named(word, name) if key == "run_name" else word)
     return words
+
+
+def _named(word: str, stage: str) -> str:
+    """`run_name=<text>` with the stage's name behind the text."""
+    text = text_of("run_name", word.partition("=")[2])
+    return override("run_name", text and f"{text}-{stage}")

@@ -59,7 +59,8 @@ def _conversation_rows(
 
 
 def _pair_rows(config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunCache | None) -> Rows:
-    trainer, notes = config.trainer, []
+    trainer = config.trainer
+    notes: list[str] = []
     if isinstance(trainer, DPOTrainerConfig) and trainer.max_prompt_length is not None:
         short = shorten_prompts(tokenizer, pairs, trainer.max_prompt_length)
         notes += filter(None, [short.describe(trainer.max_prompt_length)])

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.batch import check_batch
+from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
@@ -32,7 +33,8 @@ from edu_align.runs.finished import check_start
 from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.listener import NO_LISTENER, RunListener
-from edu_align.tracking import mode_of
+from edu_align.tracking import is_off, mode_of
+from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -77,8 +79,10 @@ def _check(config: Config) -> None:
     check_batch(config)
     check_choice(config.model)
     check_length(config)
-    if config.tracking.name == "wandb":
+    check_objective(config.objective)
+    if not is_off(config.tracking):
         mode_of(config.tracking)
+    try_arguments(config)
 
 
 def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
@@ -88,13 +92,13 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     # Files that were never read are read before weights, which may have to be downloaded.
-    data = _data(config, start) if known is None else None
+    first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
     if start is not None:
         check_start(config, start, location)
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
-    data = data or _data(config, start)
+    data = first or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
     if read != known and not config.preview and (done := _found(launch, listener)):

@@ -28,13 +28,15 @@ from edu_align.evaluation.samples import Row, with_metrics
 from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
 from edu_align.models.folders import tensors_only
-from edu_align.models.locate import Location
+from edu_align.models.locate import Location, published
+from edu_align.models.reply_end import end_tokens
 from edu_align.models.sharding import is_sharded, release_gathered_weights
-from edu_align.models.trainable import save_weights
+from edu_align.models.trainable import save_weights, try_saving
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.budget import count_first_batch
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.reports.model_card import Background, model_card
+from edu_align.reports.use import use_of_run
 from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import peak_memory_gib
@@ -94,6 +96,8 @@ class Session:
         What an earlier attempt measured and trained is not done again. With several processes the first one measures
         and saves, and all of them train.
         """
+        try_saving(self.model, self.tokenizer)
+        self._card()
         held = held_out(self.config, self.data) if self.config.evaluation.enabled else None
         kept, checkpoint = first(self.progress.resume)
         self.during = [row for row in self.folder.rows("samples.jsonl") if row["when"].startswith("step_")]
@@ -106,9 +110,8 @@ class Session:
             self._evaluation(held, base, before, after)
             tracker.summary(self.folder.record["metrics"])
         if is_first():
-            background = Background(self.location.folder, records(ancestors(self.start)), self.results)
-            card = model_card(self.config, self.folder.record, background)
-            write_text(self.folder.path / "README.md", card)
+            for place in (self.folder.path, self._saved):
+                write_text(place / "README.md", self._card())
         self.folder.record = first(lambda: self.folder.record)
 
     def _tracked(self) -> AbstractContextManager[Tracker]:
@@ -216,10 +219,21 @@ class Session:
     def _save_model(self, tracker: Tracker) -> None:
         if not self._computes():
             return
-        saved = self.folder.path / ("adapter" if self.config.adapter.name == "lora" else "model")
-        save_weights(self.model, self.tokenizer, saved, self.data.groups_trained_on())
+        saved, groups = self._saved, self.data.groups_trained_on()
+        save_weights(self.model, self.tokenizer, saved, groups, published(self.location), self._card())
         if self.config.tracking.artifact and is_first():
             tracker.artifact(saved, {"base_model": self.folder.record["base_model"], "seed": self.config.seed})
+
+    @property
+    def _saved(self) -> Path:
+        return self.folder.path / ("adapter" if self.config.adapter.name == "lora" else "model")
+
+    def _card(self) -> str:
+        """The model card, with what has been measured by now."""
+        ends = end_tokens(self.model, self.tokenizer)
+        use = use_of_run(self.config, self.location, self.folder.path.name, ends)
+        background = Background(self.location.folder, records(ancestors(self.start)), self.results, use)
+        return model_card(self.config, self.folder.record, background)
 
     def _evaluation(
         self, held: HeldOut | None, base: Measurement | None, before: Measurement | None, after: Measurement | None

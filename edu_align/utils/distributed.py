@@ -18,7 +18,18 @@ PATIENCE_HOURS = 24
 
 def count() -> int:
     """How many processes train this run together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", "1", least=1)
+
+
+def _number(name: str, default: str, least: int = 0) -> int:
+    """A whole number in the environment. Errors: it is none."""
+    text = os.environ.get(name, default)
+    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        raise UserError(
+            f"the environment variable `{name}` must be a whole number from {least}, got {text!r}. torchrun sets it; "
+            f"`unset {name}` for a run of one process."
+        )
+    return int(text)
 
 
 def launched() -> bool:
@@ -33,10 +44,16 @@ def is_first() -> bool:
 def join(device: str) -> None:
     """Form the group of processes and give each its device (auto | cpu | cuda); nothing where there is only one.
 
-    Errors: more processes on this machine than it has GPUs; accelerate's own FSDP or DeepSpeed.
+    Errors: others that nobody launched; more on this machine than it has GPUs; accelerate's own FSDP or DeepSpeed.
     """
     if count() == 1:
         return
+    lacking = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if lacking:
+        raise UserError(
+            f"`WORLD_SIZE={count()}` stands in the environment without {', '.join(lacking)}: this run would wait for "
+            "processes that nobody started. `unset WORLD_SIZE`, or launch them with torchrun."
+        )
     for name in ("FSDP", "DEEPSPEED"):
         if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
             raise UserError(
@@ -49,7 +66,7 @@ def join(device: str) -> None:
     from accelerate import PartialState
 
     cpu = device == "cpu" or not torch.cuda.is_available()
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    here = _number("LOCAL_WORLD_SIZE", "1", least=1)
     if not cpu and here > torch.cuda.device_count():
         raise UserError(
             f"{here} processes were launched on a machine with {torch.cuda.device_count()} GPUs. "
@@ -102,7 +119,7 @@ def first_then_others(work: Callable[[], T]) -> T:
 
 def rank() -> int:
     """Which of the run's processes this is, from 0."""
-    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+    return _number("RANK", "0") if count() > 1 else 0
 
 
 def any_process(mine: bool) -> bool:

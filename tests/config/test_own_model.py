@@ -1,16 +1,16 @@
 """Which model a command line means: with another path than the preset's, nothing of the preset counts."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from edu_align.config.compose import compose
 from edu_align.config.own_model import name_of
+from edu_align.config.schema import ModelConfig
 
-SCHEMA = {
-    "revision": None, "weights": "pretrained", "bundled": False, "tokenizer": None, "chat_template": "auto",
-    "trust_remote_code": False,
-}  # fmt: skip
+GIVEN = ("name", "path", "architecture")
+SCHEMA = {key: value for key, value in asdict(ModelConfig()).items() if key not in GIVEN}
 
 
 def model_of(*words: str, folders: list[Path] | None = None) -> dict[str, object]:
@@ -23,13 +23,14 @@ def model_of(*words: str, folders: list[Path] | None = None) -> dict[str, object
     ("words", "by_hand"),
     [
         (["model=smollm2", "model.path=owner/other"], {"path": "owner/other", "name": "other"}),
-        (["model.path=other"], {"path": "other", "name": "other"}),
-        (["model=tiny", "model.path=/nowhere"], {"path": "/nowhere", "name": "nowhere"}),
+        (
+            ["model=tiny", "model.path=/nowhere", "model.tokenizer=bytes"],
+            {"path": "/nowhere", "name": "nowhere", "tokenizer": "bytes"},
+        ),
         (
             ["model=zephyr", "model.path=a/b", "model.chat_template=zephyr", "model.revision=abc", "model.name=mine"],
             {"path": "a/b", "name": "mine", "chat_template": "zephyr", "revision": "abc"},
         ),
-        (["model=tiny", "model.path=x/y", "model.tokenizer=bytes"], {"path": "x/y", "name": "y", "tokenizer": "bytes"}),
         (["experiment=tutor_dpo_cpu", "model.path=x/y"], {"path": "x/y", "name": "y"}),
     ],
 )

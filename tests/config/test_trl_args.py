@@ -6,6 +6,7 @@ import pytest
 
 from edu_align.config.compose import compose
 from edu_align.config.trl_args import owned, trl_fields
+from edu_align.config.trl_options import REFUSED
 
 Problems = Callable[..., list[str]]
 
@@ -45,3 +46,58 @@ def test_the_fields_are_those_of_the_imported_classes() -> None:
 
     for algorithm, kind in (("sft", SFTConfig), ("dpo", DPOConfig)):
         assert trl_fields(algorithm) == {item.name for item in fields(kind)}
+
+
+LEFT_OUT = [
+    ("load_best_model_at_end=true", "checkpoints are for going on"),
+    ("assistant_only_loss=true", "the loss lies on the tutor's turns already"),
+    ("packing=true", "rows are packed by hardware.packing"),
+    ("resume_from_checkpoint=x", "the same command goes on"),
+    ("push_to_hub=true", "edu_align.export run=<run> export.push_to_hub=<owner/name>"),
+    ("completion_only_loss=false", "the loss lies"),
+    ("loss_type=dft", "trainer=dpo has trainer.loss_type"),
+    ("fsdp=full_shard", "hardware.sharding=fsdp"),
+    ("model_init_kwargs={a:1}", "the keys of model and hardware"),
+    ("padding_free=true", "hardware.packing"),
+]
+
+
+@pytest.mark.cases("C5")
+@pytest.mark.parametrize(("option", "why"), LEFT_OUT)
+def test_options_that_would_do_nothing_are_refused_by_name(problems: Problems, option: str, why: str) -> None:
+    (found,) = problems(f"+trainer.args.{option}")
+    assert found.startswith(f"`trainer.args.{option.partition('=')[0]}` cannot be set here: ")
+    assert why in found
+    assert found.endswith(" Drop it.")
+
+
+def test_every_refused_option_is_one_of_trls_and_has_no_key() -> None:
+    known = {algorithm: trl_fields(algorithm) for algorithm in ("sft", "dpo")}
+    assert set(REFUSED) <= known["sft"] | known["dpo"]
+    for algorithm, fields in known.items():
+        assert (set(REFUSED) & fields & set(owned(algorithm))) <= {"loss_type"}
+
+
+@pytest.mark.cases("C5")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("trainer.lr_scheduler=cosine_with_min_lr", "`trainer.lr_scheduler=cosine_with_min_lr` needs min_lr_rate."),
+        (
+            "trainer.lr_scheduler=warmup_stable_decay",
+            "`trainer.lr_scheduler=warmup_stable_decay` needs num_decay_",
+        ),
+        ("trainer.lr_scheduler=reduce_lr_on_plateau trainer.eval_steps=null", "`trainer.lr_scheduler=reduce_lr_on_pl"),
+        ("hardware.optimizer=adalomo", "`hardware.optimizer=adalomo` changes weights while gradients are computed"),
+        ("hardware.optimizer=galore_adamw_layerwise", "`hardware.optimizer=galore_adamw_layerwise` changes weights"),
+        (
+            "hardware.optimizer=galore_adamw +trainer.args.optim_target_modules=[attn]",
+            "`hardware.optimizer=galore_",
+        ),
+        ("hardware.optimizer=schedule_free_adamw", "`hardware.optimizer=schedule_free_adamw` needs schedulefree,"),
+        ("hardware.optimizer=stable_adamw", "`hardware.optimizer=stable_adamw` needs torch-optimi, which"),
+    ],
+)
+def test_schedules_and_optimizers_that_need_more(problems: Problems, words: str, expected: str) -> None:
+    (found,) = problems(*words.split())
+    assert found.startswith(expected)

@@ -7,7 +7,7 @@ import pytest
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
 from edu_align.data.questions import is_greeting, normalise
-from edu_align.data.text import problem_key, question_key
+from edu_align.data.text import LESSON_OPENING, problem_key, question_key
 from edu_align.records import Message
 from edu_align.utils.jsonl import as_lines
 
@@ -92,3 +92,15 @@ def test_dialogues_that_open_with_a_greeting_are_told_apart_by_what_follows(tmp_
     only = [Message("user", "hi"), Message("assistant", "Hello!")]
     other = [Message("user", "hi"), Message("assistant", "What is it?")]
     assert question_key(only) != question_key(other)
+
+
+@pytest.mark.cases("A10")
+def test_behind_our_opening_the_tutors_question_counts() -> None:
+    def key(*tutor: str) -> str:
+        turns = [Message("user", f"{LESSON_OPENING}.")]
+        for text in tutor:
+            turns += [Message("assistant", text), Message("user", "7")]
+        return question_key(turns)
+
+    assert key("What is 3 + 4?") == key("what is 3+4", "And 5 + 6?") != key("What is 3 - 4?")
+    assert key("Hello, are you ready?", "What is 3 + 4?") == key("Hello! Are you ready?", "Why?") == problem_key("7")

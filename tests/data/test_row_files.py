@@ -22,6 +22,8 @@ TWO = [{"a": 1}, {"a": 2}]
 LINES, LIST = '{"a": 1}\n{"a": 2}\n', '[{"a": 1},\n {"a": 2}]'
 GERMAN = "frage;gut;schlecht\nWas heißt »teilen«?;Überlege: wie groß ist ein Stück, und warum?;Weiß nicht.\n"
 POLISH = "pytanie;dobra;zła\nIle to trzy dodać cztery?;Pomyśl: jaka liczba następuje później?;Źle się zastanawiasz.\n"
+JAPANESE = "質問;良い;悪い\n三足す四はいくつですか?;次の数を考えてみましょう;七です\n"
+CHINESE = "问题;好;坏\n三加四等于多少?;想一想下一个数字是什么;七\n"
 RUSSIAN = "вопрос;хорошо;плохо\nСколько будет три плюс четыре?;Подумай, какое число идёт дальше?;Семь.\n"
 
 
@@ -60,6 +62,10 @@ def read(file: Path) -> tuple[list[dict[str, Any]], str]:
         ("d.json", '{"x1": {"a": 1}, "x2": {"a": 2}}', TWO, "an object of rows"),
         ("d.json", '{"messages": [{"role": "user", "content": "?"}]}',
          [{"messages": [{"role": "user", "content": "?"}]}], ""),
+        ("d.json", '{"data": [{"prompt": "?", "response": "!", "score": 1}], "by": "me"}',
+         [{"prompt": "?", "response": "!", "score": 1}], "rows in `data` (not read beside it: by)"),
+        ("d.json", '{"conversations": [{"user": "u1", "messages": []}]}', [{"user": "u1", "messages": []}],
+         "rows in `conversations`"),
         ("d.json", '{"prompt": "?", "responses": [{"text": "a", "score": 1}]}',
          [{"prompt": "?", "responses": [{"text": "a", "score": 1}]}], ""),
         ("d.csv", "a;b\n1,5;x, y, z\n", [{"a": "1,5", "b": "x, y, z"}], "';' between cells"),
@@ -88,6 +94,9 @@ def test_the_content_decides(tmp_path: Path, name: str, content: str | bytes, ro
         (POLISH, "cp1250", "read as cp1250, "),
         (RUSSIAN, "koi8_r", "read as koi8_r, "),
         (RUSSIAN, "cp1251", "read as cp1251, "),
+        (JAPANESE, "cp932", "read as cp932, "),
+        (JAPANESE, "euc_jp", "read as euc_jp, "),
+        (CHINESE, "gb18030", "read as gb18030, "),
         ("a;b\n2 + 3?;Zähle\n", "cp1252", "read as cp1252, "),
     ],
 )

@@ -111,7 +111,6 @@ def test_arguments_and_result(tmp_path: Path) -> None:
     content = yaml.safe_load(file.read_text())
     assert content["model_args"] == {"pretrained": "base", "peft": "a"}
     assert (content["limit"], content["num_fewshot"], content["apply_chat_template"]) == (20, 2, False)
-    assert "limit" not in yaml.safe_load(write_arguments(task, {}, Plan(None, 5, 8, True), tmp_path).read_text())
     measured = {"exact_match,strict-match": 0.25, "exact_match_stderr,strict-match": 0.1, "alias": "gsm8k"}
     result = {"results": {"gsm8k_unseen": measured}, "n-samples": {"gsm8k_unseen": {"original": 1303, "effective": 20}}}
     assert lm_eval.lines_of(result, task, "run") == [
@@ -119,6 +118,17 @@ def test_arguments_and_result(tmp_path: Path) -> None:
         "from, was trained on them",
         "  exact match, strict-match: 0.2500, standard error 0.1000",
     ]
+
+
+@pytest.mark.cases("C12")
+def test_a_chat_is_read_as_training_read_it(tmp_path: Path) -> None:
+    """A tokenizer that begins every text with a token adds none to what the template wrote; a plain text it does."""
+    task, model = Task(tmp_path / "task", 1303, 16), {"pretrained": "base"}
+    chat = yaml.safe_load(write_arguments(task, model, Plan(None, 5, 8, True), tmp_path).read_text())
+    assert chat["model_args"] == {"pretrained": "base", "add_bos_token": False}
+    assert "limit" not in chat
+    plain = yaml.safe_load(write_arguments(task, model, Plan(None, 5, 8, False), tmp_path).read_text())
+    assert plain["model_args"] == model
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_the_card_of_an_export(exported: Path, runs: Runs) -> None:
 def test_the_card_of_a_run(runs: Runs) -> None:
     card = (runs("dpo").path / "README.md").read_text()
     assert matter(card)["library_name"] == "peft"
-    assert "## Use" not in card
+    assert "## How to use it\n\n`adapter/` holds what was trained." in card
     assert "pair_accuracy_implicit" in card
     assert str(runs("dpo").path.parent) not in card
 

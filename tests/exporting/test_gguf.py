@@ -185,3 +185,71 @@ def test_a_tokenizer_that_is_no_bpe_is_refused() -> None:
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
     with pytest.raises(UserError, match=r"the tokenizer is a WordLevel, and only BPE"):
         gguf.vocabulary(words, 10)
+
+
+SCALED = [
+    ({"rope_type": "linear", "factor": 4.0}, {"factor": 4.0, "type": "linear"}),
+    ({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+      "original_max_position_embeddings": 64}, "factors"),
+    ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}, {"factor": 4.0, "type": "yarn"}),
+]  # fmt: skip
+
+
+@pytest.mark.cases("C11")
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize(("rope", "stated"), SCALED)
+def test_scaled_positions_are_put_back_where_the_file_has_them(
+    rope: dict[str, Any], stated: Any, right: bool, random_model: Make, byte_level: Make, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Written as llama.cpp's converter writes them; a file that lacks them, or has others, is found to differ."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    plain = random_model("llama", vocab_size=400)
+    plain.config.rope_parameters = {"rope_theta": 10000.0, **rope}
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_config(plain.config).eval()
+    for parameter in model.parameters():
+        parameter.data += torch.randn_like(parameter) * 0.2
+    model.save_pretrained(tmp_path / "model")
+    as_the_converter(monkeypatch, stated if right else {"factor": 2.0, "type": "linear"}, model.config)
+    file = tmp_path / "model.gguf"
+    tokenizer = byte_level()
+    gguf.write_gguf(tmp_path / "model", tokenizer, file, "f32", "a tutor")
+    tutor = replies_of(model, tokenizer, None)
+    assert (compare(tutor, load_gguf(file, "float32", model.config)[0]).distance < 1e-5) == right
+    assert compare(tutor, load_gguf(file, "float32")[0]).distance > 1e-3
+
+
+def as_the_converter(monkeypatch: pytest.MonkeyPatch, stated: Any, config: Any) -> None:
+    """Make our writer write scaled positions: `stated` metadata, or a tensor of Llama 3's factors."""
+    import torch
+
+    from edu_align.exporting.rope import _factors
+
+    add_shape, shapes, weights = gguf._add_shape, gguf._shapes, gguf._weights
+    monkeypatch.setattr(gguf, "check_architecture", lambda shape: None)
+    if stated == "factors":
+        factors = torch.tensor(_factors(config)).numpy()
+        first = ("rope_freqs.weight", [len(factors)])
+        monkeypatch.setattr(gguf, "_shapes", lambda *a: [first, *shapes(*a)])
+        monkeypatch.setattr(gguf, "_weights", lambda *a: [(first[0], factors), *weights(*a)])
+        return
+
+    def with_scaling(writer: Any, *rest: Any) -> None:
+        add_shape(writer, *rest)
+        writer.add_string("llama.rope.scaling.type", stated["type"])
+        writer.add_float32("llama.rope.scaling.factor", stated["factor"])
+
+    monkeypatch.setattr(gguf, "_add_shape", with_scaling)
+
+
+@pytest.mark.cases("B8")
+def test_the_end_of_a_turn_is_named_beside_that_of_a_text(written: Make, byte_level: Make) -> None:
+    tokenizer = byte_level()
+    tokenizer.eos_token = "<|endoftext|>"
+    found = metadata(
+        written("llama", tokenizer, "f32")[0], "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"
+    )
+    assert found == {"tokenizer.ggml.eos_token_id": 0, "tokenizer.ggml.eot_token_id": 2}

@@ -119,6 +119,8 @@ def test_the_texts_of_a_template() -> None:
         "{% for m in messages %}{{ m['role'] }}: {{ m['content'] | upper }}\n{% endfor %}",
         "{% for m in messages %}{% if loop.last %}{{ m['role'] }}: {{ m['content'] }}\n{% endif %}{% endfor %}",
         "{{ raise_exception('no') }}",
+        "{% if messages | length > 3 %}{{ raise_exception('too long') }}{% endif %}" + CHATML,
+        "{{ strftime_now('%Y') }}" + CHATML,
     ],
 )
 def test_a_template_that_does_more_is_not_guessed_at(template: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,13 @@ def _change(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     content = json.loads(file.read_text(encoding="utf-8"))
     change(content)
     file.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture
+def config_for(typed: Callable[..., Any]) -> Callable[..., Any]:
+    """`config_for(folder, chat_template="zephyr")`: the tests' config with the model in the folder."""
+    from edu_align.config.schema import ModelConfig
+
+    return lambda folder, **keys: replace(
+        typed("trainer=sft"), model=ModelConfig(**{"name": Path(folder).name, "path": str(folder), **keys})
+    )

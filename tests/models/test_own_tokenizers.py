@@ -7,22 +7,19 @@ from typing import Any
 
 import pytest
 
-from edu_align.models.chat_template import ZEPHYR_TEMPLATE
+from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.models.tokenizer import load_tokenizer
 from edu_align.planning.workload import lengths_of
 from edu_align.utils.errors import UserError
-from tests.conftest import config_of
 from tests.models.conftest import CHATML, Own
 
 TEXT = "12345 + 678 = 13023, dit-elle  à 9 h."
 
 
-def config_for(folder: Path, *words: str) -> Any:
-    return config_of("model=mistral", f"model.path={folder}", *words)
-
-
-def loaded(folder: Path, *words: str) -> Any:
-    return load_tokenizer(config_for(folder, *words).model, folder)
+@pytest.fixture
+def loaded(config_for: Callable[..., Any]) -> Callable[..., Any]:
+    """`loaded(folder, chat_template="zephyr")`: its tokenizer as every program loads it."""
+    return lambda folder, **keys: load_tokenizer(config_for(folder, **keys).model, folder)
 
 
 def threes(rules: dict[str, Any]) -> None:
@@ -44,7 +41,7 @@ def threes(rules: dict[str, Any]) -> None:
     ("kind", "named"), [("qwen2", None), ("qwen2", "PreTrainedTokenizerFast"), ("qwen3", "Qwen2TokenizerFast")]
 )
 def test_text_is_cut_as_the_file_says(
-    own: Own, kind: str, named: str | None, capsys: pytest.CaptureFixture[str]
+    own: Own, kind: str, named: str | None, capsys: pytest.CaptureFixture[str], config_for: Any, loaded: Any
 ) -> None:
     from tokenizers import Tokenizer
 
@@ -58,7 +55,9 @@ def test_text_is_cut_as_the_file_says(
 
 
 @pytest.mark.cases("B14")
-def test_a_class_that_agrees_with_its_file_is_not_mentioned(own: Own, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_class_that_agrees_with_its_file_is_not_mentioned(
+    own: Own, capsys: pytest.CaptureFixture[str], loaded: Any
+) -> None:
     loaded(own(CHATML))
     assert capsys.readouterr().out == ""
 
@@ -76,7 +75,9 @@ def cut(rules: dict[str, Any]) -> None:
 
 @pytest.mark.cases("B3")
 @pytest.mark.parametrize("left_on", [padded, cut])
-def test_padding_and_truncation_that_were_left_on_are_off(own: Own, left_on: Callable[..., None]) -> None:
+def test_padding_and_truncation_that_were_left_on_are_off(
+    own: Own, left_on: Callable[..., None], config_for: Any, loaded: Any
+) -> None:
     folder = own(CHATML, rules=left_on)
     size = len(TEXT.encode())
     assert len(loaded(folder)(TEXT, add_special_tokens=False)["input_ids"]) == size
@@ -85,10 +86,10 @@ def test_padding_and_truncation_that_were_left_on_are_off(own: Own, left_on: Cal
 
 
 @pytest.mark.cases("B3")
-def test_a_plan_counts_with_the_tokenizer_that_training_reads(own: Own, tmp_path: Path) -> None:
+def test_a_plan_counts_with_the_tokenizer_that_training_reads(own: Own, tmp_path: Path, config_for: Any) -> None:
     """A tokenizer that is somewhere else is not replaced by the model's own."""
     folder = own(CHATML)
-    assert "estimated" in lengths_of(config_for(folder, "model.tokenizer=made-up/none-such")).source
+    assert "estimated" in lengths_of(config_for(folder, tokenizer="made-up/none-such")).source
     (folder / "tokenizer.json").write_text("{")
     assert "estimated" in lengths_of(config_for(folder)).source
 
@@ -99,31 +100,31 @@ REFUSED = [
     ({"tokenizer": {"pad_token": "<|made up|>"}, "add": ("<|a|>",) * 1 + ("<|b|>", "<|c|>", "<|d|>")}, "'<|made up|>'"),
     (
         {"tokenizer": {"chat_template": [{"name": "a", "template": CHATML}, {"name": "b", "template": CHATML}]}},
-        "has the chat templates a, b and none named default",
+        r"has several templates .a . b. and none is called default",
     ),
 ]
 
 
 @pytest.mark.cases("B9")
 @pytest.mark.parametrize(("changes", "message"), REFUSED)
-def test_a_tokenizer_that_cannot_be_used_is_refused(own: Own, changes: dict[str, Any], message: str) -> None:
+def test_a_tokenizer_that_cannot_be_used_is_refused(
+    own: Own, changes: dict[str, Any], message: str, loaded: Any
+) -> None:
     with pytest.raises(UserError, match=message):
         loaded(own(**changes))
 
 
 @pytest.mark.cases("B9")
-def test_what_a_refusal_advises_works(own: Own) -> None:
+def test_what_a_refusal_advises_works(own: Own, loaded: Any) -> None:
     named = [{"name": "a", "template": "A"}, {"name": "b", "template": CHATML}]
     folder = own(tokenizer={"chat_template": named})
-    assert loaded(folder, "model.chat_template=zephyr").chat_template == ZEPHYR_TEMPLATE
+    assert loaded(folder, chat_template="zephyr").chat_template == ZEPHYR_TEMPLATE
     (folder / "chat_template.jinja").write_text(CHATML)
     assert loaded(folder).chat_template == CHATML
     folder = own(tokenizer={"chat_template": [*named, {"name": "default", "template": "D"}]}, name="default")
     assert loaded(folder).chat_template == "D"
-    folder = own(tokenizer={"chat_template": named[1:]}, name="single")
-    assert loaded(folder).chat_template == CHATML
     folder = own(tokenizer={"eos_token": None, "pad_token": None}, name="endless")
-    assert loaded(folder, "model.tokenizer=bytes").pad_token == "<pad>"
+    assert loaded(folder, tokenizer="bytes").pad_token == "<pad>"
     assert loaded(own(CHATML, tokenizer={"pad_token": None}, name="unpadded")).pad_token == "</s>"
     wide = own(add=tuple(f"<|{i}|>" for i in range(9)), name="wide")
     content = json.loads((wide / "config.json").read_text())

@@ -19,7 +19,7 @@ ENDS = ("<|im_start|>", "<|im_end|>", "<|eot|>")
 
 
 @pytest.fixture
-def loaded(typed: Any) -> Callable[[Path], tuple[Any, Any]]:
+def loaded(config_for: Any) -> Callable[[Path], tuple[Any, Any]]:
     """`loaded(folder)`: model and tokenizer as every program loads them."""
 
     def load(folder: Path) -> tuple[Any, Any]:
@@ -28,7 +28,7 @@ def loaded(typed: Any) -> Callable[[Path], tuple[Any, Any]]:
         from edu_align.models.tokenizer import load_tokenizer
         from edu_align.models.weights import load_model
 
-        config = typed("trainer=sft", "model=mistral", f"model.path={folder}").model
+        config = config_for(folder).model
         device = Device("cpu", "float32", "sdpa", "none", ())
         return load_model(config, locate(config, folder, 0), device, 0, False), load_tokenizer(config, folder)
 

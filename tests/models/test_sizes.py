@@ -1,11 +1,13 @@
 """How large the model at `model.path` is: from its config.json, whatever the preset says; else it is not known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edu_align.config.schema import ModelConfig
 from edu_align.models.hub import _fetched
 from edu_align.models.sizes import KNOWN, head_width, sizes_of
 from edu_align.planning.parameters import parameters
@@ -43,8 +45,7 @@ def test_counts_are_those_of_transformers(kind: str, shape: dict[str, Any], tmp_
     from transformers import AutoConfig, AutoModelForCausalLM
 
     content = {"model_type": kind, "num_hidden_layers": 1, "vocab_size": 99, "pad_token_id": 0, **shape}
-    config = config_of("model=mistral", f"model.path={folder_of(tmp_path, content)}")
-    sizes, why = sizes_of(config.model)
+    sizes, why = sizes_of(ModelConfig(path=str(folder_of(tmp_path, content))))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**content))
     assert (sizes is not None, why) == (True, "")
@@ -74,9 +75,10 @@ UNKNOWN = [
 
 @pytest.mark.cases("B12")
 @pytest.mark.parametrize(("content", "said"), UNKNOWN)
-def test_unknown_sizes_are_said_and_refuse_nothing(content: object, said: str, tmp_path: Path) -> None:
-    path = folder_of(tmp_path, content)
-    made = make_plan(config_of("model=zephyr", f"model.path={path}", "hardware=t4", "trainer.max_length=100000"))
+def test_unknown_sizes_are_said_and_refuse_nothing(content: object, said: str, config_for: Any, tmp_path: Path) -> None:
+    config = config_for(folder_of(tmp_path, content))
+    config.trainer = replace(config.trainer, max_length=100_000)
+    made = make_plan(config)
     assert made.fits
     assert said in made.describe()
     assert "fits" not in made.describe().replace("whether the run fits", "")

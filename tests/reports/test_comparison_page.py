@@ -13,6 +13,7 @@ from edu_align.reports.comparison import samples as sampling
 from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.models import Comparison
 from edu_align.reports.comparison.write import write_comparison
+from edu_align.reports.comparison.wrong_pairs import wrong_pairs
 from tests.reports.comparison_builders import EVIL, compared, series, three
 from tests.reports.pages import Page, check_self_contained
 
@@ -151,3 +152,26 @@ def test_a_base_alone_has_no_differences_and_says_so(tmp_path: Path) -> None:
     assert "No run here has a base model that was measured on the same items." in text
     assert "No run here has logged reward margins" in text
     assert "Nothing was compared" in text
+
+
+def test_wrongly_ordered_pairs_are_listed_and_cannot_break_the_page(tmp_path: Path) -> None:
+    row = {"number": "pair_accuracy/implicit", "prompt": [{"role": "user", "content": EVIL}], "chosen": EVIL}
+    models = three(tmp_path)
+    dpo = models[-1]
+    rows = tuple({**row, "item": f"p{n}", "apart": 9.0 - n, "rejected": f"{EVIL} {n}"} for n in range(12))
+    result = replace(dpo.results["pair_accuracy"], examples=rows)
+    models[-1] = replace(dpo, results={**dpo.results, "pair_accuracy": result})
+    path, _ = write_comparison(compared(models), tmp_path / "report", COMMAND)
+    (found,) = wrong_pairs(models)
+    assert found.wrong == sum(value == 0 for value in result.measured["pair_accuracy/implicit"].values) > 10
+    title = f"DPO, pair_accuracy/implicit: {found.wrong} of 200 pairs, 10 shown"
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert title in page.text
+    assert [cells[0] for cells in found.table()[1:]] == [f"{9 - n}.000" for n in range(10)]
+    assert f"{EVIL} 9" in page.text
+    assert f"{EVIL} 10" not in page.text
+    check_self_contained(text)
+    markdown = path.with_name("report.md").read_text(encoding="utf-8")
+    assert f"### {title}" in markdown
+    assert not re.search(r"<script|!\[a\]", markdown)

@@ -48,6 +48,16 @@ def test_runs_that_share_a_base_are_shown_once_and_by_name(tmp_path: Path, store
     assert found.labels == ["base", "SFT", "tutor-dpo", "other-dpo"]
     assert (found.model("other-dpo").sft, found.others) == ("SFT", 0)
     assert read_comparison(find_stored("runs", ["tutor-dpo"], tmp_path), tmp_path).others == 1
+    # Of the two that were asked for, the second is compared with the first, rewards too: they started from one model.
+    assert found.model("tutor-dpo").rival is None
+    for name in ("pair_accuracy/mean_logp", "pair_accuracy/implicit"):
+        mine, theirs = (found.of(name)[label] for label in ("other-dpo", "tutor-dpo"))
+        gap = mine.differences["tutor-dpo"]
+        assert gap.value == pytest.approx(mine.value - theirs.value)
+        assert gap.low is not None
+        assert gap.low < gap.value
+        assert gap.adjusted is not None
+        assert "tutor-dpo" not in found.of(name)["SFT"].differences
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, stored: list[Model], refused: Any) -> None:

@@ -1,6 +1,7 @@
 """What is searched: the jobs of Hydra's basic sweeper, and draws that stay inside."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.identity import default_name, sweep_digest
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of
 from edu_align.sweeps.state import SweepFolder, is_done
+from edu_align.sweeps.sweep import check_jobs
 from edu_align.utils.errors import UserError
 
 CONFIG = OmegaConf.create({"trainer": {"beta": 0.1}, "adapter": {"rank": 4}, "seed": 1, "outputs_root": "a"})
@@ -32,7 +34,7 @@ def loader() -> Any:
     "words",
     [
         ["trainer.beta=0.05,0.1", "seed=1,2,3"],
-        ["seed=range(1,6,2)", "trainer.beta=range(0.1,0.5,0.1)"],
+        ["seed=range(1,6,2)", "trainer.beta=range(0.25,1,0.25)"],
         ["model=glob(*,exclude=[llama*,mistral])", "trainer=choice(sft,dpo)"],
         ["trainer.beta=0.1,0.2", "model=tiny", "trainer.beta=0.3,0.4", "seed=1,1"],
         ["run_name='a,b','c d'", "adapter.target_modules=[q_proj,v_proj],[all-linear]", "+trainer.args.x=1,2"],
@@ -122,3 +124,68 @@ def test_a_job_is_alive_while_its_process_is(tmp_path: Path) -> None:
     assert is_alive(path, job | {"host": "elsewhere"})
     os.utime(path, (0, 0))
     assert not is_alive(path, job | {"host": "elsewhere"})
+
+
+@pytest.mark.cases("range()")
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("range(0.1,0.5,0.1)", ["0.1", "0.2", "0.3", "0.4"]),
+        ("sort(range(0.1,0.5,0.1),reverse=true)", ["0.4", "0.3", "0.2", "0.1"]),
+        ("range(0,0.7,0.1)", ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]),
+        ("range(1e-4,4e-4,1e-4)", ["0.0001", "0.0002", "0.0003"]),
+        ("range(1,0.7,-0.1)", ["1.0", "0.9", "0.8"]),
+        ("range(3)", ["0", "1", "2"]),
+        ("range(5,1,-2)", ["5", "3"]),
+    ],
+)
+def test_a_range_has_the_digits_that_were_written_and_not_its_end(
+    loader: Any, written: str, expected: list[str]
+) -> None:
+    (one,) = dimensions([f"trainer.beta={written}"], loader, CONFIG)
+    assert list(one.words) == expected
+    (shuffled,) = dimensions(["trainer.beta=shuffle(range(0.1,0.5,0.1))"], loader, CONFIG)
+    assert sorted(shuffled.words) == ["0.1", "0.2", "0.3", "0.4"]
+    for empty in ("range(1,1)", "range(0,inf)"):
+        with pytest.raises(UserError, match=r"has no (value in it|end of values)"):
+            dimensions([f"trainer.beta={empty}"], loader, CONFIG)
+
+
+@pytest.mark.cases("++key")
+@pytest.mark.parametrize("sign", ["", "+", "++"])
+def test_a_key_with_a_sign_is_the_dimension_of_the_preset(loader: Any, sign: str) -> None:
+    space = dimensions(["trainer.beta=0.1,0.2", "seed=1,2", f"{sign}trainer.beta=0.5,0.6"], loader, CONFIG)
+    assert [one.name for one in space] == ["trainer.beta", "seed"]
+    assert [job[0] for job in grid(space)] == [f"{sign}trainer.beta={beta}" for beta in (0.5, 0.5, 0.6, 0.6)]
+
+
+@pytest.mark.cases("C8")
+def test_one_name_for_several_jobs_is_refused(loader: Any) -> None:
+    def check(name: str | None, *words: str) -> None:
+        config = OmegaConf.create({**CONFIG, "run_name": name, "init_from": None})
+        check_jobs(config, [one for one in dimensions([*words], loader, config) if one.swept])
+
+    with pytest.raises(UserError) as caught:
+        check("pilot", "trainer.beta=0.1,0.2", "seed=1,2")
+    assert str(caught.value).startswith("`run_name=pilot` is one name for all jobs of the sweep")
+    (typed,) = shlex.split(str(caught.value).rpartition("into it: ")[2].removesuffix("."))
+    assert typed == 'run_name="pilot-${seed}"'
+    check("pilot-${seed}", "seed=1,2")
+    check(None, "seed=1,2")
+    check("pilot", "seed=1,2", "run_name=a,b")
+    with pytest.raises(UserError, match="is one name"):
+        check("pilot", "trainer.beta=interval(0.1,0.2)")
+
+
+@pytest.mark.cases("C3")
+def test_the_adapter_of_a_run_cannot_be_swept(loader: Any, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"state": "finished", "id": "a", "adapter": "lora"}', encoding="utf-8")
+    (run / "config.yaml").write_text("adapter: {name: lora, rank: 32, alpha: 64, dropout: 0.0}\n", encoding="utf-8")
+    config = OmegaConf.create({**CONFIG, "run_name": None, "init_from": "one", "outputs_root": str(tmp_path)})
+    with pytest.raises(UserError) as caught:
+        check_jobs(config, [one for one in dimensions(["adapter.rank=4,8"], loader, config) if one.swept])
+    assert "`adapter.rank=4,8` cannot be swept with init_from=one" in str(caught.value)
+    assert "with adapter.rank=32. Drop init_from" in str(caught.value)
+    check_jobs(config, [one for one in dimensions(["seed=4,8"], loader, config) if one.swept])

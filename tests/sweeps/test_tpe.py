@@ -4,6 +4,8 @@ import os
 import signal
 from typing import Any
 
+import pytest
+
 from edu_align.sweeps.space import Dimension
 from edu_align.sweeps.state import SweepFolder, update
 from edu_align.sweeps.tpe import Tpe, should_prune, study_at
@@ -118,3 +120,36 @@ def test_a_killed_sweep_goes_on_with_the_same_trials(sweep: Any) -> None:
     assert {job["state"] for job in sweep.jobs()} <= {"finished", "pruned"}
     assert len(study_at(sweep.folder, "maximize", None).trials) == 4
     assert sweep.record["direction"] == "maximize"
+
+
+@pytest.mark.cases("C13")
+@pytest.mark.parametrize("where", ["begin", "middle", "end"])
+def test_a_half_line_in_the_journal_loses_no_finished_job(
+    tmp_path: Any, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SweepFolder(tmp_path)
+    search = _search(folder, batch=2)
+    for _ in range(2):
+        for number in search.next(set()):
+            if number != 3:
+                _finish(folder, number)
+                search.tell(folder.job(number))
+    before = [(job["number"], job["overrides"], job["state"], job["objective"]) for job in folder.jobs()]
+    journal = tmp_path / "optuna.log"
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    at = {"begin": 0, "middle": len(lines) // 2, "end": len(lines) - 1}[where]
+    lines[at] = lines[at][: len(lines[at]) // 2] + ("\n" if where != "middle" else "")
+    journal.write_text("".join(lines), encoding="utf-8")
+    again = _search(folder, batch=2)
+    assert "has a line that is cut; it is now optuna.broken" in capsys.readouterr().out
+    assert (tmp_path / "optuna.broken").is_file()
+    assert [(job["number"], job["overrides"], job["state"], job["objective"]) for job in folder.jobs()] == before
+    told = {trial.user_attrs["job"]: trial for trial in again.study.trials}
+    assert [told[number].value for number in range(3)] == [folder.job(number)["objective"] for number in range(3)]
+    assert told[0].params["trainer.beta"] == folder.job(0)["values"]["trainer.beta"]
+    assert not told[3].state.is_finished()
+    assert again.next({3}) == [3]
+    assert again.next(set()) == [4, 5]
+    capsys.readouterr()
+    assert _search(folder).next(set()) == [6]
+    assert capsys.readouterr().out == ""

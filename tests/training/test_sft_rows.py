@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from edu_align.cache.run_cache import RunCache
+from edu_align.models.chat_template import marked
 from edu_align.models.device import resolve
 from edu_align.models.locate import locate
-from edu_align.models.tokenizer import load_tokenizer
+from edu_align.models.tokenizer import byte_tokenizer, load_tokenizer
 from edu_align.records import Conversation, Message
 from edu_align.training.sft_rows import KIND, cached_sft_rows, sft_rows
 
@@ -81,3 +82,49 @@ def test_another_template_or_vocabulary_is_another_key(shared: Any, typed: Calla
         cached_sft_rows(run, tokenizer, TALKS, 150, "window")
         taken.append(run.origins[KIND])
     assert taken == ["computed", "cache", "cache", "computed", "computed"]
+
+
+LAST = (
+    "{% for m in messages %}<{{ m.role[0] }}>{{ '(' if loop.last }}{{ m.content }}{{ ')' if loop.last }}|{% endfor %}"
+    "{% if add_generation_prompt %}<a>{% endif %}"
+)
+
+
+def text(chat: Any, row: dict[str, list[int]]) -> str:
+    return marked(chat, row["input_ids"], row["labels"])
+
+
+@pytest.mark.cases("B4")
+@pytest.mark.parametrize("mode", ["window", "truncate", "drop"])
+def test_a_template_that_rewrites_what_was_said_gives_a_row_each(shared: Any, mode: str) -> None:
+    chat = byte_tokenizer()
+    chat.chat_template = LAST
+    rows, counts = sft_rows(chat, TALKS, 400, mode)
+    assert (len(rows), counts.rows, counts.apart, counts.long) == (7, [2, 2, 2, 1], 3, 0)
+    assert text(chat, rows[0]) == "<u>Is 1/2 + 1/3 = 2/5?|<a>>>>(How did you get 2/5?)|<<<"
+    assert "3 conversations are several rows each (7 rows in all)" in counts.lines(mode, 400)[0]
+    assert cached_sft_rows(shared(), chat, TALKS, 400, mode) == cached_sft_rows(shared(), chat, TALKS, 400, mode)
+
+    short, counts = sft_rows(chat, TALKS, 110, mode)  # the second reply fits behind its own question alone
+    assert all(len(row["input_ids"]) <= 110 for row in short)
+    assert counts.long == 3
+    if mode == "window":
+        assert counts.rows == [2, 2, 2, 1]
+        assert text(chat, short[1]).endswith("<a>>>>(Draw a half and a third: are the pieces equally large?)|<<<")
+
+
+@pytest.mark.cases("B1", "B5")
+def test_what_the_template_refuses_or_leaves_out_is_said_once(shared: Any) -> None:
+    chat = byte_tokenizer()
+    chat.chat_template = (
+        "{% for m in messages %}{% if 'odd' in m.content %}{{ raise_exception('nothing odd') }}{% endif %}"
+        "{{ m.content.split('</think>')[-1] }}|{% endfor %}"
+    )
+    talks = [*changed(0, content="odd"), *changed(1, content="<think>2</think>How?")]
+    for _ in range(2):  # computed, cached
+        rows, counts = cached_sft_rows(shared(), chat, talks, 400, "window")
+        assert (len(rows), counts.rows) == (7, [1, 1, 0, 1, 1, 1, 1, 1])
+        refused, left_out = counts.lines("window", 400)
+        assert refused.startswith("edu_align: 1 conversations are left out; the first: record 2: the chat template")
+        assert "nothing odd" in refused
+        assert "text of 1 assistant turns (first: record 2)" in left_out

@@ -21,6 +21,7 @@ from edu_align.models.tokenizer import (
     tokenizer_identity,
 )
 from edu_align.records import Message
+from edu_align.runs.finished import run_config
 from edu_align.utils.errors import UserError
 
 PLAIN = (
@@ -77,18 +78,18 @@ def begin(go: Any, own: Path, talks: str) -> Callable[..., Any]:
 
 @pytest.mark.cases("B1")
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("template", "words", "check"),
     [
-        (NO_SYSTEM, "no system here"),
-        (ALTERNATING, "roles must alternate"),
-        ("{% for m in messages %}{{ m.content }}", "Unexpected end of template"),
-        ("{{ messages[0].tools.first }}" + PLAIN, "has no attribute 'tools'"),
-        ("{{ messages[0].content + 1 }}", "can only concatenate str"),
-        ("{% for m in messages %}{{ m.content }}{% endfor %}", "writes nothing after a reply"),
-        ("{% for m in messages %}<|{{ m.role }}|>{% endfor %}", "writes nothing of a reply's text"),
+        (NO_SYSTEM, "no system here", "on"),
+        (NO_SYSTEM, "no system here", "off"),
+        (ALTERNATING, "roles must alternate", "on"),
+        ("{% for m in messages %}{{ m.content }}", "Unexpected end of template", "on"),
+        ("{{ messages[0].tools.first }}" + PLAIN, "has no attribute 'tools'", "on"),
+        ("{{ messages[0].content + 1 }}", "can only concatenate str", "on"),
+        ("{% for m in messages %}{{ m.content }}{% endfor %}", "writes nothing after a reply", "on"),
+        ("{% for m in messages %}<|{{ m.role }}|>{% endfor %}", "writes nothing of a reply's text", "off"),
     ],
 )
-@pytest.mark.parametrize("check", ["on", "off"])
 def test_a_refusal_comes_before_the_weights(
     begin: Any, own: Path, tmp_path: Path, template: str, words: str, check: str
 ) -> None:
@@ -109,12 +110,10 @@ def test_one_refused_row_is_left_out_and_counted(begin: Any, talks: str, capsys:
         rows.writelines(json.dumps({"messages": [*odd[:2], {**odd[2], "content": f"b{i}"}]}) + "\n" for i in range(9))
     done = begin(NO_SYSTEM, "dataset.max_train_records=null")
     said = capsys.readouterr().out
-    read = int(re.search(r"training on (\d+) conversations", said)[1])
-    left_out = int(
-        re.search(r"(\d+) conversations are left out; the first: record local:4\d: .*no system here", said)[1]
-    )
-    assert left_out > 0
-    assert done.record["data"]["train_examples"] == read - left_out
+    ((read,),) = (re.findall(r"training on (\d+) conversations", said),)
+    ((left_out,),) = (re.findall(r"(\d+) conversations are left out; the first: record local:4\d: .*no system", said),)
+    assert int(left_out) > 0
+    assert done.record["data"]["train_examples"] == int(read) - int(left_out)
 
 
 @pytest.mark.cases("B2", "B6", "B7")
@@ -148,6 +147,8 @@ def test_template_and_date_are_part_of_the_run(
     chat = load_run_tokenizer(model, own, first.path)
     assert render(chat, ASK, True) == "03 Feb 2026\n<|user|>\nWhy?</s>\n<|assistant|>\n"
     assert (first.path / "adapter" / "chat_template.jinja").read_text() == DATED, "saved as it is"
+    config = run_config(str(first.path), {}, None)[1]
+    assert render(load_tokenizer(config.model, own), ASK) == "03 Feb 2026\n<|user|>\nWhy?</s>\n", "its base alike"
     with pytest.raises(
         UserError, match=r"`init_from=.*another chat template.*model\.chat_template=.*chat_template\.jinja"
     ):

@@ -15,10 +15,11 @@ from omegaconf import OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from edu_align.config import keys
-from edu_align.config.arguments import quoted
+from edu_align.config.arguments import at_home, quoted
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
+from edu_align.config.text import no_text
 from edu_align.utils.suggest import listed, nearest
 
 
@@ -149,12 +150,12 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
         there = True
         with suppress(OmegaConfBaseException):  # what cannot be resolved is a value too, and checked later
             there = opened is None or OmegaConf.select(made.root, key) is not None
-        problem = keys.wrong_sign(key, sign, there, made.known[opened or key])
+        problem = keys.wrong_sign(key, sign, there, made.known[opened or key]) or (where and no_text(key, value))
         if not problem and sign == "~":
             return False
         try:
             if not problem:
-                OmegaConf.update(made.root, key, value, merge=True, force_add=True)
+                OmegaConf.update(made.root, key, at_home(value), merge=True, force_add=True)
                 return True
         except (OmegaConfBaseException, TypeError):  # a TypeError for a mapping in the place of a list
             problem = keys.wrong_type(key, made.known[opened or key], value)

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
+from edu_align.config import ranges
 from edu_align.config.precheck.files import Files
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.errors import first_line
@@ -54,4 +55,4 @@ def _values(parsed: Override, files: Files) -> tuple[Any, ...]:
     if isinstance(value, Glob):
         group = parsed.key_or_group
         return tuple(value.filter([*files.get_group_options(group), *GROUP_SCHEMAS.get(group, {})]))
-    return tuple(Override._convert_value(each) for each in islice(parsed.sweep_iterator(), MOST_SWEPT))
+    return tuple(Override._convert_value(each) for each in islice(ranges.values(parsed), MOST_SWEPT))

@@ -77,8 +77,8 @@ def to_record(cells: Cells, shape: str, view: str, tally: Tally) -> Record:
     if view == "preference" and shape not in SCORED:
         raise RowError(NO_REPLIES, cells.place)
     record_id = f"local:{explicit(cells, 'id') or cells.row.number}"
-    split, group = explicit(cells, "split"), explicit(cells, "group")
-    meta = {"split": split} if split else {}
+    group = explicit(cells, "group")
+    meta = {name: value for name in ("split", "gold_answer") if (value := explicit(cells, name))}
     if shape in SCORED:
         prompt, replies = scored(cells, shape, tally)
         key = f"local:{group}" if group else question_key(prompt)
@@ -112,7 +112,7 @@ def prompt_and_reply(cells: Cells, tally: Tally) -> tuple[tuple[Message, ...], s
 
 
 def explicit(cells: Cells, column: str) -> str:
-    """A mapped id, group or split as text; "" where the cell is empty."""
+    """A mapped id, group or split, or the gold answer, as text; "" where the cell is empty."""
     value, _ = cells.get(column)
     if is_blank(value):
         return ""

@@ -33,6 +33,7 @@ COLUMNS = {
     "history": ("history",),
     "text": ("text", "transcript"),
     "label": ("label",),
+    "gold_answer": ("gold_answer", "correct_answer", "final_answer"),  # nobody trains on it: what a reply may leak
 }
 EXPLICIT = ("id", "group", "split")  # read only when `dataset.columns` names them: such columns often mean other things
 NAMES = tuple(dict.fromkeys([*(name for names in COLUMNS.values() for name in names), *EXPLICIT]))

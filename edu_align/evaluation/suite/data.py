@@ -4,7 +4,7 @@ The sources are read together, so that one question has one group wherever it oc
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -18,6 +18,7 @@ from edu_align.evaluation.suite.prompts import Prompt, digest
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.records import Conversation, Record, ResponseGroup
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 # Source to the view in which it is read.
 PUBLIC = {"mrbench": "preference", "bridge": "preference", "mathdial": "conversation", "gsm8k_socratic": "conversation"}
@@ -66,7 +67,7 @@ T = TypeVar("T")
 # The parts that metrics read (see `registry.READS`); each is an attribute of `SuiteData`.
 PARTS = (
     "mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training",
-    "gsm8k", "own", "own_training", "own_conversations",
+    "gsm8k", "own", "own_training", "own_conversations", "own_conversations_training",
 )  # fmt: skip
 
 
@@ -74,7 +75,8 @@ PARTS = (
 class Settings:
     """Settings of every metric, part of a stored result's key.
 
-    `margin`: least difference of two human scores that makes a pair. `max_length`: tokens of prompt and reply; a longer
+    `margin`: least difference of two human scores that makes a pair in the public sets; in a data set of one's own that
+    is `dataset.margin`. `max_length`: tokens of prompt and reply; a longer
     row loses the start of its prompt. `max_new_tokens`: longest generated reply. `max_groups`: most records of each
     part, chosen by the hash of their ids; None takes all. `seed`: of anything drawn.
     """
@@ -179,11 +181,18 @@ class SuiteData:
         records = self._own(self.settings.split, "conversation")
         return self._kept("own", [record for record in records if isinstance(record, Conversation)])
 
+    @functools.cached_property
+    def own_conversations_training(self) -> list[Conversation]:
+        held = {talk.group for talk in self.own_conversations}
+        records = self._own("train", "conversation")
+        return [record for record in records if isinstance(record, Conversation) and record.group not in held]
+
     def fingerprint(self, part: str) -> str:
-        """sha256 over a part's records; "absent" for one that is not there."""
+        """sha256 over a part's records, and over the margin of its pairs; "absent" for one that is not there."""
         if part not in self._fingerprints:
             try:
-                self._fingerprints[part] = fingerprint_of(getattr(self, part))
+                found = fingerprint_of(getattr(self, part))
+                self._fingerprints[part] = sha256(f"{found} {self.dataset.margin}") if part == "own" else found
             except SourceAbsentError:
                 self._fingerprints[part] = "absent"
         return self._fingerprints[part]
@@ -217,7 +226,7 @@ class SuiteData:
         self.left_out += len(records) - len(unseen)
         if not unseen:
             why = self.absent.get(source, f"the {self.settings.split} split holds no unseen record of it")
-            raise SourceAbsentError(f"{source} is left out: {why}")
+            raise SourceAbsentError(f"{source} is not there: {why}")
         return choose(unseen, self.settings.max_groups)
 
     def _own(self, split: str, view: str) -> list[Record]:
@@ -225,8 +234,19 @@ class SuiteData:
         sources = [name for name in self.dataset.sources if name not in PUBLIC and name in able]
         if not sources:
             raise SourceAbsentError(f"the run has no data set with a {view} view beside the public ones")
-        cut = replace(self.dataset, sources=sources, contrast_sources=[])
-        return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits[split]
+        return self._own_splits(tuple(sources), view)[split]
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - as long as the data
+    def _own_splits(self, sources: tuple[str, ...], view: str) -> Mapping[str, Sequence[Record]]:
+        """Raises SourceAbsentError where the files can be read, but as conversations only."""
+        cut = replace(self.dataset, sources=list(sources), contrast_sources=[])
+        try:
+            return load_records(cut, self.data_root, self.outputs_root, cut.generation_seed, view).splits
+        except UserError:
+            if view != "preference":
+                raise
+            self._own_splits(sources, "conversation")  # raises what is wrong with the files, if anything is
+            raise SourceAbsentError("the run's own data holds conversations and no scored replies") from None
 
 
 def available(read: Callable[[], list[T]]) -> list[T]:

@@ -55,13 +55,17 @@ PANEL: Mapping[str, tuple[Callable[[str], float], str, str]] = {
 }
 
 
-def form_panel(generated: Generated) -> MetricResult:
-    """The panel over the prompts that a human tutor answered, with that tutor's own replies as the baseline."""
+def form_panel(generated: Generated, metric: str = "form", suffix: str = "") -> MetricResult:
+    """The panel over the prompts that a human tutor answered, with that tutor's own replies as the baseline.
+
+    `suffix` ends the names of its numbers.
+    """
     prompts = [one for one in generated.prompts if one.human]
     human = {one.item: one.human for one in prompts}
     measured, baselines, notes = {}, {}, []
     if prompts:
-        for name, (rule, unit, _) in PANEL.items():
+        for kind, (rule, unit, _) in PANEL.items():
+            name = f"{kind}{suffix}"
             measured[name] = _series(prompts, generated.replies, rule)
             baselines[name] = {"human tutor": _series(prompts, human, rule)}
             values = baselines[name]["human tutor"].values
@@ -71,12 +75,12 @@ def form_panel(generated: Generated) -> MetricResult:
                 f"percentile {low:.3g} to {high:.3g}"
             )
     return MetricResult(
-        metric="form",
+        metric=metric,
         definition="What the replies look like, beside the human tutors' replies to the same prompts.",
         measured=measured,
         baselines=baselines,
-        units={name: PANEL[name][1] for name in measured},
-        better={name: PANEL[name][2] for name in measured},
+        units={name: PANEL[name.removesuffix(suffix)][1] for name in measured},
+        better={name: PANEL[name.removesuffix(suffix)][2] for name in measured},
         notes=tuple(notes),
         examples=tuple(generated.row(one) | {"human": one.human} for one in prompts),
     )

@@ -115,6 +115,7 @@ def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> Metri
 
     Each turn is scored after everything that was said before it, its end-of-turn token included, and weighs as many
     tokens as it has. A data set that is none of the public tutoring ones only; models of one tokenizer are comparable.
+    The baseline is a unigram of tokens, fitted on the turns of the training side.
     """
     turns = [
         (dialogue, place, message.content)
@@ -122,11 +123,22 @@ def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> Metri
         for place, message in enumerate(dialogue.messages)
         if message.train
     ]
-    scored = subject.score([(dialogue.messages[:place], [text]) for dialogue, place, text in turns])
-    rows = [
-        (f"{dialogue.source}:{dialogue.id}:{place}", dialogue.group, -logp / tokens, float(tokens))
-        for (dialogue, place, _), ((logp, tokens),) in zip(turns, scored, strict=True)
-    ]
+    scored = [row[0] for row in subject.score([(talk.messages[:place], [text]) for talk, place, text in turns])]
+
+    def series(nats: Sequence[float]) -> Series:
+        return Series.of([
+            (f"{talk.source}:{talk.id}:{place}", talk.group, value / tokens, float(tokens))
+            for (talk, place, _), (_, tokens), value in zip(turns, scored, nats, strict=True)
+        ])  # fmt: skip
+
+    known = [m.content for talk in data.own_conversations_training for m in talk.messages if m.train]
+    rules = {}
+    if known:
+        unigram = token_unigram(known, subject.tokenizer)
+        rules["unigram of tokens"] = series([unigram.nats(text) for _, _, text in turns])
     name = f"own_turn_nll/{'_'.join(sorted({dialogue.source for dialogue, _, _ in turns}))}"
     definition = inspect.getdoc(own_turn_nll) or ""
-    return MetricResult.alike("own_turn_nll", definition, {name: Series.of(rows)}, "nats/token", "lower")
+    measured = {name: series([-logp for logp, _ in scored])}
+    return MetricResult.alike(
+        "own_turn_nll", definition, measured, "nats/token", "lower", baselines={name: rules} if rules else {}
+    )

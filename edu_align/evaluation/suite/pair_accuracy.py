@@ -5,6 +5,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edu_align.data.datamodule import AUTHOR_IS_QUALITY
 from edu_align.data.sources.mrbench import SCORED
@@ -14,6 +15,7 @@ from edu_align.evaluation.preference import CEILING, Scores, selected_scores, wi
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Series, Subject
+from edu_align.models.chat_template import as_chat
 from edu_align.records import Message, Pair, ResponseGroup, pairs_of
 
 AllScores = dict[str, list[Scores]]  # scorer or rule -> one tuple a group
@@ -110,6 +112,30 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
     return scores
 
 
+SHOWN = 20  # pairs of the wrong order that a result keeps for people
+
+
+def ordered_wrongly(
+    name: str, groups: Sequence[ResponseGroup], pairs: Pairs, scores: AllScores
+) -> list[dict[str, Any]]:
+    """At most SHOWN pairs whose rejected reply the model scores higher, those that are furthest apart first.
+
+    Scores are implicit rewards where there are such, as those are what training moved, else `mean_logp`. `apart`: the
+    rejected reply's score minus the chosen one's, in the unit of those; `number`: the number that counts these pairs.
+    """
+    scorer = "implicit" if "implicit" in scores else "mean_logp"
+    rows = []
+    for (place, chosen, rejected), item, weight in zip(pairs.places, pairs.items, pairs.weights, strict=True):
+        apart = scores[scorer][place][rejected] - scores[scorer][place][chosen]
+        if apart > 0 and weight:
+            group = groups[place]
+            texts = {"chosen": group.responses[chosen].text, "rejected": group.responses[rejected].text}
+            rows.append(
+                {"item": item, "number": f"{name}/{scorer}", "apart": apart, "prompt": as_chat(group.prompt), **texts}
+            )
+    return sorted(rows, key=lambda row: (-row["apart"], row["item"]))[:SHOWN]
+
+
 WEAK = {"Phi3", "Novice"}  # the two authors whose style alone decides many pairs
 LABEL_MARGIN = 2.0  # of one dimension: Yes against No
 Rules = dict[str, baselines.Rule]
@@ -190,15 +216,16 @@ def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> Me
 def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Share of held-out pairs of the run's own data set in the given order, with and without the dialogue.
 
-    For a data set that is none of the public tutoring ones; the numbers are named after it. In the built-in corpus the
-    author of a reply is its quality, so who wrote it is no baseline there.
+    For a data set that is none of the public tutoring ones; the numbers are named after it. Two scores make a pair at
+    the data set's own margin, a chosen and a rejected reply at any. In the built-in corpus the author of a reply is its
+    quality, so who wrote it is no baseline there.
     """
-    groups = data.own
+    groups, margin = data.own, data.dataset.margin
     known = [group for group in data.own_training if group.source != AUTHOR_IS_QUALITY]
-    rules = dict(_fitted(data, settings.margin, "own_training"))
+    rules = dict(_fitted(data, margin, "own_training"))
     rules |= baselines.pair_rules(known or None)
     name = f"pair_accuracy_{'_'.join(sorted({group.source for group in groups}))}"
-    return _with_and_without(name, pair_accuracy_own, subject, groups, pairs_over(groups, settings.margin), rules)
+    return _with_and_without(name, pair_accuracy_own, subject, groups, pairs_over(groups, margin), rules)
 
 
 def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
@@ -222,7 +249,8 @@ def _with_and_without(
     effect = "dialogue_effect" if name == "pair_accuracy_balanced" else f"{name}_dialogue_effect"
     effects = {f"{effect}/{scorer}": pairs.effect(scores[scorer], bare[scorer]) for scorer in scores}
     result = _result(definition, measured | effects, by_rule, "share")
-    return replace(result, units=result.units | dict.fromkeys(effects, "difference of shares"))
+    units = result.units | dict.fromkeys(effects, "difference of shares")
+    return replace(result, units=units, examples=tuple(ordered_wrongly(name, groups, pairs, scores)))
 
 
 def _with_rules(

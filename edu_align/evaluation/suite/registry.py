@@ -1,9 +1,9 @@
 """The suite's metrics by name, and which parts of the data each reads. A new metric is an import and a line here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from edu_align.evaluation.suite.context_use import context_use
-from edu_align.evaluation.suite.corpus import corpus
+from edu_align.evaluation.suite.corpus import SOURCE, corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
 from edu_align.evaluation.suite.human_nll import human_nll, own_turn_nll
 from edu_align.evaluation.suite.pair_accuracy import (
@@ -13,7 +13,7 @@ from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy_own,
     selection_score,
 )
-from edu_align.evaluation.suite.replies import form, leak
+from edu_align.evaluation.suite.replies import form, form_own, leak, leak_own
 from edu_align.evaluation.suite.results import MetricResult, Subject
 from edu_align.evaluation.suite.retention import retention, retention_exact
 
@@ -25,6 +25,8 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "context_use": context_use,
     "pair_accuracy_own": pair_accuracy_own,
     "own_turn_nll": own_turn_nll,
+    "form_own": form_own,
+    "leak_own": leak_own,
     "leak": leak,
     "form": form,
     "human_nll": human_nll,
@@ -33,6 +35,7 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "corpus": corpus,
 }
 ON_REQUEST = ("retention_exact",)  # measured only where `evaluation.metrics` names them: too slow, or for large models
+BUILT_IN = ("corpus",)  # measured where they are named, and for runs that trained on the built-in corpus
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
     "pair_accuracy_balanced": _MRBENCH,
@@ -41,7 +44,9 @@ READS: dict[str, tuple[str, ...]] = {
     "selection_score": _MRBENCH,
     "context_use": _MRBENCH,
     "pair_accuracy_own": ("own", "own_training"),
-    "own_turn_nll": ("own_conversations",),
+    "own_turn_nll": ("own_conversations", "own_conversations_training"),
+    "form_own": ("own_conversations",),
+    "leak_own": ("own_conversations",),
     "leak": ("mrbench", "bridge", "mathdial", "mathdial_training", "gsm8k"),
     "form": ("mrbench", "bridge", "mathdial"),
     "human_nll": ("mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training"),
@@ -56,6 +61,10 @@ def reads(metric: str) -> tuple[str, ...]:
     return READS.get(metric, PARTS)
 
 
-def chosen_metrics(names: Sequence[str]) -> list[str]:
-    """The metrics to measure; none named means all but those on request."""
-    return list(names or [name for name in METRICS if name not in ON_REQUEST])
+def chosen_metrics(names: Sequence[str], trained_on: Collection[str]) -> list[str]:
+    """The metrics to measure; none named means all but those on request, as far as they are about such runs.
+
+    `trained_on`: the sources that the measured runs were trained on.
+    """
+    unasked = ON_REQUEST if SOURCE in trained_on else (*ON_REQUEST, *BUILT_IN)
+    return list(names or [name for name in METRICS if name not in unasked])

@@ -23,12 +23,15 @@ IN_RUN = "evaluation"  # folder of a run that says which stored results are its 
 
 @dataclass(frozen=True)
 class Suite:
-    """Models to measure, the base first, on one split. `run` is the folder that lists them, if any."""
+    """Models to measure, the base first, on one split. `run` is the folder that lists them, if any; `trained_on` are
+    the sources that they were trained on here.
+    """
 
     subjects: tuple[LoadedSubject, ...]
     data: SuiteData
     settings: Settings
     run: Path | None = None
+    trained_on: frozenset[str] = frozenset()
 
     def stores(self) -> dict[str, Store]:
         return {subject.label: Store(subject, self.data, self.settings) for subject in self.subjects}
@@ -53,15 +56,17 @@ def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     settings = settings_of(config)
     subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
     check_base(f"run={run.path.name}", run, subjects[0].location)
+    trained_on = set(config.dataset.sources)
     for folder in chain:
         record = read_record(folder) or {}
+        trained_on |= set((record.get("data") or {}).get("sources") or {})
         own = replace(config, adapter=replace(config.adapter, name=record["adapter"]))
         reference = subjects[0] if record["trainer"] == "sft" else subjects[-1]
         label = _label(record["trainer"].upper(), folder, [subject.label for subject in subjects])
         subjects.append(LoadedSubject(label, Weights(own, folder), settings.max_length, reference))
     seen = frozenset(trained_groups(chain))
     data = SuiteData(config.dataset, config.data_root, config.outputs_root, settings, seen)
-    return Suite(tuple(subjects), data, settings, run.path)
+    return Suite(tuple(subjects), data, settings, run.path, frozenset(trained_on))
 
 
 def suite_of_model(config: Config, adapter: Path | None) -> Suite:
@@ -72,7 +77,7 @@ def suite_of_model(config: Config, adapter: Path | None) -> Suite:
         weights = Weights(config, adapter=checked_adapter(adapter))
         subjects.append(LoadedSubject("adapter", weights, settings.max_length, subjects[0]))
     data = SuiteData(config.dataset, config.data_root, config.outputs_root, settings)
-    return Suite(tuple(subjects), data, settings)
+    return Suite(tuple(subjects), data, settings, trained_on=frozenset(config.dataset.sources))
 
 
 def settings_of(config: Config) -> Settings:
@@ -92,14 +97,16 @@ def checked_adapter(folder: Path) -> Path:
 
 def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
     """Every metric of every model, each stored as soon as it is there; the run's folder lists them."""
-    stores, notes = suite.stores(), dict[str, None]()
+    stores, notes, absent = suite.stores(), dict[str, None](), dict[str, list[str]]()
     results: dict[str, dict[str, MetricResult]] = {}
     for label, store in stores.items():
         missing = [name for name in metrics if not store.path(name).is_file()]
         if missing and suite.settings.split == "test":
             notes.update(dict.fromkeys(_note_read(suite, store, missing)))
-        results[label] = dict(_results(store, metrics, notes))
+        results[label] = dict(_results(store, metrics, absent))
         store.subject.release()
+    for reason, names in absent.items():
+        notes[f"{', '.join(dict.fromkeys(names))} left out: {reason}"] = None
     if suite.data.left_out:
         notes[f"not measured on {suite.data.left_out} records: their question was trained on"] = None
     if suite.run is not None:
@@ -107,15 +114,16 @@ def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
     return SuiteResults(results, tuple(notes))
 
 
-def _results(store: Store, metrics: Sequence[str], notes: dict[str, None]) -> Iterator[tuple[str, MetricResult]]:
+def _results(store: Store, metrics: Sequence[str], absent: dict[str, list[str]]) -> Iterator[tuple[str, MetricResult]]:
+    """Metric by metric; those that cannot be measured go into `absent`, by the reason."""
     for name in metrics:
         found = store.read(name)
         if found is None:
             print(f"edu_align: measuring {name} of {store.subject.label}", flush=True)
             try:
                 found = METRICS[name](store.subject, store.data, store.settings)
-            except SourceAbsentError as absent:
-                notes[f"{name} left out: {absent}"] = None
+            except SourceAbsentError as error:
+                absent.setdefault(str(error), []).append(name)
                 continue
             store.write(name, found)
         yield name, found

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,7 @@ class LoadedSubject:
         self.max_length = max_length
         self.reference = reference
         self._results: dict[str, Any] = {}
+        self._scores: dict[str, Scored] = {}  # by prompt and reply
 
     @functools.cached_property
     def location(self) -> Location:
@@ -127,9 +128,19 @@ class LoadedSubject:
         return digest(self.identity)[:12]
 
     def score(self, rows: Rows) -> list[list[Scored]]:
-        """Log-probabilities (nats) and tokens of every reply; all replies of a prompt are computed in one batch."""
-        request = [[as_chat(prompt), list(replies)] for prompt, replies in rows]
-        return self._cached("scores", request, lambda: self._score(rows))
+        """Log-probabilities (nats) and tokens of every reply; all replies of a prompt are computed in one batch.
+
+        A reply that another metric had scored after the same prompt is not computed again.
+        """
+        keys = [[digest(as_chat(prompt), reply) for reply in replies] for prompt, replies in rows]
+        missing = [row for row, known in zip(rows, keys, strict=True) if not self._scores.keys() >= set(known)]
+        if missing:
+            request = ["replies alone", *([as_chat(prompt), list(replies)] for prompt, replies in missing)]
+            found = self._cached("scores", request, lambda: self._score(missing))
+            for (prompt, replies), scored in zip(missing, found, strict=True):
+                chat = as_chat(prompt)
+                self._scores |= {digest(chat, reply): one for reply, one in zip(replies, scored, strict=True)}
+        return [[self._scores[key] for key in row] for row in keys]
 
     def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self.reference.score(rows) if self.reference else None
@@ -173,8 +184,15 @@ class LoadedSubject:
         return self._results[key]
 
     def _score(self, rows: Rows) -> list[list[Scored]]:
+        """Of the replies alone: what a dialogue trains on before them is not scored with them."""
         groups = [
-            ResponseGroup(tuple(prompt), tuple(Response(text, 0.0) for text in replies), str(i), "suite", str(i))
+            ResponseGroup(
+                tuple(replace(turn, train=False) for turn in prompt),
+                tuple(Response(text, 0.0) for text in replies),
+                str(i),
+                "suite",
+                str(i),
+            )
             for i, (prompt, replies) in enumerate(rows)
         ]
         length = min(self.max_length, int(self._model.config.max_position_embeddings))

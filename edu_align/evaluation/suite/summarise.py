@@ -75,8 +75,8 @@ _NOTHING = Series((), (), (), ())
 
 def bounds_of(results: Results, metric: str, name: str) -> Bounds | None:
     """Between which values an item of this number lies, by its unit; None where nothing bounds it."""
-    units = (metrics[metric].units.get(name, "") for metrics in results.values() if metric in metrics)
-    return BOUNDS.get(next(units, ""))
+    units = (metrics[metric].units.get(name) for metrics in results.values() if metric in metrics)
+    return BOUNDS.get(next(filter(None, units), ""))
 
 
 def scorer_of(name: str) -> str:

@@ -10,7 +10,8 @@ from edu_align.evaluation.suite.run import BASE
 
 @dataclass(frozen=True)
 class Model:
-    """One measured model. `run` is the folder that made it, None for a base model; `sft` is its parent's label.
+    """One measured model. `run` is the folder that made it, None for a base model; `sft` is its parent's label, `rival`
+    that of the first run that the comparison names.
 
     `key` names the model in the store of results; `record` is the run's run.json, empty for a base model.
     """
@@ -22,11 +23,13 @@ class Model:
     sft: str | None = None
     run: Path | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    rival: str | None = None
 
     @property
     def references(self) -> list[str]:
-        """Labels of the models that this one is compared with: its base, then its parent."""
-        return [label for label in (self.base, self.sft) if label not in (None, self.label)]
+        """Labels of the models that this one is compared with: its base, its parent, the first run named."""
+        others = dict.fromkeys((self.base, self.sft, self.rival))
+        return [label for label in others if label is not None and label != self.label]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edu_align.evaluation.bootstrap import Bounds, all_equal, exact_p, of_difference
 from edu_align.evaluation.suite.results import Series
-from edu_align.evaluation.suite.summarise import BOUNDS, summarise
+from edu_align.evaluation.suite.summarise import BOUNDS, paired_difference, scorer_of, summarise
 from edu_align.reports.comparison.models import Difference, Model, Number
 from edu_align.utils.errors import UserError
 
@@ -31,6 +31,7 @@ def numbers_of(models: Sequence[Model], seed: int, samples: int, confidence: flo
         parents = {model.label: model.sft or "" for model in related}
         rows = summarise(results, seed, samples, confidence, parents)
         found += [_number(row, by_label[row["label"]]) for row in rows]
+    found = [_with_rival(number, by_label, seed, samples, confidence) for number in found]
     tests = sum(len(number.differences) for number in found)
     return _corrected(found, by_label, seed, samples_for(tests, 1 - confidence, samples)), tests
 
@@ -57,7 +58,7 @@ def _by_reply(name: str) -> bool:
 
 def _number(row: Mapping[str, Any], model: Model) -> Number:
     gaps = {model.base: row["difference_to_base"], model.sft: row["difference_to_sft"]}
-    compared = [] if _by_reply(row["name"]) else model.references
+    compared = [] if _by_reply(row["name"]) else [label for label in model.references if label in gaps]
     return Number(
         metric=row["metric"],
         name=row["name"],
@@ -74,6 +75,29 @@ def _number(row: Mapping[str, Any], model: Model) -> Number:
         to_strongest=_difference(row["difference_to_strongest"]),
         differences={other: gap for other in compared if (gap := _difference(gaps[other]))},
     )
+
+
+def _with_rival(number: Number, models: Mapping[str, Model], seed: int, samples: int, confidence: float) -> Number:
+    """The number with its paired difference to the first run named, too. Rewards are compared where both are measured
+    against the same model.
+    """
+    model = models[number.label]
+    rival = models[model.rival] if model.rival else None
+    if rival is None or rival.label in number.differences or _by_reply(number.name):
+        return number
+    reference = {"implicit": "sft", "implicit_from_base": "base"}.get(scorer_of(number.name))
+    if reference and _reference(model, reference) != _reference(rival, reference):
+        return number
+    theirs = rival.results[number.metric].measured.get(number.name) if number.metric in rival.results else None
+    if theirs is None:
+        return number
+    mine = model.results[number.metric].measured[number.name]
+    gap = _difference(paired_difference(mine, theirs, seed, samples, confidence, BOUNDS.get(number.unit)))
+    return replace(number, differences=number.differences | ({rival.label: gap} if gap else {}))
+
+
+def _reference(model: Model, which: str) -> str:
+    return (model.sft or model.base) if which == "sft" else model.base
 
 
 def _difference(plain: Mapping[str, Any] | None) -> Difference | None:

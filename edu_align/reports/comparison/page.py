@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.models import Comparison, Model, Number
 from edu_align.reports.comparison.samples import RULE, Sample
+from edu_align.reports.comparison.wrong_pairs import LEGEND, TITLE, wrong_pairs
 from edu_align.reports.html.page import render
 from edu_align.reports.html.svg import Picture
 
@@ -34,6 +35,7 @@ def page(
             "legend": tables.MISCONCEPTIONS_LEGEND,
             "rows": tables.by_misconception(comparison),
         },
+        wrong={"title": TITLE, "legend": LEGEND, "lists": wrong_pairs(comparison.models)},
         limits=limits,
         samples=samples,
         rule=RULE,

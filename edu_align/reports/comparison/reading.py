@@ -107,9 +107,14 @@ def _chain(run: StoredRun, files: Mapping[str, Mapping[str, str]], split: str) -
 
 
 def _models(chains: Sequence[Sequence[Link]]) -> list[Model]:
-    """Every model once, the bases first; labels are base, SFT and DPO as far as those are unique, else run names."""
+    """Every model once, the bases first; labels are base, SFT and DPO as far as those are unique, else run names.
+
+    The first run that was asked for is what the others asked for are compared with.
+    """
     bases = dict.fromkeys(chain[0].key for chain in chains)
     links = {link.key: link for chain in chains for link in (chain[0], *chain[1:])}
+    first, asked = chains[0][-1].key, [chain[-1].key for chain in chains[1:]]
+    before_first = {link.key for link in chains[0]}  # the first run is compared with these already
     kinds = {
         key: str(link.run.record.get("trainer", key)).upper() if link.run else key
         for key, link in links.items()
@@ -132,6 +137,7 @@ def _models(chains: Sequence[Sequence[Link]]) -> list[Model]:
             sft=labels[chain[at - 1].key] if at > 1 else None,
             run=run.path if run else None,
             record=run.record if run else {},
+            rival=labels[first] if key in asked and key not in before_first else None,
         )
     return list(models.values())
 

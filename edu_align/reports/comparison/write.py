@@ -10,6 +10,7 @@ from edu_align.reports.comparison.models import Comparison
 from edu_align.reports.comparison.page import definitions, measured, page, runs_table, title
 from edu_align.reports.comparison.pictures import pictures
 from edu_align.reports.comparison.samples import RULE, Sample, samples
+from edu_align.reports.comparison.wrong_pairs import LEGEND, TITLE, wrong_pairs
 from edu_align.reports.html.files import write_whole
 from edu_align.reports.html.svg import Picture
 from edu_align.utils.tables import bullets, code_block, markdown, one_line, text
@@ -44,6 +45,11 @@ def as_markdown(
     rows = tables.by_misconception(comparison)
     if rows:
         lines += ["", f"## {tables.MISCONCEPTIONS_TITLE}", "", tables.MISCONCEPTIONS_LEGEND, "", *markdown(rows)]
+    lists = wrong_pairs(comparison.models)
+    lines += ["", f"## {TITLE}", "", one_line(LEGEND)] if lists else []
+    for found in lists:
+        rows = [found.table()[0], *([_literal(text) for text in row] for row in found.table()[1:])]
+        lines += ["", f"### {one_line(found.title())}", "", *markdown(rows)]
     lines += ["", "## Limits of what was measured", "", *bullets(limits, NOTHING), ""]
     drawn = ", ".join(picture.title.lower() for picture in pictures if picture.svg)
     lines += [f"Pictures ({drawn}) are in report.html.", ""] if drawn else []

@@ -94,5 +94,5 @@ def test_a_broken_file_is_an_error_and_not_absent(dataset: Any, tmp_path: Path) 
     (tmp_path / "mathdial" / "test.jsonl").write_text("{broken\n")
     for source in ("mrbench", "bridge", "gsm8k"):
         (tmp_path / source).mkdir()
-    with pytest.raises(UserError, match=r"test\.jsonl, row 1: broken JSON"):
+    with pytest.raises(UserError, match=r"test\.jsonl: broken JSON"):
         read_sources(dataset, tmp_path, tmp_path, frozenset())

@@ -48,6 +48,26 @@ def test_ties_count_one_half_and_the_effect_is_paired() -> None:
     assert pairs.effect([(3.0, 2.0, 1.0)], [(1.0, 1.0, 2.0)]).values == (0.5, 1.0, 1.0)
 
 
+def test_pairs_of_the_wrong_order_come_with_the_furthest_apart_first() -> None:
+    groups = [dialogue(f"q{i}", f"ask {i}", {"A": (f"good {i}", 1.0), "B": (f"bad {i}", 0.0)}) for i in range(30)]
+    scores = {"mean_logp": [(0.0, 1.0)] * 30, "implicit": [(0.0, float(i - 4)) for i in range(30)]}
+    rows = metrics.ordered_wrongly("pair_accuracy_local", groups, metrics.pairs_over(groups, 2.0), scores)
+    assert [row["apart"] for row in rows] == [float(25 - i) for i in range(metrics.SHOWN)]
+    assert rows[0] == {
+        "item": "mrbench:row q29:0>1", "number": "pair_accuracy_local/implicit", "apart": 25.0,
+        "prompt": [{"role": "user", "content": "ask 29"}], "chosen": "good 29", "rejected": "bad 29",
+    }  # fmt: skip
+    alone = metrics.ordered_wrongly("x", groups, metrics.pairs_over(groups, 2.0), {"mean_logp": [(1.0, 0.0)] * 30})
+    assert alone == []
+
+
+@pytest.mark.cases("C2")
+@pytest.mark.parametrize(("scores", "pairs"), [((1.0, 0.0), 1), ((0.0, 1.0), 1), ((3.0, 2.0), 0), ((2.0, 0.0), 1)])
+def test_a_chosen_and_a_rejected_reply_make_a_pair_at_any_margin(scores: tuple[float, float], pairs: int) -> None:
+    group = dialogue("q", "?", {"A": ("a", scores[0]), "B": ("b", scores[1])})
+    assert len(metrics.pairs_over([group], 2.0).places) == pairs
+
+
 def test_the_dialogue_goes_and_the_system_turn_stays() -> None:
     system = Message("system", "Be kind.")
     prompt = (system, Message("user", "2 + 3?"), Message("assistant", "Try."), Message("user", "4"))

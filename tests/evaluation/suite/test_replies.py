@@ -85,6 +85,8 @@ def test_without_public_data_only_the_corpus_is_measured(
 
 
 def test_every_metric_says_what_it_reads_and_exact_match_is_on_request() -> None:
-    assert not set(chosen_metrics([])) & set(ON_REQUEST)
-    assert chosen_metrics(["retention_exact"]) == ["retention_exact"]
+    assert not set(chosen_metrics([], ["mrbench"])) & {*ON_REQUEST, "corpus"}
+    assert "corpus" in chosen_metrics([], ["local", "edu_tutor"])
+    assert chosen_metrics(["corpus"], []) == ["corpus"]
+    assert chosen_metrics(["retention_exact"], []) == ["retention_exact"]
     assert {reads(name) for name in PUBLIC}.isdisjoint({reads("no metric")})

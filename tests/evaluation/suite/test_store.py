@@ -47,7 +47,7 @@ def test_there_and_back(subject: LoadedSubject, tmp_path: Path) -> None:
     assert store.read("own_turn_nll") == RESULT
     stored = json.loads(store.path("own_turn_nll").read_text())
     assert len(stored["lists"]) < 4 * 3  # equal lists are there once
-    assert stored["key"]["data"].keys() == {"own_conversations"}
+    assert stored["key"]["data"].keys() == {"own_conversations", "own_conversations_training"}
     assert store.path("own_turn_nll").parent.name == "test"
     assert not list(tmp_path.rglob(".*.json.*"))
 

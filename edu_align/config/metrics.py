@@ -1,0 +1,25 @@
+"""The names under which a run keeps its numbers: what `objective` can be, known before anything is trained."""
+
+from edu_align.utils.errors import UserError
+from edu_align.utils.suggest import nearest
+
+_SPEED = ("runtime", "samples_per_second", "steps_per_second")
+_SCORES = ("logp", "mean_logp", "implicit", "implicit_from_base")
+_TRAIN = ("loss", "steps", "epoch", "total_flos", "tokens_per_second", "peak_memory_gib", "shared_prefix_ratio")
+_VALID = ("loss", "epoch", "entropy", "num_tokens", "mean_token_accuracy", *_SPEED)
+_PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
+          "logps/rejected", "logits/chosen", "logits/rejected")  # fmt: skip
+_HELD_OUT = ("human_turn_nll", *(f"{what}_{by}" for what in ("pair_accuracy", "selection_score") for by in _SCORES))
+RUN_METRICS = (
+    *(f"train/{name}" for name in (*_TRAIN, *_SPEED)),
+    *(f"eval/{name}" for name in (*_VALID, *_PAIRS, *_HELD_OUT)),
+    *(f"{when}/{name}" for when in ("before", "base") for name in _HELD_OUT),
+)
+
+
+def check_objective(name: str) -> None:
+    """Errors: a name that no run keeps a number under."""
+    if name not in RUN_METRICS:
+        best = nearest(name, RUN_METRICS)
+        hint = f"Did you mean objective={best}?" if best else f"Metrics: {', '.join(RUN_METRICS)}."
+        raise UserError(f"`objective={name}` is no metric of a run. {hint}")

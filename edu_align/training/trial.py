@@ -1,0 +1,63 @@
+"""TRL's config, the optimizer and the schedule of a run, tried on one number before anything is read or loaded."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
+from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.utils.errors import UserError, first_line
+
+STEPS = 100  # of the schedule that is tried
+
+
+def try_arguments(config: Config) -> None:
+    """Errors: what TRL, the optimizer or the schedule do not take. What is common is not tried: it takes seconds."""
+    trainer, hardware = config.trainer, config.hardware
+    common = hardware.optimizer in COMMON_OPTIMIZERS and trainer.lr_scheduler in COMMON_SCHEDULERS
+    if common and not trainer.args:
+        return
+    import torch
+    import trl
+    from transformers import Trainer, get_scheduler
+
+    from edu_align.models.device import check_optimizer, resolve
+    from edu_align.training.arguments import common_arguments
+    from edu_align.training.dpo import dpo_arguments
+
+    check_optimizer(hardware)
+    device = resolve(hardware)
+    given = " ".join(f"trainer.args.{name}={value}" for name, value in trainer.args.items())
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        with _named(given or f"trainer.lr_scheduler={trainer.lr_scheduler}"):
+            if isinstance(trainer, DPOTrainerConfig):
+                arguments = dpo_arguments(config, device, folder, by_tokens=True)
+            else:
+                arguments = trl.SFTConfig(**common_arguments(config, device, folder, by_tokens=True))
+    number = torch.nn.Parameter(torch.zeros(1))
+    optimizer: torch.optim.Optimizer = torch.optim.SGD([number], lr=trainer.learning_rate)
+    with _named(f"hardware.optimizer={hardware.optimizer}"):
+        if not arguments.optim_target_modules:  # those name layers of the real model
+            kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
+            optimizer = kind([number], **options)
+    with _named(f"trainer.lr_scheduler={trainer.lr_scheduler}"):
+        get_scheduler(
+            arguments.lr_scheduler_type,
+            optimizer=optimizer,
+            num_warmup_steps=arguments.get_warmup_steps(STEPS),
+            num_training_steps=STEPS,
+            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+        )
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Whatever a library raises in the block, as an error of the keys `what`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"`{what}` cannot be trained with: {first_line(error)}. Set another value.") from error

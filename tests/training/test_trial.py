@@ -1,0 +1,52 @@
+"""What TRL, an optimizer or a schedule does not take is said before data and model are touched."""
+
+import shlex
+import sys
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from edu_align.config.compose import compose
+from edu_align.training.run import run
+from edu_align.training.trial import try_arguments
+from edu_align.utils.errors import UserError
+
+
+@pytest.mark.cases("C5")
+def test_what_a_message_about_a_schedule_says_works() -> None:
+    for name in ("cosine_with_min_lr", "warmup_stable_decay", "cosine_warmup_with_min_lr"):
+        with pytest.raises(UserError) as caught:
+            compose([f"trainer.lr_scheduler={name}"])
+        (word,) = shlex.split(str(caught.value).partition("Add ")[2].partition(", or set")[0])
+        try_arguments(typed(f"trainer.lr_scheduler={name}", word))
+
+
+@pytest.mark.cases("C5")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["+trainer.args.optim_args=nonsense"], "`hardware.optimizer=adamw_torch` cannot be trained with: "),
+        (["+trainer.args.lr_scheduler_kwargs={nope: 1}"], "`trainer.lr_scheduler=cosine` cannot be trained with: "),
+        (
+            ["trainer=dpo", "+trainer.args.torch_empty_cache_steps=-1"],
+            "`trainer.args.torch_empty_cache_steps=-1` cannot be trained w",
+        ),
+        (["trainer.lr_scheduler=greedy", "trainer.eval_steps=null"], "`trainer.lr_scheduler=greedy` cannot be trained"),
+    ],
+)
+def test_the_rest_is_tried_before_anything_is_read(words: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        run(compose(["model=tiny", "tracking=off", "hardware=cpu", *words]))
+    assert str(caught.value).startswith(expected)
+
+
+def test_what_is_common_costs_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    try_arguments(typed("trainer.lr_scheduler=linear"))
+    with pytest.raises(ImportError):
+        try_arguments(typed("+trainer.args.adam_beta2=0.9"))
+
+
+def typed(*words: str) -> Any:
+    return OmegaConf.to_object(compose(["model=tiny", "tracking=off", "hardware=cpu", *words]))
