@@ -33,6 +33,16 @@ LOCAL: dict[str, dict[str, Any]] = {
         "responses": [{"text": "Count on.", "score": 3}, {"response": "5", "score": 0.5, "author": "me"}],
     },
     "local:scores": {"prompt": "What is 2 + 3?", "responses": ["Count on.", "5"], "scores": [3, 1]},
+    "local:alpaca": {
+        "instruction": "Add.",
+        "input": "2 + 3",
+        "output": "Count on.",
+        "system": "Ask.",
+    },
+    "local:transcripts": {
+        "chosen": "\n\nHuman: What is 2 + 3?\n\nAssistant: Count on.",
+        "rejected": "\n\nHuman: What is 2 + 3?\n\nAssistant: 5",
+    },
 }
 PUBLIC: dict[str, dict[str, Any]] = {
     "mathdial": {

@@ -24,7 +24,7 @@ from edu_align.utils.errors import UserError
 from tests.data.fuzzing import GOOD, Case, case, suffixes, written
 from tests.models.test_control_tokens import bytes_with
 
-FAST, FULL = 22, 380  # examples of each of the 14 loaders
+FAST, FULL = 22, 380  # examples of each of the 16 loaders
 LONGEST = 4000  # characters of a message that a person still reads
 SHOWN: Counter[tuple[str, str]] = Counter()
 
@@ -108,7 +108,11 @@ def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("loader", GOOD)
 def test_good_rows_are_used(loader: str, tmp_path: Path) -> None:
-    view = "preference" if loader in ("local:preference", "local:responses", "local:scores") else "conversation"
+    view = (
+        "preference"
+        if loader in ("local:preference", "local:responses", "local:scores", "local:transcripts")
+        else "conversation"
+    )
     for suffix in suffixes(loader):
         if suffix != ".txt":
             made = Case(loader, suffix, written([GOOD[loader]], suffix), view, "auto", {})

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,16 @@ def test_a_transcript_is_split_at_its_own_speakers_only() -> None:
     play = "Yes.\n\nTeacher: Hi\n\nassistant: not this\nHuman: nor this"
     text = f"\n\nHuman: A play?\n\nAssistant: {play}\n\nHuman: Thanks\n\nAssistant: Bye"
     assert [said for _, said, _ in turns(read({"text": text}))] == ["A play?", play, "Thanks", "Bye"]
+
+
+LONG = ["Human: " + "\n" * 50_000 + "x", HH * 2000, "\n\nHuman: a" + "\n \t" * 20_000, "### Human: " * 9000]
+
+
+@pytest.mark.parametrize("text", LONG, ids=["breaks", "turns", "spaces", "hashes"])
+def test_a_long_text_is_split_at_once(text: str) -> None:
+    began = time.process_time()
+    read({"text": text})
+    assert time.process_time() - began < 2
 
 
 def test_text_that_looks_like_json_stays_text() -> None:

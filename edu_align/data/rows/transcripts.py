@@ -1,12 +1,15 @@
 """Dialogues that are one text: "\\n\\nHuman: 2 + 3?\\n\\nAssistant: What is 2 + 2?" """
 
 import re
+from collections.abc import Sequence
 
 from edu_align.data.rows.words import ROLES, plain
 
 _NAMES = "|".join(sorted((name.replace("_", "[- _]") for name in ROLES), key=len, reverse=True))
-_FIRST = re.compile(rf"(?P<before>\s*)(?P<hashes>#{{2,4}}[ ]*)?(?P<name>{_NAMES})[ ]*:", re.IGNORECASE)
-_BREAKS = (r"\n[ \t]*\n\s*", r"\n[ \t]*")  # turns are apart by an empty line, else by a line's end
+_LINE = re.compile(rf"^[ \t]*(?P<name>{_NAMES})[ ]*:", re.IGNORECASE | re.MULTILINE)
+_HASHES = re.compile(rf"#{{2,4}}[ ]*(?P<name>{_NAMES})[ ]*:", re.IGNORECASE)  # wherever it stands
+
+Mark = re.Match[str]
 
 
 def split_transcript(text: str) -> list[tuple[str, str]] | None:
@@ -17,37 +20,38 @@ def split_transcript(text: str) -> list[tuple[str, str]] | None:
     the other side never does, behind a line's end; and anywhere in "### Human: ... ### Assistant: ...". A last
     assistant turn without text is an open one, and goes.
     """
-    first = _FIRST.match(text)
-    if first is None:
+    begin = len(text) - len(text.lstrip())
+    hashes = text.startswith("##", begin)
+    marks = list((_HASHES if hashes else _LINE).finditer(text))
+    if not marks or text[: marks[0].start("name")].strip("# \t\r\n"):
         return None
-    hashes = bool(first["hashes"])
-    strict = hashes or first["before"].count("\n") >= 2
-    breaks = (r"\s*",) if hashes else _BREAKS
-    found = [(between, _speakers(text, first["name"], between, hashes)) for between in breaks]
-    between, speakers = next((pair for pair in found if len(pair[1]) > 1), found[0])
-    if len(speakers) < 2 and not strict:
+    apart = marks if hashes else [marks[0], *(mark for mark in marks[1:] if _behind_empty_line(text, mark))]
+    found = next((some for some in (apart, marks) if len(_speakers(some)) > 1), apart)
+    speakers = _speakers(found)
+    if len(speakers) < 2 and not hashes and text[:begin].count("\n") < 2:
         return None
-    turns = _turns(text, _mark(between, "|".join(map(re.escape, speakers)), hashes))
-    if ROLES[plain(turns[-1][0])] == "assistant" and not turns[-1][1]:
+    turns = _turns(text, [mark for mark in found if mark["name"] in speakers])
+    if turns[-1][0] == "assistant" and not turns[-1][1]:
         turns.pop()
-    return [(ROLES[plain(name)], said) for name, said in turns] or None
+    return turns or None
 
 
-def _mark(between: str, names: str, hashes: bool, flags: int = 0) -> re.Pattern[str]:
-    before = r"#{2,4}[ ]*" if hashes else ""
-    return re.compile(rf"(?:\A\s*|{between}){before}(?P<name>{names})[ ]*:", flags)
+def _behind_empty_line(text: str, mark: Mark) -> bool:
+    at, breaks = mark.start() - 1, 0
+    while at >= 0 and text[at].isspace() and breaks < 2:
+        breaks += text[at] == "\n"
+        at -= 1
+    return breaks == 2
 
 
-def _speakers(text: str, first: str, between: str, hashes: bool) -> list[str]:
-    """The first speaker, a user behind a system text, and the first one of each other side."""
-    found = {ROLES[plain(first)]: first}
-    for match in _mark(between, _NAMES, hashes, re.IGNORECASE).finditer(text):
-        found.setdefault(ROLES[plain(match["name"])], match["name"])
-    sides = {role: name for role, name in found.items() if role != "system" or name == first}
-    return list(sides.values())
+def _speakers(marks: Sequence[Mark]) -> list[str]:
+    """The first name of each side; a system text counts where it stands first."""
+    found: dict[str, str] = {}
+    for mark in marks:
+        found.setdefault(ROLES[plain(mark["name"])], mark["name"])
+    return [name for role, name in found.items() if role != "system" or name == marks[0]["name"]]
 
 
-def _turns(text: str, mark: re.Pattern[str]) -> list[tuple[str, str]]:
-    marks = list(mark.finditer(text))
-    ends = [match.start() for match in marks[1:]] + [len(text)]
-    return [(match["name"], text[match.end() : end].strip()) for match, end in zip(marks, ends, strict=True)]
+def _turns(text: str, marks: Sequence[Mark]) -> list[tuple[str, str]]:
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return [(ROLES[plain(mark["name"])], text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
