@@ -12,6 +12,7 @@ from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
 
 # A finished run's data is not read, so it may have moved since.
+ADAPTER = ("rank", "alpha", "dropout", "target_modules")  # what an adapter is made with, and keeps
 UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
 
 
@@ -51,22 +52,26 @@ def check_start(config: Config, start: RunFolder, location: Location) -> None:
         raise UserError(
             f"`{key}`: that run trained adapter={adapter}, got adapter={config.adapter.name}. Use adapter={adapter}."
         )
-    given, kept = asdict(config.adapter), adapter_of(start) if adapter != "full" else {}
-    wrong = [name for name, value in kept.items() if given[name] != value]
+    check_adapter(f"`{key}`", adapter_of(start), asdict(config.adapter))
+
+
+def check_adapter(what: str, kept: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raise UserError where the keys of `adapter` differ between a run (`kept`) and one that starts from it."""
+    wrong = [name for name in ADAPTER if name in kept and given["name"] != "full" and kept[name] != given[name]]
     if wrong:
         raise UserError(
-            f"`{key}`: its adapter goes on as it is, with {_words(kept, wrong)}, got {_words(given, wrong)}. Give the "
-            "run's values, or start from its base without init_from."
+            f"{what}: the adapter goes on as it is, with {_words(kept, wrong)}, got {_words(given, wrong)}. Set "
+            f"{_words(kept, wrong)}, or start from the base without init_from."
         )
 
 
 def adapter_of(run: RunFolder) -> dict[str, Any]:
-    """What a run's adapter was made with (rank, alpha, dropout, target_modules): what starts from it keeps it."""
+    """The keys of `adapter` that a run was trained with; empty where it keeps no config."""
     from omegaconf import OmegaConf
 
     path = run.path / "config.yaml"
-    stored: Any = OmegaConf.to_container(OmegaConf.load(path).get("adapter") or {}) if path.is_file() else {}
-    return {name: stored[name] for name in ("rank", "alpha", "dropout", "target_modules") if name in stored}
+    stored: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    return stored.get("adapter") or {}
 
 
 def _words(adapter: dict[str, Any], names: list[str]) -> str:

@@ -91,7 +91,7 @@ def _listed(parsed: Any) -> tuple[str, ...]:
     value = parsed.value()
     if not isinstance(value, RangeSweep):
         return tuple(parsed.sweep_string_iterator())
-    if math.isinf(value.stop):
+    if math.isinf(value.stop or 0):
         raise UserError(f"`{parsed.input_line}` has no end of values. Give range() a finite end.")
     words = [repr(each) for each in ranges.values(parsed)]
     if value.shuffle:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from edu_align.config.bounds import direction_of
 from edu_align.config.text import as_argument, for_hydra
@@ -55,15 +55,15 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
 
 def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
     """Errors: what every job of the sweep would fail with, or ignore."""
-    name, names = config._get_node("run_name")._value(), [one.name for one in swept]
+    written: Any = OmegaConf.to_container(config, resolve=False)
+    name, start, names = written.get("run_name"), written.get("init_from"), [one.name for one in swept]
     several = any(len(one.words) != 1 for one in swept)
     if isinstance(name, str) and "${" not in name and several and "run_name" not in names:
-        written = as_argument("run_name", f"{name}-${{{names[-1]}}}")
+        example = as_argument("run_name", f"{name}-${{{names[-1]}}}")
         raise UserError(
             f"`run_name={name}` is one name for all jobs of the sweep, which are runs of their own. Leave it out, or "
-            f"put what is swept into it: {written}."
+            f"put what is swept into it: {example}."
         )
-    start = config._get_node("init_from")._value()
     adapter = next((one for one in swept if one.name.startswith("adapter.")), None)
     if start is not None and "${" not in start and adapter is not None and "init_from" not in names:
         kept = adapter_of(find_run("init_from", start, Path(config.outputs_root)))
@@ -230,8 +230,6 @@ class Sweep:
 
 def write_and_track(folder: Path, config: Any) -> None:
     """Tables and plots of the sweep, in its folder and in W&B. What cannot be written takes nothing from the sweep."""
-    from omegaconf import OmegaConf
-
     from edu_align.reports.sweep.write import write_report
     from edu_align.sweeps.tracking import log_sweep
 

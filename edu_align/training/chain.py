@@ -9,6 +9,7 @@ from edu_align.config.arguments import key_of, quoted
 from edu_align.config.compose import compose
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.config.text import override, text_of
+from edu_align.runs.finished import check_adapter
 from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.utils.errors import UserError
 
@@ -63,7 +64,10 @@ def stages(
         )
     folders = list(config_dirs)
     words = [_words(name, overrides, first=i == 0, config_dirs=folders) for i, name in enumerate(names)]
-    return [(stage, compose(stage, folders)) for stage in words]
+    composed = [(stage, compose(stage, folders)) for stage in words]
+    for name, (_, before), (_, after) in zip(names[1:], composed, composed[1:], strict=False):
+        check_adapter(f"stage {name} of `chain`", {**before.adapter}, {**after.adapter})
+    return composed
 
 
 def _words(name: str, overrides: Sequence[str], first: bool, config_dirs: list[Path]) -> list[str]:

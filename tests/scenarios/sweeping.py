@@ -17,7 +17,7 @@ from tests.conftest import TINY
 JOBS = [
     ["trainer=sft", "trainer.learning_rate=2e-3", "adapter.rank=2", "adapter.dropout=0.1", "run_name=job0"],
     ["trainer=dpo", "trainer.beta=0.3", "trainer.learning_rate=5e-3", "adapter.rank=8", "run_name=job1"],
-    ["trainer=dpo", "init_from=job0", "adapter.rank=2", "trainer.beta=0.05", "run_name=job2"],
+    ["trainer=dpo", "init_from=job0", "adapter.rank=2", "adapter.dropout=0.1", "trainer.beta=0.05", "run_name=job2"],
     ["trainer=dpo", "trainer.learning_rate=5e-4", "hardware.gradient_checkpointing=true", "run_name=job3"],
 ]
 

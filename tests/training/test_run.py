@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from edu_align.config.metrics import RUN_METRICS
 from edu_align.reports.stages import read_evaluation
 from edu_align.runs.folder import read_record
 from edu_align.training import run as run_module
@@ -162,3 +163,36 @@ def test_a_mistral_from_a_folder_trains_with_zephyrs_template(train: Any, mistra
     assert done.sharing.ratio > 1
     assert done.path.joinpath("adapter", "adapter_model.safetensors").is_file()
     assert not (done.path / "evaluation.json").exists()
+
+
+@pytest.mark.cases("C3")
+@pytest.mark.parametrize(
+    ("word", "kept", "given"),
+    [
+        ("adapter.rank=2", "adapter.rank=4", "adapter.rank=2"),
+        ("adapter.alpha=64", "adapter.alpha=8", "adapter.alpha=64"),
+        ("adapter.dropout=0.5", "adapter.dropout=0.0", "adapter.dropout=0.5"),
+        ("adapter.target_modules=[q_proj,v_proj]", "adapter.target_modules=[all-linear]", "adapter.target_modules=[q"),
+    ],
+)
+def test_the_adapter_of_a_start_is_not_another_one(
+    go: Any, runs: Callable[[str], Any], word: str, kept: str, given: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        go("trainer=dpo", f"init_from={runs('sft').path}", word)
+    assert f"the adapter goes on as it is, with {kept}, got {given}" in str(caught.value)
+    assert f". Set {kept}, or" in str(caught.value)
+
+
+@pytest.mark.cases("C3")
+def test_stages_of_a_chain_with_other_adapters_are_refused_ahead() -> None:
+    from edu_align.training.chain import stages
+
+    with pytest.raises(UserError, match="stage zephyr_beta_dpo_qlora of `chain`: the adapter goes on as it is"):
+        stages(["zephyr_beta_sft_qlora", "zephyr_beta_dpo_qlora"], ["tracking=off"])
+
+
+@pytest.mark.cases("C8")
+@pytest.mark.parametrize("name", ["sft", "dpo_on_sft"])
+def test_what_a_run_measures_can_be_an_objective(runs: Callable[[str], Any], name: str) -> None:
+    assert set(runs(name).record["metrics"]) <= set(RUN_METRICS)
