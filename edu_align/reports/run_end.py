@@ -1,18 +1,17 @@
 """What a finished run says at its end, in words: what came out, where it can be read, and what to type next."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.arguments import key_of, quoted
+from edu_align.config.arguments import key_of
+from edu_align.config.text import override
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.reports.main_numbers import main_numbers
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import in_shell
 
-PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)/?[A-Za-z][\w./-]*")  # a text that Hydra reads as it stands
 # What a DPO run takes over from the command of the run that it starts from: where, with what, how large; not how.
 KEPT = ("model", "dataset", "hardware", "adapter", "tracking", "evaluation", "generation", "data_root", "outputs_root",
         "seed")  # fmt: skip
@@ -77,15 +76,11 @@ def _dpo(run: RunFolder, name: str, outputs: str, words: Sequence[str], choices:
         given = {key_of(word) for word in kept}
         kept = [*(f"{key}={choices[key]}" for key in CHOICES if key in choices and key not in given), *kept]
     if not words and outputs != "outputs":
-        kept = [f"outputs_root={_hydra(outputs)}"]
+        kept = [override("outputs_root", outputs)]
     if not _has_pairs(run):
         kept = [*(word for word in kept if key_of(word).split(".")[0] != "dataset"), "dataset=edu_tutor"]
-    return ["trainer=dpo", f"init_from={_hydra(name)}", *kept]
+    return ["trainer=dpo", override("init_from", name), *kept]
 
 
 def _has_pairs(run: RunFolder) -> bool:
     return any(key.startswith("eval/pair_accuracy") for key in run.record.get("metrics") or {})
-
-
-def _hydra(value: str) -> str:
-    return value if PLAIN.fullmatch(value) else quoted(value)

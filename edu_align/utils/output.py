@@ -81,4 +81,4 @@ def _guarded(stream: Any, own: Any) -> Any:
     errors = "backslashreplace" if stream.errors == "strict" else stream.errors
     through = stream.write_through
     raw = open(stream.fileno(), "wb", buffering=0 if through else -1, closefd=False)  # noqa: SIM115
-    return GuardedStream(raw, stream.encoding, errors, "\n", stream.line_buffering, through)  # type: ignore[arg-type]
+    return GuardedStream(raw, stream.encoding, errors, "\n", stream.line_buffering, through)
