@@ -80,7 +80,7 @@ def test_what_is_quoted_is_read_back_by_hydra(value: str) -> None:
         (generate, "run=x input=i.txt", "`output` is missing"),
         (generate, "run=x input=i.txt output=o.csv", "`output` must end with .jsonl, got 'o.csv'"),
         (generate, "run=x input=o.jsonl output=o.jsonl", "`output` is the input file"),
-        (generate, "run=x input=i.txt output=o.jsonl", "i.txt: there is no such file"),
+        (generate, "run=x input=i.txt output=o.jsonl", "`run=x`: no run.json"),
         (chat, "run=nowhere", "`run=nowhere`: no run.json"),
         (chat, "generation.top_p=0.5", "`run` is missing"),
         (chat, "model=smollm2 --compare", "`compare=true` sets a tutor beside its base"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
 from edu_align.packing.head import distinct_rows, score_labels_once
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
+from edu_align.training.rows import Rows, make_rows
 from edu_align.training.session import METHODS
 from edu_align.utils.errors import UserError
 from tests.packing.test_forest import batch
@@ -99,9 +101,14 @@ def test_hidden_states_are_those_of_each_row_alone(random_model: Any, kind: str,
     assert sharing.ratio == sharing.asked / sharing.computed
 
 
+def rows_of(config: Any, tokenizer: Any, train: Any) -> tuple[Rows, Rows]:
+    """The rows of training examples, without validation."""
+    return make_rows(config, tokenizer, SimpleNamespace(train=train, validation=[]), None)  # type: ignore[arg-type]
+
+
 def moved_trainer(config: Any, model: Any, tokenizer: Any, pairs: list[Pair], folder: Path) -> Any:
     """A DPO trainer whose policy has moved off the reference."""
-    trainer: Any = METHODS["dpo"](config, model, tokenizer, pairs, [], DEVICE, folder)
+    trainer: Any = METHODS["dpo"](config, model, tokenizer, *rows_of(config, tokenizer, pairs), DEVICE, folder)
     draw = torch.Generator().manual_seed(2)
     for name, parameter in trainer.model.named_parameters():
         if ".default." in name:
@@ -155,7 +162,9 @@ def test_sft_loss_and_gradients(random_model: Any, typed: Any, bytes_tokenizer: 
     for packed in (False, True):
         model = with_adapter(random_model(kind, **KINDS[kind]), config)
         sharing = share_prefixes(model) if packed else None
-        trainer: Any = METHODS["sft"](config, model, bytes_tokenizer, TALKS, [], DEVICE, tmp_path)
+        trainer: Any = METHODS["sft"](
+            config, model, bytes_tokenizer, *rows_of(config, bytes_tokenizer, TALKS), DEVICE, tmp_path
+        )
         torch.manual_seed(0)  # the order of the loader
         batch = next(iter(trainer.get_train_dataloader()))
         loss = trainer.compute_loss(trainer.model, dict(batch))
