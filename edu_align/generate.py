@@ -44,8 +44,7 @@ def main() -> None:
     if output.resolve() == Path(words.own["input"]).expanduser().resolve():
         raise UserError("`output` is the input file, which would be written over. Choose another.")
 
-    from edu_align.chatting.batch import answer_file
-    from edu_align.chatting.prompts import read_prompts
+    from edu_align.chatting.batch import answer_file, read_prompts
     from edu_align.chatting.source import source_of
 
     source = source_of(words)

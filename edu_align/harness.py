@@ -40,7 +40,7 @@ def main() -> None:
     from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
-    from edu_align.utils.suggest import listed
+    from edu_align.utils.words import listed
 
     words = parse(arguments, OWN, groups=("model",))
     of = words.own.get("of", "tutor")

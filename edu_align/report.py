@@ -11,7 +11,7 @@ from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
 from edu_align.utils.program import program
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 if TYPE_CHECKING:
     from edu_align.runs.folder import StoredRun

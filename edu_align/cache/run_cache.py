@@ -1,18 +1,88 @@
 """What one run may take from earlier runs instead of computing it, and what it did take."""
 
 import functools
+import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edu_align.cache.keys import adapter_content, compute_settings, weights_content
 from edu_align.cache.store import Codec, Store
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.models.locate import Location
+from edu_align.models.tokenizer import vocabulary_content
+from edu_align.runs.environment import machine, package_versions
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.distributed import count
-from edu_align.utils.hashing import digest
+from edu_align.utils.hashing import DIGITS, digest, file_content
+
+# Folders and files of edu_align whose code decides what a model says.
+CODE = ("cache", "data", "fused", "models", "packing", "records.py", "training", "utils/memory.py")
+# Keys of `hardware` that change no number: how it is called, what fits, and how training steps.
+NOT_IN_KEY = (
+    "name", "memory_gb", "memory_check", "min_compute_capability", "per_device_batch_size", "eval_batch_size",
+    "gradient_checkpointing", "optimizer", "threads",
+)  # fmt: skip
+
+
+def tokenizer_content(tokenizer: Any) -> str:
+    """Over the vocabulary, the merges and every rule, the chat template and the special tokens."""
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return digest(vocabulary_content(tokenizer), tokenizer.chat_template, special)
+
+
+@functools.cache
+def code_content() -> str:
+    """Over the source of everything in CODE: an edit there makes no earlier result pass for a new one."""
+    package = Path(__file__).resolve().parent.parent
+    parts = (package / part for part in CODE)
+    files = sorted(file for part in parts for file in ([part] if part.is_file() else part.rglob("*.py")))
+    return digest([[str(file.relative_to(package)), file.read_text(encoding="utf-8")] for file in files])
+
+
+@functools.cache
+def environment_key() -> dict[str, Any]:
+    """Versions of the packages, the code, and the processor."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"versions": package_versions(), "code": code_content(), "machine": machine(), "gpu": gpu}
+
+
+def weights_content(config: Config, location: Location, records: Path) -> Any:
+    """Over the files of the base model, or what random weights are drawn from; `records` keeps hashes of files."""
+    if location.folder is None:
+        return {"drawn": asdict(config.model.architecture), "seed": config.seed}
+    files = [location.folder / "config.json", *sorted(location.folder.glob("*.safetensors"))]
+    return {file.name: file_content(file, records) for file in files}
+
+
+def adapter_content(model: Any) -> str | None:
+    """Over the weights and scales of a LoRA adapter; None without one, and for one that adds nothing yet or is off."""
+    from peft.tuners.lora import LoraLayer
+
+    layers: list[tuple[str, Any]] = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)
+    ]
+    if not any(not layer.disable_adapters and bool(layer.lora_B["default"].weight.any()) for _, layer in layers):
+        return None
+    found = hashlib.sha256()
+    for name, layer in layers:
+        found.update(f"{name} {layer.scaling['default']}".encode())
+        for part in (layer.lora_A, layer.lora_B):
+            found.update(part["default"].weight.detach().float().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:DIGITS]
+
+
+def compute_settings(config: Config, device: Device) -> dict[str, Any]:
+    """Everything but weights and inputs that decides the bits of a forward pass."""
+    import torch
+
+    hardware = {key: value for key, value in asdict(config.hardware).items() if key not in NOT_IN_KEY}
+    chosen = [device.device, device.dtype, device.attention, device.quantization, device.sharding]
+    return {**environment_key(), "hardware": hardware, "chosen": chosen, "threads": torch.get_num_threads()}
+
 
 T = TypeVar("T")
 FOLDER = ("cache", "shared")  # under outputs_root

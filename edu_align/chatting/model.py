@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
 from typing import Any
 
-from edu_align.chatting.loops import loop_note, loops
 from edu_align.chatting.source import Source
+from edu_align.chatting.text import loop_note, loops
 from edu_align.config.schema import GenerationConfig
 from edu_align.models.chat_template import chat_ids
 from edu_align.models.device import Device
-from edu_align.models.folders import require_adapter
+from edu_align.models.locate import require_adapter
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
-from edu_align.utils.quiet import quiet
+from edu_align.utils.output import quiet
 
 
 class TooLong(UserError):

@@ -2,12 +2,66 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from edu_align.chatting.dialogue import Dialogue
-from edu_align.chatting.model import ChatModel, TooLong
+from edu_align.chatting.model import ChatModel, TooLong, stream
 from edu_align.chatting.text import printable
+from edu_align.records import Message
+
+
+@dataclass(frozen=True)
+class Question:
+    """A person's turn in its dialogue.
+
+    `turns` ends with it and begins with the oldest turn that still fits, `dropped` older ones do not; `prompt` is what
+    the model reads, with its system prompt.
+    """
+
+    turns: tuple[Message, ...]
+    prompt: tuple[Message, ...]
+    dropped: int
+
+    def note(self, label: str) -> str:
+        """What to tell the person about turns that were left out; "" where none were."""
+        if not self.dropped:
+            return ""
+        return f"the oldest {self.dropped} turns were left out for {label}: the dialogue is longer than its context"
+
+
+@dataclass
+class Dialogue:
+    """`turns` of the dialogue so far, without a system prompt; `notes` on the last answer, for the person."""
+
+    model: ChatModel
+    turns: tuple[Message, ...] = field(default=())
+    notes: list[str] = field(default_factory=list)
+
+    def ask(self, text: str) -> Question:
+        """The question `text` after the turns so far. Raises TooLong where it alone does not fit."""
+        turns = (*self.turns, Message("user", text))
+        prompt, dropped = self.model.prompt(turns)
+        return Question(turns[dropped:], prompt, dropped)
+
+    def reply(self, question: Question) -> Generator[str, None, None]:
+        """Pieces of the answer. What was written by its end, or until this is closed, joins the dialogue.
+
+        An answer without text leaves the dialogue as it was, so that turns keep alternating.
+        """
+        pieces: list[str] = []
+        self.notes.clear()
+        answer = stream(self.model, question.prompt, self.notes)
+        try:
+            for piece in answer:
+                pieces.append(piece)
+                yield piece
+        finally:
+            answer.close()
+            written = "".join(pieces).strip()
+            if written:
+                self.turns = (*question.turns, Message("assistant", written))
+
 
 MIN_WIDTH = 90  # characters; narrower columns are hard to read
 

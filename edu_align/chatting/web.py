@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.chatting.arena import MAX_MESSAGE, Arena, Visitor, check_writable
-from edu_align.chatting.loops import loop_note
 from edu_align.chatting.model import ChatModel
-from edu_align.chatting.text import escaped, printable
+from edu_align.chatting.text import escaped, loop_note, printable
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 

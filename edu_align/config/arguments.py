@@ -10,7 +10,7 @@ from os.path import expanduser
 from typing import Any
 
 from edu_align.utils.errors import UserError
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 # What may be set beside `run` or `model`. A finished run keeps everything else, so that it stays what was measured.
 GROUPS = ("generation", "hardware")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edu_align.config.keys import stated
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.utils.suggest import listed, nearest
+from edu_align.utils.words import listed, nearest
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 

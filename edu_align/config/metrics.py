@@ -1,7 +1,7 @@
 """The names under which a run keeps its numbers: what `objective` can be, known before anything is trained."""
 
 from edu_align.utils.errors import UserError
-from edu_align.utils.suggest import nearest
+from edu_align.utils.words import nearest
 
 _SPEED = ("runtime", "samples_per_second", "steps_per_second")
 _SCORES = ("logp", "mean_logp", "implicit", "implicit_from_base")

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
-from edu_align.config.trl_args import enumeration, problems_of_args
-from edu_align.config.trl_options import problems_of_optimizer, problems_of_schedule
+from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import first_line
 from edu_align.utils.secrets import problems_of_secrets
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 Values = dict[str, Any]
 _LOCAL_FILE = "a file of rows: JSON, a table, a workbook or Parquet."

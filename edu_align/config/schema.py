@@ -93,7 +93,7 @@ class Architecture:
 class ModelConfig:
     """Where a model lies is not part of a run's id: the identity of its weights is.
 
-    A preset's keys are true of its own path: with another one nothing of them counts (config/own_model.py).
+    A preset's keys are true of its own path: with another one nothing of them counts (config/compose.py).
     """
 
     name: str = ""

@@ -13,8 +13,95 @@ from typing import Any
 
 from edu_align.config.keys import stated
 from edu_align.config.schema import GROUP_SCHEMAS, TrainerConfig
-from edu_align.config.trl_options import refused
-from edu_align.utils.suggest import nearest
+from edu_align.utils.words import nearest
+
+_ROWS = "edu_align makes the rows itself"
+_BEST = "checkpoints are for going on, and what is kept and measured is the last step. Set trainer.max_steps or epochs"
+_HUB = "a finished run is uploaded by python -m edu_align.export run=<run> export.push_to_hub=<owner/name>"
+_RESUME = "the same command goes on with its run by itself; init_from=<run> starts from a finished one"
+_FSDP = "sharding is set by hardware.sharding=fsdp"
+_MODEL = "the model is loaded by the keys of model and hardware"
+_NOTHING = "nothing reads it here"
+_PACKING = "rows are packed by hardware.packing, without padding"
+# Options that would do nothing, do half, or fail once the model is loaded: why, or what to set.
+REFUSED = {
+    "assistant_only_loss": "the loss lies on the tutor's turns already",
+    "completion_only_loss": "the loss lies on the tutor's turns already",
+    "loss_type": "this trainer's loss is the likelihood of the tutor's turns; trainer=dpo has trainer.loss_type",
+    "packing": _PACKING, "packing_strategy": _PACKING, "eval_packing": _PACKING, "padding_free": _PACKING,
+    "dataset_text_field": _ROWS, "dataset_kwargs": _ROWS, "dataset_num_proc": _ROWS, "shuffle_dataset": _ROWS,
+    "remove_unused_columns": _ROWS, "length_column_name": _ROWS, "label_names": _ROWS,
+    "train_sampling_strategy": "the order of the rows is drawn by seed, and DPO keeps the pairs of a prompt together",
+    "eos_token": "the end of a turn is the chat template's", "pad_token": "the tokenizer's own is used",
+    "chat_template_path": "the template is set by model.chat_template",
+    "model_init_kwargs": _MODEL, "trust_remote_code": _MODEL, "use_liger_kernel": _MODEL, "liger_kernel_config": _MODEL,
+    "load_best_model_at_end": _BEST, "metric_for_best_model": _BEST, "greater_is_better": _BEST,
+    "resume_from_checkpoint": _RESUME, "ignore_data_skip": _RESUME, "enable_jit_checkpoint": _RESUME,
+    "restore_callback_states_from_checkpoint": _RESUME,
+    "push_to_hub": _HUB, "hub_always_push": _HUB, "hub_model_id": _HUB, "hub_private_repo": _HUB, "hub_revision": _HUB,
+    "hub_strategy": _HUB,
+    "trackio_bucket_id": "numbers go where the keys of tracking say", "trackio_space_id": "see the keys of tracking",
+    "trackio_static_space_id": "see the keys of tracking",
+    "fsdp": _FSDP, "fsdp_config": _FSDP, "deepspeed": _FSDP, "parallelism_config": _FSDP, "accelerator_config": _FSDP,
+    "do_train": _NOTHING, "do_eval": _NOTHING, "do_predict": _NOTHING, "local_rank": _NOTHING,
+    "prediction_loss_only": _NOTHING, "include_for_metrics": _NOTHING, "batch_eval_metrics": _NOTHING,
+    "eval_do_concat_batches": _NOTHING, "eval_use_gather_object": _NOTHING, "skip_memory_metrics": _NOTHING,
+    "label_smoothing_factor": "TRL's loss with it does not know packed rows",
+}  # fmt: skip
+# Schedules that do not go without one of these keys of `trainer.args.lr_scheduler_kwargs`, with a value.
+SCHEDULES = {
+    "cosine_with_min_lr": ("min_lr_rate", "0.1"), "cosine_warmup_with_min_lr": ("min_lr_rate", "0.1"),
+    "warmup_stable_decay": ("num_decay_steps", "100"),
+}  # fmt: skip
+# Optimizers of packages of their own, by the start of the name: what is imported, what is installed.
+PACKAGES = {
+    "galore": ("galore_torch", "galore-torch"), "apollo": ("apollo_torch", "apollo-torch"),
+    "schedule_free": ("schedulefree", "schedulefree"), "stable_adamw": ("optimi", "torch-optimi"),
+    "grokadamw": ("grokadamw", "grokadamw"), "adamw_torch_4bit": ("torchao", "torchao"),
+    "adamw_torch_8bit": ("torchao", "torchao"), "adamw_torch_xla": ("torch_xla", "torch_xla"),
+    "adamw_torch_npu": ("torch_npu", "torch_npu"), "adamw_anyprecision": ("torchdistx", "torchdistx"),
+}  # fmt: skip
+
+
+def refused(option: str) -> str:
+    """The problem of an option in `trainer.args`; empty where it is passed on to TRL."""
+    why = REFUSED.get(option)
+    return f"`trainer.args.{option}` cannot be set here: {why}. Drop it." if why else ""
+
+
+def problems_of_schedule(name: str, args: dict[str, Any], eval_steps: int | None) -> Iterator[str]:
+    """What a learning rate schedule lacks."""
+    given = args.get("lr_scheduler_kwargs") or {}
+    needed, value = SCHEDULES.get(name, ("", ""))
+    if needed and not {needed, needed.removesuffix("_rate")} & set(given):
+        yield (
+            f"`trainer.lr_scheduler={name}` needs {needed}. Add '+trainer.args.lr_scheduler_kwargs="
+            f"{{{needed}: {value}}}', or set trainer.lr_scheduler=cosine."
+        )
+    if name == "reduce_lr_on_plateau" and eval_steps is None:
+        yield f"`trainer.lr_scheduler={name}` reads the validation loss. Set trainer.eval_steps=50 or another one."
+
+
+def problems_of_optimizer(name: str, args: dict[str, Any]) -> Iterator[str]:
+    """What an optimizer lacks, or cannot do here."""
+    if name.endswith("_layerwise") or name in ("lomo", "adalomo"):
+        yield (
+            f"`hardware.optimizer={name}` changes weights while gradients are computed, and a step here sums those of "
+            "several passes. Set hardware.optimizer=adamw_torch."
+        )
+        return
+    module, package = next((found for start, found in PACKAGES.items() if name.startswith(start)), ("", ""))
+    if module and find_spec(module) is None:
+        yield (
+            f"`hardware.optimizer={name}` needs {package}, which is not installed: `pip install {package}`. "
+            "Or set hardware.optimizer=adamw_torch."
+        )
+    if name.startswith(("galore", "apollo")) and not args.get("optim_target_modules"):
+        yield (
+            f"`hardware.optimizer={name}` needs the layers that it works on. Add "
+            "+trainer.args.optim_target_modules=[attn,mlp], or set hardware.optimizer=adamw_torch."
+        )
+
 
 _BASES = (("trl", "trainer/base_config.py", "_BaseConfig"), ("transformers", "training_args.py", "TrainingArguments"))
 

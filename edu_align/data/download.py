@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edu_align.data.readers import convert_rows, iter_rows
-from edu_align.data.rows.left_out import LeftOut
+from edu_align.data.rows.words import LeftOut
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.records import Record
 from edu_align.utils.errors import UserError

@@ -1,12 +1,13 @@
 """The encoding of a text file, which nobody wrote down: told by marks and by trial, else guessed, else refused.
 
 A wrong guess trains on other letters than were written, so it has to be the only one that makes sense, and is said.
-"""
+`Found` is what every reader of a file format gives."""
 
 import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import brief, in_shell
@@ -142,3 +143,15 @@ def _first_error(head: bytes) -> int:
         return len(head.decode())
     except UnicodeDecodeError as error:
         return error.start
+
+
+class Found(NamedTuple):
+    """One row of a file, with its number from 1.
+
+    `fault`: why it cannot be used, in words that such rows share, and `detail` in those of this one; "" where it can.
+    """
+
+    number: int
+    value: Any
+    fault: str = ""
+    detail: str = ""

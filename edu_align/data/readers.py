@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edu_align.data.row_files import RowFile, look_at
-from edu_align.data.rows.left_out import LeftOut
+from edu_align.data.rows.words import LeftOut
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import brief, kind_name, shorten

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edu_align.data.questions import history_key
 from edu_align.data.readers import brief
-from edu_align.data.text import history_key
 from edu_align.records import Conversation, Message, Record
 from edu_align.utils.errors import UserError
 

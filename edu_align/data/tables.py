@@ -12,7 +12,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import IO, Any
 
-from edu_align.data.found import Found
+from edu_align.data.encodings import Found
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import brief, shorten
 

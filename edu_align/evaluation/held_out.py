@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from edu_align.cache.keys import tokenizer_content
-from edu_align.cache.run_cache import RunCache
+from edu_align.cache.run_cache import RunCache, tokenizer_content
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData

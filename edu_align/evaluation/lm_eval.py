@@ -18,8 +18,8 @@ import yaml
 
 from edu_align.config.schema import Config
 from edu_align.data.download import DATA_ROOT_VARIABLE
+from edu_align.data.questions import history_key, opening, problem_key
 from edu_align.data.readers import Row, read_rows
-from edu_align.data.text import history_key, opening, problem_key
 from edu_align.models.locate import locate
 from edu_align.records import Message
 from edu_align.runs.finished import check_base

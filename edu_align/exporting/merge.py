@@ -9,8 +9,7 @@ from edu_align.exporting.subject import Subject
 from edu_align.models.device import Device, resolve
 from edu_align.models.reply_end import end_tokens
 from edu_align.models.template_choice import unpinned
-from edu_align.models.tokenizer import load_run_tokenizer
-from edu_align.models.tokenizer_files import read_tokenizer
+from edu_align.models.tokenizer import load_run_tokenizer, read_tokenizer
 from edu_align.models.weights import load_model
 from edu_align.utils.errors import UserError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.models.apply_template import TemplateError, apply_template
+from edu_align.models.chat_template import TemplateError, apply_template
 from edu_align.models.template_choice import writes_date
 
 Turn = dict[str, str]  # {"role": "user", "content": "Hi"}

@@ -18,14 +18,13 @@ from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
 from edu_align.exporting.merge import load_tutor, save_merged
 from edu_align.exporting.ollama import write_modelfile
 from edu_align.exporting.subject import Subject
-from edu_align.reports.model_card import Background, Exported, model_card
+from edu_align.reports.model_card import ASK, SHOW, Background, Exported, model_card
 from edu_align.reports.stages import read_evaluation
-from edu_align.reports.use import ASK, SHOW
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import whole_folder, write_json
-from edu_align.utils.quiet import quiet
+from edu_align.utils.output import quiet
 
 RECORD = "export.json"
 

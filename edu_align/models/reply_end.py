@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from edu_align.models.chat_template import render
-from edu_align.models.control_tokens import control_tokens
+from edu_align.models.chat_template import control_tokens, render
 from edu_align.records import Message
 
 _ASKED, _SAID = "Frage", "Antwort"

@@ -10,7 +10,7 @@ from edu_align.models.trained_turns import answered, encode, encode_dialogue
 from edu_align.packing.decoder import causal_model
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
-from edu_align.utils.out_of_memory import HalvingBatches
+from edu_align.utils.memory import HalvingBatches
 
 MAX_BATCH_TOKENS = 8192  # padded tokens of one scoring forward; the packed forward computes fewer
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from edu_align.config.schema import TEMPLATE_FILE, ModelConfig
 from edu_align.utils.errors import UserError
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 # The format of Zephyr-7B (Tunstall et al. 2023, arXiv:2310.16944): a role line, the text, the end-of-sequence token.
 ZEPHYR_TEMPLATE = (

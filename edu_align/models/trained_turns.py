@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edu_align.models.apply_template import TemplateError
-from edu_align.models.chat_template import IGNORED, reader
+from edu_align.models.chat_template import IGNORED, TemplateError, reader
 from edu_align.records import Message
 
 MARK = "\U000f0000reply\U000f0001"  # stands in for a reply, to see what a template writes around one

@@ -6,9 +6,8 @@ from typing import Any
 
 from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.models.device import Device
-from edu_align.models.folders import require_adapter, shape_in
-from edu_align.models.generation_defaults import generation_defaults
-from edu_align.models.locate import Location
+from edu_align.models.generation import generation_defaults
+from edu_align.models.locate import Location, require_adapter, shape_in
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.utils.errors import UserError
 

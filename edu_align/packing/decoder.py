@@ -16,7 +16,7 @@ from typing import Any
 
 from edu_align.packing.backends import attend_to_ancestors, choose_backend, enable_forest_attention, unpackable_reason
 from edu_align.packing.forest import build_forest
-from edu_align.packing.head import score_labels_once
+from edu_align.packing.scores import score_labels_once
 from edu_align.utils.errors import UserError
 
 

@@ -1,19 +1,20 @@
 """A plan: memory by part against the budget, the disk, the work, the time, and what to change if it does not fit."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from edu_align.config.schema import Architecture, Config, DPOTrainerConfig
+from edu_align.config.rules import sharding
+from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig
 from edu_align.models.sizes import check_length, sizes_of
 from edu_align.packing.budget import SUPPORTED
-from edu_align.planning.alternatives import alternatives
-from edu_align.planning.disk import GB, describe_disk
-from edu_align.planning.duration import seconds
+from edu_align.planning.duration import GB, describe_disk, seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares
 from edu_align.planning.parameters import count_parameters
 from edu_align.planning.workload import Rows, Work, read_rows, work_of
 from edu_align.utils.errors import UserError
+from edu_align.utils.memory import OutOfMemory, free_memory, is_out_of_memory, release_traceback
 
 WORTH = 0.05 * GB  # smaller savings are not worth a word
 
@@ -191,3 +192,67 @@ def _format_duration(time: float) -> str:
     if time < 120:
         return f"{time:.0f} s"
     return f"{time / 60:.0f} min" if time < 7200 else f"{time / 3600:.1f} h"
+
+
+LORA = AdapterConfig("lora", 32, 64, 0.0, ["all-linear"])
+
+
+def alternatives(config: Config) -> Iterator[tuple[str, Config]]:
+    """Overrides that may lower the peak, each with the config that it makes."""
+    hardware, trainer = config.hardware, config.trainer
+    sharded, full = hardware.sharding == "fsdp", config.adapter.name == "full"
+    if hardware.per_device_batch_size > 1 and trainer.batch_size > 1:
+        yield "hardware.per_device_batch_size=1", _with(config, per_device_batch_size=1)
+    if not hardware.gradient_checkpointing:
+        yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
+    if full:
+        yield "adapter=lora", replace(config, adapter=LORA)
+    elif hardware.quantization == "none" and not sharded:
+        yield "hardware.quantization=nf4", _with(config, quantization="nf4")
+    if not sharded and _shardable(config):
+        yield "hardware.sharding=fsdp", _with(config, sharding="fsdp")
+    if "8bit" not in hardware.optimizer and hardware.device != "cpu" and not (full and sharded):
+        yield "hardware.optimizer=paged_adamw_8bit", _with(config, optimizer="paged_adamw_8bit")
+    if trainer.max_length > 128:
+        shorter = replace(trainer, max_length=trainer.max_length // 2)
+        yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
+    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and full:
+        yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
+
+
+def _shardable(config: Config) -> bool:
+    values = {f"hardware.{key}": value for key, value in vars(config.hardware).items()} | {"hardware.sharding": "fsdp"}
+    values |= {"adapter.name": config.adapter.name}
+    values |= {f"trainer.{key}": value for key, value in vars(config.trainer).items()}
+    return not list(sharding(values))
+
+
+def _with(config: Config, **keys: object) -> Config:
+    return replace(config, hardware=replace(config.hardware, **keys))  # type: ignore[arg-type]
+
+
+def memory_advice(config: Config) -> str:
+    """What may be changed so that a run takes less memory, in the order of what the plan says it saves."""
+    try:
+        saved = savings(config)
+    except UserError:  # a model whose shape is not in the config
+        saved = [(name, 0.0) for name, _ in alternatives(config)]
+    found = [f"{name} (saves about {size / 2**30:.1f} GB)" if size else name for name, size in saved]
+    return f"Change one of: {', '.join([*found, 'hardware=<preset of a larger device>', 'model=<a smaller one>'])}."
+
+
+@contextmanager
+def with_memory_advice(config: Config) -> Iterator[None]:
+    """An error of memory in the block that nothing smaller could mend, as `OutOfMemory` with the advice."""
+    try:
+        yield
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = release_traceback(error)
+    free_memory()
+    raise OutOfMemory(
+        f"out of memory, and not in a pass that could be made smaller: model, optimizer and what training keeps do "
+        f"not fit ({reason}). {memory_advice(config)}"
+    )

@@ -11,10 +11,9 @@ from typing import Any
 from edu_align.config.batch import cuts_by_tokens, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import training_data
-from edu_align.models.apply_template import TemplateError
-from edu_align.models.chat_template import render
-from edu_align.models.hub import cached_file
+from edu_align.models.chat_template import TemplateError, render
 from edu_align.models.locate import is_bundled
+from edu_align.models.sizes import cached_file
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut

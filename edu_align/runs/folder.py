@@ -26,7 +26,7 @@ from typing import Any
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 from edu_align.utils.jsonl import append_row, read_rows
-from edu_align.utils.suggest import did_you_mean
+from edu_align.utils.words import did_you_mean
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
@@ -236,3 +236,16 @@ def _by_id(key: str, word: str, runs: list[StoredRun], outputs: Path) -> StoredR
     hint = did_you_mean(word, [run.name for run in runs])
     known = f" Newest runs there: {', '.join(run.name for run in runs[:5])}." if runs else " There is no run yet."
     raise UserError(f"`{key}`: no folder, name under {outputs / 'runs'} or id is {word!r}.{hint}{known}")
+
+
+class RunListener:
+    """Does nothing with either; a subclass does."""
+
+    def run_started(self, folder: RunFolder) -> None:
+        """The run that is made, or that was found finished, as soon as its folder is known."""
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """Measured after `step` optimizer steps, named as in W&B. What it raises ends the run."""
+
+
+NO_LISTENER = RunListener()

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edu_align.runs.folder import RunFolder
-from edu_align.runs.listener import NO_LISTENER, RunListener
+from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener
 from edu_align.runs.process import heartbeat, is_alive, who
 from edu_align.sweeps.state import Job, now, update
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError

@@ -6,9 +6,11 @@ trainer.beta=interval(0.01,0.5)                    any number between, for sweep
 trainer.learning_rate=tag(log,interval(1e-5,1e-3)) the same, evenly by order of magnitude
 """
 
+import json
 import math
 import random
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -16,7 +18,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from edu_align.config import ranges
+from edu_align.config.precheck.overrides import swept_values
+from edu_align.sweeps.state import Job, SweepFolder, update
 from edu_align.utils.errors import UserError
 
 DIGITS = 6  # significant ones of a drawn number
@@ -93,7 +96,7 @@ def _listed(parsed: Any) -> tuple[str, ...]:
         return tuple(parsed.sweep_string_iterator())
     if math.isinf(value.stop or 0):
         raise UserError(f"`{parsed.input_line}` has no end of values. Give range() a finite end.")
-    words = [repr(each) for each in ranges.values(parsed)]
+    words = [repr(each) for each in swept_values(parsed)]
     if value.shuffle:
         random.shuffle(words)
     return tuple(words)
@@ -148,3 +151,37 @@ def _value(word: str) -> Any:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     return OverridesParser.create().parse_override(word).value()
+
+
+class ListSearch:
+    """Every job of a list. A job that the folder has already, by its values, keeps its number."""
+
+    def __init__(self, folder: SweepFolder, space: list[Dimension], jobs: Iterable[list[str]]) -> None:
+        kept: dict[str, list[Job]] = defaultdict(list)
+        for job in folder.jobs():
+            kept[_key(job["values"])].append(job)
+        free = max((job["number"] + 1 for same in kept.values() for job in same), default=0)
+        self.folder = folder
+        self.numbers: list[int] = []
+        for overrides in jobs:
+            values = values_of(overrides, space)
+            if kept[_key(values)]:
+                job = kept[_key(values)].pop(0)
+                if job["overrides"] != overrides and job["state"] != "running":
+                    update(folder.job_path(job["number"]), job, overrides=overrides)
+            else:
+                job = folder.add(free, overrides, values)
+                free += 1
+            self.numbers.append(job["number"])
+        self.total = len(self.numbers)
+
+    def next(self, left: set[int]) -> list[int]:
+        """Numbers of the jobs to launch now, out of those that are `left`."""
+        return [number for number in self.numbers if number in left]
+
+    def tell(self, job: Job) -> None:
+        """Nothing is learnt from a job's end."""
+
+
+def _key(values: dict[str, object]) -> str:
+    return json.dumps(values, sort_keys=True, default=str)

@@ -18,12 +18,9 @@ from edu_align.runs.environment import package_versions
 from edu_align.runs.finished import adapter_of
 from edu_align.runs.folder import find_run
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.executor import JobLauncher, parallel_trials
-from edu_align.sweeps.grid import ListSearch
-from edu_align.sweeps.identity import default_name, sweep_digest
-from edu_align.sweeps.progress import LOOK, StatusLine, format_values
-from edu_align.sweeps.space import Dimension, dimensions, drawn, grid
-from edu_align.sweeps.state import Job, SweepFolder, is_done, now, update
+from edu_align.sweeps.executor import LOOK, JobLauncher, StatusLine, format_values, parallel_trials
+from edu_align.sweeps.space import Dimension, ListSearch, dimensions, drawn, grid
+from edu_align.sweeps.state import Job, SweepFolder, default_name, is_done, now, sweep_digest, update
 from edu_align.sweeps.tracking import grouped
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import SomeFailed, UserError

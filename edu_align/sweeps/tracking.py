@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import TrackingConfig
-from edu_align.reports.sweep.jobs import Sweep
-from edu_align.reports.sweep.reading import read_sweep
+from edu_align.reports.sweep.reading import Sweep, read_sweep
 from edu_align.reports.sweep.table import flat
 from edu_align.tracking import GROUP, is_off, start
 from edu_align.utils.files import read_json, write_json

@@ -11,10 +11,9 @@ from transformers import TrainerCallback
 
 from edu_align.models.sharding import release_gathered_weights
 from edu_align.models.trainable import save_tensors, trainable_parameters
-from edu_align.runs.folder import RunFolder
-from edu_align.runs.listener import RunListener
+from edu_align.runs.folder import RunFolder, RunListener
 from edu_align.tracking import Tracker
-from edu_align.utils.progress import say
+from edu_align.utils.output import say
 
 SHOWN = {"loss": "loss", "rewards/accuracies": "acc", "rewards/margins": "margin", "eval_loss": "eval_loss"}
 AVERAGE = "averaged.safetensors"  # in a checkpoint, by the parameters' names

@@ -10,7 +10,7 @@ from edu_align.config.compose import compose
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.config.text import override, text_of
 from edu_align.runs.finished import check_adapter
-from edu_align.runs.listener import NO_LISTENER, RunListener
+from edu_align.runs.folder import NO_LISTENER, RunListener
 from edu_align.utils.errors import UserError
 
 if TYPE_CHECKING:

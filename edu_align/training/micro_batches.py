@@ -10,6 +10,7 @@ smaller device batch makes, loss for loss. Parts of a number of tokens (packed m
 step: each part's loss counts by its share of the examples (DPO) or of the trained tokens (SFT, where TRL does it).
 """
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,12 +22,34 @@ from edu_align.config.batch import device_batch, token_budget
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.packing.budget import Tokens, split_by_tokens
 from edu_align.packing.decoder import TokenCounts
-from edu_align.planning.advice import memory_advice
+from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
 from edu_align.training.trl_dataset import ROW, record_ids
 from edu_align.utils.distributed import count
-from edu_align.utils.out_of_memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
-from edu_align.utils.random_state import random_state, set_random_state
+from edu_align.utils.memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
+
+
+def random_state() -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """The reverse of `random_state`."""
+    import numpy as np
+    import torch
+
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+
 
 Batch = dict[str, Any]  # as TRL collates it
 TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
 from edu_align.config.schema import Config, DPOTrainerConfig, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
-from edu_align.models.apply_template import TemplateError
-from edu_align.models.chat_template import render
+from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
@@ -98,3 +98,30 @@ def _renders(tokenizer: Any, record: Conversation | ResponseGroup, refused: list
         refused.append(error.of(record.id))
         return False
     return True
+
+
+SIDES = {"chosen": ("prompt_ids", "chosen_ids"), "rejected": ("rejected_prompt_ids", "rejected_ids")}
+
+
+def preview(tokenizer: Any, rows: Rows, examples: int) -> str:
+    """The first `examples` training examples, all their rows; what the loss reads stands between >>> and <<<."""
+    blocks = []
+    every = groupby(zip(rows.ids, rows.rows, strict=True), key=lambda pair: pair[0])
+    for _, (name, found) in zip(range(examples), every, strict=False):
+        sequences = [each for _, row in found for each in _sequences(row)]
+        for number, (title, ids, labels) in enumerate(sequences, 1):
+            part = f" row {number} of {len(sequences)}" if title == "conversation" and len(sequences) > 1 else ""
+            trained = sum(label != IGNORED for label in labels)
+            text = marked(tokenizer, ids, labels)
+            blocks.append(f"--- {name}, {title}{part}: {len(ids)} tokens, {trained} trained\n{text}")
+    return "\n".join(blocks)
+
+
+def _sequences(row: dict[str, list[int]]) -> list[tuple[str, list[int], list[int]]]:
+    """(title, ids, labels) of a row: a conversation, or both sides of a pair."""
+    if "input_ids" in row:
+        return [("conversation", row["input_ids"], row["labels"])]
+    return [
+        (side, row[prompt] + row[reply], [IGNORED] * len(row[prompt]) + row[reply])
+        for side, (prompt, reply) in SIDES.items()
+    ]

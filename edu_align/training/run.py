@@ -30,16 +30,15 @@ from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
 from edu_align.runs.finished import check_start
-from edu_align.runs.folder import RunFolder, ancestors, find_run, list_runs
+from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
-from edu_align.runs.listener import NO_LISTENER, RunListener
 from edu_align.tracking import is_off, mode_of
 from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
 from edu_align.utils.memory import free, freeze_imported_objects, prepare
-from edu_align.utils.quiet import quiet
+from edu_align.utils.output import quiet
 from edu_align.utils.secrets import redacted
 
 DAY = "template date"
@@ -109,7 +108,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
 
     from edu_align.cache.run_cache import RunCache
     from edu_align.models.base_model import shared_tokenizer, weights_of
-    from edu_align.models.control_tokens import control_token_warning
+    from edu_align.models.chat_template import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.weights import check_targets
@@ -129,7 +128,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     rows = make_rows(config, tokenizer, data, cache)
     print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:
-        from edu_align.training.preview import preview
+        from edu_align.training.rows import preview
 
         print(preview(tokenizer, rows[0], config.preview))
         return None
@@ -137,7 +136,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     for reason in device.reasons:
         print(f"edu_align: {reason}", flush=True)
 
-    from edu_align.planning.advice import with_memory_advice
+    from edu_align.planning.plan import with_memory_advice
     from edu_align.training.session import Session
 
     def facts() -> dict[str, Any]:

@@ -27,21 +27,18 @@ from edu_align.evaluation.held_out import (
 from edu_align.evaluation.samples import Row, with_metrics
 from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
-from edu_align.models.folders import tensors_only
-from edu_align.models.locate import Location, published
+from edu_align.models.locate import Location, published, tensors_only
 from edu_align.models.reply_end import end_tokens
 from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.models.trainable import save_weights, try_saving
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.budget import count_first_batch
 from edu_align.packing.decoder import install_packing, is_packed
-from edu_align.reports.model_card import Background, model_card
-from edu_align.reports.use import use_of_run
+from edu_align.reports.model_card import Background, model_card, use_of_run
 from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import peak_memory_gib
-from edu_align.runs.folder import RunFolder, ancestors, records
-from edu_align.runs.listener import RunListener
+from edu_align.runs.folder import RunFolder, RunListener, ancestors, records
 from edu_align.tracking import Tracker, tracking
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo

@@ -18,11 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from edu_align.cache.keys import code_content, tokenizer_content
-from edu_align.cache.run_cache import RunCache
+from edu_align.cache.run_cache import RunCache, code_content, tokenizer_content
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
-from edu_align.models.apply_template import TemplateError
-from edu_align.models.chat_template import IGNORED
+from edu_align.models.chat_template import IGNORED, TemplateError
 from edu_align.models.trained_turns import Row as TrainedRow
 from edu_align.models.trained_turns import encode_dialogue
 from edu_align.records import Conversation, Message

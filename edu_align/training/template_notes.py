@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edu_align.models.apply_template import TemplateError
+from edu_align.models.chat_template import TemplateError
 from edu_align.models.trained_turns import Encoded
 
 

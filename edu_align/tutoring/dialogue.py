@@ -5,8 +5,8 @@ from random import Random
 
 from edu_align.records import Message
 from edu_align.tutoring import phrasings_student as slots
+from edu_align.tutoring.text import pick, sentence, sentences
 from edu_align.tutoring.types import Case
-from edu_align.tutoring.wording import pick, sentence, sentences
 
 # Each form is its turns (user first, then tutor and user by turns); a turn names the slots it holds, "/" starts a line.
 FORMS = (

@@ -4,9 +4,8 @@ from random import Random
 
 from edu_align.records import Response
 from edu_align.tutoring.moves import MOVES, scores_of
-from edu_align.tutoring.text import mentions
+from edu_align.tutoring.text import mentions, pick, sentence, sentences
 from edu_align.tutoring.types import Case
-from edu_align.tutoring.wording import pick, sentence, sentences
 
 # Every quality of a reply, and the orders of moves that make it; one order is drawn evenly.
 RECIPES: dict[str, tuple[str, ...]] = {

@@ -6,10 +6,15 @@ connection to a server that breaks would raise it too.
 
 import errno
 import io
+import logging
 import os
 import signal
 import sys
+import time
+import warnings
 from typing import Any
+
+from edu_align.utils.distributed import is_first
 
 EXIT_READER_GONE = 128 + signal.SIGPIPE
 OVER = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # nothing can be written there any more
@@ -82,3 +87,94 @@ def _guarded(stream: Any, own: Any) -> Any:
     through = stream.write_through
     raw = open(stream.fileno(), "wb", buffering=0 if through else -1, closefd=False)  # noqa: SIM115
     return GuardedStream(raw, stream.encoding, errors, "\n", stream.line_buffering, through)
+
+
+SECONDS = 30.0  # between two lines of one loop
+LEAST_SECONDS = 3.0  # a loop that is over sooner says nothing
+SHARE = 0.1  # of a loop, after which it says a line before SECONDS are over
+
+
+def bars_wanted() -> bool:
+    """Whether stderr, where bars are drawn, is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def lines_in_a_log() -> None:
+    """From here on a bar of tqdm's that no terminal shows is a line now and then."""
+    from tqdm.std import tqdm
+
+    if not bars_wanted():
+        tqdm.display = _line_now_and_then  # "Consider overloading this function", says tqdm of it
+
+
+def say(bar: Any) -> None:
+    """A line of this bar now, where bars are lines and its last one said something else."""
+    if not bars_wanted() and not bar.disable and bar.n != getattr(bar, "_said", (bar.initial, 0.0))[0]:
+        _print(bar)
+
+
+def line(state: dict[str, Any]) -> str:
+    """`training: step 120 of 300 (40 %), loss 0.53, 2 min left` of a bar's `format_dict`."""
+    from tqdm.std import tqdm
+
+    done, total = state["n"], state["total"]
+    counted = [tqdm.format_sizeof(each) if state["unit_scale"] else str(each) for each in (done, total) if each]
+    unit = "" if state["unit"] == "it" else f"{state['unit']} "
+    parts = [unit + " of ".join(counted) + (f" ({done / total:.0%})" if total else "")]
+    if state["postfix"]:
+        parts.append(state["postfix"].replace("=", " "))
+    fresh = done - state["initial"]
+    if total and fresh > 0 and done < total:
+        parts.append(f"{duration(state['elapsed'] / fresh * (total - done))} left")
+    return ": ".join(filter(None, [(state["prefix"] or "").removesuffix(": "), ", ".join(parts)]))
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _line_now_and_then(bar: Any, msg: str | None = None, pos: int | None = None) -> None:
+    """In the place of `tqdm.display`."""
+    bar.leave = False  # what tqdm would leave at a bar's end is an empty line
+    if msg is not None or bar.disable:
+        return
+    said, when = bar.__dict__.setdefault("_said", (bar.n, time.monotonic()))
+    waited = time.monotonic() - when
+    if waited >= SECONDS or (waited >= LEAST_SECONDS and bar.total and bar.n - said >= SHARE * bar.total):
+        _print(bar)
+
+
+def _print(bar: Any) -> None:
+    bar._said = (bar.n, time.monotonic())
+    print(f"edu_align: {line(bar.format_dict)}", file=sys.stderr, flush=True)
+
+
+# Loggers of libraries and the least that they may say: below it are hints about the libraries themselves.
+LOGGERS = {"bitsandbytes": logging.ERROR, "datasets": logging.ERROR}
+
+
+def quiet_imports() -> None:
+    """Keep out what libraries say while they are imported; nothing is imported here."""
+    for name, least in LOGGERS.items():
+        logging.getLogger(name).setLevel(least)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def quiet(weights_bar: bool = False) -> None:
+    """Keep hints of libraries out of what is printed, before the heavy ones are imported, and their bars out of logs.
+
+    `weights_bar`: still draw the bar of the weights being loaded, which takes minutes at 7B. Only the first process
+    draws any.
+    """
+    quiet_imports()
+    if not is_first():
+        os.environ["TQDM_DISABLE"] = "1"
+    lines_in_a_log()
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    if not (weights_bar and bars_wanted()):
+        transformers.logging.disable_progress_bar()

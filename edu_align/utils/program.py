@@ -11,9 +11,8 @@ from typing import NoReturn
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.files import disk_error
 from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, came_from_interrupt
-from edu_align.utils.out_of_memory import memory_error
-from edu_align.utils.output import flush_output, guard_output, leave_output
-from edu_align.utils.quiet import quiet_imports
+from edu_align.utils.memory import memory_error
+from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
 from edu_align.utils.secrets import redacted
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.dialogue import Dialogue
-from edu_align.chatting.loops import LEAST, LONGEST, loops
 from edu_align.chatting.model import ChatModel, stream
-from edu_align.chatting.terminal import converse
+from edu_align.chatting.terminal import Dialogue, converse
+from edu_align.chatting.text import LEAST, LONGEST, loops
 from edu_align.config.schema import GenerationConfig
 from edu_align.records import Message
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.chatting.prompts import Prompt, read_prompts
+from edu_align.chatting.batch import Prompt, read_prompts
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from edu_align.chat import main
-from edu_align.chatting.dialogue import Dialogue
 from edu_align.chatting.model import ChatModel
-from edu_align.chatting.terminal import side_by_side
+from edu_align.chatting.terminal import Dialogue, side_by_side
 from edu_align.chatting.text import printable
 from edu_align.records import Message
 from tests.chatting.conftest import TALKATIVE, Here, command, environment

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.compose import compose
-from edu_align.config.own_model import name_of
+from edu_align.config.compose import compose, name_of
 from edu_align.config.schema import ModelConfig
 
 GIVEN = ("name", "path", "architecture")

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from edu_align.config.compose import compose
-from edu_align.config.trl_args import owned, trl_fields
-from edu_align.config.trl_options import REFUSED
+from edu_align.config.trl_args import REFUSED, owned, trl_fields
 
 Problems = Callable[..., list[str]]
 

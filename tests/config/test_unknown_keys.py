@@ -12,7 +12,7 @@ from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
 from edu_align.config.schema import Config
 from edu_align.utils.errors import UserError
-from edu_align.utils.suggest import nearest
+from edu_align.utils.words import nearest
 from tests.config.conftest import Here
 
 Problems = Callable[..., list[str]]

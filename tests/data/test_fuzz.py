@@ -14,8 +14,7 @@ from edu_align.config.schema import DatasetConfig
 from edu_align.data import download, hub
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
-from edu_align.models.chat_template import chat_ids
-from edu_align.models.control_tokens import control_token_warning, control_tokens
+from edu_align.models.chat_template import chat_ids, control_token_warning, control_tokens
 from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.training.dpo_rows import dpo_rows, shorten_prompts

@@ -12,10 +12,9 @@ from edu_align.config.compose import compose
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
 from edu_align.data.readers import Row
-from edu_align.data.rows.advice import columns_word
 from edu_align.data.rows.columns import Columns
-from edu_align.data.rows.left_out import LeftOut
-from edu_align.data.rows.reader import RowReader
+from edu_align.data.rows.reader import RowReader, columns_word
+from edu_align.data.rows.words import LeftOut
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
 

@@ -6,8 +6,7 @@ import pytest
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
-from edu_align.data.questions import is_greeting, normalise
-from edu_align.data.text import LESSON_OPENING, problem_key, question_key
+from edu_align.data.questions import LESSON_OPENING, is_greeting, normalise, problem_key, question_key
 from edu_align.records import Message
 from edu_align.utils.jsonl import as_lines
 

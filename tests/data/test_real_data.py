@@ -10,8 +10,8 @@ import pytest
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
+from edu_align.data.questions import normalise, problem_key
 from edu_align.data.readers import read_rows
-from edu_align.data.text import normalise, problem_key
 from edu_align.records import Conversation, pairs_of
 from tests.data.test_split import crossing_groups
 

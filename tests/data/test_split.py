@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
+from edu_align.data.questions import history_key
 from edu_align.data.split import side, split_records, with_groups
-from edu_align.data.text import history_key
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.errors import UserError
 

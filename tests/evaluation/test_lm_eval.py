@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from edu_align.data.questions import problem_key
 from edu_align.data.readers import Row, read_rows
-from edu_align.data.text import problem_key
 from edu_align.evaluation import lm_eval
 from edu_align.evaluation.lm_eval import Plan, Task, keys, model_arguments, question_of, unseen, write_arguments
 from edu_align.harness import main

@@ -226,7 +226,7 @@ def as_the_converter(monkeypatch: pytest.MonkeyPatch, stated: Any, config: Any) 
     """Make our writer write scaled positions: `stated` metadata, or a tensor of Llama 3's factors."""
     import torch
 
-    from edu_align.exporting.rope import _factors
+    from edu_align.exporting.checks import _factors
 
     add_shape, shapes, weights = gguf._add_shape, gguf._shapes, gguf._weights
     monkeypatch.setattr(gguf, "check_architecture", lambda shape: None)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from edu_align.models.chat_template import chat_ids, render
-from edu_align.models.control_tokens import control_token_warning, control_tokens
+from edu_align.models.chat_template import chat_ids, control_token_warning, control_tokens, render
 from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.models.tokenizer import byte_tokenizer
 from edu_align.models.trained_turns import encode

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.models import generation_defaults as defaults
+from edu_align.models import generation as defaults
 from edu_align.models.generation import replies, sampling_config
 from edu_align.models.reply_end import end_tokens, turn_end
 from edu_align.records import Message

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import ModelConfig
-from edu_align.models.hub import _fetched
-from edu_align.models.sizes import KNOWN, head_width, sizes_of
+from edu_align.models.sizes import KNOWN, _fetched, head_width, sizes_of
 from edu_align.planning.parameters import parameters
 from edu_align.planning.plan import make_plan
 from edu_align.utils.errors import UserError
@@ -111,7 +110,7 @@ def test_a_hub_that_answers_is_asked_for_config_json_alone(tmp_path: Path, monke
         asked.append((repository, name, str(revision)))
         return str(folder_of(tmp_path, QWEN3) / name)
 
-    monkeypatch.setattr("edu_align.models.hub.out_of_reach", lambda path: "")
+    monkeypatch.setattr("edu_align.models.sizes.out_of_reach", lambda path: "")
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     config = config_of("model=mistral", "model.path=made-up/none-such", "model.revision=abc")
     assert make_plan(config).parts["weights"] > 0

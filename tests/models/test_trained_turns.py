@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.models.apply_template import TemplateError
-from edu_align.models.chat_template import IGNORED, marked
+from edu_align.models.chat_template import IGNORED, TemplateError, marked
 from edu_align.models.tokenizer import byte_tokenizer
 from edu_align.models.trained_turns import encode, encode_dialogue
 from edu_align.records import Message

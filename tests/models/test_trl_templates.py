@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import trl
 
-from edu_align.models.apply_template import TemplateError
-from edu_align.models.chat_template import IGNORED, render
+from edu_align.models.chat_template import IGNORED, TemplateError, render
 from edu_align.models.template_choice import with_arguments
 from edu_align.models.tokenizer import byte_tokenizer
 from edu_align.models.trained_turns import encode_dialogue

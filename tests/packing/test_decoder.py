@@ -21,7 +21,7 @@ from edu_align.data.pairs import in_steps, training_pairs
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
-from edu_align.packing.head import distinct_rows, score_labels_once
+from edu_align.packing.scores import distinct_rows, score_labels_once
 from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
 from edu_align.training.rows import Rows, make_rows
 from edu_align.training.session import METHODS

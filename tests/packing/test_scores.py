@@ -6,7 +6,7 @@ from trl.kernels import ChunkedLogProbFunction
 from trl.kernels.chunked_logprob import OPTIONAL_OUTPUTS
 
 import edu_align.packing.scores as scores
-from edu_align.packing.head import _ScoreDistinctRows
+from edu_align.packing.scores import _ScoreDistinctRows
 
 
 def inputs(rows: int, vocabulary: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

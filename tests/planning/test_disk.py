@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.planning.disk import checkpoint_bytes, describe_disk, export_bytes, weights_bytes
+from edu_align.planning.duration import checkpoint_bytes, describe_disk, export_bytes, weights_bytes
 from edu_align.training.run import run
 from tests.conftest import config_of
 from tests.killing import in_child, killed_at

@@ -12,8 +12,8 @@ from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.reports.comparison import samples as sampling
 from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.models import Comparison
+from edu_align.reports.comparison.tables import wrong_pairs
 from edu_align.reports.comparison.write import write_comparison
-from edu_align.reports.comparison.wrong_pairs import wrong_pairs
 from tests.reports.comparison_builders import EVIL, compared, series, three
 from tests.reports.pages import Page, check_self_contained
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edu_align.evaluation.preference import evaluate_preferences
-from edu_align.reports.main_numbers import main_numbers
+from edu_align.reports.run_end import main_numbers
 from tests.evaluation.builders import scored
 from tests.evaluation.test_preference import many
 

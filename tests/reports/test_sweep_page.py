@@ -12,8 +12,7 @@ import pytest
 from edu_align.reports.html import curves as shared
 from edu_align.reports.sweep import charts, findings
 from edu_align.reports.sweep.importance import MIN_JOBS, importance
-from edu_align.reports.sweep.jobs import Job, Sweep
-from edu_align.reports.sweep.reading import read_sweep
+from edu_align.reports.sweep.reading import Job, Sweep, read_sweep
 from edu_align.reports.sweep.table import settings
 from edu_align.reports.sweep.write import MARKDOWN_ROWS, write_report
 from tests.reports.pages import Page, check_self_contained

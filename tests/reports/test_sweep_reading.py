@@ -12,7 +12,7 @@ import pytest
 
 from edu_align.config.bounds import direction_of
 from edu_align.reports.html.curves import series
-from edu_align.reports.html.files import json_lines
+from edu_align.reports.html.page import json_lines
 from edu_align.reports.sweep.reading import as_number, read_sweep, with_objective
 from edu_align.reports.sweep.write import write_report
 from edu_align.runs.process import who

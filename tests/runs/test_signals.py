@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from edu_align.runs.signals import stoppable
+from edu_align.runs.attempts import stoppable
 from edu_align.utils.errors import Interrupted
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
-from edu_align.utils.out_of_memory import HalvingBatches, OutOfMemory, is_out_of_memory, release_traceback
+from edu_align.utils.memory import HalvingBatches, OutOfMemory, is_out_of_memory, release_traceback
 from tests.killing import in_child, killed_at, outcome
 from tests.scenarios.memory import full, holds
 from torture.outcome import TIMED

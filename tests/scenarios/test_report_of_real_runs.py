@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.reports.html.files import json_lines
+from edu_align.reports.html.page import json_lines
 from edu_align.reports.sweep.findings import best, caveats
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.write import write_report

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.runs.folder import RunFolder
-from edu_align.runs.listener import NO_LISTENER
+from edu_align.runs.folder import NO_LISTENER, RunFolder
 from edu_align.sweeps.job import JobListener, listener
 from edu_align.sweeps.state import SweepFolder
 

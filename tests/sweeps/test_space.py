@@ -15,9 +15,8 @@ from omegaconf import OmegaConf
 from edu_align.config.bounds import direction_of
 from edu_align.config.compose import conf_dir
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.identity import default_name, sweep_digest
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of
-from edu_align.sweeps.state import SweepFolder, is_done
+from edu_align.sweeps.state import SweepFolder, default_name, is_done, sweep_digest
 from edu_align.sweeps.sweep import check_jobs
 from edu_align.utils.errors import UserError
 

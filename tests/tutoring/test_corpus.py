@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from edu_align.records import ResponseGroup
-from edu_align.tutoring import corpus, measure, phrasings_student, report
+from edu_align.tutoring import corpus, phrasings_student, report
 from edu_align.tutoring.dialogue import FORMS, dialogue
 from edu_align.tutoring.library import LIBRARY, by_split, split_of
 from edu_align.tutoring.moves import DIMENSIONS, MOVES
 from edu_align.tutoring.splits import SPLITS, assign, sizes
 from edu_align.tutoring.subjects_reader import parse
-from edu_align.tutoring.wording import of_split, sentence
+from edu_align.tutoring.text import of_split, sentence
 from edu_align.utils.errors import UserError
 
 SLOTS = {name: value for name, value in vars(phrasings_student).items() if name.isupper()}
@@ -160,24 +160,24 @@ def test_conversations_train_on_the_best_reply_only(groups: list[ResponseGroup])
 
 
 def test_trivial_rules_are_near_chance(maths: list[ResponseGroup]) -> None:
-    found = measure.pairs(maths, 2.0)
+    found = report.pairs(maths, 2.0)
     assert len(found) > 2000
-    assert 0.40 <= measure.accuracy(found, measure.RULES["more words wins"]) <= 0.62
+    assert 0.40 <= report.accuracy(found, report.RULES["more words wins"]) <= 0.62
     for rule in ("question mark wins", "ends with a question wins"):
-        assert 0.25 < measure.accuracy(found, measure.RULES[rule]) < 0.75
-    assert 0.30 < measure.accuracy(found, measure.RULES["more digits wins"]) < 0.70
+        assert 0.25 < report.accuracy(found, report.RULES[rule]) < 0.75
+    assert 0.30 < report.accuracy(found, report.RULES["more digits wins"]) < 0.70
 
 
 def test_accuracy_counts_ties_as_half(maths: list[ResponseGroup]) -> None:
-    found = measure.pairs(maths[:5], 2.0)
+    found = report.pairs(maths[:5], 2.0)
     score = {reply.text: reply.score for group in maths[:5] for reply in group.responses}
     for sign, expected in ((0, 0.5), (1, 1.0), (-1, 0.0)):
-        assert measure.accuracy(found, lambda text, group, sign=sign: sign * score[text]) == expected
+        assert report.accuracy(found, lambda text, group, sign=sign: sign * score[text]) == expected
 
 
 def test_word_model_learns_the_words_that_decide(maths: list[ResponseGroup]) -> None:
     train = [group for group in maths if group.meta["split"] == "train"]
-    assert measure.accuracy(measure.pairs(train, 2.0), measure.bag_of_words(maths, 2.0)) > 0.8
+    assert report.accuracy(report.pairs(train, 2.0), report.bag_of_words(maths, 2.0)) > 0.8
 
 
 def test_hand_written_groups_are_in_every_split(groups: list[ResponseGroup]) -> None:

@@ -12,9 +12,8 @@ from edu_align.tutoring.library import LIBRARY
 from edu_align.tutoring.moves import DIMENSIONS, MOVES, scores_of
 from edu_align.tutoring.replies import KINDS, RECIPES, reply, usable
 from edu_align.tutoring.splits import SPLITS
-from edu_align.tutoring.text import mentions
+from edu_align.tutoring.text import mentions, sentence
 from edu_align.tutoring.types import Case
-from edu_align.tutoring.wording import sentence
 
 CASE = Case(
     question="What is 52 - 37?",

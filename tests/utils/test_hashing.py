@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from edu_align.cache.store import content
 from edu_align.runs.identity import Identity
-from edu_align.sweeps.identity import sweep_digest
+from edu_align.sweeps.state import sweep_digest
 from edu_align.utils.hashing import digest, file_content, file_sha256, sha256
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

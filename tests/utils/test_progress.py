@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tqdm.std import tqdm
 
-from edu_align.utils import progress
+from edu_align.utils import output
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """Seconds that the lines go by; bars are lines while the test runs."""
     now = [0.0]
     monkeypatch.setattr(tqdm, "display", tqdm.display)  # put back after the test
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    progress.lines_in_a_log()
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    output.lines_in_a_log()
     return now
 
 
@@ -48,8 +48,8 @@ def test_a_short_loop_says_nothing_and_one_of_seconds_every_tenth(clock: list[fl
 def test_the_last_step_is_said_once(clock: list[float], capsys: Any) -> None:
     with tqdm(total=3, desc="training", unit="step") as bar:
         bar.update(3)
-        progress.say(bar)
-        progress.say(bar)
+        output.say(bar)
+        output.say(bar)
     assert capsys.readouterr().err == "edu_align: training: step 3 of 3 (100%)\n"
 
 
@@ -64,11 +64,11 @@ def test_the_last_step_is_said_once(clock: list[float], capsys: Any) -> None:
 )  # fmt: skip
 def test_a_line_of_any_bar(state: dict[str, Any], said: str) -> None:
     common = {"unit": "it", "unit_scale": False, "postfix": None, "initial": 0, "elapsed": 10.0}
-    assert progress.line({**common, **state}) == said
+    assert output.line({**common, **state}) == said
 
 
 def test_times_are_told_in_words() -> None:
-    assert [progress.duration(each) for each in (3, 89, 600, 5399, 9000)] == [
+    assert [output.duration(each) for each in (3, 89, 600, 5399, 9000)] == [
         "3 s",
         "89 s",
         "10 min",
@@ -80,5 +80,5 @@ def test_times_are_told_in_words() -> None:
 def test_a_terminal_keeps_its_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     before = tqdm.display
-    progress.lines_in_a_log()
+    output.lines_in_a_log()
     assert tqdm.display is before

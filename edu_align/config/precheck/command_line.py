@@ -14,7 +14,7 @@ from edu_align.config.precheck.overrides import Change, read_all
 from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.utils.secrets import problems_of_secrets
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 MOST_COMBINATIONS = 64  # of a sweep whose cross-key rules are checked up front; every job is checked again as it starts
 MOST_FAILING = 8  # combinations of swept options whose problems are listed: a thousand options answer as fast as two

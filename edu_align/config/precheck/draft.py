@@ -20,7 +20,7 @@ from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.config.text import no_text
-from edu_align.utils.suggest import listed, nearest
+from edu_align.utils.words import listed, nearest
 
 
 @dataclass

@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.errors import UserError
-from edu_align.utils.suggest import did_you_mean, listed
+from edu_align.utils.words import did_you_mean, listed
 
 
 class Files(ConfigRepository):

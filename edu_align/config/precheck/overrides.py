@@ -1,17 +1,39 @@
 """The overrides of a command line (`trainer=dpo`, `+trainer.args.tf32=true`, `trainer.beta=0.1,0.3`), one by one."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from decimal import Decimal
+from itertools import count, islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
-from edu_align.config import ranges
 from edu_align.config.precheck.files import Files
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.errors import first_line
+
+
+def swept_values(parsed: Override) -> Iterator[Any]:
+    """Each value in order, as Hydra's own `sweep_iterator`: 0.1, 0.2, 0.3, 0.4 for `range(0.1,0.5,0.1)`."""
+    sweep = parsed.value()
+    return _steps(sweep) if isinstance(sweep, RangeSweep) else parsed.sweep_iterator()
+
+
+def _steps(sweep: RangeSweep) -> Iterator[int | float]:
+    written = (sweep.start or 0, sweep.stop or 0, sweep.step)
+    if any(math.isnan(number) for number in written):
+        return
+    start, stop, step = (Decimal(str(number)) for number in written)
+    kind = int if all(isinstance(number, int) for number in written) else float
+    for number in count():
+        value = start + number * step
+        if not (value < stop if step > 0 else value > stop):
+            return
+        yield kind(value)
+
 
 MOST_SHOWN = 500  # letters of an override that cannot be read
 MOST_SWEPT = 1000  # values of one range() that are checked
@@ -55,4 +77,4 @@ def _values(parsed: Override, files: Files) -> tuple[Any, ...]:
     if isinstance(value, Glob):
         group = parsed.key_or_group
         return tuple(value.filter([*files.get_group_options(group), *GROUP_SCHEMAS.get(group, {})]))
-    return tuple(Override._convert_value(each) for each in islice(ranges.values(parsed), MOST_SWEPT))
+    return tuple(Override._convert_value(each) for each in islice(swept_values(parsed), MOST_SWEPT))

@@ -1,15 +1,125 @@
 """Which of a row's columns stands for which of ours."""
 
+import ast
 import difflib
+import io
+import json
+import re
+import tokenize
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from edu_align.data.readers import Row
-from edu_align.data.rows.tally import Tally
-from edu_align.data.rows.words import COLUMNS, EXPLICIT, NAMES, plain
+from edu_align.data.readers import MOST_LEVELS, Row, depth_and_unicode
+from edu_align.data.rows.words import COLUMNS, EXPLICIT, NAMES, ROLES, SAID, WHO, RowError, Tally, known, plain
 from edu_align.utils.errors import UserError
-from edu_align.utils.words import shorten
+from edu_align.utils.words import brief, shorten
+
+REPR = "Python's repr of a list or an object, write it with json.dumps"
+_OBJECTS = re.compile(r"(array\()?\[*\s*\{\s*['\"](?P<key>\w+)['\"]\s*:")
+_STRINGS = re.compile(r"\[\s*('[^']*'|\"[^\"]*\")(\s+('[^']*'|\"[^\"]*\"))*\s*\]")
+_TEXT_PARTS = ("text", "input_text", "output_text")
+
+
+def decoded(value: Any, place: str, as_list: bool = False) -> Any:
+    """A cell with the turns that its text spells as JSON or as Python's literal; other text stays text.
+
+    `as_list`: the column holds a list, whatever is in it. Raises RowError for text that is Python's or NumPy's repr
+    and cannot be read back.
+    """
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "array(")):
+        return value
+    text = value.strip()
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = _literal(text)
+        if found is None and (as_list or _looks_like_repr(text)):
+            raise RowError(REPR if _looks_like_repr(text) else "a list that is no JSON", place, brief(text)) from None
+        if found is not None and not (as_list or spells_turns(found)):
+            raise RowError(REPR, place, brief(text)) from None
+    if found is None or not (as_list or spells_turns(found)):
+        return value
+    levels, _ = depth_and_unicode(found)
+    if levels > MOST_LEVELS:
+        raise RowError(f"nested more than {MOST_LEVELS} levels deep", place)
+    return found
+
+
+def _literal(text: str) -> Any:
+    """What a Python literal of a list or an object spells; None where it is none, or could be read in two ways."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = ast.literal_eval(text)
+        kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(text).readline)]
+    except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
+        return None
+    # NumPy writes no commas, and Python joins texts that stand side by side.
+    texts = [kind == tokenize.STRING for kind in kinds if kind != tokenize.NL]
+    joined = any(one and other for one, other in pairwise(texts))
+    return found if isinstance(found, list | dict) and found and not joined else None
+
+
+def _looks_like_repr(text: str) -> bool:
+    objects = _OBJECTS.match(text)
+    if objects:
+        return plain(objects["key"]) in (*WHO, *SAID, "type")
+    return text.startswith("array(") or _STRINGS.fullmatch(text) is not None
+
+
+def spells_turns(value: Any) -> bool:
+    """Whether a value is a turn, a list of turns, or an object that holds such a list."""
+    items = value if isinstance(value, list) else [value]
+    return bool(items) and all(isinstance(item, dict) and _is_turn(item) for item in items)
+
+
+def _is_turn(item: dict[str, Any]) -> bool:
+    who, said = known(item, WHO), known(item, SAID)
+    named = who is not None and isinstance(item[who], str) and plain(item[who]) in ROLES
+    parts = is_part(item)
+    inner = known(item, COLUMNS["messages"])
+    return named or parts or (who is not None and said is not None) or (inner is not None and len(item) == 1)
+
+
+def is_part(item: Any) -> bool:
+    """Whether this is a part of a message as OpenAI's API has them."""
+    return isinstance(item, dict) and isinstance(item.get("type"), str) and known(item, WHO) is None
+
+
+def text_of(value: Any, place: str) -> str:
+    """Text as it is, numbers as text, the text parts of a message joined. Raises RowError for everything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list) and value:
+        return _joined([_part(part, place) for part in value])
+    if isinstance(value, dict) and (is_part(value) or list(value) == ["text"]):
+        return _part(value, place)
+    raise RowError("a value that is no text", place, f"got {brief(value)}")
+
+
+def _part(part: Any, place: str) -> str:
+    if isinstance(part, str):
+        return part
+    kind = part.get("type", "text") if isinstance(part, dict) else None
+    text = part.get("text") if isinstance(part, dict) else None
+    if kind not in _TEXT_PARTS or not isinstance(text, str):
+        raise RowError("a part of a message that is no text", place, f"got {brief(part)}")
+    return text
+
+
+def _joined(parts: list[str]) -> str:
+    """Parts as they follow each other; a line break between two that bring no space of their own."""
+    text = ""
+    for part in parts:
+        apart = bool(text and part) and not text[-1].isspace() and not part[0].isspace()
+        text += "\n" * apart + part
+    return text
+
 
 UNSAID = ("id",)  # nobody misses them among what is not read
 

@@ -1,18 +1,107 @@
 """A file's rows as records or counted reasons, and the message of a file that has no usable row."""
 
+import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from edu_align.data.readers import Row
-from edu_align.data.rows.advice import mapping_advice
-from edu_align.data.rows.columns import Cells, Columns
-from edu_align.data.rows.left_out import LeftOut, RowError
+from edu_align.data.rows.columns import Cells, Columns, is_blank
 from edu_align.data.rows.shapes import NO_REPLIES, shape_of, to_record
-from edu_align.data.rows.tally import Tally
+from edu_align.data.rows.words import COLUMNS, EXPLICIT, LeftOut, RowError, Tally, plain
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
+
+# Parts of column names in a few languages; the first of ours that has one in a name takes the column.
+_HINTS = {
+    "rejected": "reject schlecht bad worse worst falsch wrong lose mauvais malo peor negativ dispref non_pref neg_",
+    "chosen": "chosen choose prefer accept win good gut better besser best richtig bon buen mejor positiv pos_",
+    "system": "system",
+    "completion": "completion answer antwort reply response respuesta réponse tutor lehr teach assist output ausgabe "
+    "solution lösung loesung",
+    "prompt": "prompt frag quest query aufgabe problem instruc input eingabe stud schül schuel user human pregunta",
+}
+_WANTS = {
+    "preference": ("prompt", "chosen", "rejected"),
+    "completion": ("prompt", "completion"),
+    "responses": ("prompt", "responses"),
+    "messages": ("messages",),
+    "sharegpt": ("messages",),
+    "text": ("text",),
+}
+_SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS = frozenset(("null", "true", "false", "nan", "inf"))
+
+
+def mapping_advice(sample: Sequence[Cells], view: str, format: str) -> str:
+    """`Map your columns, for example: dataset.columns='{prompt: Frage, ...}'`; "" where the file has too few."""
+    columns = _columns(sample)
+    if not columns:
+        return ""
+    if format == "auto" and any(cells.mapped or _has_shape(cells) for cells in sample):
+        return ""
+    guess = _guess(columns, view, format)
+    known = "Known are messages; prompt + chosen + rejected; prompt + responses; prompt + completion."
+    if not guess:
+        return f"{known} Name or map your columns: dataset.columns={{ours: yours}}."
+    return f"{known} Yours may be meant so: {columns_word(guess)}"
+
+
+def columns_word(mapping: dict[str, str]) -> str:
+    """The mapping as one word of a command line, quoted for a shell."""
+    inner = ", ".join(f"{ours}: {_quoted(theirs)}" for ours, theirs in mapping.items())
+    key, value = "dataset.columns", "{" + inner + "}"
+    return f"{key}={shlex.quote(value)}"
+
+
+def _quoted(name: str) -> str:
+    """A column's name as a value of Hydra's grammar."""
+    if _SIMPLE.fullmatch(name) and name.lower() not in _WORDS:
+        return name
+    return '"' + re.sub(r'(\\*)"', r'\1\1\\"', name) + '"'
+
+
+def _has_shape(cells: Cells) -> bool:
+    wants = (("messages",), ("chosen", "rejected"), ("responses",), ("prompt", "completion"))
+    return any(all(cells.name(ours) for ours in names) for names in wants)
+
+
+def _columns(sample: Sequence[Cells]) -> dict[str, Any]:
+    """The columns that hold text or lists, with a value of each."""
+    values: dict[str, Any] = {}
+    for cells in sample:
+        for column, value in cells.row.data.items():
+            if isinstance(value, str | list | dict) and not is_blank(value):
+                values.setdefault(str(column), value)
+    return {column: value for column, value in values.items() if plain(column) not in EXPLICIT and column.strip()}
+
+
+def _guess(columns: dict[str, Any], view: str, format: str) -> dict[str, str]:
+    """Ours -> theirs, by hints in the names first and then by their order; {} where no shape can be filled."""
+    lists = [column for column, value in columns.items() if isinstance(value, list)]
+    if format == "auto" and len(columns) == len(lists) == 1:
+        return {"messages": lists[0]}
+    found: dict[str, str] = {}
+    for column in columns:
+        name = plain(column)
+        by_name = next((ours for ours, names in COLUMNS.items() if name in names), None)
+        hinted = (ours for ours, hints in _HINTS.items() if any(hint in name for hint in hints.split()))
+        ours = by_name or next((ours for ours in hinted if ours not in found), None)
+        if ours:
+            found.setdefault(ours, column)
+    pairs = view == "preference" or {"chosen", "rejected"} <= set(found)
+    wanted = _WANTS[format] if format != "auto" else _WANTS["preference" if pairs else "completion"]
+    left = [column for column in columns if column not in [found[ours] for ours in wanted if ours in found]]
+    for ours in wanted:
+        if ours not in found:
+            if not left:
+                return {}
+            found[ours] = left.pop(0)
+    return {ours: found[ours] for ours in (*wanted, "system") if ours in found}
+
 
 SHOWN = 10  # reasons in a message
 FORMATS = {"messages": "messages", "sharegpt": "messages"}  # `dataset.format` -> shape, where they differ

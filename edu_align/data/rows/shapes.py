@@ -18,16 +18,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from edu_align.data.questions import question_key
 from edu_align.data.readers import finite, is_absent
-from edu_align.data.rows.cells import decoded, text_of
-from edu_align.data.rows.columns import Cells, is_blank
-from edu_align.data.rows.dialogue import to_prompt, to_trained
-from edu_align.data.rows.left_out import RowError
-from edu_align.data.rows.tally import Tally
-from edu_align.data.rows.transcripts import split_transcript
-from edu_align.data.rows.turns import as_turns
-from edu_align.data.rows.words import SAID, known
-from edu_align.data.text import question_key
+from edu_align.data.rows.columns import Cells, decoded, is_blank, text_of
+from edu_align.data.rows.turns import as_turns, split_transcript, to_prompt, to_trained
+from edu_align.data.rows.words import SAID, RowError, Tally, known
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.words import brief, shorten
 

@@ -1,17 +1,129 @@
 """Turns in any spelling as messages: roles, text, and the flags that say what is trained on."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edu_align.data.readers import is_absent
-from edu_align.data.rows.cells import decoded, is_part, text_of
-from edu_align.data.rows.left_out import RowError
-from edu_align.data.rows.tally import Tally
-from edu_align.data.rows.transcripts import split_transcript
-from edu_align.data.rows.words import COLUMNS, FLAGS, ROLES, SAID, TOOLS, WHO, known, plain
+from edu_align.data.questions import LESSON_OPENING
+from edu_align.data.readers import NO_UNICODE, is_absent, is_unicode
+from edu_align.data.rows.columns import decoded, is_part, text_of
+from edu_align.data.rows.words import COLUMNS, FLAGS, ROLES, SAID, TOOLS, WHO, RowError, Tally, known, plain
 from edu_align.records import Message
-from edu_align.utils.suggest import nearest
-from edu_align.utils.words import brief
+from edu_align.utils.words import brief, nearest
+
+_NAMES = "|".join(sorted((name.replace("_", "[- _]") for name in ROLES), key=len, reverse=True))
+_LINE = re.compile(rf"^[ \t]*(?P<name>{_NAMES})[ ]*:", re.IGNORECASE | re.MULTILINE)
+_HASHES = re.compile(rf"#{{2,4}}[ ]*(?P<name>{_NAMES})[ ]*:", re.IGNORECASE)  # wherever it stands
+
+Mark = re.Match[str]
+
+
+def split_transcript(text: str) -> list[tuple[str, str]] | None:
+    """(role, text) of the turns of a text that is a dialogue, or None for any other text.
+
+    It begins with a speaker, and the other side speaks in it, or an empty line stands before the speaker, as in HH
+    (Bai et al. 2022). A turn begins where one of these two speakers stands, spelled alike, behind an empty line; where
+    the other side never does, behind a line's end; and anywhere in "### Human: ... ### Assistant: ...". A last
+    assistant turn without text is an open one, and goes.
+    """
+    begin = len(text) - len(text.lstrip())
+    hashes = text.startswith("##", begin)
+    marks = list((_HASHES if hashes else _LINE).finditer(text))
+    if not marks or text[: marks[0].start("name")].strip("# \t\r\n"):
+        return None
+    apart = marks if hashes else [marks[0], *(mark for mark in marks[1:] if _behind_empty_line(text, mark))]
+    found = next((some for some in (apart, marks) if len(_speakers(some)) > 1), apart)
+    speakers = _speakers(found)
+    if len(speakers) < 2 and not hashes and text[:begin].count("\n") < 2:
+        return None
+    turns = _turns(text, [mark for mark in found if mark["name"] in speakers])
+    if turns[-1][0] == "assistant" and not turns[-1][1]:
+        turns.pop()
+    return turns or None
+
+
+def _behind_empty_line(text: str, mark: Mark) -> bool:
+    at, breaks = mark.start() - 1, 0
+    while at >= 0 and text[at].isspace() and breaks < 2:
+        breaks += text[at] == "\n"
+        at -= 1
+    return breaks == 2
+
+
+def _speakers(marks: Sequence[Mark]) -> list[str]:
+    """The first name of each side; a system text counts where it stands first."""
+    found: dict[str, str] = {}
+    for mark in marks:
+        found.setdefault(ROLES[plain(mark["name"])], mark["name"])
+    return [name for role, name in found.items() if role != "system" or name == marks[0]["name"]]
+
+
+def _turns(text: str, marks: Sequence[Mark]) -> list[tuple[str, str]]:
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return [(ROLES[plain(mark["name"])], text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
+
+
+OPENING = f"{LESSON_OPENING}."
+
+
+def to_dialogue(messages: Sequence[Message], lesson: bool = False) -> tuple[Message, ...] | str:
+    """Turns as a dialogue that ends with a reply, or the reason why they are none.
+
+    A system turn may stand first, then user and assistant alternate. Neighbouring user turns are joined by a blank
+    line, empty system turns and user turns at the end, which nobody answers, go. In a `lesson` (the user's own files)
+    neighbouring turns of the tutor are joined too, and where the tutor speaks first a turn of the student opens.
+    """
+    turns = _alternating(messages, lesson)
+    if isinstance(turns, str):
+        return turns
+    while turns and turns[-1].role != "assistant":
+        turns.pop()
+    return tuple(turns) if turns else "no reply"
+
+
+def to_prompt(messages: Sequence[Message]) -> tuple[Message, ...] | str:
+    """Turns of a lesson that end with the user's, none of them trained on; or the reason why they are none."""
+    turns = _alternating([Message(message.role, message.content) for message in messages], lesson=True)
+    if isinstance(turns, str):
+        return turns
+    if not any(turn.role == "user" for turn in turns):
+        return "no prompt"
+    return tuple(turns) if turns[-1].role == "user" else "prompt does not end with a user turn"
+
+
+def _alternating(messages: Sequence[Message], lesson: bool) -> list[Message] | str:
+    turns: list[Message] = []
+    for message in messages:
+        before = turns[-1] if turns else None
+        if message.role == "system" and not message.content:
+            continue
+        if not message.content:
+            return "empty turn"
+        if not is_unicode(message.content):
+            return NO_UNICODE
+        if before and message.role == before.role and (lesson or message.role == "user"):
+            if message.train != before.train:
+                return "two replies in a row, one of them not trained on"
+            turns[-1] = Message(message.role, f"{before.content}\n\n{message.content}", message.train)
+            continue
+        if message.role == "system" and turns:
+            return "a system turn inside the dialogue"
+        if message.role == "assistant" and (before is None or before.role != "user"):
+            if not lesson:
+                twice = before is not None and before.role == "assistant"
+                return "two replies in a row" if twice else "does not start with the user"
+            turns.append(Message("user", OPENING))
+        turns.append(message)
+    return turns
+
+
+def to_trained(messages: Sequence[Message], lesson: bool = False) -> tuple[Message, ...] | str:
+    """Like `to_dialogue`; a dialogue without a turn to train on is left out too."""
+    dialogue = to_dialogue(messages, lesson)
+    if isinstance(dialogue, str) or any(message.train for message in dialogue):
+        return dialogue
+    return "no turn to train on"
+
 
 _OFF, _ON = (False, "false", "no", "0", "0.0"), (True, "true", "yes", "1", "1.0")
 

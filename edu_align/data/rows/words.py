@@ -1,8 +1,13 @@
 """The names that people give to roles, to what a turn holds and to columns. All are compared by `plain`."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+from edu_align.utils.errors import UserError
+from edu_align.utils.words import shorten
 
 USER = "user human student pupil learner prompter questioner schüler schülerin lernende lernender"
 ASSISTANT = (
@@ -52,3 +57,68 @@ def known(data: Mapping[str, Any], names: Sequence[str]) -> str | None:
             return name
     keys = {plain(key): key for key in reversed(list(data)) if isinstance(key, str)}
     return next((keys[name] for name in names if name in keys), None)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that gives no record. Rows are counted by `reason`; `place` says where, and what stood there."""
+
+    reason: str
+    place: str = ""
+
+
+class RowError(UserError):
+    """A row that cannot be used. A reader of files counts it as `left_out` and goes on."""
+
+    def __init__(self, reason: str, place: str, more: str = "") -> None:
+        super().__init__(f"{place}: {reason}{f' ({more})' if more else ''}.")
+        self.left_out = LeftOut(reason, f"{place}: {more}" if more else place)
+
+
+SHOWN = 12  # names in one line
+
+
+@dataclass
+class Tally:
+    """`shapes`: rows of each. `read_as`: (their column, ours). `columns`, `keys`: what was not read, by its name.
+
+    `said`: whole sentences with the number of rows or turns that they hold for.
+    """
+
+    shapes: Counter[str] = field(default_factory=Counter)
+    read_as: Counter[tuple[str, str]] = field(default_factory=Counter)
+    columns: Counter[str] = field(default_factory=Counter)
+    keys: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+
+    def note(self, forced: bool) -> str:
+        """The shapes, for the line of the file."""
+        if not self.shapes:
+            return ""
+        if len(self.shapes) == 1:
+            return f"format {next(iter(self.shapes))}" + ("" if forced else ", by its columns")
+        return "formats " + ", ".join(f"{name} {count}" for name, count in self.shapes.most_common()) + ", row by row"
+
+    def lines(self) -> list[str]:
+        """One line a kind of finding."""
+        found = []
+        if self.read_as:
+            found.append("read " + _listed(f"`{theirs}` as {ours}" for theirs, ours in self.read_as))
+        if self.columns:
+            found.append("not read: columns " + _listed(_counted(self.columns, "rows")))
+        if self.keys:
+            found.append("not read: keys of turns " + _listed(_counted(self.keys, "turns")))
+        return found + [
+            f"{count} {'time' if count == 1 else 'times'}: {sentence}"
+            for sentence, count in self.said.most_common(SHOWN)
+        ]
+
+
+def _counted(names: Counter[str], what: str) -> Iterable[str]:
+    return (f"`{shorten(name, 40)}` ({count} {what})" for name, count in names.most_common())
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more

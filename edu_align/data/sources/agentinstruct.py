@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 
 from edu_align.data.hub import HubPart, HubSource
+from edu_align.data.questions import problem_key
 from edu_align.data.readers import Row, brief
-from edu_align.data.rows.dialogue import to_trained
+from edu_align.data.rows.turns import to_trained
 from edu_align.data.sources.chat_turns import read_turns
-from edu_align.data.text import problem_key
 from edu_align.records import Conversation
 from edu_align.utils.errors import UserError
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from edu_align.data.download import GitHubSource
+from edu_align.data.questions import LESSON_OPENING, Turn, clean, merge_turns, session_key, to_messages
 from edu_align.data.readers import Row
-from edu_align.data.text import LESSON_OPENING, Turn, clean, merge_turns, session_key, to_messages
 from edu_align.records import Response, ResponseGroup
 
 # Bridge has no scores. These put its pairs on MRBench's scale of 0 to 8, near the mean that people gave there to the

@@ -1,11 +1,9 @@
 """Dialogues of the public chat sets: turns in any spelling, checked, as a conversation."""
 
+from edu_align.data.questions import question_key
 from edu_align.data.readers import Row
-from edu_align.data.rows.dialogue import to_trained
-from edu_align.data.rows.left_out import RowError
-from edu_align.data.rows.tally import Tally
-from edu_align.data.rows.turns import read_turn
-from edu_align.data.text import question_key
+from edu_align.data.rows.turns import read_turn, to_trained
+from edu_align.data.rows.words import RowError, Tally
 from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
 

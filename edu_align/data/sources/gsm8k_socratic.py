@@ -3,8 +3,8 @@
 import re
 
 from edu_align.data.download import GitHubSource
+from edu_align.data.questions import Turn, clean, merge_turns, opening, problem_key, to_messages
 from edu_align.data.readers import Row
-from edu_align.data.text import Turn, clean, merge_turns, opening, problem_key, to_messages
 from edu_align.records import Conversation
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")

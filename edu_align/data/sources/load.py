@@ -14,7 +14,7 @@ from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.download import GitHubSource
 from edu_align.data.pairs import best_reply
-from edu_align.data.rows.left_out import LeftOut
+from edu_align.data.rows.words import LeftOut
 from edu_align.data.sources import (
     agentinstruct,
     bridge,

@@ -3,8 +3,8 @@
 import re
 
 from edu_align.data.download import GitHubSource
+from edu_align.data.questions import Turn, clean, final_number, merge_turns, opening, problem_key, to_messages
 from edu_align.data.readers import Row
-from edu_align.data.text import Turn, clean, final_number, merge_turns, opening, problem_key, to_messages
 from edu_align.records import Conversation
 
 _SPEAKER = re.compile(r"\s*([^:\n]{1,30}):(.*)", re.DOTALL)

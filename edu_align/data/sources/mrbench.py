@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edu_align.data.download import BRANCH, GitHubSource
-from edu_align.data.readers import Row, brief
-from edu_align.data.rows.left_out import LeftOut
-from edu_align.data.sources.source import Part, Query
-from edu_align.data.text import (
+from edu_align.data.questions import (
     LESSON_OPENING,
     Turn,
     clean,
@@ -24,6 +21,9 @@ from edu_align.data.text import (
     session_key,
     to_messages,
 )
+from edu_align.data.readers import Row, brief
+from edu_align.data.rows.words import LeftOut
+from edu_align.data.sources.source import Part, Query
 from edu_align.records import Record, Response, ResponseGroup, unfit_authors
 from edu_align.utils.errors import UserError
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.readers import Convert
-from edu_align.data.rows.left_out import LeftOut
 from edu_align.data.rows.reader import RowReader
+from edu_align.data.rows.words import LeftOut
 from edu_align.records import Record
 
 

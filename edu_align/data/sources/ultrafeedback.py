@@ -1,10 +1,10 @@
 """UltraFeedback, binarized (Cui et al. 2023, arXiv 2310.01377; Tunstall et al. 2023): what Zephyr's DPO reads."""
 
 from edu_align.data.hub import HubPart, HubSource
+from edu_align.data.questions import problem_key
 from edu_align.data.readers import Row, brief, finite
-from edu_align.data.rows.dialogue import to_dialogue
+from edu_align.data.rows.turns import to_dialogue
 from edu_align.data.sources.chat_turns import read_turns
-from edu_align.data.text import problem_key
 from edu_align.records import Response, ResponseGroup
 from edu_align.utils.errors import UserError
 

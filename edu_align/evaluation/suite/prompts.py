@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edu_align.data.text import problem_key
+from edu_align.data.questions import problem_key
 from edu_align.evaluation.suite.results import Subject
 from edu_align.models.chat_template import as_chat
 from edu_align.records import Conversation, Message, Record, ResponseGroup

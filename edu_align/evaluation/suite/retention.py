@@ -12,9 +12,9 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
+from edu_align.data.questions import clean, problem_key
 from edu_align.data.readers import Row, iter_rows
 from edu_align.data.sources.load import source_files
-from edu_align.data.text import clean, problem_key
 from edu_align.evaluation.preference import first_place
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.prompts import Prompt, generate

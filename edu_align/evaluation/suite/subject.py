@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.cache.keys import tokenizer_content, weights_content
-from edu_align.cache.run_cache import FOLDER, RunCache
+from edu_align.cache.run_cache import FOLDER, RunCache, tokenizer_content, weights_content
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.evaluation.suite.results import Scored
@@ -19,7 +18,7 @@ from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.hashing import digest, file_content
-from edu_align.utils.quiet import quiet
+from edu_align.utils.output import quiet
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ class LoadedSubject:
         return load_weights(self.weights, self.location, self._device)
 
     def _cached(self, kind: str, request: Any, compute: Any) -> Any:
-        from edu_align.cache.keys import compute_settings
+        from edu_align.cache.run_cache import compute_settings
 
         how = compute_settings(self.weights.config, self._device)
         key = digest(self.identity | {"reference": None}, how, self.max_length, request)

@@ -7,7 +7,7 @@ from typing import Any
 from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.models import Comparison, Model, Number
 from edu_align.reports.comparison.samples import RULE, Sample
-from edu_align.reports.comparison.wrong_pairs import LEGEND, TITLE, wrong_pairs
+from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
 from edu_align.reports.html.page import render
 from edu_align.reports.html.svg import Picture
 

@@ -7,7 +7,7 @@ from edu_align.reports.comparison.models import Comparison, Difference, Number
 from edu_align.reports.comparison.tables import difference_text
 from edu_align.reports.html import svg
 from edu_align.reports.html.curves import Line, draw
-from edu_align.reports.html.files import json_lines
+from edu_align.reports.html.page import json_lines
 from edu_align.reports.html.svg import COLOURS, Picture, Style
 
 if TYPE_CHECKING:

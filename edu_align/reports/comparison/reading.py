@@ -11,7 +11,7 @@ from edu_align.evaluation.suite.store import FOLDER, READS, read_result
 from edu_align.reports import SPLITS
 from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
-from edu_align.reports.html.files import shown_path
+from edu_align.reports.html.page import shown_path
 from edu_align.runs.folder import StoredRun, read_stored
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edu_align.reports.comparison.models import Model
-from edu_align.reports.html.files import json_lines
+from edu_align.reports.html.page import json_lines
 from edu_align.utils.hashing import sha256
 
 COUNT = 20

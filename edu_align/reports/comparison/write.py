@@ -10,8 +10,8 @@ from edu_align.reports.comparison.models import Comparison
 from edu_align.reports.comparison.page import definitions, measured, page, runs_table, title
 from edu_align.reports.comparison.pictures import pictures
 from edu_align.reports.comparison.samples import RULE, Sample, samples
-from edu_align.reports.comparison.wrong_pairs import LEGEND, TITLE, wrong_pairs
-from edu_align.reports.html.files import write_whole
+from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
+from edu_align.reports.html.page import write_whole
 from edu_align.reports.html.svg import Picture
 from edu_align.utils.tables import bullets, code_block, markdown, one_line, text
 

@@ -8,10 +8,10 @@ from typing import Any
 from edu_align.reports.html import svg
 from edu_align.reports.html.curves import Line
 from edu_align.reports.html.curves import draw as draw_lines
-from edu_align.reports.html.files import json_lines
+from edu_align.reports.html.page import json_lines
 from edu_align.reports.html.svg import COLOURS, GREY, Picture
 from edu_align.reports.sweep.importance import BINS, MIN_JOBS, Effect, importance
-from edu_align.reports.sweep.jobs import Job, Sweep
+from edu_align.reports.sweep.reading import Job, Sweep
 from edu_align.reports.sweep.table import SEED, as_text, number
 
 

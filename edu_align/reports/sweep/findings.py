@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.reports.html.files import shown_path
+from edu_align.reports.html.page import shown_path
 from edu_align.reports.stages import Stage, baselines_of
-from edu_align.reports.sweep.jobs import Entry, Job, Sweep
-from edu_align.reports.sweep.reading import run_config
+from edu_align.reports.sweep.reading import Entry, Job, Sweep, run_config
 from edu_align.reports.sweep.table import as_text, number, settings
 from edu_align.utils.tables import cell
 

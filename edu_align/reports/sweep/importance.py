@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edu_align.reports.sweep.jobs import Sweep
+from edu_align.reports.sweep.reading import Sweep
 
 MIN_JOBS = 20  # finished jobs below which nothing is said
 MAX_LEVELS = 6  # distinct numbers beyond which they are cut into BINS parts of equally many jobs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edu_align.reports.sweep.jobs import Entry, Job, Sweep
+from edu_align.reports.sweep.reading import Entry, Job, Sweep
 from edu_align.utils.tables import cell
 
 ALSO_SHOWN = ("train/loss", "eval/loss", "eval/rewards/accuracies")  # beside the objective and what has intervals

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from edu_align.reports.html.files import write_whole
-from edu_align.reports.html.page import render
+from edu_align.reports.html.page import render, write_whole
 from edu_align.reports.sweep import findings
 from edu_align.reports.sweep.charts import pictures
-from edu_align.reports.sweep.jobs import Sweep
-from edu_align.reports.sweep.reading import read_sweep
+from edu_align.reports.sweep.reading import Sweep, read_sweep
 from edu_align.reports.sweep.table import as_csv, number, setting_rows, table
 from edu_align.runs.folder import StoredRun, list_runs
 from edu_align.utils.tables import Rows, bullets, code_block, markdown, one_line, text

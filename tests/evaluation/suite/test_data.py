@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from edu_align.data.questions import problem_key
 from edu_align.data.split import PINNED, keys_of
-from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.data import PARTS, Settings, SourceAbsentError, SuiteData, read_sources
 from edu_align.records import Conversation
 from edu_align.utils.errors import UserError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edu_align.data.text import problem_key
+from edu_align.data.questions import problem_key
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.registry import METRICS, ON_REQUEST, chosen_metrics, reads
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights

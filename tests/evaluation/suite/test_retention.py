@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from edu_align.data.questions import problem_key
 from edu_align.data.readers import Row
-from edu_align.data.text import problem_key
 from edu_align.evaluation.suite.reply_text import equations, swapped, value
 from edu_align.evaluation.suite.retention import Problem, by_likelihood, exact_match, final, problems_of, wrong_answers
 from tests.evaluation.suite import real
