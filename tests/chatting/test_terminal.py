@@ -124,7 +124,7 @@ def hears_control_c() -> None:
 
 def test_control_c_stops_the_answer_and_then_the_chat(talker: str, outputs: Path) -> None:
     ours, theirs = pty.openpty()
-    words = [f"run={talker}", f"outputs_root={outputs}", TALKATIVE, "generation.max_new_tokens=1000"]
+    words = [f"run={talker}", f"outputs_root={outputs}", "generation.temperature=1", "generation.max_new_tokens=1000"]
     process = subprocess.Popen(
         command("edu_align.chat", *words), stdin=theirs, stdout=theirs, stderr=theirs, env=environment(),
         start_new_session=True, preexec_fn=hears_control_c,

@@ -42,14 +42,14 @@ def test_every_key_is_classified() -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ([], "5be2cf9de79b"),
-        (["trainer=dpo"], "33b0ff31d6d2"),
-        (["experiment=tutor_dpo_cpu"], "79927a63aeb9"),
-        (["experiment=zephyr_beta_sft_qlora", "adapter.rank=8", "+trainer.args.adam_beta2=0.95"], "46260c5e5203"),
+        ([], "038e2883f535"),
+        (["trainer=dpo"], "283f03e948bf"),
+        (["experiment=tutor_dpo_cpu"], "01a73e9730f2"),
+        (["experiment=zephyr_beta_sft_qlora", "adapter.rank=8", "+trainer.args.adam_beta2=0.95"], "d4298cc89e55"),
         (
             ["model=tiny", "hardware=cpu", "adapter=full", "dataset=mrbench", "trainer=dpo", "seed=7", "sweep.name=x",
              "evaluation.judge=http://localhost:8000/v1", "evaluation.judge_model=m", "export.gguf=f16"],
-            "d0cc25320404",
+            "7c76f4ea73ad",
         ),
     ],
 )  # fmt: skip

@@ -156,7 +156,7 @@ def test_a_disk_that_becomes_read_only(tiny: Any, disk: Path, whole: Any, capfd:
     assert "run.json still says running" in said
     assert "Traceback" not in said
     assert ends(lambda: run(config)) == 2
-    assert "Make it writable, or set outputs_root to a folder that is." in "".join(capfd.readouterr())
+    assert "Make it readable and writable, or name another folder." in "".join(capfd.readouterr())
     remount(disk, "rw")
     done = run(config)
     assert [attempt["state"] for attempt in done.record["attempts"]] == ["killed"]

@@ -111,7 +111,7 @@ def test_a_packed_pass_takes_fewer_tokens(trainer: str, train: Callable[..., Any
 @pytest.mark.parametrize("packing", ["off", "on"])
 def test_one_example_that_does_not_fit_is_the_end(packing: str, go: Any, tmp_path: Path) -> None:
     with holds(tokens=10), pytest.raises(OutOfMemory) as caught:
-        go("trainer=sft", *WORDS, f"hardware.packing={packing}", "run_name=none")
+        go("trainer=sft", *WORDS, f"hardware.packing={packing}", "run_name=nothing")
     message = str(caught.value)
     assert caught.value.exit_code == 2
     assert "at step 1 with one example in a pass" in message

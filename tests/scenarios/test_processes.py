@@ -147,6 +147,8 @@ def test_sharding_by_accelerate_itself_is_an_error(monkeypatch: pytest.MonkeyPat
     from edu_align.utils.distributed import join
 
     monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in (("RANK", "0"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", "29500")):
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(UserError, match=r"told to use FSDP.*hardware\.sharding=fsdp"):
         join("cpu")
