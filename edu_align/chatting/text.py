@@ -1,4 +1,4 @@
-"""Text of a model on its way to a terminal or a page: nothing in it is a command there."""
+"""Loops in a reply, and text of a model on its way to a terminal or a page: nothing in it is a command there."""
 
 import html
 import unicodedata

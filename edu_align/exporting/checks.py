@@ -165,7 +165,7 @@ def _logps(model: Any, ids: Sequence[int], start: int) -> Any:
 def load_gguf(file: Path, dtype: str, made_of: Any = None) -> tuple[Any, Any, str]:
     """Model in `dtype`, tokenizer, and the name of the way its tokenizer splits text.
 
-    `made_of`: the config of the model that the file was made of, for what transformers drops as it reads (see rope.py).
+    `made_of`: the config of the model that the file was made of, for what transformers drops as it reads.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig

@@ -1,4 +1,4 @@
-"""Replies of the model, for people to read."""
+"""Replies of the model, drawn by our keys alone: what a model's generation_config.json would set is left unset."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from edu_align.config.schema import GenerationConfig
 from edu_align.models.chat_template import chat_ids
 from edu_align.models.reply_end import end_tokens
 from edu_align.records import Conversation, Message, Record, ResponseGroup
+from edu_align.utils.files import read_json
 from edu_align.utils.memory import HalvingBatches
 
 # Ids of tokens, and how a result is returned: nothing of it decides what is drawn.
@@ -37,7 +38,7 @@ def generation_defaults(folder: Path | None) -> Any:
     """
     from transformers import GenerationConfig
 
-    stated, config = (_read(folder / name) if folder else {} for name in ("generation_config.json", "config.json"))
+    stated, config = ((folder and read_json(folder / name)) or {} for name in ("generation_config.json", "config.json"))
     known = GenerationConfig().to_dict()
     of_old = {key: value for key, value in config.items() if key in known}  # older versions kept them there
     if left_out := unused(of_old | stated):
@@ -70,14 +71,6 @@ def _say(folder: str, left_out: list[str]) -> None:
             "alone, and without the rest.",
             flush=True,
         )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _is_ids(value: Any) -> bool:
@@ -148,7 +141,7 @@ def prompt_batch(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]
 
 
 def sampling_config(settings: GenerationConfig, tokenizer: Any, model: Any) -> Any:
-    """`settings` as transformers' own config. What it leaves unset is unset in `model` (see generation_defaults.py)."""
+    """`settings` as transformers' own config. What it leaves unset is unset in `model` (see above)."""
     from transformers import GenerationConfig as Config
 
     sampled = settings.temperature > 0

@@ -24,7 +24,7 @@ def turn_end(tokenizer: Any) -> int | None:
 
 def end_tokens(model: Any, tokenizer: Any) -> list[int]:
     """Ids that end a reply: the tokenizer's end token, the one that its template closes a turn with, and those that
-    the folder of `model` names (see generation_defaults.py).
+    the folder of `model` names (see generation.py).
     """
     named = model.generation_config.eos_token_id
     found = [tokenizer.eos_token_id, turn_end(tokenizer), *(named if isinstance(named, list) else [named])]

@@ -8,7 +8,6 @@ A template that writes today's date (`strftime_now`) is given that of the run's 
 used on one text. What is saved has the arguments and no fixed date.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -18,6 +17,7 @@ from typing import Any
 
 from edu_align.config.schema import TEMPLATE_FILE, ModelConfig
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import read_json
 from edu_align.utils.words import did_you_mean, listed
 
 # The format of Zephyr-7B (Tunstall et al. 2023, arXiv:2310.16944): a role line, the text, the end-of-sequence token.
@@ -143,16 +143,7 @@ def stored_template(folder: Path) -> Own:
     if file.is_file():
         text = file.read_text(encoding="utf-8")
         return {"default": text, **named} if named else text
-    found = read_json(folder / "tokenizer_config.json").get("chat_template")
+    found = (read_json(folder / "tokenizer_config.json") or {}).get("chat_template")
     if isinstance(found, list):
         return {**{str(each["name"]): str(each["template"]) for each in found}, **named}
     return named or found
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

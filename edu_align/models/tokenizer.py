@@ -9,8 +9,9 @@ from weakref import WeakKeyDictionary
 
 from edu_align.config.schema import ModelConfig
 from edu_align.models.locate import Location
-from edu_align.models.template_choice import TEMPLATE_FILE, WORDS, chosen_template, read_json, stored_template, unpinned
+from edu_align.models.template_choice import TEMPLATE_FILE, WORDS, chosen_template, stored_template, unpinned
 from edu_align.utils.errors import UserError, first_line
+from edu_align.utils.files import read_json
 from edu_align.utils.hashing import digest, sha256
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def check_start_tokenizer(key: str, run: Path, tokenizer: Any) -> None:
 
 
 def _check_vocabulary(key: str, run: Path, tokenizer: Any) -> None:
-    record = read_json(run / "run.json")
+    record = read_json(run / "run.json") or {}
     same_code = record.get("versions", {}).get("transformers") == version("transformers")
     if same_code and record.get("tokenizer") not in (None, vocabulary_content(tokenizer)):
         raise UserError(
@@ -193,9 +194,9 @@ def tokenizer_identity(model: ModelConfig, location: Location) -> dict[str, str]
     place = location.folder if model.tokenizer is None else Path(model.tokenizer)
     if place is not None and place.is_dir() and not location.identity.startswith("bundled:"):
         files = {name: (place / name).read_bytes() for name in FILES if (place / name).is_file()}
-        files["tokenizer_config.json"] = json.dumps(
-            {k: v for k, v in read_json(place / "tokenizer_config.json").items() if k not in UNREAD}, sort_keys=True
-        ).encode()
+        settings = read_json(place / "tokenizer_config.json") or {}
+        kept = {key: value for key, value in settings.items() if key not in UNREAD}
+        files["tokenizer_config.json"] = json.dumps(kept, sort_keys=True).encode()
         found["tokenizer"] = digest({name: sha256(content) for name, content in files.items()})[:12]
     if template := known_template(model, location):
         found["chat template"] = digest(template)[:12]

@@ -16,7 +16,6 @@ from typing import Any
 
 from edu_align.packing.backends import attend_to_ancestors, choose_backend, enable_forest_attention, unpackable_reason
 from edu_align.packing.forest import build_forest
-from edu_align.packing.scores import score_labels_once
 from edu_align.utils.errors import UserError
 
 
@@ -98,6 +97,8 @@ def install_packing(wanted: str, model: Any, backend: str = "auto") -> TokenCoun
 
     `backend` is `hardware.packing_backend`.
     """
+    from edu_align.packing.scores import score_labels_once  # torch, which reports do without
+
     score_labels_once()
     reason = "hardware.packing=off" if wanted == "off" else unpackable_reason(model)
     if reason is None:

@@ -1,4 +1,7 @@
-"""How long the steps take: floating-point operations over what the device delivers. A rough figure, and said to be."""
+"""How long the steps take: floating-point operations over what the device delivers. A rough figure, and said to be.
+
+And what a run takes on the disk: checkpoints while it trains, the weights that stay, an export where one is made.
+"""
 
 import time
 from collections.abc import Iterator

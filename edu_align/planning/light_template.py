@@ -12,7 +12,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from edu_align.models.template_choice import read_json
+from edu_align.utils.files import read_json
 
 
 class Generation(Extension):
@@ -37,7 +37,9 @@ class LightTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
         self._environment = environment
-        named = {**read_json(folder / "special_tokens_map.json"), **read_json(folder / "tokenizer_config.json")}
+        named = (read_json(folder / "special_tokens_map.json") or {}) | (
+            read_json(folder / "tokenizer_config.json") or {}
+        )
         tokens = {name: value for name, value in named.items() if name.endswith("_token")}
         self.special = {
             name: value["content"] if isinstance(value, dict) else value

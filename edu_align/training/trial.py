@@ -32,6 +32,7 @@ def try_arguments(config: Config) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         with _named(given or f"trainer.lr_scheduler={trainer.lr_scheduler}"):
+            arguments: trl.SFTConfig | trl.DPOConfig
             if isinstance(trainer, DPOTrainerConfig):
                 arguments = dpo_arguments(config, device, folder, by_tokens=True)
             else:
@@ -48,7 +49,7 @@ def try_arguments(config: Config) -> None:
             optimizer=optimizer,
             num_warmup_steps=arguments.get_warmup_steps(STEPS),
             num_training_steps=STEPS,
-            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,  # type: ignore[arg-type]  # parsed in __post_init__
         )
 
 

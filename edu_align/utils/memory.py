@@ -1,4 +1,4 @@
-"""Memory that a run keeps while it goes, and gives back at its end: a sweep in one process needs that of one run."""
+"""Memory: what a run keeps and gives back at its end, what counts as running out of it, and work in halves."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""How a value is quoted in a message to people."""
+"""How a value is quoted in a message to people, and the nearest valid word to what was typed."""
 
 import shlex
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""The names that people give to roles, to what a turn holds and to columns. All are compared by `plain`."""
+"""The names that people give to roles, to what a turn holds and to columns. All are compared by `plain`.
+
+And what is told of rows that are left out, and of what in rows is not read.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
