@@ -62,7 +62,8 @@ class Cells:
         """Enter what was read under another name, and what was not read."""
         for name, column in self.names.items():
             ours = next((one for one, names in COLUMNS.items() if name in names), name)
-            if column in self.used and name not in self.mapped and ours not in (name, "messages"):
+            filled = column in self.used and not is_blank(self.row.data.get(column))
+            if filled and name not in self.mapped and ours not in (name, "messages"):
                 tally.read_as[column, ours] += 1
         left = (c for c, value in self.row.data.items() if c not in self.used and not is_blank(value))
         tally.columns.update(str(column) for column in left if plain(str(column)) not in UNSAID)

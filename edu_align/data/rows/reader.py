@@ -32,6 +32,8 @@ class RowReader:
         if row.left_out:
             return row.left_out
         cells = self.columns.of(row)
+        if row.detail:
+            self.tally.said[row.detail] += 1
         try:
             forced = FORMATS.get(self.format, self.format)
             shape = shape_of(cells, self.view) if self.format == "auto" else forced
