@@ -91,6 +91,8 @@ def read_prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> 
 def _prompt(row: Row, cells: Cells, tally: Tally) -> Prompt:
     if row.fault:
         raise RowError(row.fault, row.place, row.detail)
+    if row.detail:
+        tally.said[row.detail] += 1
     turns, reference = prompt_and_reply(cells, tally)
     name = explicit(cells, "id") or str(row.number)
     cells.count(tally)

@@ -148,7 +148,8 @@ def _first_error(head: bytes) -> int:
 class Found(NamedTuple):
     """One row of a file, with its number from 1.
 
-    `fault`: why it cannot be used, in words that such rows share, and `detail` in those of this one; "" where it can.
+    `fault`: why it cannot be used, in words that such rows share; "" where it can. `detail`: the same in words of this
+    row, or what was made of a row that can be used.
     """
 
     number: int

@@ -30,8 +30,9 @@ class Row:
     """One row and where it stands. What is null (or a number that is none) is absent.
 
     `number` counts from 1: the line of a JSONL file, else the data row; 0 marks a part of a row, whose `file` then
-    says which. `fault`: why it cannot be used, whatever column is read, in words that such rows share, and `detail` in
-    those of this one; "" where it can. `columns`: all names, also of what is absent.
+    says which. `fault`: why it cannot be used, whatever column is read, in words that such rows share; "" where it can.
+    `detail`: the same in words of this row, or what was made of a row that can be used. `columns`: all
+    names, also of what is absent.
     """
 
     data: dict[str, Any]
@@ -128,7 +129,7 @@ def rows_of(file: RowFile) -> Iterator[Row]:
             if not fault and not isinstance(value, dict):
                 value, fault, detail = {}, "a row that is no object", f"{kind_name(type(value))} {brief(value)}"
             row = checked_row(value, str(file.path), number)
-            yield Row(row.data, row.file, number, fault, detail) if fault else row
+            yield Row(value, row.file, number, fault, detail) if (fault or detail) and not row.fault else row
     except UnicodeDecodeError as error:
         raise UserError(f"{file.path}: broken text ({error.reason}). Save the file anew, as UTF-8.") from None
     except (OSError, EOFError, zlib.error, LZMAError) as error:

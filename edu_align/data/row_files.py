@@ -33,7 +33,7 @@ _ROW = {
     for ours in ("messages", "prompt", "completion", "chosen", "rejected", "responses", "text")
     for name in COLUMNS[ours]
 }
-_SPACE = re.compile(r"\s*")
+_SPACE = re.compile(r"[\s,]*")  # people also write commas between objects
 # What is read of text: control characters in it are what they are.
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -43,7 +43,7 @@ def line_rows(lines: Iterable[str]) -> Iterator[Found]:
     for number, line in enumerate(lines, start=1):
         if line := line.strip("\ufeff \t\r\n"):
             try:
-                yield Found(number, _DECODER.decode(line))
+                yield Found(number, _row(_DECODER.decode(line)))
             except json.JSONDecodeError as error:
                 yield Found(number, {}, BROKEN, f"{error.msg} at column {error.colno}{_near(line, error)}")
             except (RecursionError, ValueError) as error:  # brackets in brackets, a number of thousands of digits
@@ -68,13 +68,18 @@ def rows_in(values: Sequence[Any], path: Path) -> tuple[list[Found], str]:
         return _numbered(values), "JSON objects one behind another"
     (value,) = values
     if isinstance(value, list):
-        return _numbered(value), ""
+        return _numbered([value] if _is_turns(value) else value), ""
     rows, note = _inside(value, path)
     return _numbered(rows), note
 
 
 def _numbered(values: Iterable[Any]) -> list[Found]:
-    return [Found(number, value) for number, value in enumerate(values, start=1)]
+    return [Found(number, _row(value)) for number, value in enumerate(values, start=1)]
+
+
+def _row(value: Any) -> Any:
+    """A list of turns as a row that holds it."""
+    return {"messages": value} if _is_turns(value) else value
 
 
 def json_values(text: str, path: Path) -> list[Any]:
@@ -86,6 +91,8 @@ def json_values(text: str, path: Path) -> list[Any]:
             value, position = _DECODER.raw_decode(text, position)
             values.append(value)
     except json.JSONDecodeError as error:
+        if re.match(r"[\[\s]*\{\s*'", text):
+            raise UserError(f"{path}: Python's repr of objects, which is no JSON. Write it with json.dumps.") from None
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{path}: {BROKEN}, {error.msg} at {place}{_near(text, error)}. Mend it.") from None
     except (RecursionError, ValueError) as error:
@@ -95,7 +102,10 @@ def json_values(text: str, path: Path) -> list[Any]:
 
 def _inside(value: dict[str, Any], path: Path) -> tuple[list[Any], str]:
     """The rows in an object: itself, or those of its one list of rows, of its columns, or of its entries."""
-    if any(_is_turns(cell) or (isinstance(cell, str) and plain(key) in _ROW) for key, cell in value.items()):
+    if any(
+        _is_turns(cell) or _is_turns([cell]) or (isinstance(cell, str) and plain(key) in _ROW)
+        for key, cell in value.items()
+    ):
         return [value], ""
     lists = {key: inner for key, inner in value.items() if isinstance(inner, list) and _is_object(inner[:1])}
     if len(lists) == 1:
@@ -119,9 +129,9 @@ def _inside(value: dict[str, Any], path: Path) -> tuple[list[Any], str]:
 
 
 def _is_turns(value: Any) -> bool:
-    return (
-        isinstance(value, list) and _is_object(value[:1]) and None not in (known(value[0], WHO), known(value[0], SAID))
-    )
+    """Whether a value is a list of objects, of which one of the first two has a speaker and what was said."""
+    first = [item for item in value[:2] if isinstance(item, dict)] if isinstance(value, list) else []
+    return any(None not in (known(item, WHO), known(item, SAID)) for item in first)
 
 
 def _is_object(first: list[Any]) -> bool:

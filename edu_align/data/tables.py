@@ -20,6 +20,7 @@ DELIMITERS = (",", ";", "\t", "|")
 ONE_COLUMN = "\x1f"  # stands between no cells
 NAMES = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 FIELD_LIMIT = 2**31 - 1  # most characters of a CSV cell
+NULLS = ("nan", "NaN", "null", "NULL", "None", "<NA>")  # a table has no null of its own, and these are written for it
 SAMPLE, SNIFFED = 2**16, 100  # characters and rows from which the delimiter is told
 SAID = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 WORKBOOK_PART = re.compile(r"xl/|content\.xml")  # in the zip archive that .xlsx and .ods are
@@ -77,16 +78,25 @@ def csv_rows(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[Found
         return
     names = _header(head[0], path)
     between = NAMES.get(delimiter, repr(delimiter))
+    needed = max((i for i, name in enumerate(names, start=1) if name), default=0)
     for number, (cells, broken) in enumerate(rows, start=1):
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
         row = {name: cell for name, cell in zip(names, cells, strict=False) if name}
-        if broken or len(cells) == len(names):
-            yield Found(number, row, "broken quotes in a CSV" if broken else "", broken)
+        if broken or needed <= len(cells) <= len(names):
+            yield Found(number, row, "broken quotes in a CSV" if broken else "", broken or _nulls(row))
         else:
             fault = f"{'more' if len(cells) > len(names) else 'fewer'} cells than column names"
             detail = f"{len(cells)} cells under {len(names)} names. Quote cells that hold {between} or line breaks."
             yield Found(number, row, fault, detail)
+
+
+def _nulls(row: dict[str, Any]) -> str:
+    """Empty the cells whose text is a null of pandas or a database, and say so; "" where there is none."""
+    found = [name for name, cell in row.items() if cell in NULLS]
+    said = ", ".join(f"`{row[name]}` in `{shorten(name, 40)}`" for name in found)
+    row.update(dict.fromkeys(found))
+    return f"{said} was read as an empty cell" if found else ""
 
 
 def _cells(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[list[str], str]]:

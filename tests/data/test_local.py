@@ -62,6 +62,12 @@ TALKS: dict[str, dict[str, Any]] = {
     "transcript": {"text": "\n\nHuman: 2 + 3?\n\nAssistant: What is 2 + 2?"},
     "hashes": {"text": "### Human: 2 + 3?### Assistant: What is 2 + 2?"},
     "python": {"messages": str([ASK, TELL])},
+    "tuples": {"messages": str((ASK, TELL))},
+    "json twice": {"messages": json.dumps(json.dumps([ASK, TELL]))},
+    "nulls between turns": {"messages": [None, ASK, None, TELL]},
+    "objects of one turn": {"prompt": ASK, "completion": TELL},
+    "windows": {"prompt": "2 + 3?\r\n", "completion": "What is 2 + 2?\r\n"},
+    "empty history": {"instruction": "2 + 3?", "output": WHAT, "history": [[], None]},
     "label": {"prompt": "2 + 3?", "completion": "What is 2 + 2?", "label": True},
 }  # fmt: skip
 
@@ -423,10 +429,10 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_shapes_may_be_mixed_and_what_is_not_read_is_named(tmp_path: Path) -> None:
     rows = [{**row, "url": "u", "id": i, "Thema": " " if i % 2 else "x"} for i, row in enumerate(TALKS.values())]
     said = load(tmp_path, rows).describe()
-    assert "formats messages 8, completion 8, text 2, sharegpt 1, row by row" in said
+    assert "formats messages 11, completion 11, text 2, sharegpt 1, row by row" in said
     assert "read `Question` as prompt, `ANSWER` as completion" in said
     assert f"`url` ({len(TALKS)} rows)" in said
-    assert "`Thema` (10 rows)" in said
+    assert "`Thema` (13 rows)" in said
     assert "`id`" not in said
 
 
@@ -465,3 +471,53 @@ def test_the_advice_works_when_it_is_typed(
     config = compose(["dataset=local", f"dataset.path={tmp_path / 'mine.jsonl'}", word])
     assert dict(config.dataset.columns) == mapping
     assert sum(map(len, load(tmp_path, [row], view, columns=mapping).splits.values())) == 1
+
+
+@pytest.mark.cases("A4")
+@pytest.mark.parametrize("system", [[BE_KIND], BE_KIND, json.dumps([BE_KIND]), str([BE_KIND])], ids=range(4))
+def test_a_system_column_may_hold_its_turn(system: Any) -> None:
+    assert turns(read({"messages": [ASK, TELL], "system": system})) == [("system", "Be kind.", False), *TALK]
+    assert read({"messages": [ASK, TELL], "system": [ASK]}).reason == "a system column with other turns"
+
+
+@pytest.mark.cases("A1")
+@pytest.mark.parametrize(
+    "cell",
+    ["[Message(role='assistant', content='Why?')]", "[OrderedDict([('role', 'assistant'), ('content', 'Why?')])]"],
+)  # fmt: skip
+def test_reprs_of_other_objects_are_no_reply(cell: str) -> None:
+    assert read({"prompt": "2 + 3?", "chosen": cell, "rejected": "5"}, "preference").reason.startswith("Python's repr")
+
+
+@pytest.mark.cases("A1")
+@pytest.mark.parametrize("text", ["(3, 4)", "(text of a box)", "(3 + 4) * 2", '"[sic]" is Latin', '"{}" is empty'])
+def test_brackets_and_quotes_are_text(text: str) -> None:
+    assert read({"prompt": "2 + 3?", "completion": text}).messages[-1].content == text
+
+
+@pytest.mark.cases("A12")
+def test_names_of_the_sides_of_a_split(tmp_path: Path) -> None:
+    names = ["TRAIN", " train ", "val", "dev", "Test", "", None, "holdout"]
+    rows = [{"prompt": f"{i} + 3?", "completion": "Why?", "part": name} for i, name in enumerate(names)]
+    data = load(tmp_path, rows, columns={"split": "part"})
+    sides = {record.id: side for side, records in data.splits.items() for record in records}
+    assert [sides.get(f"local:{i}") for i in range(1, 6)] == ["train", "train", "validation", "validation", "test"]
+    assert "left out 1: a split that is none of train, validation, test (first:" in data.describe()
+
+
+@pytest.mark.cases("A7")
+@pytest.mark.parametrize(
+    ("row", "advice"),
+    [
+        ({"prompt": "2 + 3?", "reply_a": "Why?", "reply_b": "5", "winner": "a"}, "`winner` seems to say which reply"),
+        ({"prompt": "2?", "reply_0": "Why?", "reply_1": "5", "better_response_id": 1}, "`better_response_id` seems"),
+        ({"speaker": "tutor", "text": "Why?"}, "Each row is one turn"),
+        ({"text": "Once upon a time"}, "`text` holds no dialogue"),
+    ],
+)  # fmt: skip
+def test_no_mapping_is_advised_that_would_train_on_something_else(
+    tmp_path: Path, row: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(UserError, match=advice) as error:
+        load(tmp_path, [row, row], "preference" if "prompt" in row else "conversation")
+    assert "dataset.columns='" not in str(error.value)

@@ -226,3 +226,46 @@ def test_a_local_file_says_what_was_guessed_and_counts_its_bad_rows(tmp_path: Pa
 def test_what_is_no_file_of_rows_is_named(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         list(iter_rows(write(tmp_path, name, content)))
+
+
+TURNS = '[{"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "Why?"}]'
+
+
+@pytest.mark.cases("A9")
+@pytest.mark.parametrize(
+    ("name", "content", "count"),
+    [
+        ("d.json", TURNS, 1),
+        ("d.json", f"[{TURNS}, {TURNS}]", 2),
+        ("d.jsonl", f"{TURNS}\n{TURNS}\n", 2),
+        ("d.jsonl", f'{{"messages": {TURNS}}},\n{{"messages": {TURNS}}},\n', 2),
+        ("d.json", f'{{"conversations": [{{"from": "system"}}, {TURNS[1:]}}}', 1),
+        ("d.csv", "prompt;completion;\nHi;Why?\nHo;Why?;\n", 2),
+    ],
+)
+def test_rows_without_a_name_of_their_own(tmp_path: Path, name: str, content: str, count: int) -> None:
+    file = write(tmp_path, name, content)
+    data = load_records(
+        DatasetConfig(name="local", sources=["local"], path=str(file)), None, tmp_path, 0, "conversation"
+    )
+    assert f" of {count} rows kept" in data.describe()
+    assert "the same as an earlier record" in data.describe() or sum(map(len, data.splits.values())) == count
+
+
+@pytest.mark.cases("A2")
+def test_a_null_that_a_table_spells_is_an_empty_cell_and_said(tmp_path: Path) -> None:
+    table = "prompt,input,completion,lesson\nAdd 2,nan,Why?,L1\nAdd 3,NULL,Why?,nan\nAdd 4,,Why?,nan\nAdd 5,,None,L1\n"
+    keys = {"path": str(write(tmp_path, "d.csv", table)), "columns": {"group": "lesson", "prompt": "prompt"}}
+    data = load_records(DatasetConfig(name="local", sources=["local"], **keys), None, tmp_path, 0, "conversation")
+    records = [record for side in data.splits.values() for record in side]
+    assert sorted(record.messages[0].content for record in records) == ["Add 2", "Add 3", "Add 4"]
+    assert len({record.group for record in records}) == 3
+    assert "1 time: `nan` in `input` was read as an empty cell" in data.describe()
+    assert "`None` in `completion` was read" in data.describe()
+    assert "left out 1: empty reply" in data.describe()
+
+
+@pytest.mark.cases("A1")
+def test_python_dicts_one_a_line_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Python's repr of objects.*json\.dumps"):
+        look_at(write(tmp_path, "d.jsonl", "{'a': 1}\n{'a': 2}\n"))

@@ -18,7 +18,8 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.words import brief, shorten
 
 REPR = "Python's repr of a list or an object, write it with json.dumps"
-_OBJECTS = re.compile(r"(array\()?\[*\s*\{\s*['\"](?P<key>\w+)['\"]\s*:")
+_OBJECTS = re.compile(r"(array\()?[\[(]*\s*(\w+\()?[\[({]*\s*(['\"](?P<key>\w+)['\"]\s*[:,]|(?P<argument>\w+)=['\"])")
+_BEGINS = ("[", "{", "(", "array(", '"[', '"{')
 _STRINGS = re.compile(r"\[\s*('[^']*'|\"[^\"]*\")(\s+('[^']*'|\"[^\"]*\"))*\s*\]")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
@@ -29,9 +30,9 @@ def decoded(value: Any, place: str, as_list: bool = False) -> Any:
     `as_list`: the column holds a list, whatever is in it. Raises RowError for text that is Python's or NumPy's repr
     and cannot be read back.
     """
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "array(")):
+    text = value.strip() if isinstance(value, str) else ""
+    if not text.startswith(_BEGINS) or (text[0] == "(" and not as_list and not _looks_like_repr(text)):
         return value
-    text = value.strip()
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -40,6 +41,9 @@ def decoded(value: Any, place: str, as_list: bool = False) -> Any:
             raise RowError(REPR if _looks_like_repr(text) else "a list that is no JSON", place, brief(text)) from None
         if found is not None and not (as_list or spells_turns(found)):
             raise RowError(REPR, place, brief(text)) from None
+    if isinstance(found, str):  # a text that was written as JSON twice
+        inner = decoded(found, place, as_list)
+        return value if inner is found else inner
     if found is None or not (as_list or spells_turns(found)):
         return value
     levels, _ = depth_and_unicode(found)
@@ -60,13 +64,20 @@ def _literal(text: str) -> Any:
     # NumPy writes no commas, and Python joins texts that stand side by side.
     texts = [kind == tokenize.STRING for kind in kinds if kind != tokenize.NL]
     joined = any(one and other for one, other in pairwise(texts))
-    return found if isinstance(found, list | dict) and found and not joined else None
+    return _listed(found) if isinstance(found, list | tuple | dict) and found and not joined else None
+
+
+def _listed(value: Any) -> Any:
+    """A literal with lists in the place of its tuples."""
+    if isinstance(value, dict):
+        return {key: _listed(inner) for key, inner in value.items()}
+    return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _looks_like_repr(text: str) -> bool:
     objects = _OBJECTS.match(text)
     if objects:
-        return plain(objects["key"]) in (*WHO, *SAID, "type")
+        return plain(objects["key"] or objects["argument"]) in (*WHO, *SAID, "type")
     return text.startswith("array(") or _STRINGS.fullmatch(text) is not None
 
 
@@ -172,7 +183,8 @@ class Cells:
         """Enter what was read under another name, and what was not read."""
         for name, column in self.names.items():
             ours = next((one for one, names in COLUMNS.items() if name in names), name)
-            if column in self.used and name not in self.mapped and ours not in (name, "messages"):
+            filled = column in self.used and not is_blank(self.row.data.get(column))
+            if filled and name not in self.mapped and ours not in (name, "messages"):
                 tally.read_as[column, ours] += 1
         left = (c for c, value in self.row.data.items() if c not in self.used and not is_blank(value))
         tally.columns.update(str(column) for column in left if plain(str(column)) not in UNSAID)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from edu_align.data.readers import Row
-from edu_align.data.rows.columns import Cells, Columns, is_blank
+from edu_align.data.rows.columns import Cells, Columns, is_blank, spells_turns
 from edu_align.data.rows.shapes import NO_REPLIES, shape_of, to_record
 from edu_align.data.rows.words import COLUMNS, EXPLICIT, LeftOut, RowError, Tally, plain
 from edu_align.records import Record
@@ -32,6 +32,7 @@ _WANTS = {
     "sharegpt": ("messages",),
     "text": ("text",),
 }
+_VERDICT = re.compile(r"^(winner|prefer(red|ence)|choice|better|best|label)(_(id|response|answer|reply))*$|^better_")
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset(("null", "true", "false", "nan", "inf"))
 
@@ -41,6 +42,10 @@ def mapping_advice(sample: Sequence[Cells], view: str, format: str) -> str:
     columns = _columns(sample)
     if not columns:
         return ""
+    if all(spells_turns(cells.row.data) for cells in sample):
+        return 'Each row is one turn. Write those of a dialogue into one row: {"messages": [turn, turn, ...]}.'
+    if verdict := next((column for column in columns if _VERDICT.search(plain(column))), None):
+        return f"`{verdict}` seems to say which reply is better. Write that one as `chosen`, the other as `rejected`."
     if format == "auto" and any(cells.mapped or _has_shape(cells) for cells in sample):
         return ""
     guess = _guess(columns, view, format)
@@ -74,7 +79,8 @@ def _columns(sample: Sequence[Cells]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for cells in sample:
         for column, value in cells.row.data.items():
-            if isinstance(value, str | list | dict) and not is_blank(value):
+            said = isinstance(value, str | list | dict) or _VERDICT.search(plain(str(column)))
+            if said and not is_blank(value):
                 values.setdefault(str(column), value)
     return {column: value for column, value in values.items() if plain(column) not in EXPLICIT and column.strip()}
 
@@ -121,6 +127,8 @@ class RowReader:
         if row.left_out:
             return row.left_out
         cells = self.columns.of(row)
+        if row.detail:
+            self.tally.said[row.detail] += 1
         try:
             forced = FORMATS.get(self.format, self.format)
             shape = shape_of(cells, self.view) if self.format == "auto" else forced

@@ -20,7 +20,7 @@ from typing import Any
 
 from edu_align.data.questions import question_key
 from edu_align.data.readers import finite, is_absent
-from edu_align.data.rows.columns import Cells, decoded, is_blank, text_of
+from edu_align.data.rows.columns import Cells, decoded, is_blank, is_part, spells_turns, text_of
 from edu_align.data.rows.turns import as_turns, split_transcript, to_prompt, to_trained
 from edu_align.data.rows.words import SAID, RowError, Tally, known
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
@@ -36,10 +36,12 @@ SHAPES = {
 }
 SCORED = ("preference", "responses")
 NO_SHAPE = "no known shape"
+NO_DIALOGUE = "`text` holds no dialogue (Human: ... Assistant: ...)"
 NO_REPLIES = "a conversation without scored replies"
 _SCORE = ("score", "rating", "overall_score", "reward")
 _REPLY = (*SAID, "response", "reply", "answer", "completion", "output")
 _AUTHOR = ("author", "model")
+_VALIDATION = ("validation", "valid", "val", "dev", "eval")
 
 Turns = list[Message]
 
@@ -52,7 +54,7 @@ def shape_of(cells: Cells, view: str) -> str:
     if "messages" in there and not cells.has("prompt") and any(name in there for name in SCORED):
         there.remove("messages")  # they are the prompt of the replies
     if there and there[0] == "text" and not _is_transcript(cells):
-        there = []
+        raise RowError(NO_DIALOGUE, cells.place)
     if not there:
         columns = shorten(", ".join(map(str, cells.row.columns))) or "none"
         raise RowError(NO_SHAPE, cells.place, f"columns {columns}")
@@ -74,6 +76,8 @@ def to_record(cells: Cells, shape: str, view: str, tally: Tally) -> Record:
     record_id = f"local:{explicit(cells, 'id') or cells.row.number}"
     group = explicit(cells, "group")
     meta = {name: value for name in ("split", "gold_answer") if (value := explicit(cells, name))}
+    if "split" in meta:
+        meta["split"] = _side(meta["split"], cells)
     if shape in SCORED:
         prompt, replies = scored(cells, shape, tally)
         key = f"local:{group}" if group else question_key(prompt)
@@ -112,6 +116,14 @@ def explicit(cells: Cells, column: str) -> str:
     if is_blank(value):
         return ""
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _side(name: str, cells: Cells) -> str:
+    """The side of the split that a name stands for. Raises RowError."""
+    sides = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
+    if name.casefold() not in sides:
+        raise RowError("a split that is none of train, validation, test", cells.place, f"got {brief(name)}")
+    return sides[name.casefold()]
 
 
 def _checked(turns: tuple[Message, ...] | str, cells: Cells) -> tuple[Message, ...]:
@@ -172,7 +184,7 @@ def _history(cells: Cells, tally: Tally, trained: bool) -> Turns:
         if isinstance(item, list) and len(item) == 2:
             asked, said = (text_of(part, f"{place}[{i}]").strip() for part in item)
             turns += [Message("user", asked), Message("assistant", said, train=True)]
-        else:
+        elif item not in ([], None):
             turns += as_turns([item], place, tally, None)
     return turns if trained else _plain(turns)
 
@@ -213,11 +225,22 @@ def _with_system(cells: Cells, turns: Turns, tally: Tally) -> Turns:
     value, place = cells.get("system") if cells.has("system") else (None, "")
     if value is None:
         return turns
-    text = text_of(value, place).strip()
+    text = _system_text(value, place, tally)
     own = "\n\n".join(turn.content for turn in turns if turn.role == "system" and turn.content)
     if own and own != text:
         tally.said["the dialogue has another system turn than its column; the turn was taken"] += 1
     return turns if own else [Message("system", text), *(turn for turn in turns if turn.role != "system")]
+
+
+def _system_text(value: Any, place: str, tally: Tally) -> str:
+    """The text of a system column, which may hold a system turn, or a list of them."""
+    value = decoded(value, place)
+    if not spells_turns(value) or is_part(value) or (isinstance(value, list) and all(map(is_part, value))):
+        return text_of(value, place).strip()
+    turns = as_turns(value, place, tally, None)
+    if any(turn.role != "system" for turn in turns):
+        raise RowError("a system column with other turns", place, f"got {brief(value)}")
+    return _text(turns)
 
 
 def scored(cells: Cells, shape: str, tally: Tally) -> tuple[tuple[Message, ...], tuple[Response, ...]]:
@@ -260,6 +283,7 @@ def _responses(cells: Cells, tally: Tally) -> tuple[Turns, tuple[Response, ...]]
     items = decoded(value, place, as_list=True)
     if not isinstance(items, list):
         raise RowError("`responses` is no list", place, f"got {brief(items)}")
+    items = [item for item in items if not is_absent(item)] if cells.name("scores") is None else items
     if items and not any(isinstance(item, dict) and known(item, _SCORE) for item in items):
         scores, where = cells.get("scores")
         scores = decoded(scores, where, as_list=True)

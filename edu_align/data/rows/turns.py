@@ -147,7 +147,8 @@ def as_turns(value: Any, place: str, tally: Tally, role: str | None) -> list[Mes
     if isinstance(value, dict) and known(value, WHO) is not None:
         return read_turn(value, place, tally)
     if isinstance(value, list) and not (role and value and all(is_part(item) for item in value)):
-        return [turn for i, item in enumerate(value) for turn in read_turn(item, f"{place}[{i}]", tally)]
+        there = ((i, item) for i, item in enumerate(value) if not is_absent(item))
+        return [turn for i, item in there for turn in read_turn(item, f"{place}[{i}]", tally)]
     if role is None and value == "":
         raise RowError("no turns", place)
     if role is None:
@@ -156,7 +157,7 @@ def as_turns(value: Any, place: str, tally: Tally, role: str | None) -> list[Mes
 
 
 def _message(role: str, text: str, trained: bool = True) -> Message:
-    return Message(role, text.strip(), train=trained and role == "assistant")
+    return Message(role, text.replace("\r\n", "\n").strip(), train=trained and role == "assistant")
 
 
 def _transcript(text: str, role: str | None) -> list[Message]:
@@ -178,6 +179,8 @@ def read_turn(item: Any, place: str, tally: Tally) -> list[Message]:
     if who is None:
         raise RowError("a turn without a role", place, f"its keys: {brief(', '.join(data))}")
     role = read_role(data[who], place)
+    if role == "system" and (said is None or data[said] in ([], {})):
+        return []
     if said is None:
         calls = any("call" in plain(key) for key in data)
         raise RowError("a turn without text, with calls of tools" if calls else "a turn without text", place)
