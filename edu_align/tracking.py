@@ -136,7 +136,12 @@ def is_off(config: TrackingConfig) -> bool:
 
 
 def mode_of(config: TrackingConfig) -> str:
-    """`online` or `offline`: as the config asks, else online with a key. Errors: online is asked for without one."""
+    """`online` or `offline`: as the config asks, else online with a key. Errors: online without one, no such mode."""
+    mode = os.environ.get("WANDB_MODE") or "online"
+    if mode not in (known := ("online", "run", "shared", "offline", "dryrun", "disabled")):
+        raise UserError(
+            f"`WANDB_MODE={mode}` in the environment must be one of {', '.join(known)}. `unset WANDB_MODE`."
+        )
     if config.mode == "online" and not has_key():
         raise UserError(
             "`tracking.mode=online` needs a W&B API key, and there is none. Run `wandb login`, set WANDB_API_KEY, or "
@@ -144,5 +149,5 @@ def mode_of(config: TrackingConfig) -> str:
         )
     if config.mode != "auto":
         return config.mode
-    wanted = os.environ.get("WANDB_MODE", "online") in ("online", "run", "shared")
+    wanted = mode in ("online", "run", "shared")
     return "online" if wanted and has_key() else "offline"

@@ -237,3 +237,11 @@ def test_wandbs_own_switches_write_nothing(
     monkeypatch.setenv("WANDB_DISABLED", "false")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     assert not is_off(OFFLINE)
+
+
+@pytest.mark.cases("C9")
+@pytest.mark.parametrize("mode", ["auto", "offline"])
+def test_an_unknown_mode_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    with pytest.raises(UserError, match="`WANDB_MODE=nonsense` in the environment must be one of online"):
+        mode_of(TrackingConfig(name="wandb", mode=mode))

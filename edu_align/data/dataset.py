@@ -22,7 +22,8 @@ VIEWS = ("conversation", "preference")
 class SourceReport:
     """`read`: rows in the files; `kept`: records made of them; `dropped`: rows or records left out, by reason.
 
-    `first`: where a reason was met first; `unread`: what the rows held besides, a line each.
+    `first`: where a reason was met first; `unread`: what the rows held besides, a line each; `choices`:
+    records of several replies, of which the conversation view took the best.
     """
 
     files: tuple[str, ...]
@@ -32,6 +33,7 @@ class SourceReport:
     dropped: dict[str, int]
     first: dict[str, str]
     unread: tuple[str, ...]
+    choices: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def load_records(
                 dict(source.dropped),
                 source.first,
                 tuple(source.unread),
+                source.choices,
             )
             for name, source in loaded.items()
         },

@@ -163,4 +163,6 @@ def _dpo(run: RunFolder, name: str, outputs: str, words: Sequence[str], choices:
 
 
 def _has_pairs(run: RunFolder) -> bool:
-    return any(key.startswith("eval/pair_accuracy") for key in run.record.get("metrics") or {})
+    sources = (run.record.get("data") or {}).get("sources") or {}
+    measured = any(key.startswith("eval/pair_accuracy") for key in run.record.get("metrics") or {})
+    return measured or any(source.get("choices") for source in sources.values())

@@ -46,6 +46,9 @@ def join(device: str) -> None:
 
     Errors: others that nobody launched; more on this machine than it has GPUs; accelerate's own FSDP or DeepSpeed.
     """
+    for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):  # accelerate reads them in a run of one process too
+        if os.environ.get(name, "-1") != "-1":
+            _number(name, "0")
     if count() == 1:
         return
     lacking = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]

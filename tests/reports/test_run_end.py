@@ -95,6 +95,14 @@ def test_data_without_pairs_is_not_taken_over(tmp_path: Path) -> None:
     assert dpo == ["train", "trainer=dpo", "init_from=a", "seed=3", "dataset=edu_tutor"]
 
 
+@pytest.mark.cases("A7")
+def test_own_replies_to_choose_between_are_taken_over(tmp_path: Path) -> None:
+    run = made(tmp_path / "runs" / "a")
+    run.record["data"] = {"sources": {"local": {"choices": 3}}}
+    dpo = commands(run, tmp_path, "dataset=local", "dataset.path=x.csv")[1]
+    assert dpo == ["train", "trainer=dpo", "init_from=a", "dataset=local", "dataset.path=x.csv"]
+
+
 def test_a_command_of_the_program_says_it_twice_alike(
     runs: Callable[[str], Any], outputs: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,17 @@ def test_a_number_of_processes_that_is_none_is_named(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.cases("C10")
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"])
+def test_leftovers_of_a_launcher_that_are_no_numbers_are_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(UserError, match=f"`{name}` must be a whole number"):
+        distributed.join("cpu")
+    monkeypatch.setenv(name, "-1")  # torch's old launcher for one process
+    distributed.join("cpu")
+
+
+@pytest.mark.cases("C10")
 def test_processes_that_nobody_launched_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)

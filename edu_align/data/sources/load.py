@@ -72,7 +72,7 @@ class Loaded:
     """Records of one source before the split. `note` says what was decided on the way (the format of a local file).
 
     `dropped`: rows or records left out, by reason; `first`: the place of the first one. `unread`: lines about what the
-    rows held besides.
+    rows held besides. `choices`: records of several replies of which the conversation view takes the best.
     """
 
     records: Sequence[Record]
@@ -82,6 +82,7 @@ class Loaded:
     files: Sequence[str] = ()
     note: str = ""
     unread: Sequence[str] = ()
+    choices: int = 0
 
 
 def load_source(
@@ -114,6 +115,10 @@ def load_source(
     shapes = (reader.tally.note(reader.format != "auto") for reader in readers)
     result.note = "; ".join(filter(None, [*(part.note for part in parts), *shapes, *notes]))
     if view == "conversation":
+        result.choices = sum(isinstance(r, ResponseGroup) for r in result.records)
+        if readers and result.choices:
+            said = f"{result.choices} rows hold replies to choose between: the best of each is taught, trainer=dpo "
+            result.unread = [*result.unread, said + "teaches the difference"]
         result.records = [best_reply(r) if isinstance(r, ResponseGroup) else r for r in result.records]
     return result
 
