@@ -49,6 +49,7 @@ TALKS: dict[str, dict[str, Any]] = {
     "json in a cell": {"messages": json.dumps([ASK, TELL])},
     "messages beside preferences": {"chosen": [ASK, GOOD], "rejected": [ASK], "messages": [ASK, TELL], "prompt": "x"},
     "speakers": {"Dialogue": [{"Speaker": "STUDENT", "Text": "2 + 3?"}, {"Speaker": "Tutor ", "Text": WHAT}]},
+    "german turns": {"messages": [{"Rolle": "Schüler", "Inhalt": "2 + 3?"}, {"Rolle": "Lehrerin", "Inhalt": WHAT}]},
     "sides": {"messages": [{"user": "2 + 3?", "assistant": "What is 2 + 2?"}]},
     "an object": {"conversation": {"messages": [ASK, TELL]}},
     "user at the end": {"messages": [ASK, TELL, MORE]},
@@ -312,7 +313,7 @@ def test_a_bad_row_is_counted_with_its_first_place(tmp_path: Path) -> None:
         "left out 1: a role that is not known (first: {}, row 44, messages[0]: got 'asistant', did you mean 'assi",
         "left out 1: a value that is no text (first: {}, row 45, chosen: got True)",
         "left out 1: a turn that is no object (first: {}, row 47, messages[0]: got 'hello')",
-        "left out 1: a turn without a role (first: {}, row 48, messages[0]: its keys: 'content')",
+        "left out 1: a turn without a role (first: {}, row 48, messages[0]: its keys: 'content'; call",
         "left out 1: no known shape (first: {}, row 49: columns topic)",
     ):
         assert line.format(tmp_path / "mine.jsonl") in said
@@ -429,7 +430,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_shapes_may_be_mixed_and_what_is_not_read_is_named(tmp_path: Path) -> None:
     rows = [{**row, "url": "u", "id": i, "Thema": " " if i % 2 else "x"} for i, row in enumerate(TALKS.values())]
     said = load(tmp_path, rows).describe()
-    assert "formats messages 11, completion 11, text 2, sharegpt 1, row by row" in said
+    assert "formats messages 12, completion 11, text 2, sharegpt 1, row by row" in said
     assert "read `Question` as prompt, `ANSWER` as completion" in said
     assert f"`url` ({len(TALKS)} rows)" in said
     assert "`Thema` (13 rows)" in said
@@ -466,9 +467,9 @@ def test_the_advice_works_when_it_is_typed(
     with pytest.raises(UserError) as raised:
         load(tmp_path, [row], view)
     typed = str(raised.value).split("Yours may be meant so: ")[1]
-    assert typed == columns_word(mapping)
-    (word,) = shlex.split(typed)
-    config = compose(["dataset=local", f"dataset.path={tmp_path / 'mine.jsonl'}", word])
+    pairs = "rejected" in mapping and view == "conversation"
+    assert typed == "trainer=dpo " * pairs + columns_word(mapping)
+    config = compose(["dataset=local", f"dataset.path={tmp_path / 'mine.jsonl'}", *shlex.split(typed)])
     assert dict(config.dataset.columns) == mapping
     assert sum(map(len, load(tmp_path, [row], view, columns=mapping).splits.values())) == 1
 

@@ -52,7 +52,8 @@ def mapping_advice(sample: Sequence[Cells], view: str, format: str) -> str:
     known = "Known are messages; prompt + chosen + rejected; prompt + responses; prompt + completion."
     if not guess:
         return f"{known} Name or map your columns: dataset.columns={{ours: yours}}."
-    return f"{known} Yours may be meant so: {columns_word(guess)}"
+    pairs = "trainer=dpo " if view == "conversation" and "rejected" in guess else ""
+    return f"{known} Yours may be meant so: {pairs}{columns_word(guess)}"
 
 
 def columns_word(mapping: dict[str, str]) -> str:

@@ -177,7 +177,8 @@ def read_turn(item: Any, place: str, tally: Tally) -> list[Message]:
     if said is None and data and all(plain(key) in ROLES for key in data):
         return [_message(ROLES[plain(key)], text_of(value, place)) for key, value in data.items()]
     if who is None:
-        raise RowError("a turn without a role", place, f"its keys: {brief(', '.join(data))}")
+        keys = f"its keys: {brief(', '.join(data))}; call the one that says who speaks `role`, the text `content`"
+        raise RowError("a turn without a role", place, keys)
     role = read_role(data[who], place)
     if role == "system" and (said is None or data[said] in ([], {})):
         return []

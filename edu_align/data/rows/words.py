@@ -12,7 +12,7 @@ from typing import Any
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import shorten
 
-USER = "user human student pupil learner prompter questioner schüler schülerin lernende lernender"
+USER = "user human student pupil learner prompter questioner schüler schülerin schueler schuelerin lernende lernender"
 ASSISTANT = (
     "assistant gpt model bot chatbot ai chatgpt gpt-3.5 gpt-4 gpt4 claude bing bard tutor tutorin teacher instructor "
     "coach lehrer lehrerin lehrkraft"
@@ -24,8 +24,8 @@ ROLES = {
 }
 TOOLS = ("tool", "tools", "function", "function_call", "function_response", "observation", "ipython", "environment")
 
-WHO = ("role", "from", "speaker", "sender", "author", "participant", "who", "user")
-SAID = ("content", "value", "text", "message", "utterance", "parts")
+WHO = ("role", "from", "speaker", "sender", "author", "participant", "who", "user", "rolle", "sprecher")
+SAID = ("content", "value", "text", "message", "utterance", "parts", "inhalt")
 FLAGS = ("loss", "weight", "train", "trainable", "loss_weight")  # whether a turn is trained on
 
 # Ours -> the names that it goes by, the first that a row has is read.
