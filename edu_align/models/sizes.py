@@ -5,6 +5,7 @@ A preset's sizes stand for its own model alone (config/compose.py). What cannot 
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -80,20 +81,20 @@ def _fetched(path: str, revision: str | None, name: str) -> tuple[Path | None, s
         return None, f"the hub gives no {name} of {path} ({first_line(error, 160)})"
 
 
-# Networks that planning/ counts exactly, and what transformers takes for a key that their config.json leaves out.
-_KEYS = (
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-    "head_dim", "max_position_embeddings", "tie_word_embeddings",
-)  # fmt: skip
+# Sizes that a config.json must state, and those that it may leave out.
+_STATED = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+_OPEN = ("num_key_value_heads", "head_dim", "max_position_embeddings", "tie_word_embeddings")
+# Networks that planning/ counts exactly, and what transformers takes for what may be left out.
 KNOWN: dict[str, tuple[int | None, ...]] = {
-    "llama": (32000, 4096, 11008, 32, 32, None, None, 2048, False),
-    "mistral": (32000, 4096, 14336, 32, 32, 8, None, 131072, False),
-    "qwen2": (151936, 4096, 22016, 32, 32, 32, None, 32768, False),
-    "qwen3": (151936, 4096, 22016, 32, 32, 32, 128, 32768, False),
-    "gemma": (256000, 3072, 24576, 28, 16, 16, 256, 8192, True),
-    "granite": (32000, 4096, 11008, 32, 32, None, None, 2048, False),
-    "smollm3": (128256, 2048, 11008, 36, 16, 4, None, 32768, True),
+    "llama": (None, None, 2048, False),
+    "mistral": (8, None, 131072, False),
+    "qwen2": (32, None, 32768, False),
+    "qwen3": (32, 128, 32768, False),
+    "gemma": (16, 256, 8192, True),
+    "granite": (None, None, 2048, False),
+    "smollm3": (4, None, 32768, True),
 }
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass
@@ -139,6 +140,8 @@ def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
         return None, why
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, f"there is no {file}"
     except (OSError, ValueError):
         return None, f"{file} cannot be read"
     return (content, "") if isinstance(content, dict) else (None, f"{file} holds no object")
@@ -149,12 +152,18 @@ def local_folder(path: str) -> Path | None:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
-    if path.startswith((".", "/", "~")) or path.count("/") != 1:
+    if folder.is_file():
         raise UserError(
-            f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, and no such folder exists. "
-            "Check the path; it is relative to the current folder."
+            f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, which is a file. Give the folder "
+            f"with config.json and the weights: model.path={Path(path).parent}."
         )
-    return None
+    if _HUB_ID.fullmatch(path):
+        return None
+    address = re.match(r"https?://[^/]+/([^/]+/[^/?#]+)", path)
+    mend = f"Set model.path={address[1]}." if address else "Check the path; it is relative to the current folder."
+    raise UserError(
+        f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, and no such folder exists. {mend}"
+    )
 
 
 def _stated(shape: Architecture) -> Sizes | None:
@@ -163,15 +172,18 @@ def _stated(shape: Architecture) -> Sizes | None:
 
 def _read(content: dict[str, Any]) -> tuple[Sizes | None, str]:
     kind = content.get("model_type")
+    if not isinstance(kind, str):
+        return None, "its config.json names no model_type"
     if kind not in KNOWN:
         return None, f"networks of the type {kind} are not counted here"
-    found: dict[str, Any] = {key: content.get(key, default) for key, default in zip(_KEYS, KNOWN[kind], strict=True)}
+    found: dict[str, Any] = {key: content.get(key) for key in _STATED}
+    found |= {key: content.get(key, default) for key, default in zip(_OPEN, KNOWN[kind], strict=True)}
     if found["num_key_value_heads"] is None:
         found["num_key_value_heads"] = found["num_attention_heads"]
-    wrong = [key for key in _KEYS if not _fits(key, found[key])]
+    wrong = [key for key in found if not _fits(key, found[key])]
     if wrong:
-        return None, f"its config.json has no usable {' and '.join(wrong)}"
-    return Sizes(model_type=str(kind), **found), ""
+        return None, f"its config.json has no usable {', '.join(wrong)}"
+    return Sizes(model_type=kind, **found), ""
 
 
 def _fits(key: str, value: Any) -> bool:

@@ -82,16 +82,27 @@ def _base(model: ModelConfig, own: Own) -> str:
 
 
 def _file(value: str) -> str:
+    """The template in a file: the text of it, or what a .json file says under `chat_template`."""
     path = Path(value).expanduser()
     if not path.is_file():
+        why = f"that is a folder: give {path / TEMPLATE_FILE}" if path.is_dir() else "there is no such file"
         raise UserError(
-            f"`model.chat_template` must be {listed(WORDS)}, or a file with a Jinja template, got {value!r}, and there "
-            f"is no such file.{did_you_mean(value, WORDS)}"
+            f"`model.chat_template` must be {listed(WORDS)}, or a file with a Jinja template, got {value!r}, and "
+            f"{why}.{did_you_mean(value, WORDS)}"
         )
+    text: Any = _text(path, f"model.chat_template={value}", "utf-8-sig")
+    if path.suffix == ".json":
+        text = (read_json(path) or {}).get("chat_template")
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(f"`model.chat_template={value}` holds no template. Give a file with a Jinja template.")
+    return text
+
+
+def _text(file: Path, what: str, encoding: str = "utf-8") -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return file.read_text(encoding=encoding)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"`model.chat_template={value}` cannot be read ({error}). Give a template in UTF-8.") from None
+        raise UserError(f"`{what}` cannot be read ({error}). Give a template in UTF-8.") from None
 
 
 def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
@@ -99,13 +110,19 @@ def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
 
     Errors: a name that a template cannot be given, or that this one does not read.
     """
+    if not arguments:
+        return template
+    from edu_align.models.template_language import names_read
+
+    read = names_read(template)
     for name in arguments:
         if not name.isidentifier() or name in RESERVED or name.endswith("_token"):
             raise UserError(f"`model.template_args`: {name!r} is no argument of a chat template. Leave it out.")
-        if not re.search(rf"\b{name}\b", template):
+        if read is not None and name not in read:
             raise UserError(
                 f"`model.template_args`: the chat template does not read {name!r}, so it would change nothing. Leave "
                 "it out, or give the template that reads it (model.chat_template=<file>.jinja)."
+                f"{did_you_mean(name, sorted(read - {*RESERVED}))}"
             )
     sets = [
         f"{{%- set {name} = {name} if {name} is defined else {value!r} %}}" for name, value in sorted(arguments.items())
@@ -137,13 +154,24 @@ def _before(template: str, start: str) -> str:
 
 
 def stored_template(folder: Path) -> Own:
-    """The template in a tokenizer's folder, as transformers finds it; None without one."""
+    """The template in a tokenizer's folder, as transformers finds it; None without one.
+
+    Errors: a file that is not UTF-8, or a `chat_template` of tokenizer_config.json that is none.
+    """
     file = folder / TEMPLATE_FILE
-    named = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("additional_chat_templates/*.jinja")}
+    named = {path.stem: _text(path, str(path)) for path in folder.glob("additional_chat_templates/*.jinja")}
     if file.is_file():
-        text = file.read_text(encoding="utf-8")
+        text = _text(file, str(file))
         return {"default": text, **named} if named else text
     found = (read_json(folder / "tokenizer_config.json") or {}).get("chat_template")
-    if isinstance(found, list):
-        return {**{str(each["name"]): str(each["template"]) for each in found}, **named}
+    try:
+        if isinstance(found, list):
+            return {**{str(each["name"]): str(each["template"]) for each in found}, **named}
+    except (TypeError, KeyError):
+        found = [found]
+    if not isinstance(found, str | None):
+        raise UserError(
+            f"`chat_template` in {folder / 'tokenizer_config.json'} is no template. Mend it, or give "
+            "model.chat_template=<file>.jinja and take it out."
+        )
     return named or found

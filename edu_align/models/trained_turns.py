@@ -17,7 +17,7 @@ from typing import Any
 from edu_align.models.chat_template import IGNORED, TemplateError, reader
 from edu_align.records import Message
 
-MARK = "\U000f0000reply\U000f0001"  # stands in for a reply, to see what a template writes around one
+MARK = "\U000f0000\U000f0001"  # stands in for a reply, to see what is written around one; no template changes its case
 Write = Callable[[Sequence[Message], bool], str]
 
 

@@ -17,7 +17,8 @@ def load_model(
 ) -> Any:
     """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it.
 
-    Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`.
+    Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`. Errors: weights
+    that do not fill the network.
     """
     import torch
     from transformers import AutoModelForCausalLM, set_seed
@@ -44,15 +45,29 @@ def load_model(
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
     with saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults, **options
-        )
+        both: Any = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
+            output_loading_info=True, ignore_mismatched_sizes=True, **options,
+        )  # fmt: skip
+    loaded, info = both
+    _check_loaded(location.folder, info)
     if location.folder is None:
         loaded.config._name_or_path = loaded.name_or_path = ""  # the folder is gone
     if device.quantization == "nf4":
         _keep_packing(loaded)
         return loaded
     return loaded if sharded else loaded.to(device.device)
+
+
+def _check_loaded(folder: Path | None, info: dict[str, Any]) -> None:
+    """Errors: tensors that the files lack, or hold in another shape; transformers would draw them at random."""
+    absent = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+    if absent:
+        raise UserError(
+            f"`model.path`: the weights in {str(folder)!r} are not those that its config.json describes: {len(absent)} "
+            f"tensors are missing or of another shape, the first is {absent[0]}. They would be random. Put the model's "
+            "own config.json beside its weights."
+        )
 
 
 def _nf4(dtype: Any, double: bool) -> Any:

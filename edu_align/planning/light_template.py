@@ -7,22 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template, TemplateError, nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError
 
+from edu_align.models.template_language import template_language
 from edu_align.utils.files import read_json
-
-
-class Generation(Extension):
-    """`{% generation %}`, with which a template marks what the model says: its content."""
-
-    tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class LightTemplate:
@@ -31,9 +19,7 @@ class LightTemplate:
     def __init__(self, template: str, folder: Path) -> None:
         """`folder`: the tokenizer's, whose files name its special tokens."""
         self.chat_template = template
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
-        )
+        environment = template_language()
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
         self._environment = environment

@@ -100,3 +100,38 @@ def test_the_bundled_weights_are_of_one_model(
 def test_no_weights_stand_in_for_a_folder_that_is_not_there(typed: Any, tmp_path: Path, words: list[str]) -> None:
     with pytest.raises(UserError, match=r"no such folder exists|random weights are no model's"):
         locate(typed("trainer=sft", *words, f"model.path={tmp_path / 'nowhere'}").model, tmp_path, 0)
+
+
+@pytest.mark.cases("B11")
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("config.json", r"which is a file\. Give the folder .*model\.path=\."),
+        ("https://example.org/Qwen/Qwen3-4B/tree/main", r"Set model\.path=Qwen/Qwen3-4B\."),
+        ("my models/one", "no such folder exists"),
+        ("modèles/un", "no such folder exists"),
+        ("empty", r"has no config\.json\. Point it at a folder"),
+        ("run", "The model is in it: model.path=run/model"),
+        ("lora", "It is a run: train from it with init_from=lora"),
+        ("adapter", "It holds an adapter alone. Set model.path=owner/base"),
+        ("pointer", r"model\.safetensors' is cut off.*git lfs pull"),
+        ("cut", r"model\.safetensors' is cut off"),
+    ],
+)
+def test_a_path_that_is_no_model_says_what_it_is(
+    typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, said: str
+) -> None:
+    header = b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+    files = {
+        "config.json": b"{}", "run/model/config.json": b"{}", "run/run.json": b"{}", "lora/run.json": b"{}",
+        "adapter/adapter_config.json": b'{"base_model_name_or_path": "owner/base"}', "pointer/config.json": b"{}",
+        "pointer/model.safetensors": b"version https://git-lfs.github.com/spec/v1", "cut/config.json": b"{}",
+        "cut/model.safetensors": len(header).to_bytes(8, "little") + header + bytes(7),
+    }  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        locate(replace(typed("trainer=sft").model, weights="pretrained", path=path), tmp_path, 0)

@@ -36,14 +36,15 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.cases("B12")
-@pytest.mark.parametrize("shape", [{}, {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}])
+@pytest.mark.parametrize("shape", [{}, {"num_key_value_heads": 2}])
 @pytest.mark.parametrize("kind", sorted(KNOWN))
 def test_counts_are_those_of_transformers(kind: str, shape: dict[str, Any], tmp_path: Path) -> None:
     """Also of a config.json that leaves keys out."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    content = {"model_type": kind, "num_hidden_layers": 1, "vocab_size": 99, "pad_token_id": 0, **shape}
+    content = {"model_type": kind, "num_hidden_layers": 1, "vocab_size": 99, "pad_token_id": 0, "hidden_size": 256}
+    content |= {"num_attention_heads": 32, "intermediate_size": 72, **shape}
     sizes, why = sizes_of(ModelConfig(path=str(folder_of(tmp_path, content))))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**content))
@@ -66,8 +67,9 @@ def test_a_plan_takes_nothing_from_the_preset(tmp_path: Path) -> None:
 COMMIT = "0" * 40
 UNKNOWN = [
     ({"model_type": "made_up", "hidden_size": 8}, "networks of the type made_up are not counted"),
-    ({"model_type": "llama", "hidden_size": "wide"}, "no usable hidden_size"),
-    ({"text_config": {"model_type": "llama"}}, "networks of the type None"),
+    ({"model_type": "llama", "hidden_size": "wide"}, "no usable vocab_size, hidden_size, intermediate_size"),
+    ({"model_type": "qwen2", "vocab_size": 99}, "no usable hidden_size, intermediate_size, num_hidden_layers"),
+    ({"text_config": {"model_type": "llama"}}, "its config.json names no model_type"),
     ([1], "holds no object"),
 ]
 

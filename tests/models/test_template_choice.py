@@ -46,7 +46,9 @@ def test_an_argument_is_what_its_caller_would_give(value: Any, start: str) -> No
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("enable_thinkin", r"does not read 'enable_thinkin'"),
+        ("enable_thinkin", r"does not read 'enable_thinkin'.*Did you mean `enable_thinking`"),
+        ("turn", "does not read 'turn'"),  # a name of the template's own
+        ("if", "does not read 'if'"),
         ("messages", "'messages' is no argument"),
         ("bos_token", "'bos_token' is no argument"),
         ("a-b", "'a-b' is no argument"),
@@ -54,7 +56,10 @@ def test_an_argument_is_what_its_caller_would_give(value: Any, start: str) -> No
 )
 def test_an_argument_without_effect_is_refused(name: str, message: str) -> None:
     with pytest.raises(UserError, match=rf"`model\.template_args`: .*{message}|{message}"):
-        with_arguments("{{ enable_thinking }}{{ messages }}{{ bos_token }}", {name: True})
+        with_arguments(
+            "{% if enable_thinking %}{% endif %}{% for turn in messages %}{{ turn }}{% endfor %}{{ bos_token }}",
+            {name: True},
+        )
 
 
 @pytest.mark.cases("B7")
@@ -105,6 +110,50 @@ def test_a_wrong_choice_is_said_before_anything_is_read(typed: Any, choice: str,
     model.chat_template, model.template_date = choice, day
     with pytest.raises(UserError, match=message):
         check_choice(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.jinja", b"\xef\xbb\xbf{{ messages[0].content }}", "{{ messages[0].content }}"),
+        ("tokenizer_config.json", b'{"chat_template": "{{ messages }}"}', "{{ messages }}"),
+        ("a.jinja", b" \n", "holds no template"),
+        ("tokenizer.json", b'{"model": {}}', "holds no template"),
+        ("a.jinja", b"{# caf\xe9 #}", "cannot be read .*UTF-8"),
+    ],
+)
+def test_a_file_of_any_kind(typed: Any, tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    """Without its byte order mark; a JSON file that transformers writes is not taken for Jinja."""
+    model = typed("trainer=sft").model
+    model.chat_template = str(tmp_path / name)
+    (tmp_path / name).write_bytes(content)
+    if expected.startswith("{{"):
+        assert chosen_template(model, None) == expected
+        return
+    with pytest.raises(UserError, match=expected):
+        check_choice(model)
+
+
+def test_a_folder_is_no_template(typed: Any, tmp_path: Path) -> None:
+    model = typed("trainer=sft").model
+    model.chat_template = str(tmp_path)
+    with pytest.raises(UserError, match=r"that is a folder: give .*chat_template\.jinja"):
+        check_choice(model)
+
+
+@pytest.mark.cases("B9")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("chat_template.jinja", b"{# caf\xe9 #}"),
+        ("tokenizer_config.json", b'{"chat_template": 42}'),
+        ("tokenizer_config.json", b'{"chat_template": [{"name": "default"}]}'),
+    ],
+)
+def test_a_stored_template_that_is_none(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}.*(is no template|cannot be read)"):
+        stored_template(tmp_path)
 
 
 @pytest.mark.cases("B9")
