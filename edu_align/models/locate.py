@@ -16,8 +16,8 @@ from typing import Any
 
 from edu_align.config.schema import ModelConfig
 from edu_align.models.sizes import local_folder, out_of_reach
-from edu_align.utils.files import read_json
 from edu_align.utils.errors import UserError, first_line
+from edu_align.utils.files import read_json
 
 SINGLE = "model.safetensors"  # the weights, where they are one file
 
