@@ -47,10 +47,11 @@ def load_model(
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
     with saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
-        loaded, info = AutoModelForCausalLM.from_pretrained(
+        both: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
             output_loading_info=True, ignore_mismatched_sizes=True, **options,
         )  # fmt: skip
+    loaded, info = both
     _check_loaded(location.folder, info)
     if location.folder is None:
         loaded.config._name_or_path = loaded.name_or_path = ""  # the folder is gone

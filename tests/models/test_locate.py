@@ -106,7 +106,7 @@ def test_no_weights_stand_in_for_a_folder_that_is_not_there(typed: Any, tmp_path
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("config.json", r"which is a file\. Give the folder .*model\.path=\."),
+        ("config.json", r"which is a file\. Give model\.path=\., the folder"),
         ("https://example.org/Qwen/Qwen3-4B/tree/main", r"Set model\.path=Qwen/Qwen3-4B\."),
         ("my models/one", "no such folder exists"),
         ("modèles/un", "no such folder exists"),
