@@ -23,7 +23,7 @@ SINGLE = "model.safetensors"  # the weights, where they are one file
 
 
 def checked_folder(folder: Path) -> Path:
-    """The folder, which holds a model. Errors: it does not, or weights that are cut off."""
+    """The folder, which holds a model. Errors: it does not."""
     if not (folder / "config.json").exists():
         raise UserError(f"`model.path`: {str(folder)!r} has no config.json. {_instead_of(folder)}")
     missing = _without_safetensors(folder)
@@ -32,13 +32,17 @@ def checked_folder(folder: Path) -> Path:
             f"`model.path`: {str(folder)!r} {missing}; pickled weights are never loaded. "
             "Convert it with save_pretrained, which writes safetensors."
         )
+    return folder
+
+
+def check_whole(folder: Path) -> None:
+    """Errors: weights that are cut off, as a download that was stopped leaves them."""
     for file in sorted(folder.glob("*.safetensors")):
         if not _is_whole(file):
             raise UserError(
                 f"`model.path`: {str(file)!r} is cut off, or no safetensors at all ({file.stat().st_size} bytes). "
                 "Download or save the model again; in a git clone, `git lfs pull` fetches the weights."
             )
-    return folder
 
 
 def _instead_of(folder: Path) -> str:

@@ -154,8 +154,8 @@ def local_folder(path: str) -> Path | None:
         return folder
     if folder.is_file():
         raise UserError(
-            f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, which is a file. Give the folder "
-            f"with config.json and the weights: model.path={Path(path).parent}."
+            f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, which is a file. Give "
+            f"model.path={Path(path).parent}, the folder with config.json and the weights."
         )
     if _HUB_ID.fullmatch(path):
         return None

@@ -65,8 +65,11 @@ def tokenizer_from(model: ModelConfig, folder: Path | None) -> Any:
     try:
         tokenizer, otherwise = read_tokenizer(source, revision or "main")
     except Exception as error:
+        place = Path(source)
+        bare = place.is_dir() and not any((place / name).is_file() for name in FILES)
+        why = "no tokenizer.json is in it" if bare else first_line(error, 160)
         raise UserError(
-            f"no tokenizer can be loaded from {source!r} ({first_line(error, 160)}). "
+            f"no tokenizer can be loaded from {source!r} ({why}). "
             "Set model.tokenizer=<hub id or folder>, or model.tokenizer=bytes for the built-in byte-level one."
         ) from error
     if not tokenizer.is_fast:

@@ -7,7 +7,7 @@ from typing import Any
 from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.generation import generation_defaults
-from edu_align.models.locate import Location, require_adapter, shape_in
+from edu_align.models.locate import Location, check_whole, require_adapter, shape_in
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.utils.errors import UserError
 
@@ -28,6 +28,8 @@ def load_model(
     read = torch.float32 if sharded and full else dtype
     plain: dict[str, Any] = {"attn_implementation": device.attention, "dtype": read}
 
+    if location.folder is not None:
+        check_whole(location.folder)
     defaults = generation_defaults(location.folder)
 
     def draw() -> Any:

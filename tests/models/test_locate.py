@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edu_align.models import locate as module
-from edu_align.models.locate import Location, is_bundled, locate
+from edu_align.models.locate import Location, check_whole, is_bundled, locate
 from edu_align.utils.errors import UserError
 
 
@@ -106,7 +106,7 @@ def test_no_weights_stand_in_for_a_folder_that_is_not_there(typed: Any, tmp_path
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("config.json", r"which is a file\. Give the folder .*model\.path=\."),
+        ("config.json", r"which is a file\. Give model\.path=\., the folder"),
         ("https://example.org/Qwen/Qwen3-4B/tree/main", r"Set model\.path=Qwen/Qwen3-4B\."),
         ("my models/one", "no such folder exists"),
         ("modèles/un", "no such folder exists"),
@@ -114,19 +114,14 @@ def test_no_weights_stand_in_for_a_folder_that_is_not_there(typed: Any, tmp_path
         ("run", "The model is in it: model.path=run/model"),
         ("lora", "It is a run: train from it with init_from=lora"),
         ("adapter", "It holds an adapter alone. Set model.path=owner/base"),
-        ("pointer", r"model\.safetensors' is cut off.*git lfs pull"),
-        ("cut", r"model\.safetensors' is cut off"),
     ],
 )
 def test_a_path_that_is_no_model_says_what_it_is(
     typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, said: str
 ) -> None:
-    header = b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
     files = {
         "config.json": b"{}", "run/model/config.json": b"{}", "run/run.json": b"{}", "lora/run.json": b"{}",
-        "adapter/adapter_config.json": b'{"base_model_name_or_path": "owner/base"}', "pointer/config.json": b"{}",
-        "pointer/model.safetensors": b"version https://git-lfs.github.com/spec/v1", "cut/config.json": b"{}",
-        "cut/model.safetensors": len(header).to_bytes(8, "little") + header + bytes(7),
+        "adapter/adapter_config.json": b'{"base_model_name_or_path": "owner/base"}',
     }  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -135,3 +130,17 @@ def test_a_path_that_is_no_model_says_what_it_is(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said):
         locate(replace(typed("trainer=sft").model, weights="pretrained", path=path), tmp_path, 0)
+
+
+@pytest.mark.cases("B11")
+@pytest.mark.parametrize("missing", [0, 1])
+@pytest.mark.parametrize("start", [None, b"version https://git-lfs.github.com/spec/v1", b"", b"PK\x03\x04 a zip"])
+def test_weights_that_are_cut_off_are_named(tmp_path: Path, missing: int, start: bytes | None) -> None:
+    header = b'{"__metadata__": {}, "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+    whole = len(header).to_bytes(8, "little") + header + bytes(8 - missing)
+    (tmp_path / "model.safetensors").write_bytes(whole if start is None else start)
+    if start is None and not missing:
+        check_whole(tmp_path)
+        return
+    with pytest.raises(UserError, match=r"model\.safetensors' is cut off.*git lfs pull"):
+        check_whole(tmp_path)

@@ -106,6 +106,7 @@ def test_content_as_parts_where_the_template_reads_nothing_else() -> None:
         (TURN + "{{ m.content }}{% endfor %}" + OPEN, "writes nothing after a reply"),
         (TURN + "{{ m.content }}\n{% endfor %}" + OPEN, "writes nothing after a reply"),
         (TURN + "{{ m.content }}|{% endfor %}{{ raise_exception('why ' + messages[0].role) }}", "why system"),
+        (TURN + "{{ m.content | no_such }}|{% endfor %}", r"cannot be read as Jinja: No filter named 'no_such'\. Ways"),
     ],
 )
 def test_what_holds_no_reply_or_no_end_is_refused(template: str, words: str) -> None:
@@ -125,3 +126,12 @@ def test_what_a_template_leaves_out_is_told_by_role() -> None:
     assert sorted(found.changed) == ["assistant", "system"]
     assert [marked(chat, row.ids, row.labels) for row in found.rows] == ["U0|>>>Why?|<<<"]
     assert encode_dialogue(chat, (Message("user", " U "), TALK[2])).changed == [], "spaces at the edges are no text"
+
+
+@pytest.mark.cases("B5")
+def test_a_template_that_changes_a_replys_case_is_used_and_told() -> None:
+    chat = byte_tokenizer()
+    chat.chat_template = "{% for m in messages %}{{ m.role }}:{{ m.content.upper() }}|{% endfor %}"
+    found = encode_dialogue(chat, (Message("user", "Hi?"), Message("assistant", "Why so?", train=True)))
+    assert found.changed == ["assistant", "user"]
+    assert [marked(chat, row.ids, row.labels) for row in found.rows] == ["user:HI?|>>>assistant:WHY SO?|<<<"]

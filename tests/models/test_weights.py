@@ -1,5 +1,6 @@
 """Random weights, adapters and which layers carry them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,20 @@ def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Any, mistral_f
     assert all("lora" in name for name in done.trained)
     assert any(not torch.equal(done.before[name], done.after[name]) for name in done.trained)
     assert all(done.after[name].dtype == torch.float32 for name in done.trained)
+
+
+@pytest.mark.cases("B12")
+@pytest.mark.parametrize(
+    "change", [{"hidden_size": 64}, {"num_hidden_layers": 3}, {"model_type": "bert"}], ids=["wider", "deeper", "other"]
+)
+def test_weights_that_do_not_fill_the_network_are_refused(own: Any, config_for: Any, change: dict[str, Any]) -> None:
+    """What they lack, transformers would draw at random, and say so in a log alone."""
+    from edu_align.models.device import resolve
+    from edu_align.models.weights import load_model
+
+    folder = own("{{ messages }}")
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    config = config_for(folder)
+    with pytest.raises(UserError, match=r"`model\.path`: the weights in .* tensors are missing or of another shape"):
+        load_model(config.model, Location(folder, ""), resolve(config.hardware), 0, True)
