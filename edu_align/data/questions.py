@@ -25,6 +25,11 @@ _WORD = re.compile(r"[^\W\d_]{2}")
 _PUNCTUATION = re.compile(r"[-*·!()\s]+|(?<!\d)[,:]|[,:](?!\d)|\.(?!\d)|(?<=[^\W\d_])\.")
 _BRACKET = {"[": "(", "{": "(", "]": ")", "}": ")"}
 _ORNAMENTS = "\ufe0e\ufe0f©®"
+_WELCOME = re.compile(
+    r"\W*(hi|hello|hey|hiya|welcome|good (morning|afternoon|evening|day)|hallo|guten (tag|morgen|abend)|willkommen|"
+    r"hola|bonjour|salut|ciao|buongiorno|olá|привет|здравствуй\w*|你好|您好|こんにちは)\b",
+    re.IGNORECASE,
+)
 _BETWEEN = re.compile(r"[-*·!.,:()\s]+")
 _SPACE = re.compile(r"(?<!\d) +| +(?!\d)")
 
@@ -157,13 +162,20 @@ def problem_key(problem: str) -> str:
 def question_key(messages: Iterable[Message]) -> str:
     """Group key of a dialogue: that of the first thing its user asks; behind an opening that we added, of the tutor's.
 
-    A turn that only says hello asks nothing. Where there is nothing else, it is the key of all that is said.
+    A turn that only says hello asks nothing, nor does a tutor's that begins so and names no number: many a lesson opens
+    with the same words. Where there is nothing else, it is the key of all that is said.
     """
     spoken = [message for message in messages if message.role != "system"]
     said = [message for message in spoken if not message.content.startswith(LESSON_OPENING)]
     asking = said if len(said) < len(spoken) else [message for message in said if message.role == "user"]
-    first = next((message.content for message in asking if not is_greeting(message.content)), None)
+    first = next((message.content for message in asking if not _only_opens(message)), None)
     return problem_key(first if first is not None else " ".join(message.content for message in said))
+
+
+def _only_opens(message: Message) -> bool:
+    text = message.content
+    welcome = message.role == "assistant" and _WELCOME.match(text) and not any(map(str.isdigit, text))
+    return bool(welcome) or is_greeting(text)
 
 
 def session_key(session: str) -> str:

@@ -93,6 +93,18 @@ def test_dialogues_that_open_with_a_greeting_are_told_apart_by_what_follows(tmp_
     assert question_key(only) != question_key(other)
 
 
+@pytest.mark.cases("A10", "A11")
+def test_lessons_that_a_tutor_opens_alike_are_told_apart_by_what_follows() -> None:
+    def key(first: str, said: str) -> str:
+        turns = (Message("user", f"{LESSON_OPENING}."), Message("assistant", first), Message("user", said))
+        return question_key(turns)
+
+    for first in ("Hello! I am your tutor. What shall we look at?", "Willkommen zur Stunde. Was lernst du heute?"):
+        assert key(first, "fractions") != key(first, "decimals")
+    assert key("Hello! What is 3 x 4?", "12") == key("Hello! What is 3 x 4?", "7")
+    assert key("What is a verb?", "a word") == key("What is a verb?", "to run")
+
+
 @pytest.mark.cases("A10")
 def test_behind_our_opening_the_tutors_question_counts() -> None:
     def key(*tutor: str) -> str:

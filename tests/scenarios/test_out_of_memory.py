@@ -118,7 +118,7 @@ def test_one_example_that_does_not_fit_is_the_end(packing: str, go: Any, tmp_pat
     for way in ("trainer.max_length=", "hardware.gradient_checkpointing=true", "hardware.quantization=nf4"):
         assert way in message
     assert "per_device_batch_size" not in message, "there is nothing left to lower"
-    record = read_record(tmp_path / "runs" / "none")
+    record = read_record(tmp_path / "runs" / "nothing")
     assert record["state"] == "failed"
     assert record["out_of_memory"][-1]["to"] == 1 or packing == "on"
 
