@@ -1,7 +1,7 @@
 """How a value is quoted in a message to people, and the nearest valid word to what was typed."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ def did_you_mean(word: str, options: Iterable[str], prefix: str = "") -> str:
         return " YAML reads a bare on or off as true or false: put it in quotes."
     best = nearest(word, options)
     return f" Did you mean `{prefix}{best}`?" if best is not None and best != word else ""
+
+
+def shorten_list(names: Sequence[str], most: int = 6) -> str:
+    """The first names in one line, and how many more there are: `a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def listed(options: Iterable[str]) -> str:

@@ -4,13 +4,13 @@ And what is told of rows that are left out, and of what in rows is not read.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from edu_align.utils.errors import UserError
-from edu_align.utils.words import shorten
+from edu_align.utils.words import shorten, shorten_list
 
 USER = "user human student pupil learner prompter questioner schüler schülerin schueler schuelerin lernende lernender"
 ASSISTANT = (
@@ -106,22 +106,16 @@ class Tally:
         """One line a kind of finding."""
         found = []
         if self.read_as:
-            found.append("read " + _listed(f"`{theirs}` as {ours}" for theirs, ours in self.read_as))
+            found.append("read " + shorten_list([f"`{theirs}` as {ours}" for theirs, ours in self.read_as], SHOWN))
         if self.columns:
-            found.append("not read: columns " + _listed(_counted(self.columns, "rows")))
+            found.append("not read: columns " + shorten_list(_counted(self.columns, "rows"), SHOWN))
         if self.keys:
-            found.append("not read: keys of turns " + _listed(_counted(self.keys, "turns")))
+            found.append("not read: keys of turns " + shorten_list(_counted(self.keys, "turns"), SHOWN))
         return found + [
             f"{count} {'time' if count == 1 else 'times'}: {sentence}"
             for sentence, count in self.said.most_common(SHOWN)
         ]
 
 
-def _counted(names: Counter[str], what: str) -> Iterable[str]:
-    return (f"`{shorten(name, 40)}` ({count} {what})" for name, count in names.most_common())
-
-
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + more
+def _counted(names: Counter[str], what: str) -> list[str]:
+    return [f"`{shorten(name, 40)}` ({count} {what})" for name, count in names.most_common()]

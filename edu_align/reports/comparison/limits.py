@@ -3,6 +3,7 @@
 from edu_align.evaluation.suite.summarise import REWARDS, scorer_of
 from edu_align.reports.comparison.models import Comparison
 from edu_align.reports.comparison.samples import COUNT, Sample
+from edu_align.utils.words import shorten_list
 
 FEW_GROUPS = 30  # below which a percentile interval over groups is known to be too narrow
 
@@ -38,10 +39,11 @@ def _groups(comparison: Comparison) -> list[str]:
     alone = [name for name, size in sizes.items() if size == 1]
     few = [name for name, size in sizes.items() if 1 < size < FEW_GROUPS]
     if alone:
-        lines.append(f"All items of {_listed(alone)} belong to one group: no interval, nothing can be concluded.")
+        lines.append(f"All items of {shorten_list(alone)} belong to one group: no interval, nothing can be concluded.")
     if few:
         lines.append(
-            f"Fewer than {FEW_GROUPS} groups stand behind {_listed(few)}: percentile intervals are then too narrow."
+            f"Fewer than {FEW_GROUPS} groups stand behind {shorten_list(few)}: percentile intervals are then "
+            "too narrow."
         )
     return lines
 
@@ -51,10 +53,10 @@ def _absent(comparison: Comparison) -> list[str]:
     for name in comparison.names():
         missing = [label for label in comparison.labels if label not in comparison.of(name)]
         if missing and scorer_of(name) not in REWARDS:
-            lines.append(f"{name} is missing for {_listed(missing)}.")
+            lines.append(f"{name} is missing for {shorten_list(missing)}.")
     without = [name for name in comparison.names() if not any(n.baselines for n in comparison.of(name).values())]
     if without:
-        lines.append(f"No baseline stands beside {_listed(without)}.")
+        lines.append(f"No baseline stands beside {shorten_list(without)}.")
     return lines
 
 
@@ -78,8 +80,8 @@ def _style(comparison: Comparison) -> list[str]:
             unread = [f"{label} {n.value:+.3f}" for label, n in found.items() if n.low is None or n.low <= 0]
             if unread:
                 lines.append(
-                    f"{name} is not shown to be above 0 for {_listed(unread)}: what the pair accuracy shows there is a "
-                    "preference for a style, not a reading of the student."
+                    f"{name} is not shown to be above 0 for {shorten_list(unread)}: what the pair accuracy shows there "
+                    "is a preference for a style, not a reading of the student."
                 )
     return lines
 
@@ -88,7 +90,7 @@ def _implicit(comparison: Comparison) -> list[str]:
     scored = {n.label for n in comparison.numbers if scorer_of(n.name) in REWARDS}
     if not scored:
         return []
-    listed = _listed([label for label in comparison.labels if label in scored])
+    listed = shorten_list([label for label in comparison.labels if label in scored])
     return [
         "An implicit reward is measured against the model that a run started from, or its base model, so it is "
         f"compared with baselines and not with other models ({listed})."
@@ -153,8 +155,3 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
