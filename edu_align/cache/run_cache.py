@@ -15,7 +15,7 @@ from edu_align.models.tokenizer import vocabulary_content
 from edu_align.runs.environment import machine, package_versions
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.distributed import count
-from edu_align.utils.hashing import DIGITS, digest, file_content
+from edu_align.utils.hashing import DIGITS, digest, file_digest
 
 # Folders and files of edu_align whose code decides what a model says.
 CODE = ("cache", "data", "fused", "models", "packing", "records.py", "training", "utils/memory.py")
@@ -55,7 +55,7 @@ def weights_content(config: Config, location: Location, records: Path) -> Any:
     if location.folder is None:
         return {"drawn": asdict(config.model.architecture), "seed": config.seed}
     files = [location.folder / "config.json", *sorted(location.folder.glob("*.safetensors"))]
-    return {file.name: file_content(file, records) for file in files}
+    return {file.name: file_digest(file, records) for file in files}
 
 
 def adapter_content(model: Any) -> str | None:

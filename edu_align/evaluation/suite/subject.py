@@ -17,7 +17,7 @@ from edu_align.models.scoring import score_replies
 from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.hashing import digest, file_content
+from edu_align.utils.hashing import digest, file_digest
 from edu_align.utils.output import quiet
 
 
@@ -114,7 +114,7 @@ class LoadedSubject:
         return {
             "base": self.location.identity,
             "base_weights": weights_content(config, self.location, records),
-            "trained": {file.name: file_content(file, records) for file in files},
+            "trained": {file.name: file_digest(file, records) for file in files},
             "adapter_config": _adapter_settings(settings) if settings and settings.is_file() else None,
             "hardware": [config.hardware.device, config.hardware.dtype, config.hardware.quantization],
             "template": tokenizer_content(self.tokenizer),
