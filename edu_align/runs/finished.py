@@ -7,6 +7,7 @@ from typing import Any
 
 from edu_align.config.arguments import quoted
 from edu_align.config.schema import Config
+from edu_align.models.content import same_base
 from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
@@ -33,7 +34,7 @@ def check_base(key: str, run: RunFolder, location: Location, starts: bool = Fals
     `starts`: a new run starts from it, on the base at `location`.
     """
     base, model = run.record["base_model"], run.record["model"]
-    if base == location.identity:
+    if same_base(base, location.identity):
         return
     loads, way_out = "its settings now load", f" (model={model}). Put that base back, or set model.path=<folder of it>."
     if starts:

@@ -15,6 +15,7 @@ from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
+from edu_align.models.content import trained_content
 from edu_align.models.locate import Location, locate
 from edu_align.models.sizes import check_length
 from edu_align.models.template_choice import check_choice, writes_date
@@ -37,12 +38,14 @@ from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
+from edu_align.utils.hashing import records_in
 from edu_align.utils.memory import free, freeze_imported_objects, prepare
 from edu_align.utils.output import quiet
 from edu_align.utils.secrets import redacted
 
 DAY = "template date"
-TEXT = ("tokenizer", "chat template", DAY)  # of a run's id, beside its config
+START = "weights of init_from"
+TEXT = ("tokenizer", "chat template", START, DAY)  # of a run's id, beside its config
 
 
 def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:
@@ -167,7 +170,10 @@ def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
 
 
 def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> RunRequest:
-    settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location)
+    records = records_in(config.outputs_root)
+    settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location, records)
+    if start is not None:
+        settings[START] = trained_content(_weights(start), records)[:12]
     identity = Identity(settings, read, location.identity, _parent(start))
     outputs = Path(config.outputs_root)
     if writes_date(known_template(config.model, location) or ""):
@@ -184,7 +190,7 @@ def _first_day(outputs: Path, undated: str, force: bool) -> str:
 
 
 def _text_facts(identity: Identity) -> dict[str, Any]:
-    """What run.json keeps of an identity's tokenizer, template and date, beside the config."""
+    """What run.json keeps of an identity beside the config: of files, and the template's date."""
     text = {name: identity.settings[name] for name in TEXT if name in identity.settings}
     if DAY not in text:
         return {"text": text} if text else {}
@@ -198,6 +204,10 @@ def _dated(composed: DictConfig, config: Config) -> DictConfig:
     with read_write(dated):
         dated.model.template_date = config.model.template_date
     return dated
+
+
+def _weights(start: RunFolder) -> Path:
+    return start.path / ("model" if start.record.get("adapter") == "full" else "adapter")
 
 
 def _parent(start: RunFolder | None) -> str | None:

@@ -1,10 +1,10 @@
 """SHA-256 over texts, JSON values and files: what ids, keys of the cache and checks of files are made of.
 
 A file is known by all its bytes. They are read once, in as many threads as there are processors, and what was found is
-remembered: in this process, and in a small file under the folder `records` that its callers name
-(`<outputs_root>/cache/files`). A record counts while path, size, times of change (to the nanosecond) and inode are what
-they were, and only of a file that had been left alone for a while before it was read: within a tick of the disk's clock
-a second write would show in none of these. A record that is damaged, or that the disk does not take, costs time alone.
+remembered: in this process, and in a small file under the folder `records` (see `records_in`). A record counts while
+path, size, times of change (to the nanosecond) and inode are what they were, and only of a file that had been left
+alone for a while before it was read: within a tick of the disk's clock a second write would show in none of these. A
+record that is damaged, or that the disk does not take, costs time alone.
 """
 
 import contextlib
@@ -34,6 +34,11 @@ def sha256(content: str | bytes) -> str:
 def digest(*parts: Any) -> str:
     """32 hex digits over JSON values, equal for equal values."""
     return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")))[:DIGITS]
+
+
+def records_in(outputs_root: str | Path) -> Path:
+    """Where the digests of files are remembered by what is done under `outputs_root`."""
+    return Path(outputs_root) / "cache" / "files"
 
 
 def file_sha256(file: Path) -> str:
