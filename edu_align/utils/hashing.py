@@ -26,6 +26,11 @@ TICK = 2 * 10**9  # nanoseconds: no disk's clock is coarser
 _known: dict[str, str] = {}  # what this process has found, by state of the file
 
 
+def forget() -> None:
+    """Let go of what this process has found; records stay."""
+    _known.clear()
+
+
 def sha256(content: str | bytes) -> str:
     """64 hex digits; a text counts as UTF-8."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
