@@ -7,7 +7,7 @@ from typing import Any
 
 from edu_align.config.arguments import quoted
 from edu_align.config.schema import Config
-from edu_align.models.content import same_base
+from edu_align.models.content import base_content, same_base
 from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
@@ -35,6 +35,10 @@ def check_base(key: str, run: RunFolder, location: Location, starts: bool = Fals
     """
     base, model = run.record["base_model"], run.record["model"]
     if same_base(base, location.identity):
+        if base.startswith("folder:") and base_content(base) == base:
+            print(
+                f"edu_align: `{key}` is of the time before all bytes of a base counted: of {base} only the name is compared"
+            )
         return
     loads, way_out = "its settings now load", f" (model={model}). Put that base back, or set model.path=<folder of it>."
     if starts:
