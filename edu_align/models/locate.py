@@ -16,7 +16,7 @@ from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.content import DIGITS, INDEX, SINGLE, model_content, name_and_content, read_content
 from edu_align.models.sizes import local_folder, out_of_reach
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.files import read_json, sync, write_json
+from edu_align.utils.files import read_json, write_json
 from edu_align.utils.hashing import file_digest, file_digests, records_in
 
 
@@ -229,8 +229,6 @@ def _bundled(outputs_root: Path) -> Location:
         _dequantize(package, made)
         seal = {file.name: sha256 for file, sha256 in file_digests(sorted(made.iterdir()), None).items()}
         write_json(made / SEAL, seal)
-        for file in made.iterdir():
-            sync(file)
         with suppress(OSError):  # another process may have been faster
             folder.rename(older)
         with suppress(OSError):

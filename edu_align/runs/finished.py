@@ -36,9 +36,7 @@ def check_base(key: str, run: RunFolder, location: Location, starts: bool = Fals
     base, model = run.record["base_model"], run.record["model"]
     if same_base(base, location.identity):
         if base.startswith("folder:") and base_content(base) == base:
-            print(
-                f"edu_align: `{key}` is of the time before all bytes of a base counted: of {base} only the name is compared"
-            )
+            print(f"edu_align: `{key}` was made before all bytes of a base counted: of {base} the name is compared")
         return
     loads, way_out = "its settings now load", f" (model={model}). Put that base back, or set model.path=<folder of it>."
     if starts:
