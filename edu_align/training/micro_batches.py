@@ -5,9 +5,11 @@
 
 accelerate's `find_executable_batch_size`, which transformers' `auto_find_batch_size` uses, starts the training over
 with a smaller batch: what was trained is lost, the effective batch shrinks, and batches are dealt anew. Here only the
-step is computed again, from the random numbers that it began with. Parts of a number of examples are those that a
-smaller device batch makes, loss for loss. Parts of a number of tokens (packed models) keep the gradient of the whole
-step: each part's loss counts by its share of the examples (DPO) or of the trained tokens (SFT, where TRL does it).
+step is computed again, from the random numbers that it began with.
+
+However a step is cut, by examples or by tokens (packed models), its gradient and what is logged of it are those of the
+step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT term by tokens, see `sft_term`) or of
+the trained tokens (SFT, where TRL does it). A loss that compares the pairs of a step is not cut (`COMPARING_LOSSES`).
 """
 
 import random
@@ -19,13 +21,14 @@ from typing import Any
 from transformers import Trainer
 
 from edu_align.config.batch import device_batch, token_budget
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import COMPARING_LOSSES, Config
 from edu_align.packing.budget import Tokens, split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
+from edu_align.training.means import COUNTER, Batch, Means, Numbers, weights_of
 from edu_align.training.trl_dataset import ROW, record_ids
-from edu_align.utils.distributed import count
+from edu_align.utils.distributed import count, totals
 from edu_align.utils.memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
 
 
@@ -51,10 +54,7 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-Batch = dict[str, Any]  # as TRL collates it
 TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`
-ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare, or average over, the pairs of one forward pass
-SFT = "sft"  # the one of them that averages
 
 
 @dataclass
@@ -103,9 +103,17 @@ class MicroBatches:
     def shrink(self, step: int, batch: Batch, error: str, names: Sequence[str]) -> None:
         """Halve the limit, as often as it takes for this batch to come in more passes. `names`: of its examples.
 
-        Errors: `OutOfMemory` where every pass is one example already, or several processes would have to agree.
+        Errors: `OutOfMemory` where every pass is one example already, the loss compares the pairs of a step, or several
+        processes would have to agree.
         """
         old, passes = self.limit, len(self.parts(batch))
+        loss, size = getattr(self.config.trainer, "loss_type", ""), self.config.trainer.batch_size
+        if loss in COMPARING_LOSSES:
+            raise OutOfMemory(
+                f"out of memory at step {step} ({error}), and trainer.loss_type={loss} compares all pairs of a step, "
+                f"which is one forward pass. Use trainer.batch_size={max(2, size // 2)}, another loss_type, or: "
+                f"{memory_advice(self.config)}"
+            )
         if count() > 1:
             raise OutOfMemory(
                 f"out of memory at step {step} in one of {count()} processes, which cannot change to smaller passes "
@@ -135,9 +143,7 @@ class MicroBatches:
         what = f"hardware.per_device_batch_size {old} -> {new}, accumulation {batch // old} -> {batch // new}"
         if self.by_tokens:
             what = f"tokens of a forward pass {old} -> {new}"
-        line = f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
-        setting = across_pairs(trainer)
-        return f"{line}; {setting} reads all pairs of a pass, fewer now" if setting else line
+        return f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
 
 
 class StepSnapshot:
@@ -162,12 +168,17 @@ class StepSnapshot:
 
 
 class StepState:
-    """One optimizer step. `losses`: of each pass so far, with the numbers of its rows."""
+    """One optimizer step. `losses`: of each pass so far, with the numbers of its rows; `sizes`: what the step has in
+    all processes together, as `weights_of` counts it.
+    """
 
-    def __init__(self, batches: list[Batch]) -> None:
+    def __init__(self, batches: list[Batch], sides: int) -> None:
         self.batches = batches
+        self.examples = sum(len(batch["input_ids"]) // sides for batch in batches)
+        self.sizes = _sum_of(batches, sides)
         self.done = 0
         self.losses: list[tuple[Any, Any]] = []
+        self.means = Means()
         self.before: StepSnapshot | None = None
 
     def next(self, trainer: "MicroBatching", one: TrainingStep) -> Any:
@@ -184,6 +195,8 @@ class StepState:
                     loss += self._passes(trainer, one, self.batches[at])
                     at += 1
                 self.done += 1
+                if self.done == len(self.batches):
+                    self._note(trainer._metrics["train"])
                 return loss
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -194,53 +207,80 @@ class StepState:
             passes.shrink(number, self.batches[at], reason, record_ids(trainer, self.batches[at].get(ROW)))
             self.before.restore(trainer)
             self.losses.clear()
+            self.means = Means()
             at = 0
 
     def _passes(self, trainer: "MicroBatching", one: TrainingStep, batch: Batch) -> Any:
-        limits, metrics = trainer.passes, trainer._metrics["train"]
+        limits, whole = trainer.passes, trainer.current_gradient_accumulation_steps
         batch, parts, many = dict(batch), limits.parts(batch), limits.examples(batch)
         rows = batch.pop(ROW, None)
-        whole: Any = trainer.current_gradient_accumulation_steps
-        passes = sum(-(-limits.examples(each) // limits.limit) for each in self.batches)
         loss = 0.0
         for part in parts:
-            seen = {name: len(values) for name, values in metrics.items()} if limits.by_tokens else {}
-            share: Any = whole * many / len(part) if limits.by_tokens else passes
+            chosen = select_examples(batch, part, limits.sides, trim=not limits.by_tokens)
+            weights = totals(weights_of(chosen, limits.sides))
+            share: Any = self.examples / len(part)  # TRL divides the loss of a pass by it, but for SFT's
             trainer.current_gradient_accumulation_steps = share
             try:
-                own = one(inputs=select_examples(batch, part, limits.sides, trim=not limits.by_tokens))
+                own = one(inputs=chosen)
             finally:
                 trainer.current_gradient_accumulation_steps = whole
             self.losses.append((own, rows if rows is None or len(part) == many else rows[part]))
             loss += own
-            if limits.by_tokens:
-                reweight_metrics(metrics, seen, len(part))
+            self._take(trainer._metrics["train"], weights)
         return loss
+
+    def _take(self, noted: dict[str, list[float]], weights: Numbers) -> None:
+        """Take what TRL noted of a pass."""
+        before = self.before.metrics if self.before else {}
+        for name, values in noted.items():
+            if name != COUNTER:
+                for value in values[len(before.get(name, [])) :]:
+                    self.means.add(name, value, weights.get(name, weights["loss"]))
+                del values[len(before.get(name, [])) :]
+
+    def _note(self, noted: dict[str, list[float]]) -> None:
+        """Note the numbers of the step: TRL logs their mean over steps, as transformers does with the loss."""
+        for name, value in self.means.all().items():
+            noted[name].append(value)
+
+
+def _sum_of(batches: list[Batch], sides: int) -> Numbers:
+    """What the batches of a step have, in all processes."""
+    sizes: Numbers = {}
+    for batch in batches:
+        sizes = {name: size + sizes.get(name, 0.0) for name, size in weights_of(batch, sides).items()}
+    return totals(sizes) if batches else {}
 
 
 class MicroBatching(Trainer):
     """Training steps in passes that fit, for one GPU or CPU a process.
 
-    Overrides `get_batch_samples` (a step begins), `training_step` (its passes) and TRL's `compute_ref_log_probs` (in
-    halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
+    Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `log` (what an epoch is) and TRL's
+    `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
     score the reference model.
     """
 
     passes: MicroBatches
     row_ids: tuple[str, ...] = ()  # the record of each training row, see `trl_dataset.attach_row_ids`
     token_counts: TokenCounts | None = None  # counts that a step which is computed again must not count twice
-    step = StepState([])
+    step = StepState([], 1)
     model: Any
     _metrics: Any  # {"train": {name: numbers}}; TRL's, as is the next
     _total_train_tokens: Any
 
     def get_batch_samples(self, *args: Any) -> Any:
         batches, items = super().get_batch_samples(*args)
-        self.step = StepState(batches)
+        self.step = StepState(batches, self.passes.sides)
         return batches, items
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         return self.step.next(self, partial(super().training_step, model, num_items_in_batch=num_items_in_batch))
+
+    def log(self, logs: dict[str, float], *args: Any) -> None:
+        """An epoch is counted in steps: transformers counts device batches, of which a short step has fewer."""
+        if self.state.epoch is not None and self.row_ids:
+            self.state.epoch = self.state.global_step / -(-len(self.row_ids) // self.passes.config.trainer.batch_size)
+        super().log(logs, *args)
 
     def each_example_alone(self, model: Any) -> Iterator[tuple[int, Any]]:
         """The row of every example of this step, and its loss after a forward and backward pass of its own."""
@@ -289,13 +329,6 @@ def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
     return [rows[i::many] for i in range(many)]
 
 
-def reweight_metrics(metrics: dict[str, list[float]], seen: dict[str, int], examples: int) -> None:
-    """Let what TRL noted of this part count once an example: it averages over the notes between two log lines."""
-    for name, values in metrics.items():
-        if len(values) == seen.get(name, 0) + 1:
-            values.extend(values[-1:] * (examples - 1))
-
-
 def reference_in_parts(
     one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches
 ) -> Any:
@@ -309,12 +342,3 @@ def reference_in_parts(
 
     chosen, rejected = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
     return torch.stack(chosen), torch.stack(rejected)
-
-
-def across_pairs(trainer: Any) -> str:
-    """The setting whose loss depends on which pairs share a forward pass, "" where it depends on none."""
-    if not isinstance(trainer, DPOTrainerConfig):
-        return ""
-    if trainer.loss_type in ACROSS_PAIRS:
-        return f"trainer.loss_type={trainer.loss_type}"
-    return f"trainer.sft_weight={trainer.sft_weight:g}" if trainer.sft_weight else ""
