@@ -47,6 +47,7 @@ REFUSED = {
     "do_train": _NOTHING, "do_eval": _NOTHING, "do_predict": _NOTHING, "local_rank": _NOTHING,
     "prediction_loss_only": _NOTHING, "include_for_metrics": _NOTHING, "batch_eval_metrics": _NOTHING,
     "eval_do_concat_batches": _NOTHING, "eval_use_gather_object": _NOTHING, "skip_memory_metrics": _NOTHING,
+    "router_aux_loss_coef": "experts would be balanced over a forward pass, and how long one is depends on the device",
     "dataloader_drop_last": _STEP, "average_tokens_across_devices": _STEP,
     "label_smoothing_factor": "TRL's loss with it does not know packed rows",
 }  # fmt: skip

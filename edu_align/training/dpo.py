@@ -220,6 +220,7 @@ def dpo_arguments(config: Config, device: Device, folder: Path, by_tokens: bool)
             "train_sampling_strategy": "sequential",
             **common_arguments(config, device, folder, by_tokens),
             "max_length": None,  # the rows are cut already
+            "router_aux_loss_coef": 0.0,
         }
     )
 

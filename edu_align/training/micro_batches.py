@@ -12,47 +12,26 @@ step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT t
 the trained tokens (SFT, where TRL does it). A loss that compares the pairs of a step is not cut (`COMPARING_LOSSES`).
 """
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 from transformers import Trainer
 
 from edu_align.config.batch import device_batch, token_budget
 from edu_align.config.schema import COMPARING_LOSSES, Config
+from edu_align.models.chat_template import IGNORED
 from edu_align.packing.budget import Tokens, split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
 from edu_align.training.means import COUNTER, Batch, Means, Numbers, weights_of
+from edu_align.training.snapshot import StepSnapshot
 from edu_align.training.trl_dataset import ROW, record_ids
-from edu_align.utils.distributed import count, totals
+from edu_align.utils.distributed import count, rank, total, totals
 from edu_align.utils.memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
-
-
-def random_state() -> dict[str, Any]:
-    import numpy as np
-    import torch
-
-    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_initialized():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """The reverse of `random_state`."""
-    import numpy as np
-    import torch
-
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])
-
 
 TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`
 
@@ -146,40 +125,27 @@ class MicroBatches:
         return f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
 
 
-class StepSnapshot:
-    """What a step changes before it is at its end, as it was when the step began."""
-
-    def __init__(self, trainer: "MicroBatching") -> None:
-        self.random = random_state()
-        self.metrics = {name: list(values) for name, values in trainer._metrics["train"].items()}
-        self.tokens = trainer._total_train_tokens
-        self.loss = trainer._tr_loss.clone()
-        counts = trainer.token_counts
-        self.counts = (counts.asked, counts.computed) if counts else (0, 0)
-
-    def restore(self, trainer: "MicroBatching") -> None:
-        set_random_state(self.random)
-        trainer._metrics["train"].clear()
-        trainer._metrics["train"].update({name: list(values) for name, values in self.metrics.items()})
-        trainer._total_train_tokens = self.tokens
-        trainer._tr_loss.copy_(self.loss)
-        if trainer.token_counts:
-            trainer.token_counts.asked, trainer.token_counts.computed = self.counts
-
-
 class StepState:
-    """One optimizer step. `losses`: of each pass so far, with the numbers of its rows; `sizes`: what the step has in
-    all processes together, as `weights_of` counts it.
+    """One optimizer step. `examples`: of all processes together; `sizes`: what they have, as `weights_of` counts it;
+    `losses`: of each pass so far, with the numbers of its rows.
+
+    accelerate fills the last step of an epoch up with rows that were seen, so that all processes get as many. Those
+    (`filled`, in the last batches) count nothing; passes are of one example there, because TRL takes means of a pass.
     """
 
-    def __init__(self, batches: list[Batch], sides: int) -> None:
-        self.batches = batches
-        self.examples = sum(len(batch["input_ids"]) // sides for batch in batches)
-        self.sizes = _sum_of(batches, sides)
+    def __init__(self, batches: list[Batch], sides: int, examples: int, filled: int = 0) -> None:
+        self.batches, self.examples, self.filled = batches, examples, filled
+        self.real = real_examples(len(batches[-1]["input_ids"]) // sides, filled) if batches else 0
         self.done = 0
         self.losses: list[tuple[Any, Any]] = []
         self.means = Means()
         self.before: StepSnapshot | None = None
+        every = [weights_of(self._real(batch, sides), sides) for batch in batches]
+        self.sizes = totals({name: sum(size[name] for size in every) for name in every[0]}) if every else {}
+
+    def _real(self, batch: Batch, sides: int) -> Batch:
+        last = self.filled and batch is self.batches[-1]
+        return select_examples(batch, range(self.real), sides) if last else batch
 
     def next(self, trainer: "MicroBatching", one: TrainingStep) -> Any:
         """Compute the next batch and return its loss; where memory ran out, that of all batches so far."""
@@ -196,7 +162,7 @@ class StepState:
                     at += 1
                 self.done += 1
                 if self.done == len(self.batches):
-                    self._note(trainer._metrics["train"])
+                    self._note(trainer)
                 return loss
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -212,13 +178,18 @@ class StepState:
 
     def _passes(self, trainer: "MicroBatching", one: TrainingStep, batch: Batch) -> Any:
         limits, whole = trainer.passes, trainer.current_gradient_accumulation_steps
-        batch, parts, many = dict(batch), limits.parts(batch), limits.examples(batch)
+        filled = self.filled > 0 and batch is self.batches[-1]
+        batch, many = dict(batch), limits.examples(batch)
+        parts = [[i] for i in range(many)] if filled and limits.sides > 1 else limits.parts(batch)
         rows = batch.pop(ROW, None)
         loss = 0.0
         for part in parts:
             chosen = select_examples(batch, part, limits.sides, trim=not limits.by_tokens)
-            weights = totals(weights_of(chosen, limits.sides))
-            share: Any = self.examples / len(part)  # TRL divides the loss of a pass by it, but for SFT's
+            real = [i for i in part if not filled or i < self.real]
+            weights = weights_of(chosen, limits.sides)
+            weights = totals(weights if real else dict.fromkeys(weights, 0.0))
+            # TRL divides the loss of a pass by it, but for SFT's; gradients are means over the processes.
+            share: Any = self.examples / (count() * len(real)) if real else inf
             trainer.current_gradient_accumulation_steps = share
             try:
                 own = one(inputs=chosen)
@@ -238,18 +209,24 @@ class StepState:
                     self.means.add(name, value, weights.get(name, weights["loss"]))
                 del values[len(before.get(name, [])) :]
 
-    def _note(self, noted: dict[str, list[float]]) -> None:
+    def _note(self, trainer: "MicroBatching") -> None:
         """Note the numbers of the step: TRL logs their mean over steps, as transformers does with the loss."""
+        noted = trainer._metrics["train"]
         for name, value in self.means.all().items():
             noted[name].append(value)
+        if self.filled and self.before is not None:
+            trainer._total_train_tokens = self.before.tokens + self._tokens(trainer.passes.sides)
+            noted[COUNTER] = [trainer._total_train_tokens]
+
+    def _tokens(self, sides: int) -> int:
+        """Tokens of the step in all processes, without what is filled up."""
+        mine = sum(float(self._real(batch, sides)["attention_mask"].sum()) for batch in self.batches)
+        return int(total(mine))
 
 
-def _sum_of(batches: list[Batch], sides: int) -> Numbers:
-    """What the batches of a step have, in all processes."""
-    sizes: Numbers = {}
-    for batch in batches:
-        sizes = {name: size + sizes.get(name, 0.0) for name, size in weights_of(batch, sides).items()}
-    return totals(sizes) if batches else {}
+def real_examples(last: int, filled: int) -> int:
+    """How many of this process's last batch of `last` examples are no repetition: processes are dealt out in order."""
+    return min(max(last - filled + (count() - 1 - rank()) * last, 0), last)
 
 
 class MicroBatching(Trainer):
@@ -263,15 +240,30 @@ class MicroBatching(Trainer):
     passes: MicroBatches
     row_ids: tuple[str, ...] = ()  # the record of each training row, see `trl_dataset.attach_row_ids`
     token_counts: TokenCounts | None = None  # counts that a step which is computed again must not count twice
-    step = StepState([], 1)
+    step = StepState([], 1, 0)
     model: Any
     _metrics: Any  # {"train": {name: numbers}}; TRL's, as is the next
     _total_train_tokens: Any
 
     def get_batch_samples(self, *args: Any) -> Any:
+        items: Any  # trained tokens, by which SFT's loss is divided
         batches, items = super().get_batch_samples(*args)
-        self.step = StepState(batches, self.passes.sides)
+        mine = sum(self.passes.examples(batch) for batch in batches)
+        self.step = StepState(batches, self.passes.sides, *self._dealt(mine * count()))
+        if self.step.filled and items is not None:
+            labels = batches[-1]["labels"][self.step.real :]
+            items -= total(float((labels[:, 1:] != IGNORED).sum()))
+            labels.fill_(IGNORED)
         return batches, items
+
+    def _dealt(self, all_processes: int) -> tuple[int, int]:
+        """The examples of this step, and how many were dealt out beyond them."""
+        size, rows = self.passes.config.trainer.batch_size, len(self.row_ids)
+        if count() == 1 or not rows:
+            return all_processes, 0
+        begun = self.state.global_step % -(-rows // size) * size
+        examples = min(size, rows - begun)
+        return examples, all_processes - examples
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         return self.step.next(self, partial(super().training_step, model, num_items_in_batch=num_items_in_batch))

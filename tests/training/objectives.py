@@ -21,6 +21,7 @@ from edu_align.training.dpo import build_dpo
 from edu_align.training.rows import Rows
 from edu_align.training.sft import build_sft
 from edu_align.utils.errors import UserError
+from edu_align.utils.memory import freeze_imported_objects
 
 CPU = Device("cpu", "float32", "sdpa", "none", ())
 DIVERGENCES = ("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence")
@@ -112,6 +113,7 @@ class Training:
     def __init__(self, tiny: Any, random_model: Any, tokenizer: Any, folder: Path) -> None:
         self.configs = {name: tiny(f"trainer={name}", "adapter=full") for name in ("sft", "dpo")}
         self.model, self.tokenizer, self.folder = random_model(), tokenizer, folder
+        freeze_imported_objects()  # transformers collects garbage at each start
 
     def config(self, drawn: Drawn, device_batch: int) -> Any:
         """Errors: `UserError`, the first rule that the configuration breaks.

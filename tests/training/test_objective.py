@@ -28,9 +28,7 @@ def training(
     ("trainer", "values"),
     [
         ("dpo", {"trainer.sft_weight": 1.0}),
-        ("dpo", {"trainer.loss_type": "sft"}),
-        ("dpo", {"trainer.sft_weight": 1.0, "trainer.args": {"ld_alpha": 0.5}}),
-        ("dpo", {}),
+        ("dpo", {"trainer.loss_type": "ipo", "trainer.sft_weight": 0.3, "trainer.args": {"ld_alpha": 0.5}}),
         ("sft", {}),
     ],
 )
@@ -72,6 +70,7 @@ def test_what_no_process_has_whole_is_refused(tiny: Any, monkeypatch: pytest.Mon
     ("word", "message"),
     [
         ("+trainer.args.dataloader_drop_last=true", "the same on every device"),
+        ("+trainer.args.router_aux_loss_coef=0.01", "how long one is depends on the device"),
         ("+trainer.args.use_weighting=true trainer.sft_weight=1", "does not go with the losses hinge"),
         ("+trainer.args.use_weighting=true trainer.loss_type=hinge", "does not go with the losses hinge"),
         (
@@ -107,7 +106,7 @@ def test_many_drawn_configurations(training: Training) -> None:
             refused[wide] += 1
             continue
         found["float64"].append(wide)
-        found["float32"].append(outcome(training, number, 1e-2, 1e-4))
+        found["float32"].append(outcome(training, number, 1e-2, 1e-5))
     for name, differences in found.items():
         differences.sort()
         middle, within = differences[len(differences) // 2], sum(each <= IN_FLOAT32 for each in differences)
@@ -119,7 +118,7 @@ def test_many_drawn_configurations(training: Training) -> None:
     assert len(found["float64"]) >= MANY / 2
 
 
-def outcome(training: Training, number: int, logged: float = 1e-9, most: float = IN_FLOAT64) -> Any:
+def outcome(training: Training, number: int, logged: float = 1e-6, most: float = IN_FLOAT64) -> Any:
     """How far two cuts of a drawn configuration are apart, or the key for which it is refused."""
     drawn, device_batch = draw(number)
     try:
