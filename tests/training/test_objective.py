@@ -42,6 +42,20 @@ def test_one_pass_of_sixteen_is_sixteen_of_one(
     assert compared(training, drawn, 1, 1e-4) < IN_FLOAT32
 
 
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_experts_are_not_balanced_over_a_pass(
+    training: Training, trainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mixtral's config asks for it."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+    experts = MixtralConfig(vocab_size=264, num_hidden_layers=2, num_local_experts=4, router_aux_loss_coef=0.5, **shape)
+    monkeypatch.setattr(training, "model", MixtralForCausalLM(experts))
+    drawn = Drawn(trainer, {"hardware.packing": "off", "trainer.max_length": 32}, 9, 4)
+    assert compared(training, drawn, 1, 1e-4) < IN_FLOAT32
+
+
 @pytest.mark.cases("D9")
 @pytest.mark.parametrize("loss", ["aot", "aot_unpaired"])
 def test_a_loss_that_compares_the_pairs_of_a_step_is_not_cut(training: Training, loss: str, tiny: Any) -> None:
