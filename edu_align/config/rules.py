@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
+from edu_align.config.losses import problems_of_loss
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
 from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
@@ -90,8 +91,7 @@ def _steps(values: Values) -> Iterator[str]:
 
 
 def _trainer(values: Values) -> Iterator[str]:
-    if values.get("trainer.loss_type") == "exo_pair" and values.get("trainer.label_smoothing") == 0:
-        yield "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0, got 0.0. Set it to 1e-3."
+    yield from problems_of_loss(values)
     scheduler, args = values.get("trainer.lr_scheduler"), values.get("trainer.args") or {}
     if scheduler is not None and scheduler not in COMMON_SCHEDULERS:
         words = enumeration("trainer_utils.py", "SchedulerType") or COMMON_SCHEDULERS

@@ -22,6 +22,7 @@ _RESUME = "the same command goes on with its run by itself; init_from=<run> star
 _FSDP = "sharding is set by hardware.sharding=fsdp"
 _MODEL = "the model is loaded by the keys of model and hardware"
 _NOTHING = "nothing reads it here"
+_STEP = "a step is the same on every device and in any number of processes"
 _PACKING = "rows are packed by hardware.packing, without padding"
 # Options that would do nothing, do half, or fail once the model is loaded: why, or what to set.
 REFUSED = {
@@ -46,6 +47,8 @@ REFUSED = {
     "do_train": _NOTHING, "do_eval": _NOTHING, "do_predict": _NOTHING, "local_rank": _NOTHING,
     "prediction_loss_only": _NOTHING, "include_for_metrics": _NOTHING, "batch_eval_metrics": _NOTHING,
     "eval_do_concat_batches": _NOTHING, "eval_use_gather_object": _NOTHING, "skip_memory_metrics": _NOTHING,
+    "router_aux_loss_coef": "experts would be balanced over a forward pass, and how long one is depends on the device",
+    "dataloader_drop_last": _STEP, "average_tokens_across_devices": _STEP,
     "label_smoothing_factor": "TRL's loss with it does not know packed rows",
 }  # fmt: skip
 # Schedules that do not go without one of these keys of `trainer.args.lr_scheduler_kwargs`, with a value.

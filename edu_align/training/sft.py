@@ -43,7 +43,7 @@ def build_sft(
     by_tokens = cuts_by_tokens(is_packed(model))
     made = SFTTrainer(
         model=model,
-        args=trl.SFTConfig(**common_arguments(config, device, folder, by_tokens)),
+        args=trl.SFTConfig(**common_arguments(config, device, folder, by_tokens), router_aux_loss_coef=0.0),
         train_dataset=as_dataset(train.rows, "train", folder),
         eval_dataset=as_dataset(valid.rows, "validation", folder) if valid.rows else None,
         processing_class=tokenizer,
