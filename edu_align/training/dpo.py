@@ -34,6 +34,7 @@ from edu_align.training.micro_batches import SFT, MicroBatches, MicroBatching
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
+from edu_align.training.synced_reference import SyncedReference
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
 from edu_align.training.validation import Numbers, Validation
 from edu_align.utils.distributed import count
@@ -124,6 +125,7 @@ class BaseReference(trl.DPOTrainer):
 
 class DPOTrainer(
     CachedReference,
+    SyncedReference,
     StopOnDivergence,
     ResumableTraining,
     Validation,

@@ -1,15 +1,19 @@
 """TRL's config, the optimizer and the schedule of a run, tried on one number before anything is read or loaded."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
 from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.trl_options import COMMON
 from edu_align.utils.errors import UserError, first_line
 
 STEPS = 100  # of the schedule that is tried
+OF_OPTIMIZERS = ("optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 
 
 def try_arguments(config: Config) -> None:
@@ -43,14 +47,34 @@ def try_arguments(config: Config) -> None:
         if not arguments.optim_target_modules:  # those name layers of the real model
             kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
             optimizer = kind([number], **options)
+            _check_read(config, arguments, options)
     with _named(f"trainer.lr_scheduler={trainer.lr_scheduler}"):
-        get_scheduler(
+        schedule: Any = get_scheduler(
             arguments.lr_scheduler_type,
             optimizer=optimizer,
             num_warmup_steps=arguments.get_warmup_steps(STEPS),
             num_training_steps=STEPS,
             scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,  # type: ignore[arg-type]  # parsed in __post_init__
         )
+        if isinstance(schedule, torch.optim.lr_scheduler.LambdaLR):  # others need a loss
+            for _ in range(STEPS):
+                optimizer.step()
+                schedule.step()
+
+
+def _check_read(config: Config, arguments: Any, options: dict[str, Any]) -> None:
+    """Errors: an option of the optimizer that it does not read."""
+    from transformers import Trainer
+
+    for name in set(OF_OPTIMIZERS) & set(config.trainer.args):
+        plain = copy.copy(arguments)
+        setattr(plain, name, COMMON[name].default)
+        if getattr(arguments, name) != getattr(plain, name):
+            _, without = Trainer.get_optimizer_cls_and_kwargs(plain)
+            if without == options:
+                raise UserError(
+                    f"`trainer.args.{name}` does nothing with hardware.optimizer={config.hardware.optimizer}. Drop it."
+                )
 
 
 @contextlib.contextmanager
