@@ -49,14 +49,9 @@ def try_arguments(config: Config) -> None:
             kind([number], **options)
             _check_read(config, arguments, options)
     with _named(f"trainer.lr_scheduler={trainer.lr_scheduler}"):
-        given_rates = _rates(arguments, number, arguments.lr_scheduler_kwargs)
-        needed = trainer.lr_scheduler in SCHEDULES  # does not go without
-        if (
-            arguments.lr_scheduler_kwargs
-            and not needed
-            and given_rates
-            and given_rates == _rates(arguments, number, None)
-        ):
+        rates, given = _rates(arguments, number, arguments.lr_scheduler_kwargs), arguments.lr_scheduler_kwargs
+        optional = given and trainer.lr_scheduler not in SCHEDULES
+        if optional and rates and rates == _rates(arguments, number, None):
             raise UserError(
                 f"`trainer.args.lr_scheduler_kwargs={arguments.lr_scheduler_kwargs}` does nothing with "
                 f"trainer.lr_scheduler={trainer.lr_scheduler}. Drop it."
