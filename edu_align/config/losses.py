@@ -5,12 +5,6 @@ from typing import Any
 
 from edu_align.config.schema import COMPARING_LOSSES, DPO_LOSSES
 from edu_align.utils.distributed import count
-from edu_align.utils.words import listed
-
-# Losses of the difference of two log-ratios, which TRL's `f_divergence_type` replaces.
-DIVERGENCE_LOSSES = ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft")
-# TRL weighs them in place, where torch does not let it.
-UNWEIGHTED_LOSSES = ("hinge", "sft")
 
 
 def problems_of_loss(values: dict[str, Any]) -> Iterator[str]:
@@ -22,17 +16,10 @@ def problems_of_loss(values: dict[str, Any]) -> Iterator[str]:
     if loss in COMPARING_LOSSES:
         yield from _comparing(values, f"`trainer.loss_type={loss}` compares all pairs of a step")
     args = values.get("trainer.args") or {}
-    if args.get("use_weighting") is True and (loss in UNWEIGHTED_LOSSES or values.get("trainer.sft_weight")):
+    if args.get("use_weighting") is True and values.get("trainer.sft_weight"):
         yield (
-            f"`trainer.args.use_weighting` does not go with the losses {listed(UNWEIGHTED_LOSSES)}, got "
-            f"trainer.loss_type={loss}, trainer.sft_weight={values.get('trainer.sft_weight')}. Drop it, or set "
-            "trainer.loss_type=sigmoid and trainer.sft_weight=0."
-        )
-    divergence = args.get("f_divergence_type", "reverse_kl")
-    if divergence != "reverse_kl" and loss not in DIVERGENCE_LOSSES:
-        yield (
-            f"`trainer.args.f_divergence_type={divergence}` goes with trainer.loss_type {listed(DIVERGENCE_LOSSES)}, "
-            f"got {loss}. Set one of them, or drop it."
+            "`trainer.args.use_weighting` does not go with an SFT term, which TRL weighs in place, got "
+            f"trainer.sft_weight={values['trainer.sft_weight']}. Drop it, or set trainer.sft_weight=0."
         )
 
 

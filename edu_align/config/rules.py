@@ -104,7 +104,7 @@ def _trainer(values: Values) -> Iterator[str]:
         if optimizer not in words:
             yield not_a_word("hardware.optimizer", optimizer, words)
         yield from problems_of_optimizer(optimizer, args)
-    yield from problems_of_args([str(name) for name in args], values.get("trainer.algorithm", ""))
+    yield from problems_of_args(values)
 
 
 def _sources(values: Values) -> Iterator[str]:

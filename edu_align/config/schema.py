@@ -206,7 +206,9 @@ class HardwareConfig:
     per_device_batch_size: int = key(
         bounds=">= 1", usual="1", trl="per_device_train_batch_size auto_find_batch_size", in_run_id=False
     )
-    eval_batch_size: int = key(bounds=">= 1", usual="8", trl="per_device_eval_batch_size", in_run_id=False)
+    eval_batch_size: int = key(
+        bounds=">= 1", usual="8", trl="per_device_eval_batch_size precompute_ref_batch_size", in_run_id=False
+    )
     gradient_checkpointing: bool = key(False, trl="gradient_checkpointing activation_checkpointing", in_run_id=False)
     optimizer: str = key("adamw_torch", trl="optim")
     memory_gb: float | None = key(None, "> 0", in_run_id=False)

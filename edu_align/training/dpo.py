@@ -36,6 +36,7 @@ from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
 from edu_align.training.sft_term import SFT, SFTTerm
+from edu_align.training.synced_reference import SyncedReference
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
 from edu_align.training.validation import Validation
 from edu_align.utils.distributed import count
@@ -126,6 +127,7 @@ class BaseReference(trl.DPOTrainer):
 
 class DPOTrainer(
     CachedReference,
+    SyncedReference,
     StopOnDivergence,
     ResumableTraining,
     Validation,

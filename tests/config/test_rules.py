@@ -55,9 +55,11 @@ def test_a_mapping_takes_keys_of_the_users_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("question,good,bad\n")
     columns = "dataset.columns={prompt: question, chosen: good, rejected: bad}"
-    composed = compose(["trainer=dpo", "dataset=local", f"dataset.path={file}", columns, "trainer.args={tf32: true}"])
+    composed = compose(
+        ["trainer=dpo", "dataset=local", f"dataset.path={file}", columns, "trainer.args={adam_beta2: 0.95}"]
+    )
     assert composed.dataset.columns == {"prompt": "question", "chosen": "good", "rejected": "bad"}
-    assert composed.trainer.args == {"tf32": True}
+    assert composed.trainer.args == {"adam_beta2": 0.95}
 
 
 def test_the_tables_name_real_keys() -> None:

@@ -15,6 +15,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from edu_align.config.rules import problems
 from edu_align.config.schema import DPO_LOSSES
+from edu_align.config.trl_options import PASSED
 from edu_align.models.device import Device
 from edu_align.packing.decoder import install_packing
 from edu_align.training.dpo import build_dpo
@@ -63,13 +64,18 @@ def draw(number: int) -> tuple[Drawn, int]:
             "ld_alpha": dice.choice([0.0, 0.5]), "use_weighting": True, "discopop_tau": 0.2,
             "f_divergence_type": dice.choice(DIVERGENCES),
         }  # fmt: skip
+        loss = dice.choice(DPO_LOSSES)
+        needs = {name: {need.key: need.holds for need in PASSED["DPOConfig"][name].needs} for name in sorted(some)}
+        fitting = [name for name, need in needs.items() if loss in need.get("trainer.loss_type", (loss,))]
         values |= {
-            "trainer.loss_type": dice.choice(DPO_LOSSES),
+            "trainer.loss_type": loss,
             "trainer.beta": dice.choice([0.1, 0.5]),
             "trainer.sft_weight": dice.choice([0.0, 0.0, 0.3, 1.0]),
             "trainer.label_smoothing": dice.choice([0.0, 0.1]),
             "trainer.precompute_reference": dice.choice([True, False]),
-            "trainer.args": {name: some[name] for name in dice.sample(sorted(some), dice.choice([0, 0, 1, 2]))},
+            "trainer.args": {
+                name: some[name] for name in dice.sample(fitting, min(len(fitting), dice.choice([0, 0, 1, 2])))
+            },
         }
     sizes = [size for size in range(1, batch) if batch % size == 0]
     return Drawn(trainer, values, dice.randint(1, 2 * batch + 1), batch, number), dice.choice(sizes)

@@ -84,13 +84,10 @@ def test_what_no_process_has_whole_is_refused(tiny: Any, monkeypatch: pytest.Mon
     ("word", "message"),
     [
         ("+trainer.args.dataloader_drop_last=true", "the same on every device"),
-        ("+trainer.args.router_aux_loss_coef=0.01", "how long one is depends on the device"),
-        ("+trainer.args.use_weighting=true trainer.sft_weight=1", "does not go with the losses hinge"),
-        ("+trainer.args.use_weighting=true trainer.loss_type=hinge", "does not go with the losses hinge"),
-        (
-            "+trainer.args.f_divergence_type=forward_kl trainer.loss_type=bco_pair",
-            "goes with trainer.loss_type sigmoid",
-        ),
+        ("+trainer.args.router_aux_loss_coef=0.01", "experts of one forward pass"),
+        ("+trainer.args.use_weighting=true trainer.sft_weight=1", "does not go with an SFT term"),
+        ("+trainer.args.use_weighting=true trainer.loss_type=hinge", "does nothing with trainer.loss_type=hinge"),
+        ("+trainer.args.f_divergence_type=forward_kl trainer.loss_type=bco_pair", "with trainer.loss_type=bco_pair"),
     ],
 )
 def test_what_trl_finds_out_late_is_refused_early(tiny: Any, word: str, message: str) -> None:
