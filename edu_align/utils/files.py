@@ -274,8 +274,13 @@ def first_value(file: Path, key: str) -> str:
 
 def free_bytes(root: Path) -> int:
     """Room on the disk that `root` lies on, or will once it is made."""
-    place = root.absolute()
-    return shutil.disk_usage(next(each for each in (place, *place.parents) if each.is_dir())).free
+    return shutil.disk_usage(_folder_there(root)).free
+
+
+def _folder_there(path: Path) -> Path:
+    """`path` where it is a folder, else the nearest one above it that is there."""
+    place = path.absolute()
+    return next(each for each in (place, *place.parents) if os.path.isdir(each))
 
 
 def _number(error: BaseException) -> int | None:
@@ -293,7 +298,7 @@ def _way_out(error: BaseException, root: Path | None) -> str:
         return "Make it readable and writable, or name another folder."
     if root is None:
         place = _fullest(error)
-        return f"Make room there ({free_bytes(place) / 2**20:.1f} MiB are free in {place.absolute()})."
+        return f"Make room there ({free_bytes(place) / 2**20:.1f} MiB are free in {place})."
     free = free_bytes(root) / 2**20
     return f"Make room there ({free:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."
 
@@ -302,7 +307,7 @@ def _fullest(error: BaseException) -> Path:
     """The folder with the least room of those that a command writes to: a full disk is reported without its name."""
     name = getattr(error, "filename", None)
     if isinstance(name, str | bytes | os.PathLike):
-        return Path(os.fsdecode(name)).parent
+        return _folder_there(Path(os.fsdecode(name)))
     words = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
     named = [words[key] for key in ("output", "votes") if key in words] + [words.get("outputs_root", "outputs")]
-    return min((Path(each).expanduser() for each in (*named, tempfile.gettempdir())), key=free_bytes)
+    return min((_folder_there(Path(each).expanduser()) for each in (*named, tempfile.gettempdir())), key=free_bytes)
