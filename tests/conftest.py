@@ -1,5 +1,6 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
+import copy
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 WRAPPED = "base_model.model."  # before the names of a model that PEFT has wrapped
 Compose = Callable[..., Any]
+
+
+_composed: dict[tuple[str, ...], Any] = {}
+
+
+def composed(*words: str) -> Any:
+    """The configuration of these words. Composing takes half a second: what reads no file is composed once a process,
+    for any `outputs_root`.
+    """
+    from omegaconf import read_write
+
+    roots = [word for word in words if word.startswith("outputs_root=")]
+    rest = tuple(word for word in words if word not in roots)
+    if not roots or any("/" in word for word in rest):
+        return compose(list(words))
+    if rest not in _composed:
+        _composed[rest] = compose(list(words))
+    found = copy.deepcopy(_composed[rest])
+    with read_write(found):
+        found.outputs_root = roots[-1].partition("=")[2]
+    return found
 
 
 def config_of(*words: str) -> Any:
@@ -71,7 +93,7 @@ def tiny(outputs: Path) -> Compose:
         given = [*TINY, f"outputs_root={outputs}", "data_root=null", *overrides]
         if "adapter=full" in overrides:
             given = [word for word in given if not word.startswith("adapter.")]
-        return compose(given)
+        return composed(*given)
 
     return config
 

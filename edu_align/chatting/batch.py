@@ -23,7 +23,7 @@ from edu_align.data.rows.columns import Cells, Columns
 from edu_align.data.rows.reader import reason_lines
 from edu_align.data.rows.shapes import explicit, prompt_and_reply
 from edu_align.data.rows.words import COLUMNS, RowError, Tally
-from edu_align.models.chat_template import as_chat
+from edu_align.models.chat_template import TemplateError, as_chat
 from edu_align.models.tokenizer import tokenizer_identity
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
@@ -210,6 +210,7 @@ def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed:
     from edu_align.chatting.model import load
 
     (chat_model,) = load([source])
+    _check_template(chat_model, [prompt for prompt in prompts if prompt.id not in replies.done])
     size, total = chat_model.batch_size, len(prompts)
     began, fresh = time.monotonic(), 0
     for i in range(0, total, size):
@@ -225,8 +226,24 @@ def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed:
         print(f"edu_align: {i + len(batch)} of {total} rows, {seconds / fresh:.2f} s a reply", flush=True)
 
 
+def _check_template(chat_model: Any, prompts: Sequence[Prompt]) -> None:
+    """Raise TemplateError where the chat template refuses every prompt."""
+    first: TemplateError | None = None
+    for prompt in prompts:
+        try:
+            chat_model.prompt(prompt.turns)
+        except TemplateError as error:
+            first = first or error.of(prompt.id)
+        except TooLong:
+            return
+        else:
+            return
+    if first is not None:
+        raise first
+
+
 def _batch(chat_model: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[str, Any]]:
-    """One row a prompt, in their order. A prompt that is too long for the model has no reply and says why."""
+    """One row a prompt, in their order. One that is too long or that the template refuses has no reply and says why."""
     from transformers import set_seed
 
     from edu_align.models.generation import replies
@@ -238,9 +255,9 @@ def _batch(chat_model: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[s
             row["reference_reply"] = prompt.reference
         try:
             turns, dropped = chat_model.prompt(prompt.turns)
-        except TooLong as error:
-            row["error"] = str(error)
-            print(f"edu_align: row {prompt.id} has no reply: {error}", flush=True)
+        except (TooLong, TemplateError) as error:
+            row["error"] = error.words if isinstance(error, TemplateError) else str(error)
+            print(f"edu_align: row {prompt.id} has no reply: {row['error']}", flush=True)
         else:
             fitted.append((row, turns))
             if dropped:

@@ -44,11 +44,12 @@ def run_chain(
     for _, config in composed[1:]:
         check_ahead(config)
     runs: list[RunFolder | None] = []
-    for name, (stage, _) in zip(names, composed, strict=True):
+    for name, (stage, config) in zip(names, composed, strict=True):
         print(f"edu_align: stage {len(runs) + 1} of {len(names)}: {name}", flush=True)
         before = runs[-1] if runs else None
-        begin = [f"init_from={quoted(before.path)}"] if before else []
-        runs.append(run(compose([*stage, *begin], folders), listener))
+        if before is not None:
+            config = compose([*stage, f"init_from={quoted(before.path)}"], folders)
+        runs.append(run(config, listener))
         if runs[-1] is None:
             break  # `preview` only shows the first stage's data
     return runs

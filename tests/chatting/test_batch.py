@@ -4,9 +4,11 @@ import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edu_align.chatting import model
 from edu_align.chatting.batch import settings_path
 from edu_align.generate import main
 from tests.chatting.conftest import TALKATIVE, Here, json_rows
@@ -84,6 +86,34 @@ def test_the_seed_decides_what_is_drawn(generate: Generate, tmp_path: Path) -> N
         generate(tmp_path / f"{number}.jsonl", "generation.temperature=1.0", f"seed={seed}")
         found.append((tmp_path / f"{number}.jsonl").read_bytes())
     assert found[0] == found[1] != found[2]
+
+
+REFUSES = "{% if 'half' in messages[-1]['content'] %}{{ raise_exception('no halves') }}{% endif %}"
+
+
+@pytest.mark.cases("B1")
+def test_a_prompt_that_the_template_refuses_has_no_reply(
+    generate: Generate, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = model.load
+
+    def refusing(*given: Any) -> list[Any]:
+        models = load(*given)
+        models[0].tokenizer.chat_template = REFUSES + models[0].tokenizer.chat_template
+        return models
+
+    monkeypatch.setattr(model, "load", refusing)
+    output = tmp_path / "replies.jsonl"
+    code, out, _ = generate(output)
+    assert code == 0
+    assert "edu_align: row q3 has no reply: the chat template" in out
+    assert ["no halves" in row.get("error", "") for row in json_rows(output)] == [False, False, False, True, False]
+    assert [row["reply"] is None for row in json_rows(output)] == [False, False, False, True, False]
+    asked.write_text(json.dumps({"id": "q3", "prompt": ASKED[3]}))
+    err = refusal(generate, tmp_path / "none.jsonl")
+    assert "record q3: " in err
+    assert "no halves" in err
+    assert "model.chat_template=zephyr" in err
 
 
 def test_another_run_of_it_is_refused(generate: Generate, asked: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from edu_align.config.keys import every_key
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.launch import launch
 
-FAST, FULL, PROCESSES = 60, 2200, 30
+FAST, FULL, PROCESSES = 25, 2200, 30
 SECONDS = 1.0  # of processor time; the machine may be shared
 KEYS = every_key()
 GROUPS = (*GROUP_SCHEMAS, "experiment", "sweep")

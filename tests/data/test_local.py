@@ -181,10 +181,79 @@ def test_a_transcript_is_split_at_its_own_speakers_only() -> None:
     assert [said for _, said, _ in turns(read({"text": text}))] == ["A play?", play, "Thanks", "Bye"]
 
 
-LONG = ["Human: " + "\n" * 50_000 + "x", HH * 2000, "\n\nHuman: a" + "\n \t" * 20_000, "### Human: " * 9000]
+MARKED = {
+    "chatml": "<|im_start|>system\nHelp.<|im_end|>\n<|im_start|>user\n2 + 3?<|im_end|>\n"
+    "<|im_start|>assistant\n{}<|im_end|>\n",
+    "zephyr": "<|system|>\nHelp.</s>\n<|user|>\n2 + 3?</s>\n<|assistant|>\n{}</s>\n",
+    "phi": "<|system|>Help.<|end|><|user|>2 + 3?<|end|><|assistant|>{}<|end|>",
+    "llama3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nHelp.<|eot_id|><|start_header_id|>user"
+    "<|end_header_id|>\n\n2 + 3?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{}<|eot_id|>",
+    "llama2": "<s>[INST] <<SYS>>\nHelp.\n<</SYS>>\n\n2 + 3? [/INST] {} </s>",
+    "gemma": "<bos><start_of_turn>system\nHelp.<end_of_turn>\n<start_of_turn>user\n2 + 3?<end_of_turn>\n"
+    "<start_of_turn>model\n{}<end_of_turn>\n",
+}  # fmt: skip
+HELP = [("system", "Help.", False), ("user", "2 + 3?", False)]
 
 
-@pytest.mark.parametrize("text", LONG, ids=["breaks", "turns", "spaces", "hashes"])
+@pytest.mark.cases("A6")
+@pytest.mark.parametrize("marked", MARKED.values(), ids=MARKED)
+def test_a_text_that_a_template_wrote_is_read_as_its_turns(marked: str) -> None:
+    assert turns(read({"text": marked.format("Why?")})) == [*HELP, ("assistant", "Why?", True)]
+    prompt = marked[: marked.index("{}")]
+    end = marked[marked.index("{}") + 2 :]
+    assert turns(read({"prompt": prompt, "completion": f"Why?{end}"})) == [*HELP, ("assistant", "Why?", True)]
+    for chosen, rejected in [(f"Why?{end}", f"5{end}"), (marked.format("Why?"), marked.format("5"))]:
+        pair = read({"prompt": prompt, "chosen": chosen, "rejected": rejected}, "preference")
+        assert turns(pair) == HELP
+        assert [reply.text for reply in pair.responses] == ["Why?", "5"]
+
+
+@pytest.mark.cases("A6")
+def test_several_turns_between_marks() -> None:
+    text = "<s>[INST] 2 + 3? [/INST] Why? </s><s>[INST] 5 [/INST] Yes. </s>"
+    chatml = "".join(f"<|im_start|>{role}\n{said}<|im_end|>\n" for role, said in [
+        ("user", "2 + 3?"), ("assistant", "Why?"), ("user", "5"), ("assistant", "Yes."),
+    ])  # fmt: skip
+    for marked in (text, chatml):
+        assert [said for _, said, _ in turns(read({"text": marked}))] == ["2 + 3?", "Why?", "5", "Yes."]
+
+
+@pytest.mark.cases("A6")
+def test_marks_that_are_no_dialogue_are_told(tmp_path: Path) -> None:
+    rows = [{"prompt": f"What is <|im_start|> for, {i}?", "completion": "It opens a turn.<|im_end|>"} for i in range(3)]
+    loaded = load(tmp_path, rows)
+    said = loaded.describe()
+    assert "3 times: a text holds <|im_start|>, a chat template's mark, and is read as it stands" in said
+    assert "3 times: the mark of a chat template at the end of a text was taken off" in said
+
+
+@pytest.mark.cases("A7")
+@pytest.mark.parametrize(
+    "history", [["2?", "Why?"], [["2?", "Why?"]], [{"question": "2?", "answer": "Why?"}], '["2?", "Why?"]']
+)
+def test_spellings_of_history(history: Any) -> None:
+    record = read({"instruction": "3?", "output": "5", "history": history, "systemPrompt": "Help."})
+    assert [said for _, said, _ in turns(record)] == ["Help.", "2?", "Why?", "3?", "5"]
+
+
+@pytest.mark.cases("A8")
+def test_a_turn_that_was_left_open_costs_no_row() -> None:
+    assert turns(read({"messages": [ASK, TELL, MORE, {"role": "assistant", "content": ""}]})) == TALK
+    assert read({"messages": [ASK, {"role": "assistant", "content": ""}, MORE, TELL]}).reason == "empty turn"
+
+
+LONG = [
+    "[INST]" * 9000,
+    "<|user|>" + "\n" * 50_000 + "x",
+    "<|user|>" * 9000,
+    "Human: " + "\n" * 50_000 + "x",
+    HH * 2000,
+    "\n\nHuman: a" + "\n \t" * 20_000,
+    "### Human: " * 9000,
+]
+
+
+@pytest.mark.parametrize("text", LONG, ids=["inst", "open", "marks", "breaks", "turns", "spaces", "hashes"])
 def test_a_long_text_is_split_at_once(text: str) -> None:
     began = time.process_time()
     read({"text": text})

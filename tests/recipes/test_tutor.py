@@ -36,14 +36,12 @@ def test_two_seeds_one_table(words: list[str], tmp_path: Path, capsys: Any) -> N
     (line,) = (line for line in printed.splitlines() if line.startswith("pair_accuracy/implicit ") and " DPO " in line)
     mean = numbers["DPO/pair_accuracy/implicit"]["value"]
     assert f" {mean:.3f} [" in line
-    kept.write_text(json.dumps(numbers))
-    assert repeat([*words, "seeds=1,2"], kept)  # everything is found again
+    others = {"DPO/pair_accuracy/implicit": {"value": mean + 0.2, "tolerance": 0.1}}
+    kept.write_text(json.dumps(numbers | others))
+    assert not repeat([*words, "seeds=1,2"], kept)  # every run is found again
     printed = capsys.readouterr().out
-    assert f"agree with the {len(numbers)} kept" in printed
     assert "training:" not in printed
-    kept.write_text(json.dumps({"DPO/pair_accuracy/implicit": {"value": mean + 0.2, "tolerance": 0.1}}))
-    assert not repeat([*words, "seeds=1,2"], kept)
-    assert "do NOT agree" in capsys.readouterr().out
+    assert "do NOT agree" in printed
 
 
 def test_which_seeds() -> None:

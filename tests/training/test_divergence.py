@@ -59,9 +59,9 @@ def test_a_learning_rate_that_is_too_high(trainer: str, words: list[str], go: An
     [
         ("loss", math.nan, ["trainer=sft"]),
         ("loss", math.inf, ["trainer=sft", "adapter=full", "hardware.packing=off", "hardware.per_device_batch_size=4"]),
-        ("loss", math.nan, ["trainer=sft", "hardware.per_device_batch_size=1"]),
+        pytest.param("loss", math.nan, ["trainer=sft", "hardware.per_device_batch_size=1"], marks=pytest.mark.slow),
         ("gradient", math.inf, ["trainer=sft", "hardware.packing=off"]),
-        ("loss", math.nan, ["trainer=dpo", "hardware.packing=off"]),
+        pytest.param("loss", math.nan, ["trainer=dpo", "hardware.packing=off"], marks=pytest.mark.slow),
         ("gradient", math.nan, ["trainer=dpo", "adapter=full"]),
     ],
 )

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from edu_align.config.arguments import key_of
 from edu_align.config.keys import every_key, opened_by, unknown_key
-from edu_align.config.precheck.draft import assign, draft
+from edu_align.config.precheck.draft import Draft, assign, draft
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change, read_all
 from edu_align.config.rules import problems as rule_problems
@@ -43,17 +43,20 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
     changes, wrong = _for_us(changes, files, several, sampler)
     options = files.get_group_options
     split = [[replace(one, values=(it,)) for it in one.values] if options(one.key) else [one] for one in changes]
-    combinations = islice(product(*split), MOST_COMBINATIONS)
-    failing = islice(filter(None, (_check_one([*each], files, primary) for each in combinations)), MOST_FAILING)
+    combinations = product(*split)
+    if several or any(len(one) > 1 for one in split):
+        drafts = ((draft(files, primary, [*each]), [*each]) for each in islice(combinations, MOST_COMBINATIONS))
+    else:
+        drafts = ((base, [*each]) for each in combinations)
+    failing = islice(filter(None, (_check_one(made, each, files) for made, each in drafts)), MOST_FAILING)
     every = list(chain(found, wrong, *failing))
     if next(combinations, None):
         every.append("Further combinations of the swept options were not looked at: mend these first.")
     return list(dict.fromkeys([*files.problems, *every]))
 
 
-def _check_one(changes: list[Change], files: Files, primary: str) -> list[str]:
-    """Problems with one option for each group; the swept values of other keys are all tried."""
-    made = draft(files, primary, changes)
+def _check_one(made: Draft, changes: list[Change], files: Files) -> list[str]:
+    """Problems of a draft with one option for each group; the swept values of other keys are all tried."""
     if not made.known:
         return made.problems
     tried: dict[str, list[Any]] = {}

@@ -11,7 +11,8 @@
     responses    {"prompt": ..., "responses": [{"text" or "response": ..., "score": 3}, ...]}, or texts in `responses`
                  and numbers in `scores`  -> ResponseGroup
 
-`system` gives any of them its system turn, `history` ([[question, answer], ...]) what was said before the prompt.
+`system` gives any of them its system turn, `history` ([[question, answer], ...], flat or not) what was said before the
+prompt. A text with a chat template's marks, or with named speakers, is read as its turns (`turns.split_turns`).
 """
 
 import json
@@ -21,7 +22,7 @@ from typing import Any
 from edu_align.data.questions import question_key
 from edu_align.data.readers import finite, is_absent
 from edu_align.data.rows.columns import Cells, decoded, is_blank, is_part, spells_turns, text_of
-from edu_align.data.rows.turns import as_turns, split_transcript, to_prompt, to_trained
+from edu_align.data.rows.turns import as_turns, split_turns, to_prompt, to_trained
 from edu_align.data.rows.words import SAID, RowError, Tally, known
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
 from edu_align.utils.words import brief, shorten
@@ -63,7 +64,7 @@ def shape_of(cells: Cells, view: str) -> str:
 
 def _is_transcript(cells: Cells) -> bool:
     value = cells.peek("text")
-    return not isinstance(value, str) or bool(split_transcript(value))
+    return not isinstance(value, str) or bool(split_turns(value))
 
 
 def to_record(cells: Cells, shape: str, view: str, tally: Tally) -> Record:
@@ -180,7 +181,10 @@ def _history(cells: Cells, tally: Tally, trained: bool) -> Turns:
     value, place = cells.get("history")
     value = decoded(value, place, as_list=True)
     turns: Turns = []
-    for i, item in enumerate(value if isinstance(value, list) else [value]):
+    items = value if isinstance(value, list) else [value]
+    if len(items) > 1 and len(items) % 2 == 0 and all(isinstance(item, str) for item in items):
+        items = [list(pair) for pair in zip(items[::2], items[1::2], strict=True)]  # asked and said in turn
+    for i, item in enumerate(items):
         if isinstance(item, list) and len(item) == 2:
             asked, said = (text_of(part, f"{place}[{i}]").strip() for part in item)
             turns += [Message("user", asked), Message("assistant", said, train=True)]

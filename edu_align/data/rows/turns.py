@@ -7,6 +7,7 @@ from typing import Any
 from edu_align.data.questions import LESSON_OPENING
 from edu_align.data.readers import NO_UNICODE, is_absent, is_unicode
 from edu_align.data.rows.columns import decoded, is_part, text_of
+from edu_align.data.rows.marked import mark_in, split_marked, without_end
 from edu_align.data.rows.words import COLUMNS, FLAGS, ROLES, SAID, TOOLS, WHO, RowError, Tally, known, plain
 from edu_align.records import Message
 from edu_align.utils.words import brief, nearest
@@ -18,8 +19,13 @@ _HASHES = re.compile(rf"#{{2,4}}[ ]*(?P<name>{_NAMES})[ ]*:", re.IGNORECASE)  # 
 Mark = re.Match[str]
 
 
-def split_transcript(text: str) -> list[tuple[str, str]] | None:
-    """(role, text) of the turns of a text that is a dialogue, or None for any other text.
+def split_turns(text: str) -> list[tuple[str, str]] | None:
+    """(role, text) of the turns of a text that is a dialogue, with a template's marks or without; else None."""
+    return split_marked(text) or _split_transcript(text)
+
+
+def _split_transcript(text: str) -> list[tuple[str, str]] | None:
+    """The turns of a text that names its speakers, or None for any other text.
 
     It begins with a speaker, and the other side speaks in it, or an empty line stands before the speaker, as in HH
     (Bai et al. 2022). A turn begins where one of these two speakers stands, spelled alike, behind an empty line; where
@@ -93,7 +99,10 @@ def to_prompt(messages: Sequence[Message]) -> tuple[Message, ...] | str:
 
 def _alternating(messages: Sequence[Message], lesson: bool) -> list[Message] | str:
     turns: list[Message] = []
-    for message in messages:
+    spoken = list(messages)
+    while lesson and spoken and not spoken[-1].content and any(_is_reply(turn) for turn in spoken):
+        spoken.pop()  # a turn that was left open
+    for message in spoken:
         before = turns[-1] if turns else None
         if message.role == "system" and not message.content:
             continue
@@ -115,6 +124,10 @@ def _alternating(messages: Sequence[Message], lesson: bool) -> list[Message] | s
             turns.append(Message("user", OPENING))
         turns.append(message)
     return turns
+
+
+def _is_reply(turn: Message) -> bool:
+    return turn.role == "assistant" and bool(turn.content)
 
 
 def to_trained(messages: Sequence[Message], lesson: bool = False) -> tuple[Message, ...] | str:
@@ -153,7 +166,17 @@ def as_turns(value: Any, place: str, tally: Tally, role: str | None) -> list[Mes
         raise RowError("no turns", place)
     if role is None:
         raise RowError("no list of turns", place, f"got {brief(value)}")
-    return [_message(role, text_of(value, place))]
+    return [_message(role, _unmarked(text_of(value, place), tally))]
+
+
+def _unmarked(text: str, tally: Tally) -> str:
+    """A text without the mark of a chat template at its end; marks that stay in it are told."""
+    plain_text = without_end(text)
+    if plain_text != text:
+        tally.said["the mark of a chat template at the end of a text was taken off"] += 1
+    if mark := mark_in(plain_text):
+        tally.said[f"a text holds {mark}, a chat template's mark, and is read as it stands"] += 1
+    return plain_text
 
 
 def _message(role: str, text: str, trained: bool = True) -> Message:
@@ -162,20 +185,27 @@ def _message(role: str, text: str, trained: bool = True) -> Message:
 
 def _transcript(text: str, role: str | None) -> list[Message]:
     """The turns of a transcript; none where it is a prompt that would end with the tutor's own words."""
-    turns = split_transcript(text) or []
+    turns = split_turns(text) or []
     if role == "user" and turns and turns[-1][0] != "user":
         return []
     return [_message(speaker, said) for speaker, said in turns]
 
 
 def read_turn(item: Any, place: str, tally: Tally) -> list[Message]:
-    """The message of a turn; {"user": "2 + 3?", "assistant": "..."} is two. Raises RowError."""
+    """The message of a turn; {"user": "2 + 3?", "assistant": "..."} and {"question", "answer"} are two.
+
+    Raises RowError.
+    """
     if not isinstance(item, dict):
         raise RowError("a turn that is no object", place, f"got {brief(item)}")
     data = {str(key): value for key, value in item.items() if not is_absent(value)}
     said, who = known(data, SAID), known(data, WHO)
     if said is None and data and all(plain(key) in ROLES for key in data):
         return [_message(ROLES[plain(key)], text_of(value, place)) for key, value in data.items()]
+    pair = [known(data, COLUMNS[ours]) for ours in ("prompt", "completion")]
+    if who is None and said is None and all(pair):
+        asked, reply = (text_of(data[str(key)], place) for key in pair)
+        return [_message("user", asked), _message("assistant", reply)]
     if who is None:
         keys = f"its keys: {brief(', '.join(data))}; call the one that says who speaks `role`, the text `content`"
         raise RowError("a turn without a role", place, keys)
@@ -185,7 +215,7 @@ def read_turn(item: Any, place: str, tally: Tally) -> list[Message]:
     if said is None:
         calls = any("call" in plain(key) for key in data)
         raise RowError("a turn without text, with calls of tools" if calls else "a turn without text", place)
-    text = text_of(data[said], place)
+    text = _unmarked(text_of(data[said], place), tally)
     trained = _trained(data, role, tally)
     read = {who, said, *(key for key in data if plain(key) in FLAGS)}
     tally.keys.update(key for key in data if key not in read)

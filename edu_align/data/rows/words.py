@@ -3,6 +3,7 @@
 And what is told of rows that are left out, and of what in rows is not read.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from edu_align.utils.words import shorten, shorten_list
 
 USER = "user human student pupil learner prompter questioner schüler schülerin schueler schuelerin lernende lernender"
 ASSISTANT = (
-    "assistant gpt model bot chatbot ai chatgpt gpt-3.5 gpt-4 gpt4 claude bing bard tutor tutorin teacher instructor "
-    "coach lehrer lehrerin lehrkraft"
+    "assistant gpt model bot chatbot ai chatgpt chat-gpt gpt-3.5 gpt-4 gpt4 claude bing bard tutor tutorin teacher "
+    "instructor coach lehrer lehrerin lehrkraft"
 )
 ROLES = {
     name: role
@@ -47,10 +48,14 @@ EXPLICIT = ("id", "group", "split")  # read only when `dataset.columns` names th
 NAMES = tuple(dict.fromkeys([*(name for names in COLUMNS.values() for name in names), *EXPLICIT]))
 
 
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
 @lru_cache(maxsize=4096)
 def plain(name: str) -> str:
-    """A name as it is compared: without case, outer spaces, and the difference of `-`, space and `_`."""
-    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+    """A name as it is compared: without case, outer spaces, and the difference of `-`, space, `_` and camel case."""
+    apart = _CAMEL.sub(" ", name)
+    return "_".join(apart.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def known(data: Mapping[str, Any], names: Sequence[str]) -> str | None:
