@@ -10,6 +10,7 @@ from typing import Any
 
 from edu_align.config.arguments import quoted, split_word
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
@@ -79,6 +80,7 @@ def evaluate(run: str, overrides: dict[str, str], outputs: Path | None) -> list[
     if kept:
         raise UserError(f"`{kept[0]}` cannot be set here: a run has its own model. What can: {', '.join(MOVED)}.")
     root = outputs or Path("outputs")
+    check_folder("outputs_root", root)
     folder = find_run("run", run, root)
     config = stored_config(folder.path / "config.yaml", overrides)
     if outputs is not None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
 OWN = ("input", "output", "seed", "outputs_root")
@@ -44,6 +45,7 @@ def main() -> None:
     if output.resolve() == Path(words.own["input"]).expanduser().resolve():
         raise UserError("`output` is the input file, which would be written over. Choose another.")
 
+    check_folder("output", output.parent)
     from edu_align.chatting.batch import answer_file, read_prompts
     from edu_align.chatting.source import source_of
 

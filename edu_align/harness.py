@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
 OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
@@ -54,6 +55,7 @@ def main() -> None:
     run, config = read_run(words)
     model = lm_eval.model_arguments(run, config, of)
     output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
+    check_folder("output", output)
     task = lm_eval.write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
     if of != "export":
         from edu_align.models.tokenizer import load_run_tokenizer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edu_align.config.arguments import key_values
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.hashing import sha256
 from edu_align.utils.program import program
 from edu_align.utils.words import did_you_mean, listed
@@ -48,14 +49,15 @@ def main() -> None:
         return
     words = parse(arguments)
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()
+    check_folder("outputs_root", outputs)
     if "sweep" not in words and "runs" not in words:
         from edu_align.reports.sweep.write import print_runs
 
         print_runs(outputs, int(words.get("last", 50)))
         return
     folder = Path(words["output"]).expanduser() if "output" in words else None
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UserError(f"`output={folder}` is a file. Give a folder.")
+    if folder is not None:
+        check_folder("output", folder)
     if "runs" in words and "objective" not in words and "direction" not in words:
         _compare(words["runs"], outputs, words.get("split"), folder)
     else:

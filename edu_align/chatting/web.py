@@ -4,6 +4,7 @@ What a person or a model wrote is escaped and stands on the page as written. The
 their body is read.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -176,7 +177,14 @@ def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[An
 
 
 def _vote(arena: Arena, gr: Any, vote: str, visitor: Visitor) -> list[Any]:
-    return _page_values(gr, arena, arena.vote(visitor, vote))
+    try:
+        return _page_values(gr, arena, arena.vote(visitor, vote))
+    except OSError as error:  # the answers stay open, and the chat goes on
+        why = error.strerror or error
+        said = f"The vote could not be saved in {arena.votes} ({why}). Make room there, and vote again."
+        print(f"edu_align: {said}", file=sys.stderr, flush=True)
+        gr.Warning(said)
+        return [gr.skip() for _ in _page_values(gr, arena, visitor)]
 
 
 def _page_values(

@@ -35,7 +35,7 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:
         raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
-    found = problems(merged)
+    found = problems(merged, {"run_name"})  # its folder is what it is by now
     if found:
         raise UserError(" ".join(found))
     config = OmegaConf.to_object(merged)

@@ -23,8 +23,9 @@ from edu_align.reports.stages import read_evaluation
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import whole_folder, write_json
+from edu_align.utils.files import check_folder, whole_folder, write_json
 from edu_align.utils.output import quiet
+from edu_align.utils.parent import die_with_parent
 
 RECORD = "export.json"
 
@@ -48,8 +49,7 @@ def check_output(output: Path) -> None:
 
     Errors: a place that cannot be written, or that holds something that is no export, which is never replaced.
     """
-    if output.exists() and not output.is_dir():
-        raise UserError(f"`output={output}` is a file. Give a folder that does not exist yet.")
+    check_folder("output", output)
     if output.is_dir() and not (output / RECORD).is_file() and any(output.iterdir()):
         raise UserError(f"`output={output}` is a folder with other things in it. Give one that does not exist yet.")
     try:
@@ -95,7 +95,7 @@ def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> No
     """Run it on the merged model in `folder`, with this Python, to write `file`. Errors: it fails; its last words."""
     command = [sys.executable, str(script), str(folder), "--outfile", str(file), "--outtype", kind]
     command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=die_with_parent)
     if done.returncode or not file.is_file():
         output = ((done.stderr or done.stdout).strip() or "it said nothing").split("\n")
         raise UserError(

@@ -20,12 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from edu_align.config.schema import Config
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import git_state, package_versions
-from edu_align.runs.folder import RunFolder, list_runs, read_record
+from edu_align.runs.folder import RunFolder, list_runs, read_record, read_stored
 from edu_align.runs.identity import Identity, other_code, settings_of
 from edu_align.runs.lock import Lock, refuse_held
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.files import remove_left_over, write_text
+from edu_align.utils.output import leave_terminal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # `sbatch --signal`; taken only where nobody else, as submitit, has them
@@ -72,9 +73,13 @@ def stoppable() -> Iterator[Stop]:
         if stop.number is not None:
             for each in before:
                 signal.signal(each, signal.SIG_DFL)  # a third time is not ours to handle
+        if number == signal.SIGHUP:
+            leave_terminal()
         stop.ask(number)
 
     free = [number for number in WARNINGS if signal.getsignal(number) == signal.SIG_DFL]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which `nohup` wants
+        free.append(signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in (*SIGNALS, *free)}
     try:
         yield stop
@@ -108,7 +113,8 @@ class RunRequest:
         """
         if self.config.force:
             return None
-        found = [RunFolder(path, record) for path in attempts(self.runs, self.name) if (record := read_record(path))]
+        stored = [run for path in attempts(self.runs, self.name) if (run := read_stored(path))]
+        found = [RunFolder(run.path, run.record) for run in stored if run.record]
         same = [folder for folder in found if folder.record.get("id") == self.identity.id]
         if same:
             return same[-1]

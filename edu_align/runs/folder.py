@@ -14,9 +14,11 @@ outputs/runs/<name>/
 Runs are found by listing the folder and reading one run.json each: there is no index that could be stale.
 """
 
+import errno
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from edu_align.utils.jsonl import append_row, read_rows
 from edu_align.utils.words import did_you_mean
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
+MOST_BYTES = 64 << 20  # of a run.json, which takes some 10 KiB
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
 LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 
@@ -105,25 +108,38 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """What run.json in the folder `path` says; None where there is none. Errors: a file that is no JSON object."""
     try:
         return _read(path)
-    except ValueError as error:
-        file = path / "run.json"
-        raise UserError(f"{file} cannot be read ({error}). Restore that file, or move the folder away.") from None
+    except (ValueError, OSError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            f"{path / 'run.json'} cannot be read ({said}). Restore that file, or move the folder away."
+        ) from None
 
 
 def read_stored(folder: Path) -> StoredRun | None:
     """The run in `folder`; None where it has no run.json (a file, a run that is being made, a run that is gone)."""
     try:
         record = _read(folder)
-    except ValueError:
+    except (ValueError, OSError, RecursionError):  # a broken file, or one that this user may not read
         return StoredRun(folder, {})
     return None if record is None else StoredRun(folder, record)
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
+    name = f"{folder}/run.json"
     try:
-        with open(f"{folder}/run.json", "rb") as file:
-            record = json.loads(file.read())
+        facts = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(name) or (os.path.islink(folder) and not os.path.exists(folder)):
+            raise ValueError("it is a link that leads nowhere") from None
+        return None
+    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for ever
+        raise ValueError("it is no file")
+    if facts.st_size > MOST_BYTES:
+        raise ValueError(f"it has {facts.st_size} bytes, and no run writes that many")
+    try:
+        with open(name, "rb") as file:
+            record = json.loads(file.read())
+    except FileNotFoundError:
         return None
     if not isinstance(record, dict):
         raise ValueError("it holds no JSON object")
@@ -152,7 +168,7 @@ def find_run(key: str, value: str, root: Path) -> RunFolder:
     """
     candidates = [Path(value), root / "runs" / value]
     for path in candidates:
-        record = read_record(path)
+        record = _record_at(path)
         if record is not None:
             return _finished(key, value, RunFolder(path, record))
     stored = list_runs(root) if ID_PREFIX.fullmatch(value) else []
@@ -164,11 +180,23 @@ def find_run(key: str, value: str, root: Path) -> RunFolder:
     if matching:
         done = [folder for folder in matching if folder.record.get("state") == "finished"]
         return _finished(key, value, max(done or matching, key=_age))
-    known = sorted((p.parent for p in (root / "runs").glob("*/run.json")), key=lambda p: p.stat().st_mtime)[-5:]
-    hint = f" Newest runs there: {', '.join(p.name for p in known)}." if known else " There is no run yet."
+    known = [run.name for run in reversed(list_runs(root)[:5])]
+    hint = f" Newest runs there: {', '.join(known)}." if known else " There is no run yet."
     raise UserError(
         f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}, and no run with that id.{hint}"
     )
+
+
+def _record_at(path: Path) -> dict[str, Any] | None:
+    """`read_record` of a path that may be none at all: a word of 300 letters names no folder."""
+    try:
+        os.stat(path)
+    except ValueError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+    return read_record(path)
 
 
 def _age(folder: RunFolder) -> tuple[str, int, str]:

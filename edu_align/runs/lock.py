@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from edu_align.runs.process import Process, Ticker, machine, runs_here, this_process
+from edu_align.runs.process import Process, Ticker, is_touched, machine, runs_here, this_process
 from edu_align.utils.errors import UserError
 
 BEAT_SECONDS = 5  # between two signs of life
@@ -123,7 +123,9 @@ def _living(path: Path) -> Process | None:
         found = Process("a machine that has not said so yet", "", -1, 0.0)
     if found.pid == 0:
         return None
-    alive = runs_here(found.pid, found.started) if found.machine == machine() else _age(path) < DEAD_SECONDS
+    if found.machine == machine():
+        return found if runs_here(found.pid, found.started, found.ticks) else None
+    alive = 0 <= _age(path) < DEAD_SECONDS or is_touched(path, BEAT_SECONDS)
     return found if alive else None
 
 
@@ -136,7 +138,7 @@ def _age(path: Path) -> float:
         probe.unlink(missing_ok=True)
     except OSError:
         now = time.time()
-    return max(0.0, now - path.stat().st_mtime)
+    return now - path.stat().st_mtime
 
 
 def _write(path: Path, found: Process, new: bool = False) -> None:

@@ -7,10 +7,14 @@ attempt removes.
 
 import contextlib
 import errno
+import fcntl
+import glob
 import json
 import os
 import re
 import shutil
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +25,11 @@ from edu_align.utils.errors import UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
+GONE = "the folder that this command was started in is gone. cd to one that is there, and give the command again."
+MOST_BYTES = 240  # of a folder's name: file systems take 255, and attempts add a number
 RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system said
+SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy.ndarray.tofile on a full disk
+TORCH = re.compile(r"PytorchStreamWriter failed writing file .*file write failed", re.DOTALL)
 _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
 
 
@@ -66,9 +74,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
     An error inside leaves nothing of it, and the older one as it was.
     """
     aside, older = (path.with_name(f".{name}.{os.getpid()}") for name in (path.name, f"{path.name}.older"))
+    _remove_abandoned(path)
     shutil.rmtree(aside, ignore_errors=True)
+    held = None
     try:
         aside.mkdir(parents=True)
+        held = _hold(aside)
         yield aside
         for file in (each for each in aside.rglob("*") if each.is_file()):
             sync(file)
@@ -83,8 +94,32 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+    finally:
+        if held is not None:
+            os.close(held)
     sync(path.parent)
     shutil.rmtree(older, ignore_errors=True)
+
+
+def _hold(folder: Path) -> int | None:
+    """A lock on `folder` that ends with this process, as a descriptor; None where the file system has none."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what processes that died were writing to become the folder `path`; whoever still writes has its lock."""
+    for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if re.fullmatch(r"(older\.)?\d+", each.name[len(path.name) + 2 :]) and each.is_dir():
+            held = _hold(each)
+            if held is not None:
+                shutil.rmtree(each, ignore_errors=True)
+                os.close(held)
 
 
 def sync(path: Path) -> None:
@@ -126,12 +161,90 @@ def disk_error(error: BaseException, root: Path | None = None) -> UserError | No
     """
     said = refusal(error, root)
     if said is None:
-        return None
+        return _wrong_place(error)
     there, key = ("", "") if root is None else (" there", f"`outputs_root={root}`: ")
     return UserError(
         f"{key}nothing more can be written{there} ({said}). {_way_out(error, root)} Then give the same command again: "
         "it goes on from what it has kept."
     )
+
+
+def _wrong_place(error: BaseException) -> UserError | None:
+    """An error for the user where something on a path is no folder, or a folder was removed under the command."""
+    number, name = getattr(error, "errno", None), getattr(error, "filename", None)
+    if not isinstance(error, OSError) or not isinstance(name, str | bytes | os.PathLike):
+        return None
+    if number == errno.ENOENT and not _is_there("."):
+        return UserError(GONE)
+    path = Path(os.fsdecode(name))
+    blocked = _blocked(path)
+    if number in (errno.EEXIST, errno.ENOTDIR, errno.ENOENT) and blocked is not None:
+        what = "is a link that leads nowhere" if blocked.is_symlink() else "is no folder"
+        return UserError(f"{path} cannot be made: {blocked} {what}. Remove it, or name another folder.")
+    if number in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
+        return UserError(f"{_shortened(str(path))} cannot be used ({os.strerror(number)}). Name another place.")
+    if number == errno.ENOENT and not path.parent.exists():
+        gone = next(each for each in path.parents if each.parent.exists())
+        return UserError(f"{gone} is gone: it was removed while this command worked in it. Give the command again.")
+    return None
+
+
+def _is_there(folder: str) -> bool:
+    try:
+        os.stat(folder)
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def check_current_folder() -> None:
+    """Errors: the folder that this process works in was removed, so that no relative path leads anywhere."""
+    if not _is_there("."):
+        raise UserError(GONE)
+
+
+def folder_problem(key: str, path: Path) -> str | None:
+    """Why `path`, which `key` names, cannot be a folder: something else is there or above it; None where it can."""
+    given = f"`{key}={_shortened(str(path))}`"
+    if "\0" in str(path) or any(len(os.fsencode(part)) > 255 for part in path.parts):
+        return f"{given} cannot be the name of a folder: it is too long, or holds a NUL. Name another one."
+    blocked = _blocked(path)
+    if blocked is None:
+        return None
+    what = "a link that leads nowhere" if blocked.is_symlink() else "no folder"
+    return f"{given} must be a folder, and {blocked} is {what}. Remove it, or set another folder."
+
+
+def check_folder(key: str, path: Path) -> None:
+    """Errors: see `folder_problem`."""
+    if problem := folder_problem(key, path):
+        raise UserError(problem)
+
+
+def _blocked(path: Path) -> Path | None:
+    """The first part of `path` that nothing can lie in: a file, a device, a link that leads nowhere."""
+    parts = (*reversed(path.parents), path)
+    return next((each for each in parts if os.path.lexists(each) and not os.path.isdir(each)), None)
+
+
+def name_problem(key: str, name: str) -> str | None:
+    """What is wrong with a name that one folder is to have, as a message that names `key`; None where nothing is."""
+    given = f"`{key}={_shortened(name)}`"
+    if not name.strip() or name in (".", ".."):
+        return f"{given} names no folder. Give a name such as my_run, or leave {key} out."
+    if "/" in name or os.sep in name:
+        return f"{given} is a path, and a name is one folder. Give a name without `/`; outputs_root says where it lies."
+    if not name.isprintable():
+        return f"{given} holds a sign that cannot be printed (a new line, a NUL). Leave it out of the name."
+    if (taken := len(name.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
+        return f"{given} takes {taken} bytes, and the name of a folder takes at most {MOST_BYTES}. Give a shorter name."
+    return None
+
+
+def _shortened(text: str) -> str:
+    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return text if len(text) <= 120 else f"{text[:100]} ... ({len(text)} characters)"
 
 
 def refusal(error: BaseException, root: Path | None) -> str | None:
@@ -161,14 +274,22 @@ def first_value(file: Path, key: str) -> str:
 
 def free_bytes(root: Path) -> int:
     """Room on the disk that `root` lies on, or will once it is made."""
-    place = root.absolute()
-    return shutil.disk_usage(next(each for each in (place, *place.parents) if each.is_dir())).free
+    return shutil.disk_usage(_folder_there(root)).free
+
+
+def _folder_there(path: Path) -> Path:
+    """`path` where it is a folder, else the nearest one above it that is there."""
+    place = path.absolute()
+    return next(each for each in (place, *place.parents) if os.path.isdir(each))
 
 
 def _number(error: BaseException) -> int | None:
+    """What the system said (errno), where `error` tells it: Rust and C++ do in their text, and NumPy says the count."""
     if isinstance(error, OSError):
-        return error.errno
+        return errno.ENOSPC if error.errno is None and SHORT.search(str(error)) else error.errno
     found = RUST.search(str(error)) if type(error).__name__ == "SafetensorError" else None
+    if type(error).__name__ == "RuntimeError" and TORCH.search(str(error)):
+        return errno.ENOSPC
     return int(found[1]) if found else None
 
 
@@ -176,6 +297,17 @@ def _way_out(error: BaseException, root: Path | None) -> str:
     if _number(error) not in FULL:
         return "Make it readable and writable, or name another folder."
     if root is None:
-        return "Make room there."
+        place = _fullest(error)
+        return f"Make room there ({free_bytes(place) / 2**20:.1f} MiB are free in {place})."
     free = free_bytes(root) / 2**20
     return f"Make room there ({free:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."
+
+
+def _fullest(error: BaseException) -> Path:
+    """The folder with the least room of those that a command writes to: a full disk is reported without its name."""
+    name = getattr(error, "filename", None)
+    if isinstance(name, str | bytes | os.PathLike):
+        return _folder_there(Path(os.fsdecode(name)))
+    words = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    named = [words[key] for key in ("output", "votes") if key in words] + [words.get("outputs_root", "outputs")]
+    return min((_folder_there(Path(each).expanduser()) for each in (*named, tempfile.gettempdir())), key=free_bytes)

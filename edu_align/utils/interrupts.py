@@ -1,7 +1,7 @@
-"""Ctrl-C in a command: one line, wherever it comes.
+"""Ctrl-C, SIGTERM and SIGHUP in a command: one line, wherever they come.
 
-While a command works it is an exception, so that what is under way is tidied up. Before and after that there is nothing
-to tidy up, and Python would show where it happened to be.
+While a command works they are exceptions, so that what is under way is tidied up. Before and after that there is
+nothing to tidy up, and Python would show where it happened to be.
 """
 
 import os
@@ -9,10 +9,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
+
+from edu_align.utils.errors import Interrupted
+from edu_align.utils.output import leave_terminal
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 STOPPED = "interrupted"
+ENDING = (signal.SIGTERM, signal.SIGHUP)  # a shell's `kill`, and a terminal that was closed
 
 
 class CtrlC(KeyboardInterrupt):
@@ -26,33 +31,49 @@ def end_at_once() -> None:
 
 @contextmanager
 def as_exception() -> Iterator[None]:
-    """Ctrl-C raises `CtrlC` in the block, unless the caller has a handler of its own."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    if not main or before not in (signal.default_int_handler, _end):
+    """Ctrl-C raises `CtrlC` in the block, and SIGTERM and SIGHUP `Interrupted`, unless the caller has a handler of its
+    own, or `nohup` said that SIGHUP is to be ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, _raise)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    if before[signal.SIGINT] in (signal.default_int_handler, _end):
+        signal.signal(signal.SIGINT, _raise)
+    for number in ENDING:
+        if before[number] == signal.SIG_DFL:
+            signal.signal(number, _ask_to_end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
-def came_from_interrupt(error: BaseException) -> bool:
-    """Whether Ctrl-C is what `error` came from: libraries make an error of their own of it while they are imported."""
+def exit_code_of(error: BaseException) -> int | None:
+    """128 and the number of the signal that `error` came from, None where it came from none: libraries make an error of
+    their own of it while they are imported.
+    """
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         if isinstance(cause, KeyboardInterrupt):
-            return True
+            return EXIT_INTERRUPTED
+        if isinstance(cause, Interrupted):
+            return cause.exit_code
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
-    return False
+    return None
 
 
 def _raise(*_: object) -> NoReturn:
     raise CtrlC
+
+
+def _ask_to_end(number: int, frame: FrameType | None) -> NoReturn:
+    leave_terminal()
+    raise Interrupted(number)
 
 
 def _end(*_: object) -> NoReturn:

@@ -1,5 +1,6 @@
 """Files of rows (.jsonl): one JSON object a line. Only a newline ends a line: a text may hold U+2028."""
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -60,7 +61,7 @@ def append_synced(file: int, rows: Iterable[Row]) -> None:
     content = _closing(file) + as_lines(rows).encode()
     if os.write(file, content) != len(content):
         os.ftruncate(file, size)
-        raise OSError("the disk took only a part of a row; it was taken back")
+        raise OSError(errno.ENOSPC, "the disk took only a part of a row; it was taken back")
     os.fsync(file)
 
 

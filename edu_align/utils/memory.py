@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import errno
 import gc
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -97,21 +99,30 @@ class OutOfMemory(UserError):
     """The smallest piece of work does not fit: the settings ask for more than this machine has."""
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a GPU or on the CPU."""
-    if isinstance(error, MemoryError):
-        return True
-    import torch
-    from accelerate.utils.memory import should_reduce_batch_size
+# How libraries say it, each on the first line of an error of their own. A word such as "memory" alone says nothing.
+SAID = re.compile(
+    r"\b(CUDA|HIP|XPU|MPS|GPU|backend|device)\b.{0,40}\bout of memory\b|\bout of memory\."
+    r"|DefaultCPUAllocator: (can't allocate memory|not enough memory)|could not create a primitive$"
+    r"|^(std::)?bad_?alloc|CUBLAS_STATUS_ALLOC_FAILED|CUSPARSE_STATUS_INSUFFICIENT_RESOURCES|CUDNN_STATUS_ALLOC_FAILED"
+    r"|cuDNN error: CUDNN_STATUS_NOT_SUPPORTED\.|MODULE:PT_DEVMEM Allocation failed"
+    r"|(unable to mmap|unable to open shared memory|mmap|malloc|realloc)\b.*Cannot allocate memory",
+    re.IGNORECASE | re.MULTILINE,
+)
+LIBRARIES = ("RuntimeError", "AcceleratorError", "SafetensorError", "ArrowMemoryError", "XlaRuntimeError")
 
-    if isinstance(error, torch.OutOfMemoryError):
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU, whichever library says so. Nothing is imported for it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, Exception) and should_reduce_batch_size(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return type(error).__name__ in LIBRARIES and SAID.search(str(error)) is not None
 
 
 def memory_error(error: BaseException) -> "OutOfMemory | None":
-    """`error` as one for the user, where memory ran out; None for any other. torch is not imported for it."""
-    if not isinstance(error, MemoryError) and ("torch" not in sys.modules or not is_out_of_memory(error)):
+    """`error` as one for the user, where memory ran out; None for any other."""
+    if not is_out_of_memory(error):
         return None
     return OutOfMemory(f"out of memory ({release_traceback(error)}). {GENERAL_ADVICE}")
 

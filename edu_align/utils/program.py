@@ -9,8 +9,8 @@ from functools import wraps
 from typing import NoReturn
 
 from edu_align.utils.errors import Interrupted, UserError
-from edu_align.utils.files import disk_error
-from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, came_from_interrupt
+from edu_align.utils.files import check_current_folder, disk_error
+from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, exit_code_of
 from edu_align.utils.memory import memory_error
 from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
 from edu_align.utils.secrets import redacted
@@ -20,8 +20,8 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
     """`main` as a command line program; `SystemExit` passes through.
 
     A `UserError`, a full or read-only disk and memory that runs out are one message and exit code 2. Ctrl-C is one line
-    and 130, wherever it comes. A reader of the output that goes away (`| head`) ends it quietly with 141. Any other
-    error is a fault of the program and keeps its traceback.
+    and 130, wherever it comes; SIGTERM (143) and SIGHUP (129) alike. A reader of the output that goes away (`| head`)
+    ends it quietly with 141. Any other error is a fault of the program and keeps its traceback.
     """
 
     @wraps(main)
@@ -30,18 +30,19 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
         quiet_imports()
         try:
             with as_exception():
+                check_current_folder()
                 main()
                 flush_output()
         except SystemExit as error:
             if isinstance(error, Interrupted) and not error.said:
-                print(f"edu_align: {error}", file=sys.stderr)
+                _end(str(error), error.exit_code)
             flush_output()
             raise
         except KeyboardInterrupt:
             _end(STOPPED, EXIT_INTERRUPTED)
         except Exception as error:
-            if came_from_interrupt(error):
-                _end(STOPPED, EXIT_INTERRUPTED)
+            if code := exit_code_of(error):
+                _end(STOPPED if code == EXIT_INTERRUPTED else str(Interrupted(code - 128)), code)
             told = explanation(error)
             if told is None:
                 raise

@@ -118,7 +118,7 @@ CASES = [
     (["tracking.tags=['']"], "`tracking.tags`: W&B takes tags of 1 to 64 letters, got one of 0"),
     (["tracking.project=a/b"], "`tracking.project` must have 1 to 128 letters and none of / "),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
-    (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
+    (["outputs_root=a_file"], "`outputs_root=a_file` must be a folder, and a_file is no folder."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
     (["run_name=${oc.env:EDU_ALIGN_NOT_SET}"], "`run_name` cannot be resolved from '${oc.env:EDU_ALIGN_NOT_SET}'"),
     (["dataset.sources=[${nosuch}]"], "`dataset.sources` cannot be resolved from \"['${nosuch}']\": Interpolation key"),

@@ -1,6 +1,8 @@
 """Run folders: names, atomic records, listing all of them, and finding one by what people call it."""
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -155,3 +157,40 @@ def test_ten_thousand_runs_are_listed_in_two_seconds(tmp_path: Path) -> None:
     assert len(runs) == 10_000
     assert len({run.id for run in runs}) == 10_000
     assert spent < 2
+
+
+@pytest.mark.cases("D11")
+def test_a_neighbour_that_cannot_be_read_is_listed_and_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    for name in ("good", "folder", "pipe", "deep", "binary", "large", "refused"):
+        (runs / name).mkdir(parents=True)
+    (runs / "good" / "run.json").write_text(json.dumps({"id": "abc123", "state": "finished", "started": "2026"}))
+    (runs / "folder" / "run.json").mkdir()
+    os.mkfifo(runs / "pipe" / "run.json")
+    (runs / "deep" / "run.json").write_text("[" * 100_000)
+    (runs / "binary" / "run.json").write_bytes(bytes(range(256)))
+    with (runs / "large" / "run.json").open("wb") as file:
+        file.truncate(1 << 40)
+    (runs / "refused" / "run.json").write_text("{}")
+    (runs / "loop").symlink_to("loop")
+    (runs / "dangling").symlink_to("nowhere")
+    original = os.stat
+
+    def stat(path: Any, *rest: Any, **options: Any) -> Any:  # root may read what has mode 000
+        if str(path).endswith("refused/run.json"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    states = {run.name: run.state for run in list_runs(tmp_path)}
+    assert states.pop("good") == "finished"
+    assert set(states) == {"folder", "pipe", "deep", "binary", "large", "refused", "loop", "dangling"}
+    assert set(states.values()) == {"unreadable"}
+    assert find_run("run", "abc", tmp_path).path.name == "good"
+    for name in states:
+        with pytest.raises(UserError, match=rf"{name}.*cannot be read"):
+            find_run("run", name, tmp_path)
+    with pytest.raises(UserError, match=r"no run.json in n{300} "):
+        find_run("run", "n" * 300, tmp_path)

@@ -13,7 +13,7 @@ import pytest
 
 from edu_align.runs import lock as module
 from edu_align.runs.lock import Held, Lock, holder, newest
-from edu_align.runs.process import Process, this_process
+from edu_align.runs.process import Process, this_process, ticking
 from tests.killing import in_child, until
 
 
@@ -74,11 +74,36 @@ def test_a_pid_that_was_given_to_another_process_holds_nothing(tmp_path: Path) -
     own = this_process()
     write(tmp_path, own)
     assert holder(tmp_path) == own
-    write(tmp_path, replace(own, started=own.started - 100))
+    write(tmp_path, replace(own, ticks=1))
     assert holder(tmp_path) is None
 
 
-def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
+@pytest.mark.cases("D8")
+def test_a_clock_that_steps_takes_nothing_from_the_living(tmp_path: Path) -> None:
+    """A step of the clock moves every start in seconds since 1970, and no tick since boot."""
+    own = this_process()
+    write(tmp_path, replace(own, started=own.started - 10))
+    assert holder(tmp_path) is not None
+    old = {key: value for key, value in asdict(own).items() if key != "ticks"}  # as an earlier version wrote it
+    for started, lives in ((own.started, True), (own.started - 100, False)):
+        (tmp_path / ".lock.1").write_text(json.dumps(old | {"started": started}))
+        assert (holder(tmp_path) is not None) is lives
+
+
+@pytest.mark.cases("D8")
+@pytest.mark.parametrize("age", [3600.0, -3600.0])
+def test_one_on_another_machine_that_is_silent_by_the_clock_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float
+) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
+    write(tmp_path, replace(this_process(), host="elsewhere", machine="elsewhere boot pid"), age)
+    with ticking(lambda: os.utime(tmp_path / ".lock.1", (time.time() - age,) * 2), 0.05):
+        assert holder(tmp_path) is not None
+    until(lambda: holder(tmp_path) is None, 10)
+
+
+def test_on_another_machine_the_heartbeat_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
     there = replace(this_process(), host="elsewhere", machine="elsewhere boot pid")
     write(tmp_path, there, age=module.DEAD_SECONDS - 10)
     with pytest.raises(Held, match=rf"by process {there.pid} on elsewhere"):
@@ -87,7 +112,8 @@ def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
     Lock(tmp_path).release()
 
 
-def test_a_lock_without_text_is_one_that_is_being_taken(tmp_path: Path) -> None:
+def test_a_lock_without_text_is_one_that_is_being_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
     (tmp_path / ".lock.1").touch()
     with pytest.raises(Held):
         Lock(tmp_path)
@@ -111,7 +137,7 @@ def test_the_heart_beats_and_notices_a_takeover(tmp_path: Path, monkeypatch: pyt
 def test_of_many_starters_one_at_a_time_wins(tmp_path: Path, first: str) -> None:
     """Five processes take, hold and release it over and over; inside, a file that only one may create proves it."""
     if first == "a dead process":
-        write(tmp_path, replace(this_process(), started=1.0))
+        write(tmp_path, replace(this_process(), ticks=1))
     if first == "one that let go":
         Lock(tmp_path).release()
     begin = time.time() + 0.3

@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.killing import until
@@ -79,7 +80,7 @@ def test_a_name_holds_one_sweep_and_one_process(sweep: Any) -> None:
         assert sweep.notes("start") == ["0.1 42"]
     finally:
         running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 130
+        assert running.wait(60) == 143
     other = sweep("-m", "sweep.name=mine", "trainer.beta=0.3")
     assert other.returncode == 2
     assert "`sweep.name=mine`: that sweep asked for something else (job.py -m sweep.name=mine" in other.stderr
@@ -134,3 +135,17 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(sweep: Any, seed: int) 
     ]
     assert [job for job in sweep.jobs() if job in done_before] == done_before
     assert sorted(set(sweep.notes())) == [f"{values['trainer.beta']} {values['seed']}" for values in grid]
+
+
+@pytest.mark.slow
+@pytest.mark.cases("D17")
+def test_workers_of_joblib_end_where_their_sweep_is_killed(sweep: Any) -> None:
+    running = sweep.start(
+        "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer.beta=0.1,0.3", JOB_SECONDS="60"
+    )
+    until(lambda: len(sweep.notes("start")) == 2, 60)
+    workers = [psutil.Process(job["pid"]) for job in sweep.jobs()]
+    running.kill()
+    running.wait()
+    until(lambda: not any(worker.is_running() for worker in workers), 30)
+    assert sweep("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer.beta=0.1,0.3").returncode == 0

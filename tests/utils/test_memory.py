@@ -1,5 +1,6 @@
 """What a finished run gives back."""
 
+import errno
 import gc
 import os
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from edu_align.models.device import cpu_flags
 from edu_align.runs.environment import peak_memory_gib
 from edu_align.utils import memory
+from edu_align.utils.errors import UserError
+from edu_align.utils.program import explanation
 
 
 class Node:
@@ -121,3 +124,36 @@ def test_what_the_user_says_of_the_caches_stays(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv(memory.KERNEL_CACHES[1])
     memory.keep_few_kernels()
     assert [os.environ[name] for name in memory.KERNEL_CACHES] == ["7", str(memory.KERNELS)]
+
+
+MEMORY = [
+    MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory"), RuntimeError("could not create a primitive"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    RuntimeError("std::bad_alloc"), RuntimeError("CUDA error: out of memory\nCompile with"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("unable to mmap 4096 bytes from file <x>: Cannot allocate memory (12)"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2.00 GiB"),
+]  # fmt: skip
+OTHERS = [
+    RuntimeError("could not create a primitive descriptor for a matmul primitive"), OSError(errno.ENOSPC, "No space"),
+    RuntimeError("memory format option is only supported by strided tensors"), ValueError("std::bad_alloc"),
+    RuntimeError("index out of memory-mapped range"), UserError("CUDA out of memory."), KeyError("out of memory."),
+    RuntimeError("unable to mmap 4096 bytes from file <x>: Permission denied (13)"),
+]  # fmt: skip
+
+
+@pytest.mark.cases("D19")
+@pytest.mark.parametrize("error", MEMORY, ids=str)
+def test_memory_that_a_library_cannot_get_is_out_of_memory(error: Exception) -> None:
+    assert memory.is_out_of_memory(error)
+    said = str(explanation(error))
+    assert said.startswith("out of memory (")
+    assert memory.GENERAL_ADVICE in said
+
+
+@pytest.mark.cases("D19")
+@pytest.mark.parametrize("error", OTHERS, ids=str)
+def test_an_error_that_only_has_such_words_is_none(error: Exception) -> None:
+    assert not memory.is_out_of_memory(error)

@@ -15,7 +15,7 @@ import pytest
 
 from edu_align.utils import output
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
-from edu_align.utils.interrupts import came_from_interrupt
+from edu_align.utils.interrupts import exit_code_of
 from edu_align.utils.program import program
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def test_an_interruption_is_one_line_and_130(end: End) -> None:
     assert end(said) == (130, "")
     circle = ValueError("a")
     circle.__cause__ = circle
-    assert not came_from_interrupt(circle)
+    assert not exit_code_of(circle)
 
 
 def test_what_a_user_can_mend_is_one_message(end: End, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a sweep and its jobs left so far, also half way through; and separate runs seen as a sweep."""
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -262,7 +263,7 @@ def find_sweep(value: str, outputs: Path) -> Path:
     """The folder of the sweep that `value` names: a folder, or a name under outputs/sweeps."""
     candidates = [Path(value).expanduser(), outputs / "sweeps" / value]
     for folder in candidates:
-        if (folder / "sweep.json").is_file():
+        if os.path.isfile(folder / "sweep.json"):
             return folder
     known = sorted((file for file in (outputs / "sweeps").glob("*/sweep.json")), key=lambda file: file.stat().st_mtime)
     names = [file.parent.name for file in reversed(known)]
