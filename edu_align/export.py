@@ -10,7 +10,7 @@ from edu_align.utils.program import program
 if TYPE_CHECKING:
     from edu_align.config.schema import Config
 
-OWN = ("output", "outputs_root")
+OWN = ("output", "outputs_root", "accept_changed")
 GROUPS = ("export", "generation")
 HELP = """\
 edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...]
@@ -29,6 +29,7 @@ edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...
   dataset.system_prompt put another system prompt into the Modelfile
   model.path            where the run's base model lies now, if it moved
   outputs_root          where runs lie (outputs)
+  accept_changed        true reads a run's files as they are, where they are not what training left
 
   --cfg job             print the settings that this would use, and stop
 

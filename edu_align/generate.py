@@ -7,7 +7,7 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
-OWN = ("input", "output", "seed", "outputs_root")
+OWN = ("input", "output", "seed", "outputs_root", "accept_changed")
 HELP = """\
 edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.jsonl> [key=value ...]
            python -m edu_align.generate model=<option> input=<file> output=<file.jsonl> [key=value ...]
@@ -24,6 +24,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
                  answered together
   seed           of what is drawn with a temperature above 0; the run's own unless given
   outputs_root   where runs lie (outputs)
+  accept_changed true reads a run's files as they are, where they are not what training left
 """
 
 

@@ -7,7 +7,7 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
-OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
+OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root", "accept_changed")
 HELP = """\
 edu_align: python -m edu_align.harness run=<run> data_root=<folder> [of=tutor|base|export] [key=value ...]
 
@@ -24,6 +24,7 @@ edu_align: python -m edu_align.harness run=<run> data_root=<folder> [of=tutor|ba
   output         folder for task, arguments and results (<run>/lm_eval-<of>)
   model.path     where the run's base model lies now, if it moved
   outputs_root   where runs lie (outputs)
+  accept_changed true reads a run's files as they are, where they are not what training left
 
 The task is lm-evaluation-harness's own gsm8k on local files, without the questions that the run, or one that it starts
 from, was trained on. No hub is asked. Needs: pip install "edu_align[lm-eval]".

@@ -311,6 +311,7 @@ class Config:
     init_from: str | None = key(None, in_run_id=False)  # the id of that run stands for it
     run_name: str | None = key(None, trl="run_name", in_run_id=False, in_sweep_name=False)
     force: bool = key(False, in_run_id=False, in_sweep_name=False)
+    accept_changed: bool = key(False, in_run_id=False, in_sweep_name=False)
     preview: int = key(0, ">= 0", in_run_id=False)
     chain: list[str] = key([], in_run_id=False)
     objective: str = key("train/loss", in_run_id=False)

@@ -22,26 +22,41 @@ from edu_align.reports.model_card import ASK, SHOW, Background, Exported, model_
 from edu_align.reports.stages import read_evaluation
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
+from edu_align.runs.seal import RECORD, differences, export_files, seal
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder, whole_folder, write_json
 from edu_align.utils.output import quiet
 from edu_align.utils.parent import die_with_parent
-
-RECORD = "export.json"
 
 
 def is_exported(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
     if not (output / RECORD).is_file():
         return False
-    before = json.loads((output / RECORD).read_text(encoding="utf-8")).get("settings", {})
+    record = read_export(output)
+    before = record.get("settings", {})
     others = [key for key in settings if before.get(key) != settings[key]]
     if others and not overwrite:
         changes = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in others)
         raise UserError(
             f"`output={output}` holds another export: {changes}. Choose another output, or set export.overwrite=true."
         )
-    return not others
+    damaged = differences(output, record.get("files", {}), None)
+    if damaged and not others:
+        log(f"{output} is not what was exported: {'; '.join(damaged)}. It is made again")
+    return not others and not damaged
+
+
+def read_export(output: Path) -> dict[str, Any]:
+    """What export.json says. Errors: it is not the record of an export."""
+    file = output / RECORD
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not all(isinstance(record.get(n, {}), dict) for n in ("settings", "files")):
+            raise ValueError("it is no export's record")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}). Move {output} away, or give another output.") from None
+    return record
 
 
 def check_output(output: Path) -> None:
@@ -117,7 +132,8 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
     exported = Exported(subject.label, _usage(export.push_to_hub, subject, gguf), checks, export.license)
     card = model_card(subject.config, run.record, background, exported)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    write_json(folder / RECORD, {"settings": subject.settings(), "checks": checks, "versions": package_versions()})
+    record = {"settings": subject.settings(), "checks": checks, "versions": package_versions()}
+    write_json(folder / RECORD, {**record, "files": seal(folder, export_files(folder))})
 
 
 def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[str]:

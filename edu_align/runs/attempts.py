@@ -20,12 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 from edu_align.config.schema import Config
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import git_state, package_versions
-from edu_align.runs.folder import RunFolder, list_runs, read_record, read_stored
+from edu_align.runs.folder import RunFolder, check_fields, list_runs, read_record, read_stored
 from edu_align.runs.identity import Identity, other_code, settings_of
 from edu_align.runs.lock import Lock, refuse_held
+from edu_align.runs.seal import check_run
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.files import remove_left_over, write_text
+from edu_align.utils.hashing import records_in
 from edu_align.utils.output import leave_terminal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -205,6 +207,9 @@ def find_finished(request: RunRequest) -> RunFolder | None:
     def look() -> RunFolder | None:
         found = request.newest()
         if found is not None and found.record["state"] == "finished":
+            check_fields(found.path, found.record)
+            records = records_in(request.config.outputs_root)
+            check_run("this command", found.path, found.record, records, request.config.accept_changed)
             CheckpointStore(found).remove()  # where it was killed right after its end
             print(_returned(found), flush=True)
             return found

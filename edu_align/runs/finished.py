@@ -17,11 +17,13 @@ ADAPTER = ("rank", "alpha", "dropout", "target_modules")  # what an adapter is m
 UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
 
 
-def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -> tuple[RunFolder, Config]:
+def run_config(
+    name: str, overrides: dict[str, str], outputs_root: str | None, accept: bool = False
+) -> tuple[RunFolder, Config]:
     """The finished run `name` and its config with `overrides` on top; its base model is not looked for."""
     from edu_align.config.stored import stored_config
 
-    run = find_run("run", name, Path(outputs_root or "outputs"))
+    run = find_run("run", name, Path(outputs_root or "outputs"), accept)
     given = {key: value for key, value in overrides.items() if key != "hardware"}
     root = {} if outputs_root is None else {"outputs_root": quoted(outputs_root)}
     preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}

@@ -25,14 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.runs.seal import check_run
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
+from edu_align.utils.hashing import records_in
 from edu_align.utils.jsonl import append_row, read_rows
 from edu_align.utils.words import did_you_mean
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
 MOST_BYTES = 64 << 20  # of a run.json, which takes some 10 KiB
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
+FIELDS = {  # what a finished run's run.json has, whoever reads it
+    "model": str, "base_model": str, "adapter": str, "trainer": str, "metrics": dict, "data": dict, "started": str,
+}  # fmt: skip
 LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 
 
@@ -115,6 +120,22 @@ def read_record(path: Path) -> dict[str, Any] | None:
         ) from None
 
 
+def check_fields(folder: Path, record: dict[str, Any]) -> None:
+    """Raise UserError where run.json of a finished run lacks what every reader needs, or has it in another type."""
+    wrong = [name for name, kind in FIELDS.items() if not isinstance(record.get(name), kind)]
+    wrong += ["files"] if not _is_seal(record.get("files", {})) else []
+    if wrong:
+        raise UserError(
+            f"{folder / 'run.json'} is damaged: {', '.join(wrong)} missing or of another type. Restore that file, or "
+            "move the folder away and train again."
+        )
+
+
+def _is_seal(files: Any) -> bool:
+    entries = files.values() if isinstance(files, dict) else [None]
+    return all(isinstance(each, dict) and {"size", "sha256"} <= each.keys() for each in entries)
+
+
 def read_stored(folder: Path) -> StoredRun | None:
     """The run in `folder`; None where it has no run.json (a file, a run that is being made, a run that is gone)."""
     try:
@@ -161,16 +182,17 @@ def list_runs(outputs: Path) -> list[StoredRun]:
     return sorted(found, key=lambda run: (run.started, run.name), reverse=True)
 
 
-def find_run(key: str, value: str, root: Path) -> RunFolder:
+def find_run(key: str, value: str, root: Path, accept: bool = False) -> RunFolder:
     """The finished run that `value` names: a folder, a name under root/runs, or an id or the start of one.
 
     Of several attempts with one id it is the newest finished one. Errors name `key` and the ways out.
+    Files that are not what training left are an error, unless `accept`.
     """
     candidates = [Path(value), root / "runs" / value]
     for path in candidates:
         record = _record_at(path)
         if record is not None:
-            return _finished(key, value, RunFolder(path, record))
+            return _finished(key, value, RunFolder(path, record), root, accept)
     stored = list_runs(root) if ID_PREFIX.fullmatch(value) else []
     folders = [RunFolder(run.path, run.record) for run in stored]
     matching = [folder for folder in folders if str(folder.record.get("id", "")).startswith(value)]
@@ -179,7 +201,7 @@ def find_run(key: str, value: str, root: Path) -> RunFolder:
         raise UserError(f"`{key}={value}`: {len(ids)} runs have ids that start so: {', '.join(ids)}. Give more digits.")
     if matching:
         done = [folder for folder in matching if folder.record.get("state") == "finished"]
-        return _finished(key, value, max(done or matching, key=_age))
+        return _finished(key, value, max(done or matching, key=_age), root, accept)
     known = [run.name for run in reversed(list_runs(root)[:5])]
     hint = f" Newest runs there: {', '.join(known)}." if known else " There is no run yet."
     raise UserError(
@@ -204,12 +226,14 @@ def _age(folder: RunFolder) -> tuple[str, int, str]:
     return str(folder.record.get("started")), len(folder.path.name), folder.path.name
 
 
-def _finished(key: str, value: str, folder: RunFolder) -> RunFolder:
+def _finished(key: str, value: str, folder: RunFolder, root: Path, accept: bool) -> RunFolder:
     state = folder.record.get("state")
     if state != "finished":
         raise UserError(
             f"`{key}={value}`: that run is {state!r}, not finished. Finish it first: give its command again."
         )
+    check_fields(folder.path, folder.record)
+    check_run(f"`{key}={value}`", folder.path, folder.record, records_in(root), accept)
     return folder
 
 

@@ -59,7 +59,7 @@ def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
         )
     adapter = next((one for one in swept if one.name.startswith("adapter.")), None)
     if start is not None and "${" not in start and adapter is not None and "init_from" not in names:
-        kept = adapter_of(find_run("init_from", start, Path(config.outputs_root)))
+        kept = adapter_of(find_run("init_from", start, Path(config.outputs_root), config.accept_changed))
         value = kept.get(adapter.name.partition(".")[2])
         raise UserError(
             f"`{adapter.name}={adapter.text}` cannot be swept with init_from={start}: its adapter goes on as it is, "

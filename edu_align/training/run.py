@@ -33,6 +33,7 @@ from edu_align.runs.environment import machine
 from edu_align.runs.finished import check_start
 from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.seal import run_files, seal
 from edu_align.tracking import is_off, mode_of
 from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
@@ -91,7 +92,11 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     if not config.preview:
         refuse_too_big(config)
     outputs = Path(config.outputs_root)
-    start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    start = (
+        find_run("init_from", config.init_from, outputs, config.accept_changed)
+        if config.init_from is not None
+        else None
+    )
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     # Files that were never read are read before weights, which may have to be downloaded.
     first = _data(config, start) if known is None else None
@@ -255,13 +260,13 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
             error.said = True
         raise
-    _ended(folder, began, state="finished")
+    _ended(folder, began, state="finished", files=seal(folder.path, run_files(folder.path)) if folder.writes else {})
     print(
         "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
     )
 
 
-def _ended(folder: RunFolder, began: float, **changes: str) -> None:
+def _ended(folder: RunFolder, began: float, **changes: Any) -> None:
     """Errors: OSError where the disk refuses, after saying that the next attempt will find one that was killed."""
     try:
         folder.save(**changes, seconds=round(time.monotonic() - began, 1))

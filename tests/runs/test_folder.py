@@ -13,9 +13,13 @@ from edu_align.runs.folder import UNREADABLE, RunFolder, ancestors, find_run, fi
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
+FACTS: dict[str, Any] = {
+    "model": "tiny", "base_model": "b", "adapter": "lora", "trainer": "sft", "metrics": {}, "data": {},
+}  # fmt: skip
+
 
 def begun(root: Path, name: str, **record: Any) -> RunFolder:
-    return RunFolder.create(root / "runs" / name, record)
+    return RunFolder.create(root / "runs" / name, {**FACTS, **record})
 
 
 def test_a_new_folder_says_that_it_is_running(tmp_path: Path) -> None:
