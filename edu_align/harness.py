@@ -42,6 +42,8 @@ def main() -> None:
     from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
+    from edu_align.runs.seal import check_export
+    from edu_align.utils.hashing import records_in
     from edu_align.utils.words import listed
 
     words = parse(arguments, OWN, groups=("model",))
@@ -55,6 +57,8 @@ def main() -> None:
     lm_eval.check_installed()
     run, config = read_run(words)
     model = lm_eval.model_arguments(run, config, of)
+    if of == "export":
+        check_export(run.path / "export", records_in(config.outputs_root), words.switch("accept_changed"))
     output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
     check_folder("output", output)
     task = lm_eval.write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))

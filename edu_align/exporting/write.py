@@ -22,18 +22,27 @@ from edu_align.reports.model_card import ASK, SHOW, Background, Exported, model_
 from edu_align.reports.stages import read_evaluation
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
-from edu_align.runs.seal import RECORD, differences, export_files, seal
+from edu_align.runs.seal import RECORD, check_export, differences, export_files, read_export, seal
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder, whole_folder, write_json
 from edu_align.utils.output import quiet
 from edu_align.utils.parent import die_with_parent
 
 
-def is_exported(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
-    """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
+def is_exported(output: Path, settings: dict[str, Any], overwrite: bool, records: Path, accept: bool = False) -> bool:
+    """Whether `output` holds the export that `settings` describe already, whole.
+
+    Errors, without `overwrite`: another one, one that cannot be read, and one whose files were changed, which `accept`
+    takes as it is. `records` remembers what files hold.
+    """
     if not (output / RECORD).is_file():
         return False
-    record = read_export(output)
+    try:
+        record = read_export(output)
+    except UserError:
+        if overwrite:
+            return False
+        raise
     before = record.get("settings", {})
     others = [key for key in settings if before.get(key) != settings[key]]
     if others and not overwrite:
@@ -41,22 +50,12 @@ def is_exported(output: Path, settings: dict[str, Any], overwrite: bool) -> bool
         raise UserError(
             f"`output={output}` holds another export: {changes}. Choose another output, or set export.overwrite=true."
         )
-    damaged = differences(output, record.get("files", {}), None)
-    if damaged and not others:
-        log(f"{output} is not what was exported: {'; '.join(damaged)}. It is made again")
-    return not others and not damaged
-
-
-def read_export(output: Path) -> dict[str, Any]:
-    """What export.json says. Errors: it is not the record of an export."""
-    file = output / RECORD
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or not all(isinstance(record.get(n, {}), dict) for n in ("settings", "files")):
-            raise ValueError("it is no export's record")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error}). Move {output} away, or give another output.") from None
-    return record
+    if others:
+        return False
+    if overwrite and differences(output, record.get("files", {}), records):
+        return False
+    check_export(output, records, accept)
+    return True
 
 
 def check_output(output: Path) -> None:

@@ -164,7 +164,10 @@ class RunRequest:
     def _identity_of(self, path: Path, record: dict[str, Any]) -> Identity | None:
         if "id" not in record or not (path / "config.yaml").is_file():
             return None
-        stored: Any = OmegaConf.to_container(OmegaConf.load(path / "config.yaml"), resolve=True)
+        from edu_align.config.stored import read_config
+
+        stored: Any = OmegaConf.to_container(read_config(path / "config.yaml"), resolve=True)
+        check_fields(path, record)
         data = record["data"].get("read", {})
         settings = settings_of(stored) | record.get("text", {})
         return Identity(settings, data, record["base_model"], record.get("parent"))

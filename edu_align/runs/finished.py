@@ -74,8 +74,10 @@ def adapter_of(run: RunFolder) -> dict[str, Any]:
     """The keys of `adapter` that a run was trained with; empty where it keeps no config."""
     from omegaconf import OmegaConf
 
+    from edu_align.config.stored import read_config
+
     path = run.path / "config.yaml"
-    stored: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    stored: Any = OmegaConf.to_container(read_config(path)) if path.is_file() else {}
     return stored.get("adapter") or {}
 
 

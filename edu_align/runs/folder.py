@@ -19,13 +19,14 @@ import json
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.runs.seal import check_run
+from edu_align.runs.seal import check_run, is_seal
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 from edu_align.utils.hashing import records_in
@@ -35,8 +36,13 @@ from edu_align.utils.words import did_you_mean
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
 MOST_BYTES = 64 << 20  # of a run.json, which takes some 10 KiB
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
+DAMAGED = "damaged"  # of a finished run whose files are not what training left
 FIELDS = {  # what a finished run's run.json has, whoever reads it
     "model": str, "base_model": str, "adapter": str, "trainer": str, "metrics": dict, "data": dict, "started": str,
+}  # fmt: skip
+OPTIONAL = {  # what it may have, or have as null: none of it is in those of older versions
+    "id": str, "parent": str, "init_from": str, "seconds": int | float, "attempts": list, "text": dict,
+    "versions": dict, "git": dict, "template_date": str, "undated_id": str,
 }  # fmt: skip
 LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 
@@ -84,7 +90,8 @@ class StoredRun:
 
     @property
     def id(self) -> str | None:
-        return self.record.get("id")
+        value = self.record.get("id")
+        return value if isinstance(value, str) else None
 
     @property
     def name(self) -> str:
@@ -106,7 +113,8 @@ class StoredRun:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return self.record.get("metrics") or {}
+        value = self.record.get("metrics")
+        return value if isinstance(value, dict) else {}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -120,10 +128,15 @@ def read_record(path: Path) -> dict[str, Any] | None:
         ) from None
 
 
-def check_fields(folder: Path, record: dict[str, Any]) -> None:
-    """Raise UserError where run.json of a finished run lacks what every reader needs, or has it in another type."""
-    wrong = [name for name, kind in FIELDS.items() if not isinstance(record.get(name), kind)]
-    wrong += ["files"] if not _is_seal(record.get("files", {})) else []
+def check_fields(folder: Path, record: dict[str, Any], complete: bool = True) -> None:
+    """Raise UserError where run.json of a finished run lacks what every reader needs, or has it in another type.
+
+    Not `complete`: what is there has to be of its type, and its start be there, as for a table of runs of any age.
+    """
+    needed = FIELDS if complete else {name: FIELDS[name] for name in FIELDS if name in record or name == "started"}
+    wrong = [name for name, kind in needed.items() if not _is(record.get(name), kind)]
+    wrong += [name for name, kind in OPTIONAL.items() if not _is(record.get(name), kind | None)]
+    wrong += ["files"] if not is_seal(record.get("files", {})) else []
     if wrong:
         raise UserError(
             f"{folder / 'run.json'} is damaged: {', '.join(wrong)} missing or of another type. Restore that file, or "
@@ -131,9 +144,8 @@ def check_fields(folder: Path, record: dict[str, Any]) -> None:
         )
 
 
-def _is_seal(files: Any) -> bool:
-    entries = files.values() if isinstance(files, dict) else [None]
-    return all(isinstance(each, dict) and {"size", "sha256"} <= each.keys() for each in entries)
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def read_stored(folder: Path) -> StoredRun | None:
@@ -164,6 +176,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict):
         raise ValueError("it holds no JSON object")
+    if not isinstance(record.get("state"), str):
+        raise ValueError("it says no state")
     return record
 
 
@@ -196,7 +210,7 @@ def find_run(key: str, value: str, root: Path, accept: bool = False) -> RunFolde
     stored = list_runs(root) if ID_PREFIX.fullmatch(value) else []
     folders = [RunFolder(run.path, run.record) for run in stored]
     matching = [folder for folder in folders if str(folder.record.get("id", "")).startswith(value)]
-    ids = sorted({folder.record["id"] for folder in matching})
+    ids = sorted({str(folder.record["id"]) for folder in matching})
     if len(ids) > 1:
         raise UserError(f"`{key}={value}`: {len(ids)} runs have ids that start so: {', '.join(ids)}. Give more digits.")
     if matching:
@@ -237,6 +251,29 @@ def _finished(key: str, value: str, folder: RunFolder, root: Path, accept: bool)
     return folder
 
 
+def problem_of(run: StoredRun, outputs: Path, accept: bool = False) -> str | None:
+    """Why a stored run cannot be believed: its run.json cannot be read, or what it left was changed; else None."""
+    try:
+        record = read_record(run.path)
+        if record is not None and record["state"] == "finished":
+            check_fields(run.path, record, complete=False)
+            check_run(f"run {run.name}", run.path, record, records_in(outputs), accept)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def whole_runs(key: str, runs: Sequence[StoredRun], outputs: Path, accept: bool) -> list[StoredRun]:
+    """The `runs` that can be believed; of the others it is said why they are left out. Errors: none remains."""
+    problems = {run.path: problem_of(run, outputs, accept) for run in runs}
+    damaged = [problem for problem in problems.values() if problem is not None]
+    if len(damaged) == len(runs):
+        raise UserError(f"`{key}`: {' '.join(damaged)}")
+    for problem in damaged:
+        print(f"edu_align: left out: {problem}", file=sys.stderr, flush=True)
+    return [run for run in runs if problems[run.path] is None]
+
+
 def ancestors(start: RunFolder | None) -> list[Path]:
     """Folders of the run that a run starts from, of the one that that run started from, and so on.
 
@@ -248,6 +285,7 @@ def ancestors(start: RunFolder | None) -> list[Path]:
     while path is not None and (record := read_record(path)) is not None:
         if known is not None and record.get("id", known) != known:
             break
+        check_fields(path, record)
         found.append(path)
         path, known = (Path(record["init_from"]) if record.get("init_from") else None), record.get("parent")
     return found

@@ -4,6 +4,7 @@ It lies in run.json (or export.json) as `files` and is written with `state: fini
 (evaluations, exports) and what people edit (README.md) is not in it. What was made before there were seals has none.
 """
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.utils.errors import UserError
-from edu_align.utils.hashing import file_digest
+from edu_align.utils.hashing import file_digest, file_digests
 
 FOLDERS = ("adapter", "model")  # of a run: what was trained, with its tokenizer and chat template
 FILES = ("config.yaml", "metrics.jsonl", "samples.jsonl", "split.json", "evaluation.json")
@@ -33,10 +34,8 @@ def export_files(folder: Path) -> list[Path]:
 
 def seal(folder: Path, files: list[Path]) -> dict[str, dict[str, Any]]:
     """Size and sha256 of each file, by its path in `folder`."""
-    return {
-        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": file_digest(file, None)}
-        for file in files
-    }
+    found = file_digests(files, None)
+    return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": found[file]} for file in files}
 
 
 def differences(folder: Path, sealed: Mapping[str, Any], records: Path | None) -> list[str]:
@@ -62,6 +61,40 @@ def check_run(what: str, folder: Path, record: Mapping[str, Any], records: Path 
         )
     if found:
         _say_once(f"accepted as it is: {folder}: {'; '.join(found)}")
+
+
+def read_export(folder: Path) -> dict[str, Any]:
+    """What export.json in `folder` says. Errors: it is gone, or not the record of an export."""
+    file = folder / RECORD
+    try:
+        record = json.loads(file.read_bytes())
+        if not isinstance(record, dict) or not isinstance(record.get("settings", {}), dict):
+            raise ValueError("it is no record of an export")
+        if not is_seal(record.get("files", {})):
+            raise ValueError("its `files` are no sizes and sha256")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{file} cannot be read ({error}). Export again with export.overwrite=true, or move {folder} away."
+        ) from None
+    return record
+
+
+def check_export(folder: Path, records: Path | None, accept: bool) -> None:
+    """Raise UserError where a file of an export is not what was exported, unless that is to be accepted."""
+    found = differences(folder, read_export(folder).get("files", {}), records)
+    if found and not accept:
+        raise UserError(
+            f"{folder} is not what was exported: {'; '.join(found)}. Export again with export.overwrite=true, put the "
+            "file back, or set accept_changed=true to take it as it is."
+        )
+    if found:
+        _say_once(f"accepted as it is: {folder}: {'; '.join(found)}")
+
+
+def is_seal(files: Any) -> bool:
+    """Whether this is what `seal` returns."""
+    entries = files.values() if isinstance(files, dict) else [None]
+    return all(isinstance(each, dict) and {"size", "sha256"} <= each.keys() for each in entries)
 
 
 @cache
