@@ -48,12 +48,11 @@ def differences(folder: Path, sealed: Mapping[str, Any], records: Path | None) -
 
 
 def check_run(what: str, folder: Path, record: Mapping[str, Any], records: Path | None, accept: bool) -> None:
-    """Raise UserError where a file of a finished run is not what training left, unless that is to be accepted."""
-    sealed = record.get("files")
-    if sealed is None:
-        _say_once(f"{folder.name} was made before files were sealed; they are read as they are")
-        return
-    found = differences(folder, sealed, records)
+    """Raise UserError where a file of a finished run is not what training left, unless that is to be accepted.
+
+    A run that was made before files were sealed is read as it is.
+    """
+    found = differences(folder, record.get("files", {}), records)
     if found and not accept:
         raise UserError(
             f"{what}: {folder} is not what training left: {'; '.join(found)}. Train it again (its command with "
