@@ -13,8 +13,8 @@ edu_align: python -m edu_align.verify [outputs_root=<folder>]
 
   outputs_root   where runs, sweeps and the cache lie (outputs)
 
-Every run, export, checkpoint, sweep and cached file is read and held against the sha256 that was written with it. A line
-each says whether it is whole, damaged (which file), unreadable, not finished, not sealed (made by an earlier edu_align)
+Every run, export, checkpoint, sweep and cached file is read and held against the sha256 that was written with it. A
+line each says whether it is whole, damaged (which file), unreadable, not finished, not sealed (of an earlier version)
 or left over by a process that is gone, and what to do. Then how much of the disk could be freed. Exit code 1 where
 something is damaged or unreadable. Nothing is changed or deleted.
 """
