@@ -103,7 +103,7 @@ def test_other_things_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("mine")
-    for name, message in (("file", "is a file"), ("folder", "is a folder with other things in it")):
+    for name, message in (("file", "must be a folder"), ("folder", "is a folder with other things in it")):
         with pytest.raises(UserError, match=message):
             check_output(tmp_path / name)
     (tmp_path / "empty").mkdir()

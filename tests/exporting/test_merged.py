@@ -96,7 +96,7 @@ def test_a_base_that_was_quantized_while_training_is_merged_whole(ok: Say, runs:
     run = copied(runs("sft").path, "was_nf4")
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("quantization: none", "quantization: nf4"))
-    out = ok("run=was_nf4", f"output={tmp_path / 'out'}")
+    out = ok("run=was_nf4", "accept_changed=true", f"output={tmp_path / 'out'}")
     assert "merged (float32)" in out
     assert "trained and measured on a base in nf4" in (tmp_path / "out" / "README.md").read_text()
 

@@ -18,14 +18,16 @@ def emptied(file: Path) -> None:
 @pytest.mark.cases("D7")
 @pytest.mark.parametrize("damage", [emptied, Path.unlink])
 @pytest.mark.parametrize("name", ["model.safetensors", "gguf/a.gguf"])
-def test_a_damaged_export_is_made_again(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
+def test_a_damaged_export_is_named(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
     (tmp_path / "gguf").mkdir()
     for file in ("model.safetensors", "gguf/a.gguf"):
         (tmp_path / file).write_text("weights")
     write_json(tmp_path / "export.json", {"settings": {"run": "a"}, "files": seal(tmp_path, export_files(tmp_path))})
-    assert is_exported(tmp_path, {"run": "a"}, overwrite=False)
+    assert is_exported(tmp_path, {"run": "a"}, False, tmp_path / "records")
     damage(tmp_path / name)
-    assert not is_exported(tmp_path, {"run": "a"}, overwrite=False)
+    with pytest.raises(UserError, match=f"not what was exported: {name} .*export.overwrite=true"):
+        is_exported(tmp_path, {"run": "a"}, False, tmp_path / "records")
+    assert is_exported(tmp_path, {"run": "a"}, False, tmp_path / "records", accept=True)
 
 
 @pytest.mark.cases("D18")
@@ -33,4 +35,4 @@ def test_a_damaged_export_is_made_again(tmp_path: Path, damage: Callable[[Path],
 def test_a_broken_record_is_one_message(tmp_path: Path, content: str) -> None:
     (tmp_path / "export.json").write_text(content)
     with pytest.raises(UserError, match=r"export\.json cannot be read"):
-        is_exported(tmp_path, {"run": "a"}, overwrite=False)
+        is_exported(tmp_path, {"run": "a"}, False, tmp_path / "records")

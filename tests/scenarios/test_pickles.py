@@ -173,7 +173,7 @@ def test_a_pickled_adapter_is_refused(go: Any, runs: Any, tmp_path: Path, mark: 
     (copy / "adapter" / "adapter_model.safetensors").unlink()
     arm(copy / "adapter" / "adapter_model.bin", mark)
     with pytest.raises(UserError, match=r"adapter_model\.safetensors; pickled weights are never loaded"):
-        go("trainer=dpo", f"init_from={copy}", UNMEASURED)
+        go("trainer=dpo", f"init_from={copy}", "accept_changed=true", UNMEASURED)
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
