@@ -40,5 +40,5 @@ def test_weights_that_do_not_say_what_they_saw_are_refused(go: Any, runs: Any, t
     there = brought(runs("sft").path, tmp_path)
     (there / "adapter" / GROUPS_FILE).unlink()
     with pytest.raises(UserError, match=r"does not say what it was trained on.*neither split\.json nor adapter/"):
-        go("trainer=dpo", f"init_from={there}")
+        go("trainer=dpo", f"init_from={there}", "accept_changed=true")
     assert not (tmp_path / "runs").exists()
