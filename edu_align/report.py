@@ -60,17 +60,17 @@ def main() -> None:
     if folder is not None:
         check_folder("output", folder)
     if "runs" in words and "objective" not in words and "direction" not in words:
-        _compare(words, outputs, folder)
+        _compare(words["runs"], outputs, words.get("split"), folder, _accepts(words))
     else:
         _sweep(words, outputs, folder)
 
 
-def _compare(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
+def _compare(names: str, outputs: Path, split: str | None, folder: Path | None, accept: bool = False) -> None:
     from edu_align.reports.comparison.reading import read_comparison
     from edu_align.reports.comparison.write import print_comparison, write_comparison
 
-    runs = _runs(words, outputs)
-    comparison = read_comparison(runs, outputs, words.get("split"))
+    runs = _runs(names, outputs, accept)
+    comparison = read_comparison(runs, outputs, split)
     name = runs[0].name if len(runs) == 1 else f"{runs[-1].name}-and-{len(runs) - 1}-{_digest(runs)}"
     command = " ".join(["python -m edu_align.report", *map(shlex.quote, sys.argv[1:])])
     written, limits = write_comparison(comparison, folder or outputs / REPORTS / name, command)
@@ -86,7 +86,7 @@ def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
     if "sweep" in words:
         sweep = read_sweep(find_sweep(words["sweep"], outputs), _accepts(words))
     else:
-        runs = _runs(words, outputs)
+        runs = _runs(words["runs"], outputs, _accepts(words))
         sweep = runs_as_sweep(runs, outputs / REPORTS / f"{len(runs)}-runs-{_digest(runs)}")
     if "objective" in words or "direction" in words:
         sweep = with_objective(sweep, words.get("objective", sweep.objective), words.get("direction"))
@@ -95,11 +95,11 @@ def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
     print(f"edu_align: report {written}, with report.md and results.csv")
 
 
-def _runs(words: dict[str, str], outputs: Path) -> "list[StoredRun]":
+def _runs(names: str, outputs: Path, accept: bool) -> "list[StoredRun]":
     """The runs of `runs`, without those that are damaged."""
     from edu_align.runs.folder import find_stored, whole_runs
 
-    return whole_runs("runs", find_stored("runs", run_names(words["runs"]), outputs), outputs, _accepts(words))
+    return whole_runs("runs", find_stored("runs", run_names(names), outputs), outputs, accept)
 
 
 def _accepts(words: dict[str, str]) -> bool:

@@ -1,6 +1,7 @@
 """The seal of a finished run: each kind of damage is named by every reader, and can be accepted."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from edu_align.runs.folder import RunFolder, find_run
 from edu_align.runs.inspection import inspect
 from edu_align.runs.seal import run_files, seal
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import sha256
 
 FACTS: dict[str, Any] = {
     "model": "tiny", "base_model": "b", "adapter": "lora", "trainer": "sft", "metrics": {}, "data": {},
@@ -80,3 +82,28 @@ def test_the_command_ends_with_1_where_something_is_damaged(tmp_path: Path) -> N
     flip(folder / "config.yaml")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "config.yaml holds other bytes" in done.stdout) == (1, True)
+
+
+def test_what_is_left_over_is_found(tmp_path: Path) -> None:
+    folder = sealed(tmp_path)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "before.json").write_text("12345")
+    (folder / ".run.json.999999999.1").write_text("12")
+    (folder / f".run.json.{os.getpid()}.1").write_text("of a process that lives")
+    (tmp_path / "runs" / "begun").mkdir()
+    shared = tmp_path / "cache" / "shared" / "rows"
+    shared.mkdir(parents=True)
+    (shared / f"k-{sha256('good')[:16]}.jsonl").write_text("good")
+    (shared / f"k-{sha256('good')[:16]}.safetensors").write_text("bad")
+    (tmp_path / "sweeps" / "beta").mkdir(parents=True)
+    (tmp_path / "sweeps" / "beta" / "sweep.json").write_text("[]")
+    found = {str(Path(item.what).relative_to(tmp_path)): (item.state, item.free) for item in inspect(tmp_path, 0.0)}
+    assert found == {
+        "runs/begun": ("left over", 0),
+        "runs/mine": ("whole", 0),
+        "runs/mine/checkpoints": ("left over", 5),
+        "runs/mine/.run.json.999999999.1": ("left over", 2),
+        f"cache/shared/rows/k-{sha256('good')[:16]}.safetensors": ("damaged", 0),
+        "cache/shared": ("whole", 7),
+        "sweeps/beta": ("damaged", 0),
+    }
