@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edu_align.config.arguments import key_values
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import folder_problem
 from edu_align.utils.hashing import sha256
 from edu_align.utils.program import program
 from edu_align.utils.words import did_you_mean, listed
@@ -48,6 +49,8 @@ def main() -> None:
         return
     words = parse(arguments)
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()
+    if problem := folder_problem(outputs):
+        raise UserError(f"`outputs_root` must be a folder, and {str(outputs)!r} is {problem}. Give another folder.")
     if "sweep" not in words and "runs" not in words:
         from edu_align.reports.sweep.write import print_runs
 

@@ -27,7 +27,7 @@ from edu_align.models.chat_template import TemplateError, as_chat
 from edu_align.models.tokenizer import tokenizer_identity
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import read_json, write_json
+from edu_align.utils.files import naming, read_json, write_json
 from edu_align.utils.jsonl import append_synced, cut_torn_line, numbered_lines
 from edu_align.utils.words import shorten
 
@@ -115,7 +115,8 @@ class ReplyFile:
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append whole rows, and have them on the disk before the next batch begins."""
-        append_synced(self._file.fileno(), rows)
+        with naming(self.path):
+            append_synced(self._file.fileno(), rows)
 
     def _read(self, prompts: dict[str, list[dict[str, str]]]) -> set[str]:
         done = set()

@@ -4,6 +4,7 @@ What a person or a model wrote is escaped and stands on the page as written. The
 their body is read.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -176,7 +177,12 @@ def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[An
 
 
 def _vote(arena: Arena, gr: Any, vote: str, visitor: Visitor) -> list[Any]:
-    return _page_values(gr, arena, arena.vote(visitor, vote))
+    try:
+        return _page_values(gr, arena, arena.vote(visitor, vote))
+    except UserError as error:
+        gr.Warning(str(error))
+        print(f"edu_align: {error}", file=sys.stderr, flush=True)
+        return [gr.skip() for _ in _page_values(gr, arena, visitor)]
 
 
 def _page_values(

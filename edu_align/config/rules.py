@@ -12,6 +12,7 @@ from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS
 from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import first_line
+from edu_align.utils.files import folder_problem, name_problem
 from edu_align.utils.secrets import problems_of_secrets
 from edu_align.utils.words import did_you_mean, listed
 
@@ -334,11 +335,19 @@ def _places(values: Values) -> Iterator[str]:
     data, outputs = values.get("data_root"), values.get("outputs_root")
     if data is not None and not Path(data).is_dir():
         yield f"`data_root` must be a folder, and {data!r} is none. Set it, or EDU_ALIGN_DATA, to one, or to null."
-    if outputs is not None and Path(outputs).is_file():
-        yield f"`outputs_root` must be a folder, and {outputs!r} is a file. Set another folder."
+    if outputs is not None and (problem := folder_problem(Path(outputs))):
+        yield f"`outputs_root` must be a folder, and {outputs!r} is {problem}. Set another folder."
+
+
+def _names(values: Values) -> Iterator[str]:
+    """A problem for what gives a folder under outputs_root its name, and could be no name."""
+    for key, example in (("run_name", "my_run"), ("model.name", "my_model")):
+        name = values.get(key)
+        if name and (problem := name_problem(str(name))):
+            yield f"`{key}` {problem}, got {str(name)[:300]!r}. Example: {key}={example}."
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
-    _judge, _places, _metrics, _tracking,
+    _judge, _places, _names, _metrics, _tracking,
 )  # fmt: skip

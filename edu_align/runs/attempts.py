@@ -26,8 +26,9 @@ from edu_align.runs.lock import Lock, refuse_held
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.files import remove_left_over, write_text
+from edu_align.utils.interrupts import leave_gone_terminal
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # under nohup SIGHUP is ignored, and stays so
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # `sbatch --signal`; taken only where nobody else, as submitit, has them
 
 
@@ -69,13 +70,15 @@ def stoppable() -> Iterator[Stop]:
         return
 
     def handle(number: int, _: Any) -> None:
+        leave_gone_terminal()
         if stop.number is not None:
             for each in before:
                 signal.signal(each, signal.SIG_DFL)  # a third time is not ours to handle
         stop.ask(number)
 
     free = [number for number in WARNINGS if signal.getsignal(number) == signal.SIG_DFL]
-    before = {number: signal.signal(number, handle) for number in (*SIGNALS, *free)}
+    asking = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
+    before = {number: signal.signal(number, handle) for number in (*asking, *free)}
     try:
         yield stop
     finally:

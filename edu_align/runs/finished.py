@@ -11,9 +11,9 @@ from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
 
-# A finished run's data is not read, so it may have moved since.
+# Of a finished run neither data nor name are read: both may have changed, and it may be older than the rules for them.
 ADAPTER = ("rank", "alpha", "dropout", "target_modules")  # what an adapter is made with, and keeps
-UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
+UNREAD = {"run_name": "null", "data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
 
 
 def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -> tuple[RunFolder, Config]:

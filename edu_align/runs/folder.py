@@ -125,6 +125,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
             record = json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, RecursionError) as error:  # one may not read it, a loop of links, a folder of that name
+        raise ValueError(getattr(error, "strerror", None) or error) from None
     if not isinstance(record, dict):
         raise ValueError("it holds no JSON object")
     return record
@@ -138,7 +140,7 @@ def list_runs(outputs: Path) -> list[StoredRun]:
     try:
         with os.scandir(outputs / "runs") as entries:
             names = [entry.name for entry in entries]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     runs = outputs / "runs"
     found = [run for name in names if (run := read_stored(runs / name)) is not None]

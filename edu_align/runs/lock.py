@@ -10,12 +10,10 @@ all that is needed is that creating a file with O_EXCL is atomic; no flock, whic
 import contextlib
 import json
 import os
-import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 
-from edu_align.runs.process import Process, Ticker, machine, runs_here, this_process
+from edu_align.runs.process import Process, Ticker, age, machine, runs_here, this_process
 from edu_align.utils.errors import UserError
 
 BEAT_SECONDS = 5  # between two signs of life
@@ -123,20 +121,9 @@ def _living(path: Path) -> Process | None:
         found = Process("a machine that has not said so yet", "", -1, 0.0)
     if found.pid == 0:
         return None
-    alive = runs_here(found.pid, found.started) if found.machine == machine() else _age(path) < DEAD_SECONDS
-    return found if alive else None
-
-
-def _age(path: Path) -> float:
-    """Seconds since the last sign of life, by the clock that stamps the folder's files (a server's, on a network)."""
-    probe = path.with_name(f".clock.{os.getpid()}.{threading.get_ident()}")
-    try:
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink(missing_ok=True)
-    except OSError:
-        now = time.time()
-    return max(0.0, now - path.stat().st_mtime)
+    if found.machine == machine():
+        return found if runs_here(found.pid, found.started, found.ticks) else None
+    return found if age(path) < DEAD_SECONDS else None
 
 
 def _write(path: Path, found: Process, new: bool = False) -> None:

@@ -1,8 +1,8 @@
 """Which process works on something, whether it lives, and what a process does in the background to show that it does.
 
-Locks of runs and the jobs of sweeps name a process by its host, its id and its start, since ids are used again. A
-process of another machine cannot be looked up: its file there is touched every few seconds, and counts as left when it
-is not any more.
+Locks of runs and the jobs of sweeps name a process by its machine, its id and its start, since ids are used again. The
+start is counted in ticks since the machine booted, which no step of the clock moves. A process of another machine
+cannot be looked up: its file there is touched every few seconds, and counts as left when it is not any more.
 """
 
 import os
@@ -15,25 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CLOCK_SLACK = 2.0  # seconds that two readings of one process' start may differ by
+CLOCK_SLACK = 2.0  # seconds that two readings of one process' start by the clock may differ by
 HEARTBEAT = 15.0  # seconds between two signs of life of a sweep's running job
 HEARTBEAT_TIMEOUT = 120.0  # seconds without one after which a job on another machine counts as dead
+STATE, START = 0, 19  # fields of /proc/<pid>/stat behind the program's name (proc_pid_stat(5))
 
 
 @dataclass(frozen=True)
 class Process:
-    """`machine` tells one boot and one pid namespace from another; `started`: seconds since 1970; pid 0: nobody."""
+    """`machine` tells one boot and one pid namespace from another; pid 0: nobody.
+
+    `ticks`: its start since boot; None where the system does not say, and in records made before these were kept. Then
+    `started` counts, in seconds since 1970.
+    """
 
     host: str
     machine: str
     pid: int
     started: float
+    ticks: int | None = None
 
 
 def this_process() -> Process:
-    import psutil
-
-    return Process(socket.gethostname(), machine(), os.getpid(), psutil.Process().create_time())
+    ticks = _ticks(os.getpid())
+    return Process(socket.gethostname(), machine(), os.getpid(), _started(os.getpid()), ticks)
 
 
 def machine() -> str:
@@ -45,13 +50,15 @@ def machine() -> str:
         return socket.gethostname()
 
 
-def runs_here(pid: int, started: float) -> bool:
+def runs_here(pid: int, started: float, ticks: int | None = None) -> bool:
     """Whether that process of this machine still lives, and is not another one that was given its pid."""
     import psutil
 
     try:
+        if ticks is not None and (found := _ticks(pid)) is not None:
+            return found == ticks
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) <= CLOCK_SLACK
+        same = ticks is not None or abs(process.create_time() - started) <= CLOCK_SLACK
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
@@ -59,19 +66,49 @@ def runs_here(pid: int, started: float) -> bool:
         return True
 
 
+def _ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None where it is gone, has ended, or cannot be looked up."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[STATE] in (b"Z", b"X") else int(fields[START])
+
+
+def _started(pid: int) -> float:
+    import psutil
+
+    return float(psutil.Process(pid).create_time())
+
+
 def who() -> dict[str, Any]:
     """This process, as a job's file and sweep.json name it."""
     found = this_process()
-    return {"host": found.host, "pid": found.pid, "began": found.started}
+    return {
+        "host": found.host, "machine": found.machine, "pid": found.pid, "began": found.started, "ticks": found.ticks
+    }  # fmt: skip
 
 
 def is_alive(path: Path, job: dict[str, Any]) -> bool:
     """Whether a process runs this job of a sweep now: here by its id and start, elsewhere by its last sign of life."""
     if job.get("state") != "running" or job.get("pid") is None:
         return False
-    if job.get("host") != socket.gethostname():
-        return path.exists() and time.time() - path.stat().st_mtime < HEARTBEAT_TIMEOUT
-    return job.get("began") is not None and runs_here(job["pid"], job["began"])
+    here = machine() if "machine" in job else socket.gethostname()
+    if job.get("machine", job.get("host")) != here:
+        return path.exists() and age(path) < HEARTBEAT_TIMEOUT
+    return job.get("began") is not None and runs_here(job["pid"], job["began"], job.get("ticks"))
+
+
+def age(path: Path) -> float:
+    """Seconds since a file was touched, by the clock that stamps files beside it (a server's, on a network)."""
+    probe = path.with_name(f".clock.{os.getpid()}.{threading.get_ident()}")
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+    except OSError:
+        now = time.time()
+    return max(0.0, now - path.stat().st_mtime)
 
 
 class Ticker:

@@ -1,13 +1,8 @@
 """A whole sweep: find or make its folder, hand out what is not done, say how it went."""
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,11 +18,11 @@ from edu_align.sweeps.space import Dimension, ListSearch, dimensions, drawn, gri
 from edu_align.sweeps.state import Job, SweepFolder, default_name, is_done, now, sweep_digest, update
 from edu_align.sweeps.tracking import grouped
 from edu_align.utils import distributed as processes
-from edu_align.utils.errors import SomeFailed, UserError
+from edu_align.utils.errors import Interrupted, SomeFailed, UserError
+from edu_align.utils.interrupts import EXIT_INTERRUPTED, as_exception
 from edu_align.utils.output import ReaderGone
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 DIED = "its process died without a word: killed, or out of memory"
 
 
@@ -89,7 +84,7 @@ class Sweep:
         search = self._search()
         self.status.total = search.total
         try:
-            with _interruptible(), grouped(self.folder.path.name):
+            with as_exception(), grouped(self.folder.path.name):
                 jobs = self._hand_out(search)
         except (KeyboardInterrupt, SystemExit) as error:
             self._mark_dead_jobs("interrupted")
@@ -97,7 +92,7 @@ class Sweep:
             if isinstance(error, ReaderGone):
                 raise
             print("edu_align: interrupted. The same command goes on from here.", file=sys.stderr, flush=True)
-            raise SystemExit(INTERRUPTED) from None
+            raise SystemExit(error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED) from None
         except BaseException:
             self._mark_dead_jobs("interrupted")
             self._close("failed")
@@ -235,20 +230,3 @@ def write_and_track(folder: Path, config: Any) -> None:
         log_sweep(folder, OmegaConf.to_object(config.tracking))  # type: ignore[arg-type]
     except Exception as error:
         print(f"edu_align: no report: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, where this is the main thread."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -21,7 +21,9 @@ from edu_align.utils.errors import UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
-RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system said
+ELSEWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE}  # no such place, or no more
+LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and what is written aside has a longer one
+RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
 _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
 
 
@@ -34,11 +36,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write aside, sync and rename: a reader finds the old file or the new one, and an error leaves the old one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        with naming(path):
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -68,10 +71,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     aside, older = (path.with_name(f".{name}.{os.getpid()}") for name in (path.name, f"{path.name}.older"))
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
-        yield aside
-        for file in (each for each in aside.rglob("*") if each.is_file()):
-            sync(file)
+        with naming(path):
+            aside.mkdir(parents=True)
+            yield aside
+            for file in (each for each in aside.rglob("*") if each.is_file()):
+                sync(file)
         if path.exists():
             path.rename(older)
         try:
@@ -108,6 +112,17 @@ def remove_left_over(folder: Path) -> None:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What the disk says of writing in the block, with the name of what is written, where it names nothing itself."""
+    try:
+        yield
+    except Exception as error:
+        if _number(error) in FULL | REFUSED and getattr(error, "filename", None) is None:
+            error.filename = str(path)  # type: ignore[attr-defined]
+        raise
+
+
+@contextmanager
 def disk_errors(root: Path) -> Iterator[None]:
     """Errors of writing below `root` as one `UserError` that says what the disk said, and what to do."""
     try:
@@ -124,10 +139,15 @@ def disk_error(error: BaseException, root: Path | None = None) -> UserError | No
 
     `root`: the outputs_root that was written below, where it is known.
     """
+    if isinstance(error, FileNotFoundError) and _is_current_folder_gone():
+        return UserError("the current folder was removed while the command worked. `cd` to one that is there.")
     said = refusal(error, root)
     if said is None:
         return None
-    there, key = ("", "") if root is None else (" there", f"`outputs_root={root}`: ")
+    key = "" if root is None else f"`outputs_root={root}`: "
+    if _number(error) in ELSEWHERE:
+        return UserError(f"{key}a place cannot be used ({said}). {_way_out(error, root)}")
+    there = "" if root is None else " there"
     return UserError(
         f"{key}nothing more can be written{there} ({said}). {_way_out(error, root)} Then give the same command again: "
         "it goes on from what it has kept."
@@ -137,17 +157,48 @@ def disk_error(error: BaseException, root: Path | None = None) -> UserError | No
 def refusal(error: BaseException, root: Path | None) -> str | None:
     """What the disk under `root` said where that is what `error` is about; None for any other error.
 
-    A full disk is reported without a file name; a refused one with it, and has to be of a file below `root`.
+    A refused file has to be below `root`; of a full disk its name is left out. A file that is not there counts where
+    its folder is not either.
     """
     number, name = _number(error), getattr(error, "filename", None)
-    if number not in FULL | REFUSED:
+    if number not in FULL | REFUSED | ELSEWHERE:
         return None
-    path = None if name is None else Path(os.fsdecode(name))
-    if number in REFUSED:
+    path = None if name is None or isinstance(name, int) else Path(os.fsdecode(name))
+    if number in REFUSED | ELSEWHERE:
         elsewhere = path is None if root is None else path and not path.absolute().is_relative_to(root.absolute())
-        if elsewhere:
+        if elsewhere or (path is None and number in ELSEWHERE):
             return None
-    return os.strerror(number) + (f": {path}" if path is not None else "")
+    if path is not None and number == errno.ENOENT and os.path.isdir(path.parent):
+        return None
+    named = path is not None and (root is None or number not in FULL)
+    return os.strerror(number) + (f": {path}" if named else "")
+
+
+def folder_problem(path: Path) -> str:
+    """Why `path` can be no folder, as the end of a sentence about it; "" where it is one or could be made."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        return f"none ({getattr(error, 'strerror', None) or error})"
+    place = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+    if os.path.isdir(place):
+        return ""
+    what = "a file" if place.is_file() else "none" if place.exists() else "a link that leads nowhere"
+    return what if place == path else f"below {place}, which is {what}"
+
+
+def name_problem(name: str) -> str:
+    """Why a folder cannot have this name, as the end of a sentence about it; "" where it can."""
+    if not name or name in (".", "..") or "/" in name or not name.isprintable():
+        return "must be the name of one folder (no . or .., no /, nothing that cannot be seen)"
+    size = len(os.fsencode(name))
+    return (
+        f"must be the name of a folder: at most {LONGEST_NAME} bytes in UTF-8, not {size}"
+        if size > LONGEST_NAME
+        else ""
+    )
 
 
 def first_value(file: Path, key: str) -> str:
@@ -168,14 +219,29 @@ def free_bytes(root: Path) -> int:
 def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError):
         return error.errno
-    found = RUST.search(str(error)) if type(error).__name__ == "SafetensorError" else None
+    found = RUST.search(str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
     return int(found[1]) if found else None
 
 
+def _is_current_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _way_out(error: BaseException, root: Path | None) -> str:
-    if _number(error) not in FULL:
+    number = _number(error)
+    if number == errno.ENAMETOOLONG:
+        return "Give a shorter name."
+    if number in ELSEWHERE:
+        return "Was a folder removed while the command worked? Give the same command again, or name another folder."
+    if number not in FULL:
         return "Make it readable and writable, or name another folder."
-    if root is None:
+    name = getattr(error, "filename", None)
+    place = root or (None if name is None or isinstance(name, int) else Path(os.fsdecode(name)))
+    if place is None:
         return "Make room there."
-    free = free_bytes(root) / 2**20
-    return f"Make room there ({free:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."
+    plan = "" if root is None else "; `python -m edu_align.plan` says what a run takes"
+    return f"Make room there ({free_bytes(place) / 2**20:.1f} MiB are free{plan})."

@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import errno
 import gc
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -93,25 +95,35 @@ GENERAL_ADVICE = (
 )
 
 
+# What libraries say where they get no memory, in errors that have no class of their own: torch's allocators and mmap,
+# cuBLAS and cuDNN, oneDNN (whose "primitive descriptor" is about a product that it does not have), C++ and Rust.
+_SAID = re.compile(
+    r"DefaultCPUAllocator: (can't allocate|not enough) memory|could not create a primitive(?! descriptor)"
+    r"|\b(CUDA|HIP|XPU|MPS backend) (error: )?out of memory|CU(BLAS|DNN|SOLVER|SPARSE|FFT)_(STATUS_)?ALLOC_FAILED"
+    r"|CUDNN_STATUS_NOT_SUPPORTED\.|^std::bad_alloc|: Cannot allocate memory \(12\)|\(os error 12\)"
+)
+_SAYING = ("RuntimeError", "AcceleratorError", "SafetensorError")  # classes of the errors that are read so
+
+
 class OutOfMemory(UserError):
     """The smallest piece of work does not fit: the settings ask for more than this machine has."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a GPU or on the CPU."""
+    """Whether memory ran out, on a GPU or on the CPU. torch is not imported for it."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     if isinstance(error, MemoryError):
         return True
-    import torch
-    from accelerate.utils.memory import should_reduce_batch_size
-
-    if isinstance(error, torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, Exception) and should_reduce_batch_size(error)
+    return type(error).__name__ in _SAYING and _SAID.search(str(error)) is not None
 
 
 def memory_error(error: BaseException) -> "OutOfMemory | None":
-    """`error` as one for the user, where memory ran out; None for any other. torch is not imported for it."""
-    if not isinstance(error, MemoryError) and ("torch" not in sys.modules or not is_out_of_memory(error)):
+    """`error` as one for the user, where memory ran out; None for any other."""
+    if not is_out_of_memory(error):
         return None
     return OutOfMemory(f"out of memory ({release_traceback(error)}). {GENERAL_ADVICE}")
 

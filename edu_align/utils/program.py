@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.files import disk_error
-from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, came_from_interrupt
+from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, cause_of_end
 from edu_align.utils.memory import memory_error
 from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
 from edu_align.utils.secrets import redacted
@@ -19,9 +19,9 @@ from edu_align.utils.secrets import redacted
 def program(main: Callable[[], None]) -> Callable[[], None]:
     """`main` as a command line program; `SystemExit` passes through.
 
-    A `UserError`, a full or read-only disk and memory that runs out are one message and exit code 2. Ctrl-C is one line
-    and 130, wherever it comes. A reader of the output that goes away (`| head`) ends it quietly with 141. Any other
-    error is a fault of the program and keeps its traceback.
+    A `UserError`, a disk that refuses and memory that runs out are one message and exit code 2. Ctrl-C is one line and
+    130, SIGTERM one and 143, SIGHUP one and 129, wherever they come. A reader of the output that goes away (`| head`)
+    ends it quietly with 141. Any other error is a fault of the program and keeps its traceback.
     """
 
     @wraps(main)
@@ -40,7 +40,10 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
         except KeyboardInterrupt:
             _end(STOPPED, EXIT_INTERRUPTED)
         except Exception as error:
-            if came_from_interrupt(error):
+            signalled = cause_of_end(error)
+            if isinstance(signalled, Interrupted):
+                _end(str(signalled), signalled.exit_code)
+            if signalled is not None:
                 _end(STOPPED, EXIT_INTERRUPTED)
             told = explanation(error)
             if told is None:

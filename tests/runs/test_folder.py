@@ -1,5 +1,6 @@
 """Run folders: names, atomic records, listing all of them, and finding one by what people call it."""
 
+import errno
 import json
 import time
 from pathlib import Path
@@ -155,3 +156,34 @@ def test_ten_thousand_runs_are_listed_in_two_seconds(tmp_path: Path) -> None:
     assert len(runs) == 10_000
     assert len({run.id for run in runs}) == 10_000
     assert spent < 2
+
+
+@pytest.mark.cases("D11")
+def test_what_cannot_be_read_is_listed_and_stands_in_nobodys_way(tmp_path: Path, monkeypatch: Any) -> None:
+    runs = tmp_path / "runs"
+    for name in ("good", "not_mine", "folder", "binary", "loop", "deep", "gone"):
+        (runs / name).mkdir(parents=True)
+    (runs / "good" / "run.json").write_text('{"id": "abc", "state": "finished"}')
+    (runs / "not_mine" / "run.json").write_text('{"id": "abd", "state": "finished"}')
+    (runs / "folder" / "run.json").mkdir()
+    (runs / "binary" / "run.json").write_bytes(bytes(range(256)))
+    (runs / "loop" / "run.json").symlink_to("run.json")
+    (runs / "deep" / "run.json").write_text("[" * 100_000)
+    (runs / "gone" / "run.json").symlink_to("nowhere")
+    (runs / "around").symlink_to("around")
+    (runs / "a_file").touch()
+    open_file = open
+
+    def refusing(file: Any, *words: Any, **more: Any) -> Any:
+        if "not_mine" in str(file):
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return open_file(file, *words, **more)
+
+    monkeypatch.setattr("builtins.open", refusing)
+    states = {run.name: run.state for run in list_runs(tmp_path)}
+    assert states.pop("good") == "finished"
+    assert states == dict.fromkeys(("not_mine", "folder", "binary", "loop", "deep", "around"), UNREADABLE)
+    assert find_run("run", "abc", tmp_path).path == runs / "good"
+    for name in states:
+        with pytest.raises(UserError, match=f"{name}/run.json cannot be read .*Restore that file, or move"):
+            find_run("run", name, tmp_path)

@@ -9,9 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from edu_align.runs import lock as module
+from edu_align.runs import process
 from edu_align.runs.lock import Held, Lock, holder, newest
 from edu_align.runs.process import Process, this_process
 from tests.killing import in_child, until
@@ -74,8 +76,49 @@ def test_a_pid_that_was_given_to_another_process_holds_nothing(tmp_path: Path) -
     own = this_process()
     write(tmp_path, own)
     assert holder(tmp_path) == own
-    write(tmp_path, replace(own, started=own.started - 100))
+    write(tmp_path, replace(own, ticks=(own.ticks or 0) - 1))
     assert holder(tmp_path) is None
+
+
+@pytest.mark.cases("D8")
+@pytest.mark.parametrize("step", [-3600.0, -10.0, 10.0, 3600.0])
+def test_a_step_of_the_clock_takes_no_living_run_over(tmp_path: Path, monkeypatch: Any, step: float) -> None:
+    """psutil reckons a start from the boot's moment, which the kernel moves with the clock."""
+    began, now = psutil.Process.create_time, time.time
+    with Lock(tmp_path):
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + step)
+        monkeypatch.setattr(time, "time", lambda: now() + step)
+        found = holder(tmp_path)
+        assert found is not None
+        assert found.pid == os.getpid()
+
+
+@pytest.mark.cases("D8")
+def test_a_record_without_ticks_and_a_system_without_proc_are_understood(tmp_path: Path, monkeypatch: Any) -> None:
+    own = this_process()
+    old = {key: value for key, value in asdict(own).items() if key != "ticks"}
+    file = tmp_path / ".lock.1"
+    for monkey in (False, True):
+        if monkey:
+            monkeypatch.setattr(process, "_ticks", lambda pid: None)
+        file.write_text(json.dumps(old))
+        assert holder(tmp_path) is not None
+        file.write_text(json.dumps(old | {"started": own.started - 100}))
+        assert holder(tmp_path) is None
+
+
+@pytest.mark.cases("D8")
+def test_a_process_that_has_ended_and_is_not_waited_for_yet_holds_nothing() -> None:
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+    there = process._ticks(pid)
+    assert process.runs_here(pid, 0.0, there)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert not process.runs_here(pid, 0.0, there)
+    os.waitpid(pid, 0)
+    assert not process.runs_here(pid, 0.0, there)
 
 
 def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
@@ -111,7 +154,7 @@ def test_the_heart_beats_and_notices_a_takeover(tmp_path: Path, monkeypatch: pyt
 def test_of_many_starters_one_at_a_time_wins(tmp_path: Path, first: str) -> None:
     """Five processes take, hold and release it over and over; inside, a file that only one may create proves it."""
     if first == "a dead process":
-        write(tmp_path, replace(this_process(), started=1.0))
+        write(tmp_path, replace(this_process(), ticks=1))
     if first == "one that let go":
         Lock(tmp_path).release()
     begin = time.time() + 0.3

@@ -79,7 +79,7 @@ def test_a_name_holds_one_sweep_and_one_process(sweep: Any) -> None:
         assert sweep.notes("start") == ["0.1 42"]
     finally:
         running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 130
+        assert running.wait(60) == 143
     other = sweep("-m", "sweep.name=mine", "trainer.beta=0.3")
     assert other.returncode == 2
     assert "`sweep.name=mine`: that sweep asked for something else (job.py -m sweep.name=mine" in other.stderr

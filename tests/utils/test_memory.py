@@ -1,11 +1,12 @@
 """What a finished run gives back."""
 
+import errno
 import gc
 import os
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from edu_align.models.device import cpu_flags
 from edu_align.runs.environment import peak_memory_gib
 from edu_align.utils import memory
+from edu_align.utils.errors import UserError
 
 
 class Node:
@@ -121,3 +123,62 @@ def test_what_the_user_says_of_the_caches_stays(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv(memory.KERNEL_CACHES[1])
     memory.keep_few_kernels()
     assert [os.environ[name] for name in memory.KERNEL_CACHES] == ["7", str(memory.KERNELS)]
+
+
+class SafetensorError(Exception):
+    """As safetensors' own, which has no class that Python may raise."""
+
+
+@pytest.mark.cases("D19")
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("std::bad_alloc"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:75] . DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("unable to mmap 4096 bytes from file </a/b>: Cannot allocate memory (12)"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported asynchronously"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        SafetensorError("Error while serializing: I/O error: Cannot allocate memory (os error 12)"),
+    ],
+    ids=lambda error: str(error)[-40:],
+)
+def test_memory_that_no_library_gets_is_out_of_memory(error: Exception) -> None:
+    assert memory.is_out_of_memory(error)
+    assert str(memory.memory_error(error)).startswith("out of memory (")
+    halving, sizes = memory.HalvingBatches("answering"), list[int]()
+
+    def work(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        if len(items) > 1:
+            raise error
+        return list(items)
+
+    if isinstance(error, RuntimeError | MemoryError):
+        assert halving.run(work, [1, 2]) == [1, 2]
+        assert sizes == [2, 1, 1]
+
+
+@pytest.mark.cases("D19")
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("could not create a primitive descriptor for a matmul primitive"),
+        RuntimeError("row 3 says that it is out of memory"),
+        ValueError("CUDA out of memory"),
+        KeyError("std::bad_alloc"),
+        RuntimeError("the shape [12, 3] cannot allocate memory (12) of a view"),
+        OSError(errno.EIO, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        UserError("`a=1`: DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=str,
+)
+def test_other_errors_with_such_words_are_not(error: Exception) -> None:
+    assert not memory.is_out_of_memory(error)
+    assert memory.memory_error(error) is None

@@ -15,7 +15,7 @@ import pytest
 
 from edu_align.utils import output
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
-from edu_align.utils.interrupts import came_from_interrupt
+from edu_align.utils.interrupts import cause_of_end, end_at_once
 from edu_align.utils.program import program
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,42 @@ def test_an_interruption_is_one_line_and_130(end: End) -> None:
     assert end(said) == (130, "")
     circle = ValueError("a")
     circle.__cause__ = circle
-    assert not came_from_interrupt(circle)
+    assert cause_of_end(circle) is None
+
+
+@pytest.mark.cases("D10")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_one_line_and_its_code(end: End, capsys: Any, number: int) -> None:
+    said = f"edu_align: asked to stop by {signal.Signals(number).name}\n"
+    before = signal.getsignal(number)
+
+    @program
+    def main() -> None:
+        signal.raise_signal(number)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (128 + number, said)
+    assert end(RuntimeError("Failed to import transformers.x"), Interrupted(number)) == (128 + number, said)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.cases("D10")
+def test_under_nohup_a_hangup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+
+        @program
+        def main() -> None:
+            end_at_once()
+            signal.raise_signal(signal.SIGHUP)
+
+        main()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_a_user_can_mend_is_one_message(end: End, tmp_path: Path) -> None:
@@ -166,12 +201,20 @@ def test_a_full_disk_under_the_output_is_one_message() -> None:
     assert (process.returncode, err.count("\n")) == (2, 1)
 
 
-@pytest.mark.cases("C14")
-@pytest.mark.parametrize("when", [0.15, 1.0])
-def test_ctrl_c_while_a_real_command_imports(when: float, tmp_path: Path) -> None:
+@pytest.mark.cases("C14", "D10")
+@pytest.mark.parametrize(
+    ("when", "number", "said"),
+    [
+        (0.15, signal.SIGINT, "interrupted"),
+        (1.0, signal.SIGINT, "interrupted"),
+        (0.6, signal.SIGTERM, "asked to stop by SIGTERM"),
+        (0.8, signal.SIGHUP, "asked to stop by SIGHUP"),
+    ],
+)
+def test_a_signal_while_a_real_command_imports(when: float, number: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("2 + 3?\n")
     words = [f"input={tmp_path}/prompts.txt", f"output={tmp_path}/replies.jsonl", f"outputs_root={tmp_path}"]
     process = run("edu_align.generate", "model=tiny", *words, stdout=subprocess.PIPE)
     time.sleep(when)
-    process.send_signal(signal.SIGINT)
-    assert (process.communicate()[1], process.returncode) == ("edu_align: interrupted\n", 130)
+    process.send_signal(number)
+    assert (process.communicate()[1], process.returncode) == (f"edu_align: {said}\n", 128 + number)
