@@ -25,6 +25,7 @@ from edu_align.runs.folder import ancestors, records
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import whole_folder, write_json
 from edu_align.utils.output import quiet
+from edu_align.utils.parent import dies_with_this
 
 RECORD = "export.json"
 
@@ -95,7 +96,7 @@ def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> No
     """Run it on the merged model in `folder`, with this Python, to write `file`. Errors: it fails; its last words."""
     command = [sys.executable, str(script), str(folder), "--outfile", str(file), "--outtype", kind]
     command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=dies_with_this())
     if done.returncode or not file.is_file():
         output = ((done.stderr or done.stdout).strip() or "it said nothing").split("\n")
         raise UserError(

@@ -17,6 +17,7 @@ from edu_align.runs.process import heartbeat, is_alive, who
 from edu_align.sweeps.state import Job, now, update
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
 from edu_align.utils.files import read_json
+from edu_align.utils.parent import ending_with
 from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     begin(path, job)
     _listeners.append(JobListener(path, job))
     try:
-        with heartbeat(path):
+        with heartbeat(path), ending_with(_sweeper(path)):
             value = run(settled(cfg))
     except BaseException as error:
         ended = failed(path, job, error, time.monotonic() - began)
@@ -94,6 +95,12 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
 
         free()  # the error held all of the run
     return value if job["state"] == "finished" else None
+
+
+def _sweeper(path: Path) -> int:
+    """The process of this machine that hands out the sweep's jobs; 0 where it is on another."""
+    record = read_json(path.parents[1] / "sweep.json") or {}
+    return int(record.get("pid") or 0) if record.get("machine") == who()["machine"] else 0
 
 
 def begin(path: Path, job: Job) -> None:

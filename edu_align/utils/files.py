@@ -24,6 +24,7 @@ REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
 ELSEWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE}  # no such place, or no more
 LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and what is written aside has a longer one
 RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
+NUMPY = re.compile(r"\d+ requested and \d+ written")  # how its `tofile` tells of a full disk
 _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
 
 
@@ -117,9 +118,10 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _number(error) in FULL | REFUSED and getattr(error, "filename", None) is None:
-            error.filename = str(path)  # type: ignore[attr-defined]
-        raise
+        number = _number(error)
+        if number not in FULL | REFUSED or getattr(error, "filename", None) is not None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 @contextmanager
@@ -218,7 +220,7 @@ def free_bytes(root: Path) -> int:
 
 def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError):
-        return error.errno
+        return errno.ENOSPC if NUMPY.fullmatch(str(error)) else error.errno
     found = RUST.search(str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
     return int(found[1]) if found else None
 

@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.killing import until
@@ -104,6 +105,20 @@ def test_joblib_runs_the_jobs_and_survives_a_killed_one(sweep: Any) -> None:
     again = sweep(*words)
     assert again.returncode == 1
     assert sorted(set(sweep.notes())) == ["0.1 42", "0.3 42"]
+
+
+@pytest.mark.cases("D17")
+def test_workers_end_with_a_sweep_that_is_killed(sweep: Any) -> None:
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer.beta=0.1,0.3"]
+    running = sweep.start(*words, JOB_SECONDS="600")
+    until(lambda: len(sweep.notes("start")) == 2 or running.poll() is not None)
+    workers = psutil.Process(running.pid).children(recursive=True)
+    assert len(workers) >= 2
+    running.kill()
+    running.wait()
+    _, left = psutil.wait_procs(workers, timeout=20)
+    assert left == []
+    assert sweep.notes() == []
 
 
 def test_torchrun_starts_no_sweep(sweep: Any) -> None:
