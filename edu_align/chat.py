@@ -5,7 +5,7 @@ import sys
 from edu_align.utils.errors import UserError
 from edu_align.utils.program import program
 
-OWN = ("compare", "web", "host", "port", "votes", "seed", "outputs_root")
+OWN = ("compare", "web", "host", "port", "votes", "seed", "outputs_root", "accept_changed")
 FLAGS = {"--compare": "compare", "--web": "web"}
 HELP = """\
 edu_align: python -m edu_align.chat run=<run> [<run> ...] [--compare] [--web] [key=value ...]
@@ -23,6 +23,7 @@ edu_align: python -m edu_align.chat run=<run> [<run> ...] [--compare] [--web] [k
   hardware       another preset than the run's (cpu, t4, ...), or keys of it
   seed           of what is drawn with a temperature above 0, and of the order on the page (42)
   outputs_root   where runs lie (outputs)
+  accept_changed true reads a run's files as they are, where they are not what training left
 
 In the terminal: /reset, /quit, /help. Ctrl-C stops an answer, and at the prompt it ends the chat.
 Lines that are piped in are answered one by one.

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.arguments import quoted, split_word
+from edu_align.config.arguments import Words, quoted, split_word
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
-OWN = ("run", "outputs_root", "adapter")
+OWN = ("run", "outputs_root", "adapter", "accept_changed")
 MOVED = ("model.path", "model.revision")  # where a run's base model is now
 HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
@@ -79,8 +80,12 @@ def evaluate(run: str, overrides: dict[str, str], outputs: Path | None) -> list[
     if kept:
         raise UserError(f"`{kept[0]}` cannot be set here: a run has its own model. What can: {', '.join(MOVED)}.")
     root = outputs or Path("outputs")
-    folder = find_run("run", run, root)
+    check_folder("outputs_root", root)
+    accept = Words(own=overrides).switch("accept_changed")
+    folder = find_run("run", run, root, accept)
+    overrides = {key: value for key, value in overrides.items() if key != "accept_changed"}
     config = stored_config(folder.path / "config.yaml", overrides)
+    config.accept_changed = accept
     if outputs is not None:
         config.outputs_root = str(outputs)
     from edu_align.evaluation.suite.run import suite_of_run

@@ -10,7 +10,7 @@ from edu_align.utils.program import program
 if TYPE_CHECKING:
     from edu_align.config.schema import Config
 
-OWN = ("output", "outputs_root")
+OWN = ("output", "outputs_root", "accept_changed")
 GROUPS = ("export", "generation")
 HELP = """\
 edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...]
@@ -24,11 +24,12 @@ edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...
   export.push_to_hub    owner/name: upload the folder there, into a private repository
   export.private        false makes that repository public
   export.license        licence on the model card; the base model's unless given
-  export.overwrite      true replaces an export with other settings
+  export.overwrite      true replaces an export with other settings, or one whose files were changed
   generation.*          temperature, top_p, top_k, ...: what the generation config and the Modelfile say
   dataset.system_prompt put another system prompt into the Modelfile
   model.path            where the run's base model lies now, if it moved
   outputs_root          where runs lie (outputs)
+  accept_changed        true takes the files of a run or an export as they are, where they are not what was left
 
   --cfg job             print the settings that this would use, and stop
 
@@ -54,12 +55,14 @@ def main() -> None:
     from edu_align.exporting.hub import find_hub
     from edu_align.exporting.subject import find_weights
     from edu_align.exporting.write import check_output, is_exported
+    from edu_align.utils.hashing import records_in
 
     output = Path(words.own.get("output") or run.path / "export").expanduser()
     check_output(output)
     hub = find_hub(config.export)
     subject = find_weights(run, config)
-    if is_exported(output, subject.settings(), config.export.overwrite):
+    records, accept = records_in(config.outputs_root), words.switch("accept_changed")
+    if is_exported(output, subject.settings(), config.export.overwrite, records, accept):
         print(f"edu_align: {output} holds this export already", flush=True)
     else:
         from edu_align.exporting.write import check_before, write_export

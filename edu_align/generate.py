@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
-OWN = ("input", "output", "seed", "outputs_root")
+OWN = ("input", "output", "seed", "outputs_root", "accept_changed")
 HELP = """\
 edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.jsonl> [key=value ...]
            python -m edu_align.generate model=<option> input=<file> output=<file.jsonl> [key=value ...]
@@ -23,6 +24,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
                  answered together
   seed           of what is drawn with a temperature above 0; the run's own unless given
   outputs_root   where runs lie (outputs)
+  accept_changed true reads a run's files as they are, where they are not what training left
 """
 
 
@@ -44,6 +46,7 @@ def main() -> None:
     if output.resolve() == Path(words.own["input"]).expanduser().resolve():
         raise UserError("`output` is the input file, which would be written over. Choose another.")
 
+    check_folder("output", output.parent)
     from edu_align.chatting.batch import answer_file, read_prompts
     from edu_align.chatting.source import source_of
 

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
-OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root")
+OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root", "accept_changed")
 HELP = """\
 edu_align: python -m edu_align.harness run=<run> data_root=<folder> [of=tutor|base|export] [key=value ...]
 
@@ -23,6 +24,7 @@ edu_align: python -m edu_align.harness run=<run> data_root=<folder> [of=tutor|ba
   output         folder for task, arguments and results (<run>/lm_eval-<of>)
   model.path     where the run's base model lies now, if it moved
   outputs_root   where runs lie (outputs)
+  accept_changed true reads a run's files as they are, where they are not what training left
 
 The task is lm-evaluation-harness's own gsm8k on local files, without the questions that the run, or one that it starts
 from, was trained on. No hub is asked. Needs: pip install "edu_align[lm-eval]".
@@ -40,6 +42,8 @@ def main() -> None:
     from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run
     from edu_align.runs.folder import ancestors
+    from edu_align.runs.seal import check_export
+    from edu_align.utils.hashing import records_in
     from edu_align.utils.words import listed
 
     words = parse(arguments, OWN, groups=("model",))
@@ -53,7 +57,10 @@ def main() -> None:
     lm_eval.check_installed()
     run, config = read_run(words)
     model = lm_eval.model_arguments(run, config, of)
+    if of == "export":
+        check_export(run.path / "export", records_in(config.outputs_root), words.switch("accept_changed"))
     output = Path(words.own.get("output") or run.path / f"lm_eval-{of}").expanduser()
+    check_folder("output", output)
     task = lm_eval.write_task(output / "task", words.own.get("data_root"), trained_groups(ancestors(run)))
     if of != "export":
         from edu_align.models.tokenizer import load_run_tokenizer

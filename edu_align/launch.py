@@ -22,7 +22,7 @@ from edu_align.config.compose import (
     settled,
 )  # fmt: skip
 from edu_align.utils.errors import UserError
-from edu_align.utils.program import program
+from edu_align.utils.program import explanation, program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -77,6 +77,8 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     except Exception as error:
         if failed and isinstance(error, UserError):
             raise UserError(in_one_message(failed, "job", "failed")) from None
+        if told := explanation(error):
+            raise told from None
         raise as_user_error(error, [] if begun or asked else args.overrides) from None
     finally:
         sys.argv = typed

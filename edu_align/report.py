@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edu_align.config.arguments import key_values
+from edu_align.config.arguments import Words, key_values
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import folder_problem
+from edu_align.utils.files import check_folder
 from edu_align.utils.hashing import sha256
 from edu_align.utils.program import program
 from edu_align.utils.words import did_you_mean, listed
@@ -36,8 +36,9 @@ edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
   output         folder of the files (outputs_root/reports/<runs>; a sweep's own)
   last           without sweep and runs: how many runs to list, the newest first; 0 lists all (50)
   outputs_root   where runs and sweeps lie (outputs)
+  accept_changed true shows runs whose files are not what training left; they are named and left out unless given
 """
-KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "outputs_root")
+KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "outputs_root", "accept_changed")
 DIRECTIONS = ("minimize", "maximize")
 
 
@@ -49,29 +50,27 @@ def main() -> None:
         return
     words = parse(arguments)
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()
-    if problem := folder_problem(outputs):
-        raise UserError(f"`outputs_root` must be a folder, and {str(outputs)!r} is {problem}. Give another folder.")
+    check_folder("outputs_root", outputs)
     if "sweep" not in words and "runs" not in words:
         from edu_align.reports.sweep.write import print_runs
 
         print_runs(outputs, int(words.get("last", 50)))
         return
     folder = Path(words["output"]).expanduser() if "output" in words else None
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UserError(f"`output={folder}` is a file. Give a folder.")
+    if folder is not None:
+        check_folder("output", folder)
     if "runs" in words and "objective" not in words and "direction" not in words:
-        _compare(words["runs"], outputs, words.get("split"), folder)
+        _compare(words, outputs, folder)
     else:
         _sweep(words, outputs, folder)
 
 
-def _compare(names: str, outputs: Path, split: str | None, folder: Path | None) -> None:
+def _compare(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
     from edu_align.reports.comparison.reading import read_comparison
     from edu_align.reports.comparison.write import print_comparison, write_comparison
-    from edu_align.runs.folder import find_stored
 
-    runs = find_stored("runs", run_names(names), outputs)
-    comparison = read_comparison(runs, outputs, split)
+    runs = _runs(words, outputs)
+    comparison = read_comparison(runs, outputs, words.get("split"))
     name = runs[0].name if len(runs) == 1 else f"{runs[-1].name}-and-{len(runs) - 1}-{_digest(runs)}"
     command = " ".join(["python -m edu_align.report", *map(shlex.quote, sys.argv[1:])])
     written, limits = write_comparison(comparison, folder or outputs / REPORTS / name, command)
@@ -83,18 +82,28 @@ def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
     """The report of the sweep that `sweep` names, or of the runs of `runs` as one."""
     from edu_align.reports.sweep.reading import find_sweep, read_sweep, runs_as_sweep, with_objective
     from edu_align.reports.sweep.write import print_sweep, write_files
-    from edu_align.runs.folder import find_stored
 
     if "sweep" in words:
-        sweep = read_sweep(find_sweep(words["sweep"], outputs))
+        sweep = read_sweep(find_sweep(words["sweep"], outputs), _accepts(words))
     else:
-        runs = find_stored("runs", run_names(words["runs"]), outputs)
+        runs = _runs(words, outputs)
         sweep = runs_as_sweep(runs, outputs / REPORTS / f"{len(runs)}-runs-{_digest(runs)}")
     if "objective" in words or "direction" in words:
         sweep = with_objective(sweep, words.get("objective", sweep.objective), words.get("direction"))
     written = write_files(sweep, folder or sweep.folder)
     print_sweep(sweep)
     print(f"edu_align: report {written}, with report.md and results.csv")
+
+
+def _runs(words: dict[str, str], outputs: Path) -> "list[StoredRun]":
+    """The runs of `runs`, without those that are damaged."""
+    from edu_align.runs.folder import find_stored, whole_runs
+
+    return whole_runs("runs", find_stored("runs", run_names(words["runs"]), outputs), outputs, _accepts(words))
+
+
+def _accepts(words: dict[str, str]) -> bool:
+    return Words(own=words).switch("accept_changed")
 
 
 def _digest(runs: "Sequence[StoredRun]") -> str:

@@ -45,6 +45,6 @@ def test_no_circle() -> None:
 
 
 def test_only_commands_and_folders_stand_at_the_top() -> None:
-    commands = ["chat", "evaluate", "export", "generate", "harness", "plan", "report", "reproduce", "train"]
+    commands = ["chat", "evaluate", "export", "generate", "harness", "plan", "report", "reproduce", "train", "verify"]
     files = {path.stem for path in (ROOT / "edu_align").glob("*.py")}
     assert files == {*commands, "__init__", "launch", "records", "tracking"}

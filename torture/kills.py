@@ -1,6 +1,7 @@
-"""Kill runs of the tiny model at random moments, start them again by the same command, and compare what they leave."""
+"""Kill commands on the tiny model at random moments, give them again, and compare what they leave."""
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-from torture.outcome import differing, outcome
+from torture.outcome import differing, outcome_of
 from torture.process import NAMES, START, Attempt, Kill, attempt
 
 WORDS = (
@@ -16,8 +17,14 @@ WORDS = (
     "tracking=off", "hardware=cpu", "hardware.dtype=float32", "hardware.threads=1", "hardware.per_device_batch_size=4",
     "hardware.eval_batch_size=4", "trainer.batch_size=4", "trainer.max_steps=8", "trainer.save_steps=2",
     "trainer.eval_steps=4", "trainer.learning_rate=1e-3", "evaluation.max_groups=4", "evaluation.samples=2",
-    "evaluation.max_new_tokens=4", "evaluation.bootstrap_samples=100", "run_name=it",
+    "evaluation.max_new_tokens=4", "evaluation.bootstrap_samples=100",
 )  # fmt: skip
+NAMED = "run_name=it"
+SYNCED = (
+    "trainer=dpo", "adapter=full", "trainer.precompute_reference=false", "+trainer.args.sync_ref_model=true",
+    "+trainer.args.ref_model_sync_steps=3",
+)  # fmt: skip
+SHORT = ("trainer=dpo", "trainer.max_steps=2", "evaluation.enabled=false")
 LORA = ("adapter.rank=4", "adapter.alpha=8", "adapter.dropout=0.1")
 GONE_ON = re.compile(r"going on from \S*/checkpoint-(\d+)")
 FINISHED = "this run is finished already"  # it was killed after its end, and nothing is left to do
@@ -26,10 +33,15 @@ STEP = re.compile(r'"step": (\d+)')
 
 @dataclass
 class Tally:
-    """What happened to one configuration. `lost`: steps that were computed and had to be computed again."""
+    """What happened to one configuration. `lost`: steps that were computed and had to be computed again.
+
+    `program` is what is killed, with `words`; the run that it works on is trained with `before`.
+    """
 
     name: str
     words: tuple[str, ...]
+    program: str = "train"
+    before: tuple[str, ...] = ()
     kills: int = 0
     resumes: int = 0
     damaged: int = 0
@@ -40,12 +52,19 @@ class Tally:
 
 
 def configurations() -> list[Tally]:
-    """SFT and DPO x packing on and off x LoRA and full fine-tuning."""
+    """SFT and DPO x packing on and off x LoRA and full fine-tuning; a synced reference; sweep, evaluation, export."""
     found = []
     for trainer, packing, adapter in product(("sft", "dpo"), ("on", "off"), ("lora", "full")):
-        words = (*WORDS, f"trainer={trainer}", f"hardware.packing={packing}", f"adapter={adapter}")
+        words = (*WORDS, NAMED, f"trainer={trainer}", f"hardware.packing={packing}", f"adapter={adapter}")
         found.append(Tally(f"{trainer} {adapter} packing={packing}", words + (LORA if adapter == "lora" else ())))
-    return found
+    run = (*WORDS, NAMED, *SHORT, *LORA)
+    return [
+        *found,
+        Tally("dpo full, synced reference", (*WORDS, NAMED, *SYNCED)),
+        Tally("sweep of two", ("-m", *WORDS, *SHORT, *LORA, "trainer.save_steps=1", "trainer.learning_rate=1e-3,2e-3")),
+        Tally("evaluate", ("run=it", "evaluation.metrics=[pair_accuracy_own,corpus]"), "evaluate", run),
+        Tally("export", ("run=it", "export.gguf=f32"), "export", run),
+    ]
 
 
 def torture(
@@ -69,24 +88,38 @@ def moments(hit: Counter[str]) -> str:
 
 def _one(tally: Tally, kills: int, draw: Random, place: Path) -> None:
     place.mkdir(parents=True)
-    whole = attempt(_with(tally, place / "whole"), place / "log", None)
+    ready = place / "ready"
+    if tally.before:
+        trained = attempt("train", _with(tally.before, ready), place / "log", None)
+        assert trained.code == 0, trained.said
+    whole = attempt(tally.program, _with(tally.words, _copy(ready, place / "whole")), place / "log", None)
     assert whole.code == 0, whole.said
-    expected = outcome(place / "whole" / "runs" / "it")
-    order = [phase for _ in range(-(-kills // len(NAMES))) for phase in draw.sample(NAMES, len(NAMES))]
+    expected = outcome_of(place / "whole")
+    names = list(dict.fromkeys([START, *(name for name, _ in whole.phases)]))
+    order = [phase for _ in range(-(-kills // len(names))) for phase in draw.sample(names, len(names))]
     pending = [_moment(phase, whole, draw) for phase in order[:kills]]
     while pending:
         tally.runs += 1
-        root = place / f"killed-{tally.runs}"
+        root = _copy(ready, place / f"killed-{tally.runs}")
         while not _ended(tally, root, place / "log", pending):
             pass
-        tally.differing += differing(outcome(root / "runs" / "it"), expected)
+        found = outcome_of(root)
+        tally.differing += differing(found, expected)
+        if found != expected:
+            print(f"torture: {root} differs in {[name for name in expected if found.get(name) != expected[name]]}")
+
+
+def _copy(ready: Path, root: Path) -> Path:
+    """`root`, with what lies in `ready`, where there is such a folder."""
+    if ready.is_dir():
+        shutil.copytree(ready, root)
+    return root
 
 
 def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
     """One more attempt at the run in `root`; whether it came to its end. A kill that came too late stays pending."""
-    metrics = root / "runs" / "it" / "metrics.jsonl"
-    before = _last_step(metrics)
-    made = attempt(_with(tally, root), log, pending[0] if pending else None)
+    before = _last_step(root / "runs" / "it" / "metrics.jsonl") if tally.program == "train" else 0
+    made = attempt(tally.program, _with(tally.words, root), log, pending[0] if pending else None)
     assert made.killed or made.code == 0, f"exit code {made.code} of {tally.name}:\n{made.said}"
     found = GONE_ON.search(made.said)
     reached = not made.killed or any(name == "step" for name, _ in made.phases)  # far enough to have said so
@@ -115,5 +148,5 @@ def _last_step(metrics: Path) -> int:
     return max((int(step) for step in STEP.findall(text)), default=0)
 
 
-def _with(tally: Tally, root: Path) -> tuple[str, ...]:
-    return (*tally.words, f"outputs_root={root}")
+def _with(words: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    return (*words, f"outputs_root={root}")

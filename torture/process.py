@@ -1,8 +1,8 @@
 """One attempt at a run: a forked child of a process that has imported everything, killed from outside.
 
 Importing torch and TRL takes longer than a run of the tiny model. This process does it once; every attempt is a child
-that calls `edu_align.train.main` with a command line, and its memory, files and SIGKILL are its own. What the fork
-leaves out is a kill during imports, which write nothing.
+that calls `main` of train, evaluate or export with a command line, and its memory, files and SIGKILL are its own. What
+the fork leaves out is a kill during imports, which write nothing.
 """
 
 import os
@@ -25,6 +25,10 @@ PHASES = {
     "edu_align.training.resume:_write": "checkpoint",
     "edu_align.training.session:Session._save_model": "saving",
     "edu_align.training.session:Session._evaluation": "saving",
+    "edu_align.training.session:Session._card": "card",
+    "edu_align.evaluation.suite.run:_results": "metric",
+    "edu_align.exporting.write:written_aside": "export",
+    "edu_align.exporting.write:describe": "export",
 }
 NAMES = (START, *dict.fromkeys(PHASES.values()))
 
@@ -65,13 +69,13 @@ def preload() -> None:
     transformers.logging.set_verbosity_error()
 
 
-def attempt(words: Sequence[str], log: Path, kill: Kill | None) -> Attempt:
-    """Run `python -m edu_align.train <words>` in a child, kill it where `kill` says, and wait for its end."""
+def attempt(program: str, words: Sequence[str], log: Path, kill: Kill | None) -> Attempt:
+    """Run `python -m edu_align.<program> <words>` in a child, kill it where `kill` says, and wait for its end."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        _child(words, log, write)
+        _child(program, words, log, write)
     os.close(write)
     began, phases = time.monotonic(), [(START, 0.0)]
     if kill is not None and kill.phase == START:
@@ -92,18 +96,18 @@ def _kill_after(pid: int, delay: float) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _child(words: Sequence[str], log: Path, marks: int) -> None:
+def _child(program: str, words: Sequence[str], log: Path, marks: int) -> None:
     """Never returns."""
+    from importlib import import_module
+
     code = 1
     try:
         output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        sys.argv = ["edu_align.train", *words]
+        sys.argv = [f"edu_align.{program}", *words]
         _mark_phases(marks)
-        from edu_align.train import main
-
-        main()
+        import_module(f"edu_align.{program}").main()
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from edu_align.cache.store import Codec, Store
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
-from edu_align.models.locate import Location
+from edu_align.models.locate import Location, weights_content
 from edu_align.models.tokenizer import vocabulary_content
 from edu_align.runs.environment import machine, package_versions
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.distributed import count
-from edu_align.utils.hashing import DIGITS, digest, file_content
+from edu_align.utils.hashing import DIGITS, digest
 
 # Folders and files of edu_align whose code decides what a model says.
 CODE = ("cache", "data", "fused", "models", "packing", "records.py", "training", "utils/memory.py")
@@ -48,14 +48,6 @@ def environment_key() -> dict[str, Any]:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"versions": package_versions(), "code": code_content(), "machine": machine(), "gpu": gpu}
-
-
-def weights_content(config: Config, location: Location, records: Path) -> Any:
-    """Over the files of the base model, or what random weights are drawn from; `records` keeps hashes of files."""
-    if location.folder is None:
-        return {"drawn": asdict(config.model.architecture), "seed": config.seed}
-    files = [location.folder / "config.json", *sorted(location.folder.glob("*.safetensors"))]
-    return {file.name: file_content(file, records) for file in files}
 
 
 def adapter_content(model: Any) -> str | None:
@@ -124,7 +116,7 @@ class RunCache:
 
     @functools.cached_property
     def _base(self) -> str:
-        weights = weights_content(self.config, self.weights, self.root / "files")
+        weights = weights_content(self.config, self.weights)
         return digest(weights, compute_settings(self.config, self.device))
 
     def report(self, folder: RunFolder) -> None:

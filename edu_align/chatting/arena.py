@@ -25,7 +25,6 @@ from edu_align.chatting.model import ChatModel, stream
 from edu_align.models.chat_template import as_chat
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import free_bytes
 from edu_align.utils.jsonl import append_synced
 
 PAIR_VOTES = ("left", "right", "tie", "both_bad")
@@ -77,17 +76,10 @@ def check_writable(path: Path) -> None:
 
 
 def append_vote(path: Path, row: dict[str, Any]) -> None:
-    """Append one line under a lock that other writers hold too, and have it on the disk. Errors: the disk refuses."""
-    try:
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            append_synced(file.fileno(), [row])
-    except OSError as error:
-        free = free_bytes(path.parent) / 2**20
-        raise UserError(
-            f"The vote was not saved: {path} takes nothing more ({error.strerror or error}; {free:.1f} MiB are free). "
-            "The votes before it are kept. Make room there, and vote again."
-        ) from None
+    """Append one line under a lock that other writers hold too, and have it on the disk."""
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        append_synced(file.fileno(), [row])
 
 
 MAX_MESSAGE = 4000  # characters of one message

@@ -27,7 +27,8 @@ from edu_align.models.chat_template import TemplateError, as_chat
 from edu_align.models.tokenizer import tokenizer_identity
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import naming, read_json, write_json
+from edu_align.utils.files import read_json, write_json
+from edu_align.utils.hashing import records_in
 from edu_align.utils.jsonl import append_synced, cut_torn_line, numbered_lines
 from edu_align.utils.words import shorten
 
@@ -115,8 +116,7 @@ class ReplyFile:
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append whole rows, and have them on the disk before the next batch begins."""
-        with naming(self.path):
-            append_synced(self._file.fileno(), rows)
+        append_synced(self._file.fileno(), rows)
 
     def _read(self, prompts: dict[str, list[dict[str, str]]]) -> set[str]:
         done = set()
@@ -178,7 +178,7 @@ def settings_of(source: Source, seed: int) -> dict[str, Any]:
         "run_started": source.run.record.get("started") if source.run else None,
         "model": config.model.name,
         "base_model": source.location.identity,
-        "text": tokenizer_identity(config.model, source.location) or None,
+        "text": tokenizer_identity(config.model, source.location, records_in(config.outputs_root)) or None,
         "system_prompt": config.dataset.system_prompt,
         "generation": asdict(config.generation),
         "quantization": config.hardware.quantization,

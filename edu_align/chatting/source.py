@@ -21,12 +21,12 @@ class Source:
     run: RunFolder | None
 
 
-def run_source(name: str, overrides: dict[str, str], outputs_root: str | None) -> Source:
+def run_source(name: str, overrides: dict[str, str], outputs_root: str | None, accept: bool = False) -> Source:
     """The finished run `name` with the settings it was trained with, `overrides` on top.
 
     Errors: no such run, an unfinished one, a wrong override, a base model that is not there or is another one.
     """
-    run, config = run_config(name, overrides, outputs_root)
+    run, config = run_config(name, overrides, outputs_root, accept)
     location = locate(config.model, Path(config.outputs_root), config.seed)
     check_base(f"run={name}", run, location)
     return Source(run.path.resolve().name, config, location, run)
@@ -55,7 +55,7 @@ def sources_of(words: Words) -> list[Source]:
     """The runs that a command line names, or its base model. Errors: neither is named."""
     outputs_root = words.own.get("outputs_root")
     if words.runs:
-        return [run_source(name, words.overrides, outputs_root) for name in words.runs]
+        return [run_source(name, words.overrides, outputs_root, words.switch("accept_changed")) for name in words.runs]
     if "model" not in words.overrides:
         raise UserError(
             "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>, or "

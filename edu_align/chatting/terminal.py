@@ -130,6 +130,8 @@ def converse(models: Sequence[ChatModel]) -> None:
 
 def _lines() -> Iterator[str]:
     """The person's lines, without blank ones."""
+    if sys.stdin is None:  # closed (`<&-`): nothing will ever come
+        return
     interactive = sys.stdin.isatty()
     while True:
         try:

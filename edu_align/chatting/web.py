@@ -179,9 +179,11 @@ def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[An
 def _vote(arena: Arena, gr: Any, vote: str, visitor: Visitor) -> list[Any]:
     try:
         return _page_values(gr, arena, arena.vote(visitor, vote))
-    except UserError as error:
-        gr.Warning(str(error))
-        print(f"edu_align: {error}", file=sys.stderr, flush=True)
+    except OSError as error:  # the answers stay open, and the chat goes on
+        why = error.strerror or error
+        said = f"The vote could not be saved in {arena.votes} ({why}). Make room there, and vote again."
+        print(f"edu_align: {said}", file=sys.stderr, flush=True)
+        gr.Warning(said)
         return [gr.skip() for _ in _page_values(gr, arena, visitor)]
 
 

@@ -1,6 +1,6 @@
 """How the examples of a step are divided among processes and forward passes, by examples or by tokens."""
 
-from edu_align.config.schema import Config
+from edu_align.config.schema import COMPARING_LOSSES, Config
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -31,8 +31,11 @@ def accumulation(config: Config, by_tokens: bool) -> int:
 
 
 def token_budget(config: Config) -> int:
-    """Tokens that one packed forward pass computes at most."""
-    return config.hardware.per_device_batch_size * config.trainer.max_length
+    """Tokens that one packed forward pass computes at most; no step has more where the loss compares its pairs."""
+    longest, sides = config.trainer.max_length, 2
+    if getattr(config.trainer, "loss_type", "") in COMPARING_LOSSES:
+        return config.trainer.batch_size * sides * longest
+    return config.hardware.per_device_batch_size * longest
 
 
 def reference_batch(config: Config, by_tokens: bool) -> int:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
+from edu_align.config.losses import problems_of_loss
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
 from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
@@ -91,8 +92,7 @@ def _steps(values: Values) -> Iterator[str]:
 
 
 def _trainer(values: Values) -> Iterator[str]:
-    if values.get("trainer.loss_type") == "exo_pair" and values.get("trainer.label_smoothing") == 0:
-        yield "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0, got 0.0. Set it to 1e-3."
+    yield from problems_of_loss(values)
     scheduler, args = values.get("trainer.lr_scheduler"), values.get("trainer.args") or {}
     if scheduler is not None and scheduler not in COMMON_SCHEDULERS:
         words = enumeration("trainer_utils.py", "SchedulerType") or COMMON_SCHEDULERS
@@ -105,7 +105,7 @@ def _trainer(values: Values) -> Iterator[str]:
         if optimizer not in words:
             yield not_a_word("hardware.optimizer", optimizer, words)
         yield from problems_of_optimizer(optimizer, args)
-    yield from problems_of_args([str(name) for name in args], values.get("trainer.algorithm", ""))
+    yield from problems_of_args(values)
 
 
 def _sources(values: Values) -> Iterator[str]:
@@ -335,19 +335,13 @@ def _places(values: Values) -> Iterator[str]:
     data, outputs = values.get("data_root"), values.get("outputs_root")
     if data is not None and not Path(data).is_dir():
         yield f"`data_root` must be a folder, and {data!r} is none. Set it, or EDU_ALIGN_DATA, to one, or to null."
-    if outputs is not None and (problem := folder_problem(Path(outputs))):
-        yield f"`outputs_root` must be a folder, and {outputs!r} is {problem}. Set another folder."
-
-
-def _names(values: Values) -> Iterator[str]:
-    """A problem for what gives a folder under outputs_root its name, and could be no name."""
-    for key, example in (("run_name", "my_run"), ("model.name", "my_model")):
-        name = values.get(key)
-        if name and (problem := name_problem(str(name))):
-            yield f"`{key}` {problem}, got {str(name)[:300]!r}. Example: {key}={example}."
+    if outputs is not None and (problem := folder_problem("outputs_root", Path(outputs))):
+        yield problem
+    if (name := values.get("run_name")) is not None and (problem := name_problem("run_name", name)):
+        yield problem
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
-    _judge, _places, _names, _metrics, _tracking,
+    _judge, _places, _metrics, _tracking,
 )  # fmt: skip

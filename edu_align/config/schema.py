@@ -24,6 +24,8 @@ DPO_LOSSES = [
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
 ]  # fmt: skip
+# Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
+COMPARING_LOSSES = ["aot", "aot_unpaired"]
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
@@ -204,7 +206,9 @@ class HardwareConfig:
     per_device_batch_size: int = key(
         bounds=">= 1", usual="1", trl="per_device_train_batch_size auto_find_batch_size", in_run_id=False
     )
-    eval_batch_size: int = key(bounds=">= 1", usual="8", trl="per_device_eval_batch_size", in_run_id=False)
+    eval_batch_size: int = key(
+        bounds=">= 1", usual="8", trl="per_device_eval_batch_size precompute_ref_batch_size", in_run_id=False
+    )
     gradient_checkpointing: bool = key(False, trl="gradient_checkpointing activation_checkpointing", in_run_id=False)
     optimizer: str = key("adamw_torch", trl="optim")
     memory_gb: float | None = key(None, "> 0", in_run_id=False)
@@ -307,6 +311,7 @@ class Config:
     init_from: str | None = key(None, in_run_id=False)  # the id of that run stands for it
     run_name: str | None = key(None, trl="run_name", in_run_id=False, in_sweep_name=False)
     force: bool = key(False, in_run_id=False, in_sweep_name=False)
+    accept_changed: bool = key(False, in_run_id=False, in_sweep_name=False)
     preview: int = key(0, ">= 0", in_run_id=False)
     chain: list[str] = key([], in_run_id=False)
     objective: str = key("train/loss", in_run_id=False)

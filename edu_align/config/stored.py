@@ -1,9 +1,11 @@
 """The config of a finished run, read back with its types."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.rules import problems
@@ -12,13 +14,24 @@ from edu_align.config.text import is_text, text_of
 from edu_align.utils.errors import UserError, first_line
 
 
+def read_config(path: Path) -> Any:
+    """The config.yaml of a run. Errors: it is gone, or holds no config."""
+    try:
+        stored = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path} cannot be read ({first_line(error)}). Put that file back, or train again.") from None
+    if not isinstance(OmegaConf.select(stored, "trainer.algorithm") if OmegaConf.is_dict(stored) else None, str):
+        raise UserError(f"{path} is no config of a run. Put that file back, or train again.")
+    return stored
+
+
 def stored_config(path: Path, overrides: dict[str, str]) -> Config:
     """The typed config in a run's config.yaml, with `overrides` (dotted key -> value as written on a command line).
 
     The chat template is the one that the run keeps beside its weights, whatever its base's has become.
     Errors: a key that does not exist, a value of the wrong type, a rule that is broken.
     """
-    stored = OmegaConf.load(path)
+    stored = read_config(path)
     stored.hardware.sharding = "none"  # it is read in one process, however many trained it
     schema = OmegaConf.structured(Config)
     trainer = GROUP_SCHEMAS["trainer"][f"{stored.trainer.algorithm}_schema"]
@@ -35,7 +48,7 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:
         raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
-    found = problems(merged)
+    found = problems(merged, {"run_name"})  # its folder is what it is by now
     if found:
         raise UserError(" ".join(found))
     config = OmegaConf.to_object(merged)

@@ -11,42 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from edu_align.config.bounds import holds, not_a_word
 from edu_align.config.keys import stated
 from edu_align.config.schema import GROUP_SCHEMAS, TrainerConfig
+from edu_align.config.trl_options import Need, Passed, passed, refused
 from edu_align.utils.words import nearest
 
-_ROWS = "edu_align makes the rows itself"
-_BEST = "checkpoints are for going on, and what is kept and measured is the last step. Set trainer.max_steps or epochs"
-_HUB = "a finished run is uploaded by python -m edu_align.export run=<run> export.push_to_hub=<owner/name>"
-_RESUME = "the same command goes on with its run by itself; init_from=<run> starts from a finished one"
-_FSDP = "sharding is set by hardware.sharding=fsdp"
-_MODEL = "the model is loaded by the keys of model and hardware"
-_NOTHING = "nothing reads it here"
-_PACKING = "rows are packed by hardware.packing, without padding"
-# Options that would do nothing, do half, or fail once the model is loaded: why, or what to set.
-REFUSED = {
-    "assistant_only_loss": "the loss lies on the tutor's turns already",
-    "completion_only_loss": "the loss lies on the tutor's turns already",
-    "loss_type": "this trainer's loss is the likelihood of the tutor's turns; trainer=dpo has trainer.loss_type",
-    "packing": _PACKING, "packing_strategy": _PACKING, "eval_packing": _PACKING, "padding_free": _PACKING,
-    "dataset_text_field": _ROWS, "dataset_kwargs": _ROWS, "dataset_num_proc": _ROWS, "shuffle_dataset": _ROWS,
-    "remove_unused_columns": _ROWS, "length_column_name": _ROWS, "label_names": _ROWS,
-    "train_sampling_strategy": "the order of the rows is drawn by seed, and DPO keeps the pairs of a prompt together",
-    "eos_token": "the end of a turn is the chat template's", "pad_token": "the tokenizer's own is used",
-    "chat_template_path": "the template is set by model.chat_template",
-    "model_init_kwargs": _MODEL, "trust_remote_code": _MODEL, "use_liger_kernel": _MODEL, "liger_kernel_config": _MODEL,
-    "load_best_model_at_end": _BEST, "metric_for_best_model": _BEST, "greater_is_better": _BEST,
-    "resume_from_checkpoint": _RESUME, "ignore_data_skip": _RESUME, "enable_jit_checkpoint": _RESUME,
-    "restore_callback_states_from_checkpoint": _RESUME,
-    "push_to_hub": _HUB, "hub_always_push": _HUB, "hub_model_id": _HUB, "hub_private_repo": _HUB, "hub_revision": _HUB,
-    "hub_strategy": _HUB,
-    "trackio_bucket_id": "numbers go where the keys of tracking say", "trackio_space_id": "see the keys of tracking",
-    "trackio_static_space_id": "see the keys of tracking",
-    "fsdp": _FSDP, "fsdp_config": _FSDP, "deepspeed": _FSDP, "parallelism_config": _FSDP, "accelerator_config": _FSDP,
-    "do_train": _NOTHING, "do_eval": _NOTHING, "do_predict": _NOTHING, "local_rank": _NOTHING,
-    "prediction_loss_only": _NOTHING, "include_for_metrics": _NOTHING, "batch_eval_metrics": _NOTHING,
-    "eval_do_concat_batches": _NOTHING, "eval_use_gather_object": _NOTHING, "skip_memory_metrics": _NOTHING,
-    "label_smoothing_factor": "TRL's loss with it does not know packed rows",
+_KINDS: dict[str, tuple[Any, str]] = {
+    "number": (int | float, "a number"), "whole": (int, "a whole number"), "true or false": (bool, "true or false"),
+    "text": (str, "text"), "mapping": (dict | str, "a mapping such as {min_lr_rate: 0.1}"),
+    "names": (list | str, "a list of names"), "words": (str, "text"),
 }  # fmt: skip
 # Schedules that do not go without one of these keys of `trainer.args.lr_scheduler_kwargs`, with a value.
 SCHEDULES = {
@@ -61,12 +35,6 @@ PACKAGES = {
     "adamw_torch_8bit": ("torchao", "torchao"), "adamw_torch_xla": ("torch_xla", "torch_xla"),
     "adamw_torch_npu": ("torch_npu", "torch_npu"), "adamw_anyprecision": ("torchdistx", "torchdistx"),
 }  # fmt: skip
-
-
-def refused(option: str) -> str:
-    """The problem of an option in `trainer.args`; empty where it is passed on to TRL."""
-    why = REFUSED.get(option)
-    return f"`trainer.args.{option}` cannot be set here: {why}. Drop it." if why else ""
 
 
 def problems_of_schedule(name: str, args: dict[str, Any], eval_steps: int | None) -> Iterator[str]:
@@ -119,21 +87,74 @@ def owned(algorithm: str = "") -> dict[str, str]:
     return {option: key for key, options in found.items() for option in options}
 
 
-def problems_of_args(names: list[str], algorithm: str) -> Iterator[str]:
-    """A problem for each name of `trainer.args` that TRL's config has no field for, or that another key sets."""
+def problems_of_args(values: dict[str, Any]) -> Iterator[str]:
+    """A problem for each option of `trainer.args` that is not passed on, or not with this value and these keys.
+
+    `values`: the whole config, dotted key to value.
+    """
+    args, algorithm = values.get("trainer.args") or {}, values.get("trainer.algorithm", "")
     place = _trl_config(algorithm)
-    if not names or place is None:
+    if not args or place is None:
         return
     fields, ours = trl_fields(algorithm), owned(algorithm)
-    for name in names:
+    known, never = passed(place[1]), refused(place[1])
+    set_keys = values | {f"trainer.args.{name}": value for name, value in args.items()}
+    for name, value in args.items():
+        key = f"trainer.args.{name}"
         if name in ours and (name in fields or not fields):
-            yield f"`trainer.args.{name}` is set by `{ours[name]}`. Set that key and drop this one."
+            yield f"`{key}` is set by `{ours[name]}`. Set that key and drop this one."
         elif fields and name not in fields:
-            best = nearest(name, sorted(fields))
+            best = nearest(str(name), sorted(fields))
             hint = f" Did you mean `{ours.get(best, f'trainer.args.{best}')}`?" if best else ""
-            yield f"`trainer.args.{name}` is not an option of TRL's {place[1]}.{hint}"
-        elif problem := refused(name):
-            yield problem
+            yield f"`{key}` is not an option of TRL's {place[1]}.{hint}"
+        elif name in never:
+            yield f"`{key}` cannot be set here: {never[name]}. Drop it."
+        elif name not in known:
+            yield f"`{key}` is an option of TRL's that this version of edu_align does not know. Drop it."
+        else:
+            yield from _problems_of_value(key, value, known[name], set_keys, known)
+
+
+def _problems_of_value(
+    key: str, value: Any, option: Passed, values: dict[str, Any], known: dict[str, Passed]
+) -> Iterator[str]:
+    """What is wrong with the value of an option that is passed on, or what the option does nothing without."""
+    if value == option.default and isinstance(value, bool) == isinstance(option.default, bool):
+        return
+    usual = "" if option.default is None else f" TRL's own is {_shown(option.default)}."
+    if option.kind == "words" and value not in option.words:
+        yield not_a_word(key, str(value), option.words)
+    elif not _is_a(option.kind, value):
+        yield f"`{key}` must be {_KINDS[option.kind][1]}, got {value!r}.{usual} Set it, or drop it."
+    elif option.rule and not holds(value, option.rule):
+        yield f"`{key}` must be {option.rule}, got {value}.{usual} Set it, or drop it."
+    else:
+        for need in option.needs:
+            name = need.key.removeprefix("trainer.args.")
+            found = values.get(need.key, known[name].default if name in known and name != need.key else None)
+            if not _met(need, found):
+                yield f"`{key}` does nothing with {need.key}={_shown(found)}. Set {_setting(need)}, or drop it."
+
+
+def _is_a(kind: str, value: Any) -> bool:
+    return isinstance(value, _KINDS[kind][0]) and (kind == "true or false" or not isinstance(value, bool))
+
+
+def _met(need: Need, found: Any) -> bool:
+    if isinstance(need.holds, str):
+        return isinstance(found, int | float) and holds(found, need.holds)
+    return found in need.holds
+
+
+def _setting(need: Need) -> str:
+    """The word of a command line that does what is needed."""
+    if need.key == "adapter.name":
+        return f"adapter={need.set_to}"
+    return f"{'++' if need.key.startswith('trainer.args.') else ''}{need.key}={need.set_to}"
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _trl_config(algorithm: str) -> tuple[str, str] | None:

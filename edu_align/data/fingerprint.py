@@ -2,13 +2,13 @@
 
 Reading and splitting the data takes seconds, and a launch of a finished run needs nothing of it but its fingerprints.
 They are kept in outputs_root/cache/fingerprints under everything that they depend on: the dataset's keys, the code that
-reads and generates data, and the files, by size and time of change (as `make` does it: a change of neither is not
-noticed). Sources on the hub are read every time.
+reads and generates data, and the files, by all their bytes. Sources on the hub are read every time.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import edu_align.data
@@ -19,7 +19,7 @@ from edu_align.data.datamodule import TrainingData
 from edu_align.data.sources.load import SOURCES
 from edu_align.data.sources.source import Query
 from edu_align.utils.files import write_json
-from edu_align.utils.hashing import sha256
+from edu_align.utils.hashing import digest, file_digest, records_in, sha256
 
 
 def known_fingerprints(config: Config) -> dict[str, str] | None:
@@ -50,25 +50,29 @@ def _place(config: Config) -> Path | None:
         return None
     dataset = asdict(replace(config.dataset, path=None))  # its signature names it
     what = [dataset, config.trainer.algorithm, config.evaluation.enabled, signatures]
-    digest = sha256(json.dumps(what, sort_keys=True))[:24]
-    return Path(config.outputs_root) / "cache" / "fingerprints" / f"{digest}.json"
+    return Path(config.outputs_root) / "cache" / "fingerprints" / f"{digest(what)[:24]}.json"
 
 
 def _signatures(config: Config) -> Iterator[str | None]:
-    """One text a file that the records depend on: its name, size and time of change; None for what has no file."""
-    roots = (Path(package.__path__[0]) for package in (edu_align.data, edu_align.tutoring))
-    code = [Path(edu_align.records.__file__), *(file for root in roots for file in sorted(root.rglob("*")))]
-    yield from (_stat(file) for file in code if file.suffix in (".py", ".jsonl"))
+    """One text a file that the records depend on: its name and what it holds; None for what has no file."""
+    yield _code()
     dataset = config.dataset
     query = Query("", dataset, config.data_root, config.outputs_root, dataset.generation_seed)
     for name in (*dataset.sources, *dataset.contrast_sources):
         files = SOURCES[name].files(name, query)
-        yield from [None] if files is None else map(_stat, files)
+        yield from [None] if files is None else (_signature(file, records_in(config.outputs_root)) for file in files)
 
 
-def _stat(file: Path) -> str | None:
+@cache
+def _code() -> str:
+    """Over the code that reads and generates data, and the texts beside it."""
+    roots = (Path(package.__path__[0]) for package in (edu_align.data, edu_align.tutoring))
+    files = [Path(edu_align.records.__file__), *(file for root in roots for file in sorted(root.rglob("*")))]
+    return digest([[file.name, sha256(file.read_bytes())] for file in files if file.suffix in (".py", ".jsonl")])
+
+
+def _signature(file: Path, records: Path) -> str | None:
     try:
-        found = file.stat()
+        return f"{file.resolve()} {file_digest(file, records)}"
     except OSError:
         return None
-    return f"{file.resolve()} {found.st_size} {found.st_mtime_ns}"

@@ -27,7 +27,7 @@ from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
 from edu_align.utils.jsonl import as_lines
-from edu_align.utils.parent import dies_with_this
+from edu_align.utils.parent import die_with_parent
 
 TASK = "gsm8k_unseen"
 PARTS = {"test": ("test.jsonl", "test_socratic.jsonl"), "train": ("train.jsonl", "train_socratic.jsonl")}
@@ -191,7 +191,7 @@ def run_harness(arguments: Path, output: Path) -> dict[str, Any]:
     print(f"edu_align: {' '.join(command)}", flush=True)
     environment = {**os.environ, **OFFLINE, "HF_DATASETS_CACHE": str(output / "cache")}
     before = set(output.rglob("results_*.json"))
-    ended = subprocess.run(command, env=environment, check=False, preexec_fn=dies_with_this())
+    ended = subprocess.run(command, env=environment, check=False, preexec_fn=die_with_parent)
     new = sorted(set(output.rglob("results_*.json")) - before)
     if ended.returncode != 0 or not new:
         raise UserError(f"lm-eval ended with exit code {ended.returncode}; its own message stands above.")

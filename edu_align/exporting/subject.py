@@ -50,7 +50,7 @@ def read_run(words: Words) -> tuple[RunFolder, Config]:
         raise UserError(
             "`run` is missing. Give run=<folder of a finished run, its name under outputs_root/runs, or its id>."
         )
-    return run_config(words.runs[0], words.overrides, words.own.get("outputs_root"))
+    return run_config(words.runs[0], words.overrides, words.own.get("outputs_root"), words.switch("accept_changed"))
 
 
 def find_weights(run: RunFolder, config: Config) -> Subject:

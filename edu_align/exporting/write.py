@@ -22,26 +22,40 @@ from edu_align.reports.model_card import ASK, SHOW, Background, Exported, model_
 from edu_align.reports.stages import read_evaluation
 from edu_align.runs.environment import package_versions
 from edu_align.runs.folder import ancestors, records
+from edu_align.runs.seal import RECORD, check_export, differences, export_files, read_export, seal
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import whole_folder, write_json
+from edu_align.utils.files import check_folder, whole_folder, write_json
 from edu_align.utils.output import quiet
-from edu_align.utils.parent import dies_with_this
-
-RECORD = "export.json"
+from edu_align.utils.parent import die_with_parent
 
 
-def is_exported(output: Path, settings: dict[str, Any], overwrite: bool) -> bool:
-    """Whether `output` holds the export that `settings` describe already. Errors: another one, without `overwrite`."""
+def is_exported(output: Path, settings: dict[str, Any], overwrite: bool, records: Path, accept: bool = False) -> bool:
+    """Whether `output` holds the export that `settings` describe already, whole.
+
+    Errors, without `overwrite`: another one, one that cannot be read, and one whose files were changed, which `accept`
+    takes as it is. `records` remembers what files hold.
+    """
     if not (output / RECORD).is_file():
         return False
-    before = json.loads((output / RECORD).read_text(encoding="utf-8")).get("settings", {})
+    try:
+        record = read_export(output)
+    except UserError:
+        if overwrite:
+            return False
+        raise
+    before = record.get("settings", {})
     others = [key for key in settings if before.get(key) != settings[key]]
     if others and not overwrite:
         changes = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in others)
         raise UserError(
             f"`output={output}` holds another export: {changes}. Choose another output, or set export.overwrite=true."
         )
-    return not others
+    if others:
+        return False
+    if overwrite and differences(output, record.get("files", {}), records):
+        return False
+    check_export(output, records, accept)
+    return True
 
 
 def check_output(output: Path) -> None:
@@ -49,8 +63,7 @@ def check_output(output: Path) -> None:
 
     Errors: a place that cannot be written, or that holds something that is no export, which is never replaced.
     """
-    if output.exists() and not output.is_dir():
-        raise UserError(f"`output={output}` is a file. Give a folder that does not exist yet.")
+    check_folder("output", output)
     if output.is_dir() and not (output / RECORD).is_file() and any(output.iterdir()):
         raise UserError(f"`output={output}` is a folder with other things in it. Give one that does not exist yet.")
     try:
@@ -96,7 +109,7 @@ def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> No
     """Run it on the merged model in `folder`, with this Python, to write `file`. Errors: it fails; its last words."""
     command = [sys.executable, str(script), str(folder), "--outfile", str(file), "--outtype", kind]
     command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
-    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=dies_with_this())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=die_with_parent)
     if done.returncode or not file.is_file():
         output = ((done.stderr or done.stdout).strip() or "it said nothing").split("\n")
         raise UserError(
@@ -118,7 +131,8 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
     exported = Exported(subject.label, _usage(export.push_to_hub, subject, gguf), checks, export.license)
     card = model_card(subject.config, run.record, background, exported)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    write_json(folder / RECORD, {"settings": subject.settings(), "checks": checks, "versions": package_versions()})
+    record = {"settings": subject.settings(), "checks": checks, "versions": package_versions()}
+    write_json(folder / RECORD, {**record, "files": seal(folder, export_files(folder))})
 
 
 def _usage(repository: str | None, subject: Subject, gguf: Path | None) -> list[str]:

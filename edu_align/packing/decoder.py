@@ -18,6 +18,9 @@ from edu_align.packing.backends import attend_to_ancestors, choose_backend, enab
 from edu_align.packing.forest import build_forest
 from edu_align.utils.errors import UserError
 
+NOISE = "row_noise"  # the attribute of a backbone whose embeddings gain noise, see `noise`
+OURS = ("past_key_values", "position_ids", "inputs_embeds")  # with one of these a forward is not packed
+
 
 @dataclass
 class TokenCounts:
@@ -68,14 +71,17 @@ def _packed(original: Callable[..., Any], counts: TokenCounts, window: int | Non
 
     @functools.wraps(getattr(original, "__func__", original))
     def forward(self: Any, input_ids: Any = None, attention_mask: Any = None, **options: Any) -> Any:
-        plain = options.get("use_cache") is not False or any(
-            options.get(key) is not None for key in ("past_key_values", "position_ids", "inputs_embeds")
-        )
+        plain = options.get("use_cache") is not False or any(options.get(key) is not None for key in OURS)
         if plain or input_ids is None or (attention_mask is not None and attention_mask.dim() != 2):
             return self.unpacked_forward(input_ids=input_ids, attention_mask=attention_mask, **options)
         device = input_ids.device
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        forest = build_forest(input_ids.cpu().numpy(), mask.cpu().numpy(), window, one_row=backend == "blocks")
+        options = {key: value for key, value in options.items() if key not in OURS}
+        noise = getattr(self, NOISE, None) if self.training else None
+        arrays = input_ids.cpu().numpy(), mask.cpu().numpy()
+        forest = build_forest(*arrays, window, one_row=backend == "blocks", share=noise is None)
+        if noise is not None:
+            noise.note_forest(forest, mask)
         counts.asked += forest.asked
         counts.computed += forest.nodes
         output = self.unpacked_forward(

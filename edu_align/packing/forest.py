@@ -71,15 +71,20 @@ class _Trie:
 
 
 def build_forest(
-    input_ids: np.ndarray, attention_mask: np.ndarray, window: int | None = None, one_row: bool = False
+    input_ids: np.ndarray,
+    attention_mask: np.ndarray,
+    window: int | None = None,
+    one_row: bool = False,
+    share: bool = True,
 ) -> Forest:
     """Merge the rows of (B, L) `input_ids` that begin alike; padding, right or left, is where `attention_mask` is 0.
 
     `window`: a sliding attention window in tokens; keys at that distance or further are masked. `one_row`: all trees
     behind each other in a single row, which has no padding; otherwise they are packed into rows no longer than the
-    longest tree (first fit, longest first), which keeps a dense mask small.
+    longest tree (first fit, longest first), which keeps a dense mask small. `share`: false gives each row a tree of its
+    own.
     """
-    tries, where = _build_tries(input_ids, attention_mask)
+    tries, where = _build_tries(input_ids, attention_mask, share)
     sizes = [len(trie.tokens) for trie in tries]
     width = sum(sizes) if one_row else max(sizes)
     home, rows = _placements(sizes, width)
@@ -110,7 +115,7 @@ def _placements(sizes: list[int], width: int) -> tuple[list[tuple[int, int]], in
     return home, len(used)
 
 
-def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[list[_Trie], list[_Path]]:
+def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray, share: bool) -> tuple[list[_Trie], list[_Path]]:
     """Tries of the rows, and for each row its tree, its path of nodes and its real columns."""
     columns = [np.flatnonzero(keep) for keep in attention_mask]
     rows = [row[real].tolist() for row, real in zip(input_ids, columns, strict=True)]
@@ -124,7 +129,7 @@ def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray) -> tuple[lis
         ids = rows[b]
         same = zip(previous, ids, strict=False)
         shared = next((i for i, (x, y) in enumerate(same) if x != y), min(len(previous), len(ids)))
-        if not trees or shared < SHARED_SHARE * min(len(previous), len(ids)):
+        if not trees or not share or shared < SHARED_SHARE * min(len(previous), len(ids)):
             trees.append(_Trie([], [], []))
             known = {}
         paths[b] = (len(trees) - 1, _insert(trees[-1], known, ids), columns[b])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
+from edu_align.models.content import name_and_content
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, Location, published
 from edu_align.models.template_choice import TEMPLATE_FILE
 from edu_align.reports.stages import Stage, metric_names, results_table
@@ -123,16 +124,16 @@ def base_of(identity: str, folder: Path | None) -> Origin:
 
     A folder that edu_align exported has a card, whose licence and base model are passed on.
     """
-    kind, _, rest = identity.partition(":")
+    name, content = name_and_content(identity)
+    kind, _, rest = name.partition(":")
     if kind == "bundled" and rest == BUNDLED_FILE:
         return Origin(f"{BUNDLED_HOME}, from the 4-bit file {rest}", BUNDLED_HOME, BASES[BUNDLED_HOME])
     if kind == "hub":
         name = rest.partition("@")[0]
         return Origin(rest, name, BASES.get(name))
     if kind == "folder":
-        name, _, fingerprint = rest.partition(":")
         card = front_matter(folder / "README.md") if folder else {}
-        where = f"a local folder named {name} (fingerprint {fingerprint})"
+        where = f"a local folder named {rest} (fingerprint {content})"
         return Origin(where, card.get("base_model"), card.get("license"))
     return Origin(f"random weights ({identity})", None, None)
 

@@ -20,15 +20,17 @@ from omegaconf import DictConfig, OmegaConf
 from edu_align.config.schema import Config
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import git_state, package_versions
-from edu_align.runs.folder import RunFolder, list_runs, read_record
+from edu_align.runs.folder import RunFolder, check_fields, list_runs, read_record, read_stored
 from edu_align.runs.identity import Identity, other_code, settings_of
 from edu_align.runs.lock import Lock, refuse_held
+from edu_align.runs.seal import check_run
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.files import remove_left_over, write_text
-from edu_align.utils.interrupts import leave_gone_terminal
+from edu_align.utils.hashing import records_in
+from edu_align.utils.output import leave_terminal
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # under nohup SIGHUP is ignored, and stays so
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # `sbatch --signal`; taken only where nobody else, as submitit, has them
 
 
@@ -70,15 +72,17 @@ def stoppable() -> Iterator[Stop]:
         return
 
     def handle(number: int, _: Any) -> None:
-        leave_gone_terminal()
         if stop.number is not None:
             for each in before:
                 signal.signal(each, signal.SIG_DFL)  # a third time is not ours to handle
+        if number == signal.SIGHUP:
+            leave_terminal()
         stop.ask(number)
 
     free = [number for number in WARNINGS if signal.getsignal(number) == signal.SIG_DFL]
-    asking = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
-    before = {number: signal.signal(number, handle) for number in (*asking, *free)}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which `nohup` wants
+        free.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in (*SIGNALS, *free)}
     try:
         yield stop
     finally:
@@ -111,7 +115,8 @@ class RunRequest:
         """
         if self.config.force:
             return None
-        found = [RunFolder(path, record) for path in attempts(self.runs, self.name) if (record := read_record(path))]
+        stored = [run for path in attempts(self.runs, self.name) if (run := read_stored(path))]
+        found = [RunFolder(run.path, run.record) for run in stored if run.record]
         same = [folder for folder in found if folder.record.get("id") == self.identity.id]
         if same:
             return same[-1]
@@ -159,7 +164,10 @@ class RunRequest:
     def _identity_of(self, path: Path, record: dict[str, Any]) -> Identity | None:
         if "id" not in record or not (path / "config.yaml").is_file():
             return None
-        stored: Any = OmegaConf.to_container(OmegaConf.load(path / "config.yaml"), resolve=True)
+        from edu_align.config.stored import read_config
+
+        stored: Any = OmegaConf.to_container(read_config(path / "config.yaml"), resolve=True)
+        check_fields(path, record)
         data = record["data"].get("read", {})
         settings = settings_of(stored) | record.get("text", {})
         return Identity(settings, data, record["base_model"], record.get("parent"))
@@ -202,6 +210,9 @@ def find_finished(request: RunRequest) -> RunFolder | None:
     def look() -> RunFolder | None:
         found = request.newest()
         if found is not None and found.record["state"] == "finished":
+            check_fields(found.path, found.record)
+            records = records_in(request.config.outputs_root)
+            check_run("this command", found.path, found.record, records, request.config.accept_changed)
             CheckpointStore(found).remove()  # where it was killed right after its end
             print(_returned(found), flush=True)
             return found

@@ -7,20 +7,23 @@ from typing import Any
 
 from edu_align.config.arguments import quoted
 from edu_align.config.schema import Config
+from edu_align.models.content import base_content, same_base
 from edu_align.models.locate import Location
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
 
-# Of a finished run neither data nor name are read: both may have changed, and it may be older than the rules for them.
+# A finished run's data is not read, so it may have moved since.
 ADAPTER = ("rank", "alpha", "dropout", "target_modules")  # what an adapter is made with, and keeps
-UNREAD = {"run_name": "null", "data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
+UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
 
 
-def run_config(name: str, overrides: dict[str, str], outputs_root: str | None) -> tuple[RunFolder, Config]:
+def run_config(
+    name: str, overrides: dict[str, str], outputs_root: str | None, accept: bool = False
+) -> tuple[RunFolder, Config]:
     """The finished run `name` and its config with `overrides` on top; its base model is not looked for."""
     from edu_align.config.stored import stored_config
 
-    run = find_run("run", name, Path(outputs_root or "outputs"))
+    run = find_run("run", name, Path(outputs_root or "outputs"), accept)
     given = {key: value for key, value in overrides.items() if key != "hardware"}
     root = {} if outputs_root is None else {"outputs_root": quoted(outputs_root)}
     preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
@@ -33,7 +36,9 @@ def check_base(key: str, run: RunFolder, location: Location, starts: bool = Fals
     `starts`: a new run starts from it, on the base at `location`.
     """
     base, model = run.record["base_model"], run.record["model"]
-    if base == location.identity:
+    if same_base(base, location.identity):
+        if base.startswith("folder:") and base_content(base) == base:
+            print(f"edu_align: `{key}` was made before all bytes of a base counted: of {base} the name is compared")
         return
     loads, way_out = "its settings now load", f" (model={model}). Put that base back, or set model.path=<folder of it>."
     if starts:
@@ -69,8 +74,10 @@ def adapter_of(run: RunFolder) -> dict[str, Any]:
     """The keys of `adapter` that a run was trained with; empty where it keeps no config."""
     from omegaconf import OmegaConf
 
+    from edu_align.config.stored import read_config
+
     path = run.path / "config.yaml"
-    stored: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    stored: Any = OmegaConf.to_container(read_config(path)) if path.is_file() else {}
     return stored.get("adapter") or {}
 
 

@@ -14,22 +14,36 @@ outputs/runs/<name>/
 Runs are found by listing the folder and reading one run.json each: there is no index that could be stale.
 """
 
+import errno
 import json
 import os
 import re
+import stat
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.runs.seal import check_run, is_seal
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
+from edu_align.utils.hashing import records_in
 from edu_align.utils.jsonl import append_row, read_rows
 from edu_align.utils.words import did_you_mean
 
 ID_PREFIX = re.compile(r"[0-9a-f]{3,12}")
+MOST_BYTES = 64 << 20  # of a run.json, which takes some 10 KiB
 UNREADABLE = "unreadable"  # the state of a run whose run.json is no JSON object
+DAMAGED = "damaged"  # of a finished run whose files are not what training left
+FIELDS = {  # what a finished run's run.json has, whoever reads it
+    "model": str, "base_model": str, "adapter": str, "trainer": str, "metrics": dict, "data": dict, "started": str,
+}  # fmt: skip
+OPTIONAL = {  # what it may have, or have as null: none of it is in those of older versions
+    "id": str, "parent": str, "init_from": str, "seconds": int | float, "attempts": list, "text": dict,
+    "versions": dict, "git": dict, "template_date": str, "undated_id": str,
+}  # fmt: skip
 LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 
 
@@ -76,7 +90,8 @@ class StoredRun:
 
     @property
     def id(self) -> str | None:
-        return self.record.get("id")
+        value = self.record.get("id")
+        return value if isinstance(value, str) else None
 
     @property
     def name(self) -> str:
@@ -98,37 +113,71 @@ class StoredRun:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return self.record.get("metrics") or {}
+        value = self.record.get("metrics")
+        return value if isinstance(value, dict) else {}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """What run.json in the folder `path` says; None where there is none. Errors: a file that is no JSON object."""
     try:
         return _read(path)
-    except ValueError as error:
-        file = path / "run.json"
-        raise UserError(f"{file} cannot be read ({error}). Restore that file, or move the folder away.") from None
+    except (ValueError, OSError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            f"{path / 'run.json'} cannot be read ({said}). Restore that file, or move the folder away."
+        ) from None
+
+
+def check_fields(folder: Path, record: dict[str, Any], complete: bool = True) -> None:
+    """Raise UserError where run.json of a finished run lacks what every reader needs, or has it in another type.
+
+    Not `complete`: what is there has to be of its type, and its start be there, as for a table of runs of any age.
+    """
+    needed = FIELDS if complete else {name: FIELDS[name] for name in FIELDS if name in record or name == "started"}
+    wrong = [name for name, kind in needed.items() if not _is(record.get(name), kind)]
+    wrong += [name for name, kind in OPTIONAL.items() if not _is(record.get(name), kind | None)]
+    wrong += ["files"] if not is_seal(record.get("files", {})) else []
+    if wrong:
+        raise UserError(
+            f"{folder / 'run.json'} is damaged: {', '.join(wrong)} missing or of another type. Restore that file, or "
+            "move the folder away and train again."
+        )
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def read_stored(folder: Path) -> StoredRun | None:
     """The run in `folder`; None where it has no run.json (a file, a run that is being made, a run that is gone)."""
     try:
         record = _read(folder)
-    except ValueError:
+    except (ValueError, OSError, RecursionError):  # a broken file, or one that this user may not read
         return StoredRun(folder, {})
     return None if record is None else StoredRun(folder, record)
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
+    name = f"{folder}/run.json"
     try:
-        with open(f"{folder}/run.json", "rb") as file:
-            record = json.loads(file.read())
+        facts = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(name) or (os.path.islink(folder) and not os.path.exists(folder)):
+            raise ValueError("it is a link that leads nowhere") from None
         return None
-    except (OSError, RecursionError) as error:  # one may not read it, a loop of links, a folder of that name
-        raise ValueError(getattr(error, "strerror", None) or error) from None
+    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for ever
+        raise ValueError("it is no file")
+    if facts.st_size > MOST_BYTES:
+        raise ValueError(f"it has {facts.st_size} bytes, and no run writes that many")
+    try:
+        with open(name, "rb") as file:
+            record = json.loads(file.read())
+    except FileNotFoundError:
+        return None
     if not isinstance(record, dict):
         raise ValueError("it holds no JSON object")
+    if not isinstance(record.get("state"), str):
+        raise ValueError("it says no state")
     return record
 
 
@@ -140,37 +189,50 @@ def list_runs(outputs: Path) -> list[StoredRun]:
     try:
         with os.scandir(outputs / "runs") as entries:
             names = [entry.name for entry in entries]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
     runs = outputs / "runs"
     found = [run for name in names if (run := read_stored(runs / name)) is not None]
     return sorted(found, key=lambda run: (run.started, run.name), reverse=True)
 
 
-def find_run(key: str, value: str, root: Path) -> RunFolder:
+def find_run(key: str, value: str, root: Path, accept: bool = False) -> RunFolder:
     """The finished run that `value` names: a folder, a name under root/runs, or an id or the start of one.
 
     Of several attempts with one id it is the newest finished one. Errors name `key` and the ways out.
+    Files that are not what training left are an error, unless `accept`.
     """
     candidates = [Path(value), root / "runs" / value]
     for path in candidates:
-        record = read_record(path)
+        record = _record_at(path)
         if record is not None:
-            return _finished(key, value, RunFolder(path, record))
+            return _finished(key, value, RunFolder(path, record), root, accept)
     stored = list_runs(root) if ID_PREFIX.fullmatch(value) else []
     folders = [RunFolder(run.path, run.record) for run in stored]
     matching = [folder for folder in folders if str(folder.record.get("id", "")).startswith(value)]
-    ids = sorted({folder.record["id"] for folder in matching})
+    ids = sorted({str(folder.record["id"]) for folder in matching})
     if len(ids) > 1:
         raise UserError(f"`{key}={value}`: {len(ids)} runs have ids that start so: {', '.join(ids)}. Give more digits.")
     if matching:
         done = [folder for folder in matching if folder.record.get("state") == "finished"]
-        return _finished(key, value, max(done or matching, key=_age))
-    known = sorted((p.parent for p in (root / "runs").glob("*/run.json")), key=lambda p: p.stat().st_mtime)[-5:]
-    hint = f" Newest runs there: {', '.join(p.name for p in known)}." if known else " There is no run yet."
+        return _finished(key, value, max(done or matching, key=_age), root, accept)
+    known = [run.name for run in reversed(list_runs(root)[:5])]
+    hint = f" Newest runs there: {', '.join(known)}." if known else " There is no run yet."
     raise UserError(
         f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}, and no run with that id.{hint}"
     )
+
+
+def _record_at(path: Path) -> dict[str, Any] | None:
+    """`read_record` of a path that may be none at all: a word of 300 letters names no folder."""
+    try:
+        os.stat(path)
+    except ValueError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+    return read_record(path)
 
 
 def _age(folder: RunFolder) -> tuple[str, int, str]:
@@ -178,13 +240,38 @@ def _age(folder: RunFolder) -> tuple[str, int, str]:
     return str(folder.record.get("started")), len(folder.path.name), folder.path.name
 
 
-def _finished(key: str, value: str, folder: RunFolder) -> RunFolder:
+def _finished(key: str, value: str, folder: RunFolder, root: Path, accept: bool) -> RunFolder:
     state = folder.record.get("state")
     if state != "finished":
         raise UserError(
             f"`{key}={value}`: that run is {state!r}, not finished. Finish it first: give its command again."
         )
+    check_fields(folder.path, folder.record)
+    check_run(f"`{key}={value}`", folder.path, folder.record, records_in(root), accept)
     return folder
+
+
+def problem_of(run: StoredRun, outputs: Path, accept: bool = False) -> str | None:
+    """Why a stored run cannot be believed: its run.json cannot be read, or what it left was changed; else None."""
+    try:
+        record = read_record(run.path)
+        if record is not None and record["state"] == "finished":
+            check_fields(run.path, record, complete=False)
+            check_run(f"run {run.name}", run.path, record, records_in(outputs), accept)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def whole_runs(key: str, runs: Sequence[StoredRun], outputs: Path, accept: bool) -> list[StoredRun]:
+    """The `runs` that can be believed; of the others it is said why they are left out. Errors: none remains."""
+    problems = {run.path: problem_of(run, outputs, accept) for run in runs}
+    damaged = [problem for problem in problems.values() if problem is not None]
+    if len(damaged) == len(runs):
+        raise UserError(f"`{key}`: {' '.join(damaged)}")
+    for problem in damaged:
+        print(f"edu_align: left out: {problem}", file=sys.stderr, flush=True)
+    return [run for run in runs if problems[run.path] is None]
 
 
 def ancestors(start: RunFolder | None) -> list[Path]:
@@ -198,6 +285,7 @@ def ancestors(start: RunFolder | None) -> list[Path]:
     while path is not None and (record := read_record(path)) is not None:
         if known is not None and record.get("id", known) != known:
             break
+        check_fields(path, record)
         found.append(path)
         path, known = (Path(record["init_from"]) if record.get("init_from") else None), record.get("parent")
     return found

@@ -8,9 +8,11 @@ ran it, where, when, or with which version of the code. A run that other code ma
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edu_align.config.keys import stated
+from edu_align.models.content import base_content
 from edu_align.models.template_choice import WORDS
 from edu_align.utils.hashing import digest
 
@@ -22,8 +24,8 @@ class Identity:
     """`settings`: dotted key to value, of the keys that count, and what else decides which tokens are read: digests of
     `tokenizer` and `chat template` where files hold them, and the `template date` that one writes.
 
-    `data`: a fingerprint for each view of the data read. `base_model`: `Location.identity`. `parent`: id of the run in
-    `init_from`.
+    `data`: a fingerprint for each view of the data read. `base_model`: `Location.identity`, whose content counts.
+    `parent`: id of the run in `init_from`; what its weights hold is among the settings.
     """
 
     settings: dict[str, Any]
@@ -33,7 +35,7 @@ class Identity:
 
     @property
     def id(self) -> str:
-        return digest(self.settings, self.data, self.base_model, self.parent)[:DIGITS]
+        return digest(self.settings, self.data, base_content(self.base_model), self.parent)[:DIGITS]
 
     def differences(self, other: "Identity") -> list[str]:
         """What tells `other` from this one, a sentence part each: `trainer.beta (0.1 there, 0.3 here)`."""
@@ -44,7 +46,7 @@ class Identity:
             if self.settings.get(key) != other.settings.get(key)
         ]
         found += ["the data's content"] if self.data != other.data else []
-        if self.base_model != other.base_model:
+        if base_content(self.base_model) != base_content(other.base_model):
             found.append(f"the base model ({other.base_model} there, {self.base_model} here)")
         if self.parent != other.parent:
             found.append(f"the run in init_from ({other.parent} there, {self.parent} here)")
@@ -58,6 +60,8 @@ def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     found = {key: value for key, value in every.items() if key.partition(".")[0] not in left_out}
     if found.get("model.chat_template", WORDS[0]) not in WORDS:
         found["model.chat_template"] = "a file"  # what is in it counts, not where it lies
+    if found.get("model.tokenizer") and Path(found["model.tokenizer"]).expanduser().is_dir():
+        found["model.tokenizer"] = "a folder"
     return found
 
 

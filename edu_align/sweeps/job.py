@@ -5,6 +5,7 @@ that made the job puts what this needs into its file (`prune`).
 """
 
 import math
+import os
 import sys
 import time
 import traceback
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener
-from edu_align.runs.process import heartbeat, is_alive, who
+from edu_align.runs.process import heartbeat, is_alive, machine, runs_here, who
 from edu_align.sweeps.state import Job, now, update
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
 from edu_align.utils.files import read_json
-from edu_align.utils.parent import ending_with
+from edu_align.utils.parent import end_with_parent
 from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:
@@ -72,14 +73,15 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     job = read_json(path)
     if job is None:
         raise UserError(f"The sweep's file of this job, {path}, is gone. Type the command again.")
-    if is_alive(path, job) and job["pid"] != who()["pid"]:
+    if is_alive(path, job, watch=True) and job["pid"] != who()["pid"]:
         print(f"edu_align: job {job['number']} runs already, on {job['host']} as {job['pid']}", flush=True)
         return None
     began = time.monotonic()
     begin(path, job)
+    _end_with_sweep(path)
     _listeners.append(JobListener(path, job))
     try:
-        with heartbeat(path), ending_with(_sweeper(path)):
+        with heartbeat(path):
             value = run(settled(cfg))
     except BaseException as error:
         ended = failed(path, job, error, time.monotonic() - began)
@@ -97,10 +99,13 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     return value if job["state"] == "finished" else None
 
 
-def _sweeper(path: Path) -> int:
-    """The process of this machine that hands out the sweep's jobs; 0 where it is on another."""
-    record = read_json(path.parents[1] / "sweep.json") or {}
-    return int(record.get("pid") or 0) if record.get("machine") == who()["machine"] else 0
+def _end_with_sweep(path: Path) -> None:
+    """Where the sweep's own process started this one, as joblib does, it ends with it; SLURM's jobs do not."""
+    sweep = read_json(path.parents[1] / "sweep.json") or {}
+    if sweep.get("machine") != machine() or sweep["pid"] == os.getpid() or "SLURM_JOB_ID" in os.environ:
+        return
+    if os.getppid() == sweep["pid"] or not runs_here(sweep["pid"], sweep["began"], sweep["ticks"]):
+        end_with_parent(sweep["pid"], busy=lambda: len(_listeners) > 1)
 
 
 def begin(path: Path, job: Job) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align.config.keys import stated
-from edu_align.runs.folder import read_stored
+from edu_align.runs.folder import problem_of, read_stored
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json, write_json
 from edu_align.utils.hashing import sha256
@@ -92,7 +92,7 @@ def update(path: Path, job: Job, **changes: Any) -> None:
 
 
 def is_done(job: Job, outputs: Path) -> bool:
-    """Whether a job needs no launch: it was pruned, or finished and its run is still there, finished."""
+    """Whether a job needs no launch: it was pruned, or finished and its run is still there, finished and whole."""
     if job.get("state") == "pruned":
         return True
     if job.get("state") != "finished":
@@ -100,7 +100,7 @@ def is_done(job: Job, outputs: Path) -> bool:
     if job.get("run") is None:
         return job.get("objective") is not None
     run = read_stored(outputs / "runs" / job["run"])
-    return run is not None and run.state == "finished"
+    return run is not None and run.state == "finished" and problem_of(run, outputs) is None
 
 
 def is_bookkeeping(key: str) -> bool:

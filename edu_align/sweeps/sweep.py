@@ -19,10 +19,11 @@ from edu_align.sweeps.state import Job, SweepFolder, default_name, is_done, now,
 from edu_align.sweeps.tracking import grouped
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, SomeFailed, UserError
-from edu_align.utils.interrupts import EXIT_INTERRUPTED, as_exception
+from edu_align.utils.interrupts import as_exception
 from edu_align.utils.output import ReaderGone
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 DIED = "its process died without a word: killed, or out of memory"
 
 
@@ -58,7 +59,7 @@ def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
         )
     adapter = next((one for one in swept if one.name.startswith("adapter.")), None)
     if start is not None and "${" not in start and adapter is not None and "init_from" not in names:
-        kept = adapter_of(find_run("init_from", start, Path(config.outputs_root)))
+        kept = adapter_of(find_run("init_from", start, Path(config.outputs_root), config.accept_changed))
         value = kept.get(adapter.name.partition(".")[2])
         raise UserError(
             f"`{adapter.name}={adapter.text}` cannot be swept with init_from={start}: its adapter goes on as it is, "
@@ -92,7 +93,7 @@ class Sweep:
             if isinstance(error, ReaderGone):
                 raise
             print("edu_align: interrupted. The same command goes on from here.", file=sys.stderr, flush=True)
-            raise SystemExit(error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED) from None
+            raise SystemExit(error.exit_code if isinstance(error, Interrupted) else INTERRUPTED) from None
         except BaseException:
             self._mark_dead_jobs("interrupted")
             self._close("failed")
@@ -200,7 +201,7 @@ class Sweep:
         update(self.folder.job_path(number), self.folder.job(number), state=state, error=error, user_error=False)
 
     def _alive(self, number: int) -> bool:
-        return is_alive(self.folder.job_path(number), self.folder.job(number))
+        return is_alive(self.folder.job_path(number), self.folder.job(number), watch=True)
 
     def _close(self, state: str) -> None:
         self.folder.save(state=state, total=self.status.total)

@@ -5,7 +5,7 @@ For a prompt x, a chosen reply y_w and a rejected one y_l the loss is equation 7
     -log sigmoid(beta * [(log pi(y_w|x) - log ref(y_w|x)) - (log pi(y_l|x) - log ref(y_l|x))])
 
 with beta > 0, usually 0.01 to 0.5, or another of TRL's losses. With `trainer.sft_weight` = a > 0 it gains
--a * log pi(y_w|x) / |y_w|, the mean over the chosen tokens of a pass (the NLL term of Pang et al. 2024,
+-a * log pi(y_w|x) / |y_w|, the mean over the chosen tokens of a step (the NLL term of Pang et al. 2024,
 arXiv:2404.19733, who weigh the DPO term instead). The reference model is the policy before its
 first step: the base model under a new adapter, or the frozen copy of the adapter that `init_from` brought.
 """
@@ -30,12 +30,15 @@ from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
 from edu_align.training.dpo_rows import COLUMNS, PairCollator
 from edu_align.training.losses import LOSSES, Loss, PairScores
-from edu_align.training.micro_batches import SFT, MicroBatches, MicroBatching
+from edu_align.training.means import Numbers
+from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
+from edu_align.training.sft_term import SFT, SFTTerm
+from edu_align.training.synced_reference import SyncedReference
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
-from edu_align.training.validation import Numbers, Validation
+from edu_align.training.validation import Validation
 from edu_align.utils.distributed import count
 
 STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
@@ -124,10 +127,11 @@ class BaseReference(trl.DPOTrainer):
 
 class DPOTrainer(
     CachedReference,
+    SyncedReference,
     StopOnDivergence,
     ResumableTraining,
     Validation,
-    MicroBatching,
+    SFTTerm,
     BaseReference,
     OwnLoss,
     ReadyRows,
@@ -154,7 +158,7 @@ class DPOTrainer(
     def loss_terms(self, loss: float, numbers: Numbers, weights: Numbers) -> list[tuple[str, float, float]]:
         """The SFT term, a mean over the chosen tokens of the pass, beside the rest, a mean over its pairs."""
         factor = sum(weight for name, weight in zip(self.loss_types, self.loss_weights, strict=True) if name == SFT)
-        if not factor or self.ld_alpha is not None or self.use_weighting:
+        if not factor or self.ld_alpha is not None:
             return super().loss_terms(loss, numbers, weights)
         pairs, tokens = weights["loss"], weights["logits/chosen"]
         term = -factor * numbers["logps/chosen"] * pairs / tokens
@@ -218,6 +222,7 @@ def dpo_arguments(config: Config, device: Device, folder: Path, by_tokens: bool)
             "train_sampling_strategy": "sequential",
             **common_arguments(config, device, folder, by_tokens),
             "max_length": None,  # the rows are cut already
+            "router_aux_loss_coef": 0.0,
         }
     )
 

@@ -5,56 +5,35 @@
 
 accelerate's `find_executable_batch_size`, which transformers' `auto_find_batch_size` uses, starts the training over
 with a smaller batch: what was trained is lost, the effective batch shrinks, and batches are dealt anew. Here only the
-step is computed again, from the random numbers that it began with. Parts of a number of examples are those that a
-smaller device batch makes, loss for loss. Parts of a number of tokens (packed models) keep the gradient of the whole
-step: each part's loss counts by its share of the examples (DPO) or of the trained tokens (SFT, where TRL does it).
+step is computed again, from the random numbers that it began with.
+
+However a step is cut, by examples or by tokens (packed models), its gradient and what is logged of it are those of the
+step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT term by tokens, see `sft_term`) or of
+the trained tokens (SFT, where TRL does it). A loss that compares the pairs of a step is not cut (`COMPARING_LOSSES`).
 """
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 from transformers import Trainer
 
 from edu_align.config.batch import device_batch, token_budget
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import COMPARING_LOSSES, Config
+from edu_align.models.chat_template import IGNORED
 from edu_align.packing.budget import Tokens, split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
+from edu_align.training.means import COUNTER, Batch, Means, Numbers, weights_of
+from edu_align.training.snapshot import StepSnapshot
 from edu_align.training.trl_dataset import ROW, record_ids
-from edu_align.utils.distributed import count
+from edu_align.utils.distributed import count, rank, total, totals
 from edu_align.utils.memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
 
-
-def random_state() -> dict[str, Any]:
-    import numpy as np
-    import torch
-
-    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_initialized():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """The reverse of `random_state`."""
-    import numpy as np
-    import torch
-
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])
-
-
-Batch = dict[str, Any]  # as TRL collates it
 TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`
-ACROSS_PAIRS = ("aot", "aot_unpaired", "sft")  # losses that compare, or average over, the pairs of one forward pass
-SFT = "sft"  # the one of them that averages
 
 
 @dataclass
@@ -103,9 +82,17 @@ class MicroBatches:
     def shrink(self, step: int, batch: Batch, error: str, names: Sequence[str]) -> None:
         """Halve the limit, as often as it takes for this batch to come in more passes. `names`: of its examples.
 
-        Errors: `OutOfMemory` where every pass is one example already, or several processes would have to agree.
+        Errors: `OutOfMemory` where every pass is one example already, the loss compares the pairs of a step, or several
+        processes would have to agree.
         """
         old, passes = self.limit, len(self.parts(batch))
+        loss, size = getattr(self.config.trainer, "loss_type", ""), self.config.trainer.batch_size
+        if loss in COMPARING_LOSSES:
+            raise OutOfMemory(
+                f"out of memory at step {step} ({error}), and trainer.loss_type={loss} compares all pairs of a step, "
+                f"which is one forward pass. Use trainer.batch_size={max(2, size // 2)}, another loss_type, or: "
+                f"{memory_advice(self.config)}"
+            )
         if count() > 1:
             raise OutOfMemory(
                 f"out of memory at step {step} in one of {count()} processes, which cannot change to smaller passes "
@@ -135,40 +122,30 @@ class MicroBatches:
         what = f"hardware.per_device_batch_size {old} -> {new}, accumulation {batch // old} -> {batch // new}"
         if self.by_tokens:
             what = f"tokens of a forward pass {old} -> {new}"
-        line = f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
-        setting = across_pairs(trainer)
-        return f"{line}; {setting} reads all pairs of a pass, fewer now" if setting else line
-
-
-class StepSnapshot:
-    """What a step changes before it is at its end, as it was when the step began."""
-
-    def __init__(self, trainer: "MicroBatching") -> None:
-        self.random = random_state()
-        self.metrics = {name: list(values) for name, values in trainer._metrics["train"].items()}
-        self.tokens = trainer._total_train_tokens
-        self.loss = trainer._tr_loss.clone()
-        counts = trainer.token_counts
-        self.counts = (counts.asked, counts.computed) if counts else (0, 0)
-
-    def restore(self, trainer: "MicroBatching") -> None:
-        set_random_state(self.random)
-        trainer._metrics["train"].clear()
-        trainer._metrics["train"].update({name: list(values) for name, values in self.metrics.items()})
-        trainer._total_train_tokens = self.tokens
-        trainer._tr_loss.copy_(self.loss)
-        if trainer.token_counts:
-            trainer.token_counts.asked, trainer.token_counts.computed = self.counts
+        return f"edu_align: out of memory at step {entry['step']}: {what}; trainer.batch_size stays {batch}"
 
 
 class StepState:
-    """One optimizer step. `losses`: of each pass so far, with the numbers of its rows."""
+    """One optimizer step. `examples`: of all processes together; `sizes`: what they have, as `weights_of` counts it;
+    `losses`: of each pass so far, with the numbers of its rows.
 
-    def __init__(self, batches: list[Batch]) -> None:
-        self.batches = batches
+    accelerate fills the last step of an epoch up with rows that were seen, so that all processes get as many. Those
+    (`filled`, in the last batches) count nothing; passes are of one example there, because TRL takes means of a pass.
+    """
+
+    def __init__(self, batches: list[Batch], sides: int, examples: int, filled: int = 0) -> None:
+        self.batches, self.examples, self.filled = batches, examples, filled
+        self.real = real_examples(len(batches[-1]["input_ids"]) // sides, filled) if batches else 0
         self.done = 0
         self.losses: list[tuple[Any, Any]] = []
+        self.means = Means()
         self.before: StepSnapshot | None = None
+        every = [weights_of(self._real(batch, sides), sides) for batch in batches]
+        self.sizes = totals({name: sum(size[name] for size in every) for name in every[0]}) if every else {}
+
+    def _real(self, batch: Batch, sides: int) -> Batch:
+        last = self.filled and batch is self.batches[-1]
+        return select_examples(batch, range(self.real), sides) if last else batch
 
     def next(self, trainer: "MicroBatching", one: TrainingStep) -> Any:
         """Compute the next batch and return its loss; where memory ran out, that of all batches so far."""
@@ -184,6 +161,8 @@ class StepState:
                     loss += self._passes(trainer, one, self.batches[at])
                     at += 1
                 self.done += 1
+                if self.done == len(self.batches):
+                    self._note(trainer)
                 return loss
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -194,53 +173,106 @@ class StepState:
             passes.shrink(number, self.batches[at], reason, record_ids(trainer, self.batches[at].get(ROW)))
             self.before.restore(trainer)
             self.losses.clear()
+            self.means = Means()
             at = 0
 
     def _passes(self, trainer: "MicroBatching", one: TrainingStep, batch: Batch) -> Any:
-        limits, metrics = trainer.passes, trainer._metrics["train"]
-        batch, parts, many = dict(batch), limits.parts(batch), limits.examples(batch)
+        limits, whole = trainer.passes, trainer.current_gradient_accumulation_steps
+        filled = self.filled > 0 and batch is self.batches[-1]
+        batch, many = dict(batch), limits.examples(batch)
+        parts = [[i] for i in range(many)] if filled and limits.sides > 1 else limits.parts(batch)
         rows = batch.pop(ROW, None)
-        whole: Any = trainer.current_gradient_accumulation_steps
-        passes = sum(-(-limits.examples(each) // limits.limit) for each in self.batches)
         loss = 0.0
         for part in parts:
-            seen = {name: len(values) for name, values in metrics.items()} if limits.by_tokens else {}
-            share: Any = whole * many / len(part) if limits.by_tokens else passes
+            chosen = select_examples(batch, part, limits.sides, trim=not limits.by_tokens)
+            real = [i for i in part if not filled or i < self.real]
+            weights = weights_of(chosen, limits.sides)
+            weights = totals(weights if real else dict.fromkeys(weights, 0.0))
+            # TRL divides the loss of a pass by it, but for SFT's; gradients are means over the processes.
+            share: Any = self.examples / (count() * len(real)) if real else inf
             trainer.current_gradient_accumulation_steps = share
             try:
-                own = one(inputs=select_examples(batch, part, limits.sides, trim=not limits.by_tokens))
+                own = one(inputs=chosen)
             finally:
                 trainer.current_gradient_accumulation_steps = whole
             self.losses.append((own, rows if rows is None or len(part) == many else rows[part]))
             loss += own
-            if limits.by_tokens:
-                reweight_metrics(metrics, seen, len(part))
+            self._take(trainer._metrics["train"], weights)
         return loss
+
+    def _take(self, noted: dict[str, list[float]], weights: Numbers) -> None:
+        """Take what TRL noted of a pass."""
+        before = self.before.metrics if self.before else {}
+        for name, values in noted.items():
+            if name != COUNTER:
+                for value in values[len(before.get(name, [])) :]:
+                    self.means.add(name, value, weights.get(name, weights["loss"]))
+                del values[len(before.get(name, [])) :]
+
+    def _note(self, trainer: "MicroBatching") -> None:
+        """Note the numbers of the step: TRL logs their mean over steps, as transformers does with the loss."""
+        noted = trainer._metrics["train"]
+        for name, value in self.means.all().items():
+            noted[name].append(value)
+        if self.filled and self.before is not None:
+            trainer._total_train_tokens = self.before.tokens + self._tokens(trainer.passes.sides)
+            noted[COUNTER] = [trainer._total_train_tokens]
+
+    def _tokens(self, sides: int) -> int:
+        """Tokens of the step in all processes, without what is filled up."""
+        mine = sum(float(self._real(batch, sides)["attention_mask"].sum()) for batch in self.batches)
+        return int(total(mine))
+
+
+def real_examples(last: int, filled: int) -> int:
+    """How many of this process's last batch of `last` examples are no repetition: processes are dealt out in order."""
+    return min(max(last - filled + (count() - 1 - rank()) * last, 0), last)
 
 
 class MicroBatching(Trainer):
     """Training steps in passes that fit, for one GPU or CPU a process.
 
-    Overrides `get_batch_samples` (a step begins), `training_step` (its passes) and TRL's `compute_ref_log_probs` (in
-    halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
+    Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `log` (what an epoch is) and TRL's
+    `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
     score the reference model.
     """
 
     passes: MicroBatches
     row_ids: tuple[str, ...] = ()  # the record of each training row, see `trl_dataset.attach_row_ids`
     token_counts: TokenCounts | None = None  # counts that a step which is computed again must not count twice
-    step = StepState([])
+    step = StepState([], 1, 0)
     model: Any
     _metrics: Any  # {"train": {name: numbers}}; TRL's, as is the next
     _total_train_tokens: Any
 
     def get_batch_samples(self, *args: Any) -> Any:
+        items: Any  # trained tokens, by which SFT's loss is divided
         batches, items = super().get_batch_samples(*args)
-        self.step = StepState(batches)
+        mine = sum(self.passes.examples(batch) for batch in batches)
+        self.step = StepState(batches, self.passes.sides, *self._dealt(mine * count()))
+        if self.step.filled and items is not None:
+            labels = batches[-1]["labels"][self.step.real :]
+            items -= total(float((labels[:, 1:] != IGNORED).sum()))
+            labels.fill_(IGNORED)
         return batches, items
+
+    def _dealt(self, all_processes: int) -> tuple[int, int]:
+        """The examples of this step, and how many were dealt out beyond them."""
+        size, rows = self.passes.config.trainer.batch_size, len(self.row_ids)
+        if count() == 1 or not rows:
+            return all_processes, 0
+        begun = self.state.global_step % -(-rows // size) * size
+        examples = min(size, rows - begun)
+        return examples, all_processes - examples
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         return self.step.next(self, partial(super().training_step, model, num_items_in_batch=num_items_in_batch))
+
+    def log(self, logs: dict[str, float], *args: Any) -> None:
+        """An epoch is counted in steps: transformers counts device batches, of which a short step has fewer."""
+        if self.state.epoch is not None and self.row_ids:
+            self.state.epoch = self.state.global_step / -(-len(self.row_ids) // self.passes.config.trainer.batch_size)
+        super().log(logs, *args)
 
     def each_example_alone(self, model: Any) -> Iterator[tuple[int, Any]]:
         """The row of every example of this step, and its loss after a forward and backward pass of its own."""
@@ -289,13 +321,6 @@ def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
     return [rows[i::many] for i in range(many)]
 
 
-def reweight_metrics(metrics: dict[str, list[float]], seen: dict[str, int], examples: int) -> None:
-    """Let what TRL noted of this part count once an example: it averages over the notes between two log lines."""
-    for name, values in metrics.items():
-        if len(values) == seen.get(name, 0) + 1:
-            values.extend(values[-1:] * (examples - 1))
-
-
 def reference_in_parts(
     one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches
 ) -> Any:
@@ -309,12 +334,3 @@ def reference_in_parts(
 
     chosen, rejected = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
     return torch.stack(chosen), torch.stack(rejected)
-
-
-def across_pairs(trainer: Any) -> str:
-    """The setting whose loss depends on which pairs share a forward pass, "" where it depends on none."""
-    if not isinstance(trainer, DPOTrainerConfig):
-        return ""
-    if trainer.loss_type in ACROSS_PAIRS:
-        return f"trainer.loss_type={trainer.loss_type}"
-    return f"trainer.sft_weight={trainer.sft_weight:g}" if trainer.sft_weight else ""

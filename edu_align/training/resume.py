@@ -82,6 +82,7 @@ class Resume(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if found := self.trainer.checkpoint_state.numbers:
             restore(self.trainer, found)
+            args.eval_on_start = False  # it has started
         state.save_steps = args.save_steps
 
     def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:

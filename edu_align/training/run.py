@@ -15,6 +15,7 @@ from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
+from edu_align.models.content import trained_content
 from edu_align.models.locate import Location, locate
 from edu_align.models.sizes import check_length
 from edu_align.models.template_choice import check_choice, writes_date
@@ -32,17 +33,20 @@ from edu_align.runs.environment import machine
 from edu_align.runs.finished import check_start
 from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener, ancestors, find_run, list_runs
 from edu_align.runs.identity import Identity, settings_of
+from edu_align.runs.seal import run_files, seal
 from edu_align.tracking import is_off, mode_of
 from edu_align.training.trial import try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
+from edu_align.utils.hashing import records_in
 from edu_align.utils.memory import free, freeze_imported_objects, prepare
 from edu_align.utils.output import quiet
 from edu_align.utils.secrets import redacted
 
 DAY = "template date"
-TEXT = ("tokenizer", "chat template", DAY)  # of a run's id, beside its config
+START = "weights of init_from"
+TEXT = ("tokenizer", "chat template", START, DAY)  # of a run's id, beside its config
 
 
 def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:
@@ -88,7 +92,11 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     if not config.preview:
         refuse_too_big(config)
     outputs = Path(config.outputs_root)
-    start = find_run("init_from", config.init_from, outputs) if config.init_from is not None else None
+    start = (
+        find_run("init_from", config.init_from, outputs, config.accept_changed)
+        if config.init_from is not None
+        else None
+    )
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     # Files that were never read are read before weights, which may have to be downloaded.
     first = _data(config, start) if known is None else None
@@ -167,7 +175,10 @@ def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
 
 
 def _launch(config: Config, read: dict[str, str], location: Location, start: RunFolder | None) -> RunRequest:
-    settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location)
+    records = records_in(config.outputs_root)
+    settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location, records)
+    if start is not None:
+        settings[START] = trained_content(_weights(start), records)[:12]
     identity = Identity(settings, read, location.identity, _parent(start))
     outputs = Path(config.outputs_root)
     if writes_date(known_template(config.model, location) or ""):
@@ -184,7 +195,7 @@ def _first_day(outputs: Path, undated: str, force: bool) -> str:
 
 
 def _text_facts(identity: Identity) -> dict[str, Any]:
-    """What run.json keeps of an identity's tokenizer, template and date, beside the config."""
+    """What run.json keeps of an identity beside the config: of files, and the template's date."""
     text = {name: identity.settings[name] for name in TEXT if name in identity.settings}
     if DAY not in text:
         return {"text": text} if text else {}
@@ -198,6 +209,10 @@ def _dated(composed: DictConfig, config: Config) -> DictConfig:
     with read_write(dated):
         dated.model.template_date = config.model.template_date
     return dated
+
+
+def _weights(start: RunFolder) -> Path:
+    return start.path / ("model" if start.record.get("adapter") == "full" else "adapter")
 
 
 def _parent(start: RunFolder | None) -> str | None:
@@ -245,13 +260,13 @@ def recorded(folder: RunFolder) -> Iterator[None]:
             print(f"edu_align: {error}; the same command goes on with {folder.path}", flush=True)
             error.said = True
         raise
-    _ended(folder, began, state="finished")
+    _ended(folder, began, state="finished", files=seal(folder.path, run_files(folder.path)) if folder.writes else {})
     print(
         "\n".join([f"edu_align: finished in {folder.record['seconds']} s: {folder.path}", *outcome(folder)]), flush=True
     )
 
 
-def _ended(folder: RunFolder, began: float, **changes: str) -> None:
+def _ended(folder: RunFolder, began: float, **changes: Any) -> None:
     """Errors: OSError where the disk refuses, after saying that the next attempt will find one that was killed."""
     try:
         folder.save(**changes, seconds=round(time.monotonic() - began, 1))

@@ -10,6 +10,7 @@ from edu_align.config.batch import cuts_by_tokens
 from edu_align.config.schema import Config
 from edu_align.models.device import Device
 from edu_align.packing.decoder import is_packed
+from edu_align.packing.noise import noise_on_embeddings
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
 from edu_align.training.micro_batches import MicroBatches, MicroBatching
@@ -28,6 +29,12 @@ class SFTTrainer(StopOnDivergence, ResumableTraining, Validation, MicroBatching,
         self.passes = passes
         super().__init__(*args, **options)
 
+    def train(self, *args: Any, **options: Any) -> Any:
+        """With NEFTune's noise by each row's own length, instead of transformers'."""
+        self.neftune_noise_alpha = None
+        with noise_on_embeddings(self.model, self.args.neftune_noise_alpha):
+            return super().train(*args, **options)
+
 
 def build_sft(
     config: Config,
@@ -43,7 +50,7 @@ def build_sft(
     by_tokens = cuts_by_tokens(is_packed(model))
     made = SFTTrainer(
         model=model,
-        args=trl.SFTConfig(**common_arguments(config, device, folder, by_tokens)),
+        args=trl.SFTConfig(**common_arguments(config, device, folder, by_tokens), router_aux_loss_coef=0.0),
         train_dataset=as_dataset(train.rows, "train", folder),
         eval_dataset=as_dataset(valid.rows, "validation", folder) if valid.rows else None,
         processing_class=tokenizer,

@@ -1,15 +1,20 @@
 """TRL's config, the optimizer and the schedule of a run, tried on one number before anything is read or loaded."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
 from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.trl_args import SCHEDULES
+from edu_align.config.trl_options import COMMON
 from edu_align.utils.errors import UserError, first_line
 
 STEPS = 100  # of the schedule that is tried
+OF_OPTIMIZERS = ("optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 
 
 def try_arguments(config: Config) -> None:
@@ -20,7 +25,7 @@ def try_arguments(config: Config) -> None:
         return
     import torch
     import trl
-    from transformers import Trainer, get_scheduler
+    from transformers import Trainer
 
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.training.arguments import common_arguments
@@ -38,19 +43,55 @@ def try_arguments(config: Config) -> None:
             else:
                 arguments = trl.SFTConfig(**common_arguments(config, device, folder, by_tokens=True))
     number = torch.nn.Parameter(torch.zeros(1))
-    optimizer: torch.optim.Optimizer = torch.optim.SGD([number], lr=trainer.learning_rate)
     with _named(f"hardware.optimizer={hardware.optimizer}"):
         if not arguments.optim_target_modules:  # those name layers of the real model
             kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
-            optimizer = kind([number], **options)
+            kind([number], **options)
+            _check_read(config, arguments, options)
     with _named(f"trainer.lr_scheduler={trainer.lr_scheduler}"):
-        get_scheduler(
-            arguments.lr_scheduler_type,
-            optimizer=optimizer,
-            num_warmup_steps=arguments.get_warmup_steps(STEPS),
-            num_training_steps=STEPS,
-            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,  # type: ignore[arg-type]  # parsed in __post_init__
-        )
+        rates = _rates(arguments, number, arguments.lr_scheduler_kwargs)
+        optional = arguments.lr_scheduler_kwargs and trainer.lr_scheduler not in SCHEDULES
+        if optional and rates and rates == _rates(arguments, number, None):
+            raise UserError(
+                f"`trainer.args.lr_scheduler_kwargs={arguments.lr_scheduler_kwargs}` does nothing with "
+                f"trainer.lr_scheduler={trainer.lr_scheduler}. Drop it."
+            )
+
+
+def _rates(arguments: Any, number: Any, options: Any) -> list[float]:
+    """The learning rates of `STEPS` steps; none where the schedule needs a loss. Errors: what the schedule raises."""
+    import torch
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.SGD([number], lr=arguments.learning_rate)
+    schedule: Any = get_scheduler(
+        arguments.lr_scheduler_type,
+        optimizer=optimizer,
+        num_warmup_steps=arguments.get_warmup_steps(STEPS),
+        num_training_steps=STEPS,
+        scheduler_specific_kwargs=options,
+    )
+    rates: list[float] = []
+    for _ in range(STEPS if isinstance(schedule, torch.optim.lr_scheduler.LambdaLR) else 0):
+        rates += schedule.get_last_lr()
+        schedule.optimizer.step()
+        schedule.step()
+    return rates
+
+
+def _check_read(config: Config, arguments: Any, options: dict[str, Any]) -> None:
+    """Errors: an option of the optimizer that it does not read."""
+    from transformers import Trainer
+
+    for name in set(OF_OPTIMIZERS) & set(config.trainer.args):
+        plain = copy.copy(arguments)
+        setattr(plain, name, COMMON[name].default)
+        if getattr(arguments, name) != getattr(plain, name):
+            _, without = Trainer.get_optimizer_cls_and_kwargs(plain)
+            if without == options:
+                raise UserError(
+                    f"`trainer.args.{name}` does nothing with hardware.optimizer={config.hardware.optimizer}. Drop it."
+                )
 
 
 @contextlib.contextmanager

@@ -5,36 +5,17 @@ of few trained tokens, counts as much as others. Here every number is a sum over
 pairs (DPO), or over a reply's tokens where TRL's number is one a token, divided once.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from edu_align.config.schema import Config
-from edu_align.models.chat_template import IGNORED
-from edu_align.training.micro_batches import ACROSS_PAIRS, SFT, Batch, MicroBatches, across_pairs, select_examples
+from edu_align.config.schema import COMPARING_LOSSES, Config, DPOTrainerConfig
+from edu_align.training.means import COUNTER, Means, Numbers, weights_of
+from edu_align.training.micro_batches import MicroBatches, select_examples
+from edu_align.training.sft_term import has_sft_term
 from edu_align.utils.distributed import count
-
-COMPARING = tuple(name for name in ACROSS_PAIRS if name != SFT)  # losses of a pass that are no sum over its pairs
-Numbers = dict[str, float]
-COUNTER = "num_tokens"  # TRL's count of trained tokens so far: no mean of anything
-
-
-class Means:
-    """Means over everything that was added, each by its own weights."""
-
-    def __init__(self) -> None:
-        self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-
-    def add(self, name: str, value: float, weight: float) -> None:
-        if weight:
-            self._sums[name][0] += value * weight
-            self._sums[name][1] += weight
-
-    def all(self) -> Numbers:
-        return {name: total / weight for name, (total, weight) in self._sums.items()}
 
 
 class Validation(Trainer):
@@ -78,7 +59,11 @@ class Validation(Trainer):
                 self.means.add(name, value, weights.get(name, weights["loss"]))
             return list(part)
 
-        self.passes.validation.run(work, range(self.passes.examples(inputs)))
+        every = range(self.passes.examples(inputs))
+        if reads_whole_pass(self.passes.config.trainer):
+            work(every)
+        else:
+            self.passes.validation.run(work, every)
         return last[0], None, None
 
     def loss_terms(self, loss: float, numbers: Numbers, weights: Numbers) -> list[tuple[str, float, float]]:
@@ -86,33 +71,18 @@ class Validation(Trainer):
         return [("loss", loss, weights["loss"])]
 
 
-def weights_of(batch: Batch, sides: int) -> Numbers:
-    """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT) or pairs (DPO) as `loss`, which
-    stands for those that are not named, and tokens of the replies.
-    """
-    if sides == 1:
-        return {"loss": float((batch["labels"][:, 1:] != IGNORED).sum())}
-    chosen, rejected = (float(side.sum()) for side in batch["completion_mask"][:, 1:].chunk(2))
-    return {
-        "loss": len(batch["input_ids"]) / 2,
-        "entropy": chosen + rejected,
-        "logits/chosen": chosen,
-        "logits/rejected": rejected,
-        "mean_token_accuracy": chosen,
-    }
-
-
 def validation_batch(config: Config) -> int:
     """Examples that a process validates at once: what fits, or as many as a step has where the loss compares the pairs
     of a pass, because it would be another loss on another device otherwise.
     """
-    trainer = config.trainer
-    return trainer.batch_size if _compares_pairs(trainer) else config.hardware.eval_batch_size
+    return config.trainer.batch_size if reads_whole_pass(config.trainer) else config.hardware.eval_batch_size
 
 
-def _compares_pairs(trainer: Any) -> bool:
-    """With `ld_alpha` or `use_weighting` the SFT term is no plain mean over chosen tokens, see `loss_terms`."""
-    if not across_pairs(trainer):
+def reads_whole_pass(trainer: Any) -> bool:
+    """Whether a pass's loss is no sum over its pairs. With `ld_alpha` its SFT term cannot be told from the rest, see
+    `DPOTrainer.loss_terms`.
+    """
+    if not isinstance(trainer, DPOTrainerConfig):
         return False
-    weighed = trainer.args.get("ld_alpha") is not None or trainer.args.get("use_weighting")
-    return bool(weighed) or trainer.loss_type in COMPARING
+    weighed = has_sft_term(trainer) and trainer.args.get("ld_alpha") is not None
+    return weighed or trainer.loss_type in COMPARING_LOSSES

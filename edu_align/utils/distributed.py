@@ -137,3 +137,13 @@ def total(value: float) -> float:
     from accelerate.utils import gather_object
 
     return float(sum(gather_object([value])))
+
+
+def totals(values: dict[str, float]) -> dict[str, float]:
+    """The sum of each value over all processes, which have the same names."""
+    if count() == 1:
+        return values
+    from accelerate.utils import gather_object
+
+    every: list[dict[str, float]] = gather_object([values])
+    return {name: sum(each[name] for each in every) for name in values}

@@ -44,7 +44,7 @@ class SomeFailed(UserError):
 
 
 class Interrupted(SystemExit):
-    """A run was asked to stop. The exit code is the convention's: 128 and the signal's number (130, 143, 138, 140).
+    """Somebody asks to stop. The exit code is the convention's: 128 and the signal's number (130, 143, 129, 138).
 
     `said`: whether its user has been told already.
     """

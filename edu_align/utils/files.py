@@ -7,10 +7,14 @@ attempt removes.
 
 import contextlib
 import errno
+import fcntl
+import glob
 import json
 import os
 import re
 import shutil
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +25,11 @@ from edu_align.utils.errors import UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
-ELSEWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE}  # no such place, or no more
-LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and what is written aside has a longer one
+GONE = "the folder that this command was started in is gone. cd to one that is there, and give the command again."
+MOST_BYTES = 240  # of a folder's name: file systems take 255, and attempts add a number
 RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
-NUMPY = re.compile(r"\d+ requested and \d+ written")  # how its `tofile` tells of a full disk
+SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy.ndarray.tofile on a full disk
+TORCH = re.compile(r"PytorchStreamWriter failed writing file .*file write failed", re.DOTALL)
 _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
 
 
@@ -37,12 +42,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write aside, sync and rename: a reader finds the old file or the new one, and an error leaves the old one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with naming(path):
-            with aside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -70,13 +74,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
     An error inside leaves nothing of it, and the older one as it was.
     """
     aside, older = (path.with_name(f".{name}.{os.getpid()}") for name in (path.name, f"{path.name}.older"))
+    _remove_abandoned(path)
     shutil.rmtree(aside, ignore_errors=True)
+    held = None
     try:
-        with naming(path):
-            aside.mkdir(parents=True)
-            yield aside
-            for file in (each for each in aside.rglob("*") if each.is_file()):
-                sync(file)
+        aside.mkdir(parents=True)
+        held = _hold(aside)
+        yield aside
+        for file in (each for each in aside.rglob("*") if each.is_file()):
+            sync(file)
         if path.exists():
             path.rename(older)
         try:
@@ -88,8 +94,32 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+    finally:
+        if held is not None:
+            os.close(held)
     sync(path.parent)
     shutil.rmtree(older, ignore_errors=True)
+
+
+def _hold(folder: Path) -> int | None:
+    """A lock on `folder` that ends with this process, as a descriptor; None where the file system has none."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what processes that died were writing to become the folder `path`; whoever still writes has its lock."""
+    for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if re.fullmatch(r"(older\.)?\d+", each.name[len(path.name) + 2 :]) and each.is_dir():
+            held = _hold(each)
+            if held is not None:
+                shutil.rmtree(each, ignore_errors=True)
+                os.close(held)
 
 
 def sync(path: Path) -> None:
@@ -113,18 +143,6 @@ def remove_left_over(folder: Path) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """What the disk says of writing in the block, with the name of what is written, where it names nothing itself."""
-    try:
-        yield
-    except Exception as error:
-        number = _number(error)
-        if number not in FULL | REFUSED or getattr(error, "filename", None) is not None:
-            raise
-        raise OSError(number, os.strerror(number), str(path)) from error
-
-
-@contextmanager
 def disk_errors(root: Path) -> Iterator[None]:
     """Errors of writing below `root` as one `UserError` that says what the disk said, and what to do."""
     try:
@@ -141,66 +159,108 @@ def disk_error(error: BaseException, root: Path | None = None) -> UserError | No
 
     `root`: the outputs_root that was written below, where it is known.
     """
-    if isinstance(error, FileNotFoundError) and _is_current_folder_gone():
-        return UserError("the current folder was removed while the command worked. `cd` to one that is there.")
     said = refusal(error, root)
     if said is None:
-        return None
-    key = "" if root is None else f"`outputs_root={root}`: "
-    if _number(error) in ELSEWHERE:
-        return UserError(f"{key}a place cannot be used ({said}). {_way_out(error, root)}")
-    there = "" if root is None else " there"
+        return _wrong_place(error)
+    there, key = ("", "") if root is None else (" there", f"`outputs_root={root}`: ")
     return UserError(
         f"{key}nothing more can be written{there} ({said}). {_way_out(error, root)} Then give the same command again: "
         "it goes on from what it has kept."
     )
 
 
+def _wrong_place(error: BaseException) -> UserError | None:
+    """An error for the user where something on a path is no folder, or a folder was removed under the command."""
+    number, name = getattr(error, "errno", None), getattr(error, "filename", None)
+    if not isinstance(error, OSError) or not isinstance(name, str | bytes | os.PathLike):
+        return None
+    if number == errno.ENOENT and not _is_there("."):
+        return UserError(GONE)
+    path = Path(os.fsdecode(name))
+    blocked = _blocked(path)
+    if number in (errno.EEXIST, errno.ENOTDIR, errno.ENOENT) and blocked is not None:
+        what = "is a link that leads nowhere" if blocked.is_symlink() else "is no folder"
+        return UserError(f"{path} cannot be made: {blocked} {what}. Remove it, or name another folder.")
+    if number in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
+        return UserError(f"{_shortened(str(path))} cannot be used ({os.strerror(number)}). Name another place.")
+    if number == errno.ENOENT and not path.parent.exists():
+        gone = next(each for each in path.parents if each.parent.exists())
+        return UserError(f"{gone} is gone: it was removed while this command worked in it. Give the command again.")
+    return None
+
+
+def _is_there(folder: str) -> bool:
+    try:
+        os.stat(folder)
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def check_current_folder() -> None:
+    """Errors: the folder that this process works in was removed, so that no relative path leads anywhere."""
+    if not _is_there("."):
+        raise UserError(GONE)
+
+
+def folder_problem(key: str, path: Path) -> str | None:
+    """Why `path`, which `key` names, cannot be a folder: something else is there or above it; None where it can."""
+    given = f"`{key}={_shortened(str(path))}`"
+    if "\0" in str(path) or any(len(os.fsencode(part)) > 255 for part in path.parts):
+        return f"{given} cannot be the name of a folder: it is too long, or holds a NUL. Name another one."
+    blocked = _blocked(path)
+    if blocked is None:
+        return None
+    what = "a link that leads nowhere" if blocked.is_symlink() else "no folder"
+    return f"{given} must be a folder, and {blocked} is {what}. Remove it, or set another folder."
+
+
+def check_folder(key: str, path: Path) -> None:
+    """Errors: see `folder_problem`."""
+    if problem := folder_problem(key, path):
+        raise UserError(problem)
+
+
+def _blocked(path: Path) -> Path | None:
+    """The first part of `path` that nothing can lie in: a file, a device, a link that leads nowhere."""
+    parts = (*reversed(path.parents), path)
+    return next((each for each in parts if os.path.lexists(each) and not os.path.isdir(each)), None)
+
+
+def name_problem(key: str, name: str) -> str | None:
+    """What is wrong with a name that one folder is to have, as a message that names `key`; None where nothing is."""
+    given = f"`{key}={_shortened(name)}`"
+    if not name.strip() or name in (".", ".."):
+        return f"{given} names no folder. Give a name such as my_run, or leave {key} out."
+    if "/" in name or os.sep in name:
+        return f"{given} is a path, and a name is one folder. Give a name without `/`; outputs_root says where it lies."
+    if not name.isprintable():
+        return f"{given} holds a sign that cannot be printed (a new line, a NUL). Leave it out of the name."
+    if (taken := len(name.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
+        return f"{given} takes {taken} bytes, and the name of a folder takes at most {MOST_BYTES}. Give a shorter name."
+    return None
+
+
+def _shortened(text: str) -> str:
+    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return text if len(text) <= 120 else f"{text[:100]} ... ({len(text)} characters)"
+
+
 def refusal(error: BaseException, root: Path | None) -> str | None:
     """What the disk under `root` said where that is what `error` is about; None for any other error.
 
-    A refused file has to be below `root`; of a full disk its name is left out. A file that is not there counts where
-    its folder is not either.
+    A full disk is reported without a file name; a refused one with it, and has to be of a file below `root`.
     """
     number, name = _number(error), getattr(error, "filename", None)
-    if number not in FULL | REFUSED | ELSEWHERE:
+    if number not in FULL | REFUSED:
         return None
-    path = None if name is None or isinstance(name, int) else Path(os.fsdecode(name))
-    if number in REFUSED | ELSEWHERE:
+    path = None if name is None else Path(os.fsdecode(name))
+    if number in REFUSED:
         elsewhere = path is None if root is None else path and not path.absolute().is_relative_to(root.absolute())
-        if elsewhere or (path is None and number in ELSEWHERE):
+        if elsewhere:
             return None
-    if path is not None and number == errno.ENOENT and os.path.isdir(path.parent):
-        return None
-    named = path is not None and (root is None or number not in FULL)
-    return os.strerror(number) + (f": {path}" if named else "")
-
-
-def folder_problem(path: Path) -> str:
-    """Why `path` can be no folder, as the end of a sentence about it; "" where it is one or could be made."""
-    try:
-        os.stat(path)
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        return f"none ({getattr(error, 'strerror', None) or error})"
-    place = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
-    if os.path.isdir(place):
-        return ""
-    what = "a file" if place.is_file() else "none" if place.exists() else "a link that leads nowhere"
-    return what if place == path else f"below {place}, which is {what}"
-
-
-def name_problem(name: str) -> str:
-    """Why a folder cannot have this name, as the end of a sentence about it; "" where it can."""
-    if not name or name in (".", "..") or "/" in name or not name.isprintable():
-        return "must be the name of one folder (no . or .., no /, nothing that cannot be seen)"
-    size = len(os.fsencode(name))
-    return (
-        f"must be the name of a folder: at most {LONGEST_NAME} bytes in UTF-8, not {size}"
-        if size > LONGEST_NAME
-        else ""
-    )
+    return os.strerror(number) + (f": {path}" if path is not None else "")
 
 
 def first_value(file: Path, key: str) -> str:
@@ -214,36 +274,40 @@ def first_value(file: Path, key: str) -> str:
 
 def free_bytes(root: Path) -> int:
     """Room on the disk that `root` lies on, or will once it is made."""
-    place = root.absolute()
-    return shutil.disk_usage(next(each for each in (place, *place.parents) if each.is_dir())).free
+    return shutil.disk_usage(_folder_there(root)).free
+
+
+def _folder_there(path: Path) -> Path:
+    """`path` where it is a folder, else the nearest one above it that is there."""
+    place = path.absolute()
+    return next(each for each in (place, *place.parents) if os.path.isdir(each))
 
 
 def _number(error: BaseException) -> int | None:
+    """What the system said (errno), where `error` tells it: Rust and C++ do in their text, and NumPy says the count."""
     if isinstance(error, OSError):
-        return errno.ENOSPC if NUMPY.fullmatch(str(error)) else error.errno
+        return errno.ENOSPC if error.errno is None and SHORT.search(str(error)) else error.errno
     found = RUST.search(str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
+    if type(error).__name__ == "RuntimeError" and TORCH.search(str(error)):
+        return errno.ENOSPC
     return int(found[1]) if found else None
 
 
-def _is_current_folder_gone() -> bool:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
-
-
 def _way_out(error: BaseException, root: Path | None) -> str:
-    number = _number(error)
-    if number == errno.ENAMETOOLONG:
-        return "Give a shorter name."
-    if number in ELSEWHERE:
-        return "Was a folder removed while the command worked? Give the same command again, or name another folder."
-    if number not in FULL:
+    if _number(error) not in FULL:
         return "Make it readable and writable, or name another folder."
+    if root is None:
+        place = _fullest(error)
+        return f"Make room there ({free_bytes(place) / 2**20:.1f} MiB are free in {place})."
+    free = free_bytes(root) / 2**20
+    return f"Make room there ({free:.1f} MiB are free; `python -m edu_align.plan` says what a run takes)."
+
+
+def _fullest(error: BaseException) -> Path:
+    """The folder with the least room of those that a command writes to: a full disk is reported without its name."""
     name = getattr(error, "filename", None)
-    place = root or (None if name is None or isinstance(name, int) else Path(os.fsdecode(name)))
-    if place is None:
-        return "Make room there."
-    plan = "" if root is None else "; `python -m edu_align.plan` says what a run takes"
-    return f"Make room there ({free_bytes(place) / 2**20:.1f} MiB are free{plan})."
+    if isinstance(name, str | bytes | os.PathLike):
+        return _folder_there(Path(os.fsdecode(name)))
+    words = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    named = [words[key] for key in ("output", "votes") if key in words] + [words.get("outputs_root", "outputs")]
+    return min((_folder_there(Path(each).expanduser()) for each in (*named, tempfile.gettempdir())), key=free_bytes)

@@ -1,23 +1,23 @@
-"""Signals that end a command: one line, wherever they come, and exit code 128 + the signal's number.
+"""Ctrl-C, SIGTERM and SIGHUP in a command: one line, wherever they come.
 
 While a command works they are exceptions, so that what is under way is tidied up. Before and after that there is
 nothing to tidy up, and Python would show where it happened to be.
 """
 
 import os
-import select
 import signal
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import NoReturn
 
 from edu_align.utils.errors import Interrupted
+from edu_align.utils.output import leave_terminal
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 STOPPED = "interrupted"
-ENDING = (signal.SIGTERM, signal.SIGHUP)  # besides Ctrl-C
+ENDING = (signal.SIGTERM, signal.SIGHUP)  # a shell's `kill`, and a terminal that was closed
 
 
 class CtrlC(KeyboardInterrupt):
@@ -25,64 +25,57 @@ class CtrlC(KeyboardInterrupt):
 
 
 def end_at_once() -> None:
-    """From here on these signals end the process where it stands."""
+    """From here on these signals end the process where it stands, with their line and their code."""
     signal.signal(signal.SIGINT, _end)
     for number in ENDING:
-        if signal.getsignal(number) == signal.SIG_DFL:  # under nohup SIGHUP is ignored, and stays so
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` says that SIGHUP is to be ignored
             signal.signal(number, _end)
 
 
 @contextmanager
 def as_exception() -> Iterator[None]:
-    """Ctrl-C raises `CtrlC` in the block and the others `Interrupted`, unless the caller has a handler of its own."""
+    """Ctrl-C raises `CtrlC` in the block, and SIGTERM and SIGHUP `Interrupted`, unless the caller has a handler of its
+    own, or `nohup` said that SIGHUP is to be ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours: dict[int, object] = {signal.SIGINT: _raise, **dict.fromkeys(ENDING, _stop)}
-    default = (signal.default_int_handler, signal.SIG_DFL, _end)
-    before = {number: handler for number in ours if (handler := signal.getsignal(number)) in default}
-    for number in before:
-        signal.signal(number, ours[number])  # type: ignore[arg-type]
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    if before[signal.SIGINT] in (signal.default_int_handler, _end):
+        signal.signal(signal.SIGINT, _raise)
+    for number in ENDING:
+        if before[number] in (signal.SIG_DFL, _end):
+            signal.signal(number, _ask_to_end)
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
-def cause_of_end(error: BaseException) -> BaseException | None:
-    """The signal that `error` came from, as an exception; None where none did.
-
-    Libraries make an error of their own of it while they are imported.
+def exit_code_of(error: BaseException) -> int | None:
+    """128 and the number of the signal that `error` came from, None where it came from none: libraries make an error of
+    their own of it while they are imported.
     """
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
-        if isinstance(cause, KeyboardInterrupt | Interrupted):
-            return cause
+        if isinstance(cause, KeyboardInterrupt):
+            return EXIT_INTERRUPTED
+        if isinstance(cause, Interrupted):
+            return cause.exit_code
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return None
-
-
-def leave_gone_terminal() -> None:
-    """What is written to a terminal that has been closed goes nowhere from here on, instead of being an error."""
-    for stream in (1, 2):
-        with suppress(OSError):
-            look = select.poll()
-            look.register(stream, 0)
-            if stat.S_ISCHR(os.fstat(stream).st_mode) and look.poll(0):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream)
-                os.close(nowhere)
 
 
 def _raise(*_: object) -> NoReturn:
     raise CtrlC
 
 
-def _stop(number: int, _: object) -> NoReturn:
-    leave_gone_terminal()
+def _ask_to_end(number: int, frame: FrameType | None) -> NoReturn:
+    leave_terminal()
     raise Interrupted(number)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from edu_align.utils.files import naming
-
 Row = dict[str, Any]
 
 
@@ -49,7 +47,7 @@ def as_lines(rows: Iterable[Any]) -> str:
 
 def append_row(file: Path, row: Row) -> None:
     """Add one line at the end; the file is made where there is none. A line that was left without its end is closed."""
-    with naming(file), file.open("ab+") as lines:
+    with file.open("ab+") as lines:
         lines.write(_closing(lines.fileno()) + as_lines([row]).encode())
 
 
@@ -57,13 +55,13 @@ def append_synced(file: int, rows: Iterable[Row]) -> None:
     """Add lines at the end of the open file `file` (a descriptor) in one write, and wait until the disk has them.
 
     A line that a crash left without its end is closed first, so that it spoils no other. Errors: OSError where the disk
-    is full; of a row that it took in part, the part is taken back.
+    takes only a part, which is taken back.
     """
     size = os.fstat(file).st_size
     content = _closing(file) + as_lines(rows).encode()
     if os.write(file, content) != len(content):
         os.ftruncate(file, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # which is what the rest would have been told
+        raise OSError(errno.ENOSPC, "the disk took only a part of a row; it was taken back")
     os.fsync(file)
 
 

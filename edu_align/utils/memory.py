@@ -95,30 +95,29 @@ GENERAL_ADVICE = (
 )
 
 
-# What libraries say where they get no memory, in errors that have no class of their own: torch's allocators and mmap,
-# cuBLAS and cuDNN, oneDNN (whose "primitive descriptor" is about a product that it does not have), C++ and Rust.
-_SAID = re.compile(
-    r"DefaultCPUAllocator: (can't allocate|not enough) memory|could not create a primitive(?! descriptor)"
-    r"|\b(CUDA|HIP|XPU|MPS backend) (error: )?out of memory|CU(BLAS|DNN|SOLVER|SPARSE|FFT)_(STATUS_)?ALLOC_FAILED"
-    r"|CUDNN_STATUS_NOT_SUPPORTED\.|^std::bad_alloc|: Cannot allocate memory \(12\)|\(os error 12\)"
-)
-_SAYING = ("RuntimeError", "AcceleratorError", "SafetensorError")  # classes of the errors that are read so
-
-
 class OutOfMemory(UserError):
     """The smallest piece of work does not fit: the settings ask for more than this machine has."""
 
 
+# How libraries say it, each on the first line of an error of their own. A word such as "memory" alone says nothing.
+SAID = re.compile(
+    r"\b(CUDA|HIP|XPU|MPS|GPU|backend|device)\b.{0,40}\bout of memory\b|\bout of memory\."
+    r"|DefaultCPUAllocator: (can't allocate memory|not enough memory)|could not create a primitive$"
+    r"|^(std::)?bad_?alloc|CUBLAS_STATUS_ALLOC_FAILED|CUSPARSE_STATUS_INSUFFICIENT_RESOURCES|CUDNN_STATUS_ALLOC_FAILED"
+    r"|cuDNN error: CUDNN_STATUS_NOT_SUPPORTED\.|MODULE:PT_DEVMEM Allocation failed"
+    r"|(unable to mmap|unable to open shared memory|mmap|malloc|realloc)\b.*Cannot allocate memory",
+    re.IGNORECASE | re.MULTILINE,
+)
+LIBRARIES = ("RuntimeError", "AcceleratorError", "SafetensorError", "ArrowMemoryError", "XlaRuntimeError")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a GPU or on the CPU. torch is not imported for it."""
+    """Whether memory ran out, on a GPU or on the CPU, whichever library says so. Nothing is imported for it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return type(error).__name__ in _SAYING and _SAID.search(str(error)) is not None
+    return type(error).__name__ in LIBRARIES and SAID.search(str(error)) is not None
 
 
 def memory_error(error: BaseException) -> "OutOfMemory | None":

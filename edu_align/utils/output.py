@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import termios
 import time
 import warnings
 from typing import Any
@@ -65,6 +66,23 @@ def guard_output() -> None:
     """Put a `GuardedStream` in the place of stdout and stderr where they are this process' own and no terminal."""
     _leaving.clear()
     sys.stdout, sys.stderr = _guarded(sys.stdout, sys.__stdout__), _guarded(sys.stderr, sys.__stderr__)
+
+
+def leave_terminal() -> None:
+    """What goes to a terminal that was closed goes nowhere from here on: SIGHUP says so, and each word would fail."""
+    for descriptor in (1, 2):
+        if _hung_up(descriptor):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+
+
+def _hung_up(descriptor: int) -> bool:
+    try:
+        termios.tcgetattr(descriptor)
+    except termios.error as error:
+        return error.args[0] == errno.EIO
+    return False
 
 
 def leave_output() -> None:

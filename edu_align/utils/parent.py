@@ -1,55 +1,52 @@
-"""Processes that end with the one that started them, also where that is killed and can tell them nothing."""
+"""Processes that end with the one that started them, also where that one is killed and can tell nobody.
 
+A process of our own watches its parent in a thread. A foreign program is asked of the kernel (Linux) to be ended; where
+there is no such thing, it lives on as it would have.
+"""
+
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 
-LOOK = 1.0  # seconds between two looks at who the parent is
-GRACE = 30.0  # seconds that a job has to keep what it has done, once its parent is gone
-PR_SET_PDEATHSIG = 1  # prctl(2)
-EXIT_ORPHAN = 128 + signal.SIGTERM
+LOOK = 1.0  # seconds between two looks at the parent
+GRACE = 60.0  # seconds that a run has for the end of its step and its checkpoint
+PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG (linux/prctl.h)
+_watching: list[int] = []
 
 
-@contextmanager
-def ending_with(parent: int) -> Iterator[None]:
-    """Where `parent` is this process' parent and dies inside the block, so does this process: first it gets a SIGTERM.
+def end_with_parent(parent: int, busy: Callable[[], bool] = lambda: False) -> None:
+    """From here on this process ends when its parent, which has the id `parent`, does; once is enough.
 
-    prctl(2) would not do here: its signal comes as soon as the thread ends that started this process.
+    It gets SIGTERM, so that a run keeps its checkpoint, and is gone once it is not `busy`, or after `GRACE` seconds.
     """
-    if os.getppid() != parent:
-        yield
+    if os.getpid() in _watching:
         return
-    over = threading.Event()
-    threading.Thread(target=_watch, args=(parent, over), name="edu_align parent", daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
-        if os.getppid() != parent:
-            os._exit(EXIT_ORPHAN)
+    _watching.append(os.getpid())
+    threading.Thread(target=_watch, args=(parent, busy), name="edu_align parent", daemon=True).start()
 
 
-def _watch(parent: int, over: threading.Event) -> None:
-    while not over.wait(LOOK):
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
-            over.wait(GRACE)
-            os._exit(EXIT_ORPHAN)
+def _watch(parent: int, busy: Callable[[], bool]) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    end = time.monotonic() + GRACE
+    if busy():
+        os.kill(os.getpid(), signal.SIGTERM)
+    while busy() and time.monotonic() < end:
+        time.sleep(LOOK / 10)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(128 + signal.SIGTERM)
 
 
-def dies_with_this() -> Callable[[], None] | None:
-    """What a new process does first (`preexec_fn`) to be killed when this thread ends; None where Linux is not."""
-    if sys.platform != "linux":
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
+_prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(EXIT_ORPHAN)
 
-    return ask
+def die_with_parent() -> None:
+    """For `preexec_fn` of `subprocess`: the program that is started is killed when the thread that started it ends."""
+    if _prctl is not None:
+        _prctl(PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -9,8 +9,8 @@ from functools import wraps
 from typing import NoReturn
 
 from edu_align.utils.errors import Interrupted, UserError
-from edu_align.utils.files import disk_error
-from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, cause_of_end
+from edu_align.utils.files import check_current_folder, disk_error
+from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, exit_code_of
 from edu_align.utils.memory import memory_error
 from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
 from edu_align.utils.secrets import redacted
@@ -19,8 +19,8 @@ from edu_align.utils.secrets import redacted
 def program(main: Callable[[], None]) -> Callable[[], None]:
     """`main` as a command line program; `SystemExit` passes through.
 
-    A `UserError`, a disk that refuses and memory that runs out are one message and exit code 2. Ctrl-C is one line and
-    130, SIGTERM one and 143, SIGHUP one and 129, wherever they come. A reader of the output that goes away (`| head`)
+    A `UserError`, a full or read-only disk and memory that runs out are one message and exit code 2. Ctrl-C is one line
+    and 130, wherever it comes; SIGTERM (143) and SIGHUP (129) alike. A reader of the output that goes away (`| head`)
     ends it quietly with 141. Any other error is a fault of the program and keeps its traceback.
     """
 
@@ -30,21 +30,19 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
         quiet_imports()
         try:
             with as_exception():
+                check_current_folder()
                 main()
                 flush_output()
         except SystemExit as error:
             if isinstance(error, Interrupted) and not error.said:
-                print(f"edu_align: {error}", file=sys.stderr)
+                _end(str(error), error.exit_code)
             flush_output()
             raise
         except KeyboardInterrupt:
             _end(STOPPED, EXIT_INTERRUPTED)
         except Exception as error:
-            signalled = cause_of_end(error)
-            if isinstance(signalled, Interrupted):
-                _end(str(signalled), signalled.exit_code)
-            if signalled is not None:
-                _end(STOPPED, EXIT_INTERRUPTED)
+            if code := exit_code_of(error):
+                _end(STOPPED if code == EXIT_INTERRUPTED else str(Interrupted(code - 128)), code)
             told = explanation(error)
             if told is None:
                 raise

@@ -1,6 +1,5 @@
 """Votes: whole lines whoever writes, and a file that preference training reads as it is."""
 
-import errno
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 
 from edu_align.chatting.arena import MAX_MESSAGE, Answer, Arena, Round, Visitor, append_vote, check_writable, vote_row
 from edu_align.chatting.model import ChatModel
-from edu_align.chatting.web import _vote
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.dataset import load_records
 from edu_align.records import Message, ResponseGroup
@@ -173,50 +171,3 @@ def test_an_answer_without_text_is_not_voted_on(arena: Arena) -> None:
     half = arena.finish(Visitor(), asked, ("", "yes"))
     assert half.turns[-1].content == "yes"
     assert arena.vote(half, "left").turns[-1].content == "yes"
-
-
-@pytest.mark.cases("D12")
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_vote_that_the_disk_refuses_is_said_and_stays_open(arena: Arena, monkeypatch: Any, number: int) -> None:
-    append_vote(arena.votes, {"kept": 1})
-
-    def refusing(file: int, rows: Any) -> None:
-        raise OSError(number, os.strerror(number))
-
-    answers = Round(ASKED, (ASKED, ASKED), (0, 1), 0, ("5", "6"))
-    visitor = Visitor(ASKED, answers)
-    with monkeypatch.context() as patch:
-        patch.setattr("edu_align.chatting.arena.append_synced", refusing)
-        with pytest.raises(UserError, match=rf"The vote was not saved: .*votes.jsonl .*\({os.strerror(number)}; .*MiB"):
-            arena.vote(visitor, "left")
-    assert json_rows(arena.votes) == [{"kept": 1}]
-    assert arena.vote(visitor, "left").open is None
-    assert len(json_rows(arena.votes)) == 2
-
-
-@pytest.mark.cases("D12")
-def test_the_page_goes_on_after_a_vote_that_was_not_saved(arena: Arena, monkeypatch: Any, capsys: Any) -> None:
-    class Page:
-        """As much of gradio as a vote needs."""
-
-        def __init__(self) -> None:
-            self.warnings: list[str] = []
-
-        def Warning(self, text: str) -> None:
-            self.warnings.append(text)
-
-        def skip(self) -> str:
-            return "skip"
-
-        def update(self, **values: Any) -> dict[str, Any]:
-            return values
-
-    def refusing(path: Path, row: Any) -> None:
-        raise UserError("The vote was not saved: no room")
-
-    monkeypatch.setattr("edu_align.chatting.arena.append_vote", refusing)
-    visitor = Visitor(ASKED, Round(ASKED, (ASKED, ASKED), (0, 1), 0, ("5", "6")))
-    page = Page()
-    assert set(_vote(arena, page, "left", visitor)) == {"skip"}
-    assert page.warnings == ["The vote was not saved: no room"]
-    assert "The vote was not saved" in capsys.readouterr().err

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edu_align.chat import main
-from edu_align.chatting.arena import Arena
+from edu_align.chatting.arena import Arena, Visitor
 from edu_align.chatting.model import ChatModel
 from edu_align.chatting.text import escaped, printable
-from edu_align.chatting.web import MAX_BODY, BodyLimit, answers, dialogue
+from edu_align.chatting.web import MAX_BODY, BodyLimit, _vote, answers, dialogue
+from edu_align.config.schema import GenerationConfig
 from edu_align.records import Message
 from tests.chatting.conftest import Here, json_rows
 
@@ -168,3 +170,19 @@ def test_a_place_that_is_taken_is_one_message(visit: Callable[..., Any], pair: l
     page = build_page(Arena([replace(pair[0])], votes, seed=0))
     with pytest.raises(UserError, match=r"the page cannot listen on host=127\.0\.0\.1 port=\d+"):
         launch(page, port=int(url.rstrip("/").rpartition(":")[2]))
+
+
+@pytest.mark.cases("D12")
+def test_a_vote_that_the_disk_refuses_is_said_and_the_answers_stay_open(tmp_path: Path) -> None:
+    model = SimpleNamespace(label="a", base="b", settings=GenerationConfig(), prompt=lambda turns: (tuple(turns), 0))
+    arena = Arena([model], Path("/dev/full"), seed=0)  # type: ignore[list-item]
+    turn = arena.ask(Visitor(), "2 + 3?")
+    visitor = arena.finish(Visitor(), turn, ["5"])
+    said: list[str] = []
+    gr: Any = SimpleNamespace(Warning=said.append, skip=lambda: "skipped", update=dict)
+    assert set(_vote(arena, gr, "good", visitor)) == {"skipped"}
+    assert "No space left on device" in said[0]
+    assert "vote again" in said[0]
+    arena.votes = tmp_path / "votes.jsonl"
+    assert _vote(arena, gr, "good", visitor)[1] == Visitor(visitor.turns)
+    assert len(json_rows(arena.votes)) == 1

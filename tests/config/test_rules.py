@@ -8,7 +8,6 @@ import pytest
 from edu_align.config.bounds import enumerations, holds, out_of_bounds, ranges
 from edu_align.config.compose import compose
 from edu_align.config.keys import every_key
-from edu_align.config.rules import _names, _places
 from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import DPO_LOSSES, METRICS
 from edu_align.config.trl_args import enumeration
@@ -56,9 +55,11 @@ def test_a_mapping_takes_keys_of_the_users_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("question,good,bad\n")
     columns = "dataset.columns={prompt: question, chosen: good, rejected: bad}"
-    composed = compose(["trainer=dpo", "dataset=local", f"dataset.path={file}", columns, "trainer.args={tf32: true}"])
+    composed = compose(
+        ["trainer=dpo", "dataset=local", f"dataset.path={file}", columns, "trainer.args={adam_beta2: 0.95}"]
+    )
     assert composed.dataset.columns == {"prompt": "question", "chosen": "good", "rejected": "bad"}
-    assert composed.trainer.args == {"tf32": True}
+    assert composed.trainer.args == {"adam_beta2": 0.95}
 
 
 def test_the_tables_name_real_keys() -> None:
@@ -117,7 +118,7 @@ CASES = [
     (["tracking.tags=['']"], "`tracking.tags`: W&B takes tags of 1 to 64 letters, got one of 0"),
     (["tracking.project=a/b"], "`tracking.project` must have 1 to 128 letters and none of / "),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
-    (["outputs_root=a_file"], "`outputs_root` must be a folder, and 'a_file' is a file."),
+    (["outputs_root=a_file"], "`outputs_root=a_file` must be a folder, and a_file is no folder."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
     (["run_name=${oc.env:EDU_ALIGN_NOT_SET}"], "`run_name` cannot be resolved from '${oc.env:EDU_ALIGN_NOT_SET}'"),
     (["dataset.sources=[${nosuch}]"], "`dataset.sources` cannot be resolved from \"['${nosuch}']\": Interpolation key"),
@@ -200,39 +201,3 @@ def test_infinity_satisfies_no_rule() -> None:
     assert not holds(float("inf"), "> 0")
     assert not holds(float("nan"), ">= 0")
     assert holds(0.0, ">= 0 and < 0.5")
-
-
-@pytest.mark.cases("D20")
-@pytest.mark.parametrize("key", ["run_name", "model.name"])
-@pytest.mark.parametrize(
-    "name", ["../../x", "/abs", "a/b", ".", "..", "a\nb", "a\x00b", "a" * 300, "ä" * 101, "a\u2028b"], ids=ascii
-)
-def test_a_name_is_one_folder(key: str, name: str) -> None:
-    (found,) = _names({key: name})
-    assert found.startswith(f"`{key}` must be the name of ")
-    assert repr(name)[:200] in found
-
-
-@pytest.mark.cases("D20")
-@pytest.mark.parametrize("name", [None, "a", "ä" * 100, "a b", "a.b-2", "模型"])
-def test_other_names_are_taken(name: str | None, tmp_path: Path) -> None:
-    assert list(_names({"run_name": name, "model.name": name})) == []
-    (tmp_path / (name or "") / "a").mkdir(parents=True)
-
-
-@pytest.mark.cases("D20")
-def test_outputs_root_is_a_folder_or_may_become_one(tmp_path: Path) -> None:
-    for name, target in (("dangling", "nowhere"), ("loop", "loop"), ("link", ".")):
-        (tmp_path / name).symlink_to(target)
-    (tmp_path / "file").touch()
-    for path, said in {
-        "/dev/null": "is none. Set", "/dev/null/a": "is none (Not a directory). Set", str(tmp_path / "file"): "a file",
-        str(tmp_path / "dangling"): "is a link that leads nowhere", str(tmp_path / "loop"): "Too many levels of",
-        str(tmp_path / "dangling" / "a" / "b"): f"is below {tmp_path}/dangling, which is a link that leads nowhere",
-        "a" * 300: "is none (File name too long)", "a\x00b": "is none (embedded null byte)",
-    }.items():  # fmt: skip
-        (found,) = _places({"outputs_root": path})
-        assert found.startswith("`outputs_root` must be a folder, and ")
-        assert said in found
-    for path in (tmp_path, tmp_path / "link", tmp_path / "link" / "new" / "newer", Path("outputs")):
-        assert list(_places({"outputs_root": str(path)})) == []

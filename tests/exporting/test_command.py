@@ -53,7 +53,7 @@ def test_a_mistake_is_one_message(refused: Say, runs: Runs, words: list[str], me
 def test_a_run_that_is_not_finished_or_has_no_weights(refused: Say, runs: Runs) -> None:
     run = copied(runs("sft").path, "robbed")
     (run / "adapter" / "adapter_model.safetensors").unlink()
-    assert "`run=robbed`: adapter/adapter_model.safetensors is missing" in refused("run=robbed")
+    assert "adapter/adapter_model.safetensors is gone" in refused("run=robbed")
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**record, "state": "failed"}))
     assert "that run is 'failed', not finished" in refused("run=robbed")
@@ -109,7 +109,7 @@ def test_other_things_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new/and/deep"):
         check_output(tmp_path / name)
-        assert not is_exported(tmp_path / name, {}, overwrite=False)
+        assert not is_exported(tmp_path / name, {}, overwrite=False, records=tmp_path)
 
 
 def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -1,17 +1,21 @@
 """Where weights are looked for, and what is said where they are not."""
 
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edu_align.models import locate as module
-from edu_align.models.locate import Location, check_whole, is_bundled, locate
+from edu_align.models.content import same_base
+from edu_align.models.locate import Location, check_whole, is_bundled, locate, published
+from edu_align.utils import hashing
 from edu_align.utils.errors import UserError
 
 
@@ -28,7 +32,7 @@ def test_random_weights_need_no_folder(typed: Any, tmp_path: Path) -> None:
 def test_a_folder_is_another_base_with_other_weights(zephyr: Any, mistral_folder: Path, tmp_path: Path) -> None:
     location = locate(zephyr(mistral_folder), tmp_path, 0)
     assert location.folder == mistral_folder
-    assert re.fullmatch(r"folder:small-mistral:[0-9a-f]{12}", location.identity)
+    assert re.fullmatch(r"folder:small-mistral:[0-9a-f]{16}", location.identity)
     twin = tmp_path / mistral_folder.name
     shutil.copytree(mistral_folder, twin)
     same = locate(zephyr(twin), tmp_path, 0).identity
@@ -144,3 +148,93 @@ def test_weights_that_are_cut_off_are_named(tmp_path: Path, missing: int, start:
         return
     with pytest.raises(UserError, match=r"model\.safetensors' is cut off.*git lfs pull"):
         check_whole(tmp_path)
+
+
+@pytest.fixture
+def bundled(typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`bundled()` locates the bundled model of a package that is dequantized in no time; `bundled.made` counts that."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / module.BUNDLED_FILE).write_bytes(b"four bits")
+    monkeypatch.setattr(module, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
+    made = []
+
+    def dequantize(source: Path, folder: Path) -> None:
+        made.append(folder)
+        folder.mkdir()
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            (folder / name).write_bytes(name.encode() + (source / module.BUNDLED_FILE).read_bytes())
+
+    monkeypatch.setattr(module, "_dequantize", dequantize)
+    model = typed("trainer=sft", "model=smollm2").model
+    return SimpleNamespace(locate=lambda: locate(model, tmp_path, 0), made=made, package=package)
+
+
+def _flip(file: Path) -> None:
+    """One bit in the middle, and the times of before."""
+    facts, content = file.stat(), bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.cases("D5")
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", module.SEAL])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_dequantized_base_is_named_and_made_again(
+    bundled: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, name: str, damage: str
+) -> None:
+    """Whether its files are remembered or were written a moment ago."""
+    for tick in (-(10**12), hashing.TICK):
+        monkeypatch.setattr(hashing, "TICK", tick)
+        first = bundled.locate()
+        before = {file.name: file.read_bytes() for file in first.folder.iterdir()}
+        assert bundled.locate() == first
+        capsys.readouterr()
+        bundled.made.clear()
+        file = first.folder / name
+        if damage == "flipped":
+            _flip(file)
+        elif damage == "cut":
+            file.write_bytes(file.read_bytes()[:5])
+        else:
+            file.unlink()
+        assert bundled.locate() == bundled.locate() == first
+        assert len(bundled.made) == 1
+        said = capsys.readouterr().out
+        assert f"{file} is not what was written there; it is made again" in said or name == module.SEAL
+        assert "it is made again" in said
+        assert {file.name: file.read_bytes() for file in first.folder.iterdir()} == before
+    assert [file.name for file in first.folder.parent.iterdir()] == [first.folder.name], "nothing is left aside"
+
+
+@pytest.mark.cases("D5")
+def test_another_file_of_the_package_is_another_base(bundled: Any) -> None:
+    first = bundled.locate()
+    assert published(first)[0] == module.BUNDLED_HOME
+    (bundled.package / module.BUNDLED_FILE).write_bytes(b"FOUR bits")
+    second = bundled.locate()
+    assert second.folder != first.folder
+    assert not same_base(first.identity, second.identity)
+
+
+@pytest.mark.cases("D1")
+def test_a_folder_of_the_hubs_cache_is_known_by_its_files(
+    typed: Any, mistral_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = replace(typed("trainer=sft", "model=zephyr").model, path="owner/one", revision="a" * 40)
+    monkeypatch.setattr(module, "_from_hub", lambda model: mistral_folder)
+    there = locate(model, tmp_path, 0)
+    assert re.fullmatch(rf"hub:owner/one@{'a' * 40}:[0-9a-f]{{16}}", there.identity)
+    assert published(there) == ("owner/one", "a" * 40)
+    assert same_base(there.identity, locate(replace(model, path=str(mistral_folder)), tmp_path, 0).identity)
+
+
+@pytest.mark.cases("D1")
+def test_a_folder_with_an_adapters_config_is_refused(zephyr: Any, mistral_folder: Path, tmp_path: Path) -> None:
+    """transformers loads the base that the adapter names instead of the weights that lie there."""
+    mixed = tmp_path / "mixed"
+    shutil.copytree(mistral_folder, mixed)
+    (mixed / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/other"}')
+    with pytest.raises(UserError, match=r"mixed' holds a model and an adapter_config\.json.*Move the adapter's files"):
+        locate(zephyr(mixed), tmp_path, 0)

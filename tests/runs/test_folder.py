@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from edu_align.runs.folder import UNREADABLE, RunFolder, ancestors, find_run, fi
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
+FACTS: dict[str, Any] = {
+    "model": "tiny", "base_model": "b", "adapter": "lora", "trainer": "sft", "metrics": {}, "data": {},
+}  # fmt: skip
+
 
 def begun(root: Path, name: str, **record: Any) -> RunFolder:
-    return RunFolder.create(root / "runs" / name, record)
+    return RunFolder.create(root / "runs" / name, {**FACTS, **record})
 
 
 def test_a_new_folder_says_that_it_is_running(tmp_path: Path) -> None:
@@ -159,31 +164,37 @@ def test_ten_thousand_runs_are_listed_in_two_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.cases("D11")
-def test_what_cannot_be_read_is_listed_and_stands_in_nobodys_way(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_neighbour_that_cannot_be_read_is_listed_and_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = tmp_path / "runs"
-    for name in ("good", "not_mine", "folder", "binary", "loop", "deep", "gone"):
+    for name in ("good", "folder", "pipe", "deep", "binary", "large", "refused"):
         (runs / name).mkdir(parents=True)
-    (runs / "good" / "run.json").write_text('{"id": "abc", "state": "finished"}')
-    (runs / "not_mine" / "run.json").write_text('{"id": "abd", "state": "finished"}')
+    (runs / "good" / "run.json").write_text(json.dumps({"id": "abc123", "state": "finished", "started": "2026"}))
     (runs / "folder" / "run.json").mkdir()
-    (runs / "binary" / "run.json").write_bytes(bytes(range(256)))
-    (runs / "loop" / "run.json").symlink_to("run.json")
+    os.mkfifo(runs / "pipe" / "run.json")
     (runs / "deep" / "run.json").write_text("[" * 100_000)
-    (runs / "gone" / "run.json").symlink_to("nowhere")
-    (runs / "around").symlink_to("around")
-    (runs / "a_file").touch()
-    open_file = open
+    (runs / "binary" / "run.json").write_bytes(bytes(range(256)))
+    with (runs / "large" / "run.json").open("wb") as file:
+        file.truncate(1 << 40)
+    (runs / "refused" / "run.json").write_text("{}")
+    (runs / "loop").symlink_to("loop")
+    (runs / "dangling").symlink_to("nowhere")
+    original = os.stat
 
-    def refusing(file: Any, *words: Any, **more: Any) -> Any:
-        if "not_mine" in str(file):
-            raise PermissionError(errno.EACCES, "Permission denied", str(file))
-        return open_file(file, *words, **more)
+    def stat(path: Any, *rest: Any, **options: Any) -> Any:  # root may read what has mode 000
+        if str(path).endswith("refused/run.json"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, *rest, **options)
 
-    monkeypatch.setattr("builtins.open", refusing)
+    monkeypatch.setattr(os, "stat", stat)
     states = {run.name: run.state for run in list_runs(tmp_path)}
     assert states.pop("good") == "finished"
-    assert states == dict.fromkeys(("not_mine", "folder", "binary", "loop", "deep", "around"), UNREADABLE)
-    assert find_run("run", "abc", tmp_path).path == runs / "good"
+    assert set(states) == {"folder", "pipe", "deep", "binary", "large", "refused", "loop", "dangling"}
+    assert set(states.values()) == {"unreadable"}
+    assert find_run("run", "abc", tmp_path).path.name == "good"
     for name in states:
-        with pytest.raises(UserError, match=f"{name}/run.json cannot be read .*Restore that file, or move"):
+        with pytest.raises(UserError, match=rf"{name}.*cannot be read"):
             find_run("run", name, tmp_path)
+    with pytest.raises(UserError, match=r"no run.json in n{300} "):
+        find_run("run", "n" * 300, tmp_path)

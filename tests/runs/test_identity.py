@@ -14,8 +14,8 @@ from edu_align.runs.identity import Identity, other_code, settings_of
 # Every key, and every group, that is no part of the id: it only says how or where. Another new key changes the id.
 OUTSIDE = {
     "outputs_root", "data_root", "init_from", "run_name", "force", "preview", "chain", "objective", "cache_gb",
-    "tracking", "generation", "export", "sweep", "model.path", "model.revision", "model.bundled", "model.template_date",
-    "dataset.path",
+    "accept_changed", "tracking", "generation", "export", "sweep", "model.path", "model.revision", "model.bundled",
+    "model.template_date", "dataset.path",
     "trainer.save_steps", "trainer.save_total_limit", "evaluation.metrics",
     *(
         f"hardware.{key}"

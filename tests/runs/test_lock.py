@@ -9,13 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from edu_align.runs import lock as module
-from edu_align.runs import process
 from edu_align.runs.lock import Held, Lock, holder, newest
-from edu_align.runs.process import Process, this_process
+from edu_align.runs.process import Process, this_process, ticking
 from tests.killing import in_child, until
 
 
@@ -76,52 +74,36 @@ def test_a_pid_that_was_given_to_another_process_holds_nothing(tmp_path: Path) -
     own = this_process()
     write(tmp_path, own)
     assert holder(tmp_path) == own
-    write(tmp_path, replace(own, ticks=(own.ticks or 0) - 1))
+    write(tmp_path, replace(own, ticks=1))
     assert holder(tmp_path) is None
 
 
 @pytest.mark.cases("D8")
-@pytest.mark.parametrize("step", [-3600.0, -10.0, 10.0, 3600.0])
-def test_a_step_of_the_clock_takes_no_living_run_over(tmp_path: Path, monkeypatch: Any, step: float) -> None:
-    """psutil reckons a start from the boot's moment, which the kernel moves with the clock."""
-    began, now = psutil.Process.create_time, time.time
-    with Lock(tmp_path):
-        monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + step)
-        monkeypatch.setattr(time, "time", lambda: now() + step)
-        found = holder(tmp_path)
-        assert found is not None
-        assert found.pid == os.getpid()
-
-
-@pytest.mark.cases("D8")
-def test_a_record_without_ticks_and_a_system_without_proc_are_understood(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_clock_that_steps_takes_nothing_from_the_living(tmp_path: Path) -> None:
+    """A step of the clock moves every start in seconds since 1970, and no tick since boot."""
     own = this_process()
-    old = {key: value for key, value in asdict(own).items() if key != "ticks"}
-    file = tmp_path / ".lock.1"
-    for monkey in (False, True):
-        if monkey:
-            monkeypatch.setattr(process, "_ticks", lambda pid: None)
-        file.write_text(json.dumps(old))
-        assert holder(tmp_path) is not None
-        file.write_text(json.dumps(old | {"started": own.started - 100}))
-        assert holder(tmp_path) is None
+    write(tmp_path, replace(own, started=own.started - 10))
+    assert holder(tmp_path) is not None
+    old = {key: value for key, value in asdict(own).items() if key != "ticks"}  # as an earlier version wrote it
+    for started, lives in ((own.started, True), (own.started - 100, False)):
+        (tmp_path / ".lock.1").write_text(json.dumps(old | {"started": started}))
+        assert (holder(tmp_path) is not None) is lives
 
 
 @pytest.mark.cases("D8")
-def test_a_process_that_has_ended_and_is_not_waited_for_yet_holds_nothing() -> None:
-    pid = os.fork()
-    if pid == 0:
-        time.sleep(60)
-    there = process._ticks(pid)
-    assert process.runs_here(pid, 0.0, there)
-    os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert not process.runs_here(pid, 0.0, there)
-    os.waitpid(pid, 0)
-    assert not process.runs_here(pid, 0.0, there)
+@pytest.mark.parametrize("age", [3600.0, -3600.0])
+def test_one_on_another_machine_that_is_silent_by_the_clock_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float
+) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
+    write(tmp_path, replace(this_process(), host="elsewhere", machine="elsewhere boot pid"), age)
+    with ticking(lambda: os.utime(tmp_path / ".lock.1", (time.time() - age,) * 2), 0.05):
+        assert holder(tmp_path) is not None
+    until(lambda: holder(tmp_path) is None, 10)
 
 
-def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
+def test_on_another_machine_the_heartbeat_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
     there = replace(this_process(), host="elsewhere", machine="elsewhere boot pid")
     write(tmp_path, there, age=module.DEAD_SECONDS - 10)
     with pytest.raises(Held, match=rf"by process {there.pid} on elsewhere"):
@@ -130,7 +112,8 @@ def test_on_another_machine_the_heartbeat_decides(tmp_path: Path) -> None:
     Lock(tmp_path).release()
 
 
-def test_a_lock_without_text_is_one_that_is_being_taken(tmp_path: Path) -> None:
+def test_a_lock_without_text_is_one_that_is_being_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
     (tmp_path / ".lock.1").touch()
     with pytest.raises(Held):
         Lock(tmp_path)

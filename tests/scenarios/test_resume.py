@@ -135,8 +135,7 @@ def test_what_is_kept_is_bounded_and_numbers_only(go: Any, tmp_path: Path) -> No
 SLURMS = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGUSR1, signal.SIGUSR2)]
 
 
-@pytest.mark.cases("D10")
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT, *SLURMS])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, *SLURMS])
 def test_a_signal_keeps_the_step_and_says_so(go: Any, tmp_path: Path, capfd: Any, number: int) -> None:
     words = ["trainer.max_steps=6", "trainer.save_steps=50", "trainer=sft", UNMEASURED, "run_name=it"]
     whole = go(*words, root="whole")

@@ -29,8 +29,20 @@ def test_what_a_message_about_a_schedule_says_works() -> None:
         (["+trainer.args.optim_args=nonsense"], "`hardware.optimizer=adamw_torch` cannot be trained with: "),
         (["+trainer.args.lr_scheduler_kwargs={nope: 1}"], "`trainer.lr_scheduler=cosine` cannot be trained with: "),
         (
-            ["trainer=dpo", "+trainer.args.torch_empty_cache_steps=-1"],
-            "`trainer.args.torch_empty_cache_steps=-1` cannot be trained w",
+            ["+trainer.args.optim_args='scale=1'"],
+            "`trainer.args.optim_args` does nothing with hardware.optimizer=",
+        ),
+        (
+            ["+trainer.args.adam_beta1=0.5", "hardware.optimizer=sgd"],
+            "`trainer.args.adam_beta1` does nothing with ",
+        ),
+        (
+            ["+trainer.args.lr_scheduler_kwargs={num_cycles: x}"],
+            "`trainer.lr_scheduler=cosine` cannot be trained with: ",
+        ),
+        (
+            ["+trainer.args.lr_scheduler_kwargs={num_cycles: 2}", "trainer.lr_scheduler=constant"],
+            "`trainer.args.lr_scheduler_kwargs={'num_cycles': 2}` does nothing with trainer.lr_scheduler=constant.",
         ),
         (["trainer.lr_scheduler=greedy", "trainer.eval_steps=null"], "`trainer.lr_scheduler=greedy` cannot be trained"),
     ],

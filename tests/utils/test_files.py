@@ -1,44 +1,120 @@
-"""What is said where the disk takes nothing, or a place is none, and what writers that died left."""
+"""Names, places and disks: what is refused, what is said, and what processes that died leave."""
 
 import errno
 import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
+from edu_align.config.rules import _places
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import disk_error, disk_errors
+from edu_align.utils.files import check_folder, disk_error, name_problem, whole_folder
+from edu_align.utils.jsonl import append_synced
+from edu_align.utils.program import explanation, program
+from tests.killing import in_child
 
 
 @pytest.mark.cases("D20")
-@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ESTALE])
-def test_a_place_that_is_none_is_one_message(tmp_path: Path, number: int) -> None:
-    file = tmp_path / "gone" / "run.json"
-    error = OSError(number, os.strerror(number), str(file))
-    told = disk_error(error)
-    assert told is not None
-    assert str(told).startswith(f"a place cannot be used ({os.strerror(number)}: {file}). ")
-    with pytest.raises(UserError, match=f"^`outputs_root={tmp_path}`: a place cannot be used"), disk_errors(tmp_path):
-        raise error
-    with pytest.raises(OSError, match=os.strerror(number)), disk_errors(tmp_path / "other"):
-        raise error
+@pytest.mark.parametrize("name", ["../../x", "/abs", "a/b", ".", "..", "", "  ", "a\nb", "a\0b", "n" * 300, "ü" * 121])
+def test_a_name_is_one_folder(name: str) -> None:
+    problem = name_problem("run_name", name)
+    assert problem is not None
+    assert problem.startswith("`run_name=")
+    assert "\n" not in problem
+    assert len(problem) < 300
+    assert list(_places({"run_name": name})) == [problem]
 
 
 @pytest.mark.cases("D20")
-def test_a_file_that_is_not_there_is_a_fault_of_the_program_where_its_folder_is(tmp_path: Path) -> None:
-    for error in (
-        FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "a")),
-        FileNotFoundError("a file"),
-        OSError(errno.ENOTDIR, "no file is named"),
-    ):
-        assert disk_error(error) is None
+@pytest.mark.parametrize("name", ["my_run", "...", "größer", "a b", "2024_01", "n" * 240, "ü" * 120])
+def test_a_name_that_is_one_stays(name: str) -> None:
+    assert name_problem("run_name", name) is None
 
 
 @pytest.mark.cases("D20")
-def test_the_current_folder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "here"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    place.rmdir()
-    with pytest.raises(UserError, match="the current folder was removed while the command worked"), disk_errors(Path()):
-        Path("a").absolute()
+def test_a_place_that_is_no_folder_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for place, said in (
+        (tmp_path / "file", "is no folder"), (tmp_path / "link" / "deep", "is a link that leads"),
+        (Path("/dev/null"), "is no folder"), (tmp_path / "loop", "a link that"),
+        (tmp_path / ("n" * 300), "too long"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"`outputs_root=.*{said}"):
+            check_folder("outputs_root", place)
+        assert len(list(_places({"outputs_root": str(place)}))) == 1
+        with pytest.raises(OSError, match=r".") as caught:
+            (place / "runs").mkdir(parents=True, exist_ok=True)
+        assert isinstance(explanation(caught.value), UserError)
+    check_folder("outputs_root", tmp_path / "not" / "yet")
+
+
+@pytest.mark.cases("D20")
+def test_a_folder_that_is_deleted_under_a_command_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        (tmp_path / "runs" / "it" / "run.json").write_text("")
+    assert str(explanation(caught.value)).startswith(f"{tmp_path / 'runs'} is gone")
+    with pytest.raises(FileNotFoundError) as caught:
+        (tmp_path / "rows.jsonl").read_text()
+    assert explanation(caught.value) is None  # no folder is missing: a fault of the program
+
+
+@pytest.mark.cases("D20")
+def test_a_command_in_a_folder_that_is_gone_is_one_message(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        (tmp_path / "here").mkdir()
+        os.chdir(tmp_path / "here")
+        shutil.rmtree(tmp_path / "here")
+        program(lambda: Path("outputs/runs").mkdir(parents=True))()
+
+    assert in_child(work) == 2
+    assert "the folder that this command was started in is gone" in capfd.readouterr().err
+
+
+@pytest.mark.cases("D12")
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("8192 requested and 4096 written"),
+        RuntimeError("[enforce fail] . PytorchStreamWriter failed writing file data/0: file write failed"),
+    ],
+    ids=["NumPy", "torch"],
+)  # fmt: skip
+def test_a_full_disk_is_one_message_whoever_says_it(error: Exception, tmp_path: Path) -> None:
+    said = str(explanation(error))
+    assert "No space left on device" in said
+    assert "MiB are free" in said
+    assert f"outputs_root={tmp_path}" in str(disk_error(error, tmp_path))
+
+
+@pytest.mark.cases("D12")
+def test_a_row_of_which_the_disk_takes_a_part_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", lambda handle, content: 3)
+    with (tmp_path / "a").open("a+b") as file, pytest.raises(OSError, match="a part of a row") as caught:
+        append_synced(file.fileno(), [{"a": 1}])
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.cases("D17")
+def test_what_a_killed_writer_left_goes_with_the_next_one_and_a_living_ones_stays(tmp_path: Path) -> None:
+    def die() -> None:
+        with whole_folder(tmp_path / "export") as aside:
+            (aside / "weights").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(die) == -signal.SIGKILL
+    (tmp_path / ".export.older.77").mkdir()
+    (tmp_path / ".export.txt.77").mkdir()
+    left = {path.name for path in tmp_path.iterdir()} - {".export.txt.77"}
+    assert len(left) == 2
+    with whole_folder(tmp_path / "export"):
+        assert in_child(lambda: _write(tmp_path / "export")) == 0
+        assert {path.name for path in tmp_path.iterdir()} == {".export.txt.77", f".export.{os.getpid()}", "export"}
+
+
+def _write(path: Path) -> None:
+    with whole_folder(path) as aside:
+        (aside / "weights").touch()

@@ -15,7 +15,7 @@ import pytest
 
 from edu_align.utils import output
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
-from edu_align.utils.interrupts import cause_of_end, end_at_once
+from edu_align.utils.interrupts import exit_code_of
 from edu_align.utils.program import program
 
 ROOT = Path(__file__).parents[2]
@@ -67,42 +67,7 @@ def test_an_interruption_is_one_line_and_130(end: End) -> None:
     assert end(said) == (130, "")
     circle = ValueError("a")
     circle.__cause__ = circle
-    assert cause_of_end(circle) is None
-
-
-@pytest.mark.cases("D10")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_one_line_and_its_code(end: End, capsys: Any, number: int) -> None:
-    said = f"edu_align: asked to stop by {signal.Signals(number).name}\n"
-    before = signal.getsignal(number)
-
-    @program
-    def main() -> None:
-        signal.raise_signal(number)
-
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert (ended.value.code, capsys.readouterr().err) == (128 + number, said)
-    assert end(RuntimeError("Failed to import transformers.x"), Interrupted(number)) == (128 + number, said)
-    assert signal.getsignal(number) is before
-
-
-@pytest.mark.cases("D10")
-def test_under_nohup_a_hangup_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-
-        @program
-        def main() -> None:
-            end_at_once()
-            signal.raise_signal(signal.SIGHUP)
-
-        main()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, before)
+    assert not exit_code_of(circle)
 
 
 def test_what_a_user_can_mend_is_one_message(end: End, tmp_path: Path) -> None:

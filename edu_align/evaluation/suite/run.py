@@ -51,7 +51,11 @@ def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     DPO's reference is the model that it started from; an SFT run's is the base model. Raises UserError for a base model
     that is not the one that the run was trained on.
     """
-    start = find_run("init_from", run.record["init_from"], outputs) if run.record["init_from"] else None
+    start = (
+        find_run("init_from", run.record["init_from"], outputs, config.accept_changed)
+        if run.record["init_from"]
+        else None
+    )
     chain = [*reversed(ancestors(start)), run.path]
     settings = settings_of(config)
     subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.cache.run_cache import FOLDER, RunCache, tokenizer_content, weights_content
+from edu_align.cache.run_cache import RunCache, tokenizer_content
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.evaluation.suite.results import Scored
 from edu_align.models.chat_template import as_chat, chat_ids
-from edu_align.models.locate import Location, locate
+from edu_align.models.content import base_content, trained_content
+from edu_align.models.locate import Location, locate, weights_content
 from edu_align.models.scoring import score_replies
 from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.hashing import digest, file_content
+from edu_align.utils.files import read_json
+from edu_align.utils.hashing import digest, records_in
 from edu_align.utils.memory import is_out_of_memory
 from edu_align.utils.output import quiet
 
@@ -111,14 +113,11 @@ class LoadedSubject:
     def identity(self) -> dict[str, Any]:
         """What tells this model from every other one, as JSON: base, trained files, number format, chat template."""
         config, changed = self.weights.config, self.weights.changed
-        records = Path(config.outputs_root).joinpath(*FOLDER) / "files"
-        files = sorted(changed.glob("*.safetensors")) if changed else []
-        settings = changed / "adapter_config.json" if changed else None
         return {
-            "base": self.location.identity,
-            "base_weights": weights_content(config, self.location, records),
-            "trained": {file.name: file_content(file, records) for file in files},
-            "adapter_config": _adapter_settings(settings) if settings and settings.is_file() else None,
+            "base": base_content(self.location.identity),
+            "base_weights": weights_content(config, self.location),
+            "trained": trained_content(changed, records_in(config.outputs_root)) if changed else None,
+            "reply_ends": _stated_ends(self.location.folder),
             "hardware": [config.hardware.device, config.hardware.dtype, config.hardware.quantization],
             "template": tokenizer_content(self.tokenizer),
             "reference": self.reference.key if self.reference else None,
@@ -228,10 +227,9 @@ def _batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:
     return batch
 
 
-def _adapter_settings(file: Path) -> dict[str, Any]:
-    """The entries of an adapter's config that change its numbers."""
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    return {name: stored.get(name) for name in ("r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern")}
+def _stated_ends(folder: Path | None) -> Any:
+    """The end tokens that a base's generation_config.json names: where its replies end."""
+    return ((folder and read_json(folder / "generation_config.json")) or {}).get("eos_token_id")
 
 
 def _decode(content: bytes) -> Any:

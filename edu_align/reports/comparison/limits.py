@@ -1,6 +1,7 @@
 """What the numbers of one comparison do not show, as far as its own data says so."""
 
 from edu_align.evaluation.suite.summarise import REWARDS, scorer_of
+from edu_align.models.content import base_content
 from edu_align.reports.comparison.models import Comparison
 from edu_align.reports.comparison.samples import COUNT, Sample
 from edu_align.utils.words import shorten_list
@@ -132,8 +133,9 @@ def _machines(comparison: Comparison) -> list[str]:
     commits = {str((m.record.get("git") or {}).get("commit")) for m in comparison.models if m.record.get("git")}
     if len(commits) > 1:
         lines.append(f"The runs were made by {len(commits)} different commits of the code.")
-    bases = {str(m.record["base_model"]) for m in comparison.models if m.record.get("base_model")}
-    lines += [f"Base model: {', '.join(sorted(bases))}; other models may gain more or less."] if bases else []
+    named = sorted({str(m.record["base_model"]) for m in comparison.models if m.record.get("base_model")})
+    bases = {base_content(name): name for name in named}
+    lines += [f"Base model: {', '.join(bases.values())}; other models may gain more or less."] if bases else []
     return lines
 
 

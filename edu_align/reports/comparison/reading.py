@@ -12,7 +12,7 @@ from edu_align.reports import SPLITS
 from edu_align.reports.comparison.models import Comparison, Model
 from edu_align.reports.comparison.numbers import numbers_of
 from edu_align.reports.html.page import shown_path
-from edu_align.runs.folder import StoredRun, read_stored
+from edu_align.runs.folder import StoredRun, read_record
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json
 from edu_align.utils.jsonl import read_rows
@@ -88,7 +88,7 @@ def _chain(run: StoredRun, files: Mapping[str, Mapping[str, str]], split: str) -
     """The base, the runs that `run` went on from, the oldest first, and `run` itself."""
     folders: list[StoredRun | None] = [run]
     while folders[0] is not None and folders[0].record.get("init_from"):
-        folders.insert(0, read_stored(Path(folders[0].record["init_from"])))
+        folders.insert(0, _start(Path(folders[0].record["init_from"])))
     made = [None, *folders]
     if BASE not in files or len(files) != len(made):
         raise UserError(
@@ -104,6 +104,12 @@ def _chain(run: StoredRun, files: Mapping[str, Mapping[str, str]], split: str) -
             raise UserError(f"`runs`: {run.name}: {what}. Evaluate it again: {_evaluate(run, split)}")
         links.append(Link(next(iter(paths.values())).parents[1].name, paths, folder))
     return links
+
+
+def _start(folder: Path) -> StoredRun | None:
+    """The run that another started from, None where it is gone. Errors: its run.json cannot be read."""
+    record = read_record(folder)
+    return None if record is None else StoredRun(folder, record)
 
 
 def _models(chains: Sequence[Sequence[Link]]) -> list[Model]:

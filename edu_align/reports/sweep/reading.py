@@ -1,6 +1,7 @@
 """What a sweep and its jobs left so far, also half way through; and separate runs seen as a sweep."""
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.bounds import direction_of
-from edu_align.runs.folder import UNREADABLE, StoredRun, read_stored
+from edu_align.runs.folder import DAMAGED, UNREADABLE, StoredRun, problem_of, read_stored
 from edu_align.runs.process import is_alive
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json
@@ -89,11 +90,12 @@ _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
 PARTS = {"eval/": "after", "before/": "before", "base/": "base"}
 
 
-def read_sweep(folder: Path) -> Sweep:
+def read_sweep(folder: Path, accept: bool = False) -> Sweep:
     """The sweep in `folder`, whose runs lie in ../../runs. Errors: no readable sweep.json.
 
     A job file that cannot be read becomes a job of the state `unreadable`; a job whose process is gone from this
-    machine is `interrupted`, whatever its file says.
+    machine is `interrupted`, whatever its file says. One whose run's files are not what training left is `damaged`,
+    unless `accept`.
     """
     path = folder / "sweep.json"
     record = read_json(path)
@@ -106,6 +108,7 @@ def read_sweep(folder: Path) -> Sweep:
     direction = record.get("direction")
     runs = folder.resolve().parents[1] / "runs"
     jobs = [read_job(file, runs, objective) for file in sorted((folder / "jobs").glob("[0-9]*.json"))]
+    jobs = [_looked_at(job, runs.parent, accept) for job in jobs]
     return Sweep(
         name=str(record.get("name") or folder.name),
         folder=folder,
@@ -143,6 +146,13 @@ def read_job(file: Path, runs: Path, objective: str) -> Job:
         seconds=_number(record.get("seconds")),
     )
     return job if run is None else with_run(job, run, objective)
+
+
+def _looked_at(job: Job, outputs: Path, accept: bool) -> Job:
+    """`job`, of the state `damaged` where what its finished run left was changed since."""
+    stored = None if job.run is None or job.state != "finished" else read_stored(job.run)
+    problem = None if stored is None else problem_of(stored, outputs, accept)
+    return job if problem is None else replace(job, state=DAMAGED, error=problem)
 
 
 def with_run(job: Job, run: Path, objective: str) -> Job:
@@ -262,7 +272,7 @@ def find_sweep(value: str, outputs: Path) -> Path:
     """The folder of the sweep that `value` names: a folder, or a name under outputs/sweeps."""
     candidates = [Path(value).expanduser(), outputs / "sweeps" / value]
     for folder in candidates:
-        if (folder / "sweep.json").is_file():
+        if os.path.isfile(folder / "sweep.json"):
             return folder
     known = sorted((file for file in (outputs / "sweeps").glob("*/sweep.json")), key=lambda file: file.stat().st_mtime)
     names = [file.parent.name for file in reversed(known)]

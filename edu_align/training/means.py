@@ -1,0 +1,45 @@
+"""Numbers of forward passes as sums over what they are means of, divided once: the same however a step is cut."""
+
+from collections import defaultdict
+from typing import Any
+
+from edu_align.models.chat_template import IGNORED
+
+Numbers = dict[str, float]
+Batch = dict[str, Any]  # as TRL collates it
+COUNTER = "num_tokens"  # TRL's count of trained tokens so far: no mean of anything
+REPLIES = "mean_token_accuracy"  # TRL's number of a pass that is a mean over the tokens of its chosen replies
+
+
+class Means:
+    """Means over everything that was added, each by its own weights."""
+
+    def __init__(self) -> None:
+        self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    def add(self, name: str, value: float, weight: float) -> None:
+        if weight:
+            self._sums[name][0] += value * weight
+            self._sums[name][1] += weight
+
+    def all(self) -> Numbers:
+        return {name: total / weight for name, (total, weight) in self._sums.items()}
+
+
+def weights_of(batch: Batch, sides: int) -> Numbers:
+    """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT) or pairs (DPO) as `loss`, which
+    stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 1 for SFT, 2 for DPO.
+    """
+    examples = len(batch["input_ids"]) / sides
+    if sides == 1:
+        return {"loss": float((batch["labels"][:, 1:] != IGNORED).sum()) if "labels" in batch else examples}
+    if "completion_mask" not in batch:  # a method of somebody's own
+        return {"loss": examples}
+    chosen, rejected = (float(side.sum()) for side in batch["completion_mask"][:, 1:].chunk(2))
+    return {
+        "loss": examples,
+        "entropy": chosen + rejected,
+        "logits/chosen": chosen,
+        "logits/rejected": rejected,
+        REPLIES: chosen,
+    }

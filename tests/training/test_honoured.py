@@ -1,0 +1,81 @@
+"""Every option that is passed on to TRL changes the training, and a run with it that is killed ends as one that is not.
+
+A killed run is held against a whole one, bit for bit, in float32.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edu_align.config.trl_options import PASSED
+from tests.killing import in_child, killed_at, outcome
+
+UNMEASURED = ["evaluation.enabled=false", "trainer.max_steps=6", "trainer.save_steps=2", "run_name=it"]
+SYNCED = ["adapter=full", "trainer.precompute_reference=false"]
+SYNC = [*SYNCED, "+trainer.args.sync_ref_model=true", "+trainer.args.ref_model_sync_steps=2"]
+EVALUATED = ["trainer.eval_steps=2"]
+# Trainer and option: what both runs have, and the value of the one that has the option.
+COMMON: dict[str, tuple[list[str], str]] = {
+    "lr_scheduler_kwargs": (["trainer.lr_scheduler=cosine_with_restarts"], "{num_cycles: 3}"),
+    "optim_args": (["hardware.optimizer=adafactor"], "'scale_parameter=True'"),
+    "adam_beta1": ([], "0.5"),
+    "adam_beta2": ([], "0.9"),
+    "adam_epsilon": ([], "1e-3"),
+    "eval_delay": (EVALUATED, "3"),
+    "eval_on_start": (EVALUATED, "true"),
+}
+CASES = {
+    "SFTConfig": {
+        **COMMON,
+        "neftune_noise_alpha": ([], "5"),
+        "label_smoothing_factor": ([], "0.1"),
+        "loss_type": ([], "dft"),
+    },
+    "DPOConfig": {
+        **COMMON,
+        "disable_dropout": (["adapter.dropout=0.2"], "false"),
+        "ld_alpha": ([], "0.3"),
+        "f_divergence_type": ([], "forward_kl"),
+        "f_alpha_divergence_coef": (["+trainer.args.f_divergence_type=alpha_divergence"], "0.2"),
+        "use_weighting": ([], "true"),
+        "discopop_tau": (["trainer.loss_type=discopop"], "1.0"),
+        "sync_ref_model": ([*SYNCED, "+trainer.args.ref_model_sync_steps=512"], "true"),
+        "ref_model_mixup_alpha": (SYNC, "0.1"),
+        "ref_model_sync_steps": ([*SYNCED, "+trainer.args.sync_ref_model=true"], "2"),
+    },
+}
+FAST = ("neftune_noise_alpha", "label_smoothing_factor", "ref_model_sync_steps")
+EVERY = [
+    pytest.param(kind, name, marks=[] if name in FAST else [pytest.mark.slow])
+    for kind, cases in CASES.items()
+    for name in cases
+]
+
+
+def test_every_option_that_is_passed_has_a_case() -> None:
+    stubbed = {"optim_target_modules"}  # its optimizers' packages are not among the pinned ones
+    assert {kind: set(options) - stubbed for kind, options in PASSED.items()} == {
+        kind: set(cases) for kind, cases in CASES.items()
+    }
+
+
+@pytest.mark.cases("D2", "D3", "D13", "D16")
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_it_changes_the_training_and_survives_a_kill(go: Any, kind: str, name: str) -> None:
+    words, value = CASES[kind][name]
+    words = [f"trainer={'sft' if kind == 'SFTConfig' else 'dpo'}", *UNMEASURED, *words]
+    without = numbers(go(*words, root="without").path)
+    words.append(f"+trainer.args.{name}={value}")
+    whole = go(*words, root="whole")
+    assert numbers(whole.path) != without
+    with killed_at("on_step_end", 5):
+        assert in_child(lambda: go(*words, root="cut")) == -9
+    assert outcome(go(*words, root="cut").path) == outcome(whole.path)
+
+
+def numbers(folder: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = ("runtime", "per_second", "time", "flos")
+    return [{key: value for key, value in row.items() if not any(word in key for word in timed)} for row in rows]
