@@ -1,6 +1,7 @@
 """Is what lies under outputs/ whole? `python -m edu_align.verify` reads every sealed byte and changes nothing."""
 
 import sys
+import time
 from pathlib import Path
 
 from edu_align.config.arguments import key_values
@@ -10,10 +11,12 @@ from edu_align.utils.program import program
 HELP = """\
 edu_align: python -m edu_align.verify [outputs_root=<folder>]
 
-  outputs_root   where runs lie (outputs). Each run and export is whole, damaged (which file), not finished, made before
-                 files were sealed, or unreadable; checkpoints of finished runs are left over, with their size
+  outputs_root   where runs, sweeps and the cache lie (outputs)
 
-Exit code 1 where something is damaged or unreadable. Nothing is changed or deleted.
+Every run, export, checkpoint, sweep and cached file is read and held against the sha256 that was written with it. A
+line each says whether it is whole, damaged (which file), unreadable, not finished, not sealed (of an earlier version)
+or left over by a process that is gone, and what to do. Then how much of the disk could be freed. Exit code 1 where
+something is damaged or unreadable. Nothing is changed or deleted.
 """
 
 
@@ -27,15 +30,16 @@ def main() -> None:
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()
     if not outputs.is_dir():
         raise UserError(f"`outputs_root={outputs}` is no folder. Give the folder that holds runs/.")
-    from edu_align.runs.inspection import inspect
+    from edu_align.runs.inspection import LEFT, inspect
     from edu_align.utils.tables import text
 
-    found = inspect(outputs)
-    rows = [[item.what, item.state, item.why, item.todo] for item in found]
-    print("\n".join(text([["what", "state", "why", "to do"], *rows])))
-    freed = sum(item.free for item in found)
+    found = list(inspect(outputs, time.time()))
+    print("\n".join(text([["state", "what", "why", "to do"], *([i.state, i.what, i.why, i.todo] for i in found)])))
     bad = [item for item in found if item.is_bad]
-    print(f"edu_align: {len(found)} looked at, {len(bad)} damaged; {freed / 2**20:.1f} MiB could be freed", flush=True)
+    left = sum(item.free for item in found if item.state == LEFT)
+    cached = sum(item.free for item in found if item.state != LEFT)
+    print(f"edu_align: {len(found)} looked at, {len(bad)} damaged or unreadable")
+    print(f"edu_align: could be freed: {left / 2**20:.1f} MiB that is left over, {cached / 2**20:.1f} MiB of cache")
     if bad:
         raise SystemExit(1)
 

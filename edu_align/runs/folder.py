@@ -247,7 +247,7 @@ def _finished(key: str, value: str, folder: RunFolder, root: Path, accept: bool)
             f"`{key}={value}`: that run is {state!r}, not finished. Finish it first: give its command again."
         )
     check_fields(folder.path, folder.record)
-    check_run(f"`{key}={value}`", folder.path, folder.record, records_in(root), accept)
+    check_run(f"`{key}={value}`", folder.path, folder.record, records_in(root), accept, starts=key == "init_from")
     return folder
 
 

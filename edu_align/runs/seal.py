@@ -15,6 +15,7 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import file_digest, file_digests
 
 FOLDERS = ("adapter", "model")  # of a run: what was trained, with its tokenizer and chat template
+WEIGHTS = tuple(f"{name}/" for name in FOLDERS)
 FILES = ("config.yaml", "metrics.jsonl", "samples.jsonl", "split.json", "evaluation.json")
 EDITED = "README.md"
 RECORD = "export.json"
@@ -47,12 +48,17 @@ def differences(folder: Path, sealed: Mapping[str, Any], records: Path | None) -
     return [f"{name} {why}" for name, why in found if why is not None]
 
 
-def check_run(what: str, folder: Path, record: Mapping[str, Any], records: Path | None, accept: bool) -> None:
-    """Raise UserError where a file of a finished run is not what training left, unless that is to be accepted."""
-    sealed = record.get("files")
-    if sealed is None:
-        _say_once(f"{folder.name} was made before files were sealed; they are read as they are")
-        return
+def check_run(
+    what: str, folder: Path, record: Mapping[str, Any], records: Path | None, accept: bool, starts: bool = False
+) -> None:
+    """Raise UserError where a file of a finished run is not what training left, unless that is to be accepted.
+
+    A run that was made before files were sealed is read as it is. `starts`: another run starts from it, for which
+    run.json and what was trained are enough, as on another machine: the other files may not be there.
+    """
+    sealed: Mapping[str, Any] = record.get("files", {})
+    if starts:
+        sealed = {name: sealed[name] for name in sealed if name.startswith(WEIGHTS) or (folder / name).is_file()}
     found = differences(folder, sealed, records)
     if found and not accept:
         raise UserError(

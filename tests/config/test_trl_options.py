@@ -55,7 +55,7 @@ def test_an_option_of_a_new_version_is_not_passed(problems: Problems, monkeypatc
 
 NEEDS = [
     ("trainer=dpo +trainer.args.discopop_tau=0.1", "trainer.loss_type=sigmoid. Set trainer.loss_type=discopop,"),
-    ("trainer=dpo trainer.loss_type=aot +trainer.args.use_weighting=true", "Set trainer.loss_type=sigmoid, or"),
+    ("trainer=dpo trainer.loss_type=hinge +trainer.args.use_weighting=true", "Set trainer.loss_type=sigmoid, or"),
     ("trainer=dpo +trainer.args.f_alpha_divergence_coef=0.2", "Set ++trainer.args.f_divergence_type=alpha_divergence"),
     ("trainer=dpo trainer.loss_type=apo_zero +trainer.args.f_divergence_type=forward_kl", "trainer.loss_type=sigmoid"),
     ("trainer=dpo trainer.loss_type=sft +trainer.args.ld_alpha=0.2", "Set trainer.loss_type=sigmoid, or drop it."),

@@ -170,7 +170,9 @@ def test_a_neighbour_that_cannot_be_read_is_listed_and_in_nobodys_way(
     runs = tmp_path / "runs"
     for name in ("good", "folder", "pipe", "deep", "binary", "large", "refused"):
         (runs / name).mkdir(parents=True)
-    (runs / "good" / "run.json").write_text(json.dumps({"id": "abc123", "state": "finished", "started": "2026"}))
+    (runs / "good" / "run.json").write_text(
+        json.dumps({"id": "abc123", "state": "finished", "started": "2026", **FACTS})
+    )
     (runs / "folder" / "run.json").mkdir()
     os.mkfifo(runs / "pipe" / "run.json")
     (runs / "deep" / "run.json").write_text("[" * 100_000)

@@ -53,14 +53,14 @@ def test_damage_is_named_and_can_be_accepted(
     with pytest.raises(UserError, match=rf"{name} {said}.*accept_changed=true"):
         find_run("run", "mine", tmp_path)
     assert find_run("run", "mine", tmp_path, accept=True).path == folder
-    assert [item.state for item in inspect(tmp_path)] == ["damaged"]
+    assert [item.state for item in inspect(tmp_path, 0.0)] == ["damaged"]
 
 
 def test_what_people_edit_is_not_sealed(tmp_path: Path) -> None:
     folder = sealed(tmp_path)
     (folder / "README.md").write_text("mine now")
     assert find_run("run", "mine", tmp_path).path == folder
-    assert [item.state for item in inspect(tmp_path)] == ["whole"]
+    assert [item.state for item in inspect(tmp_path, 0.0)] == ["whole"]
 
 
 @pytest.mark.cases("D18")
@@ -70,7 +70,7 @@ def test_a_record_that_is_none_is_one_message(tmp_path: Path, content: Any) -> N
     (folder / "run.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"run\.json"):
         find_run("run", "mine", tmp_path)
-    assert [item.state for item in inspect(tmp_path)] == ["unreadable"]
+    assert [item.state for item in inspect(tmp_path, 0.0)] == ["unreadable"]
 
 
 def test_the_command_ends_with_1_where_something_is_damaged(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_every_command_on_a_full_disk(disk: Path, prompts: Path, capfd: Any) -> 
         said = said_on(disk, words, capfd)
         assert "nothing more can be written (No space left on device" in said, (name, said)
         assert f"Make room there (0.0 MiB are free in {disk}" in said, (name, said)
+        assert "Then give the same command again: it goes on from" in said, name
 
 
 @pytest.mark.cases("D12")
