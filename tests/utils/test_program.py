@@ -162,7 +162,8 @@ def test_a_full_disk_under_the_output_is_one_message() -> None:
     with open("/dev/full", "w") as full:
         process = run("edu_align.plan", "--help", stdout=full)
     err = process.communicate()[1]
-    assert err.startswith("edu_align: error: nothing more can be written (No space left on device).")
+    said = "nothing more can be written (No space left on device). Make room where this output goes to."
+    assert err == f"edu_align: error: {said}\n"
     assert (process.returncode, err.count("\n")) == (2, 1)
 
 
