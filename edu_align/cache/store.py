@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +21,12 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from edu_align.utils.files import held, remove_abandoned
 from edu_align.utils.hashing import sha256
 
 T = TypeVar("T")
 CHECKSUM = 16  # hex digits of SHA-256 in a file's name
 PATIENCE_SECONDS = 2 * 3600  # how long one process waits for another's entry before it computes its own
-STALE_SECONDS = 24 * 3600  # age of a half-written file that no one will finish
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,11 @@ class Store:
         aside = folder / f".{uuid.uuid4().hex}.aside"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
+            with aside.open("wb") as file, held(aside):
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(folder / f"{key}-{_checksum(content)}.{codec.suffix}")
+                aside.replace(folder / f"{key}-{_checksum(content)}.{codec.suffix}")
             self._make_room()
         except OSError as error:
             print(f"edu_align: the cache keeps no {kind} ({error})", file=sys.stderr, flush=True)
@@ -100,12 +99,12 @@ class Store:
 
     def _make_room(self) -> None:
         """Remove what was not used for longest until the rest is within the limit, and what killed writers left."""
-        entries, now = [], time.time()
+        entries = []
         for path in self.root.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
                 facts = path.stat()
-                if path.suffix == ".aside" and now - facts.st_mtime > STALE_SECONDS:
-                    path.unlink(missing_ok=True)
+                if path.suffix == ".aside":
+                    remove_abandoned(path)
                 elif path.suffix in (".safetensors", ".jsonl"):
                     entries.append((facts.st_mtime, facts.st_size, path))
         size = sum(entry[1] for entry in entries)

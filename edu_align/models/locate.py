@@ -16,7 +16,7 @@ from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.content import DIGITS, INDEX, SINGLE, model_content, name_and_content, read_content
 from edu_align.models.sizes import local_folder, out_of_reach
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.files import read_json, write_json
+from edu_align.utils.files import held, read_json, remove_abandoned, write_json
 from edu_align.utils.hashing import file_digest, file_digests, records_in
 
 
@@ -224,7 +224,9 @@ def _bundled(outputs_root: Path) -> Location:
         print(f"edu_align: {folder / damaged} is not what was written there; it is made again", flush=True)
     print(f"edu_align: dequantizing {BUNDLED_FILE} into {folder} (once, about a minute)", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".dequantized-", dir=folder.parent) as aside:
+    for left in folder.parent.glob(".dequantized-*"):
+        remove_abandoned(left)
+    with tempfile.TemporaryDirectory(prefix=".dequantized-", dir=folder.parent) as aside, held(Path(aside)):
         made, older = Path(aside) / "made", Path(aside) / "older"
         _dequantize(package, made)
         seal = {file.name: sha256 for file, sha256 in file_digests(sorted(made.iterdir()), None).items()}

@@ -21,10 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 from edu_align.config.keys import stated
 from edu_align.runs.folder import problem_of, read_stored
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import read_json, write_json
+from edu_align.utils.files import read_json, remove_left_over, write_json
 from edu_align.utils.hashing import sha256
 
 Job = dict[str, Any]
+LEFT_SECONDS = 60.0  # a file that was written aside for longer is nobody's: a job of another machine may write one now
 
 
 def now() -> str:
@@ -77,6 +78,8 @@ class SweepFolder:
                 f"{record.get('pid')}. Wait for it, stop it, or set sweep.name=<another name>."
             ) from None
         try:
+            for place in (self.path, self.path / "jobs"):
+                remove_left_over(place, since=LEFT_SECONDS)
             yield
         finally:
             lock.release()

@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
 GONE = "the folder that this command was started in is gone. cd to one that is there, and give the command again."
 MOST_BYTES = 240  # of a folder's name: file systems take 255, and attempts add a number
-RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system said
+RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
 SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy.ndarray.tofile on a full disk
 TORCH = re.compile(r"PytorchStreamWriter failed writing file .*file write failed", re.DOTALL)
 _LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
@@ -76,10 +77,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
     aside, older = (path.with_name(f".{name}.{os.getpid()}") for name in (path.name, f"{path.name}.older"))
     _remove_abandoned(path)
     shutil.rmtree(aside, ignore_errors=True)
-    held = None
+    handle = None
     try:
         aside.mkdir(parents=True)
-        held = _hold(aside)
+        handle = hold(aside)
         yield aside
         for file in (each for each in aside.rglob("*") if each.is_file()):
             sync(file)
@@ -95,15 +96,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     finally:
-        if held is not None:
-            os.close(held)
+        if handle is not None:
+            os.close(handle)
     sync(path.parent)
     shutil.rmtree(older, ignore_errors=True)
 
 
-def _hold(folder: Path) -> int | None:
-    """A lock on `folder` that ends with this process, as a descriptor; None where the file system has none."""
-    handle = os.open(folder, os.O_RDONLY)
+def hold(path: Path) -> int | None:
+    """A lock on `path` that ends with this process, as a descriptor; None where the file system has none."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -113,13 +114,40 @@ def _hold(folder: Path) -> int | None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what processes that died were writing to become the folder `path`; whoever still writes has its lock."""
+    """Remove what processes that died were writing to become the folder `path`, and put back the one before it, where
+    they died between giving that another name and giving theirs its own.
+    """
     for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        if re.fullmatch(r"(older\.)?\d+", each.name[len(path.name) + 2 :]) and each.is_dir():
-            held = _hold(each)
-            if held is not None:
-                shutil.rmtree(each, ignore_errors=True)
-                os.close(held)
+        if not re.fullmatch(r"(older\.)?\d+", each.name[len(path.name) + 2 :]) or not each.is_dir():
+            continue
+        if ".older." in each.name[len(path.name) :] and not path.exists():
+            each.rename(path)
+        else:
+            remove_abandoned(each)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """`hold` while the block runs."""
+    handle = hold(path)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a file or folder that its writer had not given its name yet, unless that one lives: it holds the lock."""
+    with contextlib.suppress(FileNotFoundError):
+        handle = hold(path)
+        if handle is None:
+            return
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def sync(path: Path) -> None:
@@ -131,10 +159,13 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def remove_left_over(folder: Path) -> None:
-    """Remove what a process that died had not given its name yet. Only for who works in the folder alone."""
-    for path in folder.iterdir():
-        if not _LEFT.fullmatch(path.name):
+def remove_left_over(folder: Path, since: float = 0.0) -> None:
+    """Remove what a process that died had not given its name yet. Only for who works in the folder alone.
+
+    Others may where what lies there for less than `since` seconds is let be.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not _LEFT.fullmatch(path.name) or (since and time.time() - path.stat().st_mtime < since):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -287,7 +318,7 @@ def _number(error: BaseException) -> int | None:
     """What the system said (errno), where `error` tells it: Rust and C++ do in their text, and NumPy says the count."""
     if isinstance(error, OSError):
         return errno.ENOSPC if error.errno is None and SHORT.search(str(error)) else error.errno
-    found = RUST.search(str(error)) if type(error).__name__ == "SafetensorError" else None
+    found = RUST.search(str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
     if type(error).__name__ == "RuntimeError" and TORCH.search(str(error)):
         return errno.ENOSPC
     return int(found[1]) if found else None

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -25,8 +25,11 @@ class CtrlC(KeyboardInterrupt):
 
 
 def end_at_once() -> None:
-    """From here on Ctrl-C ends the process where it stands."""
+    """From here on these signals end the process where it stands, with their line and their code."""
     signal.signal(signal.SIGINT, _end)
+    for number in ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` says that SIGHUP is to be ignored
+            signal.signal(number, _end)
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def as_exception() -> Iterator[None]:
     if before[signal.SIGINT] in (signal.default_int_handler, _end):
         signal.signal(signal.SIGINT, _raise)
     for number in ENDING:
-        if before[number] == signal.SIG_DFL:
+        if before[number] in (signal.SIG_DFL, _end):
             signal.signal(number, _ask_to_end)
     try:
         yield
@@ -76,6 +79,8 @@ def _ask_to_end(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _end(*_: object) -> NoReturn:
-    os.write(2, f"edu_align: {STOPPED}\n".encode())
-    os._exit(EXIT_INTERRUPTED)
+def _end(number: int, _: object) -> NoReturn:
+    said = STOPPED if number == signal.SIGINT else str(Interrupted(number))
+    with suppress(OSError):  # nobody reads it
+        os.write(2, f"edu_align: {said}\n".encode())
+    os._exit(128 + number)

@@ -101,7 +101,7 @@ class OutOfMemory(UserError):
 
 # How libraries say it, each on the first line of an error of their own. A word such as "memory" alone says nothing.
 SAID = re.compile(
-    r"\b(CUDA|HIP|XPU|MPS|GPU|backend|device)\b.{0,40}\bout of memory\b|\bout of memory\."
+    r"\b(CUDA|HIP|XPU|NPU|MPS|GPU)( backend| error:| runtime error \(2\) :)? out of memory\b|\(os error 12\)"
     r"|DefaultCPUAllocator: (can't allocate memory|not enough memory)|could not create a primitive$"
     r"|^(std::)?bad_?alloc|CUBLAS_STATUS_ALLOC_FAILED|CUSPARSE_STATUS_INSUFFICIENT_RESOURCES|CUDNN_STATUS_ALLOC_FAILED"
     r"|cuDNN error: CUDNN_STATUS_NOT_SUPPORTED\.|MODULE:PT_DEVMEM Allocation failed"

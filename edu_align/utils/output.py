@@ -16,6 +16,7 @@ import warnings
 from typing import Any
 
 from edu_align.utils.distributed import is_first
+from edu_align.utils.errors import UserError
 
 EXIT_READER_GONE = 128 + signal.SIGPIPE
 OVER = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # nothing can be written there any more
@@ -33,8 +34,8 @@ class ReaderGone(SystemExit):
 
 
 class GuardedStream(io.TextIOWrapper):
-    """A stream that says once that its reader is gone (`ReaderGone`) or its disk full (OSError); what follows goes
-    nowhere.
+    """A stream that says once that its reader is gone (`ReaderGone`) or its disk full (`UserError`); what follows
+    goes nowhere.
 
     A sign that its encoding does not have is written out (`\\xe9`).
     """
@@ -59,7 +60,9 @@ class GuardedStream(io.TextIOWrapper):
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         if not _leaving:
-            raise ReaderGone if error.errno == errno.EPIPE else error
+            if error.errno == errno.EPIPE:
+                raise ReaderGone
+            raise UserError(f"nothing more can be written ({error.strerror}). Make room where this output goes to.")
 
 
 def guard_output() -> None:
@@ -91,7 +94,7 @@ def leave_output() -> None:
 
 
 def flush_output() -> None:
-    """Errors: `ReaderGone`; OSError where the disk is full."""
+    """Errors: `ReaderGone`; `UserError` where the disk is full."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edu_align.cache.store import TENSORS, Codec, Store, content, ragged, rows_of
+from edu_align.utils.files import held
 from tests.killing import in_child
 
 TEXT: Codec[str] = Codec("jsonl", lambda value: json.dumps(value).encode(), lambda found: json.loads(found.decode()))
@@ -74,15 +75,15 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path: Path) -> None:
     assert [path.name[0] for path in entries(tmp_path)] == ["a", "c"]
 
 
-def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+@pytest.mark.cases("D17")
+def test_what_killed_writers_left_is_removed_and_a_living_ones_stays(tmp_path: Path) -> None:
     store = Store(tmp_path, 1)
     (tmp_path / "words").mkdir()
-    for name, age in (("old", 48), ("new", 1)):
-        aside = tmp_path / "words" / f".{name}.aside"
-        aside.write_text("half")
-        os.utime(aside, (time.time() - age * 3600,) * 2)
-    store.get_or_compute("words", "aa", TEXT, lambda: "whole")
-    assert [path.name for path in tmp_path.rglob("*.aside")] == [".new.aside"]
+    for name in ("dead", "living"):
+        (tmp_path / "words" / f".{name}.aside").write_text("half")
+    with held(tmp_path / "words" / ".living.aside"):
+        store.get_or_compute("words", "aa", TEXT, lambda: "whole")
+    assert [path.name for path in tmp_path.rglob("*.aside")] == [".living.aside"]
 
 
 def test_a_full_disk_costs_the_entry_and_not_the_run(tmp_path: Path, capsys: Any) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from edu_align.training.run import run
+from edu_align.utils.program import program
 from tests.killing import in_child
-from tests.scenarios.test_disks import fill, mounted, remount
+from tests.scenarios.test_disks import fill, in_step_5, mounted, remount
 
 FEW = ["evaluation.max_groups=2", "evaluation.metrics=[corpus]"]
 
@@ -101,3 +103,19 @@ def test_an_export_that_breaks_off_leaves_nothing(disk: Path, prompts: Path, cap
     said = said_on(disk, commands(disk, prompts)["export"] + ["export.gguf=f32"], capfd)
     assert "nothing more can be written (No space left on device" in said
     assert not (disk / "runs" / "sft" / "export").exists()
+
+
+@pytest.mark.cases("D20")
+@pytest.mark.parametrize("what", ["out", "out/runs/it"])
+def test_a_folder_that_is_removed_while_a_run_trains(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, what: str
+) -> None:
+    words = ["trainer=sft", "trainer.max_steps=8", "evaluation.enabled=false", "run_name=it"]
+    config = tiny(*words, f"outputs_root={tmp_path / 'out'}")
+    with in_step_5(monkeypatch, lambda: shutil.rmtree(tmp_path / what)):
+        assert in_child(program(lambda: run(config))) == 2
+    said = capfd.readouterr().err
+    line = f"edu_align: error: {tmp_path / what} is gone: it was removed while this command worked in it."
+    assert line in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out" / "runs").exists() or not list((tmp_path / "out" / "runs").iterdir())

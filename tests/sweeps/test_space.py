@@ -1,5 +1,6 @@
 """What is searched: the jobs of Hydra's basic sweeper, and draws that stay inside."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_finished_job_needs_its_run(tmp_path: Path) -> None:
     assert not is_done(job, tmp_path)
     run = tmp_path / "runs" / "a"
     run.mkdir(parents=True)
-    (run / "run.json").write_text('{"state": "finished"}', encoding="utf-8")
+    (run / "run.json").write_text('{"state": "finished", "started": "2026-01-02"}', encoding="utf-8")
     assert is_done(job, tmp_path)
     (run / "run.json").write_text('{"state": "running"}', encoding="utf-8")
     assert not is_done(job, tmp_path)
@@ -183,9 +184,13 @@ def test_one_name_for_several_jobs_is_refused(loader: Any) -> None:
 def test_the_adapter_of_a_run_cannot_be_swept(loader: Any, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
-    (run / "run.json").write_text('{"state": "finished", "id": "a", "adapter": "lora"}', encoding="utf-8")
-    (run / "config.yaml").write_text("adapter: {name: lora, rank: 32, alpha: 64, dropout: 0.0}\n", encoding="utf-8")
+    record = {"state": "finished", "id": "a", "started": "2026-01-02", "adapter": "lora", "base_model": "b"}
+    record |= {"model": "tiny", "trainer": "sft", "data": {}, "metrics": {}}
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    written = "trainer: {algorithm: sft}\nadapter: {name: lora, rank: 32, alpha: 64, dropout: 0.0}\n"
+    (run / "config.yaml").write_text(written, encoding="utf-8")
     config = OmegaConf.create({**CONFIG, "run_name": None, "init_from": "one", "outputs_root": str(tmp_path)})
+    config.accept_changed = False
     with pytest.raises(UserError) as caught:
         check_jobs(config, [one for one in dimensions(["adapter.rank=4,8"], loader, config) if one.swept])
     assert "`adapter.rank=4,8` cannot be swept with init_from=one" in str(caught.value)

@@ -4,13 +4,14 @@ import errno
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from edu_align.config.rules import _places
 from edu_align.utils.errors import UserError
-from edu_align.utils.files import check_folder, disk_error, name_problem, whole_folder
+from edu_align.utils.files import check_folder, disk_error, name_problem, remove_left_over, whole_folder
 from edu_align.utils.jsonl import append_synced
 from edu_align.utils.program import explanation, program
 from tests.killing import in_child
@@ -106,13 +107,46 @@ def test_what_a_killed_writer_left_goes_with_the_next_one_and_a_living_ones_stay
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(die) == -signal.SIGKILL
+    (tmp_path / "export").mkdir()  # else the one below would be put back
     (tmp_path / ".export.older.77").mkdir()
     (tmp_path / ".export.txt.77").mkdir()
     left = {path.name for path in tmp_path.iterdir()} - {".export.txt.77"}
-    assert len(left) == 2
+    assert len(left) == 3
     with whole_folder(tmp_path / "export"):
         assert in_child(lambda: _write(tmp_path / "export")) == 0
         assert {path.name for path in tmp_path.iterdir()} == {".export.txt.77", f".export.{os.getpid()}", "export"}
+
+
+@pytest.mark.cases("D17")
+def test_killed_between_two_names_the_older_folder_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, rename = tmp_path / "adapter", Path.rename
+    _write(place)
+    (place / "weights").write_text("finished")
+
+    def die(self: Path, target: Path) -> None:
+        rename(self, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", die)
+        assert in_child(lambda: _write(place)) == -signal.SIGKILL
+    assert not place.exists()
+    with pytest.raises(ZeroDivisionError), whole_folder(place):
+        raise ZeroDivisionError
+    assert (place / "weights").read_text() == "finished"
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+@pytest.mark.cases("D17")
+def test_what_lies_aside_for_long_is_removed_where_others_may_write(tmp_path: Path) -> None:
+    for name, age in ((".0001.json.7.8", 100), (".0002.json.7.8", 0), (".lock", 100), ("0003.json", 100)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    remove_left_over(tmp_path, since=60)
+    assert {path.name for path in tmp_path.iterdir()} == {".0002.json.7.8", ".lock", "0003.json"}
+    remove_left_over(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "0003.json"}
+    remove_left_over(tmp_path / "none")
 
 
 def _write(path: Path) -> None:

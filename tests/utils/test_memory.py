@@ -134,6 +134,7 @@ MEMORY = [
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("unable to mmap 4096 bytes from file <x>: Cannot allocate memory (12)"),
     RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    type("SafetensorError", (Exception,), {})("I/O error: Cannot allocate memory (os error 12)"),
     type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2.00 GiB"),
 ]  # fmt: skip
 OTHERS = [
@@ -141,6 +142,7 @@ OTHERS = [
     RuntimeError("memory format option is only supported by strided tensors"), ValueError("std::bad_alloc"),
     RuntimeError("index out of memory-mapped range"), UserError("CUDA out of memory."), KeyError("out of memory."),
     RuntimeError("unable to mmap 4096 bytes from file <x>: Permission denied (13)"),
+    RuntimeError("row 3 says that it is out of memory."), RuntimeError("no device was ever said to be out of memory"),
 ]  # fmt: skip
 
 

@@ -162,16 +162,25 @@ def test_a_full_disk_under_the_output_is_one_message() -> None:
     with open("/dev/full", "w") as full:
         process = run("edu_align.plan", "--help", stdout=full)
     err = process.communicate()[1]
-    assert err.startswith("edu_align: error: nothing more can be written (No space left on device).")
+    said = "nothing more can be written (No space left on device). Make room where this output goes to."
+    assert err == f"edu_align: error: {said}\n"
     assert (process.returncode, err.count("\n")) == (2, 1)
 
 
-@pytest.mark.cases("C14")
-@pytest.mark.parametrize("when", [0.15, 1.0])
-def test_ctrl_c_while_a_real_command_imports(when: float, tmp_path: Path) -> None:
+@pytest.mark.cases("C14", "D10")
+@pytest.mark.parametrize(
+    ("when", "number", "said"),
+    [
+        (0.15, signal.SIGINT, "interrupted"),
+        (1.0, signal.SIGINT, "interrupted"),
+        (0.6, signal.SIGTERM, "asked to stop by SIGTERM"),
+        (0.8, signal.SIGHUP, "asked to stop by SIGHUP"),
+    ],
+)
+def test_a_signal_while_a_real_command_imports(when: float, number: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("2 + 3?\n")
     words = [f"input={tmp_path}/prompts.txt", f"output={tmp_path}/replies.jsonl", f"outputs_root={tmp_path}"]
     process = run("edu_align.generate", "model=tiny", *words, stdout=subprocess.PIPE)
     time.sleep(when)
-    process.send_signal(signal.SIGINT)
-    assert (process.communicate()[1], process.returncode) == ("edu_align: interrupted\n", 130)
+    process.send_signal(number)
+    assert (process.communicate()[1], process.returncode) == (f"edu_align: {said}\n", 128 + number)

@@ -20,6 +20,7 @@ from edu_align.records import Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import read_json
 from edu_align.utils.hashing import digest, records_in
+from edu_align.utils.memory import is_out_of_memory
 from edu_align.utils.output import quiet
 
 
@@ -70,6 +71,8 @@ def _adapted(base: Any, adapter: Path) -> Any:
     try:
         return continue_adapter(base, adapter)
     except (RuntimeError, ValueError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = first_line(error)
         raise UserError(
             f"`adapter={adapter}` does not fit this base model ({reason}). Give the model it is of."
