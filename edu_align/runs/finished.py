@@ -8,7 +8,7 @@ from typing import Any
 from edu_align.config.arguments import quoted
 from edu_align.config.schema import Config
 from edu_align.models.content import base_content, same_base
-from edu_align.models.locate import Location
+from edu_align.models.locate import Location, require_adapter
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
 
@@ -58,6 +58,8 @@ def check_start(config: Config, start: RunFolder, location: Location) -> None:
             f"`{key}`: that run trained adapter={adapter}, got adapter={config.adapter.name}. Use adapter={adapter}."
         )
     check_adapter(f"`{key}`", adapter_of(start), asdict(config.adapter))
+    if adapter == "lora":
+        require_adapter(start.path / "adapter")
 
 
 def check_adapter(what: str, kept: dict[str, Any], given: dict[str, Any]) -> None:
