@@ -8,7 +8,7 @@ from typing import Any
 from edu_align.utils.jsonl import read_rows
 
 _TIMES = re.compile(rb"(?<=seconds\": )[0-9.]+|in [0-9.]+ (s|seconds|minutes)|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:+]+")
-_NUMBERS = re.compile(rb"[0-9.]+")  # a card says how long it took, and what it took
+_NUMBERS = re.compile(rb"[0-9.]+(e[+-][0-9]+)?")  # a card says how long it took, and what it took
 TIMED = ("runtime", "per_second", "peak_memory_gib")  # endings of names whose values are times or depend on them
 
 
