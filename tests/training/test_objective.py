@@ -95,7 +95,7 @@ def test_what_trl_finds_out_late_is_refused_early(tiny: Any, word: str, message:
         tiny("trainer=dpo", *word.split())
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(4))
 def test_drawn_configurations(training: Training, number: int) -> None:
     with in_float64(training):
         outcome(training, number)
