@@ -1,5 +1,6 @@
 """Plans: exact counts, activations against what autograd keeps, budgets, and refusals before anything is loaded."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
