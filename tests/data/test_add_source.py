@@ -41,7 +41,7 @@ def test_every_source_has_a_name_and_the_views_that_the_config_knows() -> None:
     ]
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["dpo", pytest.param("sft", marks=pytest.mark.slow)])
 def test_a_source_from_outside_is_previewed_and_trained(trainer: str, tmp_path: Path) -> None:
     yaml = (CONF / "dataset/mrbench.yaml").read_text().replace("name: mrbench", "name: riddles")
     yaml = yaml.replace("sources: [mrbench]", "sources: [riddles]")

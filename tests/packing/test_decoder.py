@@ -328,7 +328,7 @@ WORDS = st.sampled_from(["why", "is", "it", "3/4", "larger?", "draw", "it"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, min_size=2, max_size=4, unique=True)), min_size=1, max_size=3))
 def test_random_groups_give_the_same_loss_and_gradients(outcome: Any, drawn: list[tuple[str, list[str]]]) -> None:
     groups = [replace(group(question, *replies), id=f"g{i}") for i, (question, replies) in enumerate(drawn)]

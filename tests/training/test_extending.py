@@ -57,7 +57,10 @@ def short_replies(pairs: PairScores) -> torch.Tensor:
     return pairs.rejected_logps / pairs.rejected_tokens - pairs.chosen_logps / pairs.chosen_tokens
 
 
-@pytest.mark.parametrize("live", [True, False], ids=["live reference", "precomputed reference"])
+LIVE = pytest.param(True, id="live reference", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("live", [LIVE, pytest.param(False, id="precomputed reference")])
 def test_a_loss_of_our_own(trained: Any, monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
     before = len(DPO_LOSSES)
     monkeypatch.setitem(LOSSES, "as_sigmoid", as_sigmoid)
