@@ -104,7 +104,7 @@ def _trainer(values: Values) -> Iterator[str]:
         words = enumeration("training_args.py", "OptimizerNames") or COMMON_OPTIMIZERS
         if optimizer not in words:
             yield not_a_word("hardware.optimizer", optimizer, words)
-        yield from problems_of_optimizer(optimizer, args)
+        yield from problems_of_optimizer(optimizer)
     yield from problems_of_args(values)
 
 

@@ -29,7 +29,6 @@ SCHEDULES = {
 }  # fmt: skip
 # Optimizers of packages of their own, by the start of the name: what is imported, what is installed.
 PACKAGES = {
-    "galore": ("galore_torch", "galore-torch"), "apollo": ("apollo_torch", "apollo-torch"),
     "schedule_free": ("schedulefree", "schedulefree"), "stable_adamw": ("optimi", "torch-optimi"),
     "grokadamw": ("grokadamw", "grokadamw"), "adamw_torch_4bit": ("torchao", "torchao"),
     "adamw_torch_8bit": ("torchao", "torchao"), "adamw_torch_xla": ("torch_xla", "torch_xla"),
@@ -50,8 +49,14 @@ def problems_of_schedule(name: str, args: dict[str, Any], eval_steps: int | None
         yield f"`trainer.lr_scheduler={name}` reads the validation loss. Set trainer.eval_steps=50 or another one."
 
 
-def problems_of_optimizer(name: str, args: dict[str, Any]) -> Iterator[str]:
+def problems_of_optimizer(name: str) -> Iterator[str]:
     """What an optimizer lacks, or cannot do here."""
+    if name.startswith(("galore", "apollo")) and not name.endswith("_layerwise"):
+        yield (
+            f"`hardware.optimizer={name}` works on layers that are named to it, and edu_align is not tested with its "
+            "package. Set hardware.optimizer=adamw_torch."
+        )
+        return
     if name.endswith("_layerwise") or name in ("lomo", "adalomo"):
         yield (
             f"`hardware.optimizer={name}` changes weights while gradients are computed, and a step here sums those of "
@@ -63,11 +68,6 @@ def problems_of_optimizer(name: str, args: dict[str, Any]) -> Iterator[str]:
         yield (
             f"`hardware.optimizer={name}` needs {package}, which is not installed: `pip install {package}`. "
             "Or set hardware.optimizer=adamw_torch."
-        )
-    if name.startswith(("galore", "apollo")) and not args.get("optim_target_modules"):
-        yield (
-            f"`hardware.optimizer={name}` needs the layers that it works on. Add "
-            "+trainer.args.optim_target_modules=[attn,mlp], or set hardware.optimizer=adamw_torch."
         )
 
 

@@ -45,7 +45,6 @@ _ALPHA = Need("trainer.args.f_divergence_type", ("alpha_divergence",), "alpha_di
 COMMON = {
     "lr_scheduler_kwargs": Passed("mapping", None),
     "optim_args": Passed("text", None),
-    "optim_target_modules": Passed("names", None),
     "adam_beta1": Passed("number", 0.9, ">= 0 and < 1"),
     "adam_beta2": Passed("number", 0.999, ">= 0 and < 1"),
     "adam_epsilon": Passed("number", 1e-8, "> 0"),
@@ -115,6 +114,7 @@ REFUSED = {
     "model_init_kwargs": _MODEL, "trust_remote_code": _MODEL, "use_liger_kernel": _MODEL, "liger_kernel_config": _MODEL,
     "use_cache": "training keeps no cache",
     "router_aux_loss_coef": "it balances the experts of one forward pass, whose size is the hardware's",
+    "optim_target_modules": "only GaLore and APOLLO read it, and edu_align is not tested with their packages",
     "load_best_model_at_end": _BEST, "metric_for_best_model": _BEST, "greater_is_better": _BEST,
     "resume_from_checkpoint": _RESUME, "ignore_data_skip": _RESUME, "enable_jit_checkpoint": _RESUME,
     "restore_callback_states_from_checkpoint": _RESUME, "save_on_each_node": _CHECKPOINTS,

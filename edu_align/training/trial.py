@@ -44,10 +44,9 @@ def try_arguments(config: Config) -> None:
                 arguments = trl.SFTConfig(**common_arguments(config, device, folder, by_tokens=True))
     number = torch.nn.Parameter(torch.zeros(1))
     with _named(f"hardware.optimizer={hardware.optimizer}"):
-        if not arguments.optim_target_modules:  # those name layers of the real model
-            kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
-            kind([number], **options)
-            _check_read(config, arguments, options)
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
+        kind([number], **options)
+        _check_read(config, arguments, options)
     with _named(f"trainer.lr_scheduler={trainer.lr_scheduler}"):
         rates = _rates(arguments, number, arguments.lr_scheduler_kwargs)
         optional = arguments.lr_scheduler_kwargs and trainer.lr_scheduler not in SCHEDULES
