@@ -46,7 +46,7 @@ def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatc
     (evaluation,) = (tmp_path / "runs").glob("dpo-*/evaluation.json")
     evaluation.write_text(json.dumps({k: v for k, v in json.loads(evaluation.read_text()).items() if k != "base"}))
     with pytest.raises(UserError, match=r"evaluation\.json has no part `base`: an earlier edu_align wrote it"):
-        reproduce(words)
+        reproduce([*words, "accept_changed=true"])
 
 
 def test_a_mistake_shows_before_anything_is_paid_for(words: list[str], tmp_path: Path) -> None:
