@@ -30,7 +30,7 @@ def main() -> None:
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()
     if not outputs.is_dir():
         raise UserError(f"`outputs_root={outputs}` is no folder. Give the folder that holds runs/.")
-    from edu_align.runs.inspection import LEFT, inspect
+    from edu_align.reports.inspection import LEFT, inspect
     from edu_align.utils.tables import text
 
     found = list(inspect(outputs, time.time()))

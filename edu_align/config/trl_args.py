@@ -20,7 +20,7 @@ from edu_align.utils.words import nearest
 _KINDS: dict[str, tuple[Any, str]] = {
     "number": (int | float, "a number"), "whole": (int, "a whole number"), "true or false": (bool, "true or false"),
     "text": (str, "text"), "mapping": (dict | str, "a mapping such as {min_lr_rate: 0.1}"),
-    "names": (list | str, "a list of names"), "words": (str, "text"),
+    "words": (str, "text"),
 }  # fmt: skip
 # Schedules that do not go without one of these keys of `trainer.args.lr_scheduler_kwargs`, with a value.
 SCHEDULES = {

@@ -20,7 +20,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Passed:
-    """An option that is passed on. `kind`: number | whole | true or false | words | text | mapping | names.
+    """An option that is passed on. `kind`: number | whole | true or false | words | text | mapping.
 
     `default` is TRL's; what an option needs is asked of other values only.
     """
@@ -161,3 +161,9 @@ def passed(config_class: str) -> dict[str, Passed]:
 def refused(config_class: str) -> dict[str, str]:
     """Options that are refused for a config class of TRL's: name -> why."""
     return REFUSED | REFUSED_THERE.get(config_class, {})
+
+
+def typed(args: dict[str, Any]) -> dict[str, Any]:
+    """`trainer.args` as TRL's fields are typed: torch refuses `adam_beta1=0` beside a beta2 of 0.999."""
+    numbers = {name for options in PASSED.values() for name, option in options.items() if option.kind == "number"}
+    return {name: float(value) if name in numbers and value is not None else value for name, value in args.items()}

@@ -5,6 +5,7 @@ from typing import Any
 
 from edu_align.config.batch import accumulation, device_batch, keeps_checkpoints
 from edu_align.config.schema import Config
+from edu_align.config.trl_options import typed
 from edu_align.models.device import Device
 from edu_align.training.validation import validation_batch
 
@@ -46,5 +47,5 @@ def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bo
         "disable_tqdm": True,  # the recorder draws one bar of its own
         "dataloader_pin_memory": device.device == "cuda",
         "ddp_find_unused_parameters": False,  # every trained parameter takes part in every step
-        **trainer.args,
+        **typed(trainer.args),
     }

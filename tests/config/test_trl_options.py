@@ -9,7 +9,7 @@ import pytest
 
 from edu_align.config import trl_args
 from edu_align.config.trl_args import owned, trl_fields
-from edu_align.config.trl_options import PASSED, REFUSED, REFUSED_THERE, passed, refused
+from edu_align.config.trl_options import PASSED, REFUSED, REFUSED_THERE, passed, refused, typed
 
 Problems = Callable[..., list[str]]
 CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig"}
@@ -143,3 +143,10 @@ def test_label_smoothing_is_another_key_of_dpo(problems: Problems) -> None:
     assert problems("trainer=sft", "+trainer.args.label_smoothing_factor=0.1") == []
     (found,) = problems("trainer=dpo", "+trainer.args.label_smoothing_factor=0.1")
     assert "its loss reads trainer.label_smoothing" in found
+
+
+@pytest.mark.cases("D14")
+def test_a_whole_number_is_a_number() -> None:
+    """0 is a value of adam_beta1, and torch takes two betas of one type."""
+    found = typed({"adam_beta1": 0, "adam_beta2": 0.9, "ref_model_sync_steps": 2, "neftune_noise_alpha": None})
+    assert list(map(type, found.values())) == [float, float, int, type(None)]

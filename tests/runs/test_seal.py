@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from edu_align.reports.inspection import inspect
 from edu_align.runs.folder import RunFolder, find_run
-from edu_align.runs.inspection import inspect
 from edu_align.runs.seal import run_files, seal
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256

@@ -18,7 +18,7 @@ CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig"}
 WRONG = ["null", "x", "[1]", "{a:1}", "true", "-1", "nan", "1e400"]
 IN_RANGE = {
     "number": ["0", "0.5", "0.99", "1", "1e-12"], "whole": ["1", "2", "1000000"], "true or false": ["true", "false"],
-    "text": ["'scale_parameter=True'", "''"], "mapping": ["{}", "{num_cycles: 2}"], "names": ["[attn]"],
+    "text": ["'scale_parameter=True'", "''"], "mapping": ["{}", "{num_cycles: 2}"],
 }  # fmt: skip
 REASONS = {
     "is set by": "a key of edu_align's", "is not an option of": "no option of TRL's", "cannot be set here": "refused",

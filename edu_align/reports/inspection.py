@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.cache.store import CHECKSUM
+from edu_align.models.locate import SEAL
 from edu_align.runs.checkpoints import checkpoints, damage_of
 from edu_align.runs.folder import UNREADABLE, StoredRun, check_fields, read_stored
 from edu_align.runs.lock import PREFIX, holder
@@ -16,8 +18,6 @@ from edu_align.utils.files import read_json
 from edu_align.utils.hashing import file_sha256
 
 WHOLE, DAMAGED, UNSEALED, LEFT = "whole", "damaged", "not sealed", "left over"
-CHECKSUM = 16  # hex digits of SHA-256 at the end of the name of a file of cache/shared
-MODEL_SEAL = "sha256.json"  # of each file of a folder in cache/models
 ASIDE = re.compile(r"\.(?!lock\.).+?\.(\d+)(?:\.\d+)?|\.(\d+)\.lock\.\d+")  # written aside by the process of that id
 PASSING = re.compile(r"\.dequantized-.+|\.[0-9a-f]{32}\.aside")  # written aside by nobody knows whom
 SETTLED_SECONDS = 24 * 3600  # after which that counts as left
@@ -139,9 +139,9 @@ def _sweep(folder: Path) -> Inspected:
 
 def _model(folder: Path) -> Inspected:
     """A dequantized base. It is made again by whoever needs it next, so that a damaged one may go."""
-    sealed = read_json(folder / MODEL_SEAL)
+    sealed = read_json(folder / SEAL)
     if not sealed:
-        return Inspected(str(folder), DAMAGED, f"{MODEL_SEAL} cannot be read", "nothing: it is made again")
+        return Inspected(str(folder), DAMAGED, f"{SEAL} cannot be read", "nothing: it is made again")
     wrong = [name for name, known in sealed.items() if _sha256_of(folder / name) != known]
     why, state = (f"{', '.join(wrong)}: not what was written", DAMAGED) if wrong else ("", WHOLE)
     return Inspected(str(folder), state, why, "nothing: it is made again" if wrong else "")
