@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edu_align.utils.errors import UserError
 from edu_align.utils.files import first_value
 from edu_align.utils.hashing import file_sha256, sha256
 
+NEWEST_PYTHON = (3, 13)  # Hydra 1.3 cannot build its command line under argparse of Python 3.14
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "hydra-core", "wandb", "bitsandbytes")
 
 
@@ -26,6 +28,23 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def versions() -> str:
+    """What `--version` prints."""
+    found = package_versions(("torch", "transformers", "trl"))
+    names = ("torch", "transformers", "trl", "python")
+    others = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)
+    return f"edu_align {found['edu_align']} ({others})"
+
+
+def refuse_newer_python() -> None:
+    """Errors: a Python under which Hydra does not start."""
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        raise UserError(
+            f"Python {platform.python_version()}: Hydra 1.3 runs on Python 3.10 to 3.{NEWEST_PYTHON[1]}. Make an "
+            f"environment with one of them, such as `uv venv --python 3.{NEWEST_PYTHON[1]}`."
+        )
 
 
 def machine() -> str:
