@@ -17,6 +17,7 @@ from edu_align.config.compose import (
     as_user_error,
     check_words,
     conf_dir,
+    folders_after_flag,
     in_one_message,
     register,
     settled,
@@ -134,7 +135,7 @@ def _help(name: str, arguments: list[str]) -> None:
     """One screen, or the page of each word that was asked for. Errors: a word that is nothing."""
     from edu_align.config.help import asked_for, explained, help_text
 
-    folders = [conf_dir(), *_folders_after_flag(arguments)]
+    folders = [conf_dir(), *folders_after_flag(arguments)]
     pages = [explained(word, folders) for word in asked_for(arguments)]
     print("\n".join(pages) or help_text(name, folders), end="")
 
@@ -170,10 +171,3 @@ def _check_flags(args: Any) -> None:
         raise UserError(f"Give one of {', '.join(given)}, got {' and '.join(asked)}.")
     if args.resolve and not args.cfg:
         raise UserError("--resolve belongs to --cfg: add --cfg job.")
-
-
-def _folders_after_flag(argv: list[str]) -> list[Path]:
-    """Existing folders given with --config-dir (or -cd), in either spelling."""
-    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
-    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
-    return [Path(folder) for folder in found if Path(folder).is_dir()]
