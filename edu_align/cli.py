@@ -29,19 +29,12 @@ OWN = {"completion": "completion of a shell: completion bash, completion zsh"}
 PREVIEWED = 3  # records, where `preview=` does not say how many
 
 
+@program
 def main() -> None:
     name, *rest = sys.argv[1:] or ["--help"]
     if name in COMMANDS and rest != ["--version"]:
         _hand_over(name, rest)
-    else:
-        _own()
-
-
-@program
-def _own() -> None:
-    """What belongs to no command's module."""
-    name, *rest = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help", "help"):
+    elif name in ("-h", "--help", "help"):
         print(listing())
     elif "--version" in (name, *rest):
         from edu_align.runs.environment import versions

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -12,6 +13,9 @@ import pytest
 
 from edu_align.config.compose import compose
 
+# Nobody's own settings: no test, and no process that one starts, reads ~/.config/edu_align/config.yaml.
+_nobodys = tempfile.TemporaryDirectory(prefix="edu_align-tests-")
+os.environ["XDG_CONFIG_HOME"] = _nobodys.name
 TINY = [
     "model=tiny", "dataset=edu_tutor", "dataset.size=60", "tracking=off", "hardware=cpu", "hardware.dtype=float32",
     "hardware.threads=1", "hardware.per_device_batch_size=4", "hardware.eval_batch_size=4", "adapter.rank=4",

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,12 @@ def header(path: Path) -> list[str]:
 
 def entries(path: Path) -> list[Entry]:
     """Every key of a file in its order, without its defaults list. Errors: a file that is no YAML."""
-    import yaml
+    from yaml import YAMLError
 
-    text = _text(path)
     try:
-        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+        return _parsed(_text(path))
+    except YAMLError as error:
         raise UserError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(root, yaml.MappingNode):
-        return []
-    return [entry for entry in _entries(root, text.split("\n"), "") if entry.key.split(".")[0] != "defaults"]
 
 
 def choices(path: Path) -> dict[str, tuple[str, str]]:
@@ -85,6 +82,16 @@ def choices(path: Path) -> dict[str, tuple[str, str]]:
 def is_global(path: Path) -> bool:
     """Whether a file's keys are those of the root rather than those of its group."""
     return GLOBAL in _text(path).split("\n")
+
+
+@cache
+def _parsed(text: str) -> list[Entry]:
+    import yaml
+
+    root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    if not isinstance(root, yaml.MappingNode):
+        return []
+    return [entry for entry in _entries(root, text.split("\n"), "") if entry.key.split(".")[0] != "defaults"]
 
 
 def _text(path: Path) -> str:
