@@ -85,7 +85,8 @@ def as_typed(name: str, rest: list[str]) -> tuple[str, list[str]]:
         more = ["preview"] if asks_help and len(rest) == 1 else [] if asks_help or given else [f"preview={PREVIEWED}"]
         return "train", [*more, *rest]
     if name == "sweep":
-        words = [word if "=" in word or word.startswith(("-", "~")) or asks_help else f"sweep={word}" for word in rest]
+        named = bool(rest) and not asks_help and "=" not in rest[0] and not rest[0].startswith(("-", "~"))
+        words = [f"sweep={rest[0]}", *rest[1:]] if named else rest
         if asks_help or not rest:
             return "train", [*(["sweep"] if len(rest) < 2 else []), *(words or ["--help"])]
         preset = any(word.startswith("sweep=") for word in words)

@@ -65,7 +65,7 @@ def test_every_command_explains_itself(typed: End, command: str) -> None:
         ("preview", "preview=9", "preview=9"),
         ("preview", "--help", "preview --help"),
         ("sweep", "trainer.beta=0.1,0.3", "-m trainer.beta=0.1,0.3"),
-        ("sweep", "beta_lr model=tiny", "sweep=beta_lr model=tiny"),
+        ("sweep", "beta_lr --config-dir mine", "sweep=beta_lr --config-dir mine"),
         ("sweep", "-m seed=1,2", "-m seed=1,2"),
         ("sweep", "", "sweep --help"),
         ("sweep", "--help sweep.trials", "--help sweep.trials"),
