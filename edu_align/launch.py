@@ -22,7 +22,6 @@ from edu_align.config.compose import (
     register,
     settled,
 )  # fmt: skip
-from edu_align.runs.environment import refuse_newer_python, versions
 from edu_align.utils.errors import UserError
 from edu_align.utils.program import explanation, program
 
@@ -46,6 +45,8 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     if {"--help", "-h"} & set(sys.argv[1:]):
         _help(name, sys.argv[1:])
         return
+    from edu_align.runs.environment import refuse_newer_python, versions
+
     if "--version" in sys.argv[1:]:
         print(versions())
         return
@@ -133,11 +134,16 @@ def _job(run: Job, failed: list[str], begun: list[bool], raised: list[Exception]
 
 def _help(name: str, arguments: list[str]) -> None:
     """One screen, or the page of each word that was asked for. Errors: a word that is nothing."""
-    from edu_align.config.help import asked_for, explained, help_text
+    from edu_align.config.help import asked_for, help_text
 
     folders = [conf_dir(), *folders_after_flag(arguments)]
-    pages = [explained(word, folders) for word in asked_for(arguments)]
-    print("\n".join(pages) or help_text(name, folders), end="")
+    asked = asked_for(arguments)
+    if not asked:
+        print(help_text(name, folders), end="")
+        return
+    from edu_align.config.help_pages import explained
+
+    print("\n".join([explained(word, folders) for word in asked]), end="")
 
 
 def _of_this_machine(typed: list[str], main: Path, others: list[Path], primary: str) -> list[str]:

@@ -79,6 +79,14 @@ def choices(path: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+def root_keys(path: Path) -> tuple[list[str], list[str]]:
+    """The keys of config.yaml that have a value, and those that hold keys, but for what is Hydra's."""
+    rows = [line.partition("#")[0].rstrip() for line in _text(path).split("\n")]
+    words = [row.partition(":") for row in rows if row[:1].isalpha()]
+    keys = [(key, value.strip()) for key, colon, value in words if colon and key not in ("defaults", "hydra")]
+    return [key for key, value in keys if value], [key for key, value in keys if not value]
+
+
 def is_global(path: Path) -> bool:
     """Whether a file's keys are those of the root rather than those of its group."""
     return GLOBAL in _text(path).split("\n")

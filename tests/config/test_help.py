@@ -6,7 +6,8 @@ import pytest
 
 from edu_align.config.comments import choices, entries, groups, options
 from edu_align.config.compose import conf_dir
-from edu_align.config.help import WIDTH, explained, help_text
+from edu_align.config.help import WIDTH, help_text
+from edu_align.config.help_pages import explained
 from edu_align.config.keys import typed_keys
 from tests.config.conftest import Here
 
