@@ -78,7 +78,7 @@ def examine(outputs: Path, data_root: str | None) -> Iterator[Finding]:
 
 def _python() -> Iterator[Finding]:
     from edu_align import __version__
-    from edu_align.runs.environment import refuse_newer_python
+    from edu_align.launch import refuse_newer_python
 
     version = f"{platform.python_version()} ({sys.executable}), edu_align {__version__}"
     try:

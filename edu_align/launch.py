@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 Job = Callable[["DictConfig"], Any]
+NEWEST_PYTHON = (3, 13)  # Hydra 1.3 cannot build its command line under argparse of Python 3.14
 
 
 def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]], None] | None = None) -> None:
@@ -45,9 +46,9 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     if {"--help", "-h"} & set(sys.argv[1:]):
         _help(name, sys.argv[1:])
         return
-    from edu_align.runs.environment import refuse_newer_python, versions
-
     if "--version" in sys.argv[1:]:
+        from edu_align.runs.environment import versions
+
         print(versions())
         return
     refuse_newer_python()
@@ -130,6 +131,15 @@ def _job(run: Job, failed: list[str], begun: list[bool], raised: list[Exception]
             raise
 
     return job
+
+
+def refuse_newer_python() -> None:
+    """Errors: a Python under which Hydra does not start."""
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        raise UserError(
+            f"Python {sys.version.split()[0]}: Hydra 1.3 runs on Python 3.10 to 3.{NEWEST_PYTHON[1]}. Make an "
+            f"environment with one of them, such as `uv venv --python 3.{NEWEST_PYTHON[1]}`."
+        )
 
 
 def _help(name: str, arguments: list[str]) -> None:

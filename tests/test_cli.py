@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edu_align import cli
+from edu_align import cli, launch
 from edu_align.cli import COMMANDS, as_typed, listing
 from edu_align.runs import environment
 
@@ -96,7 +96,7 @@ def test_versions_are_ours_and_those_of_what_it_stands_on(typed: End) -> None:
 
 
 def test_a_python_that_hydra_does_not_know_is_refused(typed: End, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "NEWEST_PYTHON", (3, 9))
+    monkeypatch.setattr(launch, "NEWEST_PYTHON", (3, 9))
     code, out, err = typed("train", "--cfg", "job")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "Hydra 1.3 runs on Python 3.10 to 3.9" in err

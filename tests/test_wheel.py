@@ -17,7 +17,7 @@ PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_the_pythons_that_are_named_are_those_that_it_runs_on() -> None:
-    from edu_align.runs.environment import NEWEST_PYTHON
+    from edu_align.launch import NEWEST_PYTHON
 
     named = re.findall(r'"Programming Language :: Python :: (.*)"', PROJECT)
     assert named == ["3.10", "3.11", "3.12", f"3.{NEWEST_PYTHON[1]}"]

@@ -9,11 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edu_align.utils.errors import UserError
 from edu_align.utils.files import first_value
 from edu_align.utils.hashing import file_sha256, sha256
 
-NEWEST_PYTHON = (3, 13)  # Hydra 1.3 cannot build its command line under argparse of Python 3.14
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "hydra-core", "wandb", "bitsandbytes")
 
 
@@ -36,15 +34,6 @@ def versions() -> str:
     names = ("torch", "transformers", "trl", "python")
     others = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)
     return f"edu_align {found['edu_align']} ({others})"
-
-
-def refuse_newer_python() -> None:
-    """Errors: a Python under which Hydra does not start."""
-    if sys.version_info[:2] > NEWEST_PYTHON:
-        raise UserError(
-            f"Python {platform.python_version()}: Hydra 1.3 runs on Python 3.10 to 3.{NEWEST_PYTHON[1]}. Make an "
-            f"environment with one of them, such as `uv venv --python 3.{NEWEST_PYTHON[1]}`."
-        )
 
 
 def machine() -> str:
