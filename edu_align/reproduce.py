@@ -27,6 +27,9 @@ def main() -> None:
         print(__doc__)
         return
     keys = [split_word(word, "Example: data_root=../data seed=1.")[0] for word in words]
+    from edu_align.config.machine_settings import PLACES, for_command
+
+    words = for_command(words, PLACES, ("hardware", "tracking"))
     if "data_root" in keys:
         from edu_align.recipes.tutor import repeat
 

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,6 +15,9 @@ from edu_align.config.compose import Made, register, settled
 from edu_align.config.compose import _composed as hydra_config
 from edu_align.config.text import for_hydra
 
+# Nobody's own settings: no test, and no process that one starts, reads ~/.config/edu_align/config.yaml.
+_nobodys = tempfile.TemporaryDirectory(prefix="edu_align-tests-")
+os.environ["XDG_CONFIG_HOME"] = _nobodys.name
 TINY = [
     "model=tiny", "dataset=edu_tutor", "dataset.size=60", "tracking=off", "hardware=cpu", "hardware.dtype=float32",
     "hardware.threads=1", "hardware.per_device_batch_size=4", "hardware.eval_batch_size=4", "adapter.rank=4",

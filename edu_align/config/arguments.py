@@ -60,7 +60,7 @@ def key_values(arguments: Sequence[str], keys: Sequence[str], first: str) -> dic
     `first` is the key that a bare word was probably meant for.
     """
     words: dict[str, str] = {}
-    for word in arguments:
+    for word in _with_the_machines(arguments, keys, ()):
         if word.startswith("-"):
             raise UserError(f"`{word}` is no flag. The only flag is --help; what is set is key=value.")
         key, value = split_word(word, f"Did you mean {first}={word}?")
@@ -103,7 +103,7 @@ def parse(
     Errors: an unknown key or flag with the nearest valid one, a key that is given twice, a run beside a model.
     """
     words = Words()
-    for word in arguments:
+    for word in _with_the_machines(arguments, own, groups):
         key, equals, value = word.partition("=")
         if word.startswith("-"):
             _flag(word, flags or {}, words)
@@ -123,6 +123,12 @@ def parse(
     for key in words.overrides:
         _check(key, words, own, groups)
     return words
+
+
+def _with_the_machines(arguments: Sequence[str], own: Sequence[str], groups: Sequence[str]) -> list[str]:
+    from edu_align.config.machine_settings import for_command
+
+    return for_command(arguments, own, groups)
 
 
 def _flag(word: str, flags: Mapping[str, str], words: Words) -> None:

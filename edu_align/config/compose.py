@@ -30,6 +30,13 @@ def conf_dir() -> Path:
     return package / "conf"
 
 
+def folders_after_flag(argv: list[str]) -> list[Path]:
+    """Existing folders given with --config-dir (or -cd), in either spelling."""
+    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
+    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
+    return [Path(folder) for folder in found if Path(folder).is_dir()]
+
+
 def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "DictConfig":
     """The config that `overrides` give, as a run sees it: resolved, read-only, valid.
 

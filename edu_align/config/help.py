@@ -1,80 +1,64 @@
-"""The text of `--help`, made from the comments of the config files. Nothing but the standard library is imported."""
+"""The one screen that `--help` prints, made from the names and the comments in conf/. help_pages.py explains the rest.
 
+Nothing but the standard library is imported.
+"""
+
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
-_FLAGS = """\
+from edu_align.config.comments import ORDER, choices, groups, options, root_keys
+
+WIDTH = 100
+FLAGS_WITH_VALUE = (
+    "--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--cfg", "-c", "--package", "-p",
+)  # fmt: skip
+_ASK = """\
+Ask further:
+  --help trainer          a group: its options, and its keys with their values
+  trainer=dpo --help      one option: every key of it, with value and meaning
+  --help trainer.beta     one key: meaning, range or words, value in each option
+  --cfg job               the config that this command line makes; -p trainer prints a part of it
+
 Flags (Hydra's; --hydra-help lists them all):
-  -m, --multirun        run every combination of swept values: trainer.beta=0.1,0.3 seed='range(0,3)'
-  --cfg job             print the composed config and stop; with -p trainer, one part of it; with --resolve, as used
-  --info defaults       print which files made the config
-  --config-dir FOLDER   read FOLDER/<group>/<option>.yaml too, for options of your own
+  -m, --multirun          run every combination of swept values: trainer.beta=0.1,0.3 seed=1,2,3
+  --config-dir FOLDER     read FOLDER/<group>/<option>.yaml too, for options of your own
+  --info defaults         print which files made the config
+  --version               edu_align's version, and those of what it stands on
 """
 
 
 def help_text(entry: str, folders: list[Path]) -> str:
-    """Usage of `entry` (such as `edu_align.train`), every group with its options, every root key, and Hydra's flags.
+    """One screen: usage of `entry` (such as `edu_align.train`), the groups with their options, the keys, the flags.
 
-    `folders` are the config folders in the order they are searched. Each description is the first comment of the
-    option's YAML file, or the comment above the key in config.yaml.
+    `folders` are the config folders in the order they are searched.
     """
+    chosen = choices(folders[0] / "config.yaml")
     lines = [
         f"edu_align: python -m {entry} [group=option ...] [key=value ...] [flags]",
         "",
-        "Groups, and what each option is (group=option):",
+        "Groups (group=option); * is taken where none is given:",
     ]
-    for group in _groups(folders):
-        lines += ["", f"  {group}"]
-        lines += [f"    {name:<16} {text}" for name, text in _options(folders, group).items()]
-    lines += ["", "Root keys (key=value), with their defaults:", ""]
-    lines += [f"  {line}" for line in _root_keys(folders[0] / "config.yaml")]
-    lines += [
-        "",
-        "Keys of a group are set as group.key=value (trainer.beta=0.3); --cfg job prints them all, and each is",
-        "explained in its YAML file. A word that is not a key is an error that names the nearest key.",
-        "",
-        _FLAGS,
-    ]
-    return "\n".join(lines)
+    for group in groups(folders):
+        default = chosen.get(group, ("", ""))[0]
+        names = [f"{name}*" if name == default else name for name in options(folders, group)]
+        lines += wrapped(f"  {group:<12}", " ".join(names))
+    root, parts = root_keys(folders[0] / "config.yaml")
+    lines += ["", "Keys (key=value):"]
+    lines += wrapped(f"  {'root':<12}", " ".join(root))
+    lines += wrapped(f"  {'of a group':<12}", " ".join(f"{group}.<key>" for group in ORDER))
+    lines += wrapped(f"  {'of a part':<12}", " ".join(f"{name}.<key>" for name in parts))
+    return "\n".join([*lines, "", _ASK])
 
 
-def _groups(folders: list[Path]) -> list[str]:
-    found = {path.parent.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*.yaml")}
-    order = ["model", "dataset", "trainer", "hardware", "adapter", "tracking"]
-    known = [group for group in order if group in found]
-    return known + sorted(group for group in found if group not in (".", *order) and group.split("/")[0] != "hydra")
+def asked_for(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line with --help in it that ask for something: all but flags and what belongs to them."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [word for before, word in pairs if not word.startswith("-") and before not in FLAGS_WITH_VALUE]
 
 
-def _options(folders: list[Path], group: str) -> dict[str, str]:
-    files = [path for folder in reversed(folders) for path in sorted((folder / group).glob("*.yaml"))]
-    return {path.stem: _description(path) for path in sorted(files, key=lambda path: path.stem)}
-
-
-def _description(path: Path) -> str:
-    """First comment of a file that is neither its package header nor its run command."""
-    for line in path.read_text(encoding="utf-8").split("\n"):
-        text = line.removeprefix("#").strip()
-        if line.startswith("#") and not text.startswith(("@package", "python -m ")):
-            return text
-        if line and not line.startswith("#"):
-            break
-    return ""
-
-
-def _root_keys(path: Path) -> list[str]:
-    """`key: value` lines of config.yaml at the root and one level below, each under its comment."""
-    found: list[str] = []
-    comment: list[str] = []
-    section = ""
-    for line in path.read_text(encoding="utf-8").split("\n"):
-        stripped = line.strip()
-        if stripped.startswith("#"):
-            comment.append(stripped.removeprefix("#").strip())
-            continue
-        if stripped and not line.startswith(" "):
-            section = stripped.partition(":")[0]
-        if stripped and section not in ("defaults", "hydra") and stripped.partition(":")[2].strip():
-            key, _, value = stripped.partition(":")
-            full = f"{section}.{key}" if line.startswith(" ") else key
-            found += [f"{full}={value.strip()}", f"    {' '.join(comment)}"]
-        comment = []
-    return found
+def wrapped(start: str, text: str) -> list[str]:
+    """The text behind `start`, its further lines below its first one."""
+    below = " " * len(start) if start.startswith("  ") and not start.endswith("=") else "    "
+    found = textwrap.wrap(start + text, WIDTH, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    return found or [start.rstrip()]

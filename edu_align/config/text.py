@@ -7,13 +7,14 @@ text key takes what stands behind its `=`. Only `null` is null. A value in quote
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, get_args
 
 from edu_align.config.arguments import at_home, quoted
 from edu_align.config.bounds import enumerations
 from edu_align.config.keys import opened_by, root_leaves, typed_keys
+from edu_align.config.machine_settings import as_word
 from edu_align.utils.errors import UserError
 
 _OVERRIDE = re.compile(r"(\+{0,2})([\w./-]+)=(.+)", re.DOTALL)
@@ -109,6 +110,14 @@ def _for_hydra(word: str, several: bool) -> str:
 def override(key: str, text: str | None) -> str:
     """`key=text` for Hydra, in quotes where it would read something else."""
     return f"{key}=" + ("null" if text is None else _quoted(text))
+
+
+def words_of(settings: Mapping[str, Any]) -> list[str]:
+    """Values as they stand in a YAML file, as words for Hydra."""
+    return [
+        override(key, value) if isinstance(value, str) and is_text(key) else as_word(key, value)
+        for key, value in settings.items()
+    ]
 
 
 def _quoted(text: str) -> str:

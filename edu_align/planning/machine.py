@@ -30,7 +30,7 @@ def machine_of(hardware: HardwareConfig) -> Machine:
 
     A preset that names a GPU is planned for that GPU, wherever the plan is made.
     """
-    gpu = _gpu() if hardware.device == "auto" else None
+    gpu = first_gpu() if hardware.device == "auto" else None
     device = hardware.device if hardware.device != "auto" else ("cuda" if gpu else "cpu")
     name = gpu[0].lower() if gpu else hardware.name
     dtype = hardware.dtype if hardware.dtype != "auto" else _dtype(device, gpu, hardware)
@@ -52,7 +52,7 @@ def _dtype(device: str, gpu: tuple[str, int, float] | None, hardware: HardwareCo
     return "bfloat16" if capability >= NATIVE_BF16_CAPABILITY else "float16"
 
 
-def _gpu() -> tuple[str, int, float] | None:
+def first_gpu() -> tuple[str, int, float] | None:
     """Name, memory in MiB and compute capability of the first GPU, None where there is none."""
     if shutil.which(QUESTION[0]) is None:
         return None

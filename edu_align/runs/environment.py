@@ -28,6 +28,14 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
     return versions
 
 
+def versions() -> str:
+    """What `--version` prints."""
+    found = package_versions(("torch", "transformers", "trl"))
+    names = ("torch", "transformers", "trl", "python")
+    others = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)
+    return f"edu_align {found['edu_align']} ({others})"
+
+
 def machine() -> str:
     """`"AMD EPYC, 2 cores, 8 GiB"`: processor, cores that this process may use, and memory. Imports nothing heavy."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

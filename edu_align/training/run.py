@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.batch import check_batch
+from edu_align.config.machine_settings import used
 from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
@@ -239,6 +240,7 @@ def _facts(
         "init_from": str(start.path) if start else None,
         "data": {**data.facts(), "train_examples": examples},
         "machine": machine(),
+        **({"machine_settings": taken} if (taken := used()) else {}),
         "processes": processes.count(),
         "metrics": {},
     }

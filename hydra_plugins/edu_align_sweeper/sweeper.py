@@ -22,7 +22,13 @@ class EduAlignSweeper(Sweeper):
         self.launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
+        from edu_align.config.arguments import key_of
+        from edu_align.config.machine_settings import used
+        from edu_align.config.text import words_of
         from edu_align.sweeps.sweep import run_sweep
 
         words = [f"{key}={value}" for key, value in self.params.items()]
-        return run_sweep(self.config, self.loader, self.launcher, [*words, *arguments])
+        swept = {word for word in words_of(used().get("keys", {})) if key_of(word) in self.params}  # by the preset
+        return run_sweep(
+            self.config, self.loader, self.launcher, [*words, *(each for each in arguments if each not in swept)]
+        )

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from edu_align.config.compose import conf_dir
-from edu_align.config.help import help_text
 from tests.config.conftest import Here
 
 Program = Callable[..., CompletedProcess[str]]
@@ -103,25 +102,14 @@ def test_info_and_hydra_help_are_hydras(here: Here) -> None:
     assert "--multirun" in here("--hydra-help")[1]
 
 
-def test_help_names_every_option_and_root_key(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "mine.yaml").write_text("# A model of mine.\nname: mine\n", encoding="utf-8")
-    text = help_text("edu_align.train", [conf_dir(), tmp_path])
-    assert text.startswith("edu_align: python -m edu_align.train ")
-    for path in conf_dir().glob("*/*.yaml"):
-        assert f"\n    {path.stem} " in text
-    assert "\n    mine             A model of mine.\n" in text
-    assert "\n  seed=42\n      Seed of initial adapter weights" in text
-    assert "\n  evaluation.split=test\n" in text
-    assert "--config-dir FOLDER" in text
-    assert "@package" not in text
+def test_flags_may_stand_among_the_overrides(here: Here) -> None:
+    assert here("model=tiny", "--cfg", "job", "-p", "model.name", "seed=1")[:2] == (0, "tiny\n")
 
 
-def test_help_is_printed_whatever_else_is_given(here: Here) -> None:
-    assert here("--help", "trainer.bata=1") == (0, help_text("edu_align.train", [conf_dir()]), "")
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["trainer.bata=1", "trainer.max_steps=many"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--help", "trainer.beta"], ["--cfg", "job"], ["trainer.bata=1", "trainer.max_steps=many"]],
+)
 def test_answers_take_under_a_second(program: Program, arguments: list[str]) -> None:
     """Seconds of processor time, which other programs on the machine do not stretch; best of three."""
     seconds: list[float] = []

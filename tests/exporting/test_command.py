@@ -66,7 +66,8 @@ def test_mistakes_help_and_the_config_load_nothing_heavy(runs: Runs, outputs: Pa
         "try:\n    main()\nexcept SystemExit as error:\n    print(error.code)\n"
         "print([name for name in ('torch', 'transformers', 'peft', 'gguf') if name in sys.modules])\n"
     )
-    root, environment = f"outputs_root={outputs}", {"PATH": "", "HF_HOME": str(outputs / "no-token")}
+    root, nowhere = f"outputs_root={outputs}", str(outputs / "no-token")
+    environment = {"PATH": "", "HF_HOME": nowhere, "XDG_CONFIG_HOME": nowhere}
     for words, last in (
         ([root, "run=sft", "export.gguf=q4"], "2\n[]\n"),
         ([root, "run=sft", "export.push_to_hub=a/b"], "2\n[]\n"),

@@ -41,6 +41,9 @@ def end(capsys: pytest.CaptureFixture[str]) -> End:
 def wrapped(path: Path) -> bool:
     """Whether the `main` that a module runs as a program is under `program`, or is `launch`, which is."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "main"]
+    if imports:
+        return wrapped(ROOT / f"{str(imports[0].module).replace('.', '/')}.py")
     main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
     decorated = any(isinstance(node, ast.Name) and node.id == "program" for node in main.decorator_list)
     return decorated or "launch(" in ast.unparse(main)
