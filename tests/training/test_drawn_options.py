@@ -22,7 +22,7 @@ ARGS = "trainer.args."
 CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig"}
 ANY = ("null", "x", "[1]", "{a: 1}", "true", "-1", "nan", "1e400", "0.5")
 SMALL = [
-    "evaluation.enabled=false", "trainer.max_steps=2", "trainer.max_length=128", "trainer.batch_size=2",
+    "evaluation.enabled=false", "trainer.max_steps=2", "trainer.batch_size=2",
     "hardware.per_device_batch_size=2", "dataset.max_train_records=4", "dataset.max_eval_records=1",
 ]  # fmt: skip
 NO_NUMBER = ("x", "[1]", "{a: 1}", "true", "-1", "nan", "1e400")

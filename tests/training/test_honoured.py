@@ -16,7 +16,7 @@ from edu_align.training.run import run
 from tests.killing import in_child, killed_at, outcome
 
 SMALL = [
-    "evaluation.enabled=false", "trainer.max_steps=4", "trainer.save_steps=2", "trainer.max_length=128",
+    "evaluation.enabled=false", "trainer.max_steps=4", "trainer.save_steps=2",
     "trainer.batch_size=2", "hardware.per_device_batch_size=2", "dataset.max_train_records=6", "run_name=it",
 ]  # fmt: skip
 SYNCED = ["adapter=full", "trainer.precompute_reference=false"]

@@ -22,6 +22,7 @@ from transformers import PrinterCallback, TrainerCallback
 from edu_align.config.losses import UNSMOOTHED
 from edu_align.config.rules import problems
 from edu_align.config.schema import DPO_LOSSES
+from edu_align.models.chat_template import IGNORED
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing
@@ -29,18 +30,20 @@ from edu_align.records import Conversation, Message, Pair, Response, ResponseGro
 from edu_align.training.dpo import build_dpo
 from edu_align.training.dpo_rows import PairCollator, dpo_rows
 from edu_align.training.rows import Rows
+from edu_align.training.session import Session
 from edu_align.training.sft import build_sft
 from edu_align.training.sft_rows import sft_rows
 from edu_align.utils.memory import freeze_imported_objects
+from tests.killing import in_child, killed_at
 from tests.training.objectives import COUNTS, in_float64
 
 CPU = Device("cpu", "float32", "sdpa", "none", ())
 IN_FLOAT32, IN_FLOAT64 = 1e-5, 1e-10
-# The bytes tokenizer's template with the tutor's turns marked, by which TRL finds them.
+# The bytes tokenizer's template with what a tutor's turn is trained on marked, by which TRL finds it.
 MARKED = (
     "{% for turn in messages %}{{ '<|' + turn['role'] + '|>\n' }}"
-    "{% if turn['role'] == 'assistant' %}{% generation %}{{ turn['content'] + eos_token + '\n' }}{% endgeneration %}"
-    "{% else %}{{ turn['content'] + eos_token + '\n' }}{% endif %}{% endfor %}"
+    "{% if turn['role'] == 'assistant' %}{% generation %}{{ turn['content'] + eos_token }}{% endgeneration %}"
+    "{% else %}{{ turn['content'] + eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 QUESTIONS = ["What is 7 x 8?", "Is 1/2 + 1/3 = 2/5?", "Why is 3/4 larger than 2/3?", "What comes after 99?"]
@@ -182,16 +185,24 @@ class Sides:
             return watched(build(config, model, self.tokenizer, rows(train), rows(valid), CPU, self.folder))
 
     def plain(
-        self, trainer: str, train: list[Record], options: Options | None = None, kind: str = "full", valid: Any = ()
+        self,
+        trainer: str,
+        train: list[Record],
+        options: Options | None = None,
+        kind: str = "full",
+        valid: Any = (),
+        start: dict[str, torch.Tensor] | None = None,
     ) -> Trained:
-        """TRL's trainer of TRL's config, with as little set as a small run on a CPU takes."""
+        """TRL's trainer of TRL's config, with as little set as a small run on a CPU takes. `start`: other weights."""
         usual: Options = {
             "output_dir": str(self.folder), "optim": "sgd", "learning_rate": 0.03, "lr_scheduler_type": "constant",
             "num_train_epochs": 1, "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4,
             "logging_steps": 1, "max_length": None, "save_strategy": "no", "report_to": [], "use_cpu": True,
             "bf16": False, "disable_tqdm": True, "gradient_checkpointing": False,
         }  # fmt: skip
-        own = {"train_sampling_strategy": "sequential"} if trainer == "dpo" else {"assistant_only_loss": True}
+        own = {"assistant_only_loss": True}
+        if trainer == "dpo":
+            own = {"train_sampling_strategy": "sequential", "precompute_ref_log_probs": True}
         base, made_of = (trl.DPOTrainer, trl.DPOConfig) if trainer == "dpo" else (trl.SFTTrainer, trl.SFTConfig)
         prepared = self.prepared
 
@@ -206,6 +217,8 @@ class Sides:
 
         with self.numbers():
             model, args = self.model(kind), made_of(**{**usual, **own, **(options or {})})
+            for name, value in model.named_parameters() if start else ():
+                value.data.copy_(start[name])
             live = trainer == "dpo" and kind == "full" and not args.precompute_ref_log_probs
             return watched(
                 Plain(
@@ -257,12 +270,15 @@ def test_the_loss_lies_where_assistant_only_loss_puts_it(sides: Sides, max_lengt
     made, _ = sft_rows(sides.tokenizer, talks, max_length or 1000)
     args = trl.SFTConfig(str(sides.folder), assistant_only_loss=True, max_length=max_length, use_cpu=True, bf16=False)
     theirs = trl_rows(trl.SFTTrainer, sides.base, args, sides.marked, [as_trl(each) for each in talks])
-    assert made == [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in theirs]
+    assert equal(made, theirs)
     assert (len(made) < len(talks)) is (max_length is not None)
 
 
 def test_the_loss_lies_on_the_completion(sides: Sides) -> None:
-    """TRL's prompt and completion are a dialogue whose last turn alone is trained."""
+    """TRL's prompt and completion are a dialogue whose last turn alone is trained.
+
+    On purpose: ours ends with the token that ends a reply. TRL trains what the template writes after it, too.
+    """
     last = [talk(number).messages for number in range(6)]
     talks = [
         Conversation((*(Message(m.role, m.content) for m in messages[:-1]), messages[-1]), str(i), "local", "g")
@@ -273,7 +289,7 @@ def test_the_loss_lies_on_the_completion(sides: Sides) -> None:
     args = trl.SFTConfig(str(sides.folder), max_length=None, use_cpu=True, bf16=False)
     rows = [{"prompt": chat[:-1], "completion": chat[-1:]} for chat in chats]
     theirs = trl_rows(trl.SFTTrainer, sides.base, args, sides.tokenizer, rows)
-    assert made == [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in theirs]
+    assert equal(made, [{**row, "labels": [*row["labels"][:-1], IGNORED]} for row in theirs])
 
 
 @pytest.mark.filterwarnings("ignore:The `'keep_end'` truncation mode")
@@ -309,6 +325,11 @@ def test_a_control_token_that_a_text_spells_is_text_here(sides: Sides) -> None:
     assert len(made["input_ids"]) == len(theirs["input_ids"]) + len(end.encode()) - 1
 
 
+def equal(made: list[Any], theirs: list[Any]) -> bool:
+    """Whether ids and labels are."""
+    return made == [{name: row[name] for name in ("input_ids", "labels")} for row in theirs]
+
+
 def trl_rows(kind: Any, model: Any, args: Any, tokenizer: Any, rows: list[Any]) -> Any:
     data = Dataset.from_list(rows)
     return list(
@@ -334,7 +355,7 @@ def test_every_loss(sides: Sides, loss: str) -> None:
     smoothed = {} if loss in UNSMOOTHED else {"trainer.label_smoothing": 0.1}
     agree(
         sides.ours("dpo", pairs, {"trainer.loss_type": loss, **smoothed}),
-        sides.plain("dpo", pairs, {"loss_type": loss, "label_smoothing": 0.1, "precompute_ref_log_probs": True}),
+        sides.plain("dpo", pairs, {"loss_type": loss, "label_smoothing": 0.1}),
     )
 
 
@@ -386,7 +407,7 @@ def test_whatever_is_trained_and_is_the_reference(sides: Sides, kind: str, preco
     pairs = records("dpo", 8)
     agree(
         sides.ours("dpo", pairs, {"trainer.precompute_reference": precompute}, kind),
-        sides.plain("dpo", pairs, {"precompute_ref_log_probs": not precompute}, kind),
+        sides.plain("dpo", pairs, {"precompute_ref_log_probs": precompute}, kind),
     )
 
 
@@ -401,7 +422,7 @@ def test_a_reference_that_follows(sides: Sides) -> None:
     options = {"sync_ref_model": True, "ref_model_sync_steps": 2, "ref_model_mixup_alpha": 0.3}
     words = {"trainer.args": options, "trainer.precompute_reference": False}
     found = sides.ours("dpo", pairs, words)
-    agree(found, sides.plain("dpo", pairs, options))
+    agree(found, sides.plain("dpo", pairs, {**options, "precompute_ref_log_probs": False}))
     still = sides.ours("dpo", pairs, {"trainer.precompute_reference": False})
     assert apart_by(found.update, still.update) > 1e-3
 
@@ -502,3 +523,44 @@ def test_when_is_validated(sides: Sides, option: Options) -> None:
     found = sides.ours("dpo", pairs, {**EVALUATED, "trainer.args": option}, valid=valid)
     agree(found, sides.plain("dpo", pairs, {**THEIRS_EVALUATED, **option}, valid=valid))
     assert len(found.logged("eval_loss")) != 3
+
+
+# Runs.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_a_whole_run_is_trls_training(
+    sides: Sides, go: Any, trainer: str, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its command's words on, with a new adapter, in float32; also killed after its third step."""
+    words = [f"trainer={trainer}", "evaluation.enabled=false", "trainer.max_steps=5", "trainer.save_steps=2"]
+    words += ["hardware.optimizer=sgd", "trainer.learning_rate=0.03"]
+    if killed:
+        with killed_at("on_step_end", 3):
+            assert in_child(lambda: go(*words)) == -9
+    sessions: list[Session] = []
+    starts: list[dict[str, torch.Tensor]] = []
+    original = Session.train
+
+    def watch(self: Session) -> None:
+        sessions.append(self)
+        starts.append({name: value.detach().clone() for name, value in self.model.named_parameters()})
+        original(self)
+
+    monkeypatch.setattr(Session, "train", watch)
+    monkeypatch.setattr(sides, "precise", False)
+    done = go(*words)
+    (session,), (start,) = sessions, starts
+    expected = sides.plain(trainer, session.data.train, {"max_steps": 5}, "lora", start=start)
+    lines = [line for line in done.rows("metrics.jsonl") if "loss" in line]
+    theirs = [line for line in expected.lines if "loss" in line]
+    assert len(lines) == len(theirs) == 5
+    for line, other in zip(lines, theirs, strict=True):
+        names = other.keys() & line.keys() - {"rewards/accuracies"}
+        assert names >= {"loss", "grad_norm", "learning_rate", "entropy", "num_tokens"}
+        assert {name: line[name] for name in names} == pytest.approx({name: other[name] for name in names}, rel=1e-4)
+    began = [start[name] for name, value in sorted(session.model.named_parameters()) if value.requires_grad]
+    update = trained(session.model) - torch.cat([value.flatten().double() for value in began])
+    assert apart_by(update, expected.update) < 1e-4
