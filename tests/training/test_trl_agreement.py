@@ -263,7 +263,7 @@ def sides(
 # Rows.
 
 
-@pytest.mark.parametrize("max_length", [None, 60])
+@pytest.mark.parametrize("max_length", [None, 46])
 def test_the_loss_lies_where_assistant_only_loss_puts_it(sides: Sides, max_length: int | None) -> None:
     """Cut at the end; what has no trained token left is left out."""
     talks = records("sft", 6)
