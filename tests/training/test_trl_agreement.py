@@ -50,6 +50,7 @@ QUESTIONS = ["What is 7 x 8?", "Is 1/2 + 1/3 = 2/5?", "Why is 3/4 larger than 2/
 REPLIES = ["How far is it from 7 x 7?", "56", "No.", "Draw both of them, one below the other, and look.", "Look again"]
 # TRL's numbers of a pass that are means over its tokens: of several passes it logs the mean of means.
 BY_TOKEN = {"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"}
+ROUNDED = {"loss", "train_loss", "eval_loss", "mean_token_accuracy", "eval_mean_token_accuracy"}  # to float32, by both
 Options = dict[str, Any]
 Record = Pair | Conversation
 
@@ -241,7 +242,8 @@ def agree(found: Trained, expected: Trained, tolerance: float = IN_FLOAT64, apar
     for step, (line, other) in enumerate(zip(found.lines, expected.lines, strict=True)):
         assert line.keys() == other.keys()
         for name in line.keys() - apart - (set() if step else {"rewards/accuracies"}):
-            assert line[name] == pytest.approx(other[name], rel=tolerance, abs=tolerance), (step, name)
+            near = max(tolerance, 1e-6) if name in ROUNDED else tolerance
+            assert line[name] == pytest.approx(other[name], rel=near, abs=near), (step, name)
     assert len(found.gradients) == len(expected.gradients) > 0
     for one, other in zip(found.gradients, expected.gradients, strict=True):
         assert apart_by(one, other) < tolerance
@@ -467,7 +469,7 @@ def test_optimizers(sides: Sides, words: Options, options: Options) -> None:
 
 # Steps of several passes: ours are those of one.
 
-CUT = {"hardware.per_device_batch_size": 2}
+CUT = {"hardware.per_device_batch_size": 1, "trainer.max_length": 160}
 THEIR_CUT = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
 
 
@@ -477,6 +479,7 @@ def test_accumulation_is_one_pass_in_all_numbers(sides: Sides, trainer: str, pac
     """On purpose: a step's means over tokens are those of its tokens. TRL logs the mean of the passes' means."""
     rows = records(trainer, 8)
     found, cut = sides.ours(trainer, rows, {**CUT, "hardware.packing": packing}), sides.plain(trainer, rows, THEIR_CUT)
+    assert len(found.trainer.step.losses) > 1, "passes of the last step"
     agree(found, sides.plain(trainer, rows))
     agree(found, cut, apart=BY_TOKEN)
     assert found.logged("entropy") != pytest.approx(cut.logged("entropy"), rel=1e-6)
