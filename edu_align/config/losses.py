@@ -6,6 +6,12 @@ from typing import Any
 from edu_align.config.schema import COMPARING_LOSSES, DPO_LOSSES
 from edu_align.utils.distributed import count
 
+# Losses of TRL's that read no `trainer.label_smoothing`.
+UNSMOOTHED = (
+    "sigmoid", "hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop", "sft",
+    "sigmoid_norm",
+)  # fmt: skip
+
 
 def problems_of_loss(values: dict[str, Any]) -> Iterator[str]:
     loss = values.get("trainer.loss_type")
@@ -13,6 +19,11 @@ def problems_of_loss(values: dict[str, Any]) -> Iterator[str]:
         return
     if loss == "exo_pair" and values.get("trainer.label_smoothing") == 0:
         yield "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0, got 0.0. Set it to 1e-3."
+    if loss in UNSMOOTHED and (smoothing := values.get("trainer.label_smoothing")):
+        yield (
+            f"`trainer.label_smoothing={smoothing}` does nothing with trainer.loss_type={loss}. Set "
+            "trainer.loss_type=robust, which reads it as the share of wrong labels, or drop it."
+        )
     if loss in COMPARING_LOSSES:
         yield from _comparing(values, f"`trainer.loss_type={loss}` compares all pairs of a step")
     args = values.get("trainer.args") or {}

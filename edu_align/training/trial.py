@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import Config, DPOTrainerConfig, TrainerConfig
 from edu_align.config.trl_args import SCHEDULES
 from edu_align.config.trl_options import COMMON
 from edu_align.utils.errors import UserError, first_line
@@ -43,11 +43,11 @@ def try_arguments(config: Config) -> None:
             else:
                 arguments = trl.SFTConfig(**common_arguments(config, device, folder, by_tokens=True))
     number = torch.nn.Parameter(torch.zeros(1))
-    with _named(f"hardware.optimizer={hardware.optimizer}"):
+    with _named(_given(trainer, f"hardware.optimizer={hardware.optimizer}", OF_OPTIMIZERS)):
         kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
         kind([number], **options)
         _check_read(config, arguments, options)
-    with _named(f"trainer.lr_scheduler={trainer.lr_scheduler}"):
+    with _named(_given(trainer, f"trainer.lr_scheduler={trainer.lr_scheduler}", ("lr_scheduler_kwargs",))):
         rates = _rates(arguments, number, arguments.lr_scheduler_kwargs)
         optional = arguments.lr_scheduler_kwargs and trainer.lr_scheduler not in SCHEDULES
         if optional and rates and rates == _rates(arguments, number, None):
@@ -55,6 +55,12 @@ def try_arguments(config: Config) -> None:
                 f"`trainer.args.lr_scheduler_kwargs={arguments.lr_scheduler_kwargs}` does nothing with "
                 f"trainer.lr_scheduler={trainer.lr_scheduler}. Drop it."
             )
+
+
+def _given(trainer: TrainerConfig, what: str, options: tuple[str, ...]) -> str:
+    """`what`, and those of `options` that `trainer.args` has."""
+    given = trainer.args
+    return " ".join([what, *(f"trainer.args.{name}={given[name]}" for name in options if name in given)])
 
 
 def _rates(arguments: Any, number: Any, options: Any) -> list[float]:
@@ -82,14 +88,17 @@ def _check_read(config: Config, arguments: Any, options: dict[str, Any]) -> None
     """Errors: an option of the optimizer that it does not read."""
     from transformers import Trainer
 
-    for name in set(OF_OPTIMIZERS) & set(config.trainer.args):
-        plain = copy.copy(arguments)
-        setattr(plain, name, COMMON[name].default)
-        if getattr(arguments, name) != getattr(plain, name):
-            _, without = Trainer.get_optimizer_cls_and_kwargs(plain)
-            if without == options:
+    for name in sorted(set(OF_OPTIMIZERS) & set(config.trainer.args)):
+        value, default = getattr(arguments, name), COMMON[name].default
+        parts = (value or "").split(",") if name == "optim_args" else [value]
+        for part in parts:
+            rest = ",".join(other for other in parts if other != part) if len(parts) > 1 else default
+            plain = copy.copy(arguments)
+            setattr(plain, name, rest)
+            if value != rest and Trainer.get_optimizer_cls_and_kwargs(plain)[1] == options:
                 raise UserError(
-                    f"`trainer.args.{name}` does nothing with hardware.optimizer={config.hardware.optimizer}. Drop it."
+                    f"`trainer.args.{name}={part}` does nothing with hardware.optimizer={config.hardware.optimizer}. "
+                    "Drop it."
                 )
 
 

@@ -80,6 +80,8 @@ CASES = [
     (["trainer.batch_size=6", "hardware.per_device_batch_size=4"],
      "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (4), got 6."),
     (["trainer=dpo", "trainer.loss_type=exo_pair"], "`trainer.loss_type` exo_pair needs `trainer.label_smoothing` > 0"),
+    (["trainer=dpo", "trainer.label_smoothing=0.1"],
+     "`trainer.label_smoothing=0.1` does nothing with trainer.loss_type=sigmoid. Set trainer.loss_type=robust,"),
     (["trainer.lr_scheduler=cosin"], "`trainer.lr_scheduler` must be one of"),
     (["hardware.optimizer=adamw_torchh"], "`hardware.optimizer` must be one of"),
     (["trainer=dpo", "dataset=mathdial"], "trainer=dpo needs preferences, and mathdial (`dataset.sources`) has none."),

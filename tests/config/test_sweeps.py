@@ -79,7 +79,7 @@ def test_every_swept_value_is_checked(problems: Problems) -> None:
         ("model=tiny,zefyr", "`model=zefyr` is not an option. Did you mean `model=zephyr`?"),
         ("trainer=sft,dpo dataset=edu_tutor,mathdial", "trainer=dpo needs preferences, and mathdial"),
         (
-            "trainer=dpo trainer.loss_type=sigmoid,exo_pair trainer.label_smoothing=0.1,0.0",
+            "trainer=dpo trainer.loss_type=robust,exo_pair trainer.label_smoothing=0.1,0.0",
             "`trainer.loss_type` exo_pair needs",
         ),
     ],

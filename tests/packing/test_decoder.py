@@ -122,7 +122,12 @@ def dpo_trainers(random_model: Any, typed: Any, bytes_tokenizer: Any, tmp_path_f
 
     @cache
     def get(kind: str) -> tuple[Any, Any, Any]:
-        config = typed("trainer=dpo", "trainer.precompute_reference=false", "trainer.label_smoothing=0.1")
+        config = typed(
+            "trainer=dpo",
+            "trainer.precompute_reference=false",
+            "trainer.loss_type=robust",
+            "trainer.label_smoothing=0.1",
+        )
         trainers = []
         for packed in (False, True):
             model = with_adapter(random_model(kind, **KINDS[kind]), config)

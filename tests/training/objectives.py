@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from transformers import PrinterCallback, TrainerCallback
 
+from edu_align.config.losses import UNSMOOTHED
 from edu_align.config.rules import problems
 from edu_align.config.schema import DPO_LOSSES
 from edu_align.config.trl_options import PASSED
@@ -71,7 +72,7 @@ def draw(number: int) -> tuple[Drawn, int]:
             "trainer.loss_type": loss,
             "trainer.beta": dice.choice([0.1, 0.5]),
             "trainer.sft_weight": dice.choice([0.0, 0.0, 0.3, 1.0]),
-            "trainer.label_smoothing": dice.choice([0.0, 0.1]),
+            "trainer.label_smoothing": dice.choice([0.0, 0.0 if loss in UNSMOOTHED else 0.1]),
             "trainer.precompute_reference": dice.choice([True, False]),
             "trainer.args": {
                 name: some[name] for name in dice.sample(fitting, min(len(fitting), dice.choice([0, 0, 1, 2])))

@@ -26,15 +26,25 @@ def test_what_a_message_about_a_schedule_says_works() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["+trainer.args.optim_args=nonsense"], "`hardware.optimizer=adamw_torch` cannot be trained with: "),
-        (["+trainer.args.lr_scheduler_kwargs={nope: 1}"], "`trainer.lr_scheduler=cosine` cannot be trained with: "),
+        (
+            ["+trainer.args.optim_args=nonsense"],
+            "`hardware.optimizer=adamw_torch trainer.args.optim_args=nonsense` cannot be trained with: ",
+        ),
+        (
+            ["+trainer.args.lr_scheduler_kwargs={nope: 1}"],
+            "`trainer.lr_scheduler=cosine trainer.args.lr_scheduler_kwargs={'nope': 1}` cannot be trained with: ",
+        ),
         (
             ["+trainer.args.optim_args='scale=1'"],
-            "`trainer.args.optim_args` does nothing with hardware.optimizer=",
+            "`trainer.args.optim_args=scale=1` does nothing with hardware.optimizer=",
+        ),
+        (
+            ["+trainer.args.optim_args='momentum=0.9,scale=1'", "hardware.optimizer=sgd"],
+            "`trainer.args.optim_args=scale=1` does nothing with hardware.optimizer=sgd. Drop it.",
         ),
         (
             ["+trainer.args.adam_beta1=0.5", "hardware.optimizer=sgd"],
-            "`trainer.args.adam_beta1` does nothing with ",
+            "`trainer.args.adam_beta1=0.5` does nothing with ",
         ),
         (
             ["+trainer.args.lr_scheduler_kwargs={num_cycles: x}"],
