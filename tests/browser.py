@@ -22,7 +22,8 @@ BROKEN = r"""
 () => {
   const found = [], wide = document.documentElement.clientWidth;
   const said = (what, node) => found.push(`${what}: ${node.textContent.trim().replace(/\s+/g, ' ').slice(0, 60)}`);
-  if (document.documentElement.scrollWidth > wide) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  const across = document.documentElement.scrollWidth;
+  if (across > wide) found.push(`the page is ${across} wide`);
   const scrolls = node => ['auto', 'scroll'].includes(getComputedStyle(node).overflowX);
   for (const node of document.body.querySelectorAll('*')) {
     if (!scrolls(node) || node.tagName === 'TEXTAREA' || !node.checkVisibility()) continue;
@@ -36,11 +37,12 @@ BROKEN = r"""
     const text = texts.currentNode, holder = text.parentElement;
     if (!text.data.trim() || ['SCRIPT', 'STYLE', 'TITLE', 'OPTION'].includes(holder.tagName)) continue;
     if (!holder.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    const start = getComputedStyle(holder).position === 'absolute' ? holder.offsetParent.parentElement : holder;
     const range = document.createRange();
     range.selectNodeContents(text);
     for (const box of range.getClientRects()) {
       if (box.width < 1 || getComputedStyle(holder).clipPath !== 'none') continue;
-      for (let up = holder; up !== document.documentElement; up = up.parentElement) {
+      for (let up = start; up !== document.documentElement; up = up.parentElement) {
         if (scrolls(up)) break;
         const frame = up.getBoundingClientRect(), look = getComputedStyle(up);
         const cuts = up.tagName === 'svg' || look.overflowX !== 'visible' || look.overflowY !== 'visible';
@@ -52,11 +54,13 @@ BROKEN = r"""
         else if (up !== document.body) continue;
         break;
       }
-      const picture = holder.closest('svg, figure, .legend');
+      const picture = holder.closest('svg, .plot, .legend');
       if (!picture) continue;
-      for (const [other, name] of drawn.get(picture) || [])
-        if (Math.min(box.right, other.right) - Math.max(box.left, other.left) > 1 && name !== text &&
-            Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top) > 3) said(`lies over "${name.data.trim()}"`, text);
+      for (const [other, name] of drawn.get(picture) || []) {
+        const wider = Math.min(box.right, other.right) - Math.max(box.left, other.left);
+        const higher = Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top);
+        if (name !== text && wider > 1 && higher > 3) said(`lies over "${name.data.trim()}"`, text);
+      }
       drawn.set(picture, [...drawn.get(picture) || [], [box, text]]);
     }
   }
