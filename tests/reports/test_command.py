@@ -113,8 +113,8 @@ def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
 
     assert loaded("--help") == "[]"
     assert loaded(f"outputs_root={tmp_path}") == "[]"
-    assert loaded("sweep=grid", f"outputs_root={tmp_path}") == "['matplotlib']"
-    assert loaded("runs=[tutor-dpo]", f"outputs_root={tmp_path}") == "['matplotlib']"
+    assert loaded("sweep=grid", f"outputs_root={tmp_path}") == "[]"
+    assert loaded("runs=[tutor-dpo]", f"outputs_root={tmp_path}") == "[]"
 
 
 def test_a_user_error_ends_with_exit_code_2(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def headline(comparison: Comparison) -> str:
     better, worse, unshown = (_span(getattr(each, name) for each in about) for name in ("better", "worse", "unshown"))
     numbers = _span(each.of for each in about)
     return (
-        f"Against {about[0].other}, {len(about)} runs are better in {better} of {numbers} numbers and worse in {worse}; "
+        f"Against {about[0].other}, {len(about)} runs are better in {better} of {numbers} numbers, worse in {worse}; "
         f"no change is shown for {unshown}."
     )
 
