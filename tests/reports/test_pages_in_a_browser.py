@@ -145,6 +145,29 @@ def test_a_page_asks_nothing_of_a_network_and_its_script_runs(made: Any, chromiu
     assert before != after == sorted(before, key=int)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("<p>whole</p>", []),
+        ("<p style='width: 3rem; overflow: hidden; white-space: nowrap'>a text that is cut</p>", ["leaves its P"]),
+        ("<p style='height: 1rem; overflow: hidden'>a<br>b<br>c</p>", ["is cut off by its P"] * 2),
+        ("<table><td style='max-width: 3rem; white-space: nowrap'>a long cell</table>", ["leaves its TD"]),
+        ("<svg viewBox='0 0 50 20' width='100'><text x='40' y='10'>legend</text></svg>", ["leaves its svg"]),
+        ("<svg viewBox='0 0 90 20' width='300'><text y='15'>one</text><text y='15'>two</text></svg>", ["lies over"]),
+        ("<div style='overflow: auto; width: 2rem; white-space: nowrap'>a wide table</div>", ["nothing shows"]),
+        ("<div style='width: 900px'>wide</div>", ["the page is"]),
+    ],
+)
+def test_the_measure_finds_what_a_reader_would(body: str, said: list[str], chromium: Any) -> None:
+    def look(page: Any) -> list[str]:
+        page.set_content(f"<!doctype html><body>{body}")
+        return broken(page)
+
+    found = chromium(look, PHONE)
+    assert len(found) == len(said)
+    assert all(problem.startswith(start) for problem, start in zip(found, said, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("build", [one, eight, sweep, many])
