@@ -23,7 +23,7 @@ METRICS = ("pair_accuracy", "leak", "form")
 OPEN = "document.querySelectorAll('details').forEach(each => each.open = true)"
 EMPTY = """[...document.querySelectorAll('h2, h3, h4')].filter(head => {
   const next = head.nextElementSibling;
-  if (!next || !next.getBoundingClientRect().height) return true;
+  if (!head.innerText.trim() || !next || !next.getBoundingClientRect().height) return true;
   return /^H[1-4]$/.test(next.tagName) && next.tagName <= head.tagName;
 }).map(head => head.textContent)"""
 

@@ -218,7 +218,7 @@ class Counts:
     def sentence(self) -> str:
         """`Against base, DPO is better in 10 of 12 numbers and worse in 2; 3 beat no plain rule.`"""
         neither = f", only different in {self.different}" if self.different else ""
-        unshown = f"no change is shown for {self.unshown or 'none'}"
+        unshown = f"no change is shown for {self.unshown}" if self.unshown else "each of them changed"
         lost = f", and {self.unbeaten} of its numbers beat no plain rule" if self.unbeaten else ""
         ways = f"better in {self.better} of {self.of} numbers, worse in {self.worse or 'none'}{neither}"
         return f"Against {self.other}, {self.model.label} is {ways}; {unshown}{lost}."
