@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.compose import compose
+from edu_align.config.compose import Made, register, settled
+from edu_align.config.compose import _composed as hydra_config
+from edu_align.config.text import for_hydra
 
 pytest_plugins = ("tests.browser",)
 TINY = [
@@ -31,6 +33,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("_cases", ["-".join(held)], ids=["-".join(held)])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_sync() -> Iterator[None]:
+    """Files are not synced to the disk: a process that is killed loses nothing that it wrote, only a power cut does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 WRAPPED = "base_model.model."  # before the names of a model that PEFT has wrapped
 Compose = Callable[..., Any]
 
@@ -38,21 +48,30 @@ Compose = Callable[..., Any]
 _composed: dict[tuple[str, ...], Any] = {}
 
 
+def unchecked(words: tuple[str, ...]) -> Any:
+    """The configuration of words that are right: half of a compose is the search for all that could be wrong."""
+    register()
+    words = for_hydra(list(words), several=False)
+    made, preset = hydra_config(words, [])
+    return settled(made, Made(words, [], preset))
+
+
 def composed(*words: str) -> Any:
-    """The configuration of these words. Composing takes half a second: what reads no file is composed once a process,
-    for any `outputs_root`.
+    """The configuration of these words. Composing takes long: what names no file is composed once a process, for any
+    `outputs_root`.
     """
     from omegaconf import read_write
 
     roots = [word for word in words if word.startswith("outputs_root=")]
     rest = tuple(word for word in words if word not in roots)
-    if not roots or any("/" in word for word in rest):
-        return compose(list(words))
+    if any("/" in word for word in rest):
+        return unchecked(words)
     if rest not in _composed:
-        _composed[rest] = compose(list(words))
+        _composed[rest] = unchecked(rest)
     found = copy.deepcopy(_composed[rest])
-    with read_write(found):
-        found.outputs_root = roots[-1].partition("=")[2]
+    if roots:
+        with read_write(found):
+            found.outputs_root = roots[-1].partition("=")[2]
     return found
 
 
@@ -60,7 +79,7 @@ def config_of(*words: str) -> Any:
     """The configuration of these words as dataclasses, as the package's functions take it."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_object(compose(list(words)))
+    return OmegaConf.to_object(composed(*words))
 
 
 @dataclass

@@ -144,7 +144,7 @@ def fingerprint_of(records: Iterable[Record]) -> str:
     """sha256 over the canonical JSON (sorted keys) of the records, in order, one a line."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(json.dumps(asdict(record), sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        digest.update(json.dumps(record, default=vars, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -74,8 +74,11 @@ def encode_dialogue(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
     drafts, found = _drafts(write, messages)
     for draft in drafts:
         ids, offsets = read(draft.text)
-        trained = [any(start <= a and b <= stop and a < b for start, stop in draft.spans) for a, b in offsets]
-        labels = [token if keep else IGNORED for token, keep in zip(ids, trained, strict=True)]
+        labels = [IGNORED] * len(ids)
+        for start, stop in draft.spans:
+            for i, (begin, end) in enumerate(offsets):
+                if start <= begin < end <= stop:
+                    labels[i] = ids[i]
         turns = tuple(replace(m, train=i in draft.turns) for i, m in enumerate(messages[: draft.turns[-1] + 1]))
         found.rows.append(Row(turns, ids, labels))
     return found

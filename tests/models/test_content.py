@@ -42,7 +42,7 @@ def export(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("shards", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_two_exports_that_differ_in_one_byte_of_one_layer_are_two_runs(
     typed: Any, export: Callable[..., Path], tmp_path: Path, shards: int
 ) -> None:

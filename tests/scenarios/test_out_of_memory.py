@@ -48,10 +48,10 @@ def same(one: Path, two: Path) -> None:
 @pytest.mark.parametrize(
     ("trainer", "kind", "error", "way", "after"),
     [
-        ("sft", "lora", "cuda", "forward", 0),
+        pytest.param("sft", "lora", "cuda", "forward", 0, marks=pytest.mark.slow),
         ("sft", "full", "cpu", "backward", 6),
         ("dpo", "lora", "python", "backward", 3),
-        ("dpo", "full", "cuda", "forward", 9),
+        pytest.param("dpo", "full", "cuda", "forward", 9, marks=pytest.mark.slow),
     ],
 )
 def test_it_goes_on_as_if_it_had_begun_with_less(
@@ -88,7 +88,7 @@ def test_dropout_draws_what_it_would_have_drawn(train: Callable[..., Any]) -> No
 
 
 @pytest.mark.cases("D9")
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_a_packed_pass_takes_fewer_tokens(trainer: str, train: Callable[..., Any], capsys: Any) -> None:
     words = [f"trainer={trainer}", *WORDS, "hardware.packing=on"]
     words += ["trainer.sft_weight=1"] if trainer == "dpo" else []
@@ -147,7 +147,7 @@ def test_killed_after_it_ran_out_it_goes_on_to_the_bit(go: Any) -> None:
     assert outcome(killed.path) == outcome(alone.path)
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_measuring_and_validating_take_smaller_batches(trainer: str, train: Callable[..., Any], capsys: Any) -> None:
     words = [f"trainer={trainer}", "cache_gb=0", OFF, "evaluation.max_groups=6", "dataset.max_eval_records=4"]
     all_at_once = train(*words, f"run_name=measured-{trainer}")

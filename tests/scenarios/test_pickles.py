@@ -176,7 +176,9 @@ def test_a_pickled_adapter_is_refused(go: Any, runs: Any, tmp_path: Path, mark: 
         go("trainer=dpo", f"init_from={copy}", "accept_changed=true", UNMEASURED)
 
 
-@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+@pytest.mark.parametrize(
+    "name", ["optimizer.pt", pytest.param("scheduler.pt", marks=pytest.mark.slow), "rng_state.pth"]
+)
 def test_a_pickle_in_a_checkpoint_is_refused(go: Any, tmp_path: Path, mark: Path, name: str) -> None:
     """Its manifest lists the planted file's own sha256, so that only how it is read is in its way."""
     words = ["trainer=sft", "run_name=it", UNMEASURED, "trainer.max_steps=4", "trainer.save_steps=2"]

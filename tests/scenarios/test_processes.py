@@ -143,6 +143,7 @@ def test_a_batch_that_cannot_be_dealt_out_is_an_error(tmp_path: Path) -> None:
     assert not tmp_path.joinpath("runs").exists()
 
 
+@pytest.mark.slow
 def test_accelerate_launch_is_the_same_entry_point(tmp_path: Path) -> None:
     words = ["trainer=sft", "hardware.per_device_batch_size=2", "evaluation.enabled=false", "run_name=launched"]
     launched(2, *words, f"outputs_root={tmp_path}", by="accelerate")

@@ -47,9 +47,12 @@ CASES = {
     "dpo": ["trainer=dpo"],
     "dpo, its last six steps averaged": ["trainer=dpo", "trainer.average_last=0.75"],
 }  # fmt: skip
+SLOW = ("sft", "dpo, its last six steps averaged")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+)
 def test_killed_and_resumed(go: Any, name: str) -> None:
     alone_and_killed(go, [random.Random(name).randint(3, 7)], *CASES[name], UNMEASURED)
 
@@ -101,7 +104,7 @@ def test_every_reference_is_built_again(go: Any, runs: Any, kind: str, live: str
     alone_and_killed(go, [5], *words)
 
 
-@pytest.mark.parametrize("moment", ["validation_metrics", "measure"])
+@pytest.mark.parametrize("moment", [pytest.param("validation_metrics", marks=pytest.mark.slow), "measure"])
 def test_a_run_that_was_trained_is_not_trained_again(go: Any, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Killed after its last step, before the validation loss or in the measurement after training."""
     words = [*STEPS, "trainer=dpo", "run_name=it"]
@@ -132,10 +135,12 @@ def test_what_is_kept_is_bounded_and_numbers_only(go: Any, tmp_path: Path) -> No
             torch.load(place / "checkpoint-6" / file, weights_only=True)
 
 
-SLURMS = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGUSR1, signal.SIGUSR2)]
+MORE = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, *SLURMS])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGHUP, *(pytest.param(number, marks=pytest.mark.slow) for number in MORE)]
+)
 def test_a_signal_keeps_the_step_and_says_so(go: Any, tmp_path: Path, capfd: Any, number: int) -> None:
     words = ["trainer.max_steps=6", "trainer.save_steps=50", "trainer=sft", UNMEASURED, "run_name=it"]
     whole = go(*words, root="whole")

@@ -40,7 +40,9 @@ def warm(sweep: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("numbers", [[3], [1], [0, 2]], ids=str)  # job 2 goes on from job 0
+@pytest.mark.parametrize(
+    "numbers", [[3], pytest.param([1], marks=pytest.mark.slow), [0, 2]], ids=str
+)  # job 2 goes on from job 0
 def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, numbers: list[int]) -> None:
     for number in numbers:
         base.forget()
@@ -78,13 +80,15 @@ def test_a_warm_cache_equals_a_cold_one(sweep: Path, warm: Path, capsys: Any) ->
 @pytest.mark.parametrize(
     ("override", "again"),
     [
-        *((override, set()) for override in ("trainer.beta=0.2", "adapter.rank=2", "trainer.loss_type=ipo")),
+        ("trainer.beta=0.2", set()),
+        pytest.param("adapter.rank=2", set(), marks=pytest.mark.slow),
+        pytest.param("trainer.loss_type=ipo", set(), marks=pytest.mark.slow),
         ("hardware.dtype=bfloat16", CACHED - {"tokenized pairs"}),
-        ("hardware.packing=off", CACHED - {"tokenized pairs"}),
+        pytest.param("hardware.packing=off", CACHED - {"tokenized pairs"}, marks=pytest.mark.slow),
         ("hardware.eval_batch_size=3", set()),  # still one step of four pairs
         ("hardware.eval_batch_size=5", {"reference log-probabilities"}),
         ("dataset.max_train_records=8", {"tokenized pairs", "reference log-probabilities"}),
-        ("trainer.max_length=200", CACHED),
+        pytest.param("trainer.max_length=200", CACHED, marks=pytest.mark.slow),
         ("model.chat_template=auto", set()),
         ("evaluation.max_new_tokens=3", {"measurement before training"}),
     ],
@@ -148,7 +152,7 @@ def test_a_damaged_reference_is_computed_again(sweep: Path, warm: Path, capsys: 
     assert outcome(done.path) == outcome(sweep / "runs" / "job1")
 
 
-@pytest.mark.parametrize("kept", ["cache_gb=1", "cache_gb=0"])
+@pytest.mark.parametrize("kept", ["cache_gb=1", pytest.param("cache_gb=0", marks=pytest.mark.slow)])
 def test_a_forked_job_leaves_nothing_that_another_takes(sweep: Path, warm: Path, tmp_path: Path, kept: str) -> None:
     """Processes that fork draw the same names for their files, and this one has another reference model."""
     job(tmp_path / "other", 3, kept)

@@ -56,7 +56,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
     return found
 
 
-@pytest.mark.parametrize(("share", "counted"), [(1.0, 6), (0.5, 3), (0.01, 1)])
+@pytest.mark.parametrize(("share", "counted"), [(1.0, 6), (0.5, 3), pytest.param(0.01, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("words", [["trainer=dpo"], ["trainer=sft", "adapter=full"]], ids=["dpo, lora", "sft, full"])
 def test_the_run_ends_with_the_mean_of_its_last_steps(
     go: Any, watched: list[Watch], words: list[str], share: float, counted: int

@@ -27,8 +27,10 @@ UNMEASURED = "evaluation.enabled=false"
     [
         ("sft", []),
         ("sft", ["adapter=full", "hardware.packing=off"]),
-        ("sft", ["hardware.per_device_batch_size=1", "trainer.max_grad_norm=100.0"]),
-        ("dpo", ["hardware.packing=off", "hardware.per_device_batch_size=2"]),
+        pytest.param(
+            "sft", ["hardware.per_device_batch_size=1", "trainer.max_grad_norm=100.0"], marks=pytest.mark.slow
+        ),
+        pytest.param("dpo", ["hardware.packing=off", "hardware.per_device_batch_size=2"], marks=pytest.mark.slow),
         ("dpo", ["adapter=full", "trainer.precompute_reference=false"]),
     ],
 )
@@ -60,7 +62,7 @@ def test_a_learning_rate_that_is_too_high(trainer: str, words: list[str], go: An
         ("loss", math.nan, ["trainer=sft"]),
         ("loss", math.inf, ["trainer=sft", "adapter=full", "hardware.packing=off", "hardware.per_device_batch_size=4"]),
         pytest.param("loss", math.nan, ["trainer=sft", "hardware.per_device_batch_size=1"], marks=pytest.mark.slow),
-        ("gradient", math.inf, ["trainer=sft", "hardware.packing=off"]),
+        pytest.param("gradient", math.inf, ["trainer=sft", "hardware.packing=off"], marks=pytest.mark.slow),
         pytest.param("loss", math.nan, ["trainer=dpo", "hardware.packing=off"], marks=pytest.mark.slow),
         ("gradient", math.nan, ["trainer=dpo", "adapter=full"]),
     ],

@@ -147,7 +147,7 @@ def test_a_long_trajectory_keeps_its_rules_and_its_task() -> None:
     assert sum(len(trained(window)) for window in found.windows) == len(trained(talk.messages))
 
 
-@pytest.mark.parametrize("mode", ["window", "truncate", "drop"])
+@pytest.mark.parametrize("mode", ["window", pytest.param("truncate", marks=pytest.mark.slow), "drop"])
 def test_training_reports_what_it_does(mode: str, train: Callable[..., Any], capsys: Any) -> None:
     keys = ["dataset=agentinstruct", f"data_root={AGENT}", "dataset.max_train_records=12", "trainer.max_length=1500"]
     train(*keys, f"trainer.long_conversations={mode}", "evaluation.enabled=false", f"run_name=long-{mode}")

@@ -42,7 +42,7 @@ def test_one_pass_of_sixteen_is_sixteen_of_one(
     assert compared(training, drawn, 1, 1e-4) < IN_FLOAT32
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_experts_are_not_balanced_over_a_pass(
     training: Training, trainer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +57,7 @@ def test_experts_are_not_balanced_over_a_pass(
 
 
 @pytest.mark.cases("D9")
-@pytest.mark.parametrize("loss", ["aot", "aot_unpaired"])
+@pytest.mark.parametrize("loss", ["aot", pytest.param("aot_unpaired", marks=pytest.mark.slow)])
 def test_a_loss_that_compares_the_pairs_of_a_step_is_not_cut(training: Training, loss: str, tiny: Any) -> None:
     drawn = Drawn("dpo", {"trainer.loss_type": loss, "trainer.max_length": 32, "trainer.epochs": 2}, 21, 16)
     on, off = ({**drawn.values, "hardware.packing": packing} for packing in ("on", "off"))
@@ -95,7 +95,7 @@ def test_what_trl_finds_out_late_is_refused_early(tiny: Any, word: str, message:
         tiny("trainer=dpo", *word.split())
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(2))
 def test_drawn_configurations(training: Training, number: int) -> None:
     with in_float64(training):
         outcome(training, number)

@@ -89,7 +89,10 @@ def test_nothing_that_was_trained_on_is_measured(runs: Callable[[str], Any]) -> 
     assert runs("dpo_on_sft").record["init_from"] == str(runs("sft").path)
 
 
-@pytest.mark.parametrize(("error", "state"), [(RuntimeError("boom"), "failed"), (KeyboardInterrupt(), "interrupted")])
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(RuntimeError("boom"), "failed"), pytest.param(KeyboardInterrupt(), "interrupted", marks=pytest.mark.slow)],
+)
 def test_a_run_that_ends_early_says_so(
     go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str
 ) -> None:
