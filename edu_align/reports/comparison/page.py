@@ -114,7 +114,7 @@ def _row(comparison: Comparison, name: str, styles: Mapping[str, str]) -> dict[s
     ends = BOUNDS.get(first.unit)
     rule = first.baselines.get(str(first.strongest))
     values = [x for n in found.values() for x in (n.value, n.low, n.high) if x is not None]
-    axis = Axis("", *map(float, ends)) if ends else axis_over("", values if rule is None else [*values, rule])
+    axis = Axis("", ends[0], ends[1]) if ends else axis_over("", values if rule is None else [*values, rule])
     return {
         "name": name,
         "words": in_words(name),

@@ -234,8 +234,8 @@ def counts(comparison: Comparison) -> list[Counts]:
             gaps = [(n.differences[other], n.better) for n in numbers if other in n.differences]
             ways = [direction(gap, better) for gap, better in gaps if mark(gap, comparison.level) == "**"]
             if gaps:
-                sizes = [ways.count(way) for way in ("better", "worse", "")]
-                found.append(Counts(model, other, *sizes, of=len(gaps), unbeaten=lost))
+                better, worse, different = (ways.count(way) for way in ("better", "worse", ""))
+                found.append(Counts(model, other, better, worse, different, len(gaps), lost))
     return found
 
 
