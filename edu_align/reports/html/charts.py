@@ -34,7 +34,7 @@ class Axis:
             values = [10.0**power for power in powers][:: math.ceil(len(powers) / 5) or 1]
             return [(self.place(value), f"{value:.6g}") for value in values]
         step = 10.0 ** math.floor(math.log10((self.high - self.low) / 3))
-        step *= next(times for times in (1, 2, 5, 10) if (self.high - self.low) / (step * times) <= 4)
+        step *= next(times for times in (1, 2, 5, 10) if (self.high - self.low) / (step * times) <= 5)
         counts = range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
         return [(self.place(count * step), f"{count * step:.6g}") for count in counts]
 
