@@ -38,9 +38,10 @@ class Line:
 
 
 def loss_panels(lines: Sequence[Line]) -> list[tuple[str, str, str]]:
-    """The losses with their unit: of pairs where some line logs rewards, else of word pieces."""
-    pairs = any("rewards/margins" in row for line in lines for row in line.rows)
-    return [(key, title, f"nats a {'pair' if pairs else 'word piece'}") for key, title in LOSSES]
+    """The losses with their unit: a pair for runs that log rewards, a word piece for the others."""
+    logged = {any("rewards/margins" in row for row in line.rows) for line in lines}
+    unit = " or ".join(word for word, of in (("pair", True), ("word piece", False)) if of in logged)
+    return [(key, title, f"nats a {unit}") for key, title in LOSSES]
 
 
 def curves(lines: Sequence[Line], kinds: Sequence[tuple[str, str, str]]) -> list[Panel]:
