@@ -29,7 +29,7 @@ edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
   split          test | validation, where runs were evaluated on both (test)
   sweep          a sweep, finished or not: its name under outputs_root/sweeps, or its folder. Writes results.csv,
                  report.md and report.html there: every job with its settings, metrics, intervals, time and memory;
-                 the best one, and how to talk to it; learning curves, heat map, parallel coordinates, importance
+                 the best one, and how to talk to it; what each key does, heat map, learning curves
   objective      another metric to judge a sweep by than its own: eval/pair_accuracy_implicit, ... With runs: compare
                  what their configs differ in by that metric, as if they were a sweep; they need not be evaluated
   direction      minimize | maximize; by the metric's name unless given

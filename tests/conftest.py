@@ -15,6 +15,7 @@ from edu_align.config.compose import Made, register, settled
 from edu_align.config.compose import _composed as hydra_config
 from edu_align.config.text import for_hydra
 
+pytest_plugins = ("tests.browser",)
 # Nobody's own settings: no test, and no process that one starts, reads ~/.config/edu_align/config.yaml.
 _nobodys = tempfile.TemporaryDirectory(prefix="edu_align-tests-")
 os.environ["XDG_CONFIG_HOME"] = _nobodys.name

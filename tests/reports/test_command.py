@@ -37,6 +37,7 @@ def test_runs_are_compared_by_what_their_configs_differ_in(tmp_path: Path, say: 
     text = (written / "report.md").read_text(encoding="utf-8")
     assert "| trainer.beta |" in text
     assert "job 2, trainer.beta=0.3" in text
+    assert f"python -m edu_align.chat run={tmp_path}/runs/alone-1" in text
     assert not re.search(r"run_name|edu_align\.train", text)
     by_id = say(f"runs={0:012x},alone-1", f"objective={METRIC}", f"output={tmp_path}/here")
     assert f"report {tmp_path}/here/report.html" in by_id
@@ -113,8 +114,8 @@ def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
 
     assert loaded("--help") == "[]"
     assert loaded(f"outputs_root={tmp_path}") == "[]"
-    assert loaded("sweep=grid", f"outputs_root={tmp_path}") == "['matplotlib']"
-    assert loaded("runs=[tutor-dpo]", f"outputs_root={tmp_path}") == "['matplotlib']"
+    assert loaded("sweep=grid", f"outputs_root={tmp_path}") == "[]"
+    assert loaded("runs=[tutor-dpo]", f"outputs_root={tmp_path}") == "[]"
 
 
 def test_a_user_error_ends_with_exit_code_2(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.models import Comparison
 from edu_align.reports.comparison.tables import wrong_pairs
 from edu_align.reports.comparison.write import write_comparison
+from edu_align.reports.words import in_words
 from tests.reports.comparison_builders import EVIL, compared, series, three
 from tests.reports.pages import Page, check_self_contained
 
@@ -35,12 +36,12 @@ def test_every_number_stands_on_a_page_that_loads_nothing_and_fits_a_phone(made:
     page = Page(text)
     wanted = [tables.marks_legend(comparison), "over all 36 differences", COMMAND]
     for number in comparison.numbers:
-        wanted += [f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]", number.name]
+        wanted += [f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]", number.name, in_words(number.name)]
         wanted += [tables.difference_text(gap, "", 0.05) for gap in number.differences.values()]
     assert [words for words in wanted if words not in page.text] == []
     check_self_contained(text)
-    assert page.tags.count("table") == len(re.findall(r'<div class="scroll[^>]*><table', text))
-    assert page.tags.count("svg") == len(re.findall(r'<div class="scroll[^>]*><svg', text)) == 6
+    assert "logp" not in " ".join(re.findall(r'class="axis[^"]*">([^<]*)', text))
+    assert page.text.index("replies side by side") < page.text.index("What changed") < page.text.index("All numbers")
 
 
 def test_replies_are_text_and_stay_in_their_cells(made: Any) -> None:
@@ -48,6 +49,12 @@ def test_replies_are_text_and_stay_in_their_cells(made: Any) -> None:
     first = sampling.samples(made[0].models)[0]
     assert all(EVIL in reply and reply in page.text for reply in first.replies.values())
     assert page.tags.count("article") == sampling.COUNT
+    assert re.findall(r"<h4>(.*?)</h4>", made[1].read_text(encoding="utf-8"))[:4] == [
+        "DPO",
+        "base",
+        "SFT",
+        "human tutor",
+    ]
     markdown = made[1].with_name("report.md").read_text(encoding="utf-8")
     assert not re.search(r"<script|!\[a\]", markdown)
     blocks = re.findall(r"(?:^\|.*\n)+", markdown, flags=re.MULTILINE)
@@ -106,6 +113,11 @@ def test_words_say_what_moved_and_what_beats_nothing(made: Any) -> None:
     comparison = made[0]
     said = {line.split(":")[0]: line for line in tables.changes(comparison)}
     assert set(said) == {"SFT against base", "DPO against base", "DPO against SFT"}
+    rows = {row[0]: [int(count) for count in row[1:]] for row in tables.change_counts(comparison)[1:]}
+    assert set(rows) == set(said)
+    better, worse, different, unshown, unbeaten = rows["DPO against base"]
+    assert f"DPO is better in {better} of {better + worse + different + unshown} numbers" in tables.headline(comparison)
+    assert f"{unbeaten} of its numbers beat no plain rule" in tables.headline(comparison)
     gaps = [n.differences["base"] for n in comparison.numbers if n.label == "DPO" and n.differences]
     shown = sum(gap.excludes_0 for gap in gaps)
     assert shown > 9
@@ -149,7 +161,6 @@ def test_a_base_alone_has_no_differences_and_says_so(tmp_path: Path) -> None:
     alone = compared(three(tmp_path)[:1])
     text = Page(write_comparison(alone, tmp_path / "report", COMMAND)[0].read_text(encoding="utf-8")).text
     assert alone.tests == 0
-    assert "No run here has a base model that was measured on the same items." in text
     assert "No run here has logged reward margins" in text
     assert "Nothing was compared" in text
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edu_align.reports.html import curves as shared
+from edu_align.reports.html.charts import Axis, axis_over
 from edu_align.reports.sweep import charts, findings
 from edu_align.reports.sweep.importance import MIN_JOBS, importance
 from edu_align.reports.sweep.reading import Job, Sweep, read_sweep
@@ -89,7 +90,7 @@ def test_two_hundred_jobs_show_the_first_ten_and_hold_all(tmp_path: Path) -> Non
     text = write_report(folder).read_text(encoding="utf-8")
     first, rest = text.split("<details>")
     assert "The first 10 of 200 jobs" in first
-    assert first.count("<tr>") == 11
+    assert first[first.index('id="jobs"') :].count("<tr>") == 11
     assert rest.split("</details>")[0].count("<tr>") == 201
     assert "164 of 200 runs are left out" in text
     markdown = (folder / "report.md").read_text(encoding="utf-8")
@@ -146,9 +147,11 @@ def test_seeds_are_grouped_with_mean_and_spread(tmp_path: Path) -> None:
 
 def test_a_heat_map_needs_exactly_two_keys(tmp_path: Path) -> None:
     two = read_sweep(grid_sweep(tmp_path))
-    text, caption = charts.heat_map(two)
-    assert all(f">{job.objective:.4g}<" in text for job in two.jobs)
-    assert "brighter is better (more)" in caption
+    found = charts.heat_map(two)
+    cells = dict(cell for _, row in found.rows for cell in row)
+    assert set(cells) == {f"{job.objective:.4g}" for job in two.jobs}
+    assert cells[f"{two.ranked()[0].objective:.4g}"] == 1
+    assert "stronger is better (more)" in found.caption
     one = {"trainer.beta": [0.1, 0.2]}
     for grid in (one, {**one, "trainer.learning_rate": [1e-4, 2e-4], "adapter.rank": [4, 8]}):
         assert charts.heat_map(read_sweep(grid_sweep(tmp_path, str(len(grid)), grid))) is None
@@ -159,40 +162,57 @@ def test_a_heat_map_averages_seeds_and_names_what_is_missing(tmp_path: Path) -> 
     sweep = read_sweep(folder)
     same = [job.objective for job in sweep.jobs if (job.values["trainer.beta"], job.values["adapter.rank"]) == (0.3, 8)]
     job_file(folder, 12, {"trainer.beta": 0.9, "adapter.rank": 4, "seed": 1}, "failed")
-    text, caption = charts.heat_map(read_sweep(folder))
-    assert f">{sum(same) / len(same):.4g}<" in text
-    assert ">failed<" in text
-    assert "means over seeds" in caption
+    found = charts.heat_map(read_sweep(folder))
+    assert (found.heads, [name for name, _ in found.rows]) == (["0.05", "0.3", "0.9"], ["4", "8"])
+    assert found.rows[1][1][1][0] == f"{sum(same) / len(same):.4g}"
+    assert found.rows[0][1][2] == ("failed", None)
+    assert "means over seeds" in found.caption
 
 
-def test_many_values_become_points_with_fitting_axes() -> None:
-    values = [{"lr": 10 ** (-5 + at / 8), "beta": at / 40} for at in range(24)]
-    text, caption = charts.heat_map(made_up([at / 24 for at in range(24)], values))
-    assert "each finished job" in caption
-    assert text.count("<use ") > 24
-
-
-def test_parallel_coordinates_draw_a_line_a_job(tmp_path: Path) -> None:
+def test_every_key_with_several_values_is_shown(tmp_path: Path) -> None:
     grid = {"trainer.beta": [0.05, 0.3], "trainer.loss_type": ["sigmoid", "ipo"], "adapter.rank": [4]}
     sweep = read_sweep(grid_sweep(tmp_path, "mixed", grid))
-    text, caption = charts.parallel_coordinates(sweep)
-    assert text.count("<title>job ") == 4
-    assert ">sigmoid<" in text
-    assert "Left out: adapter.rank" in caption
-    assert charts.parallel_coordinates(read_sweep(grid_sweep(tmp_path, "one", {"trainer.beta": [0.1, 0.2]}))) is None
-    axis = charts.axis("lr", [1e-5, 1e-4, 1e-3], [1e-5, 1e-4, 1e-3])
-    assert axis.places == pytest.approx([0, 0.5, 1])
+    beta, loss = charts.key_values(sweep)
+    assert [(each.key, [row[0] for row in each.rows]) for each in (beta, loss)] == [
+        ("trainer.beta", ["0.05", "0.3"]), ("trainer.loss_type", ["sigmoid", "ipo"]),
+    ]  # fmt: skip
+    dots = [dot for _, _, track in beta.rows for dot in track.dots]
+    assert sorted(value for value, _, _ in dots) == sorted(job.objective for job in sweep.jobs)
+    (best,) = [value for value, style, _ in dots if style == charts.BEST]
+    assert best == sweep.ranked()[0].objective
+
+
+def test_many_values_become_points_with_a_fitting_axis() -> None:
+    values = [{"lr": 10 ** (-5 + at / 8), "beta": at / 40} for at in range(24)]
+    sweep = made_up([at / 24 for at in range(24)], values)
+    assert charts.heat_map(sweep) is None
+    panels = {each.key: each.panel for each in charts.key_values(sweep)}
+    assert [len(panel.marks) for panel in panels.values()] == [24, 24]
+    assert panels["lr"].x.log
+    assert [text for _, text in panels["lr"].x.ticks] == ["1e-05", "0.0001", "0.001", "0.01"]
+    assert [text for _, text in panels["beta"].x.ticks] == ["0", "0.2", "0.4", "0.6"]
+
+
+def test_axes_have_few_round_ticks_on_them() -> None:
+    for low, high in ((0.0, 1.0), (0.0, 30.0), (-0.0531, 0.0742), (1.2344, 1.2351), (0.0, 12345.0), (-7e-9, 2e-9)):
+        ticks = Axis("", low, high).ticks
+        assert 2 <= len(ticks) <= 6
+        assert all(-1e-9 <= place <= 1 + 1e-9 for place, _ in ticks)
+        assert len({text for _, text in ticks}) == len(ticks)
+    assert axis_over("", [float("nan"), 3.0]).ticks
+    assert axis_over("", []).ticks
 
 
 def test_learning_curves_are_limited_and_the_best_are_named(tmp_path: Path) -> None:
     grid = {"trainer.beta": [i / 20 for i in range(8)], "seed": [1, 2, 3, 4, 5]}
     sweep = read_sweep(grid_sweep(tmp_path, "many", grid, steps=3))
-    text, caption = charts.learning_curves(sweep)
-    assert text.count("<title>job ") == 2 * charts.MOST_CURVES
-    assert f">{sweep.ranked()[0].number}: beta=" in text
-    assert "4 of 40 runs are left out" in caption
+    picture = charts.learning_curves(sweep)
+    assert [len(panel.marks) for panel in picture.panels] == [charts.MOST_CURVES] * 2
+    assert picture.legend[0][1].startswith(f"{sweep.ranked()[0].number}: beta=")
+    assert "4 of 40 runs are left out" in picture.caption
     steps, values = shared.series([{"step": at, "loss": 1 / (at + 1)} for at in range(5000)], "loss")
     assert (len(steps), steps[0], steps[-1], values[0]) == (shared.POINTS, 0, 4999, 1.0)
+    assert charts.learning_curves(read_sweep(grid_sweep(tmp_path, "short", {"seed": [1, 2]}, steps=1))) is None
 
 
 def test_importance_finds_the_key_that_matters_and_not_the_other() -> None:
@@ -219,18 +239,15 @@ def test_importance_is_not_claimed_of_noise_nor_moved_by_one_that_diverged() -> 
 
 
 def test_importance_says_how_many_jobs_it_takes(tmp_path: Path) -> None:
-    def chart_of(folder: Path) -> Any:
-        (chart,) = [chart for chart in charts.pictures(read_sweep(folder)) if chart.title == "Importance"]
-        return chart
-
-    few = chart_of(grid_sweep(tmp_path))
-    assert few.svg == ""
-    assert f"It takes {MIN_JOBS} finished jobs" in few.caption
-    grid = {"trainer.beta": [0.05, 0.1, 0.2, 0.3], "adapter.rank": [1, 2, 3, 4, 5]}
-    enough = chart_of(grid_sweep(tmp_path, "enough", grid, sampler="tpe"))
-    assert ">trainer.beta<" in enough.svg
-    assert "Kruskal-Wallis" in enough.caption
-    assert "TPE tried the better values more often" in enough.caption
+    few = read_sweep(grid_sweep(tmp_path))
+    assert f"It takes {MIN_JOBS} finished jobs" in charts.key_caption(few)
+    assert {each.said for each in charts.key_values(few)} == {""}
+    grid = {"adapter.rank": [1, 2, 3, 4, 5], "trainer.beta": [0.05, 0.1, 0.2, 0.3]}
+    enough = read_sweep(grid_sweep(tmp_path, "enough", grid, sampler="tpe"))
+    assert charts.key_values(enough)[0].key == "trainer.beta"
+    assert "accounts for 0." in charts.key_values(enough)[0].said
+    assert "Kruskal-Wallis" in charts.key_caption(enough)
+    assert "TPE tried the better values more often" in charts.key_caption(enough)
 
 
 def test_the_command_to_train_again_is_one_run_and_quoted(tmp_path: Path) -> None:

@@ -140,4 +140,4 @@ def test_a_sweep_without_jobs_yet_has_a_report(tmp_path: Path) -> None:
     sweep_file(folder, ["trainer.beta"], 4, state="running")
     page = write_report(folder).read_text(encoding="utf-8")
     assert "4 jobs: 4 waiting" in page
-    assert "No best run yet" in page
+    assert "No job has finished with a finite" in page

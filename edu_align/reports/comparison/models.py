@@ -119,5 +119,11 @@ class Comparison:
         return next(model for model in self.models if model.label == label)
 
     @property
+    def asked(self) -> list[Model]:
+        """The runs that the comparison is about: those that no other one started from."""
+        parents = {model.sft for model in self.models}
+        return [model for model in self.models if model.run is not None and model.label not in parents]
+
+    @property
     def level(self) -> float:
         return 1.0 - self.confidence

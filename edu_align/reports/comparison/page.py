@@ -1,35 +1,44 @@
 """report.html of a comparison: one page that asks nothing of a network, in light and dark, on a phone too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edu_align.evaluation.suite.summarise import BOUNDS
 from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.models import Comparison, Model, Number
+from edu_align.reports.comparison.pictures import model_styles
 from edu_align.reports.comparison.samples import RULE, Sample
 from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
+from edu_align.reports.html.charts import Axis, Picture, Track, axis_over
 from edu_align.reports.html.page import render
-from edu_align.reports.html.svg import Picture
+from edu_align.reports.words import in_words, unit_in_words
 
 HERE = Path(__file__).resolve().parent
+FIRST = 3  # numbers of one metric, and samples, that are in sight at once
 
 
 def page(
     comparison: Comparison, pictures: Sequence[Picture], samples: Sequence[Sample], limits: Sequence[str], command: str
 ) -> str:
     """The whole page as HTML; whatever a model, a data set or a config says is escaped."""
+    trained = [model.label for model in comparison.asked]
     return render(
         HERE,
         title=title(comparison),
+        headline=tables.headline(comparison),
+        trained=trained,
+        order=list(dict.fromkeys([*trained[:1], *comparison.labels[:1], *trained, *comparison.labels])),
+        styles=model_styles(comparison),
         measured=measured(comparison),
         changes=tables.changes(comparison),
-        beside=tables.beside_baselines(comparison),
+        counts=tables.change_counts(comparison),
         not_beaten=tables.not_beaten(comparison),
-        labels=comparison.labels,
         blocks=_blocks(comparison),
         legend=tables.marks_legend(comparison),
         definitions=definitions(comparison),
-        pictures=pictures,
+        pictures=[picture for picture in pictures if picture.panels],
+        undrawn=[f"{picture.title}: {picture.caption}" for picture in pictures if not picture.panels],
         misconceptions={
             "title": tables.MISCONCEPTIONS_TITLE,
             "legend": tables.MISCONCEPTIONS_LEGEND,
@@ -38,6 +47,7 @@ def page(
         wrong={"title": TITLE, "legend": LEGEND, "lists": wrong_pairs(comparison.models)},
         limits=limits,
         samples=samples,
+        shown=FIRST,
         rule=RULE,
         runs=runs_table(comparison),
         command=command,
@@ -81,23 +91,50 @@ def _run_row(model: Model) -> list[str]:
 
 
 def _blocks(comparison: Comparison) -> list[dict[str, Any]]:
+    """A block a metric, with its first numbers in sight and the others in a list that opens."""
     metrics: dict[str, dict[str, None]] = {}
     for number in comparison.numbers:
         metrics.setdefault(number.metric, {})[number.name] = None
-    return [{"metric": metric, "rows": [_row(comparison, name) for name in names]} for metric, names in metrics.items()]
+    styles = model_styles(comparison)
+    blocks = []
+    for metric, names in metrics.items():
+        rows = [_row(comparison, name, styles) for name in names]
+        cut = len(rows) if len(rows) <= FIRST + 1 else FIRST
+        blocks.append({"metric": metric, "first": rows[:cut], "more": rows[cut:]})
+    return blocks
 
 
-def _row(comparison: Comparison, name: str) -> dict[str, Any]:
+def _row(comparison: Comparison, name: str, styles: Mapping[str, str]) -> dict[str, Any]:
     found = comparison.of(name)
     first = next(iter(found.values()))
     better = f"{first.better} is better" if first.better else ""
-    note = ", ".join(part for part in (first.unit, better, f"n {tables.count_text(comparison, name)}") if part)
-    cells = [_cell(found.get(model.label), comparison.level) for model in comparison.models]
-    return {"name": name, "note": note, "cells": cells, "baselines": _baselines(found)}
+    note = ", ".join(
+        part for part in (unit_in_words(first.unit), better, f"n {tables.count_text(comparison, name)}") if part
+    )
+    ends = BOUNDS.get(first.unit)
+    rule = first.baselines.get(str(first.strongest))
+    values = [x for n in found.values() for x in (n.value, n.low, n.high) if x is not None]
+    axis = Axis("", ends[0], ends[1]) if ends else axis_over("", values if rule is None else [*values, rule])
+    return {
+        "name": name,
+        "words": in_words(name),
+        "note": note,
+        "baselines": _baselines(found),
+        "models": [
+            {
+                "label": label,
+                "value": tables.value_text(number),
+                "track": Track(axis, [(number.value, styles[label], f"{label} {tables.value_text(number)}")],
+                               (number.low, number.high), rule),
+                "differences": _differences(number, comparison.level),
+            }
+            for label, number in found.items()
+        ],
+    }  # fmt: skip
 
 
 def _baselines(found: dict[str, Number]) -> list[str]:
-    """The strongest baseline and, in the next line, which models beat it."""
+    """The strongest baseline and which models beat it."""
     first = next(iter(found.values()))
     if first.strongest is None:
         return [f"{rule} {value:.3f}" for rule, value in first.baselines.items()]
@@ -105,13 +142,11 @@ def _baselines(found: dict[str, Number]) -> list[str]:
     return [f"{first.strongest} {first.baselines[first.strongest]:.3f}", f"beaten by {', '.join(winners) or 'none'}"]
 
 
-def _cell(number: Number | None, level: float) -> dict[str, Any]:
-    found = number.differences.items() if number is not None else ()
-    gaps = [
+def _differences(number: Number, level: float) -> list[dict[str, str]]:
+    return [
         {
             "text": f"− {other} {tables.difference_text(gap, '', level)}",
-            "way": tables.direction(gap, number.better if number else ""),
+            "way": tables.direction(gap, number.better) or ("other" if gap.excludes_0 else ""),
         }
-        for other, gap in found
+        for other, gap in number.differences.items()
     ]
-    return {"value": tables.value_text(number), "differences": gaps}

@@ -1,6 +1,6 @@
 """The comparison as rows of cells, for the page, the Markdown and a terminal, and in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 NAMED = 4  # differences that a sentence names
+MOST_COUNTS = 8  # rows of the table of changes, beyond which only the base models are compared with
 
 
 def value_text(number: Number | None) -> str:
@@ -196,6 +197,76 @@ def changes(comparison: Comparison) -> list[str]:
             if gaps:
                 lines.append(_change(f"{model.label} against {other}", gaps, comparison.level))
     return lines
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many numbers of `model` differ for sure from those of `other`, which way, and how many beat no plain rule."""
+
+    model: Model
+    other: str
+    better: int
+    worse: int
+    different: int
+    of: int
+    unbeaten: int
+
+    @property
+    def unshown(self) -> int:
+        return self.of - self.better - self.worse - self.different
+
+    def sentence(self) -> str:
+        """`Against base, DPO is better in 10 of 12 numbers and worse in 2; 3 beat no plain rule.`"""
+        neither = f", only different in {self.different}" if self.different else ""
+        unshown = f"no change is shown for {self.unshown}" if self.unshown else "each of them changed"
+        lost = f", and {self.unbeaten} of its numbers beat no plain rule" if self.unbeaten else ""
+        ways = f"better in {self.better} of {self.of} numbers, worse in {self.worse or 'none'}{neither}"
+        return f"Against {self.other}, {self.model.label} is {ways}; {unshown}{lost}."
+
+
+def counts(comparison: Comparison) -> list[Counts]:
+    """What changed for sure, after correction for the number of tests, for every model and what it is compared with."""
+    found = []
+    for model in comparison.models:
+        numbers = comparison.numbers_of(model)
+        lost = sum(number.beats_strongest is False for number in numbers)
+        for other in model.references:
+            gaps = [(n.differences[other], n.better) for n in numbers if other in n.differences]
+            ways = [direction(gap, better) for gap, better in gaps if mark(gap, comparison.level) == "**"]
+            if gaps:
+                better, worse, different = (ways.count(way) for way in ("better", "worse", ""))
+                found.append(Counts(model, other, better, worse, different, len(gaps), lost))
+    return found
+
+
+def headline(comparison: Comparison) -> str:
+    """What the runs that the comparison is about changed against their base, and what is not shown, in a sentence."""
+    about = [each for each in counts(comparison) if each.model in comparison.asked and each.other == each.model.base]
+    if len(about) == 1:
+        return about[0].sentence()
+    if not about:
+        return "Nothing was compared: no run here stands beside its base model."
+    better, worse, unshown = (_span(getattr(each, name) for each in about) for name in ("better", "worse", "unshown"))
+    numbers = _span(each.of for each in about)
+    return (
+        f"Against {about[0].other}, {len(about)} runs are better in {better} of {numbers} numbers, worse in {worse}; "
+        f"no change is shown for {unshown}."
+    )
+
+
+def _span(sizes: Iterable[int]) -> str:
+    found = sorted(sizes)
+    return f"{found[0]} to {found[-1]}" if found[0] < found[-1] else str(found[0] or "none")
+
+
+def change_counts(comparison: Comparison) -> Rows:
+    """The same as a table; [] where nothing was compared."""
+    rows = [["", "better", "worse", "only different", "no change shown", "beat no plain rule"]]
+    every = counts(comparison)
+    for each in every if len(every) <= MOST_COUNTS else [each for each in every if each.other == each.model.base]:
+        sizes = [each.better, each.worse, each.different, each.unshown, each.unbeaten]
+        rows.append([f"{each.model.label} against {each.other}", *map(str, sizes)])
+    return rows if len(rows) > 1 else []
 
 
 def _change(title: str, gaps: list[tuple[Number, Difference]], level: float) -> str:

@@ -11,8 +11,8 @@ from edu_align.reports.comparison.page import definitions, measured, page, runs_
 from edu_align.reports.comparison.pictures import pictures
 from edu_align.reports.comparison.samples import RULE, Sample, samples
 from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
+from edu_align.reports.html.charts import Picture
 from edu_align.reports.html.page import write_whole
-from edu_align.reports.html.svg import Picture
 from edu_align.utils.tables import bullets, code_block, markdown, one_line, text
 
 NOTHING = "Nothing to say."
@@ -51,7 +51,7 @@ def as_markdown(
         rows = [found.table()[0], *([_literal(text) for text in row] for row in found.table()[1:])]
         lines += ["", f"### {one_line(found.title())}", "", *markdown(rows)]
     lines += ["", "## Limits of what was measured", "", *bullets(limits, NOTHING), ""]
-    drawn = ", ".join(picture.title.lower() for picture in pictures if picture.svg)
+    drawn = ", ".join(picture.title.lower() for picture in pictures if picture.panels)
     lines += [f"Pictures ({drawn}) are in report.html.", ""] if drawn else []
     lines += [f"## {len(samples)} replies side by side", "", RULE, ""]
     for number, sample in enumerate(samples, start=1):

@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edu_align.reports.html import svg
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from edu_align.reports.html.charts import Axis, Mark, Panel, axis_over
 
 POINTS = 200  # of one curve; of more, evenly spaced ones are drawn
-LEGEND_TEXT = 84  # characters of one curve's name
-PANELS = (  # key in metrics.jsonl, title, unit
-    ("loss", "training loss", "nats"),
-    ("eval_loss", "validation loss", "nats"),
-    ("rewards/margins", "reward margin in training", "beta x nats"),
-    ("rewards/accuracies", "reward accuracy in training", "share of pairs"),
+LOSSES = (  # key in metrics.jsonl, what it is in words
+    ("loss", "Training loss"),
+    ("eval_loss", "Validation loss"),
+)
+SHARES = (("mean_token_accuracy", "Word pieces predicted in training", "share of word pieces"),)
+REWARDS = (
+    ("rewards/margins", "Reward margin in training", "beta x nats a reply"),
+    ("eval_rewards/margins", "Reward margin on validation pairs", "beta x nats a reply"),
+    ("rewards/chosen", "Reward of chosen replies in training", "beta x nats a reply"),
+    ("rewards/rejected", "Reward of rejected replies in training", "beta x nats a reply"),
+    ("rewards/accuracies", "Pairs with a positive margin in training", "share of pairs"),
+    ("eval_rewards/accuracies", "Pairs with a positive margin in validation", "share of pairs"),
 )
 Curve = tuple[list[float], list[float]]
 
@@ -31,35 +33,28 @@ class Line:
     name: str
     tip: str
     rows: Sequence[Mapping[str, Any]]
-    colour: str
+    style: str
     named: bool = True
-    dashed: bool = False
 
 
-def draw(lines: Sequence[Line], label: str = "Learning curves", panels: Sequence[tuple[str, str, str]] = PANELS) -> str:
-    """A panel for each key of `panels` that some line has logged, as SVG; empty where none has."""
-    shown = []
-    for key, title, unit in panels:
-        curves = [series(line.rows, key) for line in lines]
-        if any(steps for steps, _ in curves):
-            shown.append((title, unit, curves))
-    if not shown:
-        return ""
-    tips: dict[str, str] = {}
-    with svg.style(label):
-        figure = svg.new_figure(2.5 * len(shown) + 0.3)
-        axes = figure.subplots(len(shown), 1, squeeze=False).flatten()
-        handles: dict[str, Any] = {}
-        for place, (ax, (title, unit, curves)) in enumerate(zip(axes, shown, strict=True)):
-            _panel(ax, lines, curves, place, tips)
-            ax.set(title=title, ylabel=unit)
-            for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
-                handles.setdefault(name, handle)
-        axes[-1].set_xlabel("optimizer step")
-        ordered = [line.name[:LEGEND_TEXT] for line in lines if line.name[:LEGEND_TEXT] in handles]
-        columns = 2 if max(map(len, ordered), default=0) <= LEGEND_TEXT // 2 else 1
-        figure.legend([handles[name] for name in ordered], ordered, loc="outside lower left", ncols=columns)
-        return svg.to_svg(figure, label, tips)
+def loss_panels(lines: Sequence[Line]) -> list[tuple[str, str, str]]:
+    """The losses with their unit: a pair for runs that log rewards, a word piece for the others."""
+    logged = {any("rewards/margins" in row for row in line.rows) for line in lines}
+    unit = " or ".join(word for word, of in (("pair", True), ("word piece", False)) if of in logged)
+    return [(key, title, f"nats a {unit}") for key, title in LOSSES]
+
+
+def curves(lines: Sequence[Line], kinds: Sequence[tuple[str, str, str]]) -> list[Panel]:
+    """A panel for each key of `kinds` of which some line has logged two values."""
+    found = []
+    for key, title, unit in kinds:
+        drawn = [(line, *series(line.rows, key)) for line in reversed(lines)]
+        if max((len(steps) for _, steps, _ in drawn), default=0) > 1:
+            shown = [value for line, _, values in drawn if line.named for value in values]
+            last = max(step for _, steps, _ in drawn for step in steps)
+            marks = [Mark(list(zip(*xy, strict=True)), line.style, line.tip) for line, *xy in drawn if xy[0]]
+            found.append(Panel(title, Axis("optimizer steps", 0.0, last), axis_over(unit, shown), marks))
+    return found
 
 
 def series(rows: Sequence[Mapping[str, Any]], key: str) -> Curve:
@@ -69,33 +64,3 @@ def series(rows: Sequence[Mapping[str, Any]], key: str) -> Curve:
     if len(steps) > POINTS:
         steps = [steps[round(at * (len(steps) - 1) / (POINTS - 1))] for at in range(POINTS)]
     return list(map(float, steps)), [float(found[step]) for step in steps]
-
-
-def _panel(ax: "Axes", lines: Sequence[Line], curves: Sequence[Curve], panel: int, tips: dict[str, str]) -> None:
-    in_front = []
-    for place in reversed(range(len(lines))):
-        line, (steps, values) = lines[place], curves[place]
-        if not steps:
-            continue
-        in_front += values if line.named else []
-        gid = f"curve-{panel}-{place}"
-        tips[gid] = line.tip
-        ax.plot(
-            steps,
-            values,
-            color=line.colour,
-            alpha=1.0 if line.named else 0.4,
-            linewidth=1.5 if line.named else 0.8,
-            linestyle="--" if line.dashed else "-",
-            marker="o" if len(steps) < 3 else "",
-            markersize=3,
-            label=line.name[:LEGEND_TEXT] if line.named else None,
-            gid=gid,
-            zorder=3 if line.named else 2,
-        )
-    finite = sorted(value for value in in_front if abs(value) < float("inf"))
-    if finite and finite[-1] > finite[0]:
-        room = 0.06 * (finite[-1] - finite[0])
-        ax.set_ylim(finite[0] - room, finite[-1] + room)
-    svg.plain(ax)
-    ax.margins(x=0.02)

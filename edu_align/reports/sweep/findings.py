@@ -8,7 +8,7 @@ from typing import Any
 from edu_align.reports.html.page import shown_path
 from edu_align.reports.stages import Stage, baselines_of
 from edu_align.reports.sweep.reading import Entry, Job, Sweep, run_config
-from edu_align.reports.sweep.table import as_text, number, settings
+from edu_align.reports.sweep.table import as_text, number, setting, settings
 from edu_align.utils.tables import cell
 
 
@@ -47,6 +47,20 @@ def best(sweep: Sweep) -> Best | None:
         chat_command=chat_command(job.run) if there and job.run else "",
         retrain_command=retrain_command(sweep, job) if job.overrides or sweep.command else "",
     )
+
+
+def headline(sweep: Sweep) -> str:
+    """One sentence: the best setting and what it reached, and from how many others it is not told apart."""
+    ranked = sweep.ranked()
+    if not ranked:
+        return f"No job has finished with a finite {sweep.objective} yet."
+    near, seeds = _near(sweep, ranked), settings(sweep)
+    said = (
+        f"Of {len(ranked)} finished jobs, job {ranked[0].number} is the best: {number(float(ranked[0].objective or 0))}"
+    )
+    parts = [f"from {near} of the others it is not told apart"] if near else []
+    parts += [] if seeds else ["what another seed would reach is not shown"]
+    return f"{said} with {setting(ranked[0]) or 'no key swept'}{'; ' if parts else ''}{', and '.join(parts)}."
 
 
 def _words(values: dict[str, Any]) -> str:
@@ -126,13 +140,17 @@ def _chosen(sweep: Sweep, ranked: list[Job]) -> list[str]:
     return [f"{of} is chosen on the {split} split, so its value there is optimistic.{then}"]
 
 
-def _close(sweep: Sweep, ranked: list[Job]) -> list[str]:
+def _near(sweep: Sweep, ranked: list[Job]) -> int:
     """How many others have an interval that reaches the best value."""
     sign = 1 if sweep.direction == "maximize" else -1
     top = float(ranked[0].objective or 0)
     side = "high" if sign > 0 else "low"
     ends = [job.entries[sweep.objective][side] for job in ranked[1:] if sweep.objective in job.entries]
-    near = sum(end is not None and sign * end >= sign * top for end in ends)
+    return sum(end is not None and sign * end >= sign * top for end in ends)
+
+
+def _close(sweep: Sweep, ranked: list[Job]) -> list[str]:
+    near = _near(sweep, ranked)
     if not near:
         return []
     return [

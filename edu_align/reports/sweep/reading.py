@@ -234,7 +234,7 @@ def runs_as_sweep(runs: Sequence[StoredRun], folder: Path) -> Sweep:
     jobs = []
     for number, (run, config) in enumerate(zip(runs, configs, strict=True), start=1):
         values = {key: as_number(config[key]) for key in keys if key in config}
-        jobs.append(with_run(Job(number, [], values, run.state), run.path, objective))
+        jobs.append(with_run(Job(number, [], values, run.state, run.path), run.path, objective))
     return Sweep(
         name=f"{len(runs)} runs" if len(runs) > 1 else runs[0].name,
         folder=folder,

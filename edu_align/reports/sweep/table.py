@@ -135,6 +135,11 @@ def as_text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def setting(job: Job) -> str:
+    """`beta=0.1, learning_rate=0.0002`: the swept values, each key by its last part."""
+    return ", ".join(f"{key.rpartition('.')[2]}={as_text(value)}" for key, value in job.values.items())
+
+
 def number(value: float) -> str:
     """Four significant digits: `0.6934`, `1.2e-05`, `nan`."""
     return f"{value:.4g}"

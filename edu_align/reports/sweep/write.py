@@ -4,9 +4,10 @@ from pathlib import Path
 
 from edu_align.reports.html.page import render, write_whole
 from edu_align.reports.sweep import findings
-from edu_align.reports.sweep.charts import pictures
+from edu_align.reports.sweep.charts import heat_map, key_caption, key_values, learning_curves
 from edu_align.reports.sweep.reading import Sweep, read_sweep
 from edu_align.reports.sweep.table import as_csv, number, setting_rows, table
+from edu_align.reports.words import in_words
 from edu_align.runs.folder import StoredRun, list_runs
 from edu_align.utils.tables import Rows, bullets, code_block, markdown, one_line, text
 
@@ -45,7 +46,12 @@ def page(sweep: Sweep) -> str:
         rows=rows,
         top=PAGE_ROWS,
         setting_rows=setting_rows(sweep),
-        pictures=pictures(sweep),
+        headline=findings.headline(sweep),
+        objective=in_words(sweep.objective),
+        effects=key_values(sweep),
+        effects_caption=key_caption(sweep),
+        heat=heat_map(sweep),
+        curves=learning_curves(sweep),
         confidence=findings.confidence(sweep),
         missing=sum(job.run is not None and not job.run.is_dir() for job in sweep.jobs),
         command=findings.sweep_command(sweep),
