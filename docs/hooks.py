@@ -1,10 +1,9 @@
-"""What MkDocs is told beyond mkdocs.yml: pages that lie outside docs/, the generated reference, and no network.
+"""What MkDocs is told beyond mkdocs.yml: pages that lie outside docs/, and no network.
 
 A link means the file that it names in the repository. It leads to that file's page; where the file has none, its words
 stay and the link goes. A link to nothing is left for MkDocs, whose strict build then fails.
 """
 
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -15,13 +14,14 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-REFERENCE = "reference.md"
 OUTSIDE = (
     "experiments/README.md", "experiments/*/README.md", "RELIABILITY.md", "ARCHITECTURE.md", "outputs/README.md",
     "edu_align/tutoring/DATA_CARD.md",
 )  # fmt: skip
 _LINK = re.compile(r"(?<!!)\[([^\]\n]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
-_LOADED = re.compile(r"""<(?:script|img|iframe)[^>]+src=["']?https?://|<link[^>]+href=["']?https?://[^>]*stylesheet""")
+_LOADED = re.compile(
+    r"""<(?:script|img|iframe)[^>]+src=["']?https?://|<link[^>]+href=["']?https?://[^>]*stylesheet|class=["']?mermaid"""
+)
 
 
 def outside() -> list[str]:
@@ -29,17 +29,7 @@ def outside() -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for pattern in OUTSIDE for path in ROOT.glob(pattern))
 
 
-def _reference() -> str:
-    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.page())
-
-
 def on_files(files: Files, config: Any) -> Files:
-    files.append(File.generated(config, REFERENCE, content=_reference()))
     for path in outside():
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
     return files
@@ -64,7 +54,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def _src_uri(path: Path) -> str | None:
     """MkDocs' name of the page that a file of the repository becomes; None where it becomes none."""
-    if path == DOCS / REFERENCE or (DOCS in path.parents and path.suffix == ".md" and path.is_file()):
+    if DOCS in path.parents and path.suffix == ".md" and path.is_file():
         return path.relative_to(DOCS).as_posix()
     inside = path.relative_to(ROOT).as_posix() if ROOT in path.parents else ""
     return inside if inside in outside() else None

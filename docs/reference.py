@@ -1,6 +1,6 @@
-"""The reference of every key, from the comments in conf/ and the schema: `python docs/reference.py` prints it.
+"""The reference of every key, from the comments in conf/ and the schema: `python docs/reference.py` writes it.
 
-`make docs` writes it into the documentation as the page "Reference of every key".
+`make docs` does so first. A test holds that docs/reference.md is what this writes.
 """
 
 import re
@@ -13,13 +13,14 @@ from edu_align.config.compose import conf_dir
 from edu_align.config.keys import base_schema, expected, leaves, stated
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 
+PAGE = Path(__file__).with_name("reference.md")
 _KEY = re.compile(r"( *)([\w.]+):(?:\s+(.*?))?(?:\s+# (.*))?$")
 _HEAD = """\
 # Reference of every key
 
 Made from the comments in `conf/` and the types in `edu_align/config/schema.py` by `python docs/reference.py`. A key is
-set on the command line as `key=value`, such as `trainer.beta=0.3`. A key that decides what comes out of a run is part of
-the run's id: with another value it is another run. The others say how, where or how often. Lists are written
+set on the command line as `key=value`, such as `trainer.beta=0.3`. A key that decides what comes out of a run is part
+of the run's id: with another value it is another run. The others say how, where or how often. A list is written
 `[a, b]`, a mapping `{a: b}`, nothing `null`.
 """
 
@@ -129,6 +130,12 @@ def keys() -> dict[str, tuple[Any, dict[str, Any], dict[str, Line]]]:
     return found
 
 
+def _table(group: str) -> str:
+    """Every option of a group with the first comment of its file."""
+    rows = [f"| `{group}={option}` | {_plain(described(path))} |" for option, path in options_of(group).items()]
+    return "\n".join(["| option | |", "|---|---|", *rows]) + "\n"
+
+
 def page() -> str:
     """The whole page, as Markdown."""
     parts = [_HEAD]
@@ -139,15 +146,12 @@ def page() -> str:
     for section in sorted(sections, key=lambda name: (name != "", name not in GROUP_SCHEMAS)):
         parts.append(f"## {section or 'Root keys'}\n")
         if section in GROUP_SCHEMAS:
-            options = options_of(section)
-            parts.append("\n".join(["| option | |", "|---|---|", *(
-                f"| `{section}={option}` | {_plain(described(path))} |" for option, path in options.items())]) + "\n")  # fmt: skip
+            parts.append(_table(section))
         parts += sections[section]
     for group, what in (("experiment", "Complete settings"), ("sweep", "Named sweeps")):
-        rows = [f"| `{group}={option}` | {_plain(described(path))} |" for option, path in options_of(group).items()]
-        parts.append("\n".join([f"## {what}", "", "| option | |", "|---|---|", *rows]) + "\n")
-    return "\n".join(parts)
+        parts.append(f"## {what}\n\n{_table(group)}")
+    return "\n".join(parts).rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    print(page())
+    PAGE.write_text(page(), encoding="utf-8")
