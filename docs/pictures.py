@@ -8,6 +8,7 @@ playwright` and Debian's package `chromium`.
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -60,8 +61,9 @@ def report() -> None:
 
 def chat() -> None:
     """One question to the first run, beside its base model."""
-    words = command("chat", f"run={RUN}", "--compare", "--web", f"port={PORT}", "generation.max_new_tokens=120")
-    server = subprocess.Popen(words, cwd=ROOT)
+    votes = Path(tempfile.mkdtemp()) / "votes.jsonl"
+    page_of = [f"run={RUN}", "--compare", "--web", f"port={PORT}", f"votes={votes}", "generation.max_new_tokens=120"]
+    server = subprocess.Popen(command("chat", *page_of), cwd=ROOT)
     try:
         address = f"http://127.0.0.1:{PORT}"
         _wait_for(address)
@@ -72,7 +74,10 @@ def chat() -> None:
             shown.wait_for_timeout(2000)
             box.fill(ASKED)
             box.press("Enter")
-            _settle(shown)
+            tie = shown.locator("button:enabled", has_text="Tie")
+            tie.wait_for(timeout=LONGEST * 1000)  # both have answered
+            tie.click()  # a vote tells whose answer is whose
+            shown.wait_for_timeout(3000)
             shown.screenshot(path=PICTURES / "chat.png")
     finally:
         server.terminate()
@@ -87,17 +92,6 @@ def _wait_for(address: str) -> None:
             return
         time.sleep(1)
     raise SystemExit(f"{address} did not answer within {LONGEST} s")
-
-
-def _settle(shown: Any) -> None:
-    """Wait until both answers are written: the vote can be given."""
-    until = time.monotonic() + LONGEST
-    before, same = "", 0
-    while same < 10 and time.monotonic() < until:
-        shown.wait_for_timeout(1000)
-        now = shown.inner_text("body")
-        same = same + 1 if now == before and len(now) > 2 * len(ASKED) and ASKED in now else 0
-        before = now
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def entry(key: str, kind: Any, metadata: Mapping[str, Any], lines: Mapping[str, 
         facts.append("Decides TRL's " + ", ".join(f"`{name}`" for name in metadata["trl"]))
     facts.append(f"{'Not part' if metadata.get('outside_run_id') else 'Part'} of a run's id")
     told = _plain(" ".join(text))
-    return "\n".join([f"### `{key}` {{#{key}}}", "", told, "", *(f"- {_plain(fact)}." for fact in facts), ""])
+    return "\n".join([f"### `{key}`", "", told, "", *(f"- {_plain(fact)}." for fact in facts), ""])
 
 
 def _plain(text: str) -> str:

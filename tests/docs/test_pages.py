@@ -46,8 +46,7 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as MkDocs and forges make them."""
     found = set()
     for heading in re.findall(r"^#+ (.+)$", _FENCED.sub("", text_of(page)), re.MULTILINE):
-        given = re.search(r"\{#([^}]+)\}", heading)
-        found.add(given[1] if given else re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()))
+        found.add(re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()))
     return found
 
 
@@ -130,6 +129,6 @@ def test_the_reference_has_every_key() -> None:
     for group, schemas in GROUP_SCHEMAS.items():
         for schema in (base_schema(group), *schemas.values()):
             expected |= {f"{group}.{key}" for key in leaves(schema)}
-    entries = dict(re.findall(r"^### `([\w.]+)` \{#.*?\}\n\n(.*)$", text_of(REFERENCE), re.MULTILINE))
+    entries = dict(re.findall(r"^### `([\w.]+)`\n\n(.*)$", text_of(REFERENCE), re.MULTILINE))
     assert set(entries) == expected
     assert [key for key, comment in entries.items() if not comment] == []
