@@ -57,7 +57,7 @@ def fate(name: str) -> str:
 
 
 def table() -> str:
-    """The table of docs/models.md: fates, with the templates of each; a training form only where its fate is another."""
+    """The table of docs/models.md: fates and their templates; a training form only where its fate is another."""
     fates: dict[str, list[str]] = {}
     for name in names():
         what, base = fate(name), name.removesuffix("_training")
