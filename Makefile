@@ -52,7 +52,7 @@ docs: $(READY) ## Build the documentation into site/, strictly and without a net
 	$(PY) docs/reference.py
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
-docs-pictures: $(READY) ## Take the documentation's pictures anew: two small runs, their pages in headless Chromium
+docs-pictures: $(READY) ## Take the documentation's pictures anew: a small run's pages in headless Chromium
 	$(PY) docs/pictures.py
 
 torture: $(READY) ## Kill runs at KILLS (50) random moments, drawn by SEED, and compare every byte with runs never killed

@@ -1,7 +1,7 @@
 """The pictures of the documentation: `make docs-pictures`, or `python docs/pictures.py [chat] [report]`.
 
-Two small runs are trained on docs/examples/fractions.csv (or found, where they are finished), then their chat page and
-their report are opened in headless Chromium. Needs gradio, playwright and a Chromium: `pip install -e ".[web]"
+A small run is trained on docs/examples/fractions.csv (or found, where it is finished), then its chat page and its report
+are opened in headless Chromium. Needs gradio, playwright and a Chromium: `pip install -e ".[web]"
 playwright` and Debian's package `chromium`.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 ROWS = ["dataset=local", "dataset.path=docs/examples/fractions.csv", "trainer.epochs=3"]
-RUN, BETTER = "fractions", "fractions-dpo"
+RUN = "fractions"
 ASKED = "I say 1/3 + 1/3 = 2/6. Is that right?"
 PORT = 7877
 WIDTH, HEIGHT = 1280, 800
@@ -50,12 +50,11 @@ def page(height: int) -> Iterator[Any]:
 
 
 def report() -> None:
-    """The first screen of the report of both runs."""
-    edu_align("train", "trainer=dpo", f"init_from={RUN}", *ROWS, f"run_name={BETTER}")
-    edu_align("evaluate", f"run={BETTER}")
-    edu_align("report", f"runs=[{BETTER}]")
+    """The first screen of the run's report."""
+    edu_align("evaluate", f"run={RUN}")
+    edu_align("report", f"runs=[{RUN}]")
     with page(HEIGHT) as shown:
-        shown.goto((ROOT / "outputs" / "reports" / BETTER / "report.html").as_uri())
+        shown.goto((ROOT / "outputs" / "reports" / RUN / "report.html").as_uri())
         shown.screenshot(path=PICTURES / "report.png")
 
 
