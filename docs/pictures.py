@@ -1,7 +1,7 @@
 """The pictures of the documentation: `make docs-pictures`, or `python docs/pictures.py [chat] [report]`.
 
-A small run is trained on docs/examples/fractions.csv (or found, where it is finished), then its chat page and its report
-are opened in headless Chromium. Needs gradio, playwright and a Chromium: `pip install -e ".[web]"
+A small run is trained on docs/examples/fractions.csv (or found, where it is finished), then its chat page and its
+report are opened in headless Chromium. Needs gradio, playwright and a Chromium: `pip install -e ".[web]"
 playwright` and Debian's package `chromium`.
 """
 
@@ -73,10 +73,8 @@ def chat() -> None:
             shown.wait_for_timeout(2000)
             box.fill(ASKED)
             box.press("Enter")
-            tie = shown.locator("button:enabled", has_text="Tie")
-            tie.wait_for(timeout=LONGEST * 1000)  # both have answered
-            tie.click()  # a vote tells whose answer is whose
-            shown.wait_for_timeout(3000)
+            shown.locator("button:enabled", has_text="Tie").wait_for(timeout=LONGEST * 1000)  # both have answered
+            shown.wait_for_timeout(1000)
             shown.screenshot(path=PICTURES / "chat.png")
     finally:
         server.terminate()
