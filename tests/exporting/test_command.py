@@ -157,8 +157,12 @@ def test_llama_cpps_converter(ok: Say, refused: Say, runs: Runs, tmp_path: Path)
 
 
 def documented() -> list[tuple[str, str]]:
-    """`(page, command)` of every `python -m edu_align.export` in the READMEs."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "experiments").glob("*/README.md"))]
+    """`(page, command)` of every `python -m edu_align.export` in the documentation."""
+    pages = [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "experiments").glob("*/README.md")),
+    ]
     command = re.compile(r"python -m edu_align\.export\b[^\n`]*")
     return [
         (page.relative_to(ROOT).as_posix(), found)
@@ -168,7 +172,7 @@ def documented() -> list[tuple[str, str]]:
 
 
 def test_there_are_commands_to_check() -> None:
-    assert {"README.md", "experiments/llama2_stack/README.md"} <= {page for page, _ in documented()}
+    assert {"docs/use.md", "experiments/llama2_stack/README.md"} <= {page for page, _ in documented()}
 
 
 @pytest.mark.parametrize(("page", "command"), documented())

@@ -89,7 +89,7 @@ def test_another_model_is_refused(client: Any) -> None:
 
 
 def test_models_are_listed_once_the_hubs_cache_is_there(client: Any, served: tuple[str, Path]) -> None:
-    """transformers lists what the hub's cache holds and answers 500 where there is no such folder: README says so."""
+    """transformers lists what the hub's cache holds and answers 500 without such a folder: docs/use.md says so."""
     from openai import InternalServerError
 
     with pytest.raises(InternalServerError):

@@ -57,7 +57,7 @@ def fate(name: str) -> str:
 
 
 def table() -> str:
-    """The table of README.md: fates, with the templates of each; a training form only where its fate is another."""
+    """The table of docs/models.md: fates and their templates; a training form only where its fate is another."""
     fates: dict[str, list[str]] = {}
     for name in names():
         what, base = fate(name), name.removesuffix("_training")
@@ -68,10 +68,10 @@ def table() -> str:
 
 
 @pytest.mark.cases("B4")
-def test_the_table_in_the_readme_is_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_in_the_documentation_is_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\n{table()}")
-    assert table() in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert table() in (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     assert {name for name in names() if not fate(name).startswith("trained multi-turn")} == set(REFUSED)
 
 
