@@ -12,6 +12,7 @@ import pytest
 
 from edu_align.config.compose import compose
 
+pytest_plugins = ("tests.browser",)
 TINY = [
     "model=tiny", "dataset=edu_tutor", "dataset.size=60", "tracking=off", "hardware=cpu", "hardware.dtype=float32",
     "hardware.threads=1", "hardware.per_device_batch_size=4", "hardware.eval_batch_size=4", "adapter.rank=4",
