@@ -44,8 +44,12 @@ def test_a_dpo_run_brings_its_base_and_parent(tmp_path: Path, stored: list[Model
 def test_what_was_stored_under_a_name_of_then_is_read_as_it_stands(tmp_path: Path) -> None:
     """human_turn_nll was called own_turn_nll until its run's number of the same value had the one name for both."""
     models = three(tmp_path)
-    old = MetricResult("own_turn_nll", "", {"own_turn_nll/local": series(0.5, 1)}, better={"own_turn_nll/local": "lower"})
-    store(tmp_path, tmp_path / "runs" / "tutor-dpo", [replace(model, results={"own_turn_nll": old}) for model in models])
+    old = MetricResult(
+        "own_turn_nll", "", {"own_turn_nll/local": series(0.5, 1)}, better={"own_turn_nll/local": "lower"}
+    )
+    store(
+        tmp_path, tmp_path / "runs" / "tutor-dpo", [replace(model, results={"own_turn_nll": old}) for model in models]
+    )
     found = read_comparison(find_stored("runs", ["tutor-dpo"], tmp_path), tmp_path)
     assert [number.name for number in found.numbers] == ["own_turn_nll/local"] * 3
 
