@@ -22,30 +22,40 @@ SINGLE = dict(zip(SINGLE_VOTES, ("Good answer", "Bad answer"), strict=True))
 VOTES_URL = "/votes.jsonl"
 
 CSS = """
-.gradio-container {max-width: 60rem !important; margin: 0 auto !important; padding: 1rem !important}
-.head h1 {font-size: clamp(1.35rem, 1.1rem + 1.2vw, 1.8rem); line-height: 1.25; margin: .5rem 0 .4rem; font-weight: 650}
-.head p, .tail p {margin: .3rem 0; max-width: 46rem; line-height: 1.5; color: var(--body-text-color-subdued)}
-.head, .tail, .talk {overflow-wrap: anywhere}
-.talk {white-space: pre-wrap; line-height: 1.5; color: var(--body-text-color)}
-.talk > div {padding: .6em .9em; margin: .4em 0; border-radius: .7em; border: 1px solid var(--border-color-primary);
-  background: var(--block-background-fill)}
-.talk > .user {margin-left: 15%; background: var(--color-accent-soft); border-color: transparent}
-.talk > .note {border: none; background: none; color: var(--body-text-color-subdued); font-size: .9em; padding: .2em 0}
-.talk > .invite {border-style: dashed; text-align: center; padding: 2.2em 1em; color: var(--body-text-color-subdued)}
-.talk > .wait {color: var(--body-text-color-subdued)}
-.pane h2 {font-size: .9rem; margin: 0 0 .1rem; color: var(--body-text-color-subdued); font-weight: 600}
-.gradio-container:has(.talk > .user) .examples, .gradio-container:not(:has(.pane .talk > div)) .panes,
-.gradio-container:not(:has(.pane .talk > div)) .votes {display: none}
-.examples button {font-weight: 400; white-space: normal; text-align: left}
+.gradio-container {--faint: #5b626b; --mark: #0b61a4; --mine: #e6f0f8;
+  max-width: 60rem !important; margin: 0 auto !important}
+.dark .gradio-container {--faint: #a3abb3; --mark: #7cbcf0; --mine: #23384a}
+.gradio-container > .main {padding: 0 !important}
+.gradio-container main {padding: clamp(.9rem, 3vw, 2rem) !important}
+.gradio-container .column {gap: .8rem}
+.block.bare, .bare > .html-container {padding: 0; border-width: 0 !important; overflow-wrap: anywhere}
+.head h1 {font-size: clamp(1.35rem, 1.1rem + 1.2vw, 1.8rem); line-height: 1.25; margin: 0 0 .4rem; font-weight: 650}
+.head p, .tail p {margin: .3rem 0; max-width: 46rem; line-height: 1.5; color: var(--faint)}
+.talk {display: flex; flex-direction: column; gap: .5rem; white-space: pre-wrap; line-height: 1.5}
+.talk > div {max-width: 100%; padding: .6em .9em; border: 1px solid var(--border-color-primary); border-radius: .7em;
+  background: var(--block-background-fill); color: var(--body-text-color)}
+.talk > .user {align-self: flex-end; max-width: 85%; background: var(--mine); border-color: transparent}
+.talk > .note, .talk > .wait {color: var(--faint)}
+.talk > .note {border: none; background: none; font-size: .9em; padding: 0}
+.talk > .invite {border-style: dashed; text-align: center; padding: 2.2em 1em; color: var(--faint)}
+.saved > .note {border-left: 4px solid var(--mark) !important; border-radius: 0; padding-left: .8em; color: inherit}
+.pane h2 {font-size: .9rem; margin: 0 0 .3rem; color: var(--faint); font-weight: 600}
+.gradio-container:has(.talk > .user) .examples, .gradio-container:not(:has(.talk > .user)) .restart,
+.gradio-container:not(:has(.pane .talk > div)) :is(.panes, .votes) {display: none}
+.examples button {font-weight: 400; white-space: normal; text-align: left; min-width: min(15rem, 100%) !important}
 .votes button {min-width: min(9rem, 42%) !important}
-.saved {min-height: 1.5em}
+.restart {align-self: flex-start; width: fit-content; flex-grow: 0}
+.message .input-container {gap: .6rem; align-items: center}
+.message textarea::placeholder {color: var(--faint)}
+.message .submit-button {background: var(--mark); color: var(--body-background-fill); margin: 0}
+.tail {border-top: 1px solid var(--border-color-primary); margin-top: .8rem; padding-top: .8rem}
 .tail code {display: block; margin: .3rem 0; padding: .5rem .7rem; border: 1px solid var(--border-color-primary);
   border-radius: .4rem; white-space: pre-wrap; background: var(--block-background-fill); color: var(--body-text-color)}
-.tail a {display: inline-block; padding: .45rem .9rem; border: 1px solid var(--border-color-primary);
-  border-radius: .5rem; color: var(--body-text-color); text-decoration: none; background: var(--block-background-fill)}
-.tail a:hover {border-color: var(--color-accent)}
-.tail kbd {padding: 0 .35em; border: 1px solid var(--border-color-primary); border-radius: .3em; font: inherit}
-button:focus-visible, .tail a:focus-visible {outline: 2px solid var(--color-accent) !important; outline-offset: 2px}
+.tail a {display: inline-block; margin-bottom: .3rem; padding: .4rem .9rem; border: 1px solid var(--faint);
+  border-radius: .5rem; color: var(--body-text-color); text-decoration: none}
+.tail kbd {padding: 0 .35em; border: 1px solid var(--faint); border-radius: .3em; font: inherit}
+.gradio-container :is(button, a):focus-visible {outline: 2px solid var(--mark) !important; outline-offset: 2px}
+@media (max-width: 40rem) { .panes {flex-direction: column} .pane {width: 100%} .keys {display: none} }
 """
 
 # Esc leaves the message; there, a digit votes and / goes back. Keys with Ctrl, Alt or Meta stay the browser's.
@@ -138,7 +148,7 @@ def footer(models: Sequence[ChatModel], votes: Path, download: bool) -> str:
         "<kbd>Enter</kbd> sends, <kbd>Esc</kbd> leaves the message; then <kbd>1</kbd> to "
         f"<kbd>{len(votes_of(models))}</kbd> vote and <kbd>/</kbd> goes back to it."
     )
-    return f'<div class="tail">{link}{use}<p>{keys}</p></div>'
+    return f'<div class="tail">{link}{use}<p class="keys">{keys}</p></div>'
 
 
 def _text(text: str) -> str:

@@ -150,26 +150,28 @@ def build_page(arena: Arena, download: bool = True) -> Any:
 
     with gr.Blocks(title=title(arena.models), analytics_enabled=False) as page:
         visitor = gr.State(Visitor(), time_to_live=24 * 3600)
-        gr.HTML(header(arena.models), js_on_load=None)
-        history = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=560)
+        gr.HTML(header(arena.models), js_on_load=None, elem_classes="bare")
+        history = gr.HTML(dialogue(()), js_on_load=None, elem_classes="bare", autoscroll=True, max_height=560)
         with gr.Row(elem_classes="panes"):
-            panes = [gr.HTML("", js_on_load=None, elem_classes="pane") for _ in arena.models]
+            panes = [gr.HTML("", js_on_load=None, elem_classes="pane bare") for _ in arena.models]
         with gr.Row(elem_classes="votes"):
             votes = votes_of(arena.models)
             buttons = {vote: gr.Button(name, size="md", interactive=False) for vote, name in votes.items()}
-        said = gr.HTML(status(), js_on_load=None)
+        said = gr.HTML(status(), js_on_load=None, elem_classes="bare")
         with gr.Row(elem_classes="examples"):
             examples = [(text, gr.Button(text, size="md")) for text in EXAMPLES]
         text = gr.Textbox(
             label="Your message", placeholder="Write to the tutor", max_length=MAX_MESSAGE, submit_btn="Send",
             autofocus=True, elem_classes="message", max_lines=8,
         )  # fmt: skip
-        restart = gr.Button("Begin anew", variant="secondary", size="md")
-        gr.HTML(footer(arena.models, arena.votes, download), js_on_load=None)
+        restart = gr.Button("Begin anew", size="sm", elem_classes="restart")
+        gr.HTML(footer(arena.models, arena.votes, download), js_on_load=None, elem_classes="bare")
         shown = [text, visitor, history, *panes, said, *buttons.values()]
-        text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say")
+        text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say", show_progress="hidden")
         for example, button in examples:
-            button.click(partial(_ask, arena, gr, example), visitor, shown, api_visibility="private")
+            button.click(
+                partial(_ask, arena, gr, example), visitor, shown, api_visibility="private", show_progress="hidden"
+            )
         for vote, button in buttons.items():
             button.click(
                 partial(_vote, arena, gr, vote),
@@ -178,8 +180,10 @@ def build_page(arena: Arena, download: bool = True) -> Any:
                 api_name=f"vote_{vote}",
                 concurrency_id="vote",
                 concurrency_limit=1,
+                show_progress="hidden",
             )
-        restart.click(lambda: _page_values(gr, arena, Visitor()), None, shown, api_name="begin_anew")
+        anew = partial(_page_values, gr, arena, Visitor())
+        restart.click(anew, None, shown, api_name="begin_anew", show_progress="hidden")
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 

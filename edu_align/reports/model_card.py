@@ -59,7 +59,7 @@ def _with_peft(location: Location) -> list[str]:
     local = not bundled and Path(name or "").is_absolute()
     peft = ["PeftConfig", "PeftModel"] if local else ["PeftModel"]
     if bundled:
-        where = f'package, gguf_file="{BUNDLED_FILE}", quantization_config=GgufConfig(dequantize=True)'
+        where = f'package, gguf_file="{BUNDLED_FILE}"'
     elif local:
         where = "PeftConfig.from_pretrained(folder).base_model_name_or_path"
     else:
@@ -67,7 +67,7 @@ def _with_peft(location: Location) -> list[str]:
     return [
         *(["from importlib.util import find_spec", ""] if bundled else []),
         f"from peft import {', '.join(peft)}",
-        f"from transformers import AutoModelForCausalLM, AutoTokenizer{', GgufConfig' if bundled else ''}",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
         'folder = "adapter"  # the path to it from where you are',
         *([f'package = find_spec("{BUNDLED_PACKAGE}").submodule_search_locations[0]'] if bundled else []),

@@ -39,7 +39,9 @@ def page_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
     """`page_of("base", "fractions-sft")`: the address of a page on which these answer, and its file of votes."""
     from edu_align.chatting.web import build_page, launch
 
-    monkeypatch.setattr("edu_align.chatting.arena.stream", lambda model, *_: iter(SAYS[model.label].split(" ")))
+    monkeypatch.setattr(
+        "edu_align.chatting.arena.stream", lambda model, *_: (f"{word} " for word in SAYS[model.label].split())
+    )
     pages = []
 
     def serve(*labels: str) -> tuple[str, Path]:
@@ -62,6 +64,7 @@ def test_the_page_fits_a_screen_and_a_phone_and_votes_by_key(
     def visit(page: Any) -> list[str]:
         hosts: set[str | None] = set()
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        page.set_default_timeout(30_000)
         page.goto(url)
         page.get_by_text("Ask something below").wait_for()
         box = page.get_by_label("Your message")
