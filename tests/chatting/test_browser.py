@@ -75,7 +75,7 @@ def test_the_page_fits_a_screen_and_a_phone_and_votes_by_key(
         page.locator(".votes button:enabled").first.wait_for()
         assert not page.locator(".examples").is_visible()
         found += look(page, "answered")
-        tops = [page.locator(".pane").nth(i).bounding_box()["y"] for i in range(len(labels))]
+        tops = [page.locator(".block.pane").nth(i).bounding_box()["y"] for i in range(len(labels))]
         assert (len(set(tops)) == 1) == (page.viewport_size["width"] > 600 or len(labels) == 1)  # a phone stacks them
         page.keyboard.press("Escape")
         page.keyboard.press("1")
