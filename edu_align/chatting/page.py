@@ -36,7 +36,7 @@ CSS = """
   background: var(--block-background-fill); color: var(--body-text-color)}
 .talk > .user {align-self: flex-end; max-width: 85%; background: var(--mine); border-color: transparent}
 .talk > .note, .talk > .wait {color: var(--faint)}
-.talk > .note {border: none; background: none; font-size: .9em; padding: 0}
+.talk > .note {border: none; background: none; font-size: .9em; padding: 0; white-space: pre-line}
 .talk > .invite {border-style: dashed; text-align: center; padding: 2.2em 1em; color: var(--faint)}
 .saved > .note {border-left: 4px solid var(--mark) !important; border-radius: 0; padding-left: .8em; color: inherit}
 .pane h2 {font-size: .9rem; margin: 0 0 .3rem; color: var(--faint); font-weight: 600}
