@@ -15,7 +15,7 @@ edu_align: python -m edu_align.chat run=<run> [<run> ...] [--compare] [--web] [k
   model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
   --compare      the base model answers too (also compare=true); an adapter is switched off for it, not loaded twice
   --web          a page in the browser instead of the terminal (also web=true; needs gradio: pip install -e '.[web]').
-                 Two who answer are shown in random order, and the votes are kept
+                 Two who answer are shown in random order; the votes are kept, and the page has them for download
   host, port     where the page listens (127.0.0.1, first free from 7860); another host lets others on the network in
   votes          the file of votes (outputs_root/votes.jsonl). It trains a tutor:
                  python -m edu_align.train trainer=dpo dataset=local dataset.path=<votes>

@@ -27,7 +27,7 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
   evaluation.split     validation | test
   evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default that the
                        data allow: a run's own file is measured by pair_accuracy_own (replies with scores, or chosen
-                       and rejected), own_turn_nll, form_own and leak_own (a column gold_answer)
+                       and rejected), human_turn_nll, form_own and leak_own (a column gold_answer)
   evaluation.judge     base URL of an OpenAI-compatible endpoint, with evaluation.judge_model: held against people
                        first, then asked whose replies are better (pip install "edu_align[judge]")
   evaluation.*         and every other key of evaluation, hardware and dataset (model.* beside model)

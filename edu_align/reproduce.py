@@ -17,7 +17,7 @@ from edu_align.config.arguments import split_word
 from edu_align.utils.errors import UserError
 from edu_align.utils.program import program
 
-METRICS = ("pair_accuracy_own", "own_turn_nll")  # on the report's page: those of the suite that need no download
+METRICS = ("pair_accuracy_own", "human_turn_nll")  # on the report's page: those of the suite that need no download
 
 
 @program

@@ -12,7 +12,7 @@ from edu_align.evaluate import _split, evaluate, evaluate_model
 from edu_align.evaluation.suite.store import READS
 from edu_align.utils.errors import UserError
 
-QUICK = {"evaluation.max_groups": "2", "evaluation.metrics": "[pair_accuracy_own,own_turn_nll]"}
+QUICK = {"evaluation.max_groups": "2", "evaluation.metrics": "[pair_accuracy_own,human_turn_nll]"}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_run_stands_beside_its_parent_and_its_base(runs: Callable[[str], Any],
     assert "pair_accuracy_edu_tutor/mean_logp" in capsys.readouterr().out
     stored = json.loads((observed.path / "evaluation" / "test.json").read_text())["files"]
     assert list(stored) == ["base", "SFT", "DPO"]
-    assert all(set(metrics) == {"pair_accuracy_own", "own_turn_nll"} for metrics in stored.values())
+    assert all(set(metrics) == {"pair_accuracy_own", "human_turn_nll"} for metrics in stored.values())
 
 
 def test_what_is_stored_is_not_measured_again(
@@ -59,7 +59,7 @@ def test_what_is_stored_is_not_measured_again(
     assert {row["label"] for row in sft} == {"base", "SFT"}
     assert file.read_text().splitlines() == reads
     capsys.readouterr()
-    again = QUICK | {"evaluation.max_groups": "3", "evaluation.metrics": "[own_turn_nll]"}
+    again = QUICK | {"evaluation.max_groups": "3", "evaluation.metrics": "[human_turn_nll]"}
     evaluate(str(observed), again, outputs)
     assert "was measured on the test split before, 1 times" in capsys.readouterr().out
     evaluate(str(observed), again | {"evaluation.split": "validation"}, outputs)
@@ -70,10 +70,10 @@ def test_the_suite_measures_what_training_measured(runs: Callable[[str], Any], o
     """The same items through another path: whole conversations there, one row a turn here."""
     observed = runs("sft")
     kept = json.loads((observed.path / "evaluation.json").read_text())
-    own = {"evaluation.metrics": "[own_turn_nll,pair_accuracy_own]"}
+    own = {"evaluation.metrics": "[human_turn_nll,pair_accuracy_own]"}
     rows = {(row["name"], row["label"]): row for row in evaluate(str(observed.path), own, outputs)}
     for label, when in (("base", "before"), ("SFT", "after")):
-        nll = rows["own_turn_nll/edu_tutor", label]
+        nll = rows["human_turn_nll/edu_tutor", label]
         assert nll["value"] == pytest.approx(kept[when]["human_turn_nll"]["value"], rel=1e-4)
         pairs = rows["pair_accuracy_edu_tutor/mean_logp", label]
         assert pairs["n"] == kept[when]["pair_accuracy_mean_logp"]["n"]
@@ -91,15 +91,15 @@ def test_a_model_and_an_adapter_without_a_run(runs: Callable[[str], Any], output
     assert values[0] == values[1]
     with pytest.raises(UserError, match=r"`adapter=.*no adapter_config\.json"):
         evaluate_model({**words, "adapter": str(tmp_path)})
-    wider = {"model.architecture.hidden_size": "48", "evaluation.metrics": "[own_turn_nll]"}
+    wider = {"model.architecture.hidden_size": "48", "evaluation.metrics": "[human_turn_nll]"}
     with pytest.raises(UserError, match=r"`adapter=.*does not fit this base model"):
         evaluate_model({**words, **wider})
 
 
 def test_results_lie_where_they_are_asked_for(runs: Callable[[str], Any], tmp_path: Path) -> None:
     shutil.copytree(runs("sft").path, tmp_path / "runs" / "moved")
-    evaluate("moved", QUICK | {"evaluation.metrics": "[own_turn_nll]"}, tmp_path)
-    assert len(list((tmp_path / "evaluations").glob("*/test/own_turn_nll-*.json"))) == 2
+    evaluate("moved", QUICK | {"evaluation.metrics": "[human_turn_nll]"}, tmp_path)
+    assert len(list((tmp_path / "evaluations").glob("*/test/human_turn_nll-*.json"))) == 2
     index = tmp_path / "runs" / "moved" / "evaluation" / "test.json"
     assert json.loads(index.read_text())["files"].keys() == {"base", "SFT"}
 
@@ -117,6 +117,7 @@ def test_a_wrong_value_is_named(runs: Callable[[str], Any], outputs: Path) -> No
         ("evaluation.split", "train", r"evaluation\.split"),
         ("evaluation.splitt", "test", r"evaluation\.splitt"),
         ("evaluation.metrics", "[pair_acuracy]", r"'pair_acuracy' is no metric.*pair_accuracy"),
+        ("evaluation.metrics", "[own_turn_nll]", r"Did you mean `human_turn_nll`"),  # what it was called
         ("model.weights", "random", r"a run has its own model"),
     ):
         with pytest.raises(UserError, match=said):
@@ -156,7 +157,7 @@ def closed(go: Callable[..., Any], folder: Path, kind: str, *words: str, **keys:
 @pytest.mark.cases("C1")
 def test_a_run_on_conversations_of_ones_own_is_measured_on_them(go: Any, tmp_path: Path, capsys: Any) -> None:
     found, run, report = closed(go, tmp_path, "talks", "trainer=sft")
-    nll = found["own_turn_nll/local", "SFT"]
+    nll = found["human_turn_nll/local", "SFT"]
     assert (nll["n"], nll["groups"], nll["strongest_baseline"]) == (8, 4, "unigram of tokens")
     assert nll["difference_to_base"]["n"] == 8
     kept = json.loads((run.path / "evaluation.json").read_text())["after"]["human_turn_nll"]
@@ -169,7 +170,7 @@ def test_a_run_on_conversations_of_ones_own_is_measured_on_them(go: Any, tmp_pat
     assert "pair_accuracy_own left out: the run's own data holds conversations and no scored replies" in out
     assert "corpus" not in out
     assert "## 4 replies side by side" in report
-    assert "own_turn_nll/local" in report
+    assert "human_turn_nll/local" in report
 
 
 @pytest.mark.cases("C2")

@@ -131,6 +131,10 @@ class Arena:
         prompts = tuple(self.models[i].prompt(turns)[0] for i in order)
         return Round(turns, prompts, tuple(order), len(every) - len(turns))
 
+    def labels(self, current: Round) -> list[str]:
+        """Who answered, from left to right."""
+        return [self.models[place].label for place in current.order]
+
     def answers(self, current: Round, notes: list[str] | None = None) -> Generator[tuple[str, ...], None, None]:
         """The texts from left to right as they grow, the left one first. `notes`: see `chatting.model.stream`."""
         texts = ["" for _ in current.order]

@@ -4,6 +4,7 @@ What a person or a model wrote is escaped and stands on the page as written. The
 their body is read.
 """
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,8 +14,21 @@ from typing import Any
 
 from edu_align.chatting.arena import MAX_MESSAGE, Arena, Visitor, check_writable
 from edu_align.chatting.model import ChatModel
-from edu_align.chatting.text import escaped, loop_note, printable
-from edu_align.records import Message
+from edu_align.chatting.page import (
+    CSS,
+    EXAMPLES,
+    KEYS,
+    VOTES_URL,
+    answers,
+    dialogue,
+    footer,
+    header,
+    saved,
+    status,
+    title,
+    votes_of,
+)
+from edu_align.chatting.text import loop_note
 from edu_align.utils.errors import UserError
 
 MAX_BODY = 256 * 1024  # bytes of one request; a message has at most 4,000 characters
@@ -51,34 +65,36 @@ class BodyLimit:
         return 413 if int(length) > self.limit else None
 
 
-CSS = """
-.talk {white-space: pre-wrap; overflow-wrap: anywhere}
-.talk > div {padding: .6em .9em; margin: .4em 0; border-radius: .6em; border: 1px solid var(--border-color-primary)}
-.talk > .user {margin-left: 15%; background: var(--background-fill-secondary)}
-.talk > .note {border: none; opacity: .7; font-size: .9em}
-"""
+class VotesFile:
+    """ASGI middleware: GET /votes.jsonl is the file of votes as it is now.
 
+    It holds everyone's dialogues, so it is given to this machine alone: a page of another site that had its own name
+    point here would ask under that name.
+    """
 
-def bubble(kind: str, text: str) -> str:
-    """One box; `kind` (user, assistant or note) is its CSS class."""
-    return f'<div class="{kind}">{escaped(printable(text))}</div>'
+    def __init__(self, app: App, votes: Path) -> None:
+        self.app = app
+        self.votes = votes
 
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] != VOTES_URL:
+            await self.app(scope, receive, send)
+            return
+        from starlette.responses import FileResponse, PlainTextResponse
 
-def dialogue(turns: Sequence[Message], note: str = "") -> str:
-    """The turns from old to new, and a note under them."""
-    boxes = [bubble(turn.role, turn.content) for turn in turns] + ([bubble("note", note)] if note else [])
-    return f'<div class="talk">{"".join(boxes)}</div>'
-
-
-def answers(texts: Sequence[str]) -> list[str]:
-    """A box for each answer; an empty one is being waited for."""
-    return [f'<div class="talk">{bubble("assistant", text) if text else ""}</div>' for text in texts]
+        host = re.sub(r":\d*$", "", dict(scope["headers"]).get(b"host", b"").decode("latin-1")).strip("[]")
+        if scope["method"] not in ("GET", "HEAD") or host not in LOCAL:
+            answer: Any = PlainTextResponse("The votes are read on the machine of the page alone.", 403)
+        elif not self.votes.is_file():
+            answer = PlainTextResponse("There is no vote yet.", 404)
+        else:
+            answer = FileResponse(self.votes, media_type="application/jsonl", filename=self.votes.name)
+        await answer(scope, receive, send)
 
 
 LOOPBACK = "127.0.0.1"
+LOCAL = (LOOPBACK, "localhost", "::1")
 WAITING = 32  # questions that may wait for the model; later ones are turned away
-PAIR = {"left": "Left is better", "right": "Right is better", "tie": "Tie", "both_bad": "Both are bad"}
-SINGLE = {"good": "Good answer", "bad": "Bad answer"}
 
 
 def require_gradio() -> None:
@@ -92,23 +108,31 @@ def serve(models: Sequence[ChatModel], own: Mapping[str, str], port: int | None,
     votes = Path(own.get("votes") or Path(own.get("outputs_root", "outputs")) / "votes.jsonl").expanduser()
     host = own.get("host", LOOPBACK)
     check_writable(votes)
-    page = build_page(Arena(models, votes, seed))
-    url = launch(page, host, port)
+    page = build_page(Arena(models, votes, seed), download=host in LOCAL)
+    url = launch(page, host, port, votes)
     print(f"edu_align: {' and '.join(model.label for model in models)} on {url}; votes go to {votes}", flush=True)
-    if host not in (LOOPBACK, "localhost", "::1"):
+    if host not in LOCAL:
         print("edu_align: everyone who reaches this machine can talk and vote there; there is no password", flush=True)
     page.block_thread()
 
 
-def launch(page: Any, host: str = LOOPBACK, port: int | None = None) -> str:
-    """Start the server in a thread and return its address. Nothing is shared, uploaded or reported elsewhere."""
+def launch(page: Any, host: str = LOOPBACK, port: int | None = None, votes: Path | None = None) -> str:
+    """Start the server in a thread and return its address. Nothing is shared, uploaded or reported elsewhere.
+
+    `votes`: the file that can be downloaded on this machine, if it listens to no other.
+    """
+    import gradio as gr
     from starlette.middleware import Middleware
 
+    middleware = [Middleware(BodyLimit)]
+    if votes is not None and host in LOCAL:
+        middleware.append(Middleware(VotesFile, votes))
+    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     try:
         _, url, _ = page.launch(
             server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, inbrowser=False,
-            css=CSS, footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, mcp_server=False,
-            max_file_size=1, app_kwargs={"middleware": [Middleware(BodyLimit)]},
+            css=CSS, js=KEYS, theme=theme, footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False,
+            mcp_server=False, max_file_size=1, app_kwargs={"middleware": middleware},
         )  # fmt: skip
     except OSError as error:
         raise UserError(
@@ -117,21 +141,37 @@ def launch(page: Any, host: str = LOOPBACK, port: int | None = None) -> str:
     return str(url)
 
 
-def build_page(arena: Arena) -> Any:
-    """The page of an arena. What a visitor sends is a text or a vote; the dialogue itself stays with the server."""
+def build_page(arena: Arena, download: bool = True) -> Any:
+    """The page of an arena. What a visitor sends is a text or a vote; the dialogue itself stays with the server.
+
+    `download`: whether it has a link to the file of votes (see `launch`).
+    """
     import gradio as gr
 
-    with gr.Blocks(title="edu_align", analytics_enabled=False) as page:
+    with gr.Blocks(title=title(arena.models), analytics_enabled=False) as page:
         visitor = gr.State(Visitor(), time_to_live=24 * 3600)
-        history = gr.HTML(dialogue(()), js_on_load=None, autoscroll=True, max_height=500)
-        with gr.Row(equal_height=True):
-            panes = [gr.HTML("", js_on_load=None) for _ in arena.models]
-        with gr.Row():
-            buttons = {vote: gr.Button(name, interactive=False) for vote, name in _votes(arena).items()}
-        text = gr.Textbox(label="Your message", max_length=MAX_MESSAGE, submit_btn=True, autofocus=True)
-        restart = gr.Button("Begin anew", variant="secondary")
-        shown = [text, visitor, history, *panes, *buttons.values()]
-        text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say")
+        gr.HTML(header(arena.models), js_on_load=None, elem_classes="bare")
+        history = gr.HTML(dialogue(()), js_on_load=None, elem_classes="bare", autoscroll=True, max_height=560)
+        with gr.Row(elem_classes="panes"):
+            panes = [gr.HTML("", js_on_load=None, elem_classes="pane bare") for _ in arena.models]
+        with gr.Row(elem_classes="votes"):
+            votes = votes_of(arena.models)
+            buttons = {vote: gr.Button(name, size="md", interactive=False) for vote, name in votes.items()}
+        said = gr.HTML(status(), js_on_load=None, elem_classes="bare")
+        with gr.Row(elem_classes="examples"):
+            examples = [(text, gr.Button(text, size="md")) for text in EXAMPLES]
+        text = gr.Textbox(
+            label="Your message", placeholder="Write to the tutor", max_length=MAX_MESSAGE, submit_btn="Send",
+            autofocus=True, elem_classes="message", max_lines=8,
+        )  # fmt: skip
+        restart = gr.Button("Begin anew", size="sm", elem_classes="restart")
+        gr.HTML(footer(arena.models, arena.votes, download), js_on_load=None, elem_classes="bare")
+        shown = [text, visitor, history, *panes, said, *buttons.values()]
+        text.submit(partial(_ask, arena, gr), [text, visitor], shown, api_name="say", show_progress="hidden")
+        for example, button in examples:
+            button.click(
+                partial(_ask, arena, gr, example), visitor, shown, api_visibility="private", show_progress="hidden"
+            )
         for vote, button in buttons.items():
             button.click(
                 partial(_vote, arena, gr, vote),
@@ -140,15 +180,12 @@ def build_page(arena: Arena) -> Any:
                 api_name=f"vote_{vote}",
                 concurrency_id="vote",
                 concurrency_limit=1,
+                show_progress="hidden",
             )
-        restart.click(lambda: _page_values(gr, arena, Visitor()), None, shown, api_name="begin_anew")
+        anew = partial(_page_values, gr, arena, Visitor())
+        restart.click(anew, None, shown, api_name="begin_anew", show_progress="hidden")
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
-
-
-def _votes(arena: Arena) -> dict[str, str]:
-    """Vote -> the text of its button."""
-    return PAIR if len(arena.models) == 2 else SINGLE
 
 
 def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[Any]]:
@@ -178,13 +215,16 @@ def _ask(arena: Arena, gr: Any, text: str, visitor: Visitor) -> Iterator[list[An
 
 def _vote(arena: Arena, gr: Any, vote: str, visitor: Visitor) -> list[Any]:
     try:
-        return _page_values(gr, arena, arena.vote(visitor, vote))
+        after = arena.vote(visitor, vote)
     except OSError as error:  # the answers stay open, and the chat goes on
         why = error.strerror or error
         said = f"The vote could not be saved in {arena.votes} ({why}). Make room there, and vote again."
         print(f"edu_align: {said}", file=sys.stderr, flush=True)
         gr.Warning(said)
         return [gr.skip() for _ in _page_values(gr, arena, visitor)]
+    if visitor.open is None:
+        return _page_values(gr, arena, after)
+    return _page_values(gr, arena, after, said=saved(arena.labels(visitor.open), vote, arena.votes))
 
 
 def _page_values(
@@ -194,8 +234,10 @@ def _page_values(
     texts: Sequence[str] = (),
     note: str = "",
     turns: Sequence[Any] | None = None,
+    said: str = status(),
 ) -> list[Any]:
     """Values of the page's parts in their order. `turns` stand above the answers, the visitor's own unless given."""
-    panes = answers(texts or [""] * len(arena.models))
-    votes = [gr.update(interactive=visitor.open is not None) for _ in _votes(arena)]
-    return ["", visitor, dialogue(visitor.turns if turns is None else turns, note), *panes, *votes]
+    waiting = turns is not None and visitor.open is None
+    panes = answers(texts, waiting) if texts else [""] * len(arena.models)
+    votes = [gr.update(interactive=visitor.open is not None) for _ in votes_of(arena.models)]
+    return ["", visitor, dialogue(visitor.turns if turns is None else turns, note), *panes, said, *votes]

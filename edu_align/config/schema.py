@@ -29,7 +29,7 @@ COMPARING_LOSSES = ["aot", "aot_unpaired"]
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
-    "pair_accuracy_own", "own_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
+    "pair_accuracy_own", "human_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
     "retention_exact", "corpus",
 )  # fmt: skip
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder

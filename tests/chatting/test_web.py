@@ -15,8 +15,9 @@ import pytest
 from edu_align.chat import main
 from edu_align.chatting.arena import Arena, Visitor
 from edu_align.chatting.model import ChatModel
+from edu_align.chatting.page import answers, base_name, dialogue, footer, header, saved
 from edu_align.chatting.text import escaped, printable
-from edu_align.chatting.web import MAX_BODY, BodyLimit, _vote, answers, dialogue
+from edu_align.chatting.web import MAX_BODY, BodyLimit, _vote
 from edu_align.config.schema import GenerationConfig
 from edu_align.records import Message
 from tests.chatting.conftest import Here, json_rows
@@ -39,13 +40,40 @@ def test_what_is_written_stays_text(text: str) -> None:
     page = dialogue([Message("user", text), Message("assistant", text)], text) + "".join(answers([text, text]))
     tags = re.findall(r"<[^>]*>", page)
     assert set(tags) == {
-        '<div class="talk">', '<div class="user">', '<div class="assistant">', '<div class="note">', "</div>",
+        '<div class="talk">', '<div class="user">', '<div class="assistant">', '<div class="note">', "</div>", "<h2>",
+        "</h2>",
     }  # fmt: skip
-    assert len(tags) == 2 * (1 + 3 + 2 * 2)
+    assert len(tags) == 2 * (1 + 3 + 2 * 3)
     assert not set("{}$`\\") & set(page)
     shown = re.sub(r"<[^>]*>", "\0", page).split("\0")
-    assert [html.unescape(part) for part in shown if part] == [text] * 5
+    assert [html.unescape(part) for part in shown if part] == [text] * 3 + ["Answer A", text, "Answer B", text]
+    named: Any = [SimpleNamespace(label=text, base=f"folder:{text}:0") for _ in range(2)]
+    told = header(named) + saved([text, text], "left", Path(text)) + footer(named, Path(text), False)
+    assert not {"script", "img", "b", "a"} & set(re.findall(r"<(\w+)", told))
+    assert not set("{}$`\\") & set(told)
     assert escaped(text).count("<") == 0
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        ("bundled:SmolLM2-135M-Instruct.Q4_1.gguf:0123456789ab", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+        ("hub:HuggingFaceH4/zephyr-7b-beta@892b3d7:0123456789ab", "HuggingFaceH4/zephyr-7b-beta"),
+        ("folder:parrot:0123456789ab", "parrot"),
+        ("random:tiny:seed42", "tiny with random weights"),
+    ],
+)
+def test_the_page_says_who_answers_and_how_votes_are_trained_on(identity: str, name: str) -> None:
+    one, base = (SimpleNamespace(label=label, base=identity) for label in ("my_run", "base"))
+    models: Any = [base, one]
+    assert base_name(identity) == name
+    assert f"my_run and the base model that it was trained from, {name}" in header(models)
+    assert f"Chat with my_run</h1><p>Its base model is {name}." in header(models[1:])
+    assert f"{name}, both" not in header(models)
+    command = "python -m edu_align.train trainer=dpo dataset=local dataset.path=here/votes.jsonl"
+    assert command in footer(models, Path("here/votes.jsonl"), download=True)
+    assert "--compare" in footer(models[1:], Path("here/votes.jsonl"), download=True)
+    assert "href" not in footer(models, Path("here/votes.jsonl"), download=False)
 
 
 def test_control_characters_are_left_out() -> None:
@@ -100,7 +128,7 @@ def visit(pair: list[ChatModel], tmp_path: Path) -> Iterator[Callable[..., tuple
     def go(models: list[ChatModel]) -> tuple[Any, str, Path]:
         votes = tmp_path / "votes.jsonl"
         pages.append(build_page(Arena(models, votes, seed=0)))
-        url = launch(pages[-1])
+        url = launch(pages[-1], votes=votes)
         return Client(url, verbose=False, download_files=False), url, votes
 
     yield go
@@ -110,20 +138,28 @@ def visit(pair: list[ChatModel], tmp_path: Path) -> Iterator[Callable[..., tuple
 
 @needs_gradio
 def test_two_answers_are_shown_and_voted_on(visit: Callable[..., Any], pair: list[ChatModel]) -> None:
+    import httpx
+
     client, url, votes = visit(pair)
     assert url.startswith("http://127.0.0.1:")
     job = client.submit("2 + 3?", api_name="/say")
-    box, history, left, right = job.result(timeout=60)
+    box, history, left, right, said = job.result(timeout=60)
     assert len(job.outputs()) > 3  # it streamed
     assert box == ""
     assert history == dialogue([Message("user", "2 + 3?")])
     assert left != right
-    assert "base" not in left + right + history
-    history = client.predict(api_name="/vote_right")[1]
+    assert "base" not in left + right + history + said
+    assert httpx.get(f"{url}votes.jsonl").status_code == 404
+    _, history, *_, said = client.predict(api_name="/vote_right")
     (row,) = json_rows(votes)
     assert row["vote"] == "right"
     best = max(row["responses"], key=lambda response: response["score"])
-    assert answers([best["text"]])[0] == right
+    assert answers(["", best["text"]])[1] == right
+    others = [response["author"] for response in row["responses"] if response is not best]
+    assert f"Saved: B is better. A was {others[0]}, B was {best['author']}." in said
+    assert str(votes) in html.unescape(said)
+    assert httpx.get(f"{url}votes.jsonl").content == votes.read_bytes()
+    assert httpx.get(f"{url}votes.jsonl", headers={"host": "elsewhere.example:80"}).status_code == 403
     assert history == dialogue([Message("user", "2 + 3?"), Message("assistant", best["text"])])
     client.predict(api_name="/vote_left")
     assert len(votes.read_text().splitlines()) == 1

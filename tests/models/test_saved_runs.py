@@ -11,6 +11,7 @@ import pytest
 
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, Location, published
 from edu_align.models.trainable import try_saving
+from edu_align.runs.folder import find_run
 from edu_align.utils.errors import UserError
 from tests.models.conftest import CHATML, Own
 
@@ -23,15 +24,13 @@ INVALID = {"temperature": 0.6, "top_p": 0.9, "do_sample": False, "min_p": 0.1, "
 def test_an_adapter_is_loaded_from_any_folder(
     own: Own, go: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As its README says, where the base's place is put in; the path that was typed was relative."""
-    from peft import AutoPeftModelForCausalLM
+    """By the lines of its README as they stand there; the path of the base that was typed was relative."""
+    from transformers import AutoTokenizer
 
     base = own(CHATML, ENDS)
-    run = go(*SHORT, f"model.path={os.path.relpath(base)}", "adapter.rank=2").path
+    run = go(*SHORT, f"model.path={os.path.relpath(base)}", "adapter.rank=2", "generation.max_new_tokens=2").path
     stated = json.loads((run / "adapter" / "adapter_config.json").read_text())
     assert Path(stated["base_model_name_or_path"]) == base
-    monkeypatch.chdir(tmp_path)
-    assert AutoPeftModelForCausalLM.from_pretrained(str(run / "adapter")).peft_config["default"].r == 2
     card = (run / "adapter" / "README.md").read_text()
     assert card == (run / "README.md").read_text()
     assert "eos_token_id=[2, 261]" in card
@@ -39,8 +38,13 @@ def test_an_adapter_is_loaded_from_any_folder(
     assert run.name.startswith("sft-edu_tutor-own-")
     assert json.loads((run / "run.json").read_text())["model"] == "own"
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    code = code.replace("path/to/this/adapter", str(run / "adapter")).replace("path/to/own", str(base))
-    exec(code.replace("max_new_tokens=256", "max_new_tokens=2"), {})
+    monkeypatch.chdir(run)
+    loaded: dict[str, Any] = {}
+    exec(code, loaded)
+    assert loaded["model"].peft_config["default"].r == 2
+    mine, ours = loaded["tokenizer"], AutoTokenizer.from_pretrained(base)
+    assert (mine.chat_template, mine.get_vocab()) == (ours.chat_template, ours.get_vocab())
+    assert find_run("run", str(run), tmp_path)  # the seal holds: reading it has changed nothing
 
 
 @pytest.mark.cases("C15")
@@ -63,7 +67,7 @@ def test_settings_of_the_base_that_cannot_be_saved_lose_no_run(own: Own, go: Cal
     (base / "config.json").write_text(json.dumps(content | INVALID))
     run = go(*SHORT, f"model.path={base}", "adapter=full").path
     assert AutoModelForCausalLM.from_pretrained(run / "model")
-    assert "path/to/this/model" in (run / "model" / "README.md").read_text()
+    assert 'folder = "model"' in (run / "model" / "README.md").read_text()
 
 
 @pytest.mark.cases("C6")

@@ -41,6 +41,19 @@ def test_a_dpo_run_brings_its_base_and_parent(tmp_path: Path, stored: list[Model
     assert "edu_align: retention left out: no gsm8k." in out
 
 
+def test_what_was_stored_under_a_name_of_then_is_read_as_it_stands(tmp_path: Path) -> None:
+    """human_turn_nll was called own_turn_nll until its run's number of the same value had the one name for both."""
+    models = three(tmp_path)
+    old = MetricResult(
+        "own_turn_nll", "", {"own_turn_nll/local": series(0.5, 1)}, better={"own_turn_nll/local": "lower"}
+    )
+    store(
+        tmp_path, tmp_path / "runs" / "tutor-dpo", [replace(model, results={"own_turn_nll": old}) for model in models]
+    )
+    found = read_comparison(find_stored("runs", ["tutor-dpo"], tmp_path), tmp_path)
+    assert [number.name for number in found.numbers] == ["own_turn_nll/local"] * 3
+
+
 def test_runs_that_share_a_base_are_shown_once_and_by_name(tmp_path: Path, stored: list[Model]) -> None:
     other = run_folder(tmp_path, "other-dpo", "dpo", tmp_path / "runs" / "tutor-sft", seed=3)
     store(tmp_path, other, [*stored[:2], Model("DPO", "smollm2-dddd", results(0.6, 400, True), run=other)])

@@ -75,7 +75,7 @@ def test_a_table_in_german_becomes_a_tutor(trainer: str, columns: str, teacher: 
     assert said_next(out, "chat") == ["run=mein Lauf", "--compare"]
     assert teacher("chat", *said_next(out, "chat"), stdin="Ist 3 + 5 = 9?\n").count("mein Lauf: ") == 1
     measured = teacher("evaluate", *said_next(out, "evaluate"))
-    assert ("own_turn_nll" if trainer == "sft" else "pair_accuracy_own") in measured
+    assert ("human_turn_nll" if trainer == "sft" else "pair_accuracy_own") in measured
     page = Path("outputs/reports/mein Lauf/report.html")
     assert f"edu_align: report {page}" in teacher("report", *said_next(out, "report"))
     assert "Frage" in page.read_text() or "Einer" in page.read_text()

@@ -93,7 +93,7 @@ def test_a_sharded_run_is_measured_again_in_one_process(tmp_path: Path) -> None:
     options += ["evaluation.samples_steps=null", f"outputs_root={tmp_path}", "hardware.dtype=bfloat16"]
     launched(2, *options, "adapter=full", "hardware.sharding=fsdp", "run_name=sharded")
     kept = json.loads((tmp_path / "runs/sharded/evaluation.json").read_text())
-    rows = evaluate("sharded", {"evaluation.metrics": "[own_turn_nll]"}, tmp_path)
+    rows = evaluate("sharded", {"evaluation.metrics": "[human_turn_nll]"}, tmp_path)
     again = {row["label"]: row["value"] for row in rows}
     for label, when in (("base", "before"), ("SFT", "after")):
         assert again[label] == pytest.approx(kept[when]["human_turn_nll"]["value"], rel=1e-3)

@@ -1,6 +1,7 @@
 """Whole runs of the tiny model: what they leave behind, how they end, and what they refuse."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,14 @@ def test_the_folder_is_complete(runs: Callable[[str], Any], name: str) -> None:
     assert OmegaConf.load(done.path / "config.yaml").trainer.max_steps == 3
     card = (done.path / "README.md").read_text(encoding="utf-8")
     assert "random:tiny" in card
-    assert "| eval/pair_accuracy_logp |" in card
+    assert "| pair_accuracy_logp | " in card
+    assert "total_flos" not in card  # what tells of the machine alone stays in run.json
+    for told in re.findall(r"^\| `(\S+)` \|", card, re.MULTILINE):
+        assert (done.path / told).exists()
+    assert {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} <= {
+        f.name for f in weights.parent.iterdir()
+    }
+    assert f"{weights.parent.name}/tokenizer.json" in done.record["files"]
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo"])

@@ -2,7 +2,7 @@
 
 Nats a token compare models of one tokenizer; nats a byte (UTF-8, of the reply's text) compare any two. Both count the
 end-of-turn token's nats, because a model must also know when to stop. Bridge's experts wrote some of MRBench's Expert
-replies too, so the sources are reported apart and never summed. `own_turn_nll` does the same on the run's own data.
+replies too, so the sources are reported apart and never summed. `human_turn_nll` does the same on the run's own data.
 """
 
 import inspect
@@ -110,7 +110,7 @@ def _series(turns: Sequence[Prompt], nats: Sequence[float], weights: Sequence[fl
     return Series.of([(turns[i].item, turns[i].group, nats[i] / weights[i], weights[i]) for i in places])
 
 
-def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+def human_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
     """Mean negative log-likelihood of the held-out trained turns of the run's own data set, in nats a token.
 
     Each turn is scored after everything that was said before it, its end-of-turn token included, and weighs as many
@@ -136,9 +136,9 @@ def own_turn_nll(subject: Subject, data: SuiteData, settings: Settings) -> Metri
     if known:
         unigram = token_unigram(known, subject.tokenizer)
         rules["unigram of tokens"] = series([unigram.nats(text) for _, _, text in turns])
-    name = f"own_turn_nll/{'_'.join(sorted({dialogue.source for dialogue, _, _ in turns}))}"
-    definition = inspect.getdoc(own_turn_nll) or ""
+    name = f"human_turn_nll/{'_'.join(sorted({dialogue.source for dialogue, _, _ in turns}))}"
+    definition = inspect.getdoc(human_turn_nll) or ""
     measured = {name: series([-logp for logp, _ in scored])}
     return MetricResult.alike(
-        "own_turn_nll", definition, measured, "nats/token", "lower", baselines={name: rules} if rules else {}
+        "human_turn_nll", definition, measured, "nats/token", "lower", baselines={name: rules} if rules else {}
     )

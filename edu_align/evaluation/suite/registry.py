@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.corpus import SOURCE, corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
-from edu_align.evaluation.suite.human_nll import human_nll, own_turn_nll
+from edu_align.evaluation.suite.human_nll import human_nll, human_turn_nll
 from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy,
     pair_accuracy_balanced,
@@ -24,7 +24,7 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "selection_score": selection_score,
     "context_use": context_use,
     "pair_accuracy_own": pair_accuracy_own,
-    "own_turn_nll": own_turn_nll,
+    "human_turn_nll": human_turn_nll,
     "form_own": form_own,
     "leak_own": leak_own,
     "leak": leak,
@@ -44,7 +44,7 @@ READS: dict[str, tuple[str, ...]] = {
     "selection_score": _MRBENCH,
     "context_use": _MRBENCH,
     "pair_accuracy_own": ("own", "own_training"),
-    "own_turn_nll": ("own_conversations", "own_conversations_training"),
+    "human_turn_nll": ("own_conversations", "own_conversations_training"),
     "form_own": ("own_conversations",),
     "leak_own": ("own_conversations",),
     "leak": ("mrbench", "bridge", "mathdial", "mathdial_training", "gsm8k"),

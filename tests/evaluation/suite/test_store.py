@@ -20,7 +20,7 @@ from tests.evaluation.builders import group
 MEASURED = {"a/x": Series.of([("i", "g", 0.1, 2.0), ("j", "h", 1 / 3, 1.0)]), "a/y": Series.of([])}
 CHANCE = Series.of([("i", "g", 0.5, 2.0), ("j", "h", 0.5, 1.0)])
 RESULT = MetricResult(
-    "own_turn_nll", "what it is", MEASURED, {"a/x": {"chance": CHANCE}}, {"a/x": "share"}, {"a/x": "higher"},
+    "human_turn_nll", "what it is", MEASURED, {"a/x": {"chance": CHANCE}}, {"a/x": "share"}, {"a/x": "higher"},
     ("a note",), ({"prompt": "é", "reply": "ok"},),
 )  # fmt: skip
 
@@ -42,23 +42,23 @@ def store_of(subject: LoadedSubject, tmp_path: Path, settings: Settings = Settin
 
 def test_there_and_back(subject: LoadedSubject, tmp_path: Path) -> None:
     store = store_of(subject, tmp_path)
-    assert store.read("own_turn_nll") is None
-    store.write("own_turn_nll", RESULT)
-    assert store.read("own_turn_nll") == RESULT
-    stored = json.loads(store.path("own_turn_nll").read_text())
+    assert store.read("human_turn_nll") is None
+    store.write("human_turn_nll", RESULT)
+    assert store.read("human_turn_nll") == RESULT
+    stored = json.loads(store.path("human_turn_nll").read_text())
     assert len(stored["lists"]) < 4 * 3  # equal lists are there once
     assert stored["key"]["data"].keys() == {"own_conversations", "own_conversations_training"}
-    assert store.path("own_turn_nll").parent.name == "test"
+    assert store.path("human_turn_nll").parent.name == "test"
     assert not list(tmp_path.rglob(".*.json.*"))
 
 
 def test_the_file_is_named_by_what_it_depends_on(subject: LoadedSubject, config: Any, tmp_path: Path) -> None:
     store = store_of(subject, tmp_path)
-    path = store.path("own_turn_nll")
-    assert store_of(subject, tmp_path).path("own_turn_nll") == path
-    assert store_of(subject, tmp_path, Settings(margin=3.0)).path("own_turn_nll") != path
+    path = store.path("human_turn_nll")
+    assert store_of(subject, tmp_path).path("human_turn_nll") == path
+    assert store_of(subject, tmp_path, Settings(margin=3.0)).path("human_turn_nll") != path
     fewer = replace(config, dataset=replace(config.dataset, size=90))
-    assert store_of(LoadedSubject("base", Weights(fewer), 512), tmp_path).path("own_turn_nll") != path
+    assert store_of(LoadedSubject("base", Weights(fewer), 512), tmp_path).path("human_turn_nll") != path
     rounded = replace(config, hardware=replace(config.hardware, dtype="bfloat16"))
     assert LoadedSubject("base", Weights(rounded), 512).key != subject.key
     assert LoadedSubject("other label", Weights(config), 512).key == subject.key
