@@ -48,7 +48,7 @@ def test_what_a_message_about_a_schedule_says_works() -> None:
         ),
         (
             ["+trainer.args.lr_scheduler_kwargs={num_cycles: x}"],
-            "`trainer.lr_scheduler=cosine` cannot be trained with: ",
+            "`trainer.lr_scheduler=cosine trainer.args.lr_scheduler_kwargs={'num_cycles': 'x'}` cannot be",
         ),
         (
             ["+trainer.args.lr_scheduler_kwargs={num_cycles: 2}", "trainer.lr_scheduler=constant"],

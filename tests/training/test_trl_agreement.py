@@ -51,8 +51,15 @@ REPLIES = ["How far is it from 7 x 7?", "56", "No.", "Draw both of them, one bel
 # TRL's numbers of a pass that are means over its tokens: of several passes it logs the mean of means.
 BY_TOKEN = {"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"}
 ROUNDED = {"loss", "train_loss", "eval_loss", "mean_token_accuracy", "eval_mean_token_accuracy"}  # to float32, by both
+QUICK = ("sigmoid", "ipo", "exo_pair", "robust", "aot", "sft", "sigmoid_norm")
 Options = dict[str, Any]
 Record = Pair | Conversation
+
+
+def quick(cases: list[Any], *kept: int) -> list[Any]:
+    """The cases of a test; those at other positions than `kept` are slow ones."""
+    every = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*case, marks=[] if i in kept else [pytest.mark.slow]) for i, case in enumerate(every)]
 
 
 def turns(number: int) -> list[tuple[str, str]]:
@@ -342,7 +349,7 @@ def trl_rows(kind: Any, model: Any, args: Any, tokenizer: Any, rows: list[Any]) 
 # Steps of one pass.
 
 
-@pytest.mark.parametrize("packing", ["on", "off"])
+@pytest.mark.parametrize("packing", quick(["on", "off"], 0))
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_steps_agree_in_float32(sides: Sides, trainer: str, packing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sides, "precise", False)
@@ -350,7 +357,7 @@ def test_steps_agree_in_float32(sides: Sides, trainer: str, packing: str, monkey
     agree(sides.ours(trainer, rows, {"hardware.packing": packing}), sides.plain(trainer, rows), IN_FLOAT32)
 
 
-@pytest.mark.parametrize("loss", DPO_LOSSES)
+@pytest.mark.parametrize("loss", quick(DPO_LOSSES, *(DPO_LOSSES.index(loss) for loss in QUICK)))
 def test_every_loss(sides: Sides, loss: str) -> None:
     """With TRL's smoothing even where `trainer.label_smoothing` is refused: those losses do not read it."""
     pairs = records("dpo", 8)
@@ -382,7 +389,7 @@ OF_DPO: list[tuple[Options, Options]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "options"), OF_DPO)
+@pytest.mark.parametrize(("words", "options"), quick(OF_DPO, 1, 2, 3, 6))
 def test_options_of_dpo(sides: Sides, words: Options, options: Options) -> None:
     pairs = records("dpo", 8)
     agree(sides.ours("dpo", pairs, words), sides.plain("dpo", pairs, options))
@@ -397,14 +404,16 @@ OF_SFT: list[tuple[Options, Options]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "options"), OF_SFT)
+@pytest.mark.parametrize(("words", "options"), quick(OF_SFT, 0, 1, 2, 3))
 def test_options_of_sft(sides: Sides, words: Options, options: Options) -> None:
     talks = records("sft", 8)
     agree(sides.ours("sft", talks, words), sides.plain("sft", talks, options))
 
 
-@pytest.mark.parametrize("precompute", [True, False])
-@pytest.mark.parametrize("kind", ["full", "lora", "adapted"])
+@pytest.mark.parametrize(
+    ("kind", "precompute"),
+    quick([(kind, way) for kind in ("full", "lora", "adapted") for way in (True, False)], 1, 2, 5),
+)
 def test_whatever_is_trained_and_is_the_reference(sides: Sides, kind: str, precompute: bool) -> None:
     pairs = records("dpo", 8)
     agree(
@@ -413,7 +422,7 @@ def test_whatever_is_trained_and_is_the_reference(sides: Sides, kind: str, preco
     )
 
 
-@pytest.mark.parametrize("kind", ["lora", "adapted"])
+@pytest.mark.parametrize("kind", quick(["lora", "adapted"], 1))
 def test_sft_of_an_adapter(sides: Sides, kind: str) -> None:
     talks = records("sft", 8)
     agree(sides.ours("sft", talks, {}, kind), sides.plain("sft", talks, {}, kind))
@@ -438,7 +447,7 @@ SCHEDULES: list[tuple[str, Options]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("schedule", "given"), SCHEDULES)
+@pytest.mark.parametrize(("schedule", "given"), quick(SCHEDULES, 0, 6))
 def test_schedules(sides: Sides, schedule: str, given: Options) -> None:
     """A share of the steps is warm-up, as TRL takes it. One row a step is enough."""
     talks = records("sft", 6)
@@ -460,7 +469,7 @@ OPTIMIZERS: list[tuple[Options, Options]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "options"), OPTIMIZERS)
+@pytest.mark.parametrize(("words", "options"), quick(OPTIMIZERS, 0, 4))
 def test_optimizers(sides: Sides, words: Options, options: Options) -> None:
     talks = records("sft", 12)
     agree(sides.ours("sft", talks, {"trainer.learning_rate": 0.001, **words}),
@@ -473,7 +482,7 @@ CUT = {"hardware.per_device_batch_size": 1, "trainer.max_length": 160}
 THEIR_CUT = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
 
 
-@pytest.mark.parametrize("packing", ["on", "off"])
+@pytest.mark.parametrize("packing", quick(["on", "off"], 0))
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_accumulation_is_one_pass_in_all_numbers(sides: Sides, trainer: str, packing: str) -> None:
     """On purpose: a step's means over tokens are those of its tokens. TRL logs the mean of the passes' means."""
@@ -520,7 +529,7 @@ def test_validation_is_that_of_one_batch(sides: Sides, trainer: str) -> None:
     assert found.logged("eval_entropy") != pytest.approx(by_batch.logged("eval_entropy"), rel=1e-6)
 
 
-@pytest.mark.parametrize("option", [{"eval_on_start": True}, {"eval_delay": 2}])
+@pytest.mark.parametrize("option", quick([{"eval_on_start": True}, {"eval_delay": 2}], 0))
 def test_when_is_validated(sides: Sides, option: Options) -> None:
     pairs, valid = records("dpo", 12), records("dpo", 16)[12:]
     found = sides.ours("dpo", pairs, {**EVALUATED, "trainer.args": option}, valid=valid)
