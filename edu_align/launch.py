@@ -5,7 +5,8 @@ Here the command line meets the job of a sweep. Nothing heavy is imported, and H
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,10 +83,11 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     job = _job(run, failed, begun, raised)
     job_of_hydra = hydra_main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=PRIMARY)(job)
     asked = os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = [typed[0], *args.overrides, *flags]
+    sys.argv = [typed[0], *flags, *args.overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what a job raised rather than printing and exiting 1
     try:
-        job_of_hydra()
+        with _mode_known(args):
+            job_of_hydra()
     except Exception as error:
         if failed and isinstance(error, UserError):
             raise UserError(in_one_message(failed, "job", "failed")) from None
@@ -99,6 +101,27 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
             os.environ["HYDRA_FULL_ERROR"] = asked
     if raised:
         raise raised[0]
+
+
+@contextmanager
+def _mode_known(args: Any) -> Iterator[None]:
+    """Spare Hydra a whole composition, which it throws away, to see whether `hydra.mode` makes this a sweep.
+
+    Only the words and files of one's own, and the presets of sweeps and experiments, can set it.
+    """
+    from hydra._internal.hydra import Hydra
+
+    own_files = args.config_dir or args.config_path or args.config_name
+    if own_files or any(key_of(word).startswith(("hydra", "sweep", "experiment")) for word in args.overrides):
+        yield
+        return
+    hydra: Any = Hydra
+    asked = hydra.get_mode
+    hydra.get_mode = lambda self, config_name, overrides: None
+    try:
+        yield
+    finally:
+        hydra.get_mode = asked
 
 
 def _job(run: Job, failed: list[str], begun: list[bool], raised: list[Exception]) -> Job:

@@ -173,6 +173,13 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     return _known(_from_hub(model), f"hub:{model.path}@{model.revision}", outputs_root)
 
 
+def is_at_hand(model: ModelConfig) -> bool:
+    """Whether `locate` has nothing to fetch: random weights, a local folder, the package's."""
+    if model.weights == "random" or (model.path is not None and local_folder(model.path) is not None):
+        return True
+    return is_bundled(model) and find_spec(BUNDLED_PACKAGE) is not None
+
+
 def _known(folder: Path, name: str, outputs_root: Path) -> Location:
     return Location(folder, f"{name}:{model_content(folder, records_in(outputs_root))[:DIGITS]}")
 

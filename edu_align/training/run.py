@@ -17,7 +17,7 @@ from edu_align.config.schema import Config
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.content import trained_content
-from edu_align.models.locate import Location, locate
+from edu_align.models.locate import Location, is_at_hand, locate
 from edu_align.models.sizes import check_length
 from edu_align.models.template_choice import check_choice, writes_date
 from edu_align.models.tokenizer import (
@@ -90,8 +90,6 @@ def _check(config: Config) -> None:
 
 
 def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
-    if not config.preview:
-        refuse_too_big(config)
     outputs = Path(config.outputs_root)
     start = (
         find_run("init_from", config.init_from, outputs, config.accept_changed)
@@ -99,6 +97,9 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         else None
     )
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
+    maybe_finished = known is not None and is_at_hand(config.model)  # then a look for the run is cheaper than a plan
+    if not config.preview and not maybe_finished:
+        refuse_too_big(config)
     # Files that were never read are read before weights, which may have to be downloaded.
     first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
@@ -106,6 +107,8 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         check_start(config, start, location)
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
+    if maybe_finished:
+        refuse_too_big(config)
     data = first or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)

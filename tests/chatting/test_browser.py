@@ -54,7 +54,11 @@ def page_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
         page.close()
 
 
-@pytest.mark.parametrize("labels", [("base", "fractions-sft"), tuple(SAYS)[2:]], ids=["two", "one"])
+@pytest.mark.parametrize(
+    "labels",
+    [("base", "fractions-sft"), pytest.param(tuple(SAYS)[2:], marks=pytest.mark.slow)],
+    ids=["two", "one"],
+)
 def test_the_page_fits_a_screen_and_a_phone_and_votes_by_key(
     labels: tuple[str, ...], page_of: Any, chromium: Act, tmp_path: Path
 ) -> None:

@@ -130,3 +130,10 @@ def uncommented(path: Path) -> list[str]:
         if is_key and " #" not in line and not lines[number - 1].strip().startswith("#"):
             lacking.append(key)
     return lacking
+
+
+def test_only_presets_of_sweeps_and_experiments_make_a_sweep() -> None:
+    """`launch` spares Hydra the question for command lines without one."""
+    for path in conf_dir().rglob("*.yaml"):
+        if path.parent.name not in ("sweep", "experiment"):
+            assert "mode" not in ((yaml.safe_load(path.read_text()) or {}).get("hydra") or {}), path

@@ -31,7 +31,10 @@ def measured(run: Path, earlier: Path, start: Path | None) -> tuple[Any, HeldOut
     return config, held, measure(config, model, load_tokenizer(config.model, location.folder), held)
 
 
-@pytest.mark.parametrize(("name", "earlier"), [("dpo_on_sft", "sft"), ("dpo_full", "sft_full")])
+@pytest.mark.parametrize(
+    ("name", "earlier"),
+    [("dpo_on_sft", "sft"), pytest.param("dpo_full", "sft_full", marks=pytest.mark.slow)],
+)
 def test_the_numbers_are_those_of_models_loaded_alone(runs: Callable[[str], Any], name: str, earlier: str) -> None:
     run, start = runs(name).path, runs(earlier).path
     results = read_evaluation(run)

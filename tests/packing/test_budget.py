@@ -73,7 +73,7 @@ def logged(folder: Path) -> list[dict[str, float]]:
     return [line for line in lines if "loss" in line]
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["sft", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_the_losses_are_those_of_an_uncut_and_of_an_unpacked_run(trainer: str, train: Any) -> None:
     """A golden trajectory: packing off; on in one pass a step; on, cut into passes of unequal size."""
     words = [f"trainer={trainer}", "evaluation.enabled=false", "trainer.max_length=512", "trainer.batch_size=6"]

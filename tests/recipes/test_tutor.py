@@ -24,6 +24,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [*tiny, *few, metrics, f"outputs_root={tmp_path}", f"data_root={SAMPLES}"]
 
 
+@pytest.mark.slow
 def test_two_seeds_one_table(words: list[str], tmp_path: Path, capsys: Any) -> None:
     kept = tmp_path / "kept.json"
     assert not repeat([*words, "seeds=1,2"], kept)  # nothing is kept yet

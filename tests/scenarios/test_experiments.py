@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from edu_align.config.compose import compose, conf_dir
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
-from tests.config.test_readme_commands import split
+from tests.config.test_readme_commands import split, words_of
 from tests.conftest import composed as unchecked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ def test_these_are_all_experiments() -> None:
 def test_an_experiment_composes_and_so_does_the_command_that_it_opens_with(name: str, tmp_path: Path) -> None:
     package, command = head(name)
     assert package == "# @package _global_"
-    overrides, multirun = split(command.removeprefix("# "), tmp_path)
+    overrides, multirun = split(words_of(command.removeprefix("# python "), tmp_path))
     assert overrides[0] == f"experiment={name}"
     assert not multirun
     bare = experiment(name)

@@ -14,7 +14,7 @@ import pytest
 from edu_align.config.compose import compose, conf_dir
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
-from tests.config.test_readme_commands import split
+from tests.config.test_readme_commands import split, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "experiments" / "colab_t4.ipynb"
@@ -91,7 +91,7 @@ def test_its_commands_compose(notebook: Any, variant: str, tmp_path: Path, monke
         assert module is not None, command
         entries.append(module.group(1))
         if module.group(1) in ("plan", "train"):
-            overrides, multirun = split(re.sub(r"data_root=\S+", "", command), tmp_path)
+            overrides, multirun = split(words_of(command.removeprefix("python "), tmp_path))
             assert check(overrides, Files(conf_dir(), []), multirun, "config") == [], command
             hardware = compose(overrides).hardware
             assert hardware.name == variant

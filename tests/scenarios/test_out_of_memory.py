@@ -136,6 +136,7 @@ def test_what_the_optimizer_needs_cannot_be_made_smaller(go: Any, monkeypatch: p
         go("trainer=sft", *WORDS)
 
 
+@pytest.mark.slow
 def test_killed_after_it_ran_out_it_goes_on_to_the_bit(go: Any) -> None:
     words = ["trainer=sft", *WORDS, OFF, "hardware.per_device_batch_size=4", "trainer.save_steps=1", "run_name=killed"]
     with holds(2, after=5):
@@ -147,7 +148,8 @@ def test_killed_after_it_ran_out_it_goes_on_to_the_bit(go: Any) -> None:
     assert outcome(killed.path) == outcome(alone.path)
 
 
-@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_measuring_and_validating_take_smaller_batches(trainer: str, train: Callable[..., Any], capsys: Any) -> None:
     words = [f"trainer={trainer}", "cache_gb=0", OFF, "evaluation.max_groups=6", "dataset.max_eval_records=4"]
     all_at_once = train(*words, f"run_name=measured-{trainer}")

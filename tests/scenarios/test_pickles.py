@@ -177,7 +177,12 @@ def test_a_pickled_adapter_is_refused(go: Any, runs: Any, tmp_path: Path, mark: 
 
 
 @pytest.mark.parametrize(
-    "name", ["optimizer.pt", pytest.param("scheduler.pt", marks=pytest.mark.slow), "rng_state.pth"]
+    "name",
+    [
+        "optimizer.pt",
+        pytest.param("scheduler.pt", marks=pytest.mark.slow),
+        pytest.param("rng_state.pth", marks=pytest.mark.slow),
+    ],
 )
 def test_a_pickle_in_a_checkpoint_is_refused(go: Any, tmp_path: Path, mark: Path, name: str) -> None:
     """Its manifest lists the planted file's own sha256, so that only how it is read is in its way."""

@@ -67,8 +67,9 @@ def compare(one: Path, two: Path, short: int = 0) -> int:
     return compared
 
 
+@pytest.mark.slow
 @pytest.mark.cases("D9")
-@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_two_processes_train_as_one(trainer: str, tmp_path: Path) -> None:
     """The same effective batch gives the same losses, and one run folder that the first process wrote. Of eleven rows
     the last step has three, and one of four that are dealt out is a row seen before.

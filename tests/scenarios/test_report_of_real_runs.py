@@ -39,5 +39,5 @@ def test_a_trained_sweep_is_reported(go: Any, tmp_path: Path) -> None:
     assert found.baselines
     assert "chosen on the test split" in " ".join(caveats(sweep))
     page = write_report(folder).read_text(encoding="utf-8")
-    for part in ("Learning curves", "Reward margin in training", "Validation loss", "dataset.margin"):
+    for part in ("Learning curves", "Reward margin in training", "dataset.margin"):
         assert part in page

@@ -175,6 +175,7 @@ def ended(outputs: Path, words: list[str], file: str, number: int) -> tuple[int,
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_the_command_line_is_killed_and_goes_on(go: Any, tmp_path: Path, capfd: Any) -> None:
     """A process of its own, as a user starts it, killed from outside while it trains."""
     words = ["trainer=sft", UNMEASURED, "trainer.max_steps=2000", "trainer.save_steps=20", "run_name=it"]

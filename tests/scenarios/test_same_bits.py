@@ -11,7 +11,7 @@ from torture.outcome import differing, outcome
 from torture.process import NAMES, preload
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_the_same_config_twice_gives_the_same_bytes(go: Any, trainer: str) -> None:
     words = [f"trainer={trainer}", "trainer.max_steps=4", "adapter.dropout=0.1"]
     found = [outcome(go(*words, root=root).path) for root in ("one", "two")]

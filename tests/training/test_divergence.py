@@ -26,7 +26,7 @@ UNMEASURED = "evaluation.enabled=false"
     ("trainer", "words"),
     [
         ("sft", []),
-        ("sft", ["adapter=full", "hardware.packing=off"]),
+        pytest.param("sft", ["adapter=full", "hardware.packing=off"], marks=pytest.mark.slow),
         pytest.param(
             "sft", ["hardware.per_device_batch_size=1", "trainer.max_grad_norm=100.0"], marks=pytest.mark.slow
         ),
@@ -60,7 +60,12 @@ def test_a_learning_rate_that_is_too_high(trainer: str, words: list[str], go: An
     ("what", "number", "words"),
     [
         ("loss", math.nan, ["trainer=sft"]),
-        ("loss", math.inf, ["trainer=sft", "adapter=full", "hardware.packing=off", "hardware.per_device_batch_size=4"]),
+        pytest.param(
+            "loss",
+            math.inf,
+            ["trainer=sft", "adapter=full", "hardware.packing=off", "hardware.per_device_batch_size=4"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param("loss", math.nan, ["trainer=sft", "hardware.per_device_batch_size=1"], marks=pytest.mark.slow),
         pytest.param("gradient", math.inf, ["trainer=sft", "hardware.packing=off"], marks=pytest.mark.slow),
         pytest.param("loss", math.nan, ["trainer=dpo", "hardware.packing=off"], marks=pytest.mark.slow),

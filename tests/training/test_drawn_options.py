@@ -223,7 +223,7 @@ def test_drawn_sets_are_refused_or_accepted(tiny: Any, tmp_path: Path) -> None:
     assert len({fate for each in found for fate in each.values()}) > 3
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [9, 20])
 def test_a_drawn_set_trains(tiny: Any, tmp_path: Path, seed: int) -> None:
     assert set(fates(draw(seed), tiny, tmp_path).values()) == {TRAINED}
 

@@ -52,7 +52,7 @@ CASES = {
         "ref_model_sync_steps": ([*SYNCED, "+trainer.args.sync_ref_model=true"], "2"),
     },
 }
-FAST = ("neftune_noise_alpha", "label_smoothing_factor", "ref_model_sync_steps")
+FAST = ("ref_model_sync_steps",)
 HELD = {
     "sync_ref_model": "D2", "ref_model_mixup_alpha": "D2", "ref_model_sync_steps": "D2", "neftune_noise_alpha": "D3",
     "label_smoothing_factor": "D13", "loss_type": "D16",

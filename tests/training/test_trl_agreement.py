@@ -51,7 +51,7 @@ REPLIES = ["How far is it from 7 x 7?", "56", "No.", "Draw both of them, one bel
 # TRL's numbers of a pass that are means over its tokens: of several passes it logs the mean of means.
 BY_TOKEN = {"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"}
 ROUNDED = {"loss", "train_loss", "eval_loss", "mean_token_accuracy", "eval_mean_token_accuracy"}  # to float32, by both
-QUICK = ("sigmoid", "ipo", "exo_pair", "robust", "aot", "sft", "sigmoid_norm")
+QUICK = ("ipo", "aot", "sigmoid_norm")
 Options = dict[str, Any]
 Record = Pair | Conversation
 
@@ -389,7 +389,7 @@ OF_DPO: list[tuple[Options, Options]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "options"), quick(OF_DPO, 1, 2, 3, 6))
+@pytest.mark.parametrize(("words", "options"), quick(OF_DPO, 1))
 def test_options_of_dpo(sides: Sides, words: Options, options: Options) -> None:
     pairs = records("dpo", 8)
     agree(sides.ours("dpo", pairs, words), sides.plain("dpo", pairs, options))
@@ -404,7 +404,7 @@ OF_SFT: list[tuple[Options, Options]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "options"), quick(OF_SFT, 0, 1, 2, 3))
+@pytest.mark.parametrize(("words", "options"), quick(OF_SFT, 0))
 def test_options_of_sft(sides: Sides, words: Options, options: Options) -> None:
     talks = records("sft", 8)
     agree(sides.ours("sft", talks, words), sides.plain("sft", talks, options))
@@ -422,12 +422,13 @@ def test_whatever_is_trained_and_is_the_reference(sides: Sides, kind: str, preco
     )
 
 
-@pytest.mark.parametrize("kind", quick(["lora", "adapted"], 1))
+@pytest.mark.parametrize("kind", quick(["lora", "adapted"]))
 def test_sft_of_an_adapter(sides: Sides, kind: str) -> None:
     talks = records("sft", 8)
     agree(sides.ours("sft", talks, {}, kind), sides.plain("sft", talks, {}, kind))
 
 
+@pytest.mark.slow
 def test_a_reference_that_follows(sides: Sides) -> None:
     pairs = records("dpo", 20)
     options = {"sync_ref_model": True, "ref_model_sync_steps": 2, "ref_model_mixup_alpha": 0.3}
@@ -447,7 +448,7 @@ SCHEDULES: list[tuple[str, Options]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("schedule", "given"), quick(SCHEDULES, 0, 6))
+@pytest.mark.parametrize(("schedule", "given"), quick(SCHEDULES, 6))
 def test_schedules(sides: Sides, schedule: str, given: Options) -> None:
     """A share of the steps is warm-up, as TRL takes it. One row a step is enough."""
     talks = records("sft", 6)
@@ -469,7 +470,7 @@ OPTIMIZERS: list[tuple[Options, Options]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "options"), quick(OPTIMIZERS, 0, 4))
+@pytest.mark.parametrize(("words", "options"), quick(OPTIMIZERS, 4))
 def test_optimizers(sides: Sides, words: Options, options: Options) -> None:
     talks = records("sft", 12)
     agree(sides.ours("sft", talks, {"trainer.learning_rate": 0.001, **words}),
@@ -483,7 +484,7 @@ THEIR_CUT = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
 
 
 @pytest.mark.parametrize("packing", quick(["on", "off"], 0))
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", quick(["sft", "dpo"], 1))
 def test_accumulation_is_one_pass_in_all_numbers(sides: Sides, trainer: str, packing: str) -> None:
     """On purpose: a step's means over tokens are those of its tokens. TRL logs the mean of the passes' means."""
     rows = records(trainer, 8)
@@ -494,6 +495,7 @@ def test_accumulation_is_one_pass_in_all_numbers(sides: Sides, trainer: str, pac
     assert found.logged("entropy") != pytest.approx(cut.logged("entropy"), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_sft_term_is_a_mean_over_the_tokens_of_a_step(sides: Sides) -> None:
     """On purpose: TRL's is the mean of the passes' means, so that its gradient depends on the device batch."""
     pairs, words = records("dpo", 8), {"trainer.sft_weight": 1.0}
@@ -503,7 +505,7 @@ def test_the_sft_term_is_a_mean_over_the_tokens_of_a_step(sides: Sides) -> None:
     assert apart_by(cut.gradients[0], found.gradients[0]) > 0.01
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", quick(["sft", "dpo"], 1))
 def test_a_short_last_step_weighs_its_examples_alike(sides: Sides, trainer: str) -> None:
     """On purpose: of three pairs in passes of two, TRL gives the third as much weight as the others have together."""
     rows = records(trainer, 7)
@@ -518,7 +520,7 @@ EVALUATED = {"trainer.eval_steps": 1}
 THEIRS_EVALUATED = {"eval_strategy": "steps", "eval_steps": 1}
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", quick(["sft", "dpo"]))
 def test_validation_is_that_of_one_batch(sides: Sides, trainer: str) -> None:
     """On purpose: TRL's number is the mean of its batches' means, of which the last one here is a single row's."""
     rows, valid = records(trainer, 8), records(trainer, 20)[15:]
@@ -529,7 +531,7 @@ def test_validation_is_that_of_one_batch(sides: Sides, trainer: str) -> None:
     assert found.logged("eval_entropy") != pytest.approx(by_batch.logged("eval_entropy"), rel=1e-6)
 
 
-@pytest.mark.parametrize("option", quick([{"eval_on_start": True}, {"eval_delay": 2}], 0))
+@pytest.mark.parametrize("option", quick([{"eval_on_start": True}, {"eval_delay": 2}]))
 def test_when_is_validated(sides: Sides, option: Options) -> None:
     pairs, valid = records("dpo", 12), records("dpo", 16)[12:]
     found = sides.ours("dpo", pairs, {**EVALUATED, "trainer.args": option}, valid=valid)
