@@ -8,7 +8,6 @@ playwright` and Debian's package `chromium`.
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -60,8 +59,7 @@ def report() -> None:
 
 def chat() -> None:
     """One question to the first run, beside its base model."""
-    votes = Path(tempfile.mkdtemp()) / "votes.jsonl"
-    page_of = [f"run={RUN}", "--compare", "--web", f"port={PORT}", f"votes={votes}", "generation.max_new_tokens=120"]
+    page_of = [f"run={RUN}", "--compare", "--web", f"port={PORT}", "generation.max_new_tokens=120"]
     server = subprocess.Popen(command("chat", *page_of), cwd=ROOT)
     try:
         address = f"http://127.0.0.1:{PORT}"
