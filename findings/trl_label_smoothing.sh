@@ -3,7 +3,7 @@
 # (robust, exo_pair, aot, aot_unpaired). With the default loss_type="sigmoid" the loss and the update are those of 0.0, unsaid.
 #
 # Why a good guess is wrong: conservative DPO *is* the sigmoid loss with smoothed labels (Mitchell's note of 2023), and TRL's own
-# sigmoid loss was that for two years: recipes with loss_type="sigmoid" and label_smoothing=0.1 are all over the web. They run
+# sigmoid loss was that for two years: recipes with loss_type="sigmoid" and label_smoothing=0.1 are easy to find. They run
 # today, and train plain DPO.
 #
 # Output seen on 2026-11-29 (x86-64, CPU):
