@@ -3,18 +3,16 @@
 `make docs` does so first. A test holds that docs/reference.md is what this writes.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.config.comments import Entry, description, entries, options
 from edu_align.config.compose import conf_dir
 from edu_align.config.keys import base_schema, expected, leaves, stated
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 
 PAGE = Path(__file__).with_name("reference.md")
-_KEY = re.compile(r"( *)([\w.]+):(?:\s+(.*?))?(?:\s+# (.*))?$")
 _HEAD = """\
 # Reference of every key
 
@@ -25,54 +23,18 @@ of the run's id: with another value it is another run. The others say how, where
 """
 
 
-@dataclass(frozen=True)
-class Line:
-    """A key of a YAML file as it stands there: its value, and the comment above or behind it."""
-
-    value: str
-    comment: str
+def lines_of(path: Path) -> dict[str, Entry]:
+    """`{dotted key: its entry}` of a config file: the keys that have a value."""
+    return {entry.key: entry for entry in entries(path) if entry.value is not None}
 
 
-def lines_of(path: Path) -> dict[str, Line]:
-    """`{dotted key: Line}` of a config file; sections of a mapping are opened."""
-    found: dict[str, Line] = {}
-    section, comment = "", []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        if text.strip().startswith("#"):
-            comment.append(text.strip().removeprefix("#").strip())
-            continue
-        match = _KEY.match(text)
-        if match and match[2] != "defaults":
-            indent, name, value, behind = match.groups()
-            if not indent:
-                section = "" if value else f"{name}."
-            if value and len(indent) <= 2:
-                found[(section if indent else "") + name] = Line(value, behind or " ".join(comment))
-        comment = []
-    return found
-
-
-def described(path: Path) -> str:
-    """The first comment of an option's file."""
-    for text in path.read_text(encoding="utf-8").splitlines():
-        words = text.removeprefix("#").strip()
-        if text.startswith("#") and not words.startswith(("@package", "python -m ")):
-            return words
-    return ""
-
-
-def options_of(group: str) -> dict[str, Path]:
-    """`{option: its file}` of a config group."""
-    return {path.stem: path for path in sorted((conf_dir() / group).glob("*.yaml"))}
-
-
-def entry(key: str, kind: Any, metadata: Mapping[str, Any], lines: Mapping[str, Line]) -> str:
+def entry(key: str, kind: Any, metadata: Mapping[str, Any], lines: Mapping[str, Entry]) -> str:
     """A key's part of the page. `lines`: option -> its line; the root's keys have one of the name ""."""
     comments: dict[str, list[str]] = {}
     values: dict[str, list[str]] = {}
     for option, line in lines.items():
         comments.setdefault(line.comment, []).append(option)
-        values.setdefault(line.value, []).append(option)
+        values.setdefault(str(line.value), []).append(option)
     most = max(comments, key=lambda comment: len(comments[comment]), default="")
     text = [most, *(f"In {', '.join(each)}: {comment}" for comment, each in comments.items() if comment != most)]
     facts = ["Takes " + expected(kind)]
@@ -108,17 +70,17 @@ def _metadata(schema: type, prefix: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def keys() -> dict[str, tuple[Any, dict[str, Any], dict[str, Line]]]:
+def keys() -> dict[str, tuple[Any, dict[str, Any], dict[str, Entry]]]:
     """`{dotted key: (type, metadata, {option: line})}` of the whole config, in the order of the schema."""
     outside = stated("outside_run_id")
-    found: dict[str, tuple[Any, dict[str, Any], dict[str, Line]]] = {}
+    found: dict[str, tuple[Any, dict[str, Any], dict[str, Entry]]] = {}
     root = lines_of(conf_dir() / "config.yaml")
     for key, kind in leaves(Config).items():
         group = key.partition(".")[0]
         if group not in GROUP_SCHEMAS:
             found[key] = (kind, _metadata(Config, "").get(key, {}), {"": root[key]} if key in root else {})
     for group in GROUP_SCHEMAS:
-        files = {option: lines_of(path) for option, path in options_of(group).items()}
+        files = {option: lines_of(path) for option, path in options([conf_dir()], group).items()}
         for schema in dict.fromkeys([base_schema(group), *GROUP_SCHEMAS[group].values()]):
             metadata = _metadata(schema, f"{group}.")
             for name, kind in leaves(schema).items():
@@ -132,7 +94,8 @@ def keys() -> dict[str, tuple[Any, dict[str, Any], dict[str, Line]]]:
 
 def _table(group: str) -> str:
     """Every option of a group with the first comment of its file."""
-    rows = [f"| `{group}={option}` | {_plain(described(path))} |" for option, path in options_of(group).items()]
+    files = options([conf_dir()], group)
+    rows = [f"| `{group}={option}` | {_plain(description(path))} |" for option, path in files.items()]
     return "\n".join(["| option | |", "|---|---|", *rows]) + "\n"
 
 
