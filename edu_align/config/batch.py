@@ -1,5 +1,7 @@
 """How the examples of a step are divided among processes and forward passes, by examples or by tokens."""
 
+import math
+
 from edu_align.config.schema import COMPARING_LOSSES, Config
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
@@ -28,6 +30,13 @@ def device_batch(config: Config, by_tokens: bool) -> int:
 def accumulation(config: Config, by_tokens: bool) -> int:
     """Batches per optimizer step, so that all processes together take `trainer.batch_size` examples a step."""
     return config.trainer.batch_size // (device_batch(config, by_tokens) * count())
+
+
+def training_steps(config: Config, examples: int) -> int:
+    """Optimizer steps of a run on that many examples."""
+    if config.trainer.max_steps > 0:
+        return config.trainer.max_steps
+    return max(math.ceil(config.trainer.epochs * max(-(-examples // config.trainer.batch_size), 1)), 1)
 
 
 def token_budget(config: Config) -> int:

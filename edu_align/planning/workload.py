@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from edu_align.config.batch import cuts_by_tokens, token_budget
+from edu_align.config.batch import cuts_by_tokens, token_budget, training_steps
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.data.datamodule import training_data
 from edu_align.models.chat_template import TemplateError, render
@@ -234,8 +234,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     if not read.rows:
         return _unknown(config, read, share, packed, pairs)
     examples = read.examples or len(read.rows)
-    steps = trainer.max_steps if trainer.max_steps > 0 else max(-(-examples // trainer.batch_size), 1)
-    steps = steps if trainer.max_steps > 0 else max(round(steps * trainer.epochs), 1)
+    steps = training_steps(config, examples)
     rows = list(read.rows)
     if not pairs:
         Random(config.seed).shuffle(rows)

@@ -36,7 +36,7 @@ from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener, ancestors
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.seal import run_files, seal
 from edu_align.tracking import is_off, mode_of
-from edu_align.training.trial import try_arguments
+from edu_align.training.trial import check_synced_reference, try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -138,6 +138,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         print(line, flush=True)
     cache = RunCache(config, weights_of(config, location, start.path if start else None), device)
     rows = make_rows(config, tokenizer, data, cache)
+    check_synced_reference(config, rows[0].examples)
     print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:
         from edu_align.training.rows import preview

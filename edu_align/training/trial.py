@@ -7,10 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from edu_align.config.batch import training_steps
 from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
 from edu_align.config.schema import Config, DPOTrainerConfig, TrainerConfig
 from edu_align.config.trl_args import SCHEDULES
-from edu_align.config.trl_options import COMMON
+from edu_align.config.trl_options import COMMON, passed, typed
 from edu_align.utils.errors import UserError, first_line
 
 STEPS = 100  # of the schedule that is tried
@@ -55,6 +56,20 @@ def try_arguments(config: Config) -> None:
                 f"`trainer.args.lr_scheduler_kwargs={arguments.lr_scheduler_kwargs}` does nothing with "
                 f"trainer.lr_scheduler={trainer.lr_scheduler}. Drop it."
             )
+
+
+def check_synced_reference(config: Config, examples: int) -> None:
+    """Errors: a reference model that is to follow the policy, in a run that ends before it does."""
+    args = typed(config.trainer.args)
+    every = args.get("ref_model_sync_steps", passed("DPOConfig")["ref_model_sync_steps"].default)
+    steps = training_steps(config, examples)
+    if args.get("sync_ref_model") and every >= steps:
+        smaller = f"Set ++trainer.args.ref_model_sync_steps to {steps - 1} or less, or drop" if steps > 1 else "Drop"
+        raise UserError(
+            f"`trainer.args.sync_ref_model=true` does nothing in this run: its reference model follows every {every} "
+            f"steps (trainer.args.ref_model_sync_steps), and the run has {steps}. {smaller} "
+            "trainer.args.sync_ref_model."
+        )
 
 
 def _given(trainer: TrainerConfig, what: str, options: tuple[str, ...]) -> str:

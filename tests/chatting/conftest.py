@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import children
 
 ROOT = Path(__file__).resolve().parents[2]
 TALKATIVE = "generation.repetition_penalty=1.2"
@@ -89,5 +92,4 @@ def environment() -> dict[str, str]:
 def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`program("edu_align.chat", "run=x", stdin="Hi")`: the real program, in an empty folder."""
 
-    settings: Any = {"cwd": tmp_path, "env": environment(), "capture_output": True, "text": True, "timeout": 120}
-    return lambda module, *arguments, stdin="": subprocess.run(command(module, *arguments), input=stdin, **settings)
+    return partial(children.program, cwd=tmp_path, env=environment(), timeout=120)

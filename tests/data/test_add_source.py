@@ -1,14 +1,13 @@
 """A source from outside: one file with its rows' shape and its place, and one YAML."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from edu_align.config import schema
 from edu_align.data.sources.load import SOURCES
+from tests.children import program
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # What a user writes: a file that enters its source, then runs the command.
@@ -56,9 +55,9 @@ def test_a_source_from_outside_is_previewed_and_trained(trainer: str, tmp_path: 
         "trainer.batch_size=4", f"data_root={tmp_path}/data", f"outputs_root={tmp_path}/outputs", "preview=2",
         "evaluation.max_groups=4", "evaluation.samples=1", "evaluation.max_new_tokens=4", "run_name=it",
     ]  # fmt: skip
-    command = [sys.executable, str(tmp_path / "riddles.py"), "--config-dir", str(tmp_path / "conf"), *words]
+    words = ["--config-dir", str(tmp_path / "conf"), *words]
     for more in ([], ["preview=0"]):
-        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        done = program(tmp_path / "riddles.py", *words, *more)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "riddles: 60 of 61 rows kept" in done.stdout
         assert ("Count on from" in done.stdout) == (not more)

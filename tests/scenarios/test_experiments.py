@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 import time
 from functools import cache
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from omegaconf import OmegaConf
 from edu_align.config.compose import compose, conf_dir
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
+from tests.children import program
 from tests.config.test_readme_commands import split, words_of
 from tests.conftest import composed as unchecked
 
@@ -175,9 +175,7 @@ def test_the_tutor_recipe_without_data_is_one_error(tmp_path: Path) -> None:
 
 
 def run(*overrides: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "edu_align.train", *overrides]
-    env = {**os.environ, **(environment or {})}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    return program("edu_align.train", *overrides, cwd=ROOT, env={**os.environ, **(environment or {})})
 
 
 @pytest.fixture(scope="module")

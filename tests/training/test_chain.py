@@ -1,8 +1,6 @@
 """A chain of experiments: what each stage is given, and two stages end to end on the tiny model."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 from edu_align.training import chain
 from edu_align.training.chain import _words, run_chain
 from edu_align.utils.errors import UserError
+from tests.children import program
 from tests.conftest import TINY
 
 STAGES = ["reproduce_sft", "reproduce_dpo"]
@@ -69,8 +68,7 @@ def test_data_that_the_last_stage_lacks_is_missed_before_the_first_one_runs(tmp_
 
 def test_the_command_line_runs_a_chain(tmp_path: Path) -> None:
     words = [*TINY, f"outputs_root={tmp_path}", f"chain=[{','.join(STAGES)}]", "run_name=c"]
-    command = [sys.executable, "-m", "edu_align.train", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = program("edu_align.train", *words)
     assert done.returncode == 0, done.stderr
     sft, dpo = (json.loads((tmp_path / "runs" / f"c-{name}" / "run.json").read_text()) for name in STAGES)
     assert [sft["trainer"], dpo["trainer"]] == ["sft", "dpo"]

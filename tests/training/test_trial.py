@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from edu_align.config.compose import compose
 from edu_align.training.run import run
-from edu_align.training.trial import try_arguments
+from edu_align.training.trial import check_synced_reference, try_arguments
 from edu_align.utils.errors import UserError
 
 
@@ -72,3 +72,20 @@ def test_what_is_common_costs_no_import(monkeypatch: pytest.MonkeyPatch) -> None
 
 def typed(*words: str) -> Any:
     return OmegaConf.to_object(compose(["model=tiny", "tracking=off", "hardware=cpu", *words]))
+
+
+@pytest.mark.cases("D2")
+def test_a_reference_that_never_follows_in_a_run_is_refused() -> None:
+    words = ["trainer=dpo", "adapter=full", "trainer.precompute_reference=false", "+trainer.args.sync_ref_model=true"]
+    with pytest.raises(
+        UserError, match=r"every 512 steps .* the run has 10\. Set \+\+trainer.args.ref_model_sync_steps"
+    ):
+        check_synced_reference(typed(*words, "trainer.max_steps=10"), 1000)
+    shorter = "+trainer.args.ref_model_sync_steps=9"
+    check_synced_reference(typed(*words, "trainer.max_steps=10", shorter), 1000)
+    check_synced_reference(typed(*words, "trainer.batch_size=10", "trainer.epochs=1", shorter), 91)
+    with pytest.raises(UserError, match=r"the run has 9\. .* to 8 or less"):
+        check_synced_reference(typed(*words, "trainer.batch_size=10", "trainer.epochs=1", shorter), 90)
+    with pytest.raises(UserError, match=r"the run has 1\. Drop trainer"):
+        check_synced_reference(typed(*words, "trainer.max_steps=1", "+trainer.args.ref_model_sync_steps=1"), 9)
+    check_synced_reference(typed("trainer=dpo", "trainer.max_steps=10"), 1000)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edu_align.utils.secrets import found_in, is_secret_name, redacted
+from tests.children import program
 from tests.conftest import TINY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -95,8 +96,8 @@ def test_a_run_with_secrets_around_it_keeps_none(tmp_path: Path) -> None:
     (tmp_path / ".netrc").chmod(0o600)
     variables = {**os.environ, **PLANTED, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "offline", "HOME": str(tmp_path)}
     words = [word for word in TINY if word != "tracking=off"] + ["trainer=sft", "outputs_root=out", "run_name=it"]
-    command = [sys.executable, "-m", "edu_align.train", *words, "tracking=wandb", "tracking.artifact=true"]
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
+    words += ["tracking=wandb", "tracking.artifact=true"]
+    done = program("edu_align.train", *words, cwd=tmp_path, env=variables)
     assert done.returncode == 0, done.stderr
     files = [file for file in tmp_path.rglob("*") if file.is_file() and ".git" not in file.parts]
     files.remove(tmp_path / ".netrc")
