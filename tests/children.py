@@ -14,6 +14,7 @@ import tempfile
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 from unittest.mock import patch
+from weakref import finalize
 
 LOADED = ["edu_align.training.session", "edu_align.evaluation.suite.run", "edu_align.chatting.model"]
 _AT_START = dict(os.environ)
@@ -44,6 +45,9 @@ def program(
 
 
 def _run(start: str | Path, words: list[str], cwd: str, environment: dict[str, str], streams: list[Path]) -> None:
+    atexit._clear()  # what the server's imports left to do at its end is not this process's
+    for each in list(finalize._registry):
+        each.detach()
     for number, stream in enumerate(streams):
         handle = os.open(stream, os.O_RDWR | os.O_CREAT)
         os.dup2(handle, number)

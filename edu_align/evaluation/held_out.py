@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from edu_align.models.chat_template import as_chat
 from edu_align.models.device import Device
 from edu_align.models.generation import generate, prompt_and_reference
 from edu_align.models.locate import Location
-from edu_align.models.scoring import conversation_nll, score_replies
+from edu_align.models.scoring import Row, columns, conversation_rows, reply_rows, score
 from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.packing.decoder import install_packing
 from edu_align.records import Conversation, Record, ResponseGroup, pairs_of, turn_values
@@ -27,6 +27,7 @@ from edu_align.utils.hashing import digest, sha256
 from edu_align.utils.jsonl import as_lines
 
 R = TypeVar("R", bound=Record)
+Encoded = tuple[list[list[Row]], list[tuple[str, list[Row]]]]  # rows of the groups; of the conversations, by group
 ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
 
 
@@ -38,6 +39,7 @@ class HeldOut:
     conversations: list[Conversation]
     training_groups: list[ResponseGroup]
     samples: list[Record]
+    encoded: list[Encoded] = field(default_factory=list)  # one, once a model was measured; the next takes it
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,19 @@ def held_out(config: Config, data: TrainingData) -> HeldOut:
 
 def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
     """One pass of the model over everything held out."""
-    length = config.trainer.max_length
-    replies = score_replies(model, tokenizer, held.groups, length) if held.groups else []
-    nll = conversation_nll(model, tokenizer, held.conversations, length) if held.conversations else []
+    if not held.encoded:
+        held.encoded.append(_encoded(tokenizer, held, config.trainer.max_length))
+    groups, talks = held.encoded[0]
+    scores = score(model, tokenizer, [*groups, *(rows for _, rows in talks)])
+    replies = [columns(found) for found in scores[: len(groups)]]
+    told = ((group, *columns(found)) for (group, _), found in zip(talks, scores[len(groups) :], strict=True))
+    nll = [(group, -sum(logps), sum(counts)) for group, logps, counts in told]
     return Measurement(replies, nll, sample(config, model, tokenizer, held.samples))
+
+
+def _encoded(tokenizer: Any, held: HeldOut, length: int) -> Encoded:
+    groups = [reply_rows(tokenizer, group, length) for group in held.groups]
+    return groups, conversation_rows(tokenizer, held.conversations, length) if held.conversations else []
 
 
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:

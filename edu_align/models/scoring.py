@@ -1,8 +1,10 @@
 """Scores of held-out records: log-probabilities of replies, and the loss on trained turns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.sharding import head_logits
@@ -24,14 +26,15 @@ def label_logps(model: Any, rows: Sequence[Row], pad: int) -> list[tuple[float, 
     """
     import torch
 
-    model.eval()
+    if model.training:
+        model.eval()
     base = causal_model(model)
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.tensor([row + [pad] * (width - len(row)) for row, _ in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row, _ in rows])
-    labels = torch.tensor([row + [IGNORED] * (width - len(row)) for _, row in rows])
+    shape = len(rows), max(len(ids) for ids, _ in rows)
+    padded, real, asked = np.full(shape, pad), np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED)
+    for i, (row, labelled) in enumerate(rows):
+        padded[i, : len(row)], real[i, : len(row)], asked[i, : len(row)] = row, 1, labelled
     device = base.get_output_embeddings().weight.device
-    ids, mask, labels = ids.to(device), mask.to(device), labels.to(device)[:, 1:]
+    ids, mask, labels = (torch.from_numpy(values).to(device) for values in (padded, real, asked[:, 1:]))
     with torch.no_grad():
         hidden = base.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
         scored = labels != IGNORED
@@ -54,59 +57,70 @@ def reply_rows(tokenizer: Any, group: ResponseGroup, max_length: int) -> list[Ro
     return rows
 
 
+def conversation_rows(
+    tokenizer: Any, conversations: Iterable[Conversation], max_length: int
+) -> list[tuple[str, list[Row]]]:
+    """The group of each conversation with a trained token within `max_length`, and its rows.
+
+    Errors: there is none.
+    """
+    found: list[tuple[str, list[Row]]] = []
+    for conversation in conversations:
+        encoded = encode_dialogue(tokenizer, conversation.messages).rows
+        cut = [(row.ids[:max_length], row.labels[:max_length]) for row in encoded]
+        rows = [(ids, labels) for ids, labels in cut if any(label != IGNORED for label in labels[1:])]
+        found += [(conversation.group, rows)] if rows else []
+    if not found:
+        raise UserError(f"no held-out conversation has a trained token within `trainer.max_length={max_length}`.")
+    return found
+
+
 def score_replies(
     model: Any, tokenizer: Any, groups: Sequence[ResponseGroup], max_length: int
 ) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
     """For each group, the log-probability (nats) and the token count of each of its responses."""
-    rows = [reply_rows(tokenizer, group, max_length) for group in groups]
-    flat = _scored(model, tokenizer, [row for group in rows for row in group], [len(group) for group in rows])
-    result, at = [], 0
-    for group in rows:
-        part = flat[at : at + len(group)]
-        result.append((tuple(logp for logp, _ in part), tuple(count for _, count in part)))
-        at += len(group)
-    return result
+    found = score(model, tokenizer, [reply_rows(tokenizer, group, max_length) for group in groups])
+    return [columns(rows) for rows in found]
 
 
-def conversation_nll(
-    model: Any, tokenizer: Any, conversations: Iterable[Conversation], max_length: int
-) -> list[tuple[str, float, int]]:
-    """For each conversation with a trained token: its group, the negative log-likelihood in nats, the token count."""
-    kept: list[tuple[str, int]] = []  # group, rows
-    rows: list[Row] = []
-    for conversation in conversations:
-        encoded = encode_dialogue(tokenizer, conversation.messages).rows
-        cut = [(row.ids[:max_length], row.labels[:max_length]) for row in encoded]
-        scored = [(ids, labels) for ids, labels in cut if any(label != IGNORED for label in labels[1:])]
-        rows += scored
-        kept += [(conversation.group, len(scored))] if scored else []
-    if not rows:
-        raise UserError(f"no held-out conversation has a trained token within `trainer.max_length={max_length}`.")
-    scores = iter(_scored(model, tokenizer, rows, [many for _, many in kept]))
-    summed = [(group, list(islice(scores, many))) for group, many in kept]
-    return [(group, -sum(logp for logp, _ in found), sum(count for _, count in found)) for group, found in summed]
+def columns(scored: Sequence[tuple[float, int]]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    return tuple(logp for logp, _ in scored), tuple(count for _, count in scored)
 
 
-def _scored(model: Any, tokenizer: Any, rows: list[Row], sizes: list[int]) -> list[tuple[float, int]]:
-    """Score rows in batches that never split a group, each at most MAX_BATCH_TOKENS padded tokens where possible.
+def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list[list[tuple[float, int]]]:
+    """`label_logps` of each row of each family, such as the replies to one prompt.
 
-    Where memory runs out a batch is scored in smaller ones.
+    A family is scored in one batch, beside those that begin alike, of at most MAX_BATCH_TOKENS padded tokens where
+    possible. Where memory runs out a batch is scored in smaller ones.
     """
     from tqdm import tqdm
 
-    result: list[tuple[float, int]] = []
+    order = sorted((i for i, rows in enumerate(families) if rows), key=lambda i: families[i][0][0])
+    result: list[list[tuple[float, int]]] = [[] for _ in families]
     halves = HalvingBatches("scoring")
-    start = stop = 0
 
-    def score(part: Sequence[Row]) -> list[tuple[float, int]]:
+    def label(part: Sequence[Row]) -> list[tuple[float, int]]:
         return label_logps(model, part, tokenizer.pad_token_id)
 
-    with tqdm(total=len(rows), desc="scoring", unit="reply", mininterval=5) as bar:
-        for size in [*sizes, 0]:
-            width = max((len(ids) for ids, _ in rows[start : stop + size]), default=0)
-            if stop > start and (size == 0 or width * (stop + size - start) > MAX_BATCH_TOKENS):
-                result += halves.run(score, rows[start:stop])
-                bar.update(stop - start)
-                start = stop
-            stop += size
+    with tqdm(total=sum(map(len, families)), desc="scoring", unit="reply", mininterval=5) as bar:
+        for batch in _batches(order, families):
+            rows = [row for i in batch for row in families[i]]
+            scores = iter(halves.run(label, rows))
+            for i in batch:
+                result[i] = list(islice(scores, len(families[i])))
+            bar.update(len(rows))
     return result
+
+
+def _batches(order: Sequence[int], families: Sequence[Sequence[Row]]) -> Iterator[list[int]]:
+    """Families in their order, as many at once as one forward is to compute."""
+    batch: list[int] = []
+    rows = width = 0
+    for i in order:
+        rows, width = rows + len(families[i]), max(width, *(len(ids) for ids, _ in families[i]))
+        if batch and rows * width > MAX_BATCH_TOKENS:
+            yield batch
+            batch, rows, width = [], len(families[i]), max(len(ids) for ids, _ in families[i])
+        batch.append(i)
+    if batch:
+        yield batch

@@ -8,8 +8,11 @@ nine replies. So a packed trainer takes a step's examples at once, and this cuts
 sizes: light, so that a plan can ask.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
+
+import numpy as np
 
 BLOCK = 256  # nodes of one block of attention: fewer compute fewer masked cells, more make larger matrix products
 # Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
@@ -83,26 +86,36 @@ class Prefixes:
     """The distinct prefixes of the sequences added so far: how many tokens a forest computes for them."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[int, int], int] = {}
-
-    @property
-    def count(self) -> int:
-        return len(self.known)
+        self.count = 0
+        self._rows: list[bytes] = []  # sorted, so that no other row shares more with one than its neighbours
 
     def begins_like(self, sequences: Sequence[Tokens]) -> bool:
-        node, first = -1, sequences[0]
-        for depth, token in enumerate(first):
-            if depth >= SHARED_SHARE * len(first):
-                return True
-            if (node := self.known.get((node, token), -1)) < 0:
-                return False
-        return True
+        first = sequences[0]
+        return self._known(_as_bytes(first))[1] >= SHARED_SHARE * len(first)
 
     def add(self, sequences: Iterable[Tokens]) -> None:
         for sequence in sequences:
-            node = -1
-            for token in sequence:
-                node = self.known.setdefault((node, token), len(self.known))
+            row = _as_bytes(sequence)
+            at, known = self._known(row)
+            self._rows.insert(at, row)
+            self.count += len(sequence) - known
+
+    def _known(self, row: bytes) -> tuple[int, int]:
+        """The row's place among the others, and how many of its first tokens one of them begins with."""
+        at = bisect_left(self._rows, row)
+        return at, max((_common(row, other) for other in self._rows[max(at - 1, 0) : at + 1]), default=0)
+
+
+def _as_bytes(tokens: Tokens) -> bytes:
+    """Bytes that sort as the tokens do."""
+    return np.array(tokens, dtype=">u4").tobytes()
+
+
+def _common(first: bytes, second: bytes) -> int:
+    """How many of the tokens that two rows begin with are equal."""
+    least = min(len(first), len(second)) // 4
+    differs = np.frombuffer(first, "u4", least) != np.frombuffer(second, "u4", least)
+    return int(differs.argmax()) if differs.any() else least
 
 
 def count_first_batch(examples: Sequence[Sequence[Tokens]], batch: int, budget: int) -> tuple[int, int]:

@@ -60,14 +60,30 @@ class Forest:
         return mask
 
 
-_Path = tuple[int, list[int], np.ndarray]  # tree, nodes, columns
+_Path = tuple[int, np.ndarray, np.ndarray]  # tree, nodes, columns
 
 
 @dataclass
 class _Trie:
-    tokens: list[int]
-    parents: list[int]
-    depths: list[int]
+    """Nodes in the order in which sorted rows bring them.
+
+    tokens, depths: one array a row, of the nodes that it adds. branches: what stands before these: the nodes from the
+    root on.
+    """
+
+    tokens: list[np.ndarray]
+    depths: list[np.ndarray]
+    branches: list[np.ndarray]
+    size: int = 0
+
+    def add(self, ids: np.ndarray, branch: np.ndarray) -> np.ndarray:
+        """Nodes of the row `ids` from the root on; those of `branch` are there already."""
+        new = np.arange(self.size, self.size + len(ids) - len(branch))
+        self.tokens.append(ids[len(branch) :])
+        self.depths.append(np.arange(len(branch), len(ids)))
+        self.branches.append(branch)
+        self.size += len(new)
+        return np.concatenate([branch, new])
 
 
 def build_forest(
@@ -85,18 +101,18 @@ def build_forest(
     own.
     """
     tries, where = _build_tries(input_ids, attention_mask, share)
-    sizes = [len(trie.tokens) for trie in tries]
+    sizes = [trie.size for trie in tries]
     width = sum(sizes) if one_row else max(sizes)
     home, rows = _placements(sizes, width)
     tokens = np.zeros((rows, width), dtype=np.int64)
     positions = np.zeros((rows, width), dtype=np.int64)
     for trie, (row, start) in zip(tries, home, strict=True):
-        tokens[row, start : start + len(trie.tokens)] = trie.tokens
-        positions[row, start : start + len(trie.tokens)] = trie.depths
+        tokens[row, start : start + trie.size] = np.concatenate(trie.tokens)
+        positions[row, start : start + trie.size] = np.concatenate(trie.depths)
     place = np.zeros(input_ids.shape, dtype=np.int64)
     for b, (t, path, columns) in enumerate(where):
         row, start = home[t]
-        place[b, columns] = row * width + start + np.asarray(path, dtype=np.int64)
+        place[b, columns] = row * width + start + path
     trees = [Tree(row, start, _ancestors(trie, window)) for trie, (row, start) in zip(tries, home, strict=True)]
     trees.sort(key=lambda tree: (tree.row, tree.start))
     return Forest(tokens, positions, tuple(trees), place, int((attention_mask != 0).sum()))
@@ -118,48 +134,42 @@ def _placements(sizes: list[int], width: int) -> tuple[list[tuple[int, int]], in
 def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray, share: bool) -> tuple[list[_Trie], list[_Path]]:
     """Tries of the rows, and for each row its tree, its path of nodes and its real columns."""
     columns = [np.flatnonzero(keep) for keep in attention_mask]
-    rows = [row[real].tolist() for row, real in zip(input_ids, columns, strict=True)]
-    if not all(rows):
+    rows = [row[real] for row, real in zip(input_ids, columns, strict=True)]
+    if not all(map(len, rows)):
         raise ValueError("a row without a real token cannot be packed")
+    keys = [row.astype(">u8").tobytes() for row in rows]
     trees: list[_Trie] = []
     paths: list[_Path | None] = [None] * len(rows)
-    known: dict[tuple[int, int], int] = {}  # (parent, token) -> node of the newest tree
-    previous: list[int] = []
-    for b in sorted(range(len(rows)), key=rows.__getitem__):  # rows that begin alike become neighbours
+    previous = before = np.zeros(0, dtype=np.int64)  # the row before in this order, and its path
+    for b in sorted(range(len(rows)), key=keys.__getitem__):  # no row before shares more with a row than its neighbour
         ids = rows[b]
-        same = zip(previous, ids, strict=False)
-        shared = next((i for i, (x, y) in enumerate(same) if x != y), min(len(previous), len(ids)))
+        shared = _common(previous, ids)
         if not trees or not share or shared < SHARED_SHARE * min(len(previous), len(ids)):
             trees.append(_Trie([], [], []))
-            known = {}
-        paths[b] = (len(trees) - 1, _insert(trees[-1], known, ids), columns[b])
-        previous = ids
+            shared = 0
+        path = trees[-1].add(ids, before[:shared])
+        paths[b] = (len(trees) - 1, path, columns[b])
+        previous, before = ids, path
     return trees, [path for path in paths if path is not None]
 
 
-def _insert(tree: _Trie, known: dict[tuple[int, int], int], ids: list[int]) -> list[int]:
-    """Nodes of `ids` from the root on, the missing ones added; a parent always comes before its children."""
-    parent, path = -1, []
-    for depth, token in enumerate(ids):
-        node = known.setdefault((parent, token), len(tree.tokens))
-        if node == len(tree.tokens):
-            tree.tokens.append(token)
-            tree.parents.append(parent)
-            tree.depths.append(depth)
-        path.append(node)
-        parent = node
-    return path
+def _common(first: np.ndarray, second: np.ndarray) -> int:
+    """How many of the values that two rows begin with are equal."""
+    least = min(len(first), len(second))
+    differs = first[:least] != second[:least]
+    return int(differs.argmax()) if differs.any() else least
 
 
 def _ancestors(tree: _Trie, window: int | None) -> np.ndarray:
     """bool (n, n): node i may attend to j, when j is i or an ancestor of i (nearer than `window`)."""
-    n = len(tree.tokens)
-    allowed = np.zeros((n, n), dtype=bool)
-    for i, parent in enumerate(tree.parents):
-        if parent >= 0:
-            allowed[i] = allowed[parent]
-        allowed[i, i] = True
+    allowed = np.zeros((tree.size, tree.size), dtype=bool)
+    start = 0
+    for branch, new in zip(tree.branches, tree.tokens, strict=True):
+        stop = start + len(new)
+        allowed[start:stop, branch] = True
+        allowed[start:stop, start:stop] = np.tri(len(new), dtype=bool)
+        start = stop
     if window is not None:
-        depths = np.asarray(tree.depths)
+        depths = np.concatenate(tree.depths)
         allowed &= depths[:, None] - depths[None, :] < window
     return allowed

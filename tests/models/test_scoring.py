@@ -8,7 +8,7 @@ import torch
 from edu_align.models import scoring
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.generation import generate, prompt_and_reference
-from edu_align.models.scoring import conversation_nll, label_logps, reply_rows, score_replies
+from edu_align.models.scoring import conversation_rows, label_logps, reply_rows, score, score_replies
 from edu_align.models.trained_turns import encode
 from edu_align.packing.decoder import share_prefixes
 from edu_align.records import Conversation, Message
@@ -57,7 +57,7 @@ def test_small_batches_give_the_same_scores(model: Any, bytes_tokenizer: Any, mo
     monkeypatch.setattr(scoring, "label_logps", lambda *given: (seen.append(len(given[1])), label_logps(*given))[1])
     monkeypatch.setattr(scoring, "MAX_BATCH_TOKENS", 1)
     small = score_replies(model, bytes_tokenizer, GROUPS, 200)
-    assert seen == [2, 3]  # a group is never split
+    assert sorted(seen) == [2, 3]  # a group is never split
     for (one, counts), (two, again) in zip(whole, small, strict=True):
         assert counts == again
         assert one == pytest.approx(two, rel=1e-5)
@@ -75,13 +75,14 @@ def test_conversation_loss_covers_every_trained_turn(model: Any, bytes_tokenizer
         Message("assistant", "What do you think?", train=True),
     )  # fmt: skip
     conversations = [Conversation(turns, "a", "local", "g1"), Conversation(turns[:1], "b", "local", "g2")]
-    ((key, nats, count),) = conversation_nll(model, bytes_tokenizer, conversations, 200)
+    ((key, rows),) = conversation_rows(bytes_tokenizer, conversations, 200)
+    (((found, count),),) = score(model, bytes_tokenizer, [rows])
     logp, tokens = naive(model, *encode(bytes_tokenizer, turns))
     assert (key, count) == ("g1", tokens)
     assert count == len("Hello") + len("What do you think?") + 2
-    assert nats == pytest.approx(-logp, rel=1e-5)
+    assert found == pytest.approx(logp, rel=1e-5)
     with pytest.raises(UserError, match=r"no held-out conversation.*trainer\.max_length=5"):
-        conversation_nll(model, bytes_tokenizer, conversations, 5)
+        conversation_rows(bytes_tokenizer, conversations, 5)
 
 
 def test_a_reply_does_not_depend_on_what_else_is_in_the_batch(model: Any, bytes_tokenizer: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from edu_align.evaluation.suite.human_nll import byte_unigram, token_unigram, turns_nll
 from edu_align.evaluation.suite.prompts import Prompt, of_dialogues
-from edu_align.models.scoring import conversation_nll
+from edu_align.models.scoring import conversation_rows, score
 from edu_align.records import Conversation, Message
 from tests.evaluation.suite.subjects import ModelSubject, ReadingSubject
 
@@ -22,13 +22,14 @@ TALK = Conversation(
 def test_turns_add_up_to_the_conversation(random_model: Callable[..., Any], bytes_tokenizer: Any) -> None:
     model = random_model()
     result = turns_nll(ModelSubject(model=model, tokenizer=bytes_tokenizer), of_dialogues([TALK]), ["Count again."])
-    ((_, nats, count),) = conversation_nll(model, bytes_tokenizer, [TALK], 2048)
+    ((_, rows),) = conversation_rows(bytes_tokenizer, [TALK], 2048)
+    (((logp, count),),) = score(model, bytes_tokenizer, [rows])
     tokens, size = result.measured["nats_per_token/mathdial"], result.measured["nats_per_byte/mathdial"]
     assert tokens.items == ("mathdial:test:1#1", "mathdial:test:1#3")
     assert sum(tokens.weights) == count
-    assert sum(v * w for v, w in zip(tokens.values, tokens.weights, strict=True)) == pytest.approx(nats, rel=1e-5)
+    assert sum(v * w for v, w in zip(tokens.values, tokens.weights, strict=True)) == pytest.approx(-logp, rel=1e-5)
     assert size.weights == (24.0, 11.0), "UTF-8 bytes: an e with an accent is two"
-    assert sum(v * w for v, w in zip(size.values, size.weights, strict=True)) == pytest.approx(nats, rel=1e-5)
+    assert sum(v * w for v, w in zip(size.values, size.weights, strict=True)) == pytest.approx(-logp, rel=1e-5)
 
 
 def test_unigrams_by_hand(bytes_tokenizer: Any) -> None:
