@@ -10,6 +10,7 @@ from edu_align.models.generation import generation_defaults
 from edu_align.models.locate import Location, check_whole, require_adapter, shape_in
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.utils.errors import UserError
+from edu_align.utils.memory import freeze_imported_objects
 
 
 def load_model(
@@ -23,6 +24,7 @@ def load_model(
     import torch
     from transformers import AutoModelForCausalLM, set_seed
 
+    freeze_imported_objects()
     dtype = getattr(torch, device.dtype)
     sharded = device.sharding == "fsdp"
     read = torch.float32 if sharded and full else dtype

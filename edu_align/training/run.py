@@ -41,7 +41,7 @@ from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
 from edu_align.utils.hashing import records_in
-from edu_align.utils.memory import free, freeze_imported_objects, prepare
+from edu_align.utils.memory import free, prepare
 from edu_align.utils.output import quiet
 from edu_align.utils.secrets import redacted
 
@@ -156,7 +156,6 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
         known_text = {"tokenizer": vocabulary_content(tokenizer), **_text_facts(launch.identity)}
         return _facts(config, location, start, data, rows[0].examples) | known_text
 
-    freeze_imported_objects()
     with claim_run(launch, composed, facts) as work:
         listener.run_started(work.folder)
         if work.begun:

@@ -52,13 +52,15 @@ def keep_few_kernels() -> None:
 
 def freeze_imported_objects() -> None:
     """Take what is imported by now (modules, functions: some hundred thousand objects) out of the garbage collector's
-    rounds, which every run waits for. Once, and before a model is loaded: nothing that a run drops later is left out.
+    rounds, which every run waits for, and let it begin them (`utils.program` starts without). Once, and before a model
+    is loaded: nothing that a run drops later is left out.
     """
     global _frozen
     if not _frozen:
         _frozen = True
         gc.collect()
         gc.freeze()
+    gc.enable()
 
 
 def free() -> None:

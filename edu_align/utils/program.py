@@ -3,6 +3,7 @@
 `program` goes around the `main` of each module that is run with `python -m`; a new command has nothing else to do.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -28,6 +29,7 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         guard_output()
         quiet_imports()
+        gc.disable()  # until a model is loaded: the rounds while libraries are imported take seconds and find nothing
         try:
             with as_exception():
                 check_current_folder()
@@ -48,6 +50,7 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
                 raise
             _end(f"error: {redacted(str(told))}", told.exit_code)
         finally:
+            gc.enable()
             leave_output()
 
     return run
