@@ -58,7 +58,7 @@ def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, An
     from edu_align.models.weights import load_model
 
     config: Config = OmegaConf.to_object(compose(words))  # type: ignore[assignment]
-    device = resolve(config.hardware)
+    device = resolve(config)
     location = locate(config.model, Path(config.outputs_root), config.seed)
     tokenizer = load_tokenizer(config.model, location.folder)
     data = training_data(config, set())

@@ -155,7 +155,7 @@ def _base_of(source: Source, chat_model: ChatModel) -> ChatModel:
 def _device(source: Source) -> Device:
     from edu_align.models.device import resolve
 
-    return replace(resolve(source.config.hardware), reasons=())
+    return replace(resolve(source.config), reasons=())
 
 
 def stream(

@@ -37,7 +37,7 @@ def load_tutor(subject: Subject) -> tuple[Any, Any]:
 def _base(subject: Subject) -> Any:
     config, location, dtype = subject.config, subject.location, subject.dtype
     if location.folder is None:  # random weights as in training, then rounded: another format would give others
-        dtype = resolve(config.hardware).dtype
+        dtype = resolve(config).dtype
     import torch
 
     device = Device("cpu", dtype, "sdpa", "none", ())

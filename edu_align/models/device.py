@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from edu_align.config.schema import HardwareConfig
+from edu_align.config.schema import Config, HardwareConfig, ModelConfig
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import first_value
 
 NATIVE_BF16_CAPABILITY = 8.0  # CUDA compute capability; a T4 (7.5) only emulates bfloat16, whatever torch says
 CPU_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
+SMALL_WIDTH = 256  # units of a layer
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,20 @@ def cpu_flags() -> set[str]:
     return set(first_value(Path("/proc/cpuinfo"), "flags").split())
 
 
-def resolve(hardware: HardwareConfig) -> Device:
+def is_small(model: ModelConfig) -> bool:
+    """Whether a CPU computes the model faster in float32 than in 16 bits: a random one for tests, of narrow layers.
+
+    Its products take less time than the 16-bit kernel of each size takes to be made.
+    """
+    return model.weights == "random" and model.architecture.hidden_size < SMALL_WIDTH
+
+
+def resolve(config: Config) -> Device:
     """Resolve every `auto`. Errors: CUDA or a package asked for where it is not, a chip below what the preset needs."""
     import torch
 
     reasons = []
+    hardware = config.hardware
     device = hardware.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -46,7 +56,7 @@ def resolve(hardware: HardwareConfig) -> Device:
     _need(hardware, "attention", "flash_attention_2", "flash_attn", "auto")
     dtype = hardware.dtype
     if dtype == "auto":
-        dtype, why = _auto_dtype(device)
+        dtype, why = _auto_dtype(device, is_small(config.model))
         reasons.append(f"dtype={dtype}: {why}")
     attention = hardware.attention
     if attention == "auto":
@@ -113,11 +123,13 @@ def _auto_attention(device: str) -> tuple[str, str]:
     return "flash_attention_2", "the flash-attn package is installed"
 
 
-def _auto_dtype(device: str) -> tuple[str, str]:
+def _auto_dtype(device: str, small: bool) -> tuple[str, str]:
     if device == "cuda":
         if _capability() >= NATIVE_BF16_CAPABILITY:
             return "bfloat16", f"compute capability {_capability()} computes it natively"
         return "float16", f"compute capability {_capability()} has no native bfloat16"
+    if small:
+        return "float32", "the model is too small to gain from 16 bits"
     found = cpu_flags() & CPU_BF16_FLAGS
     if found:
         return "bfloat16", f"the CPU has {', '.join(sorted(found))}"

@@ -5,8 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from edu_align.config.schema import HardwareConfig
-from edu_align.models.device import CPU_BF16_FLAGS, NATIVE_BF16_CAPABILITY, cpu_flags
+from edu_align.config.schema import Config
+from edu_align.models.device import CPU_BF16_FLAGS, NATIVE_BF16_CAPABILITY, cpu_flags, is_small
 from edu_align.utils.files import first_value
 
 # Peak of dense 16-bit matrix products in TFLOP/s, from NVIDIA's data sheets (T4, A100, H100 SXM, H200 SXM).
@@ -25,15 +25,16 @@ class Machine:
     peak: float | None
 
 
-def machine_of(hardware: HardwareConfig) -> Machine:
+def machine_of(config: Config) -> Machine:
     """Every `auto` of the preset resolved as `models.device.resolve` does, as far as that can be known without torch.
 
     A preset that names a GPU is planned for that GPU, wherever the plan is made.
     """
+    hardware = config.hardware
     gpu = first_gpu() if hardware.device == "auto" else None
     device = hardware.device if hardware.device != "auto" else ("cuda" if gpu else "cpu")
     name = gpu[0].lower() if gpu else hardware.name
-    dtype = hardware.dtype if hardware.dtype != "auto" else _dtype(device, gpu, hardware)
+    dtype = hardware.dtype if hardware.dtype != "auto" else _dtype(device, gpu, config)
     peak = next((value for key, value in PEAKS.items() if key in name), None) if device == "cuda" else None
     if hardware.memory_gb is not None:
         return Machine(device, dtype, int(hardware.memory_gb * 2**30), "hardware.memory_gb", peak)
@@ -45,10 +46,10 @@ def machine_of(hardware: HardwareConfig) -> Machine:
     return Machine(device, dtype, None, "", peak)
 
 
-def _dtype(device: str, gpu: tuple[str, int, float] | None, hardware: HardwareConfig) -> str:
+def _dtype(device: str, gpu: tuple[str, int, float] | None, config: Config) -> str:
     if device == "cpu":
-        return "bfloat16" if cpu_flags() & CPU_BF16_FLAGS else "float32"
-    capability = gpu[2] if gpu else hardware.min_compute_capability or NATIVE_BF16_CAPABILITY
+        return "bfloat16" if cpu_flags() & CPU_BF16_FLAGS and not is_small(config.model) else "float32"
+    capability = gpu[2] if gpu else config.hardware.min_compute_capability or NATIVE_BF16_CAPABILITY
     return "bfloat16" if capability >= NATIVE_BF16_CAPABILITY else "float16"
 
 

@@ -118,7 +118,7 @@ def make_plan(config: Config) -> Plan:
     """The plan of one run. Errors: a model's folder that is not there, rows longer than its input, unusable data."""
     check_length(config)
     config, unknown = _with_sizes(config)
-    machine, rows = machine_of(config.hardware), read_rows(config)
+    machine, rows = machine_of(config), read_rows(config)
     if unknown:
         return Plan(config, machine, work_of(config, rows, False), {}, (), (), unknown)
     parts, work = _estimate(config, machine, rows)
@@ -185,7 +185,7 @@ def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work
 
 
 def _peak(config: Config, rows: Rows) -> float:
-    return sum(_estimate(config, machine_of(config.hardware), rows)[0].values())
+    return sum(_estimate(config, machine_of(config), rows)[0].values())
 
 
 def _format_duration(time: float) -> str:

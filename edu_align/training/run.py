@@ -126,7 +126,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.models.weights import check_targets
     from edu_align.training.rows import make_rows, measurable
 
-    device = resolve(config.hardware)
+    device = resolve(config)
     prepare(device.device)
     check_optimizer(config.hardware)
     check_sharding(config, device)

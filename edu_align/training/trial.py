@@ -33,7 +33,7 @@ def try_arguments(config: Config) -> None:
     from edu_align.training.dpo import dpo_arguments
 
     check_optimizer(hardware)
-    device = resolve(hardware)
+    device = resolve(config)
     given = " ".join(f"trainer.args.{name}={value}" for name, value in trainer.args.items())
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -26,7 +26,7 @@ def measured(run: Path, earlier: Path, start: Path | None) -> tuple[Any, HeldOut
     config = stored_config(run / "config.yaml", {"evaluation.samples": "0"})
     held = held_out(config, training_data(config, trained_groups([earlier])))
     location = locate(config.model, Path(config.outputs_root), config.seed)
-    model = build_model(config, location, resolve(config.hardware), start)
+    model = build_model(config, location, resolve(config), start)
     install_packing(config.hardware.packing, model, config.hardware.packing_backend)
     return config, held, measure(config, model, load_tokenizer(config.model, location.folder), held)
 

@@ -32,7 +32,7 @@ def where(typed: Any, tmp_path: Path) -> Any:
 
     def resolved(*words: str) -> tuple[Any, Location, Any]:
         config = typed("trainer=dpo", *words)
-        return config, locate(config.model, tmp_path, config.seed), resolve(config.hardware)
+        return config, locate(config.model, tmp_path, config.seed), resolve(config)
 
     return resolved
 
@@ -138,7 +138,7 @@ def test_files_that_changed_are_loaded_again(
     folder = tmp_path / "model"
     shutil.copytree(mistral_folder, folder)
     config = typed("trainer=dpo", "model=zephyr", f"model.path={folder}")
-    where = Location(folder, "folder"), resolve(config.hardware)
+    where = Location(folder, "folder"), resolve(config)
     one, _ = base.base_model(config, *where)
     assert base.base_model(config, *where)[1]
     random_model("mistral", seed=1, sliding_window=64).save_pretrained(folder)

@@ -29,7 +29,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def resolved(*overrides: str) -> Device:
-    return resolve(config_of(*overrides).hardware)
+    return resolve(config_of(*overrides))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,8 @@ def test_without_a_card_the_cpu_decides(
     assert (found.device, found.dtype, found.quantization) == ("cpu", dtype, "none")
     assert found.reasons[0] == "device=cpu: no CUDA device was found"
     assert found.reasons[1].startswith(f"dtype={dtype}: ")
-    chosen = resolved("hardware=cpu", "hardware.dtype=bfloat16", "hardware.attention=sdpa")
+    assert resolved("hardware=auto", "model=tiny").dtype == "float32"
+    chosen = resolved("hardware=cpu", "model=tiny", "hardware.dtype=bfloat16", "hardware.attention=sdpa")
     assert (chosen.dtype, chosen.reasons) == ("bfloat16", ())
 
 
@@ -68,7 +69,7 @@ def test_auto_takes_the_card_and_says_why(machine: Any) -> None:
 def test_a_t4_computes_in_float16_on_4_bits(machine: Any, tmp_path: Any) -> None:
     machine(CARDS["t4"], "bitsandbytes")
     config = config_of("hardware=t4")
-    found = resolve(config.hardware)
+    found = resolve(config)
     assert found == Device("cuda", "float16", "sdpa", "nf4", ())
     arguments = common_arguments(config, found, tmp_path, by_tokens=False)
     assert (arguments["fp16"], arguments["bf16"], arguments["optim"]) == (True, False, "paged_adamw_8bit")
@@ -112,11 +113,11 @@ def test_a_card_below_the_preset_is_refused(machine: Any, preset: str, card: tup
 )  # fmt: skip
 def test_a_package_that_is_missing_is_one_error(machine: Any, override: str, package: str) -> None:
     machine((8, 0))
-    hardware = config_of("hardware=auto", override).hardware
+    config = config_of("hardware=auto", override)
 
     def checked() -> None:
-        check_optimizer(hardware)
-        resolve(hardware)
+        check_optimizer(config.hardware)
+        resolve(config)
 
     with pytest.raises(UserError, match=rf"`{override}` needs the package {package.replace('_', '-')}.*pip install"):
         checked()

@@ -99,4 +99,4 @@ def test_weights_that_do_not_fill_the_network_are_refused(own: Any, config_for: 
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     config = config_for(folder)
     with pytest.raises(UserError, match=r"`model\.path`: the weights in .* tensors are missing or of another shape"):
-        load_model(config.model, Location(folder, ""), resolve(config.hardware), 0, True)
+        load_model(config.model, Location(folder, ""), resolve(config), 0, True)

@@ -115,7 +115,7 @@ def test_the_references_are_those_of_trl(typed: Callable[..., Any], tmp_path: Pa
     from edu_align.training.rows import make_rows
 
     config = typed("trainer=dpo", f"outputs_root={tmp_path}", "trainer.max_length=150")
-    data, device = training_data(config, set()), resolve(config.hardware)
+    data, device = training_data(config, set()), resolve(config)
     location = locate(config.model, tmp_path, config.seed)
 
     def columns(shared: Any) -> list[Any]:

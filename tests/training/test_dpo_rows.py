@@ -63,7 +63,7 @@ def test_pairs_that_become_equal_are_left_out_and_counted(bytes_tokenizer: Any, 
     ]
     config = typed("trainer=dpo", f"outputs_root={tmp_path}")
     for cached in (False, True, True):
-        cache = RunCache(config, locate(config.model, tmp_path, config.seed), resolve(config.hardware))
+        cache = RunCache(config, locate(config.model, tmp_path, config.seed), resolve(config))
         rows, counts = cached_dpo_rows(cache if cached else None, chat, pairs, 64)
         assert counts.kept == [1]
         assert chat.decode(rows[0]["rejected_ids"]) == "Because.|"

@@ -27,7 +27,7 @@ TALKS = [Conversation(TURNS, str(i), "local", str(i)) for i in range(3)] + [Conv
 @pytest.fixture
 def shared(typed: Callable[..., Any], tmp_path: Path) -> Callable[[], RunCache]:
     config = typed("trainer=sft", f"outputs_root={tmp_path}")
-    return lambda: RunCache(config, locate(config.model, tmp_path, config.seed), resolve(config.hardware))
+    return lambda: RunCache(config, locate(config.model, tmp_path, config.seed), resolve(config))
 
 
 def changed(number: int, **fields: Any) -> list[Conversation]:

@@ -165,7 +165,7 @@ class LoadedSubject:
     def _device(self) -> Any:
         from edu_align.models.device import resolve
 
-        return resolve(self.weights.config.hardware)
+        return resolve(self.weights.config)
 
     @functools.cached_property
     def _shared(self) -> RunCache:
