@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.comments import Entry, description, entries, options
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import Entry, conf_dir, description, entries, options
 from edu_align.config.keys import base_schema, expected, leaves, stated
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 

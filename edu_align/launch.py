@@ -11,18 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edu_align.config.arguments import key_of
-from edu_align.config.compose import (
-    PRIMARY,
-    VERSION_BASE,
-    as_user_error,
-    check_words,
-    conf_dir,
-    folders_after_flag,
-    in_one_message,
-    register,
-    settled,
-)  # fmt: skip
+from edu_align.config.comments import PRIMARY, conf_dir, folders_after_flag
 from edu_align.utils.errors import UserError
 from edu_align.utils.program import explanation, program
 
@@ -56,6 +45,8 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     from hydra import main as hydra_main
     from hydra._internal.utils import get_args_parser
 
+    from edu_align.config.arguments import key_of
+    from edu_align.config.compose import VERSION_BASE, as_user_error, check_words, in_one_message, register
     from edu_align.config.machine_settings import blamed, use
     from edu_align.config.text import for_hydra
 
@@ -111,6 +102,8 @@ def _mode_known(args: Any) -> Iterator[None]:
     """
     from hydra._internal.hydra import Hydra
 
+    from edu_align.config.arguments import key_of
+
     own_files = args.config_dir or args.config_path or args.config_name
     if own_files or any(key_of(word).startswith(("hydra", "sweep", "experiment")) for word in args.overrides):
         yield
@@ -135,6 +128,8 @@ def _job(run: Job, failed: list[str], begun: list[bool], raised: list[Exception]
     def job(cfg: "DictConfig") -> Any:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
+
+        from edu_align.config.compose import settled
 
         begun.append(True)
         place = os.environ.get("EDU_ALIGN_JOB")

@@ -4,25 +4,40 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edu_align.utils.errors import UserError
 
+PRIMARY = "config"  # the file that everything begins with
 GLOBAL = "# @package _global_"
 # In the order in which people choose them; further groups follow by name.
 ORDER = ("model", "dataset", "trainer", "hardware", "adapter", "tracking")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A key of a file, dotted from the file's root. `value` as it is written, None where the key holds keys."""
 
     key: str
     value: str | None
     comment: str
+
+
+def conf_dir() -> Path:
+    """The folder of edu_align's own config files: a checkout's conf/, else the copy inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / f"{PRIMARY}.yaml").is_file():
+        return checkout / "conf"
+    return package / "conf"
+
+
+def folders_after_flag(argv: list[str]) -> list[Path]:
+    """Existing folders given with --config-dir (or -cd), in either spelling."""
+    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
+    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
+    return [Path(folder) for folder in found if Path(folder).is_dir()]
 
 
 def groups(folders: list[Path]) -> list[str]:

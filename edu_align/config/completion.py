@@ -175,6 +175,6 @@ def _outputs(before: list[str]) -> Path:
 
 def _folders(before: list[str]) -> list[Path]:
     """edu_align's own config folder, and those behind --config-dir."""
-    from edu_align.config.compose import conf_dir, folders_after_flag
+    from edu_align.config.comments import conf_dir, folders_after_flag
 
     return [conf_dir(), *folders_after_flag(before)]

@@ -11,30 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.config.arguments import key_of, quoted
+from edu_align.config.comments import PRIMARY, conf_dir
 from edu_align.utils.errors import UserError
 from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PRIMARY = "config"
 VERSION_BASE = "1.3"
-
-
-def conf_dir() -> Path:
-    """The folder of edu_align's own config files: a checkout's conf/, else the copy inside the installed package."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / f"{PRIMARY}.yaml").is_file():
-        return checkout / "conf"
-    return package / "conf"
-
-
-def folders_after_flag(argv: list[str]) -> list[Path]:
-    """Existing folders given with --config-dir (or -cd), in either spelling."""
-    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
-    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
-    return [Path(folder) for folder in found if Path(folder).is_dir()]
 
 
 def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "DictConfig":

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -336,6 +335,8 @@ def _way_out(error: BaseException, root: Path | None) -> str:
 
 def _fullest(error: BaseException) -> Path:
     """The folder with the least room of those that a command writes to: a full disk is reported without its name."""
+    import tempfile
+
     name = getattr(error, "filename", None)
     if isinstance(name, str | bytes | os.PathLike):
         return _folder_there(Path(os.fsdecode(name)))

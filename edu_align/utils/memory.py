@@ -1,13 +1,11 @@
 """Memory: what a run keeps and gives back at its end, what counts as running out of it, and work in halves."""
 
 import contextlib
-import ctypes
 import errno
 import gc
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -84,6 +82,8 @@ def free() -> None:
 
 def _glibc(function: str, *values: int) -> None:
     """Call a function of glibc, where that is the C library."""
+    import ctypes
+
     with contextlib.suppress(OSError, AttributeError):
         getattr(ctypes.CDLL("libc.so.6"), function)(*values)
 
@@ -131,6 +131,8 @@ def memory_error(error: BaseException) -> "OutOfMemory | None":
 
 def release_traceback(error: BaseException) -> str:
     """The error's first line. The frames that it went through let go of their tensors."""
+    import traceback
+
     traceback.clear_frames(error.__traceback__)
     return first_line(error)
 

@@ -6,7 +6,6 @@ connection to a server that breaks would raise it too.
 
 import errno
 import io
-import logging
 import os
 import signal
 import sys
@@ -174,11 +173,13 @@ def _print(bar: Any) -> None:
 
 
 # Loggers of libraries and the least that they may say: below it are hints about the libraries themselves.
-LOGGERS = {"bitsandbytes": logging.ERROR, "datasets": logging.ERROR}
+LOGGERS = {"bitsandbytes": "ERROR", "datasets": "ERROR"}
 
 
 def quiet_imports() -> None:
     """Keep out what libraries say while they are imported; nothing is imported here."""
+    import logging
+
     for name, least in LOGGERS.items():
         logging.getLogger(name).setLevel(least)
     warnings.filterwarnings("ignore", category=FutureWarning)

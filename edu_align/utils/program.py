@@ -10,11 +10,8 @@ from functools import wraps
 from typing import NoReturn
 
 from edu_align.utils.errors import Interrupted, UserError
-from edu_align.utils.files import check_current_folder, disk_error
 from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, exit_code_of
-from edu_align.utils.memory import memory_error
 from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
-from edu_align.utils.secrets import redacted
 
 
 def program(main: Callable[[], None]) -> Callable[[], None]:
@@ -27,6 +24,8 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def run() -> None:
+        from edu_align.utils.files import check_current_folder
+
         guard_output()
         quiet_imports()
         gc.disable()  # until a model is loaded: the rounds while libraries are imported take seconds and find nothing
@@ -48,6 +47,8 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
             told = explanation(error)
             if told is None:
                 raise
+            from edu_align.utils.secrets import redacted
+
             _end(f"error: {redacted(str(told))}", told.exit_code)
         finally:
             gc.enable()
@@ -58,6 +59,9 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
 
 def explanation(error: Exception) -> UserError | None:
     """The error as one that its user can mend; None where it is a fault of the program."""
+    from edu_align.utils.files import disk_error
+    from edu_align.utils.memory import memory_error
+
     return error if isinstance(error, UserError) else disk_error(error) or memory_error(error)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import conf_dir
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
 from edu_align.train import main as train

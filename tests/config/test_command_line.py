@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import conf_dir
 from tests.config.conftest import Here
 
 Program = Callable[..., CompletedProcess[str]]

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from edu_align.config.compose import compose, conf_dir
+from edu_align.config.comments import conf_dir
+from edu_align.config.compose import compose
 from edu_align.config.keys import base_schema, leaves
 from edu_align.config.precheck.draft import draft
 from edu_align.config.precheck.files import Files

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.comments import choices, entries, groups, options
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import choices, conf_dir, entries, groups, options
 from edu_align.config.help import WIDTH, help_text
 from edu_align.config.help_pages import explained
 from edu_align.config.keys import typed_keys

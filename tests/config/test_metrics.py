@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import conf_dir
 from edu_align.config.metrics import RUN_METRICS, check_objective
 from edu_align.utils.errors import UserError
 from tests.config.conftest import Here

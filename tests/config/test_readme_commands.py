@@ -9,7 +9,7 @@ import pytest
 
 from edu_align import chat, evaluate, export, generate, harness, report
 from edu_align.config.arguments import key_values, parse, split_word
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import conf_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = "train|plan|evaluate|report|chat|generate|export|harness|reproduce|verify"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.compose import conf_dir
+from edu_align.config.comments import conf_dir
 from tests.config.test_conf_files import uncommented
 
 Problems = Callable[..., list[str]]

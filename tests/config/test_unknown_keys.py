@@ -6,7 +6,8 @@ from shutil import copytree
 
 import pytest
 
-from edu_align.config.compose import compose, conf_dir
+from edu_align.config.comments import conf_dir
+from edu_align.config.compose import compose
 from edu_align.config.keys import every_key
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files

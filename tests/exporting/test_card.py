@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edu_align.config.compose import compose, conf_dir
+from edu_align.config.comments import conf_dir
+from edu_align.config.compose import compose
 from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource

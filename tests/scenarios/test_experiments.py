@@ -13,7 +13,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from edu_align.config.compose import compose, conf_dir
+from edu_align.config.comments import conf_dir
+from edu_align.config.compose import compose
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
 from tests.children import program

@@ -11,7 +11,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from edu_align.config.compose import compose, conf_dir
+from edu_align.config.comments import conf_dir
+from edu_align.config.compose import compose
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
 from tests.config.test_readme_commands import split, words_of
