@@ -13,7 +13,7 @@ COUNT = 20
 REFERENCES = ("human", "expert", "reference", "reference_reply")  # keys of an example that hold the reference
 HUMAN, REFERENCE = "human tutor", "reference"
 RULE = (
-    f"The {COUNT} dialogues of the smallest sha256, among those whose stored replies every model shares and that a "
+    f"Up to {COUNT} dialogues, of the smallest sha256 among those whose stored replies every model shares and that a "
     "human tutor answered too; no one chose them. Where the suite kept none, those that a training kept, before and "
     "after it. Replies are greedy."
 )
