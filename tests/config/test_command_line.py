@@ -134,7 +134,7 @@ def test_nothing_heavy_is_imported_to_compose(program: Program, tmp_path: Path) 
 
 
 def test_the_config_folder_is_the_checkouts_or_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from edu_align.config import compose as load
+    from edu_align.config import comments as load
 
     root = Path(__file__).resolve().parents[2]
     assert conf_dir() == root / "conf"
