@@ -167,7 +167,9 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
     own = [word for word in words if word.lstrip("+~").startswith("hydra")]
     if isinstance(error, HydraException):
         parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]
-        return UserError(" ".join(" ".join(parts).split()))
+        said = " ".join(" ".join(parts).split())
+        unnamed = [word for word in own if key_of(word) not in said]
+        return UserError(f"`{' '.join(unnamed)}`: {said}" if unnamed else said)
     if isinstance(error, UserError) or not own:
         return error
     what = f"{type(error).__name__}: {error}".strip(": ").split("\n")[0]

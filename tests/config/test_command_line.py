@@ -45,6 +45,7 @@ def script(tmp_path: Path) -> Path:
         ("-m --cfg job", "Give one of --run, --multirun, --cfg, --info, got --multirun and --cfg."),
         ("--config-dir nowhere", "The config folder 'nowhere' does not exist."),
         ("hydra.nosuch=1", "Could not override 'hydra.nosuch'."),
+        ("hydra/launcher=${oc.decode:'[1'}", "`hydra/launcher=${oc.decode:'[1'}`: Error resolving interpolation"),
         ("--resolve", "--resolve belongs to --cfg: add --cfg job."),
     ],
 )

@@ -6,6 +6,7 @@ is one forward pass. Comparisons are in float64 but for those that say otherwise
 """
 
 import copy
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ def as_trl(record: Record) -> dict[str, list[dict[str, str]]]:
 
     if isinstance(record, Conversation):
         return {"messages": chat(record.messages)}
-    chosen, rejected = ([{"role": "assistant", "content": reply.text}] for reply in record.group.responses)
+    replies = record.group.responses
+    chosen, rejected = ([{"role": "assistant", "content": replies[at].text}] for at in (record.chosen, record.rejected))
     return {"prompt": chat(record.group.prompt), "chosen": chosen, "rejected": rejected}
 
 
@@ -546,11 +548,15 @@ def test_when_is_validated(sides: Sides, option: Options) -> None:
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_a_whole_run_is_trls_training(
-    sides: Sides, go: Any, trainer: str, killed: bool, monkeypatch: pytest.MonkeyPatch
+    sides: Sides, go: Any, trainer: str, killed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """From its command's words on, with a new adapter, in float32; also killed after its third step."""
     words = [f"trainer={trainer}", "evaluation.enabled=false", "trainer.max_steps=5", "trainer.save_steps=2"]
     words += ["hardware.optimizer=sgd", "trainer.learning_rate=0.03"]
+    if trainer == "sft":  # TRL trains every turn of a tutor
+        rows = (json.dumps(as_trl(talk(number))) for number in range(40))
+        (tmp_path / "talks.jsonl").write_text("\n".join(rows), encoding="utf-8")
+        words += ["dataset=local", f"dataset.path={tmp_path / 'talks.jsonl'}"]
     if killed:
         with killed_at("on_step_end", 3):
             assert in_child(lambda: go(*words)) == -9
