@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Architecture, Config, ModelConfig
+from edu_align.models.known_sizes import known_config
 from edu_align.utils.errors import UserError, first_line
 
 TIMEOUT = 5  # seconds until the hub counts as out of reach
@@ -93,6 +94,8 @@ KNOWN: dict[str, tuple[int | None, ...]] = {
     "gemma": (16, 256, 8192, True),
     "granite": (None, None, 2048, False),
     "smollm3": (4, None, 32768, True),
+    "gemma3_text": (4, 256, 131072, True),
+    "phi3": (None, None, 4096, False),
 }
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -129,12 +132,15 @@ def sizes_of(model: ModelConfig) -> tuple[Sizes | None, str]:
 def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
     """What config.json of `model.path` holds; None and the reason where it cannot be read. Errors: as `sizes_of`.
 
-    A preset's own model is not asked for at the hub: its sizes stand in the preset.
+    A preset's own model is not asked for at the hub: its sizes stand in the preset or in `known_sizes`.
     """
     assert model.path is not None
     folder = local_folder(model.path)
     if folder is None and model.architecture.hidden_size:
         return None, ""
+    known = known_config(model.path)
+    if folder is None and known is not None and cached_file(model, "config.json") is None:
+        return known, ""
     file, why = (folder / "config.json", "") if folder else small_file(model, "config.json")
     if file is None:
         return None, why

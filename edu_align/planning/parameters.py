@@ -33,6 +33,13 @@ def linear_layers(shape: Architecture) -> dict[str, Linear]:
     """The linear layers of one decoder block of Llama and its kin, by name."""
     hidden, inner, wide = shape.hidden_size, shape.intermediate_size, attention_width(shape)
     keys = head_width(shape) * shape.num_key_value_heads
+    if shape.model_type == "phi3":
+        return {
+            "qkv_proj": (hidden, wide + 2 * keys),
+            "o_proj": (wide, hidden),
+            "gate_up_proj": (hidden, 2 * inner),
+            "down_proj": (inner, hidden),
+        }
     return {
         "q_proj": (hidden, wide),
         "k_proj": (hidden, keys),
@@ -52,12 +59,14 @@ def linear_parameters(shape: Architecture) -> int:
 def parameters(shape: Architecture) -> int:
     """All parameters: embeddings, linear layers, two norms a block and the last one, and the head unless it is tied.
 
-    Qwen 2 has biases at its queries, keys and values, and Qwen 3 norms of queries and keys.
+    Qwen 2 has biases at its queries, keys and values; Qwen 3 and Gemma 3 norms of queries and keys, and Gemma 3 four
+    norms a block.
     """
     embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
-    norms = (2 * shape.num_hidden_layers + 1) * shape.hidden_size
+    norms = ((4 if shape.model_type == "gemma3_text" else 2) * shape.num_hidden_layers + 1) * shape.hidden_size
     biases = head_width(shape) * (shape.num_attention_heads + 2 * shape.num_key_value_heads)
-    inside = {"qwen2": biases, "qwen3": 2 * head_width(shape)}.get(shape.model_type, 0)
+    heads = 2 * head_width(shape)
+    inside = {"qwen2": biases, "qwen3": heads, "gemma3_text": heads}.get(shape.model_type, 0)
     return embeddings + linear_parameters(shape) + norms + shape.num_hidden_layers * inside
 
 

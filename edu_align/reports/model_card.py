@@ -146,6 +146,21 @@ BASES = {
     "HuggingFaceH4/zephyr-7b-beta": "mit",
     "mistralai/Mistral-7B-v0.1": "apache-2.0",
     "meta-llama/Llama-2-7b-hf": "llama2",
+    "Qwen/Qwen3-0.6B": "apache-2.0",
+    "Qwen/Qwen3-1.7B": "apache-2.0",
+    "Qwen/Qwen3-4B": "apache-2.0",
+    "Qwen/Qwen2.5-0.5B-Instruct": "apache-2.0",
+    "Qwen/Qwen2.5-1.5B-Instruct": "apache-2.0",
+    "Qwen/Qwen2.5-7B-Instruct": "apache-2.0",
+    "meta-llama/Llama-3.2-1B-Instruct": "llama3.2",
+    "meta-llama/Llama-3.2-3B-Instruct": "llama3.2",
+    "meta-llama/Llama-3.1-8B-Instruct": "llama3.1",
+    "google/gemma-3-270m-it": "gemma",
+    "google/gemma-3-1b-it": "gemma",
+    "HuggingFaceTB/SmolLM2-360M-Instruct": "apache-2.0",
+    "HuggingFaceTB/SmolLM2-1.7B-Instruct": "apache-2.0",
+    "HuggingFaceTB/SmolLM3-3B": "apache-2.0",
+    "microsoft/Phi-4-mini-instruct": "mit",
 }
 
 SOURCES = {

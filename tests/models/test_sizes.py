@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import ModelConfig
-from edu_align.models.sizes import KNOWN, _fetched, head_width, sizes_of
-from edu_align.planning.parameters import parameters
+from edu_align.models import sizes as module
+from edu_align.models.known_sizes import _SIZES, known_config
+from edu_align.models.sizes import KNOWN, _fetched, _read, head_width, sizes_of
+from edu_align.planning.parameters import linear_layers, parameters
 from edu_align.planning.plan import make_plan
 from edu_align.utils.errors import UserError
 from tests.conftest import config_of
@@ -89,14 +91,14 @@ def test_unknown_sizes_are_said_and_refuse_nothing(content: object, said: str, c
 @pytest.mark.cases("B12")
 def test_a_model_of_the_hub_is_not_the_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its config.json in the hub's cache says how large it is; without a network and without that nobody knows."""
-    words = ["model=mistral", "model.path=Qwen/Qwen3-4B", "hardware=t4"]
+    words = ["model=mistral", "model.path=Qwen/Qwen3-14B", "hardware=t4"]
     assert (
         "its sizes are not known: the hub is out of reach (HF_HUB_OFFLINE is set)"
         in make_plan(config_of(*words)).describe()
     )
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # it was read when it was imported
-    there = tmp_path / "models--Qwen--Qwen3-4B"
+    there = tmp_path / "models--Qwen--Qwen3-14B"
     for folder in ("refs", f"snapshots/{COMMIT}"):
         (there / folder).mkdir(parents=True)
     (there / "refs" / "main").write_text(COMMIT)
@@ -119,3 +121,30 @@ def test_a_hub_that_answers_is_asked_for_config_json_alone(tmp_path: Path, monke
     assert asked == [("made-up/none-such", "config.json", "abc")]
     make_plan(config_of("model=mistral"))  # its sizes stand in the preset
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("path", sorted(_SIZES))
+def test_known_sizes_are_counted_as_transformers_builds_them(path: str) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    known = known_config(path)
+    assert known is not None
+    plain = {key: value for key, value in known.items() if value is not None}
+    if known["model_type"] == "phi3":
+        plain["pad_token_id"] = 0  # transformers' own lies outside a smaller vocabulary
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**plain))
+    sizes, why = _read(known)
+    assert (why, sizes is not None) == ("", True)
+    assert parameters(sizes) == sum(p.numel() for p in model.parameters())
+    block = model.model.layers[0].named_modules()
+    linear = {name.split(".")[-1]: (m.in_features, m.out_features) for name, m in block if hasattr(m, "in_features")}
+    assert linear == linear_layers(sizes)
+
+
+def test_a_presets_sizes_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_fetched", None)
+    for preset, billions in (("qwen3_4b", 4.02), ("llama3_2_1b", 1.24), ("phi4_mini", 3.84)):
+        sizes, _ = sizes_of(config_of(f"model={preset}").model)
+        assert round(parameters(sizes) / 1e9, 2) == billions
