@@ -46,7 +46,14 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
     from hydra._internal.utils import get_args_parser
 
     from edu_align.config.arguments import key_of
-    from edu_align.config.compose import VERSION_BASE, as_user_error, check_words, in_one_message, register
+    from edu_align.config.compose import (
+        VERSION_BASE,
+        as_user_error,
+        check_words,
+        in_one_message,
+        models_by_path,
+        register,
+    )
     from edu_align.config.machine_settings import blamed, use
     from edu_align.config.text import for_hydra
 
@@ -58,7 +65,7 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
         main = Path(args.config_path).absolute() if args.config_path else conf_dir()
         others = [Path(args.config_dir)] if args.config_dir else []
         several = args.multirun or any(key_of(word) in ("sweep", "hydra.mode") for word in args.overrides)
-        args.overrides = for_hydra(args.overrides, several)
+        args.overrides = for_hydra(models_by_path(args.overrides, [main, *others]), several)
         primary = (args.config_name or PRIMARY).removesuffix(".yaml")
         args.overrides = [*_of_this_machine(args.overrides, main, others, primary), *args.overrides]
         try:

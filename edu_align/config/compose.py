@@ -30,11 +30,22 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     from edu_align.config.text import for_hydra
 
     others = [Path(folder).resolve() for folder in config_dirs or []]
-    overrides = for_hydra(overrides, several=False)
+    overrides = for_hydra(models_by_path(overrides, [conf_dir(), *others]), several=False)
     check_words(overrides, conf_dir(), others)
     register()
     cfg, preset = _composed(overrides, others)
     return settled(cfg, Made(overrides, others, preset))
+
+
+def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """The words, with `model.path=<hub id or folder>` for a `model=` of one that is no preset of `folders`."""
+
+    def is_path(value: str) -> bool:
+        presets = (folder / "model" / f"{value}.yaml" for folder in folders)
+        return "/" in value and "," not in value and not any(preset.is_file() for preset in presets)
+
+    pairs = [(word, *word.partition("=")) for word in words]
+    return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.compose import compose, name_of
+from edu_align.config.compose import compose, models_by_path, name_of
 from edu_align.config.schema import ModelConfig
 
 GIVEN = ("name", "path", "architecture")
@@ -30,6 +30,8 @@ def model_of(*words: str, folders: list[Path] | None = None) -> dict[str, object
             ["model=zephyr", "model.path=a/b", "model.chat_template=zephyr", "model.revision=abc", "model.name=mine"],
             {"path": "a/b", "name": "mine", "chat_template": "zephyr", "revision": "abc"},
         ),
+        (["model=a/b", "model.revision=abc"], {"path": "a/b", "name": "b", "revision": "abc"}),
+        (["model=/my models/c 4"], {"path": "/my models/c 4", "name": "c-4"}),
         (["experiment=tutor_dpo_cpu", "model.path=x/y"], {"path": "x/y", "name": "y"}),
     ],
 )
@@ -75,3 +77,12 @@ def test_a_preset_of_ones_own_needs_a_path_alone(tmp_path: Path) -> None:
 )
 def test_the_name_that_a_path_gives(path: str, name: str) -> None:
     assert name_of(path) == name
+
+
+def test_a_preset_in_a_folder_of_its_group_is_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "model" / "mine").mkdir(parents=True)
+    own = "defaults: [/model/model_schema@_here_, _self_]\npath: owner/of-mine\n"
+    (tmp_path / "model" / "mine" / "small.yaml").write_text(own, encoding="utf-8")
+    assert models_by_path(["model=mine/small", "model=mine/other", "model=a,b/c", "model=tiny"], [tmp_path]) == [
+        "model=mine/small", "model.path=mine/other", "model=a,b/c", "model=tiny",
+    ]  # fmt: skip
