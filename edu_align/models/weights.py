@@ -167,7 +167,10 @@ def continue_adapter(model: Any, folder: Path) -> Any:
     from edu_align.fused import fuse
 
     require_adapter(folder)
-    return fuse(_cast_once(PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)))
+    adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)
+    # Where the base lies here, as a new adapter has it: with the name on the hub PEFT would ask the hub at each save.
+    adapted.peft_config["default"].base_model_name_or_path = model.name_or_path
+    return fuse(_cast_once(adapted))
 
 
 def _cast_once(model: Any) -> Any:

@@ -1,6 +1,7 @@
 """Random weights, adapters and which layers carry them."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from edu_align.models.locate import Location
-from edu_align.models.weights import add_adapter, check_targets, linear_layers, trainable_in_float32
+from edu_align.models.weights import add_adapter, check_targets, continue_adapter, linear_layers, trainable_in_float32
 from edu_align.utils.errors import UserError
+from edu_align.utils.files import write_json
 
 LAYERS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
@@ -100,3 +102,15 @@ def test_weights_that_do_not_fill_the_network_are_refused(own: Any, config_for: 
     config = config_for(folder)
     with pytest.raises(UserError, match=r"`model\.path`: the weights in .* tensors are missing or of another shape"):
         load_model(config.model, Location(folder, ""), resolve(config), 0, True)
+
+
+def test_a_continued_adapter_is_saved_without_a_question_to_the_hub(
+    runs: Any, random_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda name, _: asked.append(name))
+    shutil.copytree(runs("sft").path / "adapter", tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    write_json(config, json.loads(config.read_text()) | {"base_model_name_or_path": "owner/published"})
+    continue_adapter(random_model(), tmp_path / "adapter").save_pretrained(tmp_path / "again")
+    assert asked == []
