@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.bounds import enumerations
-from edu_align.config.keys import opened_by, typed_keys
-from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.distributed import is_first
 from edu_align.utils.errors import UserError
 from edu_align.utils.secrets import redacted
@@ -23,7 +20,13 @@ from edu_align.utils.words import did_you_mean
 USED = "EDU_ALIGN_MACHINE_SETTINGS"  # what was taken, for run.json, in this process and in those that it starts
 PLACES = ("outputs_root", "data_root")  # taken by every command that has them
 OF_TRAINING = ("hardware.per_device_batch_size",)  # tied to a training run's batch, so other commands leave it
-CHOSEN = (*GROUP_SCHEMAS, "experiment", "sweep")  # groups with options
+
+
+def _groups() -> tuple[str, ...]:
+    """Groups with options."""
+    from edu_align.config.schema import GROUP_SCHEMAS
+
+    return (*GROUP_SCHEMAS, "experiment", "sweep")
 
 
 def settings_file() -> Path:
@@ -59,7 +62,9 @@ def beside(words: Iterable[str]) -> dict[str, Any]:
     """What a command line of these keys, or `group=option` words, leaves of the file's settings."""
     given = {word.partition("=")[0].lstrip("+~"): word.partition("=")[2] for word in words}
     found = settings()
-    other = [group for group in CHOSEN if group in given and group in found and found[group] != given[group]]
+    if not found:
+        return {}
+    other = [group for group in _groups() if group in given and group in found and found[group] != given[group]]
     return {key: value for key, value in found.items() if key not in given and key.partition(".")[0] not in other}
 
 
@@ -111,23 +116,27 @@ def blamed(message: str) -> str:
 
 def _flatten(node: Mapping[Any, Any], prefix: str, found: dict[str, Any]) -> Iterable[str]:
     """Put each key with its value into `found`; a problem for each that is no key, or stands there twice."""
-    known = typed_keys()
+    from edu_align.config.keys import opened_by, typed_keys
+
+    known, groups = typed_keys(), _groups()
     for name, value in node.items():
         key = f"{prefix}{name}"
-        holds = key in CHOSEN or any(each.startswith(f"{key}.") for each in known) or key.split("/")[0] == "hydra"
+        holds = key in groups or any(each.startswith(f"{key}.") for each in known) or key.split("/")[0] == "hydra"
         if isinstance(value, dict) and holds and "/" not in key:
             yield from _flatten(value, f"{key}.", found)
         elif key in found:
             yield f"`{key}` stands there twice. Write it once."
-        elif key in known or opened_by(key) or key in CHOSEN or key.startswith(("hydra.", "hydra/")):
+        elif key in known or opened_by(key) or key in groups or key.startswith(("hydra.", "hydra/")):
             found[key] = _off(key, value)
         else:
-            yield f"`{key}` is not a key.{did_you_mean(key, [*known, *CHOSEN])}"
+            yield f"`{key}` is not a key.{did_you_mean(key, [*known, *groups])}"
 
 
 def _off(key: str, value: Any) -> Any:
     """A bare off or on, which YAML reads as false or true, as the word that an option or a key has."""
-    if isinstance(value, bool) and (key in CHOSEN or {"on", "off"} & set(enumerations().get(key, ()))):
+    from edu_align.config.bounds import enumerations
+
+    if isinstance(value, bool) and (key in _groups() or {"on", "off"} & set(enumerations().get(key, ()))):
         return "on" if value else "off"
     return value
 
