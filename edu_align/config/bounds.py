@@ -2,7 +2,6 @@
 
 import math
 import operator
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,8 +11,6 @@ from edu_align.utils.words import did_you_mean, listed
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
-# A metric is better when it is smaller if one of these words is in its name; every other one when it is larger.
-SMALLER_IS_BETTER = frozenset(("loss", "nll", "perplexity", "ppl", "error", "entropy", "seconds", "brier", "ece"))
 
 
 def ranges() -> dict[str, tuple[str, str]]:
@@ -52,11 +49,3 @@ def unknown_words(values: dict[str, Any]) -> Iterator[str]:
 def not_a_word(key: str, word: str, words: Sequence[str]) -> str:
     """The problem of a word that is not in an enumeration."""
     return f"`{key}` must be one of {listed(words)}, got {word!r}.{did_you_mean(word, words)}"
-
-
-def direction_of(metric: str, asked: str = "auto") -> str:
-    """`minimize` or `maximize`: what was `asked`, or by the words of the metric's name where that is auto."""
-    if asked != "auto":
-        return asked
-    words = re.split(r"[^a-z0-9]+", metric.lower())
-    return "minimize" if SMALLER_IS_BETTER.intersection(words) else "maximize"

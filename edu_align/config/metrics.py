@@ -1,5 +1,7 @@
 """The names under which a run keeps its numbers: what `objective` can be, known before anything is trained."""
 
+import re
+
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import nearest
 
@@ -15,6 +17,16 @@ RUN_METRICS = (
     *(f"eval/{name}" for name in (*_VALID, *_PAIRS, *_HELD_OUT)),
     *(f"{when}/{name}" for when in ("before", "base") for name in _HELD_OUT),
 )
+# A metric is better when it is smaller if one of these words is in its name; every other one when it is larger.
+SMALLER_IS_BETTER = frozenset(("loss", "nll", "perplexity", "ppl", "error", "entropy", "seconds", "brier", "ece"))
+
+
+def direction_of(metric: str, asked: str = "auto") -> str:
+    """`minimize` or `maximize`: what was `asked`, or by the words of the metric's name where that is auto."""
+    if asked != "auto":
+        return asked
+    words = re.split(r"[^a-z0-9]+", metric.lower())
+    return "minimize" if SMALLER_IS_BETTER.intersection(words) else "maximize"
 
 
 def check_objective(name: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from edu_align.config.bounds import direction_of
+from edu_align.config.metrics import direction_of
 from edu_align.config.text import as_argument, for_hydra
 from edu_align.runs.environment import package_versions
 from edu_align.runs.finished import adapter_of

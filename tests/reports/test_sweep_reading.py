@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.bounds import direction_of
+from edu_align.config.metrics import direction_of
 from edu_align.reports.html.curves import series
 from edu_align.reports.html.page import json_lines
 from edu_align.reports.sweep.reading import as_number, read_sweep, with_objective

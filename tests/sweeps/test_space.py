@@ -13,8 +13,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from edu_align.config.bounds import direction_of
 from edu_align.config.comments import conf_dir
+from edu_align.config.metrics import direction_of
 from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.space import dimensions, drawn, grid, values_of
 from edu_align.sweeps.state import SweepFolder, default_name, is_done, sweep_digest

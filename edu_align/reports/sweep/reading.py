@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.bounds import direction_of
+from edu_align.config.metrics import direction_of
 from edu_align.runs.folder import DAMAGED, UNREADABLE, StoredRun, problem_of, read_stored
 from edu_align.runs.process import is_alive
 from edu_align.utils.errors import UserError
