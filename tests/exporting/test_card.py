@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from edu_align.config.comments import conf_dir
-from edu_align.config.compose import compose
 from edu_align.config.schema import SOURCES as NAMES
 from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource
 from edu_align.data.sources.load import SOURCES as READ
 from edu_align.models.locate import BUNDLED_FILE, Location
 from edu_align.reports import model_card as cards
+from tests.conftest import composed
 from tests.exporting.conftest import Runs
 
 Run = tuple[Any, dict[str, Any], dict[str, Any]]
@@ -147,7 +147,7 @@ def test_every_base_and_source_has_an_origin() -> None:
         if isinstance(read, GitHubSource):
             assert cards.SOURCES[source].where == f"github.com/{read.repository}"
     for path in (conf_dir() / "model").glob("*.yaml"):
-        model = compose([f"model={path.stem}", "tracking=off"]).model
+        model = composed(f"model={path.stem}", "tracking=off").model
         assert model.path is None or model.path in cards.BASES
         if model.bundled:
             assert model.path == cards.BUNDLED_HOME
