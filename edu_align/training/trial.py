@@ -13,7 +13,6 @@ from edu_align.config.schema import Config, DPOTrainerConfig, TrainerConfig
 from edu_align.config.trl_args import SCHEDULES
 from edu_align.config.trl_options import COMMON, passed, typed
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.output import quiet_imports
 
 STEPS = 100  # of the schedule that is tried
 OF_OPTIMIZERS = ("optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
@@ -25,7 +24,6 @@ def try_arguments(config: Config) -> None:
     common = hardware.optimizer in COMMON_OPTIMIZERS and trainer.lr_scheduler in COMMON_SCHEDULERS
     if common and not trainer.args:
         return
-    quiet_imports()
     import torch
     import trl
     from transformers import Trainer

@@ -176,18 +176,13 @@ def _print(bar: Any) -> None:
 LOGGERS = {"bitsandbytes": "ERROR", "datasets": "ERROR"}
 
 
-def quiet_warnings() -> None:
-    """Keep out what libraries say to those who program with them."""
-    warnings.filterwarnings("ignore", category=FutureWarning)
-
-
 def quiet_imports() -> None:
     """Keep out what libraries say while they are imported; none is imported here."""
     import logging
 
-    quiet_warnings()
     for name, least in LOGGERS.items():
         logging.getLogger(name).setLevel(least)
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def quiet(weights_bar: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, exit_code_of
-from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_warnings
+from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
 
 
 def program(main: Callable[[], None]) -> Callable[[], None]:
@@ -27,7 +27,7 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
         from edu_align.utils.files import check_current_folder
 
         guard_output()
-        quiet_warnings()
+        quiet_imports()
         gc.disable()  # until a model is loaded: the rounds while libraries are imported take seconds and find nothing
         try:
             with as_exception():
