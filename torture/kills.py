@@ -4,7 +4,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -117,7 +117,9 @@ def _copy(ready: Path, root: Path) -> Path:
 
 
 def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
-    """One more attempt at the run in `root`; whether it came to its end. A kill that came too late stays pending."""
+    """One more attempt at the run in `root`; whether it came to its end. A kill that came too late stays
+    pending, for a little earlier.
+    """
     before = _last_step(root / "runs" / "it" / "metrics.jsonl") if tally.program == "train" else 0
     made = attempt(tally.program, _with(tally.words, root), log, pending[0] if pending else None)
     assert made.killed or made.code == 0, f"exit code {made.code} of {tally.name}:\n{made.said}"
@@ -131,6 +133,8 @@ def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
         tally.kills += 1
         tally.hit[made.phases[-1][0]] += 1
         pending.pop(0)
+    elif pending:  # it would come too late each time where the first run was the slowest
+        pending[0] = replace(pending[0], delay=0.9 * pending[0].delay)
     return not made.killed
 
 
