@@ -117,10 +117,11 @@ def _batches(order: Sequence[int], families: Sequence[Sequence[Row]]) -> Iterato
     batch: list[int] = []
     rows = width = 0
     for i in order:
-        rows, width = rows + len(families[i]), max(width, *(len(ids) for ids, _ in families[i]))
-        if batch and rows * width > MAX_BATCH_TOKENS:
+        many, longest = len(families[i]), max(len(ids) for ids, _ in families[i])
+        if batch and (rows + many) * max(width, longest) > MAX_BATCH_TOKENS:
             yield batch
-            batch, rows, width = [], len(families[i]), max(len(ids) for ids, _ in families[i])
+            batch, rows, width = [], 0, 0
         batch.append(i)
+        rows, width = rows + many, max(width, longest)
     if batch:
         yield batch

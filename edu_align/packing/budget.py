@@ -102,16 +102,18 @@ class Prefixes:
     def _known(self, row: bytes) -> tuple[int, int]:
         """The row's place among the others, and how many of its first tokens one of them begins with."""
         at = bisect_left(self._rows, row)
-        return at, max((_common(row, other) for other in self._rows[max(at - 1, 0) : at + 1]), default=0)
+        return at, max((common(row, other, TOKEN) for other in self._rows[max(at - 1, 0) : at + 1]), default=0)
+
+
+TOKEN = array("I").itemsize  # bytes of a token in `_as_bytes`
 
 
 def _as_bytes(tokens: Tokens) -> bytes:
     return array("I", tokens).tobytes()
 
 
-def _common(first: bytes, second: bytes) -> int:
-    """How many of the tokens that two rows begin with are equal: by halves, because C compares bytes."""
-    size = array("I").itemsize
+def common(first: bytes, second: bytes, size: int) -> int:
+    """How many tokens of `size` bytes that two rows begin with are equal: by halves, because C compares bytes."""
     low, high = 0, min(len(first), len(second)) // size
     while low < high:
         middle = (low + high + 1) // 2

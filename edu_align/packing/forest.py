@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edu_align.packing.budget import SHARED_SHARE
+from edu_align.packing.budget import SHARED_SHARE, common
 
 
 @dataclass(frozen=True)
@@ -137,27 +137,20 @@ def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray, share: bool)
     rows = [row[real] for row, real in zip(input_ids, columns, strict=True)]
     if not all(map(len, rows)):
         raise ValueError("a row without a real token cannot be packed")
-    keys = [row.astype(">u8").tobytes() for row in rows]
+    keys = [row.astype(">u8").tobytes() for row in rows]  # bytes that sort as the tokens do
     trees: list[_Trie] = []
     paths: list[_Path | None] = [None] * len(rows)
-    previous = before = np.zeros(0, dtype=np.int64)  # the row before in this order, and its path
+    previous, before = b"", np.zeros(0, dtype=np.int64)  # the row before in this order, and its path
     for b in sorted(range(len(rows)), key=keys.__getitem__):  # no row before shares more with a row than its neighbour
         ids = rows[b]
-        shared = _common(previous, ids)
-        if not trees or not share or shared < SHARED_SHARE * min(len(previous), len(ids)):
+        shared = common(previous, keys[b], size=8)
+        if not trees or not share or shared < SHARED_SHARE * min(len(before), len(ids)):
             trees.append(_Trie([], [], []))
             shared = 0
         path = trees[-1].add(ids, before[:shared])
         paths[b] = (len(trees) - 1, path, columns[b])
-        previous, before = ids, path
+        previous, before = keys[b], path
     return trees, [path for path in paths if path is not None]
-
-
-def _common(first: np.ndarray, second: np.ndarray) -> int:
-    """How many of the values that two rows begin with are equal."""
-    least = min(len(first), len(second))
-    differs = first[:least] != second[:least]
-    return int(differs.argmax()) if differs.any() else least
 
 
 def _ancestors(tree: _Trie, window: int | None) -> np.ndarray:

@@ -46,8 +46,9 @@ def test_without_a_card_the_cpu_decides(
     assert found.reasons[0] == "device=cpu: no CUDA device was found"
     assert found.reasons[1].startswith(f"dtype={dtype}: ")
     assert resolved("hardware=auto", "model=tiny").dtype == "float32"
-    chosen = resolved("hardware=cpu", "model=tiny", "hardware.dtype=bfloat16", "hardware.attention=sdpa")
-    assert (chosen.dtype, chosen.reasons) == ("bfloat16", ())
+    for more in ((), ("model=tiny",)):
+        chosen = resolved("hardware=cpu", "hardware.dtype=bfloat16", "hardware.attention=sdpa", *more)
+        assert (chosen.dtype, chosen.reasons) == ("bfloat16", ())
 
 
 def test_auto_takes_the_card_and_says_why(machine: Any) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from edu_align.config.schema import ModelConfig
 from edu_align.models import sizes as module
-from edu_align.models.known_sizes import _SIZES, known_config
-from edu_align.models.sizes import KNOWN, _fetched, _read, head_width, sizes_of
+from edu_align.models.sizes import _SIZES, KNOWN, _fetched, _read, head_width, known_config, sizes_of
 from edu_align.planning.parameters import linear_layers, parameters
 from edu_align.planning.plan import make_plan
 from edu_align.utils.errors import UserError
