@@ -4,6 +4,7 @@
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +13,18 @@ from typing import NoReturn
 from edu_align.utils.errors import Interrupted, UserError
 from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, exit_code_of
 from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
+
+SPINS = "1000"  # see `benchmarks/busy.py`
+
+
+def share_processors() -> None:
+    """Let threads that wait for each other sleep after a short spin. It must be said before torch is loaded.
+
+    libgomp's own spin is long, so that a neighbour on the machine slows both many times. What the user's environment
+    says of waiting stays.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 def program(main: Callable[[], None]) -> Callable[[], None]:
@@ -28,6 +41,7 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
 
         guard_output()
         quiet_imports()
+        share_processors()
         gc.disable()  # until a model is loaded: the rounds while libraries are imported take seconds and find nothing
         try:
             with as_exception():
