@@ -33,7 +33,7 @@ DIALOGUES = (
     (
         "Why do we have seasons? My friend says the Earth is closer to the Sun in summer.",
         "That is a common idea. If it were so, which season would Australia have while we have summer here? In fact "
-        "the axis of the Earth is tilted, so the light falls more steeply on one half, and half a year later on the other.",
+        "the axis of the Earth is tilted, so its light falls more steeply on one half, then on the other.",
     ),
     (
         "Write a function in Python that says whether a number is prime.",
@@ -107,8 +107,8 @@ def require_near(found: Distance, kind: str, what: str) -> float:
     if not found.divergence <= tolerance:  # NaN is above too
         raise UserError(
             f"{what} was loaded back and does not say what the tutor says: it has {found.describe('the tutor')}; the "
-            f"tolerance for {kind} is {tolerance:g} nats. Nothing was kept. Try export.gguf=q8_0: a small model may not "
-            "bear so few bits."
+            f"tolerance for {kind} is {tolerance:g} nats. Nothing was kept. Try export.gguf=q8_0: a small model may "
+            "not bear so few bits."
         )
     return tolerance
 

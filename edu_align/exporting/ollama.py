@@ -2,9 +2,9 @@
 
 Jinja templates are programs. Ollama executes the one in a GGUF since 0.30; before, it read Go's alone and took one of
 its own for the GGUF's, where it recognised that. The Modelfile's TEMPLATE is Go's. The templates of ChatML, Zephyr,
-Llama 2 and Mistral do the same few things: they put a text before and after each turn, and put the system prompt (or one
-of their own) at the start or into the first question. Such a template is described by a `Format`, found by rendering
-some dialogues, and the format is checked against the template.
+Llama 2 and Mistral do the same few things: they put a text before and after each turn, and put the system prompt (or
+one of their own) at the start or into the first question. Such a template is described by a `Format`, found by
+rendering some dialogues, and the format is checked against the template.
 """
 
 import json
