@@ -1,5 +1,6 @@
 """llama.cpp's llama-quantize: a foreign program that rounds a GGUF of whole numbers to blocks of few bits."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,13 +44,15 @@ def quantize(program: Path, whole: Path, file: Path, kind: str) -> None:
     if done.returncode or not file.is_file():
         raise UserError(
             f"`export.quantizer`: {program.name} ended with code {done.returncode} and wrote no {kind}: "
-            f"{_last_words(done.stderr or done.stdout)}. Give a {PROGRAM} that knows this type and model, or write "
+            f"{_last_words(done.stdout + done.stderr)}. Give a {PROGRAM} that knows this type and model, or write "
             "export.gguf=q4_0 without it."
         )
 
 
 def _last_words(output: str) -> str:
-    """The last line that names an error, else the last line: its log goes on after the reason."""
+    """The reason that llama-quantize gives in the middle of its log, else the last line that names an error."""
+    if reasons := re.findall(r"failed to quantize: (.+)", output):
+        return str(reasons[-1])[:300].rstrip(".")
     lines = [line.strip() for line in output.split("\n") if line.strip()] or ["it said nothing"]
-    told = [line for line in lines if "error" in line.lower() or "failed" in line.lower() or "invalid" in line.lower()]
+    told = [line for line in lines if re.search("error|failed|invalid", line, re.IGNORECASE)]
     return (told or lines)[-1][:300].rstrip(".")

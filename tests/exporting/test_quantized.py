@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.exporting.conftest import Make, Runs, Say
 FEW_BITS = [kind for kind in BLOCK_TYPES if kind != "q8_0"]
 FILE_TYPES = {"q4_0": 2, "q4_1": 3, "q5_0": 8, "q5_1": 9}  # as llama.cpp numbers them in general.file_type
 # A Python that has llama.cpp (pip install xllamacpp), and llama.cpp's own llama-quantize.
-LLAMA, QUANTIZE = os.environ.get("EDU_ALIGN_LLAMA"), os.environ.get("EDU_ALIGN_LLAMA_QUANTIZE")
+LLAMA = os.environ.get("EDU_ALIGN_LLAMA_CPP") or (sys.executable if find_spec("xllamacpp") else None)
+QUANTIZE = os.environ.get("EDU_ALIGN_LLAMA_QUANTIZE")
 
 
 @pytest.fixture
@@ -118,6 +120,7 @@ def test_the_export_says_what_few_bits_did(ok: Say, runs: Runs, tmp_path: Path) 
 STAND_IN = """#!{python}
 # Stands in for llama-quantize in its command line alone: it copies the file.
 import shutil, sys
+from importlib.util import find_spec
 from pathlib import Path
 whole, file, kind = sys.argv[1:]
 Path({told!r}).write_text(kind + " " + Path(whole).name)
@@ -174,6 +177,28 @@ def test_what_is_no_quantizer_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     silent = stand_in(tmp_path / "silent", "raise SystemExit(0)")
     with pytest.raises(UserError, match=r"code 0 and wrote no q4_0: it said nothing"):
         quantize(silent, whole, tmp_path / "out.gguf", "q4_0")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(QUANTIZE is None, reason="EDU_ALIGN_LLAMA_QUANTIZE names no llama-quantize")
+def test_a_real_llama_quantize(ok: Say, small: Make, runs: Runs, tmp_path: Path) -> None:
+    """An export by it, its own words where it fails, and its blocks, which are ours: bit for bit when this was written."""
+    from gguf import GGUFReader
+
+    runs("sft")
+    out = ok("run=sft", f"output={tmp_path / 'out'}", "export.gguf=q4_k_m", f"export.quantizer={QUANTIZE}")
+    assert "GGUF (q4_k_m: " in out
+    program, kinds = find_quantizer(str(QUANTIZE)), ("q4_0", "q4_1", "q5_0", "q5_1")
+    for kind in kinds:
+        ours, whole, theirs = small(kind)[0], small("f32")[0], tmp_path / "theirs.gguf"
+        quantize(program, whole, theirs, kind)
+        found, expected = ({each.name: each for each in GGUFReader(file).tensors} for file in (ours, theirs))
+        assert {name: each.tensor_type for name, each in found.items()} == {
+            name: each.tensor_type for name, each in expected.items()
+        }
+        assert min(float((found[name].data == expected[name].data).mean()) for name in found) > 0.99
+    with pytest.raises(UserError, match=r"wrote no q5_0: requantizing from type q4_0 is disabled\. Give a llama-qua"):
+        quantize(program, small("q4_0")[0], tmp_path / "again.gguf", "q5_0")
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +262,7 @@ print("ANSWERS", json.dumps([{each["id"]: each["logprob"] for each in one["top_l
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(LLAMA is None, reason="EDU_ALIGN_LLAMA names no Python that has xllamacpp")
+@pytest.mark.skipif(LLAMA is None, reason="EDU_ALIGN_LLAMA_CPP names no Python that has xllamacpp")
 @pytest.mark.parametrize("kind", ["f32", *BLOCK_TYPES])
 def test_llama_cpp_says_what_transformers_reads(small: Make, kind: str) -> None:
     """Every next-token distribution over the whole vocabulary.
