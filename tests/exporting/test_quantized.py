@@ -182,7 +182,7 @@ def test_what_is_no_quantizer_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 @pytest.mark.skipif(QUANTIZE is None, reason="EDU_ALIGN_LLAMA_QUANTIZE names no llama-quantize")
 def test_a_real_llama_quantize(ok: Say, small: Make, runs: Runs, tmp_path: Path) -> None:
-    """An export by it, its own words where it fails, and its blocks, which are ours: bit for bit when this was written."""
+    """An export by it, its own words where it fails, and its blocks, which are ours: bit for bit at writing."""
     from gguf import GGUFReader
 
     runs("sft")
