@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.exporting.distance import DIVERGENCE, Distance, Reading, distance, logps, read, require_near
+from edu_align.exporting.distance import DIVERGENCE, Reading, between, distance, logps, read, require_near, reread
 from edu_align.exporting.gguf import context_length
 from edu_align.exporting.merge import load_merged, load_trained
 from edu_align.exporting.subject import Subject
@@ -222,8 +222,8 @@ READ_ALIKE = ("gpt-2", "llama-bpe", "qwen2", "tekken")
 
 @dataclass(frozen=True)
 class Tutor:
-    """What an export is compared with. `adapter_effect`, `adapter_distance`: how far the base is from it, for a base
-    with an adapter.
+    """What an export is compared with. `adapter_effect`: how far the base is from it, and `base` what that reads, for a
+    base with an adapter.
     """
 
     subject: Subject
@@ -231,7 +231,7 @@ class Tutor:
     replies: Replies
     reading: Reading
     adapter_effect: Agreement | None = None
-    adapter_distance: Distance | None = None
+    base: Reading | None = None
     shape: Any = None  # the model's config
 
     @classmethod
@@ -239,11 +239,11 @@ class Tutor:
         """The tutor that `model` is, base and adapter not yet merged."""
         prompt = subject.config.dataset.system_prompt
         replies, reading = replies_of(model, tokenizer, prompt), read(model, tokenizer, prompt)
-        effect, moved = None, None
+        effect, base = None, None
         if subject.adapter is not None:
             with model.disable_adapter():
-                effect, moved = compare(replies, model), distance(reading, model)
-        return cls(subject, tokenizer, replies, reading, effect, moved, model.config)
+                effect, base = compare(replies, model), reread(reading.ids, model)
+        return cls(subject, tokenizer, replies, reading, effect, base, model.config)
 
     def check_merged(self, folder: Path) -> list[str]:
         """Weights, tokenizer and chat template of the merged folder. Errors: they are not the tutor's."""
@@ -272,10 +272,12 @@ class Tutor:
                 f"measured: {trained}."
             ]
         found = distance(trained, merged)
-        moved = self.adapter_distance and f"; the adapter itself moved {self.adapter_distance.divergence:.2g} nats"
+        moved = (
+            f"; the adapter itself moved {between(self.reading, self.base).divergence:.2g} nats" if self.base else ""
+        )
         return [
             f"the adapter was trained on a base in {bits} and is merged into the whole one. The merged model has "
-            f"{found.describe(f'the tutor on the {bits} base')}{moved or ''}. Losses and results of the run are the "
+            f"{found.describe(f'the tutor on the {bits} base')}{moved}. Losses and results of the run are the "
             "latter's."
         ]
 
@@ -288,20 +290,27 @@ class Tutor:
             raise UserError(f"the tokenizer in {gguf.name}, loaded back, reads text in another way. Nothing was kept.")
         unsure = "" if alike else f" transformers reads its tokenizer ({pre}) in another way; only llama.cpp can tell."
         if kind in DIVERGENCE:
-            return self._few_bits(gguf, kind, distance(self.reading, model)) + unsure
+            return self._few_bits(gguf, kind, reread(self.reading.ids, model)) + unsure
         found = compare(self.replies, model)
         tolerance = require(found, [self.subject.dtype, kind], gguf.name)
         line = f"GGUF ({kind}), loaded back: {found.describe()} (tolerance {tolerance:g})."
         return f"{line}{self._advice(found, 'export.gguf=f16')}{unsure}"
 
-    def _few_bits(self, gguf: Path, kind: str, found: Distance) -> str:
-        """Errors: more than rounding to `kind` does."""
+    def _few_bits(self, gguf: Path, kind: str, read_back: Reading) -> str:
+        """Errors: more than rounding to `kind` does. Said too: what it left of the training."""
+        found = between(self.reading, read_back)
         tolerance = require_near(found, kind, gguf.name)
         said = found.describe("the tutor")
         line = f"GGUF ({kind}: {types_in(gguf)}), loaded back: it has {said}; tolerance {tolerance:g} nats."
-        if self.adapter_distance is None or found.divergence <= self.adapter_distance.divergence / 2:
+        if self.base is None:
             return line
-        moved = self.adapter_distance.divergence
+        to_base = between(self.base, read_back).divergence
+        if to_base < found.divergence:
+            back = f"It is nearer to the base ({to_base:.2g}): rounding took the training back."
+            return f"{line} {back} Use export.gguf=q8_0."
+        moved = between(self.reading, self.base).divergence
+        if found.divergence <= moved / 2:
+            return line
         return f"{line} The adapter itself moved {moved:.2g}: export.gguf=q8_0 keeps more of it."
 
     def check_converted(self, gguf: Path) -> str:

@@ -85,14 +85,23 @@ def read(model: Any, tokenizer: Any, system_prompt: str | None) -> Reading:
         for turns in DIALOGUES
     ]
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return reread(ids, model)
+
+
+def reread(ids: list[list[int]], model: Any) -> Reading:
+    """The same token ids read by `model`."""
     return Reading(ids, [logps(model, each, 1) for each in ids])
 
 
 def distance(expected: Reading, model: Any) -> Distance:
     """How far `model` is from the one that `expected` was read by, on the same token ids."""
+    return between(expected, reread(expected.ids, model))
+
+
+def between(expected: Reading, found: Reading) -> Distance:
+    """How far the model of `found` is from that of `expected`, which read the same token ids."""
     divergence, same, own, other, tokens = 0.0, 0, 0.0, 0.0, 0
-    for ids, before in zip(expected.ids, expected.logps, strict=True):
-        after = logps(model, ids, 1)
+    for ids, before, after in zip(expected.ids, expected.logps, found.logps, strict=True):
         divergence += float((before.exp() * (before - after)).sum())
         same += int((before.argmax(dim=1) == after.argmax(dim=1)).sum())
         own += _surprise(before, ids)

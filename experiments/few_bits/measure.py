@@ -1,7 +1,7 @@
 """How far each type of a GGUF is from the model it was made of.
 
-`python experiments/few_bits/measure.py <folder> [llama-quantize]`, where `<folder>` is an export or any folder with a
-model. Types are written to a temporary folder, one after the other; a table is printed.
+`python experiments/few_bits/measure.py <folder> [llama-quantize] [type ...]`, where `<folder>` is an export or any
+folder with a model. Types (all, or those named) are written to a temporary folder one by one; a table is printed.
 """
 
 import sys
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.schema import BLOCK_TYPES, K_TYPES
+from edu_align.config.schema import BLOCK_TYPES, GGUF_TYPES, K_TYPES
 from edu_align.exporting import gguf
 from edu_align.exporting.checks import load_gguf, types_in
 from edu_align.exporting.distance import distance, read
@@ -19,8 +19,10 @@ from edu_align.exporting.llama_quantize import find_quantizer, quantize
 from edu_align.exporting.merge import load_merged
 from edu_align.utils.output import quiet
 
+HEAD_TOO = "q4_0 also in the head"
 
-def main(folder: Path, program: str | None) -> None:
+
+def main(folder: Path, program: str | None, kinds: list[str]) -> None:
     """Print a row a type: size, mean KL divergence, equal likeliest tokens, perplexity, seconds to write it."""
     quiet()
     model, tokenizer, _ = load_merged(folder)
@@ -30,7 +32,7 @@ def main(folder: Path, program: str | None) -> None:
         "| type | MB | KL, nats a token | same likeliest | perplexity | s | matrices |\n|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as aside:
-        for name, file, seconds in written(folder, tokenizer, Path(aside), program):
+        for name, file, seconds in written(folder, tokenizer, Path(aside), program, kinds):
             found = distance(reading, load_gguf(file, "float32", model.config)[0])
             numbers = f"{found.divergence:.4f} | {found.same:.1%} | {found.found:.4f} | {seconds:.1f}"
             print(f"| {name} | {file.stat().st_size / 1e6:.0f} | {numbers} | {types_in(file)} |", flush=True)
@@ -43,20 +45,24 @@ def reading_tokens(reading: Any) -> int:
     return sum(len(each) for each in reading.logps)
 
 
-def written(folder: Path, tokenizer: Any, aside: Path, program: str | None) -> Iterator[tuple[str, Path, float]]:
+def written(
+    folder: Path, tokenizer: Any, aside: Path, program: str | None, kinds: list[str]
+) -> Iterator[tuple[str, Path, float]]:
     """`(name, file, seconds)`: those written here, q4_0 also with its head in q4_0; then llama-quantize's."""
     heads = gguf.HEADS
-    for kind in ("f32", "f16", *BLOCK_TYPES, "q4_0 also in the head"):
-        gguf.HEADS = {} if "head" in kind else heads
+    for kind in ("f32", *(each for each in ("f16", *BLOCK_TYPES, HEAD_TOO) if not kinds or each in kinds)):
+        gguf.HEADS = {} if kind == HEAD_TOO else heads
         file, began = aside / f"{kind}.gguf", time.monotonic()
         gguf.write_gguf(folder, tokenizer, file, kind.partition(" ")[0], "measured")
         yield kind, file, time.monotonic() - began
     gguf.HEADS = heads
-    for kind in ("q4_0", *K_TYPES) if program else ():
+    for kind in [each for each in ("q4_0", *K_TYPES) if program and (not kinds or each in kinds)]:
         file, began = aside / f"{kind}.gguf", time.monotonic()
         quantize(find_quantizer(program or ""), aside / "f32.gguf", file, kind)
         yield f"{kind} of llama-quantize", file, time.monotonic() - began
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    folder, *words = sys.argv[1:]
+    programs = [word for word in words if word not in GGUF_TYPES]
+    main(Path(folder), programs[0] if programs else None, [word for word in words if word in GGUF_TYPES])

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import pytest
 
 from edu_align.config.schema import BLOCK_TYPES
 from edu_align.exporting import gguf, llama_quantize
-from edu_align.exporting.checks import load_gguf, longest, metadata, types_in
-from edu_align.exporting.distance import DIVERGENCE, Distance, distance, read, require_near
+from edu_align.exporting.checks import Tutor, load_gguf, longest, metadata, types_in
+from edu_align.exporting.distance import DIVERGENCE, Distance, distance, read, require_near, reread
 from edu_align.exporting.llama_quantize import find_quantizer, quantize
 from edu_align.utils.errors import UserError
 from tests.exporting.conftest import Make, Runs, Say
@@ -115,6 +116,30 @@ def test_the_export_says_what_few_bits_did(ok: Say, runs: Runs, tmp_path: Path) 
     assert line.removeprefix("edu_align: ") in (tmp_path / "out" / "README.md").read_text()
     assert longest(tmp_path / "out" / "gguf" / "sft-q4_0.gguf") == 2048
     assert "\nPARAMETER num_ctx 2048\n" in (tmp_path / "out" / "gguf" / "Modelfile").read_text()
+
+
+def test_training_that_rounding_took_back_is_said(small: Make) -> None:
+    """The file is made of one model. The base is that one or the tutor is, and the other has other weights."""
+    import copy
+
+    import torch
+
+    file, model, tokenizer = small("q4_0")
+    other = copy.deepcopy(model)
+    torch.manual_seed(2)
+    for parameter in other.parameters():
+        parameter.data += torch.randn_like(parameter) * 0.05
+    this, that = (read(each, tokenizer, None) for each in (model, other))
+    found = reread(this.ids, load_gguf(file, "float32")[0])
+    nothing: Any = None
+    taken, kept = (
+        Tutor(nothing, tokenizer, nothing, tutor, base=base)._few_bits(file, "q4_0", found)
+        for tutor, base in ((that, this), (this, that))
+    )
+    assert re.search(
+        r"nats\. It is nearer to the base \(0\.0\d+\): rounding took the training back\. Use export\.", taken
+    )
+    assert "nearer to the base" not in kept
 
 
 STAND_IN = """#!{python}
