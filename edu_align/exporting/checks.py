@@ -343,16 +343,3 @@ def context_notes(folder: Path) -> list[str]:
     if context == config.max_position_embeddings:
         return []
     return [f"the GGUF's context ends at {context} tokens, the model's sliding window, which llama.cpp does not have."]
-
-
-def template_note(found: bool) -> str:
-    """What the Modelfile's TEMPLATE is worth."""
-    if found:
-        return (
-            "the Modelfile's TEMPLATE writes dialogues of one to three questions exactly as the chat template does, so "
-            "Ollama reads the same by either."
-        )
-    return (
-        "the chat template does more than a TEMPLATE of the Modelfile can say, so there is none and Ollama goes by the "
-        "one in the GGUF: it executes that since 0.30; before, it only knows some common ones again."
-    )

@@ -192,6 +192,19 @@ def write_modelfile(
     return found
 
 
+def template_note(found: bool) -> str:
+    """What the Modelfile's TEMPLATE is worth."""
+    if found:
+        return (
+            "the Modelfile's TEMPLATE writes dialogues of one to three questions exactly as the chat template does, so "
+            "Ollama reads the same by either."
+        )
+    return (
+        "the chat template does more than a TEMPLATE of the Modelfile can say, so there is none and Ollama goes by the "
+        "one in the GGUF: it executes that since 0.30; before, it only knows some common ones again."
+    )
+
+
 def _quoted(text: str) -> str:
     """A text over several lines. Three quotes inside it would end it, so a space is put between or behind them."""
     inside = text.replace('"""', '"" "')

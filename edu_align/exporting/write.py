@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.exporting.checks import Tutor, context_notes, longest, template_note
+from edu_align.exporting.checks import Tutor, context_notes, longest
 from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
 from edu_align.exporting.llama_quantize import WHOLE, find_quantizer, quantize
 from edu_align.exporting.merge import load_tutor, save_merged
-from edu_align.exporting.ollama import context_of, write_modelfile
+from edu_align.exporting.ollama import context_of, template_note, write_modelfile
 from edu_align.exporting.subject import Subject
 from edu_align.reports.model_card import ASK, SHOW, Background, Exported, model_card
 from edu_align.reports.stages import read_evaluation
