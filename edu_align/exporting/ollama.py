@@ -197,7 +197,7 @@ def template_note(found: bool) -> str:
     if found:
         return (
             "the Modelfile's TEMPLATE writes dialogues of one to three questions exactly as the chat template does, so "
-            "Ollama reads the same by either."
+            "for those it is all the same whether Ollama goes by it or, as it can since 0.30, by the one in the GGUF."
         )
     return (
         "the chat template does more than a TEMPLATE of the Modelfile can say, so there is none and Ollama goes by the "

@@ -312,3 +312,10 @@ def test_llama_cpp_says_what_transformers_reads(small: Make, kind: str) -> None:
             found = read_back(torch.tensor([prompt])).logits[0, -1].softmax(-1)
         moved.append(float((served - found).abs().sum() / 2))
     assert max(moved) < (1e-3 if kind == "f32" else 0.02)
+
+
+def test_every_type_has_one_tolerance() -> None:
+    from edu_align.config.schema import GGUF_TYPES
+    from edu_align.exporting.checks import TOLERANCE
+
+    assert sorted([*(kind for kind in TOLERANCE if kind in GGUF_TYPES), *DIVERGENCE]) == sorted(GGUF_TYPES)
