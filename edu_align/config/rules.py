@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.losses import problems_of_loss
-from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
+from edu_align.config.schema import (
+    BLOCK_TYPES,
+    CONVERSATION_SOURCES,
+    GROUP_SCHEMAS,
+    K_TYPES,
+    METRICS,
+    PREFERENCE_SOURCES,
+    TrainerConfig,
+)
 from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import first_line
@@ -249,6 +257,21 @@ def _export(values: Values) -> Iterator[str]:
         yield f"`export.push_to_hub` must be owner/name on the hub, got {repository!r}. Example: my-name/my-tutor."
     if converter is not None and values.get("export.gguf") is None:
         yield "`export.converter` writes a GGUF, and `export.gguf` is null. Set export.gguf=f16, or drop the converter."
+    yield from _quantizer(values.get("export.gguf"), converter, values.get("export.quantizer"))
+
+
+def _quantizer(kind: Any, converter: str | None, quantizer: str | None) -> Iterator[str]:
+    """A problem for a type of numbers that needs llama-quantize and has none, and for one with nothing to quantize."""
+    needed = "Set export.quantizer=<llama.cpp's llama-quantize>"
+    if quantizer is not None and kind not in (*BLOCK_TYPES, *K_TYPES):
+        yield (
+            f"`export.quantizer` rounds a GGUF to blocks of few bits, and `export.gguf` is {kind or 'null'}. "
+            "Set export.gguf=q4_k_m, or drop the quantizer."
+        )
+    elif quantizer is None and kind in K_TYPES:
+        yield f"`export.gguf` {kind} is written by llama.cpp alone. {needed}, or export.gguf=q4_0, which needs nothing."
+    elif quantizer is None and converter is not None and kind in BLOCK_TYPES[1:]:
+        yield f"`export.gguf` {kind} is none that `export.converter` writes. {needed}, or export.gguf=q8_0."
 
 
 def _judge(values: Values) -> Iterator[str]:

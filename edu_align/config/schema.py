@@ -34,7 +34,9 @@ METRICS = (
 )  # fmt: skip
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
-GGUF_TYPES = ("f32", "f16", "bf16", "q8_0")
+BLOCK_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0")  # numbers of a GGUF in blocks of 32 with a scale each
+K_TYPES = ("q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q3_k_m")  # mixtures that only llama.cpp writes
+GGUF_TYPES = ("f32", "f16", "bf16", *BLOCK_TYPES, *K_TYPES)
 SEED = ">= 0 and < 4294967296"
 
 
@@ -282,6 +284,7 @@ class ExportConfig:
     dtype: str = key("auto", words=("auto", *DTYPES))
     gguf: str | None = key(None, words=GGUF_TYPES)
     converter: str | None = None
+    quantizer: str | None = None
     overwrite: bool = False
     push_to_hub: str | None = None
     private: bool = True

@@ -263,7 +263,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
         ["## Results", "", *_results(background.evaluation), *_losses(record["metrics"])],
         ["## Files", "", *_contents(config.adapter.name, bool(background.evaluation))] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
-        ["## Limits", "", *_limits(config)],
+        ["## Limits", "", *_limits(config, exported)],
     ]
     return "\n".join(line for section in sections if section for line in (*section, ""))
 
@@ -332,7 +332,7 @@ def _losses(metrics: dict[str, Any]) -> list[str]:
     return ["", f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}."]
 
 
-def _limits(config: Config) -> list[str]:
+def _limits(config: Config, exported: Exported | None) -> list[str]:
     lines = [
         "The metrics rank given replies on held-out questions of the same data; they do not show that a student learns",
         "more. A small model makes mathematical mistakes: let a person check what it tells a student.",
@@ -341,6 +341,6 @@ def _limits(config: Config) -> list[str]:
         lines += [
             "",
             f"It was trained and measured on a base in {config.hardware.quantization}. On whole weights its replies",
-            "and its scores may differ a little.",
+            f"and its scores {'differ as the checks above say' if exported else 'may differ a little'}.",
         ]
     return lines
