@@ -21,11 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, folder_gone
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
-GONE = "the folder that this command was started in is gone. cd to one that is there, and give the command again."
 MOST_BYTES = 240  # of a folder's name: file systems take 255, and attempts add a number
 RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
 SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy.ndarray.tofile on a full disk
@@ -204,8 +203,8 @@ def _wrong_place(error: BaseException) -> UserError | None:
     number, name = getattr(error, "errno", None), getattr(error, "filename", None)
     if not isinstance(error, OSError) or not isinstance(name, str | bytes | os.PathLike):
         return None
-    if number == errno.ENOENT and not _is_there("."):
-        return UserError(GONE)
+    if number == errno.ENOENT and (gone := folder_gone()):
+        return gone
     path = Path(os.fsdecode(name))
     blocked = _blocked(path)
     if number in (errno.EEXIST, errno.ENOTDIR, errno.ENOENT) and blocked is not None:
@@ -214,24 +213,9 @@ def _wrong_place(error: BaseException) -> UserError | None:
     if number in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
         return UserError(f"{_shortened(str(path))} cannot be used ({os.strerror(number)}). Name another place.")
     if number == errno.ENOENT and not path.parent.exists():
-        gone = next(each for each in path.parents if each.parent.exists())
-        return UserError(f"{gone} is gone: it was removed while this command worked in it. Give the command again.")
+        removed = next(each for each in path.parents if each.parent.exists())
+        return UserError(f"{removed} is gone: it was removed while this command worked in it. Give the command again.")
     return None
-
-
-def _is_there(folder: str) -> bool:
-    try:
-        os.stat(folder)
-        os.getcwd()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def check_current_folder() -> None:
-    """Errors: the folder that this process works in was removed, so that no relative path leads anywhere."""
-    if not _is_there("."):
-        raise UserError(GONE)
 
 
 def folder_problem(key: str, path: Path) -> str | None:
