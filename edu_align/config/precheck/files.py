@@ -1,4 +1,4 @@
-"""The config files as Hydra finds and reads them; a broken or hidden one is noted, and the rest is read all the same."""
+"""The config files as Hydra finds them; a broken or hidden one is noted, and the rest is read all the same."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from omegaconf.errors import OmegaConfBaseException
 from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import did_you_mean, listed
-
 
 _IN_C: tuple[type, ...] = (yaml.CSafeLoader,) if yaml.__with_libyaml__ else ()
 
