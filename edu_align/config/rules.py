@@ -8,9 +8,14 @@ from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
-from edu_align.config.losses import problems_of_loss
 from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
-from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
+from edu_align.config.trl_args import (
+    enumeration,
+    problems_of_args,
+    problems_of_loss,
+    problems_of_optimizer,
+    problems_of_schedule,
+)
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import first_line
 from edu_align.utils.files import folder_problem, name_problem
@@ -52,8 +57,7 @@ def _flat(cfg: Any, found: list[str], skip: set[str] | frozenset[str], prefix: s
     for key, value in raw.items():
         name, held = f"{prefix}{key}", isinstance(value, dict)
         if value == "???":
-            if name not in skip:
-                found.append(_unset(name))
+            found += [] if name in skip else [_unset(name)]
             continue
         try:
             if held or "${" in str(value):
