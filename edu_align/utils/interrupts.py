@@ -36,8 +36,11 @@ def as_exception() -> Iterator[None]:
     """Ctrl-C raises `CtrlC` in the block, and SIGTERM and SIGHUP `Interrupted`, unless the caller has a handler of its
     own, or `nohup` said that SIGHUP is to be ignored.
     """
-    ours = {signal.SIGINT: (_raise, signal.default_int_handler), **dict.fromkeys(ENDING, (_ask_to_end, signal.SIG_DFL))}
-    before: dict[int, Any] = {}
+    ours: dict[signal.Signals, Any] = {
+        signal.SIGINT: (_raise, signal.default_int_handler),
+        **dict.fromkeys(ENDING, (_ask_to_end, signal.SIG_DFL)),
+    }
+    before: dict[signal.Signals, Any] = {}
     with suppress(ValueError):  # only the main thread can take signals
         for number, (handler, default) in ours.items():
             if signal.getsignal(number) in (default, _end):

@@ -119,7 +119,7 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
             name = name if name in variants else " or ".join(variants)
             made.problems.append(f"{where}: names no schema. Begin it with `defaults: [{name}, _self_]`.")
     schemas.update(named)
-    chosen = {group: schemas[group] for group in filter(made.options.get, GROUP_SCHEMAS)}
+    chosen: dict[str, Any] = {group: schemas[group] for group in filter(made.options.get, GROUP_SCHEMAS)}
     made.root = OmegaConf.structured(Config(**chosen), flags={"no_deepcopy_set_nodes": True})
     if not lines:
         return

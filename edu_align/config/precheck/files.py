@@ -60,12 +60,13 @@ class Files(ConfigRepository):
         self.problems += [f"{other}: never read, because {where} has its name. Rename your file." for other in hidden]
         try:
             text = Path(found[0].path.removeprefix("file://"), f"{name}.yaml").read_text(encoding="utf-8")
-            content = yaml.load(text, Loader=_Loader)
+            content: Any = yaml.load(text, Loader=_Loader)
             if isinstance(content, dict | None):
                 content = content or {}
                 lines = OmegaConf.create([*map(_as_text, _defaults_list(content))])
                 defaults = self._create_defaults_list(name, lines)
-                return ConfigResult(where, "", content, ConfigSource._get_header_dict(text), defaults)
+                config: Any = content  # of it Hydra's list of files takes the defaults alone
+                return ConfigResult(where, "", config, ConfigSource._get_header_dict(text), defaults)
             self.problems.append(f"{where}: must hold `key: value` lines, got {type(content).__name__}.")
         except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
             self.problems.append(f"{where}: cannot be read as YAML: {' '.join(str(error).split())}.")
