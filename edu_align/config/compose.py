@@ -174,7 +174,10 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
     some are given whatever it raises comes from them.
     """
     from hydra.errors import HydraException
+    from yaml import YAMLError
 
+    if isinstance(error, YAMLError):  # what the parser in C reads (a tab behind a colon) and that in Python does not
+        return UserError(f"a config file cannot be read as YAML: {' '.join(str(error).split())}.")
     own = [word for word in words if word.lstrip("+~").startswith("hydra")]
     if isinstance(error, HydraException):
         parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]

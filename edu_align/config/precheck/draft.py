@@ -20,6 +20,7 @@ from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.config.text import no_text
+from edu_align.utils.errors import first_line
 from edu_align.utils.words import listed, nearest
 
 
@@ -133,7 +134,7 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
         for key, value in content.items():
             path = ".".join([*filter(None, package.split(".")), str(key)])
             if path.split(".")[0] == "hydra":
-                OmegaConf.update(made.hydra, path, value, merge=True)
+                _set_for_hydra(made, path, value, where)
             else:
                 assign(made, path, value, f"{where}: ")
 
@@ -166,6 +167,13 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
     made.bad.add(key)
     made.problems.append(where + problem)
     return False
+
+
+def _set_for_hydra(made: Draft, path: str, value: Any, where: str) -> None:
+    try:
+        OmegaConf.update(made.hydra, path, value, merge=True)
+    except OmegaConfBaseException as error:  # an interpolation that cannot be read
+        made.problems.append(f"{where}: `{path}` cannot be read: {first_line(error)}.")
 
 
 def _set(made: Draft, key: str, value: Any, opened: str | None) -> None:
