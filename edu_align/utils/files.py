@@ -26,10 +26,10 @@ from edu_align.utils.errors import UserError, folder_gone
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
 MOST_BYTES = 240  # of a folder's name: file systems take 255, and attempts add a number
-RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
-SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy.ndarray.tofile on a full disk
-TORCH = re.compile(r"PytorchStreamWriter failed writing file .*file write failed", re.DOTALL)
-_LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
+RUST = r"\(os error (\d+)\)"  # how safetensors and tokenizers tell what the system said
+SHORT = r"\d+ requested and \d+ written"  # numpy.ndarray.tofile on a full disk
+TORCH = r"(?s)PytorchStreamWriter failed writing file .*file write failed"
+_LEFT = r"\.(?!lock\.).+\.\d+"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -163,7 +163,7 @@ def remove_left_over(folder: Path, since: float = 0.0) -> None:
     Others may where what lies there for less than `since` seconds is let be.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if not _LEFT.fullmatch(path.name) or (since and time.time() - path.stat().st_mtime < since):
+        if not re.fullmatch(_LEFT, path.name) or (since and time.time() - path.stat().st_mtime < since):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -300,9 +300,9 @@ def _folder_there(path: Path) -> Path:
 def _number(error: BaseException) -> int | None:
     """What the system said (errno), where `error` tells it: Rust and C++ do in their text, and NumPy says the count."""
     if isinstance(error, OSError):
-        return errno.ENOSPC if error.errno is None and SHORT.search(str(error)) else error.errno
-    found = RUST.search(str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
-    if type(error).__name__ == "RuntimeError" and TORCH.search(str(error)):
+        return errno.ENOSPC if error.errno is None and re.search(SHORT, str(error)) else error.errno
+    found = re.search(RUST, str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
+    if type(error).__name__ == "RuntimeError" and re.search(TORCH, str(error)):
         return errno.ENOSPC
     return int(found[1]) if found else None
 

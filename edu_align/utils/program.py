@@ -3,6 +3,7 @@
 `program` goes around the `main` of each module that is run with `python -m`; a new command has nothing else to do.
 """
 
+import atexit
 import gc
 import sys
 from collections.abc import Callable, Sequence
@@ -75,4 +76,5 @@ def explanation(error: Exception) -> UserError | None:
 def _end(line: str, code: int) -> NoReturn:
     print(f"edu_align: {line}", file=sys.stderr)
     flush_output()
+    atexit.register(gc.freeze)  # Python would look through all that was imported once more: a tenth of a typo's time
     raise SystemExit(code) from None

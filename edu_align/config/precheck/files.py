@@ -1,5 +1,6 @@
 """The config files as Hydra finds them; a broken or hidden one is noted, and the rest is read all the same."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Files(ConfigRepository):
         self.problems: list[str] = []
         self._loaded: dict[str, ConfigResult | None] = {}
 
+    @cached_property
     def groups(self) -> list[str]:
         """Every folder with YAML files in it, as a group's name; Hydra's own groups left out."""
         folders = [Path(source.path) for source in self.sources]
@@ -83,8 +85,8 @@ class Files(ConfigRepository):
 
     def no_group(self, group: str) -> str:
         """The problem of a group that does not exist; behind an `@` may stand the package it was asked for."""
-        hint = did_you_mean(group.partition("@")[0], self.groups())
-        return f"`{group}` is not a group.{hint} Groups: {listed(self.groups())}."
+        hint = did_you_mean(group.partition("@")[0], self.groups)
+        return f"`{group}` is not a group.{hint} Groups: {listed(self.groups)}."
 
 
 def _defaults_list(content: dict[Any, Any]) -> list[Any]:
