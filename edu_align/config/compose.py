@@ -5,10 +5,9 @@ Nothing heavy is imported here, and Hydra itself only once `--help` is ruled out
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edu_align.config.arguments import key_of, quoted
 from edu_align.config.comments import PRIMARY, conf_dir
@@ -48,8 +47,7 @@ def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
     return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(NamedTuple):
     """What made a config: the `words` of a command line, config `folders` besides edu_align's, and `model=<preset>`."""
 
     words: list[str]
@@ -174,7 +172,10 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
     some are given whatever it raises comes from them.
     """
     from hydra.errors import HydraException
+    from yaml import YAMLError
 
+    if isinstance(error, YAMLError):  # what the parser in C reads (a tab behind a colon) and that in Python does not
+        return UserError(f"a config file cannot be read as YAML: {' '.join(str(error).split())}.")
     own = [word for word in words if word.lstrip("+~").startswith("hydra")]
     if isinstance(error, HydraException):
         parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]

@@ -1,7 +1,7 @@
 """One dataclass a config group, and all there is to know of a key: default, range, words, TRL's name, what it is for.
 
 conf/ fills the classes in and explains the keys; what is not here is not a key. Nothing heavy is imported, because
-`--help` reads this.
+`--help` reads this; and the classes have neither `==` nor a text, which take half of the time of making them.
 """
 
 # ruff: noqa: RUF009 (`key` makes a dataclass field)
@@ -76,7 +76,7 @@ def trainers() -> tuple[str, ...]:
     return tuple(name.removesuffix("_schema") for name in GROUP_SCHEMAS["trainer"])
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Architecture:
     """Shape of a decoder-only model, for random weights and for planning; 0 is not known (see models/sizes.py)."""
 
@@ -93,7 +93,7 @@ class Architecture:
     sliding_window: int | None = key(None, ">= 1")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ModelConfig:
     """Where a model lies is not part of a run's id: the identity of its weights is.
 
@@ -113,8 +113,10 @@ class ModelConfig:
     architecture: Architecture = key(Architecture)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DatasetConfig:
+    """What is read, and how it is split and made into pairs."""
+
     name: str = MISSING
     sources: list[str] = key(words=SOURCES)
     path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
@@ -141,7 +143,7 @@ class DatasetConfig:
     system_prompt: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrainerConfig:
     """Keys that all trainers share. `batch_size` is the effective batch, in examples per optimizer step."""
 
@@ -168,16 +170,20 @@ class TrainerConfig:
     args: dict[str, Any] = key({})
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SFTTrainerConfig(TrainerConfig):
+    """Training on conversations."""
+
     trl_config: ClassVar = ("trainer/sft_config.py", "SFTConfig")
 
     algorithm: str = key("sft", words=trainers)
     long_conversations: str = key("window", words=("window", "truncate", "drop"))
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DPOTrainerConfig(TrainerConfig):
+    """Training on pairs of replies."""
+
     trl_config: ClassVar = ("trainer/dpo_config.py", "DPOConfig")
     reads: ClassVar = "preferences"
 
@@ -191,7 +197,7 @@ class DPOTrainerConfig(TrainerConfig):
     batching: str = key("prompts", words=("prompts", "pairs"))
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HardwareConfig:
     """What fits. In exact arithmetic most of these change no number, and in floating point only its last digits.
 
@@ -222,8 +228,10 @@ class HardwareConfig:
     sharding: str = key("none", words=("none", "fsdp"), in_run_id=False)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AdapterConfig:
+    """What is trained: LoRA, or every weight."""
+
     name: str = key(words=("lora", "full"))
     rank: int = 0
     alpha: int = 0
@@ -231,8 +239,10 @@ class AdapterConfig:
     target_modules: list[str] = key([])
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrackingConfig:
+    """Where numbers go besides the run's folder."""
+
     name: str = key(words=("wandb", "off"))
     project: str = key("edu_align", trl="project")
     entity: str | None = None
@@ -242,7 +252,7 @@ class TrackingConfig:
     artifact: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class EvaluationConfig:
     """What is measured on held-out groups. `judge*`: a model behind an OpenAI-compatible endpoint compares replies."""
 
@@ -266,7 +276,7 @@ class EvaluationConfig:
     samples_steps: int | None = key(None, ">= 1")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class GenerationConfig:
     """How the finished tutor answers; nothing in training or measuring draws a reply with it."""
 
@@ -277,7 +287,7 @@ class GenerationConfig:
     repetition_penalty: float = key(1.0, "> 0")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExportConfig:
     """What `edu_align.export` makes of a finished run."""
 
@@ -291,7 +301,7 @@ class ExportConfig:
     license: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SweepConfig:
     """How a multirun chooses and keeps its jobs."""
 
@@ -306,8 +316,10 @@ class SweepConfig:
     prune_factor: int = key(3, ">= 2")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Config:
+    """The root: keys of no group, and one field a group."""
+
     seed: int = key(42, SEED, trl="seed data_seed")
     outputs_root: str = key("outputs", trl="output_dir", in_run_id=False, in_sweep_name=False)
     data_root: str | None = key(None, in_run_id=False)

@@ -36,7 +36,7 @@ def load_model(
 
     def draw() -> Any:
         set_seed(seed)
-        return AutoModelForCausalLM.from_config(_architecture(model), trust_remote_code=False, **plain)
+        return AutoModelForCausalLM.from_config(network_config(model), trust_remote_code=False, **plain)
 
     if location.folder is None and not sharded and device.quantization == "none":
         drawn = draw().to(device.device)
@@ -93,7 +93,8 @@ def _keep_packing(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def _architecture(model: ModelConfig) -> Any:
+def network_config(model: ModelConfig) -> Any:
+    """Transformers' config of a network of the shape that `model.architecture` says."""
     from transformers import AutoConfig
 
     shape = model.architecture
@@ -128,7 +129,7 @@ def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig
     import torch
     from transformers import AutoModelForCausalLM
 
-    shape = shape_in(location.folder) if location.folder else _architecture(model)
+    shape = shape_in(location.folder) if location.folder else network_config(model)
     with torch.device("meta"):
         layers = linear_layers(AutoModelForCausalLM.from_config(shape, trust_remote_code=False))
     unknown = [name for name in adapter.target_modules if name != "all-linear" and name not in layers]
