@@ -20,7 +20,7 @@ def interpreter() -> str | None:
     return os.environ.get(VARIABLE) or (sys.executable if find_spec("xllamacpp") else None)
 
 
-def ask(file: Path, threads: int = 2, **question: Any) -> Any:
+def ask(file: Path, threads: int = 1, **question: Any) -> Any:
     """`ids=[...], words=V`: the log-probabilities (T - 1, V) after each token but the last, in the order of their ids.
 
     `ids=[...], words=V, given=True`: only those (T - 1) of the token that follows. `texts=[...]`: the tokens of each,
@@ -51,10 +51,17 @@ def _serve(question: dict[str, Any]) -> Any:
     if "texts" in question:
         return [_tokens(server, text) for text in question["texts"]]
     (spoken,) = _tokens(server, "a")
-    after = [_after(server, ids[:end], question["words"], spoken) for end in range(1, len(ids))]
+    words = question["words"]
     if question.get("given"):
-        return [found[token] for found, token in zip(after, ids[1:], strict=True)]
-    return [[found[token] for token in range(question["words"])] for found in after]
+        return [_of_next(server, ids[:end], ids[end], words, spoken) for end in range(1, len(ids))]
+    after = [_after(server, ids[:end], words, spoken) for end in range(1, len(ids))]
+    return [[found[token] for token in range(words)] for found in after]
+
+
+def _of_next(server: Any, ids: list[int], token: int, words: int, spoken: int) -> float:
+    """The vocabulary as JSON takes seconds, so the likeliest tokens are asked for first."""
+    found = _after(server, ids, min(words, 1000), spoken)
+    return found[token] if token in found else _after(server, ids, words, spoken)[token]
 
 
 def _after(server: Any, ids: list[int], words: int, spoken: int) -> dict[int, float]:

@@ -29,7 +29,7 @@ _READ = {
     "attention.layer_norm_rms_epsilon", "attention.sliding_window", "attention.sliding_window_pattern",
     "attention.causal", "rope.dimension_count", "rope.freq_base", "rope.freq_base_swa", "rope.scale_linear",
     "rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.attn_factor",
-    "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow", "rope.scaling.finetuned", "expert_count",
+    "rope.scaling.finetuned", "expert_count",
     "expert_used_count", "final_logit_softcapping", "vocab_size", "tensor_data_layout",
 }  # fmt: skip
 
@@ -179,8 +179,8 @@ def _scaling(header: Header) -> dict[str, Any]:
             header.own("rope.scaling.original_context_length", _number(header, "context_length"))
         ),
         "attention_factor": (0.1 * math.log(factor) + 1) * float(header.own("rope.scaling.attn_factor", 1.0)),
-        "beta_fast": float(header.own("rope.scaling.yarn_beta_fast", 32.0)),
-        "beta_slow": float(header.own("rope.scaling.yarn_beta_slow", 1.0)),
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
     }
 
 

@@ -1,9 +1,11 @@
 """A GGUF file's tokenizer: which ones are read, and what transformers' reader leaves out of them.
 
 transformers builds the vocabulary and merges. It splits text by GPT-2's rule where it does not know the file's name for
-the way to split, takes merges where a whole token is meant, and puts a space before a text only at its very beginning.
+the way to split, takes merges where a whole token is meant, puts a space before a text only at its very beginning, and
+adds tokens that the vocabulary lacks (<|endoftext|> to Llama 3's), which no row of the embedding stands for.
 """
 
+import json
 from typing import Any
 
 from edu_align.models.gguf_file import Header
@@ -55,29 +57,42 @@ def check_tokenizer(header: Header) -> None:
 
 
 def put_back(tokenizer: Any, header: Header) -> Any:
-    """The tokenizer that transformers has read out of the file, reading text as llama.cpp does."""
-    pre, adds = header.values.get("tokenizer.ggml.pre"), header.values.get("tokenizer.ggml.add_bos_token")
-    raw = tokenizer.backend_tokenizer
-    if header.values["tokenizer.ggml.model"] == "llama":
-        if header.architecture not in _OWN_SPACES:
-            _set_spaces(raw, header.values.get("tokenizer.ggml.add_space_prefix", True))
+    """A tokenizer of the one that transformers has read out of the file, which reads text as llama.cpp does."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    rules, values = json.loads(tokenizer.backend_tokenizer.to_str()), header.values
+    pre, pieces = values.get("tokenizer.ggml.pre"), values["tokenizer.ggml.model"] == "llama"
+    size = len(values["tokenizer.ggml.tokens"])
+    rules["added_tokens"] = [added for added in rules["added_tokens"] if added["id"] < size]
+    rules["post_processor"] = None
+    if pieces and header.architecture not in _OWN_SPACES:
+        rules["normalizer"] = _spaces(values.get("tokenizer.ggml.add_space_prefix", True))
+        rules["pre_tokenizer"] = None
     elif pre in _DIGITS_APART:
-        from tokenizers import pre_tokenizers
-
-        digits, rest = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
-        raw.pre_tokenizer = pre_tokenizers.Sequence([digits, rest])
+        rules["pre_tokenizer"] = _DIGITS
     elif pre in _WHOLE:
-        raw.model.ignore_merges = True
-        if adds is None and tokenizer.bos_token is not None:
-            tokenizer.add_bos_token = True
-    tokenizer.chat_template = template_of(header)
-    return tokenizer
+        rules["model"]["ignore_merges"] = True
+    begins = values.get("tokenizer.ggml.add_bos_token", pieces or pre in _WHOLE)
+    found = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(rules)),
+        add_bos_token=bool(begins) and header.token("bos") is not None,
+        **special_tokens(header),
+    )
+    found.chat_template = template_of(header)
+    return found
 
 
-def _set_spaces(raw: Any, prefix: bool) -> None:
-    """A space before each stretch of text between control tokens, or none, and underlines for spaces."""
-    from tokenizers import normalizers
+_DIGITS = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {"type": "Digits", "individual_digits": True},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+    ],
+}
 
-    underlines = normalizers.Replace(" ", "\u2581")
-    raw.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), underlines]) if prefix else underlines
-    raw.pre_tokenizer = None
+
+def _spaces(prefix: bool) -> dict[str, Any]:
+    """Underlines for spaces; `prefix`: and one before each stretch of text between control tokens."""
+    underlines = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    return {"type": "Sequence", "normalizers": [*([{"type": "Prepend", "prepend": "\u2581"}] if prefix else []), underlines]}
