@@ -42,7 +42,9 @@ the other they joined her: eight, nine, ten, and there it was."""
 def measure() -> list[dict[str, Any]]:
     """A row a file; `ratio` is ours / peer."""
     if not os.environ.get(FOLDER) or interpreter() is None:
-        raise UserError(f"gguf_perplexity: set {FOLDER}=<folder with .gguf files>, and {VARIABLE}=<a python with xllamacpp>")
+        raise UserError(
+            f"gguf_perplexity: set {FOLDER}=<folder with .gguf files>, and {VARIABLE}=<a python with xllamacpp>"
+        )
     quiet()
     return [_row(file) for file in sorted(Path(os.environ[FOLDER]).glob("*.gguf"))]
 

@@ -65,11 +65,16 @@ def _of_next(server: Any, ids: list[int], token: int, words: int, spoken: int) -
 
 
 def _after(server: Any, ids: list[int], words: int, spoken: int) -> dict[int, float]:
-    """By token. The reply is always `spoken`: of an end, or half a sign, the server returns no probabilities. Those that
-    it returns are the model's, before that.
-    """
+    """By token, as the model has them. The reply is always `spoken`: of an end or half a sign the server returns none."""
     bias = [[spoken, 1e4]]
-    asked = {"prompt": ids, "n_predict": 1, "n_probs": words, "temperature": 0, "cache_prompt": True, "logit_bias": bias}
+    asked = {
+        "prompt": ids,
+        "n_predict": 1,
+        "n_probs": words,
+        "temperature": 0,
+        "cache_prompt": True,
+        "logit_bias": bias,
+    }
     (choice,) = server.handle_completions(asked)["choices"]
     return {each["id"]: each["logprob"] for each in choice["logprobs"]["content"][0]["top_logprobs"]}
 

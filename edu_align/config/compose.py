@@ -38,7 +38,7 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
 
 
 def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """The words, with `model.path=<hub id, folder or .gguf file>` for a `model=` of one that is no preset of `folders`."""
+    """The words, with `model.path=<hub id, folder or file>` for a `model=` of one that is no preset of `folders`."""
 
     def is_path(value: str) -> bool:
         presets = (folder / "model" / f"{value}.yaml" for folder in folders)

@@ -1,8 +1,8 @@
 """A GGUF file as base model: made a folder of config.json, tokenizer and safetensors once, under outputs_root.
 
 The folder is written aside and renamed, listed with the sha256 of its files, and made again where one is no longer what
-was written. Weights of f32 and f16 files keep their precision; all others are bfloat16, whose rounding is far below that
-of the quantization. The dtype does not depend on `hardware`, so that a file is one base model and one folder.
+was written. Weights of f32 and f16 files keep their precision; all others are bfloat16, whose rounding is far below
+that of the quantization. The dtype does not depend on `hardware`, so that a file is one base model and one folder.
 """
 
 import tempfile
@@ -130,8 +130,7 @@ def _load(header: Header, source: dict[str, Any]) -> tuple[Any, Any]:
     """Model, and tokenizer where one can be made of the file."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    stated = config_of(header)
-    config = AutoConfig.for_model(**stated) if stated else AutoConfig.from_pretrained(**source)
+    config = AutoConfig.for_model(**config_of(header))
     both: Any = AutoModelForCausalLM.from_pretrained(
         **source, config=config, quantization_config=GgufConfig(dequantize=True), dtype=dtype_of(header),
         trust_remote_code=False, output_loading_info=True,
@@ -186,4 +185,3 @@ def _as_transformers_reads(file: Path, folder: Path, dtype: str) -> None:
         **source, quantization_config=GgufConfig(dequantize=True), dtype=dtype, trust_remote_code=False
     )
     loaded.save_pretrained(folder)
-

@@ -1,6 +1,6 @@
 """What config.json of a GGUF file's model would say, from the file's header alone and without torch.
 
-transformers' own reader drops rotary scaling of every kind, Gemma 3's sliding layers, local base and scale of attention,
+transformers' own reader drops rotary scaling of every kind, Gemma 3's sliding layers, local base and attention scale,
 and takes a default for the width of a head. Here a key of the header counts as llama.cpp counts it (its hparams), and
 what transformers' classes cannot do is refused. "own" below stands for `<architecture>.`.
 """
@@ -13,10 +13,9 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.words import listed
 
 # llama.cpp's architecture: the network of transformers. Mistral's files say llama, and llama.cpp gives it no window.
-FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3": "gemma3_text"}
-# Read by the rules of transformers alone; plain positions only.
-OTHERS = ("falcon", "gpt2", "phi3", "stablelm", "starcoder2")
+FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3": "gemma3_text", "phi3": "phi3"}
 FACTORS = "rope_freqs.weight"  # by how much each frequency is divided
+_LONG = {"long_factor": "rope_factors_long.weight", "short_factor": "rope_factors_short.weight"}  # the same, Phi-3's
 _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 _SIZES = {
     "hidden_size": "embedding_length", "intermediate_size": "feed_forward_length",
@@ -34,16 +33,13 @@ _READ = {
 }  # fmt: skip
 
 
-def config_of(header: Header) -> dict[str, Any] | None:
-    """The keys of config.json; None for a network of `OTHERS`, which transformers reads on its own.
+def config_of(header: Header) -> dict[str, Any]:
+    """The keys of config.json.
 
-    Errors: what is no language model, an architecture that cannot be read, and what of it transformers cannot do.
+    Errors: what is no language model, an architecture that is not read here, and what of it transformers cannot do.
     """
     check_kind(header)
     kind = header.architecture
-    if kind in OTHERS:
-        _check_plain(header)
-        return None
     _check_family(header)
     heads = _number(header, "attention.head_count")
     found: dict[str, Any] = {"model_type": FAMILIES[kind]}
@@ -60,6 +56,8 @@ def config_of(header: Header) -> dict[str, Any] | None:
     found["pad_token_id"] = header.values.get("tokenizer.ggml.padding_token_id")
     if kind == "gemma3":
         found |= _gemma3(header, found)
+    elif kind == "phi3":  # transformers' defaults are other numbers
+        found["sliding_window"], found["original_max_position_embeddings"] = None, _original(header)
     elif "blk.0.attn_q.bias" in header.tensors and kind != "qwen2":
         found["attention_bias"] = True
     return found
@@ -69,7 +67,7 @@ def unread(header: Header) -> list[str]:
     """Keys of the network that are not gone by: `["llama.attention.scale"]`."""
     prefix = f"{header.architecture}."
     own = [key for key in header.values if key.startswith(prefix)]
-    return [] if header.architecture in OTHERS else [key for key in own if key.removeprefix(prefix) not in _READ]
+    return [key for key in own if key.removeprefix(prefix) not in _READ]
 
 
 def check_kind(header: Header) -> None:
@@ -88,10 +86,10 @@ def check_kind(header: Header) -> None:
         )
     if what == "adapter":
         raise UserError(f"`model.path`: {name!r} holds an adapter alone. Give the file of the model it was made on.")
-    if kind not in FAMILIES and kind not in OTHERS:
+    if kind not in FAMILIES:
         raise UserError(
             f"`model.path`: {name!r} is of the architecture {kind or 'nothing'!r}. GGUF files are read of "
-            f"{listed([*FAMILIES, *OTHERS])}. Give the folder with config.json and safetensors that it was made of."
+            f"{listed(list(FAMILIES))}. Give the folder with config.json and safetensors that it was made of."
         )
 
 
@@ -104,21 +102,13 @@ def _check_family(header: Header) -> None:
             ("experts", _number(header, "expert_count", 0) > 0),
             ("no causal attention", header.own("attention.causal", True) is False),
             ("keys and values of different widths", _number(header, "attention.value_length", head) != head),
-            ("positions in a part of each head", _number(header, "rope.dimension_count", head) != head),
+            ("positions in a part of each head", header.architecture != "phi3" and _turned(header) != head),
             ("no token_embd.weight", "token_embd.weight" not in header.tensors),
         )
         if there
     ]
     if wrong:
         raise _refused(header, f"{listed(wrong)} in a file of the architecture {header.architecture}")
-
-
-def _check_plain(header: Header) -> None:
-    """Errors: rotary scaling, which transformers' reader drops."""
-    kind = header.own("rope.scaling.type", "none")
-    named = [name for name in header.tensors if name.startswith("rope_")]
-    if kind != "none" or named:
-        raise _refused(header, f"rotary scaling ({named[0] if named else kind}) of the architecture {header.architecture}")
 
 
 def _refused(header: Header, what: str) -> UserError:
@@ -149,10 +139,17 @@ def _head(header: Header) -> int:
     return _number(header, "attention.key_length", _number(header, "embedding_length") // heads)
 
 
+def _turned(header: Header) -> int:
+    """How many units of each head positions turn."""
+    return _number(header, "rope.dimension_count", _head(header))
+
+
 def _rope(header: Header) -> dict[str, Any]:
     """transformers' `rope_parameters`. llama.cpp's base, where none is stated, is 10,000."""
     base = float(header.own("rope.freq_base", 10000.0))
     scaled = {"rope_theta": base, **_scaling(header)}
+    if header.architecture == "phi3":
+        return {**scaled, "partial_rotary_factor": _turned(header) / _head(header)}
     if header.architecture != "gemma3":
         return scaled
     local = {"rope_type": "default", "rope_theta": float(header.own("rope.freq_base_swa", 10000.0))}
@@ -166,6 +163,8 @@ def _scaling(header: Header) -> dict[str, Any]:
         if factor != 1:
             raise _refused(header, f"two kinds of rotary scaling ({FACTORS} and {kind})")
         return _llama3(header)
+    if _LONG["long_factor"] in header.tensors:
+        return _longrope(header)
     if kind == "none" or (kind == "linear" and factor == 1):
         return {"rope_type": "default"}
     if kind == "linear":
@@ -175,12 +174,24 @@ def _scaling(header: Header) -> dict[str, Any]:
     return {
         "rope_type": "yarn",
         "factor": factor,
-        "original_max_position_embeddings": int(
-            header.own("rope.scaling.original_context_length", _number(header, "context_length"))
-        ),
+        "original_max_position_embeddings": _original(header),
         "attention_factor": (0.1 * math.log(factor) + 1) * float(header.own("rope.scaling.attn_factor", 1.0)),
         "beta_fast": 32.0,
         "beta_slow": 1.0,
+    }
+
+
+def _original(header: Header) -> int:
+    return _number(header, "rope.scaling.original_context_length", _number(header, "context_length"))
+
+
+def _longrope(header: Header) -> dict[str, Any]:
+    """Factors for inputs up to the first context, and for longer ones."""
+    return {
+        "rope_type": "longrope",
+        **{name: list(header.floats(tensor)) for name, tensor in _LONG.items()},
+        "original_max_position_embeddings": _original(header),
+        "attention_factor": float(header.own("rope.scaling.attn_factor", 1.0)),
     }
 
 

@@ -95,4 +95,7 @@ _DIGITS = {
 def _spaces(prefix: bool) -> dict[str, Any]:
     """Underlines for spaces; `prefix`: and one before each stretch of text between control tokens."""
     underlines = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
-    return {"type": "Sequence", "normalizers": [*([{"type": "Prepend", "prepend": "\u2581"}] if prefix else []), underlines]}
+    return {
+        "type": "Sequence",
+        "normalizers": [*([{"type": "Prepend", "prepend": "\u2581"}] if prefix else []), underlines],
+    }

@@ -154,7 +154,7 @@ def sizes_of(model: ModelConfig) -> tuple[Sizes | None, str]:
 
 
 def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
-    """What config.json of `model.path` holds, or would hold of a GGUF file; None and the reason where it cannot be read.
+    """What config.json of `model.path` holds, or would of a GGUF file; None and the reason where it cannot be read.
 
     Errors: as `sizes_of`, and a GGUF file that is no base model.
 
@@ -162,8 +162,7 @@ def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
     """
     assert model.path is not None
     if file := gguf_file(model.path):
-        header = read_header(file)
-        return config_of(header), f"networks of the type {header.architecture} are not counted here"
+        return config_of(read_header(file)), ""
     folder = local_folder(model.path)
     if folder is None and model.architecture.hidden_size:
         return None, ""
@@ -198,7 +197,9 @@ def local_folder(path: str) -> Path | None:
             f"file. Give model.path={Path(path).parent}, the folder with config.json and the weights."
         )
     if folder.suffix.lower() == SUFFIX:
-        raise UserError(f"`model.path={path}`: there is no such file. Check the path; it is relative to the current folder.")
+        raise UserError(
+            f"`model.path={path}`: there is no such file. Check the path; it is relative to the current folder."
+        )
     if _HUB_ID.fullmatch(path):
         return None
     address = re.match(r"https?://[^/]+/([^/]+/[^/?#]+)", path)

@@ -23,7 +23,9 @@ YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max
 SCALED: dict[str, Any] = {"hidden_size": 256, "num_attention_heads": 2, "num_key_value_heads": 1}  # heads of 128
 MODELS: dict[str, dict[str, Any]] = {
     "llama": {"model_type": "llama", "rope_parameters": PLAIN, "head_dim": 24, "rms_norm_eps": 3e-3},
-    "llama tied": {"model_type": "llama", "rope_parameters": {**PLAIN, "rope_theta": 700.0}, "tie_word_embeddings": True},
+    "llama tied": {
+        "model_type": "llama", "rope_parameters": {**PLAIN, "rope_theta": 700.0}, "tie_word_embeddings": True,
+    },
     "llama 3": {"model_type": "llama", "rope_parameters": LLAMA3, **SCALED},
     "linear": {"model_type": "llama", "rope_parameters": {**PLAIN, "rope_type": "linear", "factor": 4.0}},
     "yarn": {"model_type": "llama", "rope_parameters": YARN, **SCALED},
@@ -31,6 +33,15 @@ MODELS: dict[str, dict[str, Any]] = {
     "qwen2": {"model_type": "qwen2", "rope_parameters": PLAIN},
     "qwen2 yarn": {"model_type": "qwen2", "rope_parameters": YARN},
     "qwen3": {"model_type": "qwen3", "rope_parameters": PLAIN, "head_dim": 24},
+    "phi3": {"model_type": "phi3", "rope_parameters": {**PLAIN, "partial_rotary_factor": 1.0}},
+    "phi3 long": {
+        "model_type": "phi3", "original_max_position_embeddings": 512, "max_position_embeddings": 2048,
+        "rope_parameters": {
+            **PLAIN, "rope_type": "longrope", "partial_rotary_factor": 0.75, "original_max_position_embeddings": 512,
+            "short_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 5.0], "long_factor": [2.0, 3.0, 5.0, 7.0, 9.0, 11.0],
+            "attention_factor": 1.25,
+        },
+    },
     "gemma3": {
         "model_type": "gemma3_text", "head_dim": 24, "query_pre_attn_scalar": 24, "num_hidden_layers": 7,
         "sliding_window": 16, "tie_word_embeddings": True,
@@ -40,7 +51,14 @@ MODELS: dict[str, dict[str, Any]] = {
         },
     },
 }  # fmt: skip
-ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3"}
+ARCHITECTURES = {
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "gemma3_text": "gemma3",
+    "phi3": "phi3",
+}
 
 
 def random_network(name: str, **changes: Any) -> Any:
@@ -75,9 +93,9 @@ def write(file: Path, model: Any, drop: tuple[str, ...] = (), add: dict[str, Any
     for key in drop:
         del writer.kv_data[0][key]
     (arch,) = [arch for arch, name in MODEL_ARCH_NAMES.items() if name == kind]
-    names, factors = get_tensor_name_map(arch, config.num_hidden_layers), _factors(config)
-    if factors is not None:
-        writer.add_tensor("rope_freqs.weight", factors)
+    names = get_tensor_name_map(arch, config.num_hidden_layers)
+    for name, factors in _factors(config).items():
+        writer.add_tensor(name, factors)
     for name, weights in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
@@ -116,24 +134,32 @@ def _add_shape(writer: Any, config: Any) -> None:
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_key_length(head)
     writer.add_value_length(head)
-    writer.add_rope_dimension_count(head)
+    writer.add_rope_dimension_count(int(head * rope.get("partial_rotary_factor", 1)))
     writer.add_rope_freq_base(float(rope["rope_theta"]))
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     if rope["rope_type"] in ("linear", "yarn"):
         _put(writer, f"{writer.arch}.rope.scaling.type", rope["rope_type"])
         _put(writer, f"{writer.arch}.rope.scaling.factor", rope["factor"])
-    if rope["rope_type"] == "yarn":
+    if rope["rope_type"] == "longrope":
+        _put(writer, f"{writer.arch}.rope.scaling.attn_factor", rope["attention_factor"])
+    if rope["rope_type"] in ("yarn", "longrope"):
         _put(writer, f"{writer.arch}.rope.scaling.original_context_length", rope["original_max_position_embeddings"])
 
 
-def _factors(config: Any) -> Any:
-    """Llama 3's rope_freqs.weight: what each frequency of the model is divided by."""
+def _factors(config: Any) -> dict[str, Any]:
+    """The tensors of what each frequency is divided by: Llama 3's and Phi-3's."""
+    import numpy
     import torch
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
     rope = config.rope_parameters
+    if rope.get("rope_type") == "longrope":
+        return {
+            f"rope_factors_{kind}.weight": numpy.array(rope[f"{kind}_factor"], numpy.float32)
+            for kind in ("long", "short")
+        }
     if rope.get("rope_type") != "llama3":
-        return None
+        return {}
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     steps = torch.arange(len(scaled)) / len(scaled)
-    return (rope["rope_theta"] ** -steps / scaled).float().numpy()
+    return {"rope_freqs.weight": (rope["rope_theta"] ** -steps / scaled).float().numpy()}

@@ -1,4 +1,4 @@
-"""A GGUF file as base model: what is made of it is the model that it was written from, and what llama.cpp makes of it."""
+"""A GGUF file as base model: what is made of it is the model that it was written from, as llama.cpp reads it."""
 
 import json
 import os
@@ -26,6 +26,7 @@ from edu_align.models.locate import Location, is_at_hand, locate, published
 from edu_align.models.sizes import sizes_of
 from edu_align.models.tokenizer import load_tokenizer, tokenizer_identity
 from edu_align.utils.errors import UserError
+from tests.exporting.conftest import byte_level, pieces  # noqa: F401 - fixtures
 from tests.models import gguf_models
 from tests.models.gguf_models import MODELS, WORDS, random_network, write
 
@@ -89,11 +90,13 @@ def test_every_family_is_read_back_as_it_was(files: Any, outputs_root: Path, nam
     assert sizes is not None
     for key in ("vocab_size", "hidden_size", "num_key_value_heads", "max_position_embeddings", "tie_word_embeddings"):
         assert getattr(sizes, key) == getattr(original.config, key), key
-    width = getattr(original.config, "head_dim", None) or original.config.hidden_size // original.config.num_attention_heads
+    width = (
+        getattr(original.config, "head_dim", None) or original.config.hidden_size // original.config.num_attention_heads
+    )
     assert sizes.head_dim == width
 
 
-@pytest.mark.parametrize("name", ["linear", "yarn", "llama 3", "qwen2 yarn", "gemma3"])
+@pytest.mark.parametrize("name", ["linear", "yarn", "llama 3", "qwen2 yarn", "phi3 long", "gemma3"])
 def test_transformers_alone_reads_another_model(files: Any, name: str) -> None:
     """Why positions are put back: without that the file is another model. Where this fails, less is needed here."""
     from transformers import AutoModelForCausalLM, GgufConfig
@@ -106,7 +109,7 @@ def test_transformers_alone_reads_another_model(files: Any, name: str) -> None:
 
 
 def test_a_file_is_one_base_wherever_it_lies(files: Any, outputs_root: Path, tmp_path: Path, capsys: Any) -> None:
-    """It is made a folder once, under its own name, and again where the folder is damaged; no bars are drawn into a log."""
+    """It is made a folder once, under its own name, and again where that is damaged; no bars are drawn into a log."""
     file = tmp_path / "Some Model.Q4.gguf"
     shutil.copyfile(files("llama"), file)
     first = locate(_model(file), outputs_root, 0)
@@ -159,17 +162,17 @@ def _with(file: Path, **values: Any) -> Header:
 
 def test_what_the_header_says_of_attention(files: Any) -> None:
     """llama.cpp's defaults where it says nothing."""
-    gemma = config_of(read_header(files("gemma3"))) or {}
+    gemma = config_of(read_header(files("gemma3")))
     assert [i for i, kind in enumerate(gemma["layer_types"]) if kind == "full_attention"] == [5]
     assert gemma["query_pre_attn_scalar"] == 24
     assert gemma["rope_parameters"]["sliding_attention"] == {"rope_type": "default", "rope_theta": 10000.0}
     every = _with(files("gemma3"), gemma3__attention__sliding_window_pattern=2, gemma3__rope__freq_base_swa=500.0)
-    other = config_of(every) or {}
+    other = config_of(every)
     assert [kind == "full_attention" for kind in other["layer_types"]] == [i % 2 == 1 for i in range(7)]
     assert other["rope_parameters"]["sliding_attention"]["rope_theta"] == 500.0
-    large = config_of(_with(files("gemma3"), gemma3__block_count=62)) or {}
+    large = config_of(_with(files("gemma3"), gemma3__block_count=62))
     assert large["query_pre_attn_scalar"] == 16, "the width over the heads, as in Gemma 3 27B"
-    short = config_of(_with(files("yarn"), llama__rope__scaling__original_context_length=None)) or {}
+    short = config_of(_with(files("yarn"), llama__rope__scaling__original_context_length=None))
     assert short["rope_parameters"]["original_max_position_embeddings"] == 512
     assert unread(_with(files("llama"), llama__attention__scale=0.5)) == ["llama.attention.scale"]
 
@@ -181,12 +184,18 @@ def test_what_the_header_says_of_attention(files: Any) -> None:
         ({"general__type": "mmproj"}, r"sees pictures\. Give the file of its language model"),
         ({"general__architecture": "clip"}, r"sees pictures"),
         ({"general__type": "adapter"}, r"holds an adapter alone"),
-        ({"general__architecture": "rwkv7"}, r"architecture 'rwkv7'\. GGUF files are read of llama \| qwen2.*Give the folder"),
+        (
+            {"general__architecture": "rwkv7"},
+            r"architecture 'rwkv7'\. GGUF files are read of llama \| qwen2.*Give the folder",
+        ),
         ({"llama__expert_count": 8}, r"has experts in a file of the architecture llama"),
         ({"llama__rope__dimension_count": 8}, r"positions in a part of each head"),
         ({"llama__attention__causal": False}, r"no causal attention"),
         ({"llama__attention__head_count": [4, 2]}, r"layers of different sizes \(attention\.head_count\)"),
-        ({"llama__rope__scaling__type": "longrope", "llama__rope__scaling__factor": 2.0}, r"scaling of the kind longrope"),
+        (
+            {"llama__rope__scaling__type": "longrope", "llama__rope__scaling__factor": 2.0},
+            r"scaling of the kind longrope",
+        ),
         ({"llama__block_count": None}, r"lacks llama\.block_count"),
     ],
 )
@@ -208,7 +217,11 @@ def test_factors_of_another_kind_are_refused(files: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("keys", "values", "message"),
     [
-        ({}, {"tokenizer.ggml.pre": "deepseek-llm"}, r"splits text in a way \(deepseek-llm\).*Set model\.tokenizer=<hub id"),
+        (
+            {},
+            {"tokenizer.ggml.pre": "deepseek-llm"},
+            r"splits text in a way \(deepseek-llm\).*Set model\.tokenizer=<hub id",
+        ),
         ({}, {"tokenizer.ggml.model": "bert"}, r"is of the kind bert.*Set model\.tokenizer="),
         ({"chat_template": "own"}, None, r"chat_template=own`, but the tokenizer.*has none"),
     ],
@@ -259,7 +272,9 @@ def test_weights_that_have_no_place_are_refused(files: Any, tmp_path: Path) -> N
 def test_a_cut_off_file_is_refused(files: Any, tmp_path: Path, part: int) -> None:
     file = tmp_path / "cut.gguf"
     file.write_bytes(files("llama").read_bytes()[:part])
-    with pytest.raises(UserError, match=r"cut\.gguf' is (cut off \(\d+ bytes\), or damaged|no GGUF file).*Download it again"):
+    with pytest.raises(
+        UserError, match=r"cut\.gguf' is (cut off \(\d+ bytes\), or damaged|no GGUF file).*Download it again"
+    ):
         sizes_of(_model(file))
 
 
@@ -374,7 +389,9 @@ def test_llama_cpp_gives_the_same_probabilities(files: Any, outputs_root: Path, 
 @pytest.fixture
 def small() -> Path:
     """The smallest file in the folder EDU_ALIGN_GGUF."""
-    found = sorted(Path(os.environ.get("EDU_ALIGN_GGUF", "nowhere")).glob("*.gguf"), key=lambda file: file.stat().st_size)
+    found = sorted(
+        Path(os.environ.get("EDU_ALIGN_GGUF", "nowhere")).glob("*.gguf"), key=lambda file: file.stat().st_size
+    )
     if not found:
         pytest.skip("EDU_ALIGN_GGUF names no folder with .gguf files")
     return found[0]
@@ -406,16 +423,25 @@ def model_rows(location: Location) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_llama_cpp_reads_the_same_tokens(random_model: Any, tmp_path: Path, kind: str) -> None:
-    """SentencePiece's pieces, with and without a space before a text, and a byte-level tokenizer with merges."""
+@pytest.mark.parametrize("kind", ["pieces", "gpt-2", "smollm"])
+def test_llama_cpp_reads_the_same_tokens(
+    random_model: Any,
+    byte_level: Any,  # noqa: F811
+    pieces: Any,  # noqa: F811
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    """SentencePiece's pieces with a space before a text, and byte-level tokenizers with merges."""
+    from tokenizers import pre_tokenizers
+
     from edu_align.exporting.gguf import write_gguf
-    from tests.exporting.conftest import byte_level_tokenizer, pieces_tokenizer
 
     _llama_cpp()
-    tokenizer = pieces_tokenizer() if kind == "llama" else byte_level_tokenizer()
+    digits = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    tokenizer = (
+        pieces if kind == "pieces" else byte_level(pre_tokenizers.Sequence(digits) if kind == "smollm" else None)
+    )
     random_model("llama", vocab_size=400).save_pretrained(tmp_path / "model")
-    tokenizer.chat_template = gguf_models.CHATML
     file = tmp_path / "model.gguf"
     write_gguf(tmp_path / "model", tokenizer, file, "f32", "x")
     read = load_tokenizer(_model(file), locate(_model(file), tmp_path, 0).folder)

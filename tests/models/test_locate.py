@@ -56,7 +56,9 @@ def test_a_folder_without_config_and_pickled_weights(zephyr: Any, tmp_path: Path
 
 @pytest.mark.parametrize("path", ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"])
 def test_a_missing_folder(zephyr: Any, tmp_path: Path, path: str) -> None:
-    with pytest.raises(UserError, match=r"must be a folder, a \.gguf file or a hub id .*no such folder exists") as caught:
+    with pytest.raises(
+        UserError, match=r"must be a folder, a \.gguf file or a hub id .*no such folder exists"
+    ) as caught:
         locate(zephyr(path), tmp_path, 0)
     assert repr(path) in str(caught.value)
 
