@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edu_align.packing.budget import SUPPORTED
+from edu_align.packing.families import SUPPORTED
 
 NORM = "RMSNorm"  # Llama's, Mistral's and Qwen's are named after their family and this, and are one formula
 

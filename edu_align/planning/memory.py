@@ -8,7 +8,8 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.sizes import attention_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
-from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, SUPPORTED
+from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS
+from edu_align.packing.families import SUPPORTED
 from edu_align.planning.machine import Machine
 from edu_align.planning.parameters import Linear, ParameterCounts, count_parameters
 from edu_align.planning.workload import Work
