@@ -45,8 +45,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3": ("phi3", {"sliding_window": WINDOW}),
     "phi3 longrope": (
         "phi3",
-        {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": SHORT, "long_factor": LONG,
-                             "original_max_position_embeddings": 64}},
+        {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": SHORT, "long_factor": LONG},
+         "original_max_position_embeddings": 64},
     ),
     "phi3 rotating in part": (
         "phi3", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},

@@ -16,11 +16,13 @@ class Family:
     """`attends`: a layer reads every earlier token (EVERY); all layers read `config.sliding_window` tokens where that
     is set (WINDOW); or each does as `config.layer_types` says, and the decoder takes a mask for each type (BY_TYPE).
 
-    `norm`: the weight's place in the root-mean-square norm, a key of `fused.decoder.NORMS`.
+    `norm`: where the weight of its root-mean-square norms stands, a key of `fused.decoder.NORMS`. `keeps_dtype`: rotated
+    queries and keys have the dtype that they came in, whatever that of the angles is.
     """
 
     attends: str = EVERY
     norm: str = "after rounding"
+    keeps_dtype: bool = False
 
 
 # Decoders of transformers by model_type, which take position ids and masks and compute nothing else across positions.
@@ -32,7 +34,7 @@ FAMILIES = {
     "gemma": Family(norm="plus one"),
     "gemma3_text": Family(BY_TYPE, norm="plus one"),
     "granite": Family(),
-    "olmo2": Family(norm="before rounding"),
+    "olmo2": Family(norm="before rounding", keeps_dtype=True),
     "phi3": Family(WINDOW),
     "smollm3": Family(BY_TYPE),
 }
