@@ -6,7 +6,7 @@ from typing import Any
 WINDOW = 12  # tokens that a layer with a sliding window reads
 SHAPE = {
     "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "num_key_value_heads": 2, "max_position_embeddings": 1024, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 GEMMA3 = {"head_dim": 12, "query_pre_attn_scalar": 20, "sliding_window": WINDOW, "sliding_window_pattern": 2}
 GRANITE = {
