@@ -57,7 +57,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def network(name: str, seed: int = 0, **more: Any) -> Any:
-    """One of NETWORKS in float32, drawn with `seed`, in eval mode; `more` are keys of its config.
+    """One of NETWORKS, or a plain one of that model_type, in float32, drawn with `seed`, in eval mode; `more`: keys of
+    its config.
 
     Norms and biases, which transformers sets to one and zero, are drawn as well, and weights are large enough that
     attention prefers something.
@@ -66,10 +67,10 @@ def network(name: str, seed: int = 0, **more: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     torch.set_num_threads(1)
-    kind, keys = NETWORKS[name]
+    kind, keys = NETWORKS.get(name, (name, {}))
     config = AutoConfig.for_model(kind, **{**SHAPE, **keys, **more})
     set_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.15)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from edu_align.fused import fuse
 from edu_align.fused.decoder import _Norm, _Rotation
@@ -88,8 +87,7 @@ def test_norms_that_are_trained_stay_transformers(name: str) -> None:
 
 
 def test_a_family_that_is_not_known_is_said_and_keeps_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
-    shape = {**SHAPE, "num_hidden_layers": 1, "head_dim": 8}
-    model = with_lora(AutoModelForCausalLM.from_config(AutoConfig.for_model("gemma2", **shape)))
+    model = with_lora(network("gemma2", head_dim=8))
     expected = outcome(copy.deepcopy(model))
     assert largest_error(outcome(fuse(model)), expected) < 1e-5
     assert capsys.readouterr().out == "edu_align: norms and rotations of model_type 'gemma2' run unfused\n"

@@ -72,6 +72,15 @@ def test_it_is_trained_and_packed(name: str, trainer: str, base: Callable[[str],
         assert torch.equal(done.before[key], done.after[key]) == (key not in done.trained), key
 
 
+def test_a_network_without_sdpa_is_said_and_trains_without(train: Any, tmp_path: Path) -> None:
+    save_network("gemma2", tmp_path, byte_tokenizer(), head_dim=8)
+    words = [*WORDS, f"model.path={tmp_path}", "trainer=sft", "trainer.max_steps=1", "run_name=gemma2"]
+    with pytest.raises(UserError, match=r"hardware\.attention=sdpa.*Gemma2ForCausalLM.*Set hardware\.attention=eager"):
+        train(*words)
+    done = train(*words, "hardware.attention=eager")
+    assert (done.record["state"], done.sharing.computed) == ("finished", 0)
+
+
 def writable(folder: Path) -> bool:
     """Whether our own writer of GGUF files has rules for the network."""
     try:
