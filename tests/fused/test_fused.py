@@ -155,3 +155,21 @@ def test_in_bfloat16_a_young_adapter_is_not_rounded_away() -> None:
 
     assert kept(lambda x: type(layer).forward(layer, x)) < 0.5
     assert 0.8 < kept(fuse_lora(layer)) < 1.2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rotated_queries_have_the_dtype_and_the_gradient_that_transformers_gives_them(kind: str) -> None:
+    """Under autocast queries are bfloat16 and angles may be float32."""
+    home: Any = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
+    fuse(adapted(next(name for name, (found, _) in NETWORKS.items() if found.removesuffix("_text") == kind)))
+    draw = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, heads, 5, 8, generator=draw).bfloat16().requires_grad_() for heads in (4, 2))
+    angles = [torch.randn(1, 5, 4, generator=draw).repeat(1, 1, 2) for _ in range(2)]  # alike in both halves
+    found, expected = (
+        [*rotate(q, k, *angles)] for rotate in (home.apply_rotary_pos_emb, home.apply_rotary_pos_emb.unfused)
+    )
+    for ours, theirs, given in zip(found, expected, (q, k), strict=True):
+        assert ours.dtype == theirs.dtype
+        torch.testing.assert_close(ours, theirs)
+        (got,), (wanted,) = (torch.autograd.grad(part.square().sum(), given) for part in (ours, theirs))
+        assert (got - wanted).norm() < 0.01 * wanted.norm()
