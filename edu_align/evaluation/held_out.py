@@ -176,7 +176,7 @@ def measure_base(
     """
     if config.adapter.name == "full":
         model, cache = build_model(config, location, device, None), RunCache(config, location, device)
-        install_packing(config.hardware.packing, model, config.hardware.packing_backend)
+        install_packing(config.hardware.packing, model, config.hardware.packing_backend, config.trainer.max_length)
     with nullcontext() if config.adapter.name == "full" else model.disable_adapter():
         measured = cached_measurement(cache, model, tokenizer, held)
     release_gathered_weights(model)

@@ -3,71 +3,75 @@
 The same formulas as transformers' decoders; what is saved for the backward pass is the input in its own dtype.
 """
 
-import importlib
+import sys
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 import torch
 
-from edu_align.packing.budget import SUPPORTED
+from edu_align.packing.families import Family
 
-NORM = "RMSNorm"  # Llama's, Mistral's and Qwen's are named after their family and this, and are one formula
+NORM = "RMSNorm"  # transformers names the norms of a family after the family and this
+# What x / sqrt(mean(x^2) + epsilon), computed in float32, is multiplied with, and whether it is rounded before that.
+NORMS: dict[str, Callable[[torch.Tensor], tuple[torch.Tensor, bool]]] = {
+    "after rounding": lambda weight: (weight, True),
+    "before rounding": lambda weight: (weight.float(), False),
+    "plus one": lambda weight: (1 + weight.float(), False),
+}
 
 
-def fuse_norms(model: Any) -> None:
-    """Let the frozen norms of `model` run fused on a CPU; others keep transformers' code."""
-    for module in model.modules():
-        if type(module).__name__.endswith(NORM) and _is_known(type(module).__module__):
+def fuse_norms(network: Any, family: Family) -> None:
+    """Let the frozen norms of `network`, a transformers model, run fused on a CPU; others keep transformers' code."""
+    for module in network.modules():
+        if type(module).__module__ == type(network).__module__ and type(module).__name__.endswith(NORM):
+            module.factor = NORMS[family.norm]
             module.forward = MethodType(_norm, module)
 
 
-def fuse_rotation(model: Any) -> None:
-    """Let the decoder family of `model` rotate queries and keys fused on a CPU, in this process."""
-    for name in {type(module).__module__ for module in model.modules()}:
-        home = importlib.import_module(name)
-        original = getattr(home, "apply_rotary_pos_emb", None)
-        if _is_known(name) and original is not None and not hasattr(original, "unfused"):
-            home.apply_rotary_pos_emb = _rotation(original)  # type: ignore[attr-defined]
-
-
-def _is_known(module: str) -> bool:
-    return module in {f"transformers.models.{name}.modeling_{name}" for name in SUPPORTED}
+def fuse_rotation(network: Any, family: Family) -> None:
+    """Let the family of `network` rotate queries and keys fused on a CPU, in this process."""
+    home: Any = sys.modules[type(network).__module__]
+    if not hasattr(home.apply_rotary_pos_emb, "unfused"):
+        home.apply_rotary_pos_emb = _rotation(home.apply_rotary_pos_emb, family.keeps_dtype)
 
 
 def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
     if x.device.type != "cpu" or module.weight.requires_grad:
         return type(module).forward(module, x)
-    return _Norm.apply(x, module.weight, module.variance_epsilon)
+    epsilon = module.eps if hasattr(module, "eps") else module.variance_epsilon
+    return _Norm.apply(x, *module.factor(module.weight), epsilon)
 
 
 class _Norm(torch.autograd.Function):
-    """weight * x / sqrt(mean(x^2) + epsilon) over the last axis of x (..., H); computed in float32."""
+    """factor * x / sqrt(mean(x^2) + epsilon) over the last axis of x (..., H); see NORMS."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, factor: torch.Tensor, rounded: bool, epsilon: float) -> torch.Tensor:
         wide = x.float()
         size = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
         inverse = size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
-        ctx.save_for_backward(x, weight, inverse)
-        return (wide.mul_(inverse) if wide is not x else wide * inverse).to(x.dtype) * weight
+        ctx.save_for_backward(x, factor, inverse)
+        wide = wide.mul_(inverse) if wide is not x else wide * inverse
+        return wide.to(x.dtype) * factor if rounded else wide.mul_(factor).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        x, weight, inverse = ctx.saved_tensors
+        x, factor, inverse = ctx.saved_tensors
         wide = x.float()
-        given = (gradient * weight).float()
+        given = (gradient * factor).float()
         inner = torch.einsum("...h,...h->...", given, wide).unsqueeze(-1)
         inner = inner * inverse.square().div_(-x.shape[-1])
-        return given.addcmul_(wide, inner).mul_(inverse).to(x.dtype), None, None
+        return given.addcmul_(wide, inner).mul_(inverse).to(x.dtype), None, None, None
 
 
-def _rotation(original: Callable[..., Any]) -> Callable[..., Any]:
+def _rotation(original: Callable[..., Any], keeps_dtype: bool) -> Callable[..., Any]:
     def rotate(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1) -> Any:
-        if q.device.type != "cpu":
+        if q.device.type != "cpu" or cos.shape[-1] != q.shape[-1]:  # a part of each head may be left as it is
             return original(q, k, cos, sin, unsqueeze_dim=unsqueeze_dim)
         cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
-        return _Rotation.apply(q, cos, sin), _Rotation.apply(k, cos, sin)
+        rotated = _Rotation.apply(q, cos, sin), _Rotation.apply(k, cos, sin)
+        return (rotated[0].to(q.dtype), rotated[1].to(k.dtype)) if keeps_dtype else rotated
 
     rotate.unfused = original  # type: ignore[attr-defined]
     return rotate

@@ -56,13 +56,27 @@ def head_logits(model: Any, hidden: Any) -> Any:
 
     head = model.get_output_embeddings()
     if not isinstance(head.weight, DTensor):
-        return head(hidden)
+        return scaled_logits(model.config, head(hidden))
 
     def gathered(part: Any) -> Any:
         return part.to(hidden.dtype).full_tensor()
 
     bias = None if head.bias is None else gathered(head.bias)
-    return torch.nn.functional.linear(hidden, gathered(head.weight), bias)
+    return scaled_logits(model.config, torch.nn.functional.linear(hidden, gathered(head.weight), bias))
+
+
+LOGIT_FACTORS = ("logit_scale", "output_multiplier", "lm_head_multiplier")  # of Cohere, Muse Glimmer, Falcon-H1
+
+
+def scaled_logits(config: Any, logits: Any) -> Any:
+    """What a model of this transformers config makes of its head's output; the rules that TRL's fused head has."""
+    text = config.get_text_config()
+    for factor in filter(None, (getattr(text, name, None) for name in LOGIT_FACTORS)):
+        logits = logits * factor
+    if (scale := getattr(text, "logits_scaling", None)) is not None:  # Granite divides by it
+        logits = logits * scale if text.model_type == "hyperclovax" else logits / scale
+    cap = getattr(text, "final_logit_softcapping", None)
+    return logits if cap is None else (logits / cap).tanh() * cap
 
 
 def init_fsdp_root(model: Any) -> None:

@@ -97,6 +97,7 @@ KNOWN: dict[str, tuple[int | None, ...]] = {
     "smollm3": (4, None, 32768, True),
     "gemma3_text": (4, 256, 131072, True),
     "phi3": (None, None, 4096, False),
+    "olmo2": (None, None, 2048, False),
 }
 # Sizes of the presets' models as their config.json states them, for planning where the hub is out of reach. Whatever a
 # folder's or the hub cache's own config.json says counts before this.

@@ -7,25 +7,20 @@ flex     FlexAttention with a block mask, compiled; on GPUs that have it.
 
 from typing import Any
 
-from edu_align.packing.budget import SUPPORTED
+from edu_align.packing.families import FULL, inexact_reason, layer_windows, takes_masks_by_type
 from edu_align.packing.forest import Forest
 
 NAME = "edu_align_forest"  # of the attention function in transformers' registry
 FLEX_CAPABILITY = 8.0  # least CUDA compute capability; FlexAttention's Triton kernels are not made for older chips
 
 
-def unpackable_reason(model: Any) -> str | None:
-    """Why packing would not be exact for this model, or None where it is."""
-    config = model.config
-    if config.model_type not in SUPPORTED:
-        return f"model_type {config.model_type!r} is not one of {', '.join(SUPPORTED)}"
-    attention = config._attn_implementation
-    if attention not in ("sdpa", NAME):
+def unpackable_reason(model: Any, longest: int | None = None) -> str | None:
+    """Why packing would not be exact for this model, or None where it is. `longest` as in `inexact_reason`."""
+    attention = model.config._attn_implementation
+    reason = inexact_reason(model.config, longest)
+    if reason is None and attention not in ("sdpa", NAME):
         return f"attention {attention!r} is not sdpa, which takes a 4D mask of booleans"
-    layers = set(getattr(config, "layer_types", None) or ())
-    if len(layers) > 1:
-        return f"the layers attend in several ways ({', '.join(sorted(layers))})"
-    return None
+    return reason
 
 
 def choose_backend(model: Any) -> tuple[str, str]:
@@ -53,28 +48,44 @@ def enable_forest_attention(model: Any) -> None:
     model.config._attn_implementation = NAME
 
 
-def attend_to_ancestors(forest: Forest, backend: str, device: Any) -> dict[str, Any]:
-    """Keyword arguments of the decoder's forward that make each node attend to itself and its ancestors only."""
+def attend_to_ancestors(forest: Forest, backend: str, config: Any, device: Any) -> dict[str, Any]:
+    """Keyword arguments of the decoder's forward that make each node attend to itself and its ancestors only, those
+    within the window of its layer's type.
+    """
     import torch
 
+    windows = layer_windows(config)
+    views = {window: forest.within(window) for window in windows.values()}
     if backend == "dense":
-        return {"attention_mask": torch.from_numpy(forest.mask()).to(device)[:, None]}
-    # A 4D mask, however small, keeps the decoder from making a causal one; the attention function does not read it.
-    unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-    if backend == "flex":
-        return {"attention_mask": unread, "forest": _block_mask(torch.from_numpy(forest.mask()).to(device))}
+        made = {id(view): torch.from_numpy(view.mask()).to(device)[:, None] for view in views.values()}
+        masks, more = {kind: made[id(views[window])] for kind, window in windows.items()}, {}
+    else:
+        lay_out = _blocks if backend == "blocks" else _flex_mask
+        made = {id(view): lay_out(view, device) for view in views.values()}
+        # A 4D mask, however small, keeps the decoder from making a causal one; the attention function does not read it.
+        unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+        masks = dict.fromkeys(windows, unread)
+        more = {"forest": {window: made[id(view)] for window, view in views.items()}}
+    return {"attention_mask": masks if takes_masks_by_type(config) else masks[FULL], **more}
+
+
+def _blocks(forest: Forest, device: Any) -> Any:
     from edu_align.packing.attention import blocks_of
 
-    return {"attention_mask": unread, "forest": blocks_of(forest.trees)}
+    return blocks_of(forest.trees)
 
 
 def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any) -> tuple[Any, None]:
-    """transformers' attention function: `query` (R, H, W, D), `key` and `value` (R, K, W, D) -> (R, W, H, D)."""
-    forest = options.pop("forest", None)
-    if forest is None:
+    """transformers' attention function: `query` (R, H, W, D), `key` and `value` (R, K, W, D) -> (R, W, H, D).
+
+    The option `forest` holds what to attend to for each window; the option `sliding_window` is the layer's.
+    """
+    forests = options.pop("forest", None)
+    if forests is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    forest = forests[options.get("sliding_window")]
     query, key, value = _as_autocast(query, key, value)
     scale = options.get("scaling")
     scale = query.shape[-1] ** -0.5 if scale is None else scale
@@ -99,10 +110,12 @@ def _as_autocast(*tensors: Any) -> tuple[Any, ...]:
     return tuple(tensor.to(dtype) for tensor in tensors)
 
 
-def _block_mask(mask: Any) -> Any:
-    """FlexAttention's block mask of a forest's mask, bool (R, W, W)."""
+def _flex_mask(forest: Forest, device: Any) -> Any:
+    """FlexAttention's block mask of a forest."""
+    import torch
     from torch.nn.attention.flex_attention import create_block_mask
 
+    mask = torch.from_numpy(forest.mask()).to(device)
     rows, width, _ = mask.shape
 
     def seen(row: Any, head: Any, node: Any, other: Any) -> Any:

@@ -4,8 +4,8 @@
 
 Examples per forward pass say little about memory once prompts are shared: twelve pairs of one dialogue are one path and
 nine replies. So a packed trainer takes a step's examples at once, and this cuts them by what they cost, in their order
-(`training/micro_batches.py` trains the parts). Also which networks the shared-prefix forward is exact for, and its
-sizes: light, so that a plan can ask.
+(`training/micro_batches.py` trains the parts). Also the sizes of the shared-prefix forward: light, so that a plan can
+ask.
 """
 
 from array import array
@@ -17,8 +17,6 @@ BLOCK = 256  # nodes of one block of attention: fewer compute fewer masked cells
 # Rows join a tree when at least this share of the shorter one is common. Less (a system prompt, say) is not worth the
 # wider attention mask.
 SHARED_SHARE = 0.5
-# Decoders that take position ids and a 4D mask, and compute nothing else across positions.
-SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 KEPT_LOGITS = 2**27  # bytes of logits of one forward pass that a CPU's head keeps for the backward pass
 KEPT_WEIGHTS = 2**25  # bytes of probabilities that one layer's block attention keeps for the backward pass
 

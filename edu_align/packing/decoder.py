@@ -44,14 +44,14 @@ def is_packed(model: Any) -> bool:
     return hasattr(causal_model(model).base_model, "unpacked_forward")
 
 
-def share_prefixes(model: Any, backend: str = "auto") -> TokenCounts:
+def share_prefixes(model: Any, backend: str = "auto", longest: int | None = None) -> TokenCounts:
     """Pack every training and scoring forward of `model`'s backbone; returns the running count of what is saved.
 
     `backend` is auto, or one of those in `backends`. Generation (a cache, or positions given) goes through the original
-    forward. Install it before TRL's trainer is built. Errors: ValueError where packing would not be exact (see
-    `unpackable_reason`).
+    forward. Install it before TRL's trainer is built. `longest`: the most tokens of a row, where that is known. Errors:
+    ValueError where packing would not be exact (see `unpackable_reason`).
     """
-    reason = unpackable_reason(model)
+    reason = unpackable_reason(model, longest)
     if reason is not None:
         raise ValueError(f"packing is not exact here: {reason}")
     if backend == "auto":
@@ -61,12 +61,12 @@ def share_prefixes(model: Any, backend: str = "auto") -> TokenCounts:
     counts = TokenCounts()
     # The forward is bound to its backbone, so that a deep copy (the reference of full DPO) runs its own weights.
     backbone.unpacked_forward = backbone.forward
-    packed = _packed(backbone.forward, counts, getattr(model.config, "sliding_window", None), backend)
+    packed = _packed(backbone.forward, counts, backend)
     backbone.forward = MethodType(packed, backbone)
     return counts
 
 
-def _packed(original: Callable[..., Any], counts: TokenCounts, window: int | None, backend: str) -> Callable[..., Any]:
+def _packed(original: Callable[..., Any], counts: TokenCounts, backend: str) -> Callable[..., Any]:
     import torch
 
     @functools.wraps(getattr(original, "__func__", original))
@@ -79,7 +79,7 @@ def _packed(original: Callable[..., Any], counts: TokenCounts, window: int | Non
         options = {key: value for key, value in options.items() if key not in OURS}
         noise = getattr(self, NOISE, None) if self.training else None
         arrays = input_ids.cpu().numpy(), mask.cpu().numpy()
-        forest = build_forest(*arrays, window, one_row=backend == "blocks", share=noise is None)
+        forest = build_forest(*arrays, one_row=backend == "blocks", share=noise is None)
         if noise is not None:
             noise.note_forest(forest, mask)
         counts.asked += forest.asked
@@ -87,7 +87,7 @@ def _packed(original: Callable[..., Any], counts: TokenCounts, window: int | Non
         output = self.unpacked_forward(
             input_ids=torch.from_numpy(forest.tokens).to(device),
             position_ids=torch.from_numpy(forest.positions).to(device),
-            **attend_to_ancestors(forest, backend, device),
+            **attend_to_ancestors(forest, backend, self.config, device),
             **options,
         )
         hidden = output.last_hidden_state
@@ -98,15 +98,15 @@ def _packed(original: Callable[..., Any], counts: TokenCounts, window: int | Non
     return forward
 
 
-def install_packing(wanted: str, model: Any, backend: str = "auto") -> TokenCounts:
+def install_packing(wanted: str, model: Any, backend: str = "auto", longest: int | None = None) -> TokenCounts:
     """Turn shared-prefix packing on where `hardware.packing` asks for it and it is exact, and say which.
 
-    `backend` is `hardware.packing_backend`.
+    `backend` is `hardware.packing_backend`, `longest` the most tokens that a row may have.
     """
     from edu_align.packing.scores import score_labels_once  # torch, which reports do without
 
     score_labels_once()
-    reason = "hardware.packing=off" if wanted == "off" else unpackable_reason(model)
+    reason = "hardware.packing=off" if wanted == "off" else unpackable_reason(model, longest)
     if reason is None:
         why = f"hardware.packing_backend={backend}"
         if backend == "auto":
@@ -115,7 +115,7 @@ def install_packing(wanted: str, model: Any, backend: str = "auto") -> TokenCoun
             f"edu_align: packing is on: every shared prefix is computed once, attention by {backend} ({why})",
             flush=True,
         )
-        return share_prefixes(model, backend)
+        return share_prefixes(model, backend, longest)
     if wanted == "on":
         raise UserError(f"`hardware.packing=on`, but {reason}. Use hardware.packing=auto or off.")
     print(f"edu_align: packing is off: {reason}", flush=True)

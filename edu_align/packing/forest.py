@@ -11,7 +11,7 @@ A token attends to itself and to its ancestors, which are what stood before it i
 row's hidden states are those of the row computed alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +48,18 @@ class Forest:
     def nodes(self) -> int:
         """Real nodes in all: what is computed for the `asked` tokens."""
         return sum(len(tree.seen) for tree in self.trees)
+
+    def within(self, window: int | None) -> "Forest":
+        """The same nodes as layers with a sliding window see them: those `window` tokens before a node, or further
+        along its row, are hidden from it. Itself where nothing is.
+        """
+        if window is None or self.positions.max() < window:
+            return self
+        trees = []
+        for tree in self.trees:
+            depths = self.positions[tree.row, tree.start : tree.start + len(tree.seen)]
+            trees.append(replace(tree, seen=tree.seen & (depths[:, None] - depths[None, :] < window)))
+        return replace(self, trees=tuple(trees))
 
     def mask(self) -> np.ndarray:
         """bool (R, W, W), True where the node (second axis) may attend to the other (third)."""
@@ -87,18 +99,13 @@ class _Trie:
 
 
 def build_forest(
-    input_ids: np.ndarray,
-    attention_mask: np.ndarray,
-    window: int | None = None,
-    one_row: bool = False,
-    share: bool = True,
+    input_ids: np.ndarray, attention_mask: np.ndarray, one_row: bool = False, share: bool = True
 ) -> Forest:
     """Merge the rows of (B, L) `input_ids` that begin alike; padding, right or left, is where `attention_mask` is 0.
 
-    `window`: a sliding attention window in tokens; keys at that distance or further are masked. `one_row`: all trees
-    behind each other in a single row, which has no padding; otherwise they are packed into rows no longer than the
-    longest tree (first fit, longest first), which keeps a dense mask small. `share`: false gives each row a tree of its
-    own.
+    `one_row`: all trees behind each other in a single row, which has no padding; otherwise they are packed into rows no
+    longer than the longest tree (first fit, longest first), which keeps a dense mask small. `share`: false gives each
+    row a tree of its own.
     """
     tries, where = _build_tries(input_ids, attention_mask, share)
     sizes = [trie.size for trie in tries]
@@ -113,7 +120,7 @@ def build_forest(
     for b, (t, path, columns) in enumerate(where):
         row, start = home[t]
         place[b, columns] = row * width + start + path
-    trees = [Tree(row, start, _ancestors(trie, window)) for trie, (row, start) in zip(tries, home, strict=True)]
+    trees = [Tree(row, start, _ancestors(trie)) for trie, (row, start) in zip(tries, home, strict=True)]
     trees.sort(key=lambda tree: (tree.row, tree.start))
     return Forest(tokens, positions, tuple(trees), place, int((attention_mask != 0).sum()))
 
@@ -153,8 +160,8 @@ def _build_tries(input_ids: np.ndarray, attention_mask: np.ndarray, share: bool)
     return trees, [path for path in paths if path is not None]
 
 
-def _ancestors(tree: _Trie, window: int | None) -> np.ndarray:
-    """bool (n, n): node i may attend to j, when j is i or an ancestor of i (nearer than `window`)."""
+def _ancestors(tree: _Trie) -> np.ndarray:
+    """bool (n, n): node i may attend to j, when j is i or an ancestor of i."""
     allowed = np.zeros((tree.size, tree.size), dtype=bool)
     start = 0
     for branch, new in zip(tree.branches, tree.tokens, strict=True):
@@ -162,7 +169,4 @@ def _ancestors(tree: _Trie, window: int | None) -> np.ndarray:
         allowed[start:stop, branch] = True
         allowed[start:stop, start:stop] = np.tri(len(new), dtype=bool)
         start = stop
-    if window is not None:
-        depths = np.concatenate(tree.depths)
-        allowed &= depths[:, None] - depths[None, :] < window
     return allowed

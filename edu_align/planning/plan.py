@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from edu_align.config.rules import sharding
 from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig
 from edu_align.models.sizes import check_length, sizes_of
-from edu_align.packing.budget import SUPPORTED
+from edu_align.packing.families import SUPPORTED
 from edu_align.planning.duration import GB, describe_disk, seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares

@@ -88,7 +88,9 @@ class Session:
         datasets.disable_progress_bars()
         self.cache = cache
         self.model = build_model(config, location, device, start.path if start else None, cache.origins)
-        self.sharing = install_packing(config.hardware.packing, self.model, config.hardware.packing_backend)
+        self.sharing = install_packing(
+            config.hardware.packing, self.model, config.hardware.packing_backend, config.trainer.max_length
+        )
 
     def train(self) -> None:
         """Measure, train, save, measure again; the results lie in the run's folder as soon as they are there.

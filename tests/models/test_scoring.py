@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from edu_align.models import scoring
 from edu_align.models.chat_template import IGNORED
@@ -13,6 +14,7 @@ from edu_align.models.trained_turns import encode
 from edu_align.packing.decoder import share_prefixes
 from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
+from tests.networks import SHAPE
 from tests.packing.test_decoder import group
 
 GROUPS = [group("What is 7 x 8?", "How far from 7 x 7?", "56"), group("Why?", "Because it rains.", "Look.", "So.")]
@@ -43,6 +45,26 @@ def test_logps_are_those_of_each_reply_alone(random_model: Any, bytes_tokenizer:
     assert counts == lengths
     assert logps == pytest.approx(known, rel=1e-5)
     assert max(logps) < 0
+
+
+SCALED = {
+    "cohere": {"logit_scale": 0.3},
+    "gemma2": {"head_dim": 8, "final_logit_softcapping": 0.5},
+    "granite": {"logits_scaling": 4.0},
+    "hyperclovax": {"logits_scaling": 3.0},
+    "minicpm3": {"hidden_size": 64, "dim_model_base": 16, "num_key_value_heads": 4},
+}
+
+
+@pytest.mark.parametrize("kind", SCALED)
+def test_logps_are_those_of_models_that_scale_or_cap_their_logits(kind: str, bytes_tokenizer: Any) -> None:
+    shape = {**SHAPE, "num_hidden_layers": 1, **SCALED[kind]}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape), attn_implementation="eager").eval()
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(20)  # so that it matters
+    rows = [row for g in GROUPS for row in reply_rows(bytes_tokenizer, g, 200)]
+    found = [logp for logp, _ in label_logps(model, rows, bytes_tokenizer.pad_token_id)]
+    assert found == pytest.approx([naive(model, *row)[0] for row in rows], rel=1e-5)
 
 
 def test_counts_are_the_reply_and_its_end(model: Any, bytes_tokenizer: Any) -> None:

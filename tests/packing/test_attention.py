@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edu_align.packing import attention
 from edu_align.packing.attention import block_attention, blocks_of
-from edu_align.packing.backends import _block_mask, _flex_attention, choose_backend
+from edu_align.packing.backends import _flex_attention, _flex_mask, choose_backend
 from edu_align.packing.decoder import install_packing, share_prefixes
 from edu_align.packing.forest import build_forest
 from tests.packing.test_forest import batch
@@ -19,7 +19,7 @@ rows_of_tokens = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=12), 
 
 
 def forest_of(rows: list[list[int]], window: int | None = None) -> Any:
-    return build_forest(*batch(rows), window)
+    return build_forest(*batch(rows)).within(window)
 
 
 def real(forest: Any) -> torch.Tensor:
@@ -123,7 +123,7 @@ def test_flex_attention_equals_sdpa(window: int | None) -> None:
     prompt = list(range(10, 40))
     forest = forest_of([[*prompt, 1, 2, 3], [*prompt, 1, 5], [7, 8, 9], prompt[:20] + [2] * 9], window)
     query, key, value, _ = (tensor.detach() for tensor in inputs(forest))
-    found = _flex_attention(query, key, value, DEPTH**-0.5, _block_mask(torch.from_numpy(forest.mask())))
+    found = _flex_attention(query, key, value, DEPTH**-0.5, _flex_mask(forest, "cpu"))
     expected = dense(forest)(query, key, value)
     assert largest_error([found[real(forest)]], [expected[real(forest)]]) < 1e-5
 

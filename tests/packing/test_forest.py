@@ -39,11 +39,11 @@ def check(rows: list[list[int]], forest: Forest, mask: np.ndarray, window: int |
     assert forest.asked == sum(map(len, rows))
 
 
-def checked(rows: list[list[int]], left: bool = False, **options: Any) -> Forest:
+def checked(rows: list[list[int]], left: bool = False, window: int | None = None, **options: Any) -> Forest:
     """The forest of the rows, which is what its definition says."""
     ids, mask = batch(rows, left)
-    forest = build_forest(ids, mask, **options)
-    check(rows, forest, mask, options.get("window"))
+    forest = build_forest(ids, mask, **options).within(window)
+    check(rows, forest, mask, window)
     assert (forest.place[mask == 0] == 0).all()
     return forest
 

@@ -43,10 +43,10 @@ class Weights:
         return self.folder / ("model" if self.config.adapter.name == "full" else "adapter")
 
 
-def load_weights(weights: Weights, location: Location, device: Any) -> Any:
+def load_weights(weights: Weights, location: Location, device: Any, longest: int) -> Any:
     """The model, frozen, in eval mode and with shared prefixes packed. Adapters come on the process's shared base.
 
-    Raises UserError for an adapter of another base model.
+    `longest`: the most tokens of a row that is scored. Raises UserError for an adapter of another base model.
     """
     quiet()
     from edu_align.models.base_model import base_model, build_model
@@ -61,7 +61,7 @@ def load_weights(weights: Weights, location: Location, device: Any) -> Any:
         model = build_model(config, location, device, weights.folder)
     model.eval()
     model.requires_grad_(False)
-    install_packing(config.hardware.packing, model, config.hardware.packing_backend)
+    install_packing(config.hardware.packing, model, config.hardware.packing_backend, longest)
     return model
 
 
@@ -173,7 +173,7 @@ class LoadedSubject:
 
     @functools.cached_property
     def _model(self) -> Any:
-        return load_weights(self.weights, self.location, self._device)
+        return load_weights(self.weights, self.location, self._device, self.max_length)
 
     def _cached(self, kind: str, request: Any, compute: Any) -> Any:
         from edu_align.cache.run_cache import compute_settings
