@@ -6,6 +6,7 @@ takes seconds, that a tenth of one, and only where an open key holds anything.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -37,6 +38,7 @@ class Passed:
     default: Any
     rule: str = ""
     words: tuple[str, ...] = ()
+    pattern: str = ""  # of a text that has more forms than `words` says
     needs: tuple[Need, ...] = ()
 
 
@@ -60,8 +62,12 @@ KINDS: dict[str, tuple[Any, str]] = {
     "words": (str, "text"), "names": (list, "a list of names such as [lm_head]"),
     "names or pattern": (list | str, "a list of names, or a text that is a regular expression"),
     "layers": (list | int, "the number of a layer, or a list of them"),
+    "words or true": (bool | str, "true or a word"),
+    "whole numbers by name": (dict, "a mapping of names to whole numbers such as {q_proj: 16}"),
     "numbers by name": (dict, "a mapping of names to numbers such as {q_proj: 16}"),
 }  # fmt: skip
+
+BOOLEANS = ("true or false", "words or true")
 
 
 def problems_of_options(args: dict[str, Any], options: Options, values: dict[str, Any]) -> Iterator[str]:
@@ -95,6 +101,8 @@ def _problems_of_value(key: str, value: Any, options: Options, values: dict[str,
     usual = "" if option.default is None else f" {options.library}'s own is {shown(option.default)}."
     if option.kind == "words" and value not in option.words:
         yield not_a_word(key, str(value), option.words)
+    elif isinstance(value, str) and option.pattern and not re.fullmatch(option.pattern, value):
+        yield not_a_word(key, value, option.words)
     elif not _is_a(option.kind, value):
         yield f"`{key}` must be {KINDS[option.kind][1]}, got {value!r}.{usual} Set it, or drop it."
     elif option.rule and not all(holds(number, option.rule) for number in _numbers(value)):
@@ -108,12 +116,13 @@ def _problems_of_value(key: str, value: Any, options: Options, values: dict[str,
 
 
 def _is_a(kind: str, value: Any) -> bool:
-    if not isinstance(value, KINDS[kind][0]) or (kind != "true or false" and isinstance(value, bool)):
+    if not isinstance(value, KINDS[kind][0]) or (kind not in BOOLEANS and isinstance(value, bool)):
         return False
     if kind == "layers":
         return all(isinstance(one, int) and not isinstance(one, bool) for one in _numbers(value))
-    if kind == "numbers by name":
-        numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in value.values())
+    if kind.endswith("numbers by name"):
+        number = int if kind.startswith("whole") else int | float
+        numbers = all(isinstance(one, number) and not isinstance(one, bool) for one in value.values())
         return numbers and all(isinstance(name, str) for name in value)
     if kind.startswith("names"):
         return bool(value) and all(isinstance(name, str) and name for name in value)

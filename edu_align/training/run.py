@@ -123,14 +123,16 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.models.chat_template import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
-    from edu_align.models.weights import check_targets
+    from edu_align.models.targets import check_targets
     from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config)
     prepare(device.device)
     check_optimizer(config.hardware)
     check_sharding(config, device)
-    check_targets(config.model, location, config.adapter)
+    carrying = check_targets(config.model, location, config.adapter)
+    if carrying:
+        print(carrying, flush=True)
     tokenizer = shared_tokenizer(config.model, location)
     if start is not None:
         check_start_tokenizer(f"init_from={config.init_from}", start.path, tokenizer)

@@ -37,7 +37,7 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
         ],
         "trainer": ["dpo", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
-        "adapter": ["full", "lora"],
+        "adapter": ["dora", "full", "lora", "pissa", "rslora"],
         "tracking": ["off", "wandb"],
     }  # fmt: skip
     assert set(FILES) == set(GROUP_SCHEMAS)
