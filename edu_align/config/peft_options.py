@@ -12,6 +12,7 @@ from edu_align.config.keys import stated
 from edu_align.config.options import Options, Passed, fields_of, problems_of_options
 
 KEY = "adapter.args"
+ALL = "all-linear"  # PEFT's word for every linear layer but the head
 # PEFT's words for a start that takes the largest part of the base's own weights (arXiv:2404.02948, arXiv:2406.01775).
 PRINCIPAL = re.compile(r"olora|pissa(_niter_\d+)?")
 INITS = ("true", "gaussian", "pissa", "pissa_niter_<number>", "olora")
@@ -122,7 +123,7 @@ def _together(args: dict[str, Any], values: dict[str, Any]) -> Iterator[str]:
     dora, principal = bool(args.get("use_dora")), is_principal(args)
     start = f"`{KEY}.init_lora_weights={args.get('init_lora_weights')}`"
     targets, nf4 = values.get("adapter.target_modules"), values.get("hardware.quantization") == "nf4"
-    if args.get("layers_to_transform") is not None and isinstance(targets, str):
+    if args.get("layers_to_transform") is not None and isinstance(targets, str) and targets != ALL:
         yield f"`{KEY}.layers_to_transform` goes with a list, and `adapter.target_modules` is a regular expression. Put the layers into it, or drop one."
     if args.get("layers_pattern") is not None and args.get("layers_to_transform") is None:
         yield f"`{KEY}.layers_pattern` does nothing without layers_to_transform. Set {KEY}.layers_to_transform, or drop it."

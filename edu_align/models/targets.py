@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from edu_align.config.peft_options import is_principal
+from edu_align.config.peft_options import ALL, is_principal
 from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.models.architecture import architecture
 from edu_align.models.locate import Location, shape_in
@@ -11,7 +11,6 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.words import did_you_mean, listed
 
 KEY, SAVED = "adapter.target_modules", "adapter.args.modules_to_save"
-ALL = "all-linear"
 EMBEDDINGS, HEAD = "embed_tokens", "lm_head"
 NARROWING = ("layers_to_transform", "layers_pattern", "exclude_modules")
 
@@ -31,18 +30,15 @@ def last_name(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def peft_targets(targets: str | Sequence[str]) -> str | list[str]:
-    """`adapter.target_modules` as PEFT takes it: its word for all, a regular expression, or names."""
-    if isinstance(targets, str):
-        return targets
-    return ALL if ALL in targets else list(targets)
-
-
-def lora_options(adapter: AdapterConfig) -> dict[str, Any]:
-    """Keyword arguments of PEFT's LoraConfig."""
+def lora_options(adapter: AdapterConfig, model: Any) -> dict[str, Any]:
+    """Keyword arguments of PEFT's LoraConfig for an adapter on `model`."""
+    args, targets = adapter.args, adapter.target_modules
+    if ALL in ([targets] if isinstance(targets, str) else targets):
+        # PEFT takes its word for all of them with no choice of layers beside it.
+        targets = ALL if args.get("layers_to_transform") is None else sorted(linear_layers(model))
     return {
-        "r": adapter.rank, "lora_alpha": adapter.alpha, "lora_dropout": adapter.dropout,
-        "target_modules": peft_targets(adapter.target_modules), "task_type": "CAUSAL_LM", **adapter.args,
+        "r": adapter.rank, "lora_alpha": adapter.alpha, "lora_dropout": adapter.dropout, "target_modules": targets,
+        "task_type": "CAUSAL_LM", **args,
     }  # fmt: skip
 
 
@@ -73,9 +69,10 @@ def _carrying(model: Any, adapter: AdapterConfig, label: str) -> list[str]:
     from peft import LoraConfig
     from peft.tuners.tuners_utils import check_target_module_exists
 
-    every, targets = linear_names(model), peft_targets(adapter.target_modules)
+    every, options = linear_names(model), lora_options(adapter, model)
+    targets = options["target_modules"]
     _check_names(model, targets, label)
-    chosen = LoraConfig(**lora_options(adapter) | {"target_modules": every if targets == ALL else targets})
+    chosen = LoraConfig(**options | {"target_modules": every if targets == ALL else targets})
     matched = [name for name, _ in model.named_modules() if check_target_module_exists(chosen, name)]
     other = [name for name in matched if name not in every]
     if other:
@@ -87,7 +84,7 @@ def _carrying(model: Any, adapter: AdapterConfig, label: str) -> list[str]:
         beside = [f"adapter.args.{name}={adapter.args[name]}" for name in NARROWING if adapter.args.get(name) is not None]
         plain = isinstance(targets, str) and targets in linear_layers(model)
         raise UserError(
-            f"`{' '.join([f'{KEY}={targets}', *beside])}` matches no linear layer of model={label}. Their names are "
+            f"`{' '.join([f'{KEY}={adapter.target_modules}', *beside])}` matches no linear layer of model={label}. Their names are "
             f"like {every[0]} and {every[-1]}." + (f" For names that end so write {KEY}=[{targets}]." if plain else "")
         )
     return matched

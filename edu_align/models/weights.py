@@ -105,7 +105,7 @@ def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
 
     if getattr(model, "is_loaded_in_4bit", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    options, principal = lora_options(adapter), is_principal(adapter.args)
+    options, principal = lora_options(adapter, model), is_principal(adapter.args)
     if principal:
         options["init_lora_weights"] = True
     set_seed(seed)  # the adapter's first matrix is drawn at random
