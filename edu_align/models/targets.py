@@ -1,6 +1,7 @@
 """Which layers of a model an adapter lies on: found on a copy without weights, before any are loaded."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from edu_align.config.peft_options import ALL, is_principal
@@ -49,12 +50,7 @@ def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig
     """
     if adapter.name == "full":
         return ""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    shape = shape_in(location.folder) if location.folder else architecture(model)
-    with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(shape, trust_remote_code=False)
+    empty = _without_weights(model, location)
     carrying, every = _carrying(empty, adapter, model.name), linear_names(empty)
     _check_layers(empty, carrying, adapter)
     whole = _trained_whole(empty, adapter, model.name)
@@ -62,6 +58,39 @@ def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig
     parts = [f"adapter on {len(carrying)} of {len(every)} linear layers ({', '.join(kinds)})"] * (carrying != every)
     parts += [f"{len(whole)} modules trained in full ({', '.join(whole[:3])}{' ...' * (len(whole) > 3)})"] * bool(whole)
     return f"edu_align: {'; '.join(parts)}" if parts else ""
+
+
+def _without_weights(model: ModelConfig, location: Location) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    shape = shape_in(location.folder) if location.folder else architecture(model)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(shape, trust_remote_code=False)
+
+
+def check_tensors(key: str, model: ModelConfig, location: Location, folder: Path) -> None:
+    """Raise UserError where the adapter in `folder` has other tensors than one for this model. `key` names it.
+
+    PEFT leaves layers that a file lacks as they were drawn, and says so in a warning.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+    from safetensors import safe_open
+
+    empty = _without_weights(model, location)
+    with torch.device("meta"):
+        adapted: Any = get_peft_model(empty, LoraConfig.from_pretrained(str(folder)))
+    needed = {name: list(value.shape) for name, value in get_peft_model_state_dict(adapted).items()}
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        given = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    wrong = sorted(name for name in needed.keys() | given.keys() if needed.get(name) != given.get(name))
+    if wrong:
+        raise UserError(
+            f"`{key}`: that adapter does not fit model={model.name}: {len(wrong)} of its {len(given)} tensors are missing, of "
+            f"another shape or of layers that are not there, {wrong[0]} for one ({given.get(wrong[0])} there, "
+            f"{needed.get(wrong[0])} needed). Set model.path to the base that it was trained on."
+        )
 
 
 def _carrying(model: Any, adapter: AdapterConfig, label: str) -> list[str]:
