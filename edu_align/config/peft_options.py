@@ -87,7 +87,9 @@ def problems_of_adapter(values: dict[str, Any]) -> Iterator[str]:
     yield from _problems_of_targets(values.get("adapter.target_modules", ["all-linear"]))
     if not args:
         return
-    found = list(problems_of_options(args, Options(KEY, "PEFT", "LoraConfig", lora_fields(), owned(), PASSED, REFUSED), values))
+    found = list(
+        problems_of_options(args, Options(KEY, "PEFT", "LoraConfig", lora_fields(), owned(), PASSED, REFUSED), values)
+    )
     yield from found or _together(args, values)
 
 
@@ -95,14 +97,20 @@ def _not_lora(values: dict[str, Any], args: dict[str, Any]) -> Iterator[str]:
     if values.get("adapter.name") == "full" and args:
         yield f"`{KEY}` is for LoRA, and adapter=full trains every weight, got {args}. Set adapter=lora, or drop it."
     if values.get("adapter.name") == "full" and values.get("adapter.lora_plus_ratio", 1.0) != 1.0:
-        yield "`adapter.lora_plus_ratio` is for LoRA, and adapter=full has no second matrix. Set adapter=lora, or drop it."
+        yield (
+            "`adapter.lora_plus_ratio` is for LoRA, and adapter=full has no second matrix. Set "
+            "adapter=lora, or drop it."
+        )
 
 
 def _problems_of_targets(targets: Any) -> Iterator[str]:
     key, way = "adapter.target_modules", "Set it to [all-linear]."
     if isinstance(targets, str):
         if problem := pattern_problem(targets):
-            yield f"`{key}` as a text is a regular expression over whole names, and {targets!r} is none ({problem}). {way}"
+            yield (
+                f"`{key}` as a text is a regular expression over whole names, and {targets!r} is none "
+                f"({problem}). {way}"
+            )
     elif not isinstance(targets, list) or not all(isinstance(name, str) for name in targets):
         yield f"`{key}` must be a list of names, or a text that is a regular expression, got {targets!r}. {way}"
     elif not targets:
@@ -124,9 +132,15 @@ def _together(args: dict[str, Any], values: dict[str, Any]) -> Iterator[str]:
     start = f"`{KEY}.init_lora_weights={args.get('init_lora_weights')}`"
     targets, nf4 = values.get("adapter.target_modules"), values.get("hardware.quantization") == "nf4"
     if args.get("layers_to_transform") is not None and isinstance(targets, str) and targets != ALL:
-        yield f"`{KEY}.layers_to_transform` goes with a list, and `adapter.target_modules` is a regular expression. Put the layers into it, or drop one."
+        yield (
+            f"`{KEY}.layers_to_transform` goes with a list, and `adapter.target_modules` is a regular "
+            "expression. Put the layers into it, or drop one."
+        )
     if args.get("layers_pattern") is not None and args.get("layers_to_transform") is None:
-        yield f"`{KEY}.layers_pattern` does nothing without layers_to_transform. Set {KEY}.layers_to_transform, or drop it."
+        yield (
+            f"`{KEY}.layers_pattern` does nothing without layers_to_transform. Set "
+            f"{KEY}.layers_to_transform, or drop it."
+        )
     for name in ("rank_pattern", "alpha_pattern", "exclude_modules"):
         for pattern in [args[name]] if isinstance(args.get(name), str) else args.get(name) or ():
             if problem := pattern_problem(pattern):
@@ -135,24 +149,36 @@ def _together(args: dict[str, Any], values: dict[str, Any]) -> Iterator[str]:
         yield f"{start} begins with noise, which the model before training and DPO's reference do not have. Drop it."
     if dora and nf4:
         yield (
-            f"`{KEY}.use_dora` keeps the length of each row of the weights, and over hardware.quantization=nf4 that of the rounded "
+            f"`{KEY}.use_dora` keeps the length of each row of the weights, and over "
+            "hardware.quantization=nf4 that of the rounded "
             "ones, which no export has. Set hardware.quantization=none, or adapter=lora."
         )
     if principal and nf4:
         yield (
-            f"{start} takes the largest part out of the base's weights, and over hardware.quantization=nf4 the rest would have to be "
+            f"{start} takes the largest part out of the base's weights, and over "
+            "hardware.quantization=nf4 the rest would have to be "
             "rounded anew. Set hardware.quantization=none, or adapter=lora."
         )
     if dora and principal:
-        yield f"`{KEY}.use_dora` and {start} cannot go together: what PiSSA or OLoRA add could not be saved for the untouched base. Drop one."
+        yield (
+            f"`{KEY}.use_dora` and {start} cannot go together: what PiSSA or OLoRA add could not be "
+            "saved for the untouched base. Drop one."
+        )
     if principal and values.get("adapter.dropout", 0.0) > 0:
-        yield f"{start} needs adapter.dropout=0: dropout would take away parts of the base's own weights. Set adapter.dropout=0.0."
+        yield (
+            f"{start} needs adapter.dropout=0: dropout would take away parts of the base's own "
+            "weights. Set adapter.dropout=0.0."
+        )
     if principal and args.get("use_rslora") and (args.get("rank_pattern") or args.get("alpha_pattern")):
-        yield f"{start} with use_rslora cannot be saved with rank_pattern or alpha_pattern. Drop use_rslora, or the patterns."
+        yield (
+            f"{start} with use_rslora cannot be saved with rank_pattern or alpha_pattern. Drop "
+            "use_rslora, or the patterns."
+        )
     if args.get("lora_bias") and (dora or args.get("init_lora_weights", True) is not True):
         yield f"`{KEY}.lora_bias` goes with neither use_dora nor init_lora_weights in PEFT. Drop it, or those."
     if values.get("hardware.sharding") == "fsdp" and (dora or principal or args.get("modules_to_save")):
         yield (
-            f"`{KEY}`: use_dora, modules_to_save and the starts pissa and olora read or train whole weights, and hardware.sharding=fsdp "
+            f"`{KEY}`: use_dora, modules_to_save and the starts pissa and olora read or train whole "
+            "weights, and hardware.sharding=fsdp "
             "spreads them. Set hardware.sharding=none, or drop them."
         )

@@ -87,7 +87,8 @@ def check_tensors(key: str, model: ModelConfig, location: Location, folder: Path
     wrong = sorted(name for name in needed.keys() | given.keys() if needed.get(name) != given.get(name))
     if wrong:
         raise UserError(
-            f"`{key}`: that adapter does not fit model={model.name}: {len(wrong)} of its {len(given)} tensors are missing, of "
+            f"`{key}`: that adapter does not fit model={model.name}: {len(wrong)} of its {len(given)} "
+            "tensors are missing, of "
             f"another shape or of layers that are not there, {wrong[0]} for one ({given.get(wrong[0])} there, "
             f"{needed.get(wrong[0])} needed). Set model.path to the base that it was trained on."
         )
@@ -110,10 +111,13 @@ def _carrying(model: Any, adapter: AdapterConfig, label: str) -> list[str]:
             f"expression with one of: {', '.join(sorted(linear_layers(model)))}."
         )
     if not matched:
-        beside = [f"adapter.args.{name}={adapter.args[name]}" for name in NARROWING if adapter.args.get(name) is not None]
+        beside = [
+            f"adapter.args.{name}={adapter.args[name]}" for name in NARROWING if adapter.args.get(name) is not None
+        ]
         plain = isinstance(targets, str) and targets in linear_layers(model)
         raise UserError(
-            f"`{' '.join([f'{KEY}={adapter.target_modules}', *beside])}` matches no linear layer of model={label}. Their names are "
+            f"`{' '.join([f'{KEY}={adapter.target_modules}', *beside])}` matches no linear layer of "
+            f"model={label}. Their names are "
             f"like {every[0]} and {every[-1]}." + (f" For names that end so write {KEY}=[{targets}]." if plain else "")
         )
     return matched
@@ -125,7 +129,9 @@ def _check_names(model: Any, targets: str | Sequence[str], label: str) -> None:
     names = [] if isinstance(targets, str) else targets
     unknown = [one for one in names if not any(name == one or name.endswith(f".{one}") for name in every)]
     if unknown:
-        head = f" The loss reads the weights of {HEAD} past any adapter: +{SAVED}=[{HEAD}] trains it." * (HEAD in unknown)
+        head = f" The loss reads the weights of {HEAD} past any adapter: +{SAVED}=[{HEAD}] trains it." * (
+            HEAD in unknown
+        )
         raise UserError(
             f"`{KEY}`: {', '.join(unknown)} matches no linear layer of model={label}.{did_you_mean(unknown[0], kinds)}"
             f"{head} Use all-linear, or some of: {', '.join(kinds)}."

@@ -50,7 +50,8 @@ def save_weights(
     """
     lora = hasattr(model, "peft_config")
     with whole_folder(folder) if is_first() else nullcontext(folder) as aside:
-        with as_ordinary_lora(model) if lora else nullcontext({}) as how:
+        saved: Any = as_ordinary_lora(model) if lora else nullcontext({})
+        with saved as how:
             model.save_pretrained(str(aside), **how, **({"selected_adapters": ["default"]} if lora else {}))
         if is_first():
             write_json(aside / GROUPS_FILE, groups)

@@ -1,4 +1,4 @@
-"""What PEFT rounds in 16 bits where a variant of LoRA is not to be rounded: DoRA's lengths, and modules trained whole."""
+"""What is not to be rounded in 16 bits where PEFT rounds it: DoRA's lengths, and modules that are trained whole."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ def exact_lengths(model: Any) -> None:
     import torch
     from peft.tuners.lora import LoraLayer
 
+    layer: Any
     for layer in model.modules():
         if isinstance(layer, LoraLayer) and "default" in layer.lora_magnitude_vector:
             weight = layer.get_base_layer().weight.detach().float()

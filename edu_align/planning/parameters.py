@@ -133,11 +133,17 @@ def whole_parameters(shape: Architecture, adapter: AdapterConfig) -> int:
     ends, hidden = adapter.args.get("modules_to_save") or [], shape.hidden_size
     norms = ["input_layernorm", "post_attention_layernorm"]
     norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"] * (shape.model_type == "gemma3_text")
-    modules = {"model.embed_tokens": shape.vocab_size * hidden, "lm_head": shape.vocab_size * hidden, "model.norm": hidden}
-    inside = {name: hidden for name in norms}
+    modules = {
+        "model.embed_tokens": shape.vocab_size * hidden,
+        "lm_head": shape.vocab_size * hidden,
+        "model.norm": hidden,
+    }
+    inside = dict.fromkeys(norms, hidden)
     if shape.model_type in ("qwen3", "gemma3_text"):
         inside |= {"self_attn.q_norm": head_width(shape), "self_attn.k_norm": head_width(shape)}
     modules |= {
-        f"model.layers.{block}.{name}": size for block in range(shape.num_hidden_layers) for name, size in inside.items()
+        f"model.layers.{block}.{name}": size
+        for block in range(shape.num_hidden_layers)
+        for name, size in inside.items()
     }
     return sum(size for name, size in modules.items() if any(name.endswith(end) for end in ends))

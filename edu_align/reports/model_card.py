@@ -13,8 +13,8 @@ from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import Config
 from edu_align.models.content import name_and_content
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, published
-from edu_align.runs.start import is_foreign
 from edu_align.reports.stages import Stage, metric_names, results_table
+from edu_align.runs.start import is_foreign
 from edu_align.utils.tables import markdown
 from edu_align.utils.words import in_shell
 

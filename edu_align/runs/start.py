@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.peft_options import KEY, PASSED, REFUSED, lora_fields, owned, problems_of_adapter
+from edu_align.config.peft_options import PASSED, REFUSED, lora_fields, owned, problems_of_adapter
 from edu_align.config.schema import AdapterConfig, Config
 from edu_align.models.content import trained_content
 from edu_align.models.locate import require_adapter
@@ -68,7 +68,9 @@ def settled_adapter(config: Config, start: RunFolder | None) -> Config:
     if config.adapter.name != "lora":
         raise UserError(f"`{key}` is an adapter, got adapter={config.adapter.name}. Choose adapter=lora.")
     if config.hardware.sharding != "none":
-        raise UserError(f"`{key}` is not a run, and hardware.sharding={config.hardware.sharding}. Set hardware.sharding=none.")
+        raise UserError(
+            f"`{key}` is not a run, and hardware.sharding={config.hardware.sharding}. Set hardware.sharding=none."
+        )
     stored = read_json(start.path / CONFIG)
     if not isinstance(stored, dict):
         raise UserError(f"`{key}`: {start.path / CONFIG} holds no JSON object. Put that file back.")
@@ -93,11 +95,14 @@ def _read(what: str, stored: dict[str, Any]) -> AdapterConfig:
         raise UserError(f"{what} says task_type={task}: that adapter belongs to a model with another head than text.")
     unknown = sorted(stored.keys() - lora_fields()) if lora_fields() else []
     if unknown:
-        print(f"edu_align: {what.strip('`')}: left out, this version of PEFT does not know them: {listed(unknown)}")
+        print(
+            f"edu_align: {what.replace('`', '')}: left out, this version of PEFT does not know them: {listed(unknown)}"
+        )
     start = stored.get("init_lora_weights", True)
     if start not in PLAIN_STARTS:
         raise UserError(
-            f"{what} says init_lora_weights={start}: that adapter stands on changed weights, not on its base. Save it for the "
+            f"{what} says init_lora_weights={start}: that adapter stands on changed weights, not on "
+            "its base. Save it for the "
             "base first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)."
         )
     args = {name: value for name, value in stored.items() if name in PASSED and value != PASSED[name].default}
@@ -106,9 +111,15 @@ def _read(what: str, stored: dict[str, Any]) -> AdapterConfig:
     other = [name for name in REFUSED if stored.get(name) not in EMPTY and stored.get(name) != DEFAULTS.get(name)]
     told = {"task_type", "peft_type", "inference_mode", "peft_version", "auto_mapping", "runtime_config"}
     if wrong := [name for name in other if name not in told]:
-        raise UserError(f"{what} says {wrong[0]}={stored[wrong[0]]}, which cannot be trained on here: {REFUSED[wrong[0]]}.")
+        raise UserError(
+            f"{what} says {wrong[0]}={stored[wrong[0]]}, which cannot be trained on here: {REFUSED[wrong[0]]}."
+        )
     found = {name: stored.get(name) for name in owned() if name in ("r", "lora_alpha", "target_modules")}
-    if not isinstance(found["r"], int) or found["lora_alpha"] != int(found["lora_alpha"] or 0) or not found["target_modules"]:
+    if (
+        not isinstance(found["r"], int)
+        or found["lora_alpha"] != int(found["lora_alpha"] or 0)
+        or not found["target_modules"]
+    ):
         raise UserError(f"{what} must say r and lora_alpha as whole numbers, and target_modules, got {found}.")
     targets = found["target_modules"]
     adapter = AdapterConfig(
@@ -123,7 +134,9 @@ def _read(what: str, stored: dict[str, Any]) -> AdapterConfig:
 
 def _said(adapter: AdapterConfig) -> str:
     args = "".join(f", {name}={value}" for name, value in adapter.args.items())
-    return f"rank {adapter.rank}, alpha {adapter.alpha}, on {adapter.target_modules}{args}"
+    targets = adapter.target_modules
+    last = targets if isinstance(targets, str) else listed(sorted({name.rpartition(".")[2] for name in targets}))
+    return f"rank {adapter.rank}, alpha {adapter.alpha}, on {last}{args}"
 
 
 def _preset() -> dict[str, Any]:

@@ -20,9 +20,10 @@ class LoraPlus(Trainer):
 
     def create_optimizer(self, *args: Any, **options: Any) -> Any:
         made = self.optimizer is None
+        model: Any = self.model
         optimizer = super().create_optimizer(*args, **options)
         if made and self.lora_plus_ratio != 1.0:
-            second = {id(value) for name, value in self.model.named_parameters() if SECOND in name}
+            second = {id(value) for name, value in model.named_parameters() if SECOND in name}
             faster(optimizer, second, self.lora_plus_ratio)
         return optimizer
 

@@ -224,7 +224,8 @@ def _settled(config: Config, composed: DictConfig, start: RunFolder | None) -> t
         return config, composed
     changed = OmegaConf.create(composed)
     with read_write(changed):
-        changed.adapter = asdict(settled.adapter)
+        for name, value in asdict(settled.adapter).items():
+            changed.adapter[name] = value
     return settled, changed
 
 

@@ -50,7 +50,10 @@ def test_a_variant_begins_as_the_base_and_leaves_it(
     exact = dtype == torch.float32 and not autocast
     assert largest(off, expected) < (1e-6 if exact else 4e-3)
     assert largest(logits(model, autocast), off) < (1e-6 if exact else 4e-3)
-    kept = {key.replace(".base_layer", "").replace(".original_module", ""): value for key, value in model.base_model.model.state_dict().items()}
+    kept = {
+        key.replace(".base_layer", "").replace(".original_module", ""): value
+        for key, value in model.base_model.model.state_dict().items()
+    }
     assert all(torch.equal(kept[key], value) for key, value in weights.items())
 
 

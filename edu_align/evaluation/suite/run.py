@@ -13,8 +13,8 @@ from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.runs.finished import check_base
-from edu_align.runs.start import is_foreign
 from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
+from edu_align.runs.start import is_foreign
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
@@ -53,7 +53,9 @@ def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     that is not the one that the run was trained on.
     """
     named = run.record["init_from"]
-    start = find_run("init_from", named, outputs, config.accept_changed) if named and not is_foreign(run.record) else None
+    start = (
+        find_run("init_from", named, outputs, config.accept_changed) if named and not is_foreign(run.record) else None
+    )
     chain = [*reversed(ancestors(start)), run.path]
     settings = settings_of(config)
     subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
