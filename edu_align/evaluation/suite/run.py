@@ -53,9 +53,8 @@ def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     that is not the one that the run was trained on.
     """
     named = run.record["init_from"]
-    start = (
-        find_run("init_from", named, outputs, config.accept_changed) if named and not is_foreign(run.record) else None
-    )
+    own_run = named and not is_foreign(run.record)
+    start = find_run("init_from", named, outputs, config.accept_changed) if own_run else None
     chain = [*reversed(ancestors(start)), run.path]
     settings = settings_of(config)
     subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
