@@ -7,7 +7,10 @@
 # keeps a copy of an adapter that a PeftModel brings, so that the same config wrapped by hand (get_peft_model) begins at ln 2.
 #
 # Output seen on 2026-11-29 (x86-64, CPU):
-#   SEEN
+#   init_lora_weights=True  peft_config     first loss 0.6931
+#   init_lora_weights=True  wrapped by hand first loss 0.6931
+#   init_lora_weights=pissa peft_config     first loss 0.016
+#   init_lora_weights=pissa wrapped by hand first loss 0.6931
 # What edu_align does: the base stays untouched, and PiSSA's start is taken away beside it (edu_align/models/principal.py).
 set -euo pipefail
 folder=$(mktemp -d)

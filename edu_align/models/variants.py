@@ -15,7 +15,8 @@ def exact_lengths(model: Any) -> None:
     layer: Any
     for layer in model.modules():
         if isinstance(layer, LoraLayer) and "default" in layer.lora_magnitude_vector:
-            weight = layer.get_base_layer().weight.detach().float()
+            base: Any = layer.get_base_layer()
+            weight = base.weight.detach().float()
             layer.lora_magnitude_vector["default"].weight.data = torch.linalg.norm(weight, dim=1)
 
 

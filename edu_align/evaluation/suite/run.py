@@ -49,8 +49,9 @@ class SuiteResults:
 def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     """The base model, the runs that `run` started from, the oldest first, and the run itself.
 
-    An adapter that no run made stands before those that started from it. DPO's reference is the model that it started from; an SFT run's is the base model. Raises UserError for a base model
-    that is not the one that the run was trained on.
+    An adapter that no run made stands before those that started from it. DPO's reference is the model that it started
+    from; an SFT run's is the base model. Raises UserError for a base model that is not the one that the run was trained
+    on.
     """
     named = run.record["init_from"]
     own_run = named and not is_foreign(run.record)
