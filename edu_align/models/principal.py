@@ -4,6 +4,7 @@ Both begin with B0 A0, a part of the weights W themselves, and train y = (W - s 
 in brackets over the base, so that a model with its adapter off is no more the base (DPO's reference, what is measured
 before training, a base that several runs share), and in 16 bits rounds it. Here W stays, and the same function is
 computed as
+
     y = W x + s [B, -B0] [A; A0] x,
 
 A0 and B0 frozen. Saved is that product: an ordinary LoRA of twice the rank, which fits the untouched base.
