@@ -58,7 +58,8 @@ def test_every_option_composes(number: int, tmp_path: Path, monkeypatch: pytest.
         needed.append("dataset.sources=[mrbench]")
     composed = compose([*(f"{group}={option}" for group, option in chosen.items()), *needed])
     for group, option in chosen.items():
-        assert composed[group]["algorithm" if group == "trainer" else "name"] == option
+        kind = "lora" if option in ("rslora", "dora", "pissa") else option  # LoRA with options of PEFT
+        assert composed[group]["algorithm" if group == "trainer" else "name"] == kind
     assert isinstance(OmegaConf.to_object(composed), Config)
 
 
