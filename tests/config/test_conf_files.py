@@ -51,7 +51,7 @@ def test_every_option_composes(number: int, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text("{}\n", encoding="utf-8")
     chosen = {group: paths[number % len(paths)].stem for group, paths in FILES.items()}
-    needed = ["hardware.quantization=none"] if chosen["adapter"] == "full" else []
+    needed = ["hardware.quantization=none"] if chosen["adapter"] in ("full", "dora", "pissa") else []
     if chosen["dataset"] == "local":
         needed.append("dataset.path=rows.jsonl")
     elif chosen["trainer"] == "dpo":
