@@ -68,7 +68,7 @@ def test_the_yaml_has_every_key_of_its_schema_with_a_comment(group: str, option:
     path = CONF / group / f"{option}.yaml"
     schema = GROUP_SCHEMAS[group].get(f"{option}_schema", base_schema(group)) if group else Config
     expected = {key for key in leaves(schema) if group or key.partition(".")[0] not in GROUP_SCHEMAS}
-    found = {re.sub("^template_args\\..*", "template_args", key) for key in _keys(path) if not key.startswith("hydra.")}
+    found = {re.sub(r"^(template_args|args)\..*", r"\1", key) for key in _keys(path) if not key.startswith("hydra.")}
     if group == "model" and "architecture.hidden_size" not in found:  # its sizes are its config.json's
         expected = {"name", "path", "revision", "chat_template", "template_args"}
     assert found == expected
