@@ -45,11 +45,11 @@ def save_random_model(folder: Path, *model: str) -> None:
     from transformers import AutoModelForCausalLM
 
     from edu_align.config.compose import compose
-    from edu_align.models.weights import network_config
+    from edu_align.models.architecture import architecture
 
     config: Any = OmegaConf.to_object(compose([*model, "tracking=off"]))
     with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(network_config(config.model), dtype=torch.bfloat16)
+        network = AutoModelForCausalLM.from_config(architecture(config.model), dtype=torch.bfloat16)
     network.config.save_pretrained(folder)
     files: dict[str, list[str]] = {}
     for key in network.state_dict():  # model.layers.<n>.<...>, or of no layer

@@ -51,20 +51,30 @@ def environment_key() -> dict[str, Any]:
 
 
 def adapter_content(model: Any) -> str | None:
-    """Over the weights and scales of a LoRA adapter; None without one, and for one that adds nothing yet or is off."""
+    """Over all that an adapter adds; None without one, and for a plain one that adds nothing yet or is off."""
     from peft.tuners.lora import LoraLayer
 
     layers: list[tuple[str, Any]] = [
         (name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)
     ]
-    if not any(not layer.disable_adapters and bool(layer.lora_B["default"].weight.any()) for _, layer in layers):
+    if not any(not layer.disable_adapters for _, layer in layers):
+        return None
+    own = [(name, value) for name, value in [*model.named_parameters(), *model.named_buffers()] if _is_own(name)]
+    plain = all(".lora_A." in name or ".lora_B." in name for name, _ in own)
+    if plain and not any(bool(value.any()) for name, value in own if ".lora_B." in name):
         return None
     found = hashlib.sha256()
     for name, layer in layers:
         found.update(f"{name} {layer.scaling['default']}".encode())
-        for part in (layer.lora_A, layer.lora_B):
-            found.update(part["default"].weight.detach().float().cpu().contiguous().numpy().tobytes())
+    for name, value in own:
+        found.update(name.encode())
+        found.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()[:DIGITS]
+
+
+def _is_own(name: str) -> bool:
+    """Whether a parameter or buffer belongs to the adapter that is trained or was loaded."""
+    return ".default." in name and ("lora_" in name or ".modules_to_save." in name)
 
 
 def compute_settings(config: Config, device: Device) -> dict[str, Any]:

@@ -79,6 +79,8 @@ def expected(kind: Any) -> str:
         return f"a list of {_NAMES[get_args(kind)[0]]}"
     if is_open(kind):
         return "a mapping {key: value}"
+    if kind is Any:
+        return "a list of text, or a text"
     return _NAMES[kind]
 
 

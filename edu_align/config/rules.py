@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
+from edu_align.config.peft_options import problems_of_adapter
 from edu_align.config.schema import (
     BLOCK_TYPES,
     CONVERSATION_SOURCES,
@@ -209,12 +210,6 @@ def _hardware(values: Values) -> Iterator[str]:
             "`hardware.packing_backend` flex is for CUDA: FlexAttention has no backward pass on a CPU. Got "
             "hardware.device=cpu. Set hardware.packing_backend=auto."
         )
-    if values.get("adapter.name") == "lora":
-        for key in ("adapter.rank", "adapter.alpha"):
-            if values.get(key, 1) < 1:
-                yield f"`{key}` must be >= 1 with adapter=lora, got {values[key]}. A common value is {key}=32."
-        if values.get("adapter.target_modules") == []:
-            yield "`adapter.target_modules` must name layers with adapter=lora, got []. Set it to [all-linear]."
 
 
 def sharding(values: Values) -> Iterator[str]:
@@ -368,6 +363,8 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, sharding, _export, _sweep,
+    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter, sharding,
+    _export,
+    _sweep,
     _judge, _places, _metrics, _tracking,
 )  # fmt: skip

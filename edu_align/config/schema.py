@@ -47,6 +47,8 @@ def key(
     usual: str = "",
     words: Sequence[str] | Callable[[], Sequence[str]] = (),
     trl: str = "",
+    peft: str = "",
+    later: bool = False,
     in_run_id: bool = True,
     in_sweep_name: bool = True,
 ) -> Any:
@@ -56,12 +58,16 @@ def key(
     value that an error suggests, the default unless given. `words`: what a text, or each text of a list, may be.
     `trl`: options of TRL's config, parted by spaces, that this key decides and `trainer.args` therefore cannot.
 
+    `peft`: fields of PEFT's LoraConfig, likewise, that `adapter.args` cannot.
+
     `in_run_id`: whether it decides what a run computes. False is for how and where it is made. On a group it goes for
-    all keys below. `in_sweep_name`: false where the same sweep may be continued with another value.
+    all keys below. `later`: a key that came after there were ids, and is in them only where it is not its default.
+    `in_sweep_name`: false where the same sweep may be continued with another value.
     """
     usual = usual or ("null" if default is None else str(default))
     metadata = {
         "bounds": (bounds, usual) if bounds else None, "words": words, "trl": trl.split(),
+        "peft": peft.split(), "later": (default,) if later else (),
         "outside_run_id": not in_run_id, "outside_sweep_name": not in_sweep_name,
     }  # fmt: skip
     if isinstance(default, type):
@@ -101,8 +107,8 @@ class ModelConfig:
     """
 
     name: str = ""
-    path: str | None = key(None, in_run_id=False)
-    revision: str | None = key(None, in_run_id=False)
+    path: str | None = key(None, peft="base_model_name_or_path", in_run_id=False)
+    revision: str | None = key(None, peft="revision", in_run_id=False)
     weights: str = key("pretrained", words=("pretrained", "random"))
     bundled: bool = key(False, in_run_id=False)
     tokenizer: str | None = None
@@ -230,13 +236,15 @@ class HardwareConfig:
 
 @dataclass(eq=False, repr=False)
 class AdapterConfig:
-    """What is trained: LoRA, or every weight."""
+    """What is trained. Of `full` only the name counts. `target_modules`: a list of names, or a regular expression."""
 
     name: str = key(words=("lora", "full"))
-    rank: int = 0
-    alpha: int = 0
-    dropout: float = key(0.0, ">= 0 and < 1")
-    target_modules: list[str] = key([])
+    rank: int = key(0, peft="r")
+    alpha: int = key(0, peft="lora_alpha")
+    dropout: float = key(0.0, ">= 0 and < 1", peft="lora_dropout")
+    target_modules: Any = key([], peft="target_modules")
+    lora_plus_ratio: float = key(1.0, ">= 1", later=True)
+    args: dict[str, Any] = key({})
 
 
 @dataclass(eq=False, repr=False)

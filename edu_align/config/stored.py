@@ -42,8 +42,10 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         chosen = {"trainer": stored.trainer.algorithm}
         raise UserError(" ".join(unknown_key(key, known, chosen) for key in unknown))
     try:
-        words = OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items() if not is_text(key)])
-        for key in filter(is_text, overrides):
+        words = OmegaConf.from_dotlist(
+            [f"{key}={value}" for key, value in overrides.items() if not is_text(key, value)]
+        )
+        for key in (key for key, value in overrides.items() if is_text(key, value)):
             OmegaConf.update(words, key, text_of(key, overrides[key]))
         merged = OmegaConf.merge(schema, stored, words)
     except OmegaConfBaseException as error:

@@ -25,9 +25,10 @@ _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", r
 _NAMES = ("hardware.optimizer", "trainer.lr_scheduler")  # enumerations of another library
 
 
-def is_text(key: str) -> bool:
-    """Whether a key takes one text."""
-    return typed_keys().get(key) in (str, str | None) or _open_text(key)
+def is_text(key: str, typed: str = "") -> bool:
+    """Whether a key takes one text; a key that takes a text or a list does where no list was `typed`."""
+    kind = typed_keys().get(key)
+    return kind in (str, str | None) or (kind is Any and not typed.startswith("[")) or _open_text(key)
 
 
 def text_of(key: str, typed: str) -> str | None:
@@ -81,7 +82,7 @@ def for_hydra(words: Sequence[str], several: bool) -> list[str]:
 
 def no_text(key: str, value: Any) -> str:
     """The problem of a value in a YAML file for a text key, where YAML reads no text or a null is not meant."""
-    if not is_text(key) or _words(key) or value is None:
+    if not is_text(key) or _words(key) or value is None or (typed_keys().get(key) is Any and isinstance(value, list)):
         return ""
     if not isinstance(value, str):
         return f'`{key}` must be text, and YAML reads {value!r} here. Put what you mean in quotes: "...".'
@@ -93,11 +94,11 @@ def _for_hydra(word: str, several: bool) -> str:
     if parts is None:
         return word
     sign, key, typed = parts.groups()
-    if typed_keys().get(key) == list[str]:
+    if typed_keys().get(key) == list[str] or (typed_keys().get(key) is Any and typed.startswith("[")):
         inside = re.fullmatch(r"\[([^'\"\[\]{}()]+)\]", typed)
         items = [_quoted(item.strip()) for item in inside.group(1).split(",")] if inside else []
         return f"{sign}{key}=[{','.join(items)}]" if inside else word
-    if not is_text(key) or _QUOTED.fullmatch(typed) or _FUNCTION.fullmatch(typed):
+    if not is_text(key, typed) or _QUOTED.fullmatch(typed) or _FUNCTION.fullmatch(typed):
         return word
     if "," in typed and (several or _words(key)):
         if any(mark in typed for mark in "'\"[]{}"):

@@ -1,30 +1,19 @@
 """What TRL finds out once the model is loaded: its options (`trainer.args`), schedules, optimizers and losses.
 
 Options are checked against the fields of SFTConfig and DPOConfig without importing TRL.
-
-Importing TRL takes seconds, reading the source of its config classes with `ast` takes a tenth of one, and that only
-where `trainer.args` has a key.
 """
 
 import ast
 from collections.abc import Iterator
-from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from edu_align.config.bounds import holds, not_a_word
 from edu_align.config.keys import stated
+from edu_align.config.options import Options, class_in, fields_of, problems_of_options
 from edu_align.config.schema import COMPARING_LOSSES, DPO_LOSSES, GROUP_SCHEMAS, TrainerConfig
-from edu_align.config.trl_options import Need, Passed, passed, refused
+from edu_align.config.trl_options import passed, refused
 from edu_align.utils.distributed import count
-from edu_align.utils.words import nearest
 
-_KINDS: dict[str, tuple[Any, str]] = {
-    "number": (int | float, "a number"), "whole": (int, "a whole number"), "true or false": (bool, "true or false"),
-    "text": (str, "text"), "mapping": (dict | str, "a mapping such as {min_lr_rate: 0.1}"),
-    "words": (str, "text"),
-}  # fmt: skip
 # Schedules that do not go without one of these keys of `trainer.args.lr_scheduler_kwargs`, with a value.
 SCHEDULES = {
     "cosine_with_min_lr": ("min_lr_rate", "0.1"), "cosine_warmup_with_min_lr": ("min_lr_rate", "0.1"),
@@ -99,65 +88,9 @@ def problems_of_args(values: dict[str, Any]) -> Iterator[str]:
     place = _trl_config(algorithm)
     if not args or place is None:
         return
-    fields, ours = trl_fields(algorithm), owned(algorithm)
-    known, never = passed(place[1]), refused(place[1])
-    set_keys = values | {f"trainer.args.{name}": value for name, value in args.items()}
-    for name, value in args.items():
-        key = f"trainer.args.{name}"
-        if name in ours and (name in fields or not fields):
-            yield f"`{key}` is set by `{ours[name]}`. Set that key and drop this one."
-        elif fields and name not in fields:
-            best = nearest(str(name), sorted(fields))
-            hint = f" Did you mean `{ours.get(best, f'trainer.args.{best}')}`?" if best else ""
-            yield f"`{key}` is not an option of TRL's {place[1]}.{hint}"
-        elif name in never:
-            yield f"`{key}` cannot be set here: {never[name]}. Drop it."
-        elif name not in known:
-            yield f"`{key}` is an option of TRL's that this version of edu_align does not know. Drop it."
-        else:
-            yield from _problems_of_value(key, value, known[name], set_keys, known)
-
-
-def _problems_of_value(
-    key: str, value: Any, option: Passed, values: dict[str, Any], known: dict[str, Passed]
-) -> Iterator[str]:
-    """What is wrong with the value of an option that is passed on, or what the option does nothing without."""
-    if value == option.default and isinstance(value, bool) == isinstance(option.default, bool):
-        return
-    usual = "" if option.default is None else f" TRL's own is {_shown(option.default)}."
-    if option.kind == "words" and value not in option.words:
-        yield not_a_word(key, str(value), option.words)
-    elif not _is_a(option.kind, value):
-        yield f"`{key}` must be {_KINDS[option.kind][1]}, got {value!r}.{usual} Set it, or drop it."
-    elif option.rule and not holds(value, option.rule):
-        yield f"`{key}` must be {option.rule}, got {value}.{usual} Set it, or drop it."
-    else:
-        for need in option.needs:
-            name = need.key.removeprefix("trainer.args.")
-            found = values.get(need.key, known[name].default if name in known and name != need.key else None)
-            if not _met(need, found):
-                yield f"`{key}` does nothing with {need.key}={_shown(found)}. Set {_setting(need)}, or drop it."
-
-
-def _is_a(kind: str, value: Any) -> bool:
-    return isinstance(value, _KINDS[kind][0]) and (kind == "true or false" or not isinstance(value, bool))
-
-
-def _met(need: Need, found: Any) -> bool:
-    if isinstance(need.holds, str):
-        return isinstance(found, int | float) and holds(found, need.holds)
-    return found in need.holds
-
-
-def _setting(need: Need) -> str:
-    """The word of a command line that does what is needed."""
-    if need.key == "adapter.name":
-        return f"adapter={need.set_to}"
-    return f"{'++' if need.key.startswith('trainer.args.') else ''}{need.key}={need.set_to}"
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    fields, name = trl_fields(algorithm), place[1]
+    options = Options("trainer.args", "TRL", name, fields, owned(algorithm), passed(name), refused(name))
+    yield from problems_of_options(args, options, values)
 
 
 def _trl_config(algorithm: str) -> tuple[str, str] | None:
@@ -170,34 +103,15 @@ def _trl_config(algorithm: str) -> tuple[str, str] | None:
 def trl_fields(algorithm: str) -> frozenset[str]:
     """Field names of TRL's config class for `sft` or `dpo`, inherited ones too. Empty where TRL is not installed."""
     place = _trl_config(algorithm)
-    found = [_fields(*where) for where in (("trl", *place), *_BASES)] if place else []
+    found = [fields_of(*where) for where in (("trl", *place), *_BASES)] if place else []
     return frozenset().union(*found) if all(found) else frozenset()
 
 
 def enumeration(path: str, name: str) -> tuple[str, ...]:
     """Values of an enumeration in transformers, by file and class; empty where it cannot be read."""
-    node = _class("transformers", path, name)
+    node = class_in("transformers", path, name)
     values = [line.value for line in node.body if isinstance(line, ast.Assign)] if node else []
     return tuple(value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str))
-
-
-def _fields(package: str, path: str, name: str) -> frozenset[str]:
-    node = _class(package, path, name)
-    lines = [line.target for line in node.body if isinstance(line, ast.AnnAssign)] if node else []
-    return frozenset(target.id for target in lines if isinstance(target, ast.Name))
-
-
-@cache
-def _class(package: str, path: str, name: str) -> ast.ClassDef | None:
-    """The class `name` in the source file `path` of an installed package, which is not imported."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin).parent / path
-    if not file.is_file():
-        return None
-    found = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
-    return next((node for node in found if node.name == name), None)
 
 
 # Losses of TRL's that read no `trainer.label_smoothing`.

@@ -5,32 +5,9 @@ the three is not known, and not passed. tests/config/test_trl_options.py holds t
 and tests/training/test_honoured.py trains with every option that is passed, killed and not.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Need:
-    """What an option does nothing without: `key` is one of some words, or a number that keeps a rule. `set_to` does."""
-
-    key: str
-    holds: tuple[Any, ...] | str
-    set_to: str
-
-
-@dataclass(frozen=True)
-class Passed:
-    """An option that is passed on. `kind`: number | whole | true or false | words | text | mapping.
-
-    `default` is TRL's; what an option needs is asked of other values only.
-    """
-
-    kind: str
-    default: Any
-    rule: str = ""
-    words: tuple[str, ...] = ()
-    needs: tuple[Need, ...] = ()
-
+from edu_align.config.options import Need, Passed
 
 _VALIDATED = (Need("trainer.eval_steps", ">= 1", "50"),)
 # Losses of `trainer.loss_type` that read what the option changes, as TRL's trainer computes them.

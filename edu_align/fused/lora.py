@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+START = "start"  # buffer beside an adapter's matrix: what that was at first
+
 
 def _concatenated(layer: Any, weight: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """[weight, second], (out, in + r) for weight (out, in) and second (out, r), in the weight's dtype.
@@ -54,8 +56,18 @@ def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.T
     if args or options or adapter is None or not _is_supported(layer, adapter, x):
         return type(layer).forward(layer, x, *args, **options)
     base = layer.base_layer
-    down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+    down, up = factors(layer, adapter)
     return _LoraProduct.apply(x, base.weight, base.bias, down, up, layer.scaling[adapter], layer)
+
+
+def factors(layer: Any, adapter: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(r, in) and (out, r), whose product the adapter adds; (2r, in) and (out, 2r) where its start, which lies beside
+    the two matrices, is taken away again (see models/principal.py).
+    """
+    down, up = layer.lora_A[adapter], layer.lora_B[adapter]
+    if not hasattr(down, START):
+        return down.weight, up.weight
+    return torch.cat([down.weight, getattr(down, START)]), torch.cat([up.weight, -getattr(up, START)], dim=1)
 
 
 def _adapter(layer: Any) -> str | None:
@@ -77,7 +89,7 @@ def _is_supported(layer: Any, adapter: str, x: torch.Tensor) -> bool:
         and adapted
         and not weight.requires_grad
         and (bias is None or not bias.requires_grad)
-        and adapter not in layer.lora_variant
+        and (adapter not in layer.lora_variant or hasattr(layer.lora_A[adapter], START))
         and layer.lora_B[adapter].bias is None
         and (not layer.training or type(layer.lora_dropout[adapter]) is torch.nn.Identity)
     )

@@ -109,10 +109,16 @@ def weights_of(config: Config, location: Location, start: Path | None) -> Locati
     return location
 
 
+def adapter_in(start: Path) -> Path:
+    """The adapter of a run's folder, or the folder itself where it is an adapter's."""
+    return start / "adapter" if (start / "adapter").is_dir() else start
+
+
 def build_model(
     config: Config, location: Location, device: Device, start: Path | None, origins: dict[str, str] | None = None
 ) -> Any:
-    """The model that training begins from: a new adapter, a finished run's (`start`), or all weights trainable.
+    """The model that training begins from: a new adapter, that of `start` (a finished run, or an adapter's folder), or
+    all weights trainable.
 
     Adapters come on the base that this process has loaded already, if it has; `origins` says which.
     """
@@ -127,7 +133,7 @@ def build_model(
             origins["base model"] = "memory" if there else "loaded"
     model.config.use_cache = False
     if not full:
-        model = continue_adapter(model, start / "adapter") if start else add_adapter(model, config.adapter, config.seed)
+        model = continue_adapter(model, adapter_in(start)) if start else add_adapter(model, config.adapter, config.seed)
     if is_sharded(model):
         init_fsdp_root(model)
     return model

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edu_align.data.datamodule import GROUPS_FILE
+from edu_align.models.principal import as_ordinary_lora, starts
 from edu_align.models.template_choice import TEMPLATE_FILE, unpinned
 from edu_align.utils.distributed import is_first
 from edu_align.utils.errors import UserError, first_line
@@ -25,9 +26,11 @@ def trainable_parameters(model: Any) -> dict[str, Any]:
 
 
 def save_trainable(model: Any, folder: Path) -> None:
-    """The trained parameters of the model, by name, in a safetensors file."""
+    """The trained parameters of the model, by name, in a safetensors file; and what an adapter began with, if that
+    counts (see models/principal.py).
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(trainable_parameters(model), folder / WEIGHTS)
+    save_tensors(trainable_parameters(model) | starts(model), folder / WEIGHTS)
 
 
 def save_tensors(tensors: dict[str, Any], file: Path) -> None:
@@ -47,7 +50,9 @@ def save_weights(
     """
     lora = hasattr(model, "peft_config")
     with whole_folder(folder) if is_first() else nullcontext(folder) as aside:
-        model.save_pretrained(str(aside), **({"selected_adapters": ["default"]} if lora else {}))
+        saved: Any = as_ordinary_lora(model) if lora else nullcontext({})
+        with saved as how:
+            model.save_pretrained(str(aside), **how, **({"selected_adapters": ["default"]} if lora else {}))
         if is_first():
             write_json(aside / GROUPS_FILE, groups)
             write_text(aside / "README.md", card)  # PEFT leaves a form to fill in
@@ -88,7 +93,7 @@ def load_trainable(model: Any, folder: Path) -> None:
     """Put the saved parameters into a model that trains the same ones. Errors: it trains others."""
     from safetensors.torch import load_file
 
-    saved, own = load_file(folder / WEIGHTS), trainable_parameters(model)
+    saved, own = load_file(folder / WEIGHTS), trainable_parameters(model) | starts(model)
     if saved.keys() != own.keys():
         raise UserError(f"{folder} holds other parameters than this run trains. Set force=true to start over.")
     for name, value in own.items():

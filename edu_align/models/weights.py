@@ -5,11 +5,16 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import AdapterConfig, ModelConfig
+from edu_align.models.architecture import architecture
 from edu_align.models.device import Device
 from edu_align.models.generation import generation_defaults
-from edu_align.models.locate import Location, check_whole, require_adapter, shape_in
+from edu_align.models.locate import Location, check_whole, require_adapter
+from edu_align.models.principal import begin_principal
 from edu_align.models.sharding import layout, saved_random_model
+from edu_align.models.targets import lora_options
+from edu_align.models.variants import exact_lengths, in_base_dtype
 from edu_align.utils.errors import UserError
 from edu_align.utils.memory import freeze_imported_objects
 
@@ -37,7 +42,7 @@ def load_model(
 
     def draw() -> Any:
         set_seed(seed)
-        return AutoModelForCausalLM.from_config(network_config(model), trust_remote_code=False, **plain)
+        return AutoModelForCausalLM.from_config(architecture(model), trust_remote_code=False, **plain)
 
     if location.folder is None and not sharded and device.quantization == "none":
         drawn = draw().to(device.device)
@@ -109,84 +114,40 @@ def _keep_packing(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def network_config(model: ModelConfig) -> Any:
-    """Transformers' config of a network of the shape that `model.architecture` says."""
-    from transformers import AutoConfig
-
-    shape = model.architecture
-    extra = {"sliding_window": shape.sliding_window} if shape.model_type == "mistral" else {}
-    return AutoConfig.for_model(
-        shape.model_type,
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.num_hidden_layers,
-        num_attention_heads=shape.num_attention_heads,
-        num_key_value_heads=shape.num_key_value_heads,
-        max_position_embeddings=shape.max_position_embeddings,
-        tie_word_embeddings=shape.tie_word_embeddings,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-        **extra,
-    )
-
-
-def linear_layers(model: Any) -> set[str]:
-    """Last names of the linear layers that may carry an adapter; the LM head is none (TRL scores through it)."""
-    head = model.get_output_embeddings()
-    return {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if module is not head and "Linear" in type(module).__name__
-    }
-
-
-def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig) -> None:
-    """Raise UserError for an `adapter.target_modules` that matches no linear layer; no weights are loaded for it."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    shape = shape_in(location.folder) if location.folder else network_config(model)
-    with torch.device("meta"):
-        layers = linear_layers(AutoModelForCausalLM.from_config(shape, trust_remote_code=False))
-    unknown = [name for name in adapter.target_modules if name != "all-linear" and name not in layers]
-    if unknown:
-        raise UserError(
-            f"`adapter.target_modules`: {', '.join(unknown)} matches no linear layer of model={model.name}. "
-            f"Use all-linear, or some of: {', '.join(sorted(layers))}."
-        )
-
-
 def add_adapter(model: Any, adapter: AdapterConfig, seed: int) -> Any:
-    """LoRA on the linear layers that `adapter.target_modules` names, drawn with `seed` (see `check_targets`)."""
+    """The adapter that `adapter` describes, drawn with `seed` (see `targets.check_targets`)."""
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
     from transformers import set_seed
 
-    from edu_align.fused import fuse
-
-    targets = list(adapter.target_modules)
     if getattr(model, "is_loaded_in_4bit", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    options, principal = lora_options(adapter, model), is_principal(adapter.args)
+    if principal:
+        options["init_lora_weights"] = True
     set_seed(seed)  # the adapter's first matrix is drawn at random
-    lora = LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules="all-linear" if "all-linear" in targets else targets,
-        task_type="CAUSAL_LM",
-    )
-    return fuse(_cast_once(get_peft_model(model, lora)))
+    adapted = get_peft_model(model, LoraConfig(**options))
+    exact_lengths(adapted)
+    if principal:
+        begin_principal(adapted, adapter.args["init_lora_weights"])
+    return _prepared(adapted)
 
 
 def continue_adapter(model: Any, folder: Path) -> Any:
     """A finished run's adapter on the base it was trained on, ready to be trained further."""
     from peft import PeftModel
 
-    from edu_align.fused import fuse
-
     require_adapter(folder)
     adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)
     # Where the base lies here, as a new adapter has it: with the name on the hub PEFT would ask the hub at each save.
     adapted.peft_config["default"].base_model_name_or_path = model.name_or_path
+    return _prepared(adapted)
+
+
+def _prepared(adapted: Any) -> Any:
+    """An adapted model as this package trains and runs it: see what is called here."""
+    from edu_align.fused import fuse
+
+    in_base_dtype(adapted)
     return fuse(_cast_once(adapted))
 
 
@@ -194,13 +155,14 @@ def _cast_once(model: Any) -> Any:
     """Leave the inputs of adapters to autocast where it is on.
 
     PEFT casts them to the adapters' float32, and autocast casts them back: two copies a layer that change no number,
-    and a copy of every input that waits for the backward pass.
+    and a copy of every input that waits for the backward pass. Not for DoRA, which takes from its input's format how it
+    rounds the lengths of the weights' rows.
     """
     import torch
     from peft.tuners.lora import LoraLayer
 
     for module in model.modules():
-        if isinstance(module, LoraLayer):
+        if isinstance(module, LoraLayer) and not module.lora_magnitude_vector:
             original = module._cast_input_dtype
 
             def cast(x: Any, dtype: Any, original: Any = original) -> Any:

@@ -5,6 +5,7 @@ autocast, counted one by one; a test compares the count with what autograd saved
 not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
+from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
@@ -42,7 +43,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         **_gathered(config, machine, counts),
         **_copies(config, machine, counts),
         "quantization state": state,
-        "adapter": trained * TRAINED_WIDTH if lora else 0.0,
+        "adapter": (trained + counts.frozen) * TRAINED_WIDTH if lora else 0.0,
         "gradients": held * TRAINED_WIDTH,
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
@@ -57,7 +58,8 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
 def _logits(config: Config, machine: Machine, work: Work) -> float:
     """A tile of them in float32 and its gradient; and what a CPU keeps of a frozen head's for the backward pass."""
     many = work.scored * config.model.architecture.vocab_size
-    keeps = machine.device == "cpu" and config.adapter.name == "lora"
+    trained = "lm_head" in (config.adapter.args.get("modules_to_save") or [])
+    keeps = machine.device == "cpu" and config.adapter.name == "lora" and not trained
     kept = min(KEPT_LOGITS, many * WIDTH[machine.dtype]) if keeps else 0
     return 2.0 * 4 * min(LOGITS_TILE, many) + kept
 
@@ -90,7 +92,10 @@ def _copies(config: Config, machine: Machine, counts: ParameterCounts) -> Parts:
     if config.adapter.name == "lora":
         if machine.device != "cpu" or config.hardware.quantization != "none":
             return {}
-        wide = sum(outputs * (inputs + config.adapter.rank) for inputs, outputs in counts.adapted.values())
+        if config.adapter.args.get("use_dora"):  # such layers run PEFT's own code
+            return {}
+        rank = config.adapter.rank * (2 if counts.frozen else 1)
+        wide = sum(outputs * (inputs + rank) for inputs, outputs in counts.adapted.values())
         return {"16-bit copies": float(config.model.architecture.num_hidden_layers * wide * WIDTH[machine.dtype])}
     copied = counts.linear + (counts.every if machine.device == "cpu" else 0)
     return {"16-bit copies": float(copied * WIDTH[machine.dtype])}
@@ -168,8 +173,11 @@ def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: i
     groups = {_reads(name): size[0] for name, size in adapted.items()}
     inputs = sum(groups.values()) * width
     attention = (3 if "o" in groups else 4) * wide * width - unrepeated
+    # DoRA scales the base's output and the update's, in float32, and keeps both.
+    scaled = 2 * 4 * sum(size[1] for size in adapted.values()) if adapter.args.get("use_dora") else 0
+    inner = len(adapted) * adapter.rank * width * (2 if is_principal(adapter.args) else 1)
     dropped = sum(size[0] for size in adapted.values()) * (width + 1) if adapter.dropout else 0
-    return norms + gated + heads + inputs + attention + dropped + len(adapted) * adapter.rank * width
+    return norms + gated + heads + inputs + attention + dropped + scaled + inner
 
 
 def _unrotated_bytes(config: Config, width: int, norm: int) -> float:

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import Config
 from edu_align.models.content import name_and_content
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, published
 from edu_align.reports.stages import Stage, metric_names, results_table
+from edu_align.runs.start import is_foreign
 from edu_align.utils.tables import markdown
 from edu_align.utils.words import in_shell
 
@@ -293,9 +295,17 @@ def _front_matter(
     return [*lines, "tags:", "- edu_align", f"- {record['trainer']}", "- tutoring", "---"]
 
 
+def _variant(config: Config) -> str:
+    """What PEFT's options make of a LoRA adapter, in brackets; "" of a plain one."""
+    args = ", ".join(f"{name}: {value}" for name, value in config.adapter.args.items())
+    saved = "; saved as an ordinary one of twice the rank" if is_principal(config.adapter.args) else ""
+    return f" ({args}{saved})" if args else ""
+
+
 def _origin(config: Config, record: dict[str, Any], base: Origin) -> list[str]:
-    start = f" It continues the run {Path(record['init_from']).name}." if record["init_from"] else ""
-    what = "all weights" if config.adapter.name == "full" else "a LoRA adapter"
+    kind = "adapter" if is_foreign(record) else "run"
+    start = f" It continues the {kind} {Path(record['init_from']).name}." if record["init_from"] else ""
+    what = "all weights" if config.adapter.name == "full" else f"a LoRA adapter{_variant(config)}"
     return [
         f"A tutor, made by edu_align {record['versions']['edu_align']}: {what} trained by {record['trainer'].upper()} "
         f"on {record['dataset']}, seed {config.seed}, on {record['machine']}. Base model: {base.where}.{start}"

@@ -13,7 +13,7 @@ from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
 
 # A finished run's data is not read, so it may have moved since.
-ADAPTER = ("rank", "alpha", "dropout", "target_modules")  # what an adapter is made with, and keeps
+ADAPTER = ("rank", "alpha", "dropout", "target_modules", "args")  # what an adapter is made with, and keeps
 UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
 
 
@@ -59,11 +59,12 @@ def check_start(config: Config, start: RunFolder, location: Location) -> None:
         )
     check_adapter(f"`{key}`", adapter_of(start), asdict(config.adapter))
     if adapter == "lora":
-        require_adapter(start.path / "adapter")
+        require_adapter(start.weights)
 
 
 def check_adapter(what: str, kept: dict[str, Any], given: dict[str, Any]) -> None:
     """Raise UserError where the keys of `adapter` differ between a run (`kept`) and one that starts from it."""
+    kept = {"args": {}, **kept} if kept else {}  # a run of before there were any
     wrong = [name for name in ADAPTER if name in kept and given["name"] != "full" and kept[name] != given[name]]
     if wrong:
         raise UserError(
@@ -84,11 +85,16 @@ def adapter_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _words(adapter: dict[str, Any], names: list[str]) -> str:
-    values = {name: adapter[name] for name in names}
-    return " ".join(
-        f"adapter.{name}=" + (f"[{','.join(value)}]" if isinstance(value, list) else str(value))
-        for name, value in values.items()
-    )
+    return " ".join(f"adapter.{name}={_typed(adapter[name])}" for name in names)
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed on a command line."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}:{_typed(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_typed, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _preset(name: str) -> dict[str, str]:

@@ -66,6 +66,11 @@ class RunFolder:
         folder.save()
         return folder
 
+    @property
+    def weights(self) -> Path:
+        """Where what a finished run trained lies: an adapter, or a whole model."""
+        return self.path / ("model" if self.record.get("adapter") == "full" else "adapter")
+
     def save(self, **changes: Any) -> None:
         self.record.update(changes)
         if self.writes:
@@ -218,6 +223,8 @@ def find_run(key: str, value: str, root: Path, accept: bool = False) -> RunFolde
         return _finished(key, value, max(done or matching, key=_age), root, accept)
     known = [run.name for run in reversed(list_runs(root)[:5])]
     hint = f" Newest runs there: {', '.join(known)}." if known else " There is no run yet."
+    if (candidates[0] / "adapter_config.json").is_file():
+        hint = " It holds an adapter alone: init_from trains on from it, and evaluate measures it as adapter=<folder>."
     raise UserError(
         f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}, and no run with that id.{hint}"
     )

@@ -55,9 +55,10 @@ class Identity:
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     """The keys of a resolved, nested config that count, flat. Open mappings (`trainer.args`) are opened as well."""
-    left_out = stated("outside_run_id")
+    left_out, later = stated("outside_run_id"), stated("later")
     every = {key: value for key, value in _flat(config) if key not in left_out}
     found = {key: value for key, value in every.items() if key.partition(".")[0] not in left_out}
+    found = {key: value for key, value in found.items() if key not in later or [value] != [*later[key]]}
     if found.get("model.chat_template", WORDS[0]) not in WORDS:
         found["model.chat_template"] = "a file"  # what is in it counts, not where it lies
     if found.get("model.tokenizer") and Path(found["model.tokenizer"]).expanduser().is_dir():

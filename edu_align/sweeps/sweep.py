@@ -31,6 +31,7 @@ from edu_align.utils.interrupts import as_exception
 from edu_align.utils.output import ReaderGone
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
+FREE = ("adapter.lora_plus_ratio",)  # keys of `adapter` that are free where training goes on from a run
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
 JOB_TYPE = "sweep"
@@ -67,8 +68,9 @@ def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
             f"`run_name={name}` is one name for all jobs of the sweep, which are runs of their own. Leave it out, or "
             f"put what is swept into it: {example}."
         )
-    adapter = next((one for one in swept if one.name.startswith("adapter.")), None)
-    if start is not None and "${" not in start and adapter is not None and "init_from" not in names:
+    adapter = next((one for one in swept if one.name.startswith("adapter.") and one.name not in FREE), None)
+    is_run = start is not None and not (Path(start) / "adapter_config.json").is_file()
+    if is_run and "${" not in start and adapter is not None and "init_from" not in names:
         kept = adapter_of(find_run("init_from", start, Path(config.outputs_root), config.accept_changed))
         value = kept.get(adapter.name.partition(".")[2])
         raise UserError(

@@ -31,6 +31,7 @@ from edu_align.packing.decoder import is_packed
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
 from edu_align.training.dpo_rows import COLUMNS, PairCollator
+from edu_align.training.lora_plus import LoraPlus
 from edu_align.training.means import Numbers
 from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.reference_cache import CachedReference
@@ -184,6 +185,7 @@ class DPOTrainer(
     SyncedReference,
     StopOnDivergence,
     ResumableTraining,
+    LoraPlus,
     Validation,
     SFTTerm,
     BaseReference,

@@ -32,9 +32,10 @@ from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
 from edu_align.runs.finished import check_start
-from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener, ancestors, find_run, list_runs
+from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener, ancestors, list_runs
 from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.seal import run_files, seal
+from edu_align.runs.start import AdapterFolder, find_start, settled_adapter
 from edu_align.tracking import is_off, mode_of
 from edu_align.training.trial import check_synced_reference, try_arguments
 from edu_align.utils import distributed as processes
@@ -91,11 +92,8 @@ def _check(config: Config) -> None:
 
 def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
     outputs = Path(config.outputs_root)
-    start = (
-        find_run("init_from", config.init_from, outputs, config.accept_changed)
-        if config.init_from is not None
-        else None
-    )
+    start = find_start(config)
+    config, composed = _settled(config, composed, start)
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     maybe_finished = known is not None and is_at_hand(config.model)  # then a look for the run is cheaper than a plan
     if not config.preview and not maybe_finished:
@@ -103,7 +101,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     # Files that were never read are read before weights, which may have to be downloaded.
     first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
-    if start is not None:
+    if start is not None and not isinstance(start, AdapterFolder):
         check_start(config, start, location)
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
@@ -123,14 +121,18 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.models.chat_template import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
-    from edu_align.models.weights import check_targets
+    from edu_align.models.targets import check_targets, check_tensors
     from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config)
     prepare(device.device)
     check_optimizer(config.hardware)
     check_sharding(config, device)
-    check_targets(config.model, location, config.adapter)
+    carrying = check_targets(config.model, location, config.adapter)
+    if carrying:
+        print(carrying, flush=True)
+    if isinstance(start, AdapterFolder):
+        check_tensors(f"init_from={config.init_from}", config.model, location, start.path)
     tokenizer = shared_tokenizer(config.model, location)
     if start is not None:
         check_start_tokenizer(f"init_from={config.init_from}", start.path, tokenizer)
@@ -182,7 +184,7 @@ def _launch(config: Config, read: dict[str, str], location: Location, start: Run
     records = records_in(config.outputs_root)
     settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location, records)
     if start is not None:
-        settings[START] = trained_content(_weights(start), records)[:12]
+        settings[START] = trained_content(start.weights, records)[:12]
     identity = Identity(settings, read, location.identity, _parent(start))
     outputs = Path(config.outputs_root)
     if writes_date(known_template(config.model, location) or ""):
@@ -215,8 +217,16 @@ def _dated(composed: DictConfig, config: Config) -> DictConfig:
     return dated
 
 
-def _weights(start: RunFolder) -> Path:
-    return start.path / ("model" if start.record.get("adapter") == "full" else "adapter")
+def _settled(config: Config, composed: DictConfig, start: RunFolder | None) -> tuple[Config, DictConfig]:
+    """Both with the keys of `adapter` that the adapter in `init_from` has, where no run says them."""
+    settled = settled_adapter(config, start)
+    if settled is config:
+        return config, composed
+    changed = OmegaConf.create(composed)
+    with read_write(changed):
+        for name, value in asdict(settled.adapter).items():
+            changed.adapter[name] = value
+    return settled, changed
 
 
 def _parent(start: RunFolder | None) -> str | None:

@@ -201,6 +201,7 @@ class Session:
         trainable_in_float32(self.model)
         trainer.passes.kept_in(self.folder)
         trainer.token_counts = self.sharing
+        trainer.lora_plus_ratio = config.adapter.lora_plus_ratio
         trainer.checkpoint_state = CheckpointState(
             self.progress, config.trainer.save_total_limit, self.sharing, checkpoint
         )

@@ -13,6 +13,7 @@ from edu_align.packing.decoder import is_packed
 from edu_align.packing.noise import noise_on_embeddings
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
+from edu_align.training.lora_plus import LoraPlus
 from edu_align.training.micro_batches import MicroBatches, MicroBatching
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
@@ -20,7 +21,7 @@ from edu_align.training.trl_dataset import as_dataset, attach_row_ids
 from edu_align.training.validation import Validation
 
 
-class SFTTrainer(StopOnDivergence, ResumableTraining, Validation, MicroBatching, trl.SFTTrainer):
+class SFTTrainer(StopOnDivergence, ResumableTraining, LoraPlus, Validation, MicroBatching, trl.SFTTrainer):
     """TRL's SFTTrainer; a call goes through the mixins from left to right, and each says in its docstring what it
     overrides.
     """

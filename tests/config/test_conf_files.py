@@ -37,7 +37,7 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
         ],
         "trainer": ["dpo", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
-        "adapter": ["full", "lora"],
+        "adapter": ["dora", "full", "lora", "pissa", "rslora"],
         "tracking": ["off", "wandb"],
     }  # fmt: skip
     assert set(FILES) == set(GROUP_SCHEMAS)
@@ -51,14 +51,15 @@ def test_every_option_composes(number: int, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text("{}\n", encoding="utf-8")
     chosen = {group: paths[number % len(paths)].stem for group, paths in FILES.items()}
-    needed = ["hardware.quantization=none"] if chosen["adapter"] == "full" else []
+    needed = ["hardware.quantization=none"] if chosen["adapter"] in ("full", "dora", "pissa") else []
     if chosen["dataset"] == "local":
         needed.append("dataset.path=rows.jsonl")
     elif chosen["trainer"] == "dpo":
         needed.append("dataset.sources=[mrbench]")
     composed = compose([*(f"{group}={option}" for group, option in chosen.items()), *needed])
     for group, option in chosen.items():
-        assert composed[group]["algorithm" if group == "trainer" else "name"] == option
+        kind = "lora" if option in ("rslora", "dora", "pissa") else option  # LoRA with options of PEFT
+        assert composed[group]["algorithm" if group == "trainer" else "name"] == kind
     assert isinstance(OmegaConf.to_object(composed), Config)
 
 
@@ -67,7 +68,7 @@ def test_the_yaml_has_every_key_of_its_schema_with_a_comment(group: str, option:
     path = CONF / group / f"{option}.yaml"
     schema = GROUP_SCHEMAS[group].get(f"{option}_schema", base_schema(group)) if group else Config
     expected = {key for key in leaves(schema) if group or key.partition(".")[0] not in GROUP_SCHEMAS}
-    found = {re.sub("^template_args\\..*", "template_args", key) for key in _keys(path) if not key.startswith("hydra.")}
+    found = {re.sub(r"^(template_args|args)\..*", r"\1", key) for key in _keys(path) if not key.startswith("hydra.")}
     if group == "model" and "architecture.hidden_size" not in found:  # its sizes are its config.json's
         expected = {"name", "path", "revision", "chat_template", "template_args"}
     assert found == expected

@@ -45,8 +45,8 @@ def test_the_table_has_the_defaults_of_the_imported_classes(algorithm: str) -> N
 
 
 def test_an_option_of_a_new_version_is_not_passed(problems: Problems, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = trl_args._fields
-    monkeypatch.setattr(trl_args, "_fields", lambda *place: original(*place) | {"brand_new"})
+    original = trl_args.fields_of
+    monkeypatch.setattr(trl_args, "fields_of", lambda *place: original(*place) | {"brand_new"})
     (found,) = problems("+trainer.args.brand_new=1")
     assert found == (
         "`trainer.args.brand_new` is an option of TRL's that this version of edu_align does not know. Drop it."

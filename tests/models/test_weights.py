@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from edu_align.models.locate import Location
-from edu_align.models.weights import add_adapter, check_targets, continue_adapter, linear_layers, trainable_in_float32
+from edu_align.models.targets import check_targets, linear_layers
+from edu_align.models.weights import add_adapter, continue_adapter, trainable_in_float32
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 

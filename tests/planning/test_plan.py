@@ -31,12 +31,12 @@ def test_parameters_are_those_of_transformers(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from edu_align.models.weights import _architecture
+    from edu_align.models.architecture import architecture
 
     config = config_of(f"model={name}")
     shape = config.model.architecture
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(_architecture(config.model))
+        model = AutoModelForCausalLM.from_config(architecture(config.model))
     assert parameters(shape) == COUNTS[name] == sum(p.numel() for p in model.parameters())
 
 

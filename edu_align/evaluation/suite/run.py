@@ -14,6 +14,7 @@ from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
+from edu_align.runs.start import is_foreign
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
@@ -48,19 +49,22 @@ class SuiteResults:
 def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
     """The base model, the runs that `run` started from, the oldest first, and the run itself.
 
-    DPO's reference is the model that it started from; an SFT run's is the base model. Raises UserError for a base model
-    that is not the one that the run was trained on.
+    An adapter that no run made stands before those that started from it. DPO's reference is the model that it started
+    from; an SFT run's is the base model. Raises UserError for a base model that is not the one that the run was trained
+    on.
     """
-    start = (
-        find_run("init_from", run.record["init_from"], outputs, config.accept_changed)
-        if run.record["init_from"]
-        else None
-    )
+    named = run.record["init_from"]
+    own_run = named and not is_foreign(run.record)
+    start = find_run("init_from", named, outputs, config.accept_changed) if own_run else None
     chain = [*reversed(ancestors(start)), run.path]
     settings = settings_of(config)
     subjects = [LoadedSubject(BASE, Weights(config), settings.max_length)]
     check_base(f"run={run.path.name}", run, subjects[0].location)
     trained_on = set(config.dataset.sources)
+    if is_foreign(first := read_record(chain[0]) or {}):
+        own = replace(config, adapter=replace(config.adapter, name="lora"))
+        weights = Weights(own, adapter=Path(first["init_from"]))
+        subjects.append(LoadedSubject("ADAPTER", weights, settings.max_length, subjects[0]))
     for folder in chain:
         record = read_record(folder) or {}
         trained_on |= set((record.get("data") or {}).get("sources") or {})
