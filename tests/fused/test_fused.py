@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from edu_align.fused import fuse
