@@ -71,7 +71,7 @@ class Memory:
 
     def _layer(self, number: int, key: Any, value: Any) -> tuple[Any, Any]:
         if number not in self.layers:
-            self.layers[number] = tuple(  # type: ignore[assignment]
+            self.layers[number] = tuple(
                 each.new_zeros(self.slots, each.shape[1], self.length, each.shape[3]) for each in (key, value)
             )
         return self.layers[number]

@@ -107,7 +107,7 @@ def replies(
 
     model.eval()
     ids = [chat_ids(tokenizer, prompt, reply_next=True) for prompt in prompts]
-    write = _engine_replies if writes_exactly(model) else _batched_replies
+    write = engine_replies if writes_exactly(model) else batched_replies
     halves = HalvingBatches("writing replies")
     with tqdm(total=len(ids), desc=bar, unit="reply", mininterval=5, disable=bar is None) as shown:
         written = halves.run(lambda part: write(model, tokenizer, part, settings, shown.update), ids)
@@ -118,7 +118,7 @@ Prompts = Sequence[Sequence[int]]
 BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of transformers' own
 
 
-def _engine_replies(
+def engine_replies(
     model: Any, tokenizer: Any, prompts: Prompts, settings: GenerationConfig, done: Callable[[], Any]
 ) -> list[list[int]]:
     found: list[list[int]] = [[] for _ in prompts]
@@ -130,7 +130,7 @@ def _engine_replies(
     return found
 
 
-def _batched_replies(
+def batched_replies(
     model: Any, tokenizer: Any, prompts: Prompts, settings: GenerationConfig, done: Callable[[int], Any]
 ) -> list[list[int]]:
     """transformers' `generate`, in batches of like length with left padding."""
