@@ -46,10 +46,11 @@ Path(sys.argv[1]).write_text(json.dumps(found))
 
 
 def measure() -> list[dict[str, Any]]:
-    return [_row(name, words) for name, words in CASES.items()]
+    return [row(name, words) for name, words in CASES.items()]
 
 
-def _row(name: str, words: list[str]) -> dict[str, Any]:
+def row(name: str, words: list[str]) -> dict[str, Any]:
+    """The planned and the measured peak of a run of BASE and `words`."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "found.json"
         run_name = f"run_name=plan_error-{name}-{Path(folder).name}"

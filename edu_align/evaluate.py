@@ -118,8 +118,8 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
+    from edu_align.evaluation.judge.judging import SuiteJudge
     from edu_align.evaluation.judge.settings import JudgeSettings
-    from edu_align.evaluation.judge.suite_judge import SuiteJudge
     from edu_align.evaluation.suite.registry import chosen_metrics
     from edu_align.evaluation.suite.run import measure
 

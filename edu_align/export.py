@@ -18,7 +18,9 @@ edu_align: python -m edu_align.export run=<run> [output=<folder>] [key=value ...
   run                   a finished run: its folder, its name under outputs_root/runs, or its id
   output                the folder that is made (<run>/export): merged safetensors, tokenizer with the chat template,
                         generation config, model card. transformers, vLLM and `transformers serve` load it as it is
-  export.gguf           f32 | f16 | bf16 | q8_0: also <output>/gguf/ with a GGUF and a Modelfile for Ollama
+  export.gguf           f32 | f16 | bf16 | q8_0 | q5_1 | q5_0 | q4_1 | q4_0: also <output>/gguf/ with a GGUF and a
+                        Modelfile for Ollama; q4_k_m and others are rounded by llama.cpp's llama-quantize
+  export.quantizer      where llama-quantize lies
   export.converter      llama.cpp's convert_hf_to_gguf.py, for models other than llama, mistral, qwen2 and qwen3
   export.dtype          auto | float32 | bfloat16 | float16: of the merged weights; auto is the base's own
   export.push_to_hub    owner/name: upload the folder there, into a private repository

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edu_align.config.comments import PRIMARY, conf_dir, folders_after_flag
 from edu_align.utils.errors import UserError
-from edu_align.utils.program import explanation, program
+from edu_align.utils.program import asks_for_help, explanation, program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +33,7 @@ def launch(run: Job, name: str = "edu_align.train", check: Callable[[list[str]],
 
 
 def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> None:
-    if {"--help", "-h"} & set(sys.argv[1:]):
+    if asks_for_help(sys.argv):
         _help(name, sys.argv[1:])
         return
     if "--version" in sys.argv[1:]:

@@ -14,7 +14,9 @@ import pytest
 from edu_align.config.compose import Made, register, settled
 from edu_align.config.compose import _composed as hydra_config
 from edu_align.config.text import for_hydra
+from edu_align.utils.program import share_processors
 
+share_processors()
 pytest_plugins = ("tests.browser",)
 # Nobody's own settings: no test, and no process that one starts, reads ~/.config/edu_align/config.yaml.
 _nobodys = tempfile.TemporaryDirectory(prefix="edu_align-tests-")

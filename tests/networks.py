@@ -6,7 +6,7 @@ from typing import Any
 WINDOW = 12  # tokens that a layer with a sliding window reads
 SHAPE = {
     "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "num_key_value_heads": 2, "max_position_embeddings": 1024, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 GEMMA3 = {"head_dim": 12, "query_pre_attn_scalar": 20, "sliding_window": WINDOW, "sliding_window_pattern": 2}
 GRANITE = {
@@ -57,7 +57,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def network(name: str, seed: int = 0, **more: Any) -> Any:
-    """One of NETWORKS in float32, drawn with `seed`, in eval mode; `more` are keys of its config.
+    """One of NETWORKS, or a plain one of that model_type, in float32, drawn with `seed`, in eval mode; `more`: keys of
+    its config.
 
     Norms and biases, which transformers sets to one and zero, are drawn as well, and weights are large enough that
     attention prefers something.
@@ -66,10 +67,10 @@ def network(name: str, seed: int = 0, **more: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     torch.set_num_threads(1)
-    kind, keys = NETWORKS[name]
+    kind, keys = NETWORKS.get(name, (name, {}))
     config = AutoConfig.for_model(kind, **{**SHAPE, **keys, **more})
     set_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.15)

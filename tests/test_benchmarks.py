@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import benchmarks.cli_help
+import benchmarks.plan_error_7b
 from benchmarks.__main__ import RESULTS, keep, main, table
 from benchmarks.side_by_side import Line
 from benchmarks.side_by_side import row as row_of
@@ -130,3 +131,23 @@ def test_a_steps_time_is_told_apart_by_what_stands_above() -> None:
             "python": 0.25,
         }
     )  # fmt: skip
+
+
+def test_random_weights_lie_as_those_of_a_model_from_the_hub(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    benchmarks.plan_error_7b.save_random_model(tmp_path, "model=tiny", "model.architecture.tie_word_embeddings=false")
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3  # two layers, and the rest
+    _, info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    tensors = load_file(tmp_path / "model-1.safetensors")
+    assert 0.01 < tensors["model.layers.1.mlp.up_proj.weight"].std() < 0.03
+    assert tensors["model.layers.1.input_layernorm.weight"].unique() == 1
+
+
+def test_a_7b_shape_is_not_drawn_where_it_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.plan_error_7b, "free_bytes", lambda folder: 2**30)
+    with pytest.raises(UserError, match=r"take 16 GiB in .*, and 1.0 are free. Set TMPDIR"):
+        benchmarks.plan_error_7b.measure()

@@ -102,7 +102,13 @@ class RunCache:
 
     def get_or_compute(self, kind: str, key: str, codec: Codec[T], compute: Callable[[], T]) -> T:
         """The value of `compute`, computed now or earlier, recorded in `origins`; a part may be requested twice."""
-        value, found = self.store.get_or_compute(kind, key, codec, compute)
+        return self.get_or_extend(kind, key, codec, lambda found: True, lambda found: compute())
+
+    def get_or_extend(
+        self, kind: str, key: str, codec: Codec[T], enough: Callable[[T], bool], extend: Callable[[T | None], T]
+    ) -> T:
+        """Likewise of an entry that earlier runs may have filled in part, see `Store.get_or_extend`."""
+        value, found = self.store.get_or_extend(kind, key, codec, enough, extend)
         if not self.on:
             return value
         before = self.origins.get(kind)

@@ -47,18 +47,26 @@ class Store:
 
     def get_or_compute(self, kind: str, key: str, codec: Codec[T], compute: Callable[[], T]) -> tuple[T, bool]:
         """The entry, and whether it was there; where it was not, `compute` makes it, in one process at a time."""
+        return self.get_or_extend(kind, key, codec, lambda found: True, lambda found: compute())
+
+    def get_or_extend(
+        self, kind: str, key: str, codec: Codec[T], enough: Callable[[T], bool], extend: Callable[[T | None], T]
+    ) -> tuple[T, bool]:
+        """The entry, and whether it was there and `enough`. Where it was not, `extend` makes it, of what there is (None
+        for nothing), in one process at a time; it takes the older entry's place.
+        """
         if not self.limit:
-            return compute(), False
+            return extend(None), False
         found = self.read(kind, key, codec)
-        if found is not None:
+        if found is not None and enough(found):
             return found, True
         with self._locked(kind, key):
             found = self.read(kind, key, codec)
-            if found is not None:
+            if found is not None and enough(found):
                 return found, True
-            computed = compute()
-            self._write(kind, key, codec, computed)
-        return computed, False
+            extended = extend(found)
+            self._write(kind, key, codec, extended)
+        return extended, False
 
     def read(self, kind: str, key: str, codec: Codec[T]) -> T | None:
         """The entry, or None; a damaged file is named and removed."""
@@ -80,7 +88,9 @@ class Store:
         return None
 
     def _write(self, kind: str, key: str, codec: Codec[T], value: T) -> None:
-        """Write the entry; a disk that is full or read-only costs the entry, not the run."""
+        """Write the entry in place of an older one of its key; a disk that is full or read-only costs the entry, not
+        the run.
+        """
         content = codec.encode(value)
         folder = self.root / kind
         aside = folder / f".{uuid.uuid4().hex}.aside"
@@ -90,7 +100,10 @@ class Store:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-                aside.replace(folder / f"{key}-{_checksum(content)}.{codec.suffix}")
+                written = folder / f"{key}-{_checksum(content)}.{codec.suffix}"
+                aside.replace(written)
+            for older in set(folder.glob(f"{key}-*.{codec.suffix}")) - {written}:
+                older.unlink(missing_ok=True)
             self._make_room()
         except OSError as error:
             print(f"edu_align: the cache keeps no {kind} ({error})", file=sys.stderr, flush=True)

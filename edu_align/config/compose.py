@@ -5,10 +5,9 @@ Nothing heavy is imported here, and Hydra itself only once `--help` is ruled out
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edu_align.config.arguments import key_of, quoted
 from edu_align.config.comments import PRIMARY, conf_dir
@@ -38,18 +37,18 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
 
 
 def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """The words, with `model.path=<hub id or folder>` for a `model=` of one that is no preset of `folders`."""
+    """The words, with `model.path=<hub id, folder or file>` for a `model=` of one that is no preset of `folders`."""
 
     def is_path(value: str) -> bool:
         presets = (folder / "model" / f"{value}.yaml" for folder in folders)
-        return "/" in value and "," not in value and not any(preset.is_file() for preset in presets)
+        named = "/" in value or value.endswith(".gguf")
+        return named and "," not in value and not any(preset.is_file() for preset in presets)
 
     pairs = [(word, *word.partition("=")) for word in words]
     return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(NamedTuple):
     """What made a config: the `words` of a command line, config `folders` besides edu_align's, and `model=<preset>`."""
 
     words: list[str]
@@ -174,7 +173,10 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
     some are given whatever it raises comes from them.
     """
     from hydra.errors import HydraException
+    from yaml import YAMLError
 
+    if isinstance(error, YAMLError):  # what the parser in C reads (a tab behind a colon) and that in Python does not
+        return UserError(f"a config file cannot be read as YAML: {' '.join(str(error).split())}.")
     own = [word for word in words if word.lstrip("+~").startswith("hydra")]
     if isinstance(error, HydraException):
         parts = [str(part).strip() for part in (error, error.__cause__) if part is not None]
@@ -264,7 +266,7 @@ def _preset(choice: str, folders: Sequence[Path]) -> "dict[str, Any] | None":
 
 
 def name_of(path: str) -> str:
-    """The name of the model at a hub id or folder, fit for a folder's name.
+    """The name of the model at a hub id, folder or .gguf file, fit for a folder's name.
 
     "Qwen/Qwen3-4B" -> "Qwen3-4B"; ".../models--Qwen--Qwen3-4B/snapshots/<commit>" -> "Qwen3-4B";
     "outputs/runs/my_run/model" -> "my_run".
@@ -274,4 +276,5 @@ def name_of(path: str) -> str:
         parts = parts[-3].split("--")
     while len(parts) > 1 and parts[-1] in OURS:
         parts.pop()
-    return re.sub(r"[^\w.-]+", "-", parts[-1] if parts else "").strip(".-") or "own"
+    last = parts[-1].removesuffix(".gguf") if parts else ""
+    return re.sub(r"[^\w.-]+", "-", last).strip(".-") or "own"

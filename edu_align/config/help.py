@@ -1,9 +1,8 @@
 """The one screen that `--help` prints, made from the names and the comments in conf/. help_pages.py explains the rest.
 
-Nothing but the standard library is imported.
+Nothing but the standard library is imported, and of that no textwrap, which takes a tenth of `--help`.
 """
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,5 +59,11 @@ def asked_for(arguments: Sequence[str]) -> list[str]:
 def wrapped(start: str, text: str) -> list[str]:
     """The text behind `start`, its further lines below its first one."""
     below = " " * len(start) if start.startswith("  ") and not start.endswith("=") else "    "
-    found = textwrap.wrap(start + text, WIDTH, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
-    return found or [start.rstrip()]
+    first, *words = text.split(" ")
+    lines = [start + first]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > WIDTH:
+            lines.append(below + word)
+        else:
+            lines[-1] += f" {word}"
+    return [line.rstrip() for line in lines]

@@ -8,9 +8,22 @@ from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
-from edu_align.config.losses import problems_of_loss
-from edu_align.config.schema import CONVERSATION_SOURCES, GROUP_SCHEMAS, METRICS, PREFERENCE_SOURCES, TrainerConfig
-from edu_align.config.trl_args import enumeration, problems_of_args, problems_of_optimizer, problems_of_schedule
+from edu_align.config.schema import (
+    BLOCK_TYPES,
+    CONVERSATION_SOURCES,
+    GROUP_SCHEMAS,
+    K_TYPES,
+    METRICS,
+    PREFERENCE_SOURCES,
+    TrainerConfig,
+)
+from edu_align.config.trl_args import (
+    enumeration,
+    problems_of_args,
+    problems_of_loss,
+    problems_of_optimizer,
+    problems_of_schedule,
+)
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import first_line
 from edu_align.utils.files import folder_problem, name_problem
@@ -48,25 +61,23 @@ def _flat(cfg: Any, found: list[str], skip: set[str] | frozenset[str], prefix: s
     from omegaconf.errors import OmegaConfBaseException
 
     flat: Values = {}
-    for key in cfg:
-        name = f"{prefix}{key}"
-        if OmegaConf.is_missing(cfg, key):
-            if name not in skip:
-                found.append(_unset(name))
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)  # all at once takes a tenth of asking `cfg` for each key
+    for key, value in raw.items():
+        name, held = f"{prefix}{key}", isinstance(value, dict)
+        if value == "???":
+            found += [] if name in skip else [_unset(name)]
             continue
         try:
-            value = cfg[key]
-            if OmegaConf.is_config(value) and (name in OPEN_KEYS or not OmegaConf.is_dict(value)):
+            if held or "${" in str(value):
+                value = cfg[key]
+                held = OmegaConf.is_dict(value) and name not in OPEN_KEYS
+            if OmegaConf.is_config(value) and not held:
                 value = OmegaConf.to_container(value, resolve=True)
         except OmegaConfBaseException as error:
-            raw = str(OmegaConf.to_container(cfg, resolve=False)[key])  # type: ignore[index]
-            if "${hydra:" not in raw and "${now:" not in raw:
-                found.append(f"`{name}` cannot be resolved from {raw!r}: {first_line(error)}.")
+            if "${hydra:" not in str(raw[key]) and "${now:" not in str(raw[key]):
+                found.append(f"`{name}` cannot be resolved from {str(raw[key])!r}: {first_line(error)}.")
             continue
-        if OmegaConf.is_dict(value):
-            flat.update(_flat(value, found, skip, f"{name}."))
-        else:
-            flat[name] = value
+        flat.update(_flat(value, found, skip, f"{name}.") if held else {name: value})
     return flat
 
 
@@ -249,6 +260,21 @@ def _export(values: Values) -> Iterator[str]:
         yield f"`export.push_to_hub` must be owner/name on the hub, got {repository!r}. Example: my-name/my-tutor."
     if converter is not None and values.get("export.gguf") is None:
         yield "`export.converter` writes a GGUF, and `export.gguf` is null. Set export.gguf=f16, or drop the converter."
+    yield from _quantizer(values.get("export.gguf"), converter, values.get("export.quantizer"))
+
+
+def _quantizer(kind: Any, converter: str | None, quantizer: str | None) -> Iterator[str]:
+    """A problem for a type of numbers that needs llama-quantize and has none, and for one with nothing to quantize."""
+    needed = "Set export.quantizer=<llama.cpp's llama-quantize>"
+    if quantizer is not None and kind not in (*BLOCK_TYPES, *K_TYPES):
+        yield (
+            f"`export.quantizer` rounds a GGUF to blocks of few bits, and `export.gguf` is {kind or 'null'}. "
+            "Set export.gguf=q4_k_m, or drop the quantizer."
+        )
+    elif quantizer is None and kind in K_TYPES:
+        yield f"`export.gguf` {kind} is written by llama.cpp alone. {needed}, or export.gguf=q4_0, which needs nothing."
+    elif quantizer is None and converter is not None and kind in BLOCK_TYPES[1:]:
+        yield f"`export.gguf` {kind} is none that `export.converter` writes. {needed}, or export.gguf=q8_0."
 
 
 def _judge(values: Values) -> Iterator[str]:

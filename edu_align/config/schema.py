@@ -1,7 +1,7 @@
 """One dataclass a config group, and all there is to know of a key: default, range, words, TRL's name, what it is for.
 
 conf/ fills the classes in and explains the keys; what is not here is not a key. Nothing heavy is imported, because
-`--help` reads this.
+`--help` reads this; and the classes have neither `==` nor a text, which take half of the time of making them.
 """
 
 # ruff: noqa: RUF009 (`key` makes a dataclass field)
@@ -34,7 +34,9 @@ METRICS = (
 )  # fmt: skip
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
-GGUF_TYPES = ("f32", "f16", "bf16", "q8_0")
+BLOCK_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0")  # numbers of a GGUF in blocks of 32 with a scale each
+K_TYPES = ("q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q3_k_m")  # mixtures that only llama.cpp writes
+GGUF_TYPES = ("f32", "f16", "bf16", *BLOCK_TYPES, *K_TYPES)
 SEED = ">= 0 and < 4294967296"
 
 
@@ -74,7 +76,7 @@ def trainers() -> tuple[str, ...]:
     return tuple(name.removesuffix("_schema") for name in GROUP_SCHEMAS["trainer"])
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Architecture:
     """Shape of a decoder-only model, for random weights and for planning; 0 is not known (see models/sizes.py)."""
 
@@ -91,7 +93,7 @@ class Architecture:
     sliding_window: int | None = key(None, ">= 1")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ModelConfig:
     """Where a model lies is not part of a run's id: the identity of its weights is.
 
@@ -111,8 +113,10 @@ class ModelConfig:
     architecture: Architecture = key(Architecture)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DatasetConfig:
+    """What is read, and how it is split and made into pairs."""
+
     name: str = MISSING
     sources: list[str] = key(words=SOURCES)
     path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
@@ -139,7 +143,7 @@ class DatasetConfig:
     system_prompt: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrainerConfig:
     """Keys that all trainers share. `batch_size` is the effective batch, in examples per optimizer step."""
 
@@ -166,16 +170,20 @@ class TrainerConfig:
     args: dict[str, Any] = key({})
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SFTTrainerConfig(TrainerConfig):
+    """Training on conversations."""
+
     trl_config: ClassVar = ("trainer/sft_config.py", "SFTConfig")
 
     algorithm: str = key("sft", words=trainers)
     long_conversations: str = key("window", words=("window", "truncate", "drop"))
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DPOTrainerConfig(TrainerConfig):
+    """Training on pairs of replies."""
+
     trl_config: ClassVar = ("trainer/dpo_config.py", "DPOConfig")
     reads: ClassVar = "preferences"
 
@@ -189,7 +197,7 @@ class DPOTrainerConfig(TrainerConfig):
     batching: str = key("prompts", words=("prompts", "pairs"))
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HardwareConfig:
     """What fits. In exact arithmetic most of these change no number, and in floating point only its last digits.
 
@@ -220,8 +228,10 @@ class HardwareConfig:
     sharding: str = key("none", words=("none", "fsdp"), in_run_id=False)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AdapterConfig:
+    """What is trained: LoRA, or every weight."""
+
     name: str = key(words=("lora", "full"))
     rank: int = 0
     alpha: int = 0
@@ -229,8 +239,10 @@ class AdapterConfig:
     target_modules: list[str] = key([])
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrackingConfig:
+    """Where numbers go besides the run's folder."""
+
     name: str = key(words=("wandb", "off"))
     project: str = key("edu_align", trl="project")
     entity: str | None = None
@@ -240,7 +252,7 @@ class TrackingConfig:
     artifact: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class EvaluationConfig:
     """What is measured on held-out groups. `judge*`: a model behind an OpenAI-compatible endpoint compares replies."""
 
@@ -264,7 +276,7 @@ class EvaluationConfig:
     samples_steps: int | None = key(None, ">= 1")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class GenerationConfig:
     """How the finished tutor answers; nothing in training or measuring draws a reply with it."""
 
@@ -275,20 +287,21 @@ class GenerationConfig:
     repetition_penalty: float = key(1.0, "> 0")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExportConfig:
     """What `edu_align.export` makes of a finished run."""
 
     dtype: str = key("auto", words=("auto", *DTYPES))
     gguf: str | None = key(None, words=GGUF_TYPES)
     converter: str | None = None
+    quantizer: str | None = None
     overwrite: bool = False
     push_to_hub: str | None = None
     private: bool = True
     license: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SweepConfig:
     """How a multirun chooses and keeps its jobs."""
 
@@ -303,8 +316,10 @@ class SweepConfig:
     prune_factor: int = key(3, ">= 2")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Config:
+    """The root: keys of no group, and one field a group."""
+
     seed: int = key(42, SEED, trl="seed data_seed")
     outputs_root: str = key("outputs", trl="output_dir", in_run_id=False, in_sweep_name=False)
     data_root: str | None = key(None, in_run_id=False)

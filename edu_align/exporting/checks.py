@@ -1,12 +1,14 @@
 """An export, loaded back as a user loads it and compared with the tutor: greedy replies and their probabilities."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edu_align.exporting.distance import DIVERGENCE, Reading, between, distance, logps, read, require_near, reread
 from edu_align.exporting.gguf import context_length
-from edu_align.exporting.merge import load_merged
+from edu_align.exporting.merge import load_merged, load_trained
 from edu_align.exporting.subject import Subject
 from edu_align.models.chat_template import render
 from edu_align.records import Message
@@ -112,8 +114,7 @@ def replies_of(model: Any, tokenizer: Any, system_prompt: str | None) -> Replies
     for prompt in tokenizer(texts, add_special_tokens=False)["input_ids"]:
         starts.append(len(prompt))
         ids.append(prompt + list(_greedy(model, prompt)))
-    logps = [_logps(model, each, start) for each, start in zip(ids, starts, strict=True)]
-    return Replies(ids, starts, logps)
+    return Replies(ids, starts, [logps(model, each, start) for each, start in zip(ids, starts, strict=True)])
 
 
 def compare(tutor: Replies, model: Any) -> Agreement:
@@ -123,7 +124,7 @@ def compare(tutor: Replies, model: Any) -> Agreement:
     """
     distances, same, tokens = [], 0, 0
     for ids, start, expected in zip(tutor.ids, tutor.starts, tutor.logps, strict=True):
-        found = _logps(model, ids, start)
+        found = logps(model, ids, start)
         distances.append(float((found.exp() - expected.exp()).abs().sum(dim=1).max() / 2))
         same += int((found.argmax(dim=1) == expected.argmax(dim=1)).sum())
         tokens += len(found)
@@ -151,15 +152,6 @@ def _greedy(model: Any, prompt: Sequence[int]) -> Iterator[int]:
             output = model(input_ids=fresh, past_key_values=past, use_cache=True)
             past, fresh = output.past_key_values, output.logits[:, -1].argmax(dim=-1, keepdim=True)
             yield int(fresh)
-
-
-def _logps(model: Any, ids: Sequence[int], start: int) -> Any:
-    """Log-probabilities (T, V) before each of the T tokens from `start` on, in float32."""
-    import torch
-
-    with torch.no_grad():
-        logits = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False).logits
-    return logits[0, start - 1 : -1].float().log_softmax(dim=-1)
 
 
 def load_gguf(file: Path, dtype: str, made_of: Any = None) -> tuple[Any, Any, str]:
@@ -197,32 +189,65 @@ def metadata(file: Path, *keys: str) -> dict[str, Any]:
     return {key: fields[key].contents() for key in keys if key in fields}
 
 
+def longest(file: Path) -> int:
+    """The context that the file states, in tokens."""
+    kind = metadata(file, "general.architecture")["general.architecture"]
+    (length,) = metadata(file, f"{kind}.context_length").values()
+    return int(length)
+
+
+def types_in(file: Path) -> str:
+    """`"210 q4_0, 1 q8_0"`: in which types its matrices lie, the commonest first. Rows that a type's blocks do not fit
+    have another.
+    """
+    from gguf import GGUFReader
+
+    counts = Counter(each.tensor_type.name.lower() for each in GGUFReader(file).tensors if len(each.shape) > 1)
+    return ", ".join(f"{number} {name}" for name, number in counts.most_common())
+
+
+def _as_trained(subject: Subject, tokenizer: Any) -> Reading | str | None:
+    """The fixed text read by the tutor on its quantized base; why not, where that failed; None for a whole base."""
+    if subject.adapter is None or subject.config.hardware.quantization == "none":
+        return None
+    try:
+        return read(load_trained(subject), tokenizer, subject.config.dataset.system_prompt)
+    except Exception as error:  # bitsandbytes is missing, or cannot do it on this processor: no reason not to export
+        return first_line(error, 160)
+
+
 # Ways to split text that transformers knows when it reads a tokenizer out of a GGUF; for others it guesses.
 READ_ALIKE = ("gpt-2", "llama-bpe", "qwen2", "tekken")
 
 
 @dataclass(frozen=True)
 class Tutor:
-    """What an export is compared with. `adapter_effect`: how far the base is from it, for a base with an adapter."""
+    """What an export is compared with. `adapter_effect`: how far the base is from it, and `base` what that reads, for a
+    base with an adapter.
+    """
 
     subject: Subject
     tokenizer: Any
     replies: Replies
-    adapter_effect: Agreement | None
+    reading: Reading
+    adapter_effect: Agreement | None = None
+    base: Reading | None = None
     shape: Any = None  # the model's config
 
     @classmethod
     def of(cls, subject: Subject, model: Any, tokenizer: Any) -> "Tutor":
         """The tutor that `model` is, base and adapter not yet merged."""
-        replies = replies_of(model, tokenizer, subject.config.dataset.system_prompt)
-        effect = None
+        prompt = subject.config.dataset.system_prompt
+        replies, reading = replies_of(model, tokenizer, prompt), read(model, tokenizer, prompt)
+        effect, base = None, None
         if subject.adapter is not None:
             with model.disable_adapter():
-                effect = compare(replies, model)
-        return cls(subject, tokenizer, replies, effect, model.config)
+                effect, base = compare(replies, model), reread(reading.ids, model)
+        return cls(subject, tokenizer, replies, reading, effect, base, model.config)
 
-    def check_merged(self, folder: Path) -> str:
+    def check_merged(self, folder: Path) -> list[str]:
         """Weights, tokenizer and chat template of the merged folder. Errors: they are not the tutor's."""
+        trained = _as_trained(self.subject, self.tokenizer)  # before the merged model, so that only one is in memory
         model, tokenizer, otherwise = load_merged(folder)
         if not self._reads_alike(tokenizer) or tokenizer.chat_template != self.tokenizer.chat_template:
             raise UserError("the tokenizer, loaded back, reads text in another way. Nothing was kept: it is a bug.")
@@ -234,7 +259,27 @@ class Tutor:
             line += f"; the adapter itself moved {self.adapter_effect.distance:.2g}"
         if otherwise:
             line += f". AutoTokenizer reads it otherwise ({otherwise}): use PreTrainedTokenizerFast.from_pretrained"
-        return f"{line}.{self._advice(found, 'export.dtype=float32')}"
+        return [f"{line}.{self._advice(found, 'export.dtype=float32')}", *self._compare_trained(trained, model)]
+
+    def _compare_trained(self, trained: Reading | str | None, merged: Any) -> list[str]:
+        """For a base that was quantized while training: how far the merged model is from the tutor that was trained."""
+        if trained is None:
+            return []
+        bits = self.subject.config.hardware.quantization
+        if isinstance(trained, str):
+            return [
+                f"the adapter was trained on a base in {bits}; how far the merged model is from that tutor was not "
+                f"measured: {trained}."
+            ]
+        found = distance(trained, merged)
+        moved = (
+            f"; the adapter itself moved {between(self.reading, self.base).divergence:.2g} nats" if self.base else ""
+        )
+        return [
+            f"the adapter was trained on a base in {bits} and is merged into the whole one. The merged model has "
+            f"{found.describe(f'the tutor on the {bits} base')}{moved}. Losses and results of the run are the "
+            "latter's."
+        ]
 
     def check_gguf(self, gguf: Path) -> str:
         """The GGUF alone: weights, shape and tokenizer. Errors: they are not the tutor's."""
@@ -243,11 +288,30 @@ class Tutor:
         alike = self._reads_alike(tokenizer)
         if not alike and pre in READ_ALIKE:
             raise UserError(f"the tokenizer in {gguf.name}, loaded back, reads text in another way. Nothing was kept.")
+        unsure = "" if alike else f" transformers reads its tokenizer ({pre}) in another way; only llama.cpp can tell."
+        if kind in DIVERGENCE:
+            return self._few_bits(gguf, kind, reread(self.reading.ids, model)) + unsure
         found = compare(self.replies, model)
         tolerance = require(found, [self.subject.dtype, kind], gguf.name)
         line = f"GGUF ({kind}), loaded back: {found.describe()} (tolerance {tolerance:g})."
-        unsure = "" if alike else f" transformers reads its tokenizer ({pre}) in another way; only llama.cpp can tell."
         return f"{line}{self._advice(found, 'export.gguf=f16')}{unsure}"
+
+    def _few_bits(self, gguf: Path, kind: str, read_back: Reading) -> str:
+        """Errors: more than rounding to `kind` does. Said too: what it left of the training."""
+        found = between(self.reading, read_back)
+        tolerance = require_near(found, kind, gguf.name)
+        said = found.describe("the tutor")
+        line = f"GGUF ({kind}: {types_in(gguf)}), loaded back: it has {said}; tolerance {tolerance:g} nats."
+        if self.base is None:
+            return line
+        to_base = between(self.base, read_back).divergence
+        if to_base < found.divergence:
+            back = f"It is nearer to the base ({to_base:.2g}): rounding took the training back."
+            return f"{line} {back} Use export.gguf=q8_0."
+        moved = between(self.reading, self.base).divergence
+        if found.divergence <= moved / 2:
+            return line
+        return f"{line} The adapter itself moved {moved:.2g}: export.gguf=q8_0 keeps more of it."
 
     def check_converted(self, gguf: Path) -> str:
         """As `check_gguf`, of llama.cpp's converter, which knows models that transformers cannot read back."""
@@ -279,10 +343,3 @@ def context_notes(folder: Path) -> list[str]:
     if context == config.max_position_embeddings:
         return []
     return [f"the GGUF's context ends at {context} tokens, the model's sliding window, which llama.cpp does not have."]
-
-
-def template_note(found: bool) -> str:
-    """What the Modelfile's TEMPLATE is worth."""
-    if found:
-        return "the Modelfile's TEMPLATE writes dialogues of one to three questions exactly as the chat template does."
-    return "the chat template does more than the Modelfile's TEMPLATE can say, so Ollama goes by the one in the GGUF."

@@ -126,6 +126,9 @@ def _prepends_space(rules: dict[str, Any]) -> bool:
     return any(step.get("type") == "Prepend" for step in steps) or pre.get("prepend_scheme") in ("always", "first")
 
 
+# The head's matrix, and with tied embeddings theirs, gets more bits than the others: every logit comes out of it.
+# llama.cpp takes q6_k, which gguf cannot write.
+HEADS = dict.fromkeys(("q4_0", "q4_1", "q5_0", "q5_1"), "q8_0")
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 _TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 _LAYER = {
@@ -164,9 +167,9 @@ def tensor_name(name: str) -> str:
 
 
 def write_gguf(folder: Path, tokenizer: Any, file: Path, kind: str, label: str) -> None:
-    """Write the model in `folder` to `file` in the number format `kind` (a word of GGUF_TYPES), a tensor at a time.
+    """Write the model in `folder` to `file` in the number format `kind`, a tensor at a time.
 
-    Errors: an architecture or a tokenizer without rules here.
+    `kind` is a word of GGUF_TYPES that is none of K_TYPES. Errors: an architecture or a tokenizer without rules here.
     """
     from gguf.quants import quantize
     from transformers import AutoConfig
@@ -179,9 +182,10 @@ def write_gguf(folder: Path, tokenizer: Any, file: Path, kind: str, label: str) 
     writer = Writer(file, ARCHITECTURES[config.model_type])
     _add_shape(writer, config, kind, label)
     _add_tokenizer(writer, words, tokenizer)
+    head = "token_embd.weight" if config.tie_word_embeddings else "output.weight"
     types = {}
     for name, shape in _shapes(folder, config):
-        types[name] = _add_tensor_info(writer, name, shape, kind)
+        types[name] = _add_tensor_info(writer, name, shape, kind if name != head else HEADS.get(kind, kind))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -200,7 +204,7 @@ def context_length(config: Any) -> int:
 def _add_shape(writer: Any, config: Any, kind: str, label: str) -> None:
     from gguf import LlamaFileType
 
-    written = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q8_0": "MOSTLY_Q8_0"}[kind]
+    written = "ALL_F32" if kind == "f32" else f"MOSTLY_{kind.upper()}"
     head = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
     writer.add_type("model")
     writer.add_name(label)
@@ -242,7 +246,7 @@ def _add_tokenizer(writer: Any, words: Vocabulary, tokenizer: Any) -> None:
 
 
 def _add_tensor_info(writer: Any, name: str, shape: list[int], kind: str) -> Any:
-    """Announce a tensor and return its type: f32 for vectors, and f16 where q8_0's blocks of 32 do not fit."""
+    """Announce a tensor and return its type: f32 for vectors, and f16 where blocks of 32 do not fit its rows."""
     import numpy
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     from gguf.quants import quant_shape_to_byte_shape

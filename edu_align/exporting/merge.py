@@ -22,27 +22,42 @@ def load_tutor(subject: Subject) -> tuple[Any, Any]:
 
     The base is never quantized, whatever it was while training: an adapter can only be merged into whole weights.
     """
-    model = _base(subject)
+    model = _with_adapter(_base(subject), subject)
+    tokenizer = load_run_tokenizer(subject.config.model, subject.location.folder, subject.run.path)
+    tokenizer.chat_template = unpinned(tokenizer.chat_template)
+    return model, tokenizer
+
+
+def load_trained(subject: Subject) -> Any:
+    """Base and adapter as they were trained, on the CPU: the base quantized, what is not in the dtype of the export.
+
+    Errors: whatever bitsandbytes raises where it is missing or cannot do it.
+    """
+    return _with_adapter(_read_base(subject, subject.config.hardware.quantization), subject)
+
+
+def _with_adapter(model: Any, subject: Subject) -> Any:
     if subject.adapter is not None:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(subject.adapter), use_safetensors=True)
     model.eval()
     model.requires_grad_(False)
-    tokenizer = load_run_tokenizer(subject.config.model, subject.location.folder, subject.run.path)
-    tokenizer.chat_template = unpinned(tokenizer.chat_template)
-    return model, tokenizer
+    return model
 
 
 def _base(subject: Subject) -> Any:
+    import torch
+
+    return _read_base(subject, "none").to(getattr(torch, subject.dtype))
+
+
+def _read_base(subject: Subject, quantization: str) -> Any:
     config, location, dtype = subject.config, subject.location, subject.dtype
     if location.folder is None:  # random weights as in training, then rounded: another format would give others
         dtype = resolve(config).dtype
-    import torch
-
-    device = Device("cpu", dtype, "sdpa", "none", ())
-    model = load_model(config.model, location, device, config.seed, double_quantization=False)
-    return model.to(getattr(torch, subject.dtype))
+    device = Device("cpu", dtype, "sdpa", quantization, ())
+    return load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
 
 
 def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> list[int]:

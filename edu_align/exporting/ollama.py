@@ -1,9 +1,10 @@
 """Ollama's Modelfile: which GGUF, how a dialogue is written, what ends a reply, and how it is sampled.
 
-Jinja templates are programs; Ollama reads Go's. Those of ChatML, Zephyr, Llama 2 and Mistral do the same few things:
-they put a text before and after each turn, and put the system prompt (or one of their own) at the start or into the
-first question. Such a template is described by a `Format`, found by rendering some dialogues, and the format is checked
-against the template.
+Jinja templates are programs. Ollama executes the one in a GGUF since 0.30; before, it read Go's alone and took one of
+its own for the GGUF's, where it recognised that. The Modelfile's TEMPLATE is Go's. The templates of ChatML, Zephyr,
+Llama 2 and Mistral do the same few things: they put a text before and after each turn, and put the system prompt (or
+one of their own) at the start or into the first question. Such a template is described by a `Format`, found by
+rendering some dialogues, and the format is checked against the template.
 """
 
 import json
@@ -135,12 +136,18 @@ NAME = "Modelfile"
 
 
 def modelfile(
-    gguf: str, found: Format | None, ends: Sequence[str], settings: GenerationConfig, system_prompt: str | None
+    gguf: str,
+    found: Format | None,
+    ends: Sequence[str],
+    settings: GenerationConfig,
+    system_prompt: str | None,
+    context: int,
 ) -> str:
     """The text of a Modelfile beside the file `gguf`.
 
-    `ends` are the texts of the tokens that end a reply. Without a `found` format there is no TEMPLATE, and
-    Ollama goes by the chat template inside the GGUF, as far as it recognises it.
+    `ends` are the texts of the tokens that end a reply, `context` the tokens of a dialogue that Ollama keeps. Without a
+    `found` format there is no TEMPLATE, and Ollama goes by the chat template inside the GGUF: since 0.30 it executes
+    it, before that as far as it recognises it.
     """
     lines = [f"FROM ./{gguf}"]
     if found is not None:
@@ -156,19 +163,46 @@ def modelfile(
         f"PARAMETER top_k {settings.top_k}",
         f"PARAMETER repeat_penalty {settings.repetition_penalty:g}",
         f"PARAMETER num_predict {settings.max_new_tokens}",
+        f"PARAMETER num_ctx {context}",
     ]
     return "\n".join(lines) + "\n"
 
 
+LEAST_CONTEXT = 4096  # tokens; a chat grows longer than the rows of a short training
+
+
+def context_of(longest: int, trained: int) -> int:
+    """Tokens of a dialogue to keep: the `trained` length, or `LEAST_CONTEXT`; never more than the model's `longest`."""
+    return min(longest, max(trained, LEAST_CONTEXT))
+
+
 def write_modelfile(
-    gguf: Path, tokenizer: Any, ends: Sequence[int], settings: GenerationConfig, system_prompt: str | None
+    gguf: Path,
+    tokenizer: Any,
+    ends: Sequence[int],
+    settings: GenerationConfig,
+    system_prompt: str | None,
+    context: int,
 ) -> Format | None:
     """Write it beside `gguf` and return the format that was found for its TEMPLATE."""
     found = find_format(tokenizer)
     texts = tokenizer.convert_ids_to_tokens(list(ends))
-    text = modelfile(gguf.name, found, texts, settings, system_prompt)
+    text = modelfile(gguf.name, found, texts, settings, system_prompt, context)
     gguf.with_name(NAME).write_text(text, encoding="utf-8")
     return found
+
+
+def template_note(found: bool) -> str:
+    """What the Modelfile's TEMPLATE is worth."""
+    if found:
+        return (
+            "the Modelfile's TEMPLATE writes dialogues of one to three questions exactly as the chat template does, so "
+            "for those it is all the same whether Ollama goes by it or, as it can since 0.30, by the one in the GGUF."
+        )
+    return (
+        "the chat template does more than a TEMPLATE of the Modelfile can say, so there is none and Ollama goes by the "
+        "one in the GGUF: it executes that since 0.30; before, it only knows some common ones again."
+    )
 
 
 def _quoted(text: str) -> str:

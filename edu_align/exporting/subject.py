@@ -38,6 +38,7 @@ class Subject:
             "dtype": self.dtype,
             "gguf": config.export.gguf,
             "converter": Path(config.export.converter).name if config.export.converter else None,
+            "quantizer": Path(config.export.quantizer).name if config.export.quantizer else None,
             "license": config.export.license,
             "system_prompt": config.dataset.system_prompt,
             "generation": asdict(config.generation),

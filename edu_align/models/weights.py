@@ -1,6 +1,7 @@
 """Loading base weights, and adapters on them."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def load_model(
     """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it.
 
     Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`. Errors: weights
-    that do not fill the network.
+    that do not fill the network, an attention kernel that it does not have.
     """
     import torch
     from transformers import AutoModelForCausalLM, set_seed
@@ -36,7 +37,7 @@ def load_model(
 
     def draw() -> Any:
         set_seed(seed)
-        return AutoModelForCausalLM.from_config(_architecture(model), trust_remote_code=False, **plain)
+        return AutoModelForCausalLM.from_config(network_config(model), trust_remote_code=False, **plain)
 
     if location.folder is None and not sharded and device.quantization == "none":
         drawn = draw().to(device.device)
@@ -48,7 +49,8 @@ def load_model(
         options["device_map"] = {"": device.device}
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
-    with saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder)) as folder:
+    drawn_in = saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder))
+    with drawn_in as folder, _attention_that_it_has(device.attention):
         both: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
             output_loading_info=True, ignore_mismatched_sizes=True, **options,
@@ -61,6 +63,20 @@ def load_model(
         _keep_packing(loaded)
         return loaded
     return loaded if sharded else loaded.to(device.device)
+
+
+@contextmanager
+def _attention_that_it_has(kind: str) -> Iterator[None]:
+    """Raise UserError inside the block where transformers says that a network has no such attention (Gemma 2: SDPA)."""
+    try:
+        yield
+    except ValueError as error:
+        if "does not support an attention implementation" not in str(error):
+            raise
+        raise UserError(
+            f"`hardware.attention={kind}`: {str(error).split()[0]} has no such attention in transformers. "
+            "Set hardware.attention=eager."
+        ) from None
 
 
 def _check_loaded(folder: Path | None, info: dict[str, Any]) -> None:
@@ -93,7 +109,8 @@ def _keep_packing(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def _architecture(model: ModelConfig) -> Any:
+def network_config(model: ModelConfig) -> Any:
+    """Transformers' config of a network of the shape that `model.architecture` says."""
     from transformers import AutoConfig
 
     shape = model.architecture
@@ -128,7 +145,7 @@ def check_targets(model: ModelConfig, location: Location, adapter: AdapterConfig
     import torch
     from transformers import AutoModelForCausalLM
 
-    shape = shape_in(location.folder) if location.folder else _architecture(model)
+    shape = shape_in(location.folder) if location.folder else network_config(model)
     with torch.device("meta"):
         layers = linear_layers(AutoModelForCausalLM.from_config(shape, trust_remote_code=False))
     unknown = [name for name in adapter.target_modules if name != "all-linear" and name not in layers]

@@ -16,8 +16,8 @@ class Family:
     """`attends`: a layer reads every earlier token (EVERY); all layers read `config.sliding_window` tokens where that
     is set (WINDOW); or each does as `config.layer_types` says, and the decoder takes a mask for each type (BY_TYPE).
 
-    `norm`: where the weight of its root-mean-square norms stands, a key of `fused.decoder.NORMS`. `keeps_dtype`: rotated
-    queries and keys have the dtype that they came in, whatever that of the angles is.
+    `norm`: where the weight of its root-mean-square norms stands, a key of `fused.decoder.NORMS`. `keeps_dtype`: a
+    rotation gives queries and keys back in their own dtype, whatever that of the angles is.
     """
 
     attends: str = EVERY

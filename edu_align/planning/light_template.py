@@ -1,7 +1,7 @@
 """A chat template for planning: rendered as transformers does, in a tenth of a second and without it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,22 +16,14 @@ from edu_align.utils.files import read_json
 class LightTemplate:
     """Stands in for a tokenizer where a dialogue is rendered (`models.chat_template.render`)."""
 
-    def __init__(self, template: str, folder: Path) -> None:
-        """`folder`: the tokenizer's, whose files name its special tokens."""
+    def __init__(self, template: str, special: Mapping[str, str]) -> None:
+        """`special`: the tokenizer's special tokens, `{"bos_token": "<s>"}`."""
         self.chat_template = template
         environment = template_language()
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
         self._environment = environment
-        named = (read_json(folder / "special_tokens_map.json") or {}) | (
-            read_json(folder / "tokenizer_config.json") or {}
-        )
-        tokens = {name: value for name, value in named.items() if name.endswith("_token")}
-        self.special = {
-            name: value["content"] if isinstance(value, dict) else value
-            for name, value in tokens.items()
-            if isinstance(value, str | dict)
-        }
+        self.special = special
 
     @cached_property
     def _compiled(self) -> Template:
@@ -50,6 +42,17 @@ class LightTemplate:
             add_generation_prompt=add_generation_prompt,
             **self.special,
         )
+
+
+def special_tokens_in(folder: Path) -> dict[str, str]:
+    """The special tokens that the files of a tokenizer's folder name."""
+    named = (read_json(folder / "special_tokens_map.json") or {}) | (read_json(folder / "tokenizer_config.json") or {})
+    tokens = {name: value for name, value in named.items() if name.endswith("_token")}
+    return {
+        name: value["content"] if isinstance(value, dict) else value
+        for name, value in tokens.items()
+        if isinstance(value, str | dict)
+    }
 
 
 def _refuse(message: str) -> None:

@@ -6,12 +6,12 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.schema import Config, DPOTrainerConfig
-from edu_align.models.sizes import attention_width
+from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS
 from edu_align.packing.families import SUPPORTED
 from edu_align.planning.machine import Machine
-from edu_align.planning.parameters import Linear, ParameterCounts, count_parameters
+from edu_align.planning.parameters import HEAD_NORMS, Linear, ParameterCounts, block_norms, count_parameters
 from edu_align.planning.workload import Work
 from edu_align.utils.distributed import count
 
@@ -152,7 +152,7 @@ def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: i
     """
     shape, adapter = config.model.architecture, config.adapter
     hidden, inner = shape.hidden_size, shape.intermediate_size
-    norms = 2 * norm
+    norms = block_norms(shape) * norm + _unrotated_bytes(config, width, norm)
     gated = 3 * inner * width
     heads = 0 if blocks else 4 * shape.num_attention_heads  # the log of the softmax's sum
     wide = attention_width(shape)
@@ -170,6 +170,17 @@ def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: i
     attention = (3 if "o" in groups else 4) * wide * width - unrepeated
     dropped = sum(size[0] for size in adapted.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + len(adapted) * adapter.rank * width
+
+
+def _unrotated_bytes(config: Config, width: int, norm: int) -> float:
+    """Bytes a token of queries and keys before they are rotated: norms of them keep their input, and in Phi-3 they are
+    a part of the tensor of the values, which are kept.
+    """
+    shape = config.model.architecture
+    values = attention_width(shape) + head_width(shape) * shape.num_key_value_heads
+    if shape.model_type in HEAD_NORMS:
+        return values * norm / shape.hidden_size
+    return values * width if shape.model_type == "phi3" else 0.0
 
 
 def _norm_width(config: Config, machine: Machine) -> int:

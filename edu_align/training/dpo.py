@@ -11,8 +11,9 @@ first step: the base model under a new adapter, or the frozen copy of the adapte
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +26,47 @@ from edu_align.config.batch import cuts_by_tokens, reference_batch
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
+from edu_align.models.trainable import save_tensors
 from edu_align.packing.decoder import is_packed
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
 from edu_align.training.dpo_rows import COLUMNS, PairCollator
-from edu_align.training.losses import LOSSES, Loss, PairScores
 from edu_align.training.means import Numbers
 from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
 from edu_align.training.sft_term import SFT, SFTTerm
-from edu_align.training.synced_reference import SyncedReference
 from edu_align.training.trl_dataset import as_dataset, attach_row_ids
 from edu_align.training.validation import Validation
 from edu_align.utils.distributed import count
 
+REFERENCE = "reference.safetensors"  # in a checkpoint, by the parameters' names
 STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
+Tensor = Any  # torch.Tensor
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """What the model and the reference model give the replies of B pairs, each tensor (B,).
+
+    `*_logps`: log-probabilities summed over the tokens of a reply, with gradients; `ref_*_logps`: the reference
+    model's, without. `*_tokens`: tokens of a reply. `beta`, `label_smoothing`: the keys of `trainer`.
+    """
+
+    chosen_logps: Tensor
+    rejected_logps: Tensor
+    ref_chosen_logps: Tensor
+    ref_rejected_logps: Tensor
+    chosen_tokens: Tensor
+    rejected_tokens: Tensor
+    beta: float
+    label_smoothing: float
+
+
+Loss = Callable[[PairScores], Tensor]  # a loss for each of the B pairs; the optimizer takes their mean
+# Losses of our own beside TRL's, by `trainer.loss_type`: a function above, its name here and in schema.DPO_LOSSES.
+LOSSES: dict[str, Loss] = {}
 
 
 class ReadyRows(trl.DPOTrainer):
@@ -59,8 +84,37 @@ class ReadyRows(trl.DPOTrainer):
         self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
 
 
+class SyncedReference(trl.DPOTrainer):
+    """A reference model that follows the policy (`trainer.args.sync_ref_model`, Gorbatovski et al. 2024,
+    arXiv:2404.09656): TRL mixes the policy into it every `ref_model_sync_steps` steps.
+
+    It cannot be built again as at the first start. Overrides `_save` and `_load_from_checkpoint`: a checkpoint holds
+    it, too. Inert unless synced.
+    """
+
+    args: trl.DPOConfig
+    ref_model: Any
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.sync_ref_model and self.args.should_save and output_dir is not None:
+            save_tensors(self._reference(), Path(output_dir) / REFERENCE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.args.sync_ref_model:
+            from safetensors.torch import load_file
+
+            found = load_file(Path(resume_from_checkpoint) / REFERENCE)
+            for name, value in self._reference().items():
+                value.copy_(found[name])
+
+    def _reference(self) -> dict[str, Any]:
+        return {name: value.detach() for name, value in self.ref_model.named_parameters()}
+
+
 class OwnLoss(trl.DPOTrainer):
-    """A loss of our own (`own_loss`, see `losses`) with TRL's rows, metrics and SFT term. Overrides `_compute_loss`;
+    """A loss of our own (`own_loss`, see `LOSSES`) with TRL's rows, metrics and SFT term. Overrides `_compute_loss`;
     inert for TRL's own losses.
 
     Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`) do not reach it.

@@ -1,7 +1,9 @@
 """What the reference model says of pairs, under TRL's DPOTrainer, computed once for all runs that ask for the same.
 
-TRL computes it whenever a trainer is built. The numbers here are TRL's own, bit for bit: the key holds all rows in
-their order, the size of a batch and the tokens of a pass, since what is computed together moves the last bit.
+TRL computes it for every row whenever a trainer is built. Here it covers the rows that the run's steps read, and a
+longer run over the same rows adds what is missing. The numbers are TRL's own, bit for bit: the key holds all rows in
+their order, the size of a batch and the tokens of a pass, since what is computed together moves the last bit, and
+whole batches are added. Rows that no step reads hold NaN.
 """
 
 import tempfile
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import trl
 
 from edu_align.cache.run_cache import RunCache
@@ -18,6 +21,7 @@ from edu_align.training.dpo_rows import token_arrays
 from edu_align.utils.hashing import digest
 
 REFERENCES = "reference log-probabilities"
+Entry = tuple[Arrays, dict[str, Any]]  # the log-probabilities of the first rows, and no facts
 LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -36,18 +40,34 @@ class CachedReference(trl.DPOTrainer):
         original = super()._precompute_ref_logps
         if self.cache is None:
             return original(dataset, name, batch_size)
-
-        def compute() -> tuple[Arrays, dict[str, Any]]:
-            with _own_file(dataset):
-                done = original(dataset, name, batch_size).with_format("arrow")[:]
-                return {column: done[column].to_numpy().copy() for column in LOGPS}, {}
-
         config = self.cache.config
+        read = len(dataset)
+        if name == "train" and config.trainer.max_steps > 0:
+            read = min(read, config.trainer.max_steps * config.trainer.batch_size)
+
+        def enough(known: Entry) -> bool:
+            return _rows(known) >= read
+
+        def extend(known: Entry | None) -> Entry:
+            first = _rows(known) if known else 0
+            rows = dataset.select(range(first, min(len(dataset), -(-read // batch_size) * batch_size)))
+            with _own_file(rows):
+                done = original(rows, name, batch_size).with_format("arrow")[:]
+            new = {column: done[column].to_numpy().copy() for column in LOGPS}
+            return ({column: np.concatenate([known[0][column], new[column]]) for column in LOGPS} if known else new), {}
+
         passes = [batch_size, token_budget(config)]
         batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
         key = digest(self.model_key, content(token_arrays(dataset)), passes, batch)
-        arrays, _ = self.cache.get_or_compute(REFERENCES, key, TENSORS, compute)
-        return _with_columns(dataset, arrays)
+        arrays, _ = self.cache.get_or_extend(REFERENCES, key, TENSORS, enough, extend)
+        unread = (0, len(dataset) - len(arrays[LOGPS[0]]))
+        return _with_columns(
+            dataset, {column: np.pad(values, unread, constant_values=np.nan) for column, values in arrays.items()}
+        )
+
+
+def _rows(entry: Entry) -> int:
+    return len(entry[0][LOGPS[0]])
 
 
 @contextmanager

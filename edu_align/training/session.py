@@ -1,5 +1,6 @@
 """The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -51,6 +52,7 @@ from edu_align.utils.files import write_json, write_text
 
 METHODS: dict[str, Callable[..., Any]] = {"sft": build_sft, "dpo": build_dpo}  # by `trainer.algorithm`
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
+SHORT_MEASURING = 10  # seconds of measuring that need no word
 
 
 class Session:
@@ -82,6 +84,7 @@ class Session:
         self.start = start
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
+        self.measuring = 0.0  # seconds
         datasets.disable_progress_bars()
         self.cache = cache
         self.model = build_model(config, location, device, start.path if start else None, cache.origins)
@@ -107,6 +110,8 @@ class Session:
             self.folder.save(metrics=trained)
             after = self._measure("after", int(trained["train/steps"]), held, tracker)
             self._evaluation(held, base, before, after)
+            if line := measuring_line(self.measuring, trained["train/runtime"]):
+                print(line, flush=True)
             tracker.summary(self.folder.record["metrics"])
         if is_first():
             for place in (self.folder.path, self._saved):
@@ -135,7 +140,9 @@ class Session:
         measured = None
         if held is not None and self._computes():
             print(f"edu_align: measuring {when} training", flush=True)
+            began = time.monotonic()
             measured = self._measured(when, held)
+            self.measuring += time.monotonic() - began
             release_gathered_weights(self.model)
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
@@ -148,10 +155,11 @@ class Session:
         measured = None
         if held is not None and self.start is not None and self._computes():
             print("edu_align: measuring the base model", flush=True)
-            asked = replace(held, samples=[])
+            asked, began = replace(held, samples=[]), time.monotonic()
             measured = measure_base(
                 self.config, self.location, self.device, self.model, self.tokenizer, self.cache, asked
             )
+            self.measuring += time.monotonic() - began
         wait()
         return measured
 
@@ -250,6 +258,16 @@ class Session:
         for when, result in results.items():
             metrics |= values(result, "eval" if when == "after" else when)
         self.folder.save(metrics=metrics)
+
+
+def measuring_line(measuring: float, training: float) -> str:
+    """What shortens the measuring of a run that measures for longer than it trains, in seconds; "" for the others."""
+    if measuring <= max(training, SHORT_MEASURING):
+        return ""
+    return (
+        f"edu_align: measuring took {measuring:.0f} s beside {training:.0f} s of training; evaluation.max_groups=100 "
+        "measures on at most 100 groups and conversations, evaluation.enabled=false on none"
+    )
 
 
 def packing_summary(config: Config, trainer: Any) -> str:

@@ -9,9 +9,7 @@ without coherence and human-likeness, which do not vary here. Each is 0 (no), 1 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from edu_align.tutoring import phrasings_guide as guide
-from edu_align.tutoring import phrasings_miss as miss
-from edu_align.tutoring import phrasings_tone as tone
+from edu_align.tutoring import phrasings_tutor as said
 
 DIMENSIONS = (
     "mistake_identification",
@@ -43,28 +41,28 @@ def _found(identification: int, location: int) -> dict[str, int]:
 
 # `miss` uses the very wordings of `locate`, put to a part of the work that is right: only the work tells them apart.
 MOVES: dict[str, Move] = {
-    "warm": Move(tone.WARM, {"tutor_tone": 2}),
-    "credit": Move(tone.CREDIT, {"tutor_tone": 2}),
-    "cheer": Move(tone.CHEER, {"tutor_tone": 2}),
-    "scold": Move(tone.SCOLD, spoils={"tutor_tone": 0}),
-    "remark": Move(tone.REMARK),
-    "flag": Move(tone.FLAG, _found(2, 0)),
-    "doubt": Move(tone.DOUBT, _found(1, 0)),
-    "locate": Move(guide.LOCATE, _found(2, 2)),
-    "cause": Move(guide.CAUSE, _found(1, 1)),
-    "ask": Move(guide.ASK, {"providing_guidance": 2, "actionability": 2}),
-    "hint": Move(guide.HINT, {"providing_guidance": 2, "actionability": 1}),
-    "act": Move(guide.ACT, {"providing_guidance": 1, "actionability": 2}),
-    "retry": Move(guide.RETRY, {"actionability": 1}),
+    "warm": Move(said.WARM, {"tutor_tone": 2}),
+    "credit": Move(said.CREDIT, {"tutor_tone": 2}),
+    "cheer": Move(said.CHEER, {"tutor_tone": 2}),
+    "scold": Move(said.SCOLD, spoils={"tutor_tone": 0}),
+    "remark": Move(said.REMARK),
+    "flag": Move(said.FLAG, _found(2, 0)),
+    "doubt": Move(said.DOUBT, _found(1, 0)),
+    "locate": Move(said.LOCATE, _found(2, 2)),
+    "cause": Move(said.CAUSE, _found(1, 1)),
+    "ask": Move(said.ASK, {"providing_guidance": 2, "actionability": 2}),
+    "hint": Move(said.HINT, {"providing_guidance": 2, "actionability": 1}),
+    "act": Move(said.ACT, {"providing_guidance": 1, "actionability": 2}),
+    "retry": Move(said.RETRY, {"actionability": 1}),
     "tell": Move(
-        miss.TELL, {**_found(1, 1), "providing_guidance": 1}, spoils={"revealing_of_the_answer": 0, "actionability": 0}
+        said.TELL, {**_found(1, 1), "providing_guidance": 1}, spoils={"revealing_of_the_answer": 0, "actionability": 0}
     ),
-    "agree": Move(miss.AGREE, spoils={**_found(0, 0), "providing_guidance": 0}),
-    "onward": Move(miss.ONWARD),
+    "agree": Move(said.AGREE, spoils={**_found(0, 0), "providing_guidance": 0}),
+    "onward": Move(said.ONWARD),
     "miss": Move(
-        guide.LOCATE, _found(1, 0), spoils={"mistake_location": 0, "providing_guidance": 1, "actionability": 1}
+        said.LOCATE, _found(1, 0), spoils={"mistake_location": 0, "providing_guidance": 1, "actionability": 1}
     ),
-    "miss_ask": Move(miss.MISS_ASK, {"actionability": 1}),
+    "miss_ask": Move(said.MISS_ASK, {"actionability": 1}),
 }
 
 

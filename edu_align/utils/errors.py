@@ -1,5 +1,6 @@
 """The errors that end a command without a traceback; `utils/program.py` prints them."""
 
+import os
 import signal
 from typing import Any
 
@@ -57,6 +58,18 @@ class Interrupted(SystemExit):
 
     def __str__(self) -> str:
         return f"asked to stop by {signal.Signals(self.number).name}"
+
+
+def folder_gone() -> UserError | None:
+    """The error where the folder that this process works in was removed, so that no relative path leads anywhere."""
+    try:
+        os.stat(".")
+        os.getcwd()
+    except FileNotFoundError:
+        return UserError(
+            "the folder that this command was started in is gone. cd to one that is there, and give the command again."
+        )
+    return None
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:

@@ -21,16 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edu_align.utils.errors import UserError
+from edu_align.utils.errors import UserError, folder_gone
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # no writing here
-GONE = "the folder that this command was started in is gone. cd to one that is there, and give the command again."
 MOST_BYTES = 240  # of a folder's name: file systems take 255, and attempts add a number
-RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers tell what the system said
-SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy.ndarray.tofile on a full disk
-TORCH = re.compile(r"PytorchStreamWriter failed writing file .*file write failed", re.DOTALL)
-_LEFT = re.compile(r"\.(?!lock\.).+\.\d+")
+RUST = r"\(os error (\d+)\)"  # how safetensors and tokenizers tell what the system said
+SHORT = r"\d+ requested and \d+ written"  # numpy.ndarray.tofile on a full disk
+TORCH = r"(?s)PytorchStreamWriter failed writing file .*file write failed"
+_LEFT = r"\.(?!lock\.).+\.\d+"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -164,7 +163,7 @@ def remove_left_over(folder: Path, since: float = 0.0) -> None:
     Others may where what lies there for less than `since` seconds is let be.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if not _LEFT.fullmatch(path.name) or (since and time.time() - path.stat().st_mtime < since):
+        if not re.fullmatch(_LEFT, path.name) or (since and time.time() - path.stat().st_mtime < since):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -204,8 +203,8 @@ def _wrong_place(error: BaseException) -> UserError | None:
     number, name = getattr(error, "errno", None), getattr(error, "filename", None)
     if not isinstance(error, OSError) or not isinstance(name, str | bytes | os.PathLike):
         return None
-    if number == errno.ENOENT and not _is_there("."):
-        return UserError(GONE)
+    if number == errno.ENOENT and (gone := folder_gone()):
+        return gone
     path = Path(os.fsdecode(name))
     blocked = _blocked(path)
     if number in (errno.EEXIST, errno.ENOTDIR, errno.ENOENT) and blocked is not None:
@@ -214,24 +213,9 @@ def _wrong_place(error: BaseException) -> UserError | None:
     if number in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
         return UserError(f"{_shortened(str(path))} cannot be used ({os.strerror(number)}). Name another place.")
     if number == errno.ENOENT and not path.parent.exists():
-        gone = next(each for each in path.parents if each.parent.exists())
-        return UserError(f"{gone} is gone: it was removed while this command worked in it. Give the command again.")
+        removed = next(each for each in path.parents if each.parent.exists())
+        return UserError(f"{removed} is gone: it was removed while this command worked in it. Give the command again.")
     return None
-
-
-def _is_there(folder: str) -> bool:
-    try:
-        os.stat(folder)
-        os.getcwd()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def check_current_folder() -> None:
-    """Errors: the folder that this process works in was removed, so that no relative path leads anywhere."""
-    if not _is_there("."):
-        raise UserError(GONE)
 
 
 def folder_problem(key: str, path: Path) -> str | None:
@@ -316,9 +300,9 @@ def _folder_there(path: Path) -> Path:
 def _number(error: BaseException) -> int | None:
     """What the system said (errno), where `error` tells it: Rust and C++ do in their text, and NumPy says the count."""
     if isinstance(error, OSError):
-        return errno.ENOSPC if error.errno is None and SHORT.search(str(error)) else error.errno
-    found = RUST.search(str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
-    if type(error).__name__ == "RuntimeError" and TORCH.search(str(error)):
+        return errno.ENOSPC if error.errno is None and re.search(SHORT, str(error)) else error.errno
+    found = re.search(RUST, str(error)) if type(error).__name__ in ("SafetensorError", "Exception") else None
+    if type(error).__name__ == "RuntimeError" and re.search(TORCH, str(error)):
         return errno.ENOSPC
     return int(found[1]) if found else None
 

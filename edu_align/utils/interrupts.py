@@ -6,11 +6,10 @@ nothing to tidy up, and Python would show where it happened to be.
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from edu_align.utils.errors import Interrupted
 from edu_align.utils.output import leave_terminal
@@ -37,21 +36,20 @@ def as_exception() -> Iterator[None]:
     """Ctrl-C raises `CtrlC` in the block, and SIGTERM and SIGHUP `Interrupted`, unless the caller has a handler of its
     own, or `nohup` said that SIGHUP is to be ignored.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
-    if before[signal.SIGINT] in (signal.default_int_handler, _end):
-        signal.signal(signal.SIGINT, _raise)
-    for number in ENDING:
-        if before[number] in (signal.SIG_DFL, _end):
-            signal.signal(number, _ask_to_end)
+    ours: dict[signal.Signals, Any] = {
+        signal.SIGINT: (_raise, signal.default_int_handler),
+        **dict.fromkeys(ENDING, (_ask_to_end, signal.SIG_DFL)),
+    }
+    before: dict[signal.Signals, Any] = {}
+    with suppress(ValueError):  # only the main thread can take signals
+        for number, (handler, default) in ours.items():
+            if signal.getsignal(number) in (default, _end):
+                before[number] = signal.signal(number, handler)
     try:
         yield
     finally:
         for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
+            signal.signal(number, handler)
 
 
 def exit_code_of(error: BaseException) -> int | None:

@@ -9,7 +9,6 @@ import io
 import os
 import signal
 import sys
-import termios
 import time
 import warnings
 from typing import Any
@@ -80,6 +79,8 @@ def leave_terminal() -> None:
 
 
 def _hung_up(descriptor: int) -> bool:
+    import termios
+
     try:
         termios.tcgetattr(descriptor)
     except termios.error as error:

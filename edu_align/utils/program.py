@@ -3,15 +3,29 @@
 `program` goes around the `main` of each module that is run with `python -m`; a new command has nothing else to do.
 """
 
+import atexit
 import gc
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import NoReturn
 
-from edu_align.utils.errors import Interrupted, UserError
+from edu_align.utils.errors import Interrupted, UserError, folder_gone
 from edu_align.utils.interrupts import EXIT_INTERRUPTED, STOPPED, as_exception, exit_code_of
 from edu_align.utils.output import flush_output, guard_output, leave_output, quiet_imports
+
+SPINS = "1000"  # see `benchmarks/busy.py`
+
+
+def share_processors() -> None:
+    """Let threads that wait for each other sleep after a short spin. It must be said before torch is loaded.
+
+    libgomp's own spin is long, so that a neighbour on the machine slows both many times. What the user's environment
+    says of waiting stays.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 def program(main: Callable[[], None]) -> Callable[[], None]:
@@ -24,14 +38,15 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def run() -> None:
-        from edu_align.utils.files import check_current_folder
-
         guard_output()
-        quiet_imports()
+        share_processors()
+        if not asks_for_help(sys.argv):  # whose answer imports nothing, not even logging
+            quiet_imports()
         gc.disable()  # until a model is loaded: the rounds while libraries are imported take seconds and find nothing
         try:
             with as_exception():
-                check_current_folder()
+                if gone := folder_gone():
+                    raise gone
                 main()
                 flush_output()
         except SystemExit as error:
@@ -57,15 +72,23 @@ def program(main: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether a command line asks for its help rather than for its work."""
+    return "--help" in words or "-h" in words
+
+
 def explanation(error: Exception) -> UserError | None:
     """The error as one that its user can mend; None where it is a fault of the program."""
+    if isinstance(error, UserError):
+        return error
     from edu_align.utils.files import disk_error
     from edu_align.utils.memory import memory_error
 
-    return error if isinstance(error, UserError) else disk_error(error) or memory_error(error)
+    return disk_error(error) or memory_error(error)
 
 
 def _end(line: str, code: int) -> NoReturn:
     print(f"edu_align: {line}", file=sys.stderr)
     flush_output()
+    atexit.register(gc.freeze)  # Python would look through all that was imported once more: a tenth of a typo's time
     raise SystemExit(code) from None

@@ -29,13 +29,13 @@ def is_secret_name(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def found_in(text: str) -> str:
-    """What kind of secret stands in the text, in words; "" where none is seen."""
+def found_in(text: str, held: list[tuple[str, str]] | None = None) -> str:
+    """What kind of secret stands in the text, in words; "" where none is seen. `held`: see `_environment`."""
     if _IN_URL.search(text):
         return "a user name or password in an address"
     if _SHAPE.search(text):
         return "an access token"
-    variable = next((name for name, value in _environment() if value in text), None)
+    variable = next((name for name, value in (_environment() if held is None else held) if value in text), None)
     return f"the value of the environment variable {variable}" if variable else ""
 
 
@@ -51,8 +51,9 @@ def problems_of_secrets(values: dict[str, Any]) -> Iterator[str]:
 
     A config is kept in the run's folder, in its sweep's and in W&B, so that none may stand in it.
     """
+    held = _environment()
     for key, value in _texts(values):
-        kind = found_in(value) or ("a secret, by its name" if is_secret_name(key) and value else "")
+        kind = found_in(value, held) or ("a secret, by its name" if is_secret_name(key) and value else "")
         if kind:
             yield (
                 f"`{key}` must not hold a secret, got {kind}: configs are kept beside the results. Take it out, and "

@@ -35,6 +35,21 @@ def test_an_entry_is_computed_once(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.aside"))
 
 
+def test_an_entry_that_is_not_enough_is_extended_and_replaced(tmp_path: Path) -> None:
+    store = Store(tmp_path, 1)
+
+    def longer(length: int) -> tuple[str, bool]:
+        return store.get_or_extend(
+            "words", "aa", TEXT, lambda found: len(found) >= length, lambda found: (found or "").ljust(length, "x")
+        )
+
+    assert longer(2) == ("xx", False)
+    assert longer(1) == ("xx", True)
+    assert longer(4) == ("xxxx", False)
+    assert longer(4) == ("xxxx", True)
+    assert len(entries(tmp_path)) == 1
+
+
 def test_a_limit_of_zero_keeps_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         assert Store(tmp_path, 0).get_or_compute("words", "aa", TEXT, lambda: "new") == ("new", False)

@@ -37,7 +37,7 @@ def test_commands_groups_keys_and_words_are_offered() -> None:
     assert offered("train", "dataset.path=") == offered("train", "--config-dir", "") == [":files"]
     assert offered("chat", "--c") == ["--compare"]
     assert offered("chat", "run=a", "generation.temp") == ["generation.temperature="]
-    assert offered("export", "export.gguf=q") == ["export.gguf=q8_0"]
+    assert offered("export", "export.gguf=q8") == ["export.gguf=q8_0"]
     assert offered("completion", "z") == ["zsh"]
     assert offered("nothing", "x") == []
 

@@ -106,6 +106,10 @@ def test_compose_raises_them_as_one_error() -> None:
         ("trainer/mine", "algorithm: dpo\n", "names no schema. Begin it with `defaults: [dpo_schema, _"),
         ("hardware/mine", "defaults: [cpu, _self_]\nthreads: 2\nthreads: 3\n", "cannot be read as YAML"),
         ("hardware/mine", "defaults: [cpu, _self_]\nthreads: [2\n", "cannot be read as YAML"),
+        ("hardware/mine", "defaults: {cpu: _self_}\n", "cannot be read as YAML: its defaults must be a list"),
+        ("hardware/mine", "threads", "must hold `key: value` lines, got str"),
+        ("experiment/mine", "# @package _global_\nrun_name: ${\n", "`run_name` must be text or null, got '${'"),
+        ("experiment/mine", "# @package hydra.run\ndir: ${\n", "`hydra.run.dir` cannot be read"),
         ("hardware/mine", "- cpu\n", "must hold `key: value` lines, got list"),
         (
             "experiment/mine", "# @package _global_\ndefaults:\n  - override /trainer: dop\n",
@@ -130,6 +134,14 @@ def test_a_mistake_in_a_yaml_file_names_the_file(
     path.write_text(text, encoding="utf-8")
     found = problems(name.replace("/", "="), folder=tmp_path)
     assert found[0].startswith(f"{path}: {expected}")
+
+
+def test_what_only_the_parser_in_c_reads_is_one_error_too(tmp_path: Path) -> None:
+    path = tmp_path / "hardware" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text("defaults: [cpu, _self_]\nthreads:\t2\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"cannot be read as YAML: .*mine\.yaml"):
+        compose(["hardware=mine"], [tmp_path])
 
 
 def test_a_mistake_in_edu_aligns_own_files_is_found_too(tmp_path: Path) -> None:

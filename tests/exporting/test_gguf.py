@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.schema import GGUF_TYPES
 from edu_align.exporting import gguf
 from edu_align.exporting.checks import TOLERANCE, Agreement, compare, load_gguf, metadata, replies_of
 from edu_align.utils.errors import UserError
@@ -53,7 +52,7 @@ def test_every_architecture_is_read_back_as_it_was(written: Make, byte_level: Ma
     assert read_back.chat_template == tokenizer.chat_template
 
 
-@pytest.mark.parametrize("number_format", GGUF_TYPES)
+@pytest.mark.parametrize("number_format", ["f32", "f16", "bf16", "q8_0"])
 def test_every_format_stays_within_its_tolerance(written: Make, byte_level: Make, number_format: str) -> None:
     distance = written("mistral", byte_level(), number_format)[1].distance
     assert distance < TOLERANCE[number_format]

@@ -11,7 +11,7 @@ import pytest
 from jinja2 import Template
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.exporting.ollama import Format, Turn, examples, find_format, modelfile, write_modelfile
+from edu_align.exporting.ollama import Format, Turn, context_of, examples, find_format, modelfile, write_modelfile
 from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.models.tokenizer import byte_tokenizer
 from tests.exporting.conftest import CHATML, LLAMA_2, MISTRAL
@@ -129,24 +129,29 @@ def test_a_template_that_does_more_is_not_guessed_at(template: str) -> None:
 
 def test_modelfile() -> None:
     settings = GenerationConfig(max_new_tokens=99, temperature=0.7, top_p=0.95, top_k=50, repetition_penalty=1.1)
-    text = modelfile("tutor-f16.gguf", learned(ZEPHYR_TEMPLATE), ["</s>"], settings, 'Say """hi""".\nAsk back.')
+    text = modelfile("tutor-f16.gguf", learned(ZEPHYR_TEMPLATE), ["</s>"], settings, 'Say """hi""".\nAsk back.', 4096)
     assert text.startswith('FROM ./tutor-f16.gguf\n\nTEMPLATE """{{- $first := true -}}\n')
     assert text.split('"""')[3] == 'Say "" "hi"" ".\nAsk back.'
     assert text.endswith(
         'PARAMETER stop "</s>"\nPARAMETER temperature 0.7\nPARAMETER top_p 0.95\nPARAMETER top_k 50\n'
-        "PARAMETER repeat_penalty 1.1\nPARAMETER num_predict 99\n"
+        "PARAMETER repeat_penalty 1.1\nPARAMETER num_predict 99\nPARAMETER num_ctx 4096\n"
     )
     assert text.count('"""') == 4
 
 
 def test_modelfile_without_a_template_and_a_system_prompt(tmp_path: Path) -> None:
     odd = tokenizer("{% for m in messages %}{{ loop.index }}{{ m['content'] }}{% endfor %}")
-    assert write_modelfile(tmp_path / "x.gguf", odd, [2], GenerationConfig(), None) is None
+    assert write_modelfile(tmp_path / "x.gguf", odd, [2], GenerationConfig(), None, 2048) is None
     text = (tmp_path / "Modelfile").read_text()
     assert not {"TEMPLATE", "SYSTEM"} & set(text.split())
     assert 'PARAMETER stop "</s>"\n' in text
 
 
 def test_the_end_of_a_turn_is_a_stop_too() -> None:
-    text = modelfile("x.gguf", learned(CHATML), ["</s>"], GenerationConfig(), None)
+    text = modelfile("x.gguf", learned(CHATML), ["</s>"], GenerationConfig(), None, 2048)
     assert re.findall(r"PARAMETER stop (.*)", text) == ['"</s>"', '"<|im_end|>"']
+
+
+def test_the_context_is_the_trained_one_within_the_models() -> None:
+    assert [context_of(32768, trained) for trained in (512, 8192, 65536)] == [4096, 8192, 32768]
+    assert context_of(2048, 512) == 2048

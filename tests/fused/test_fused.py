@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from edu_align.fused import fuse
 from edu_align.fused.decoder import _Norm, _Rotation
@@ -88,8 +87,7 @@ def test_norms_that_are_trained_stay_transformers(name: str) -> None:
 
 
 def test_a_family_that_is_not_known_is_said_and_keeps_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
-    shape = {**SHAPE, "num_hidden_layers": 1, "head_dim": 8}
-    model = with_lora(AutoModelForCausalLM.from_config(AutoConfig.for_model("gemma2", **shape)))
+    model = with_lora(network("gemma2", head_dim=8))
     expected = outcome(copy.deepcopy(model))
     assert largest_error(outcome(fuse(model)), expected) < 1e-5
     assert capsys.readouterr().out == "edu_align: norms and rotations of model_type 'gemma2' run unfused\n"
@@ -157,3 +155,21 @@ def test_in_bfloat16_a_young_adapter_is_not_rounded_away() -> None:
 
     assert kept(lambda x: type(layer).forward(layer, x)) < 0.5
     assert 0.8 < kept(fuse_lora(layer)) < 1.2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rotated_queries_have_the_dtype_and_the_gradient_that_transformers_gives_them(kind: str) -> None:
+    """Under autocast queries are bfloat16 and angles may be float32."""
+    home: Any = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
+    fuse(adapted(next(name for name, (found, _) in NETWORKS.items() if found.removesuffix("_text") == kind)))
+    draw = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, heads, 5, 8, generator=draw).bfloat16().requires_grad_() for heads in (4, 2))
+    angles = [torch.randn(1, 5, 4, generator=draw).repeat(1, 1, 2) for _ in range(2)]  # alike in both halves
+    found, expected = (
+        [*rotate(q, k, *angles)] for rotate in (home.apply_rotary_pos_emb, home.apply_rotary_pos_emb.unfused)
+    )
+    for ours, theirs, given in zip(found, expected, (q, k), strict=True):
+        assert ours.dtype == theirs.dtype
+        torch.testing.assert_close(ours, theirs)
+        (got,), (wanted,) = (torch.autograd.grad(part.square().sum(), given) for part in (ours, theirs))
+        assert (got - wanted).norm() < 0.01 * wanted.norm()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edu_align.models import gguf_base
 from edu_align.models import locate as module
 from edu_align.models.content import same_base
 from edu_align.models.locate import Location, check_whole, is_bundled, locate, published
@@ -55,7 +56,9 @@ def test_a_folder_without_config_and_pickled_weights(zephyr: Any, tmp_path: Path
 
 @pytest.mark.parametrize("path", ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"])
 def test_a_missing_folder(zephyr: Any, tmp_path: Path, path: str) -> None:
-    with pytest.raises(UserError, match=r"must be a folder or a hub id .*no such folder exists") as caught:
+    with pytest.raises(
+        UserError, match=r"must be a folder, a \.gguf file or a hub id .*no such folder exists"
+    ) as caught:
         locate(zephyr(path), tmp_path, 0)
     assert repr(path) in str(caught.value)
 
@@ -110,7 +113,7 @@ def test_no_weights_stand_in_for_a_folder_that_is_not_there(typed: Any, tmp_path
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("config.json", r"which is a file\. Give model\.path=\., the folder"),
+        ("config.json", r"which is another file\. Give model\.path=\., the folder"),
         ("https://example.org/Qwen/Qwen3-4B/tree/main", r"Set model\.path=Qwen/Qwen3-4B\."),
         ("my models/one", "no such folder exists"),
         ("modèles/un", "no such folder exists"),
@@ -159,13 +162,13 @@ def bundled(typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
     made = []
 
-    def dequantize(source: Path, folder: Path) -> None:
+    def dequantize(file: Path, folder: Path, dtype: str) -> None:
         made.append(folder)
         folder.mkdir()
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
-            (folder / name).write_bytes(name.encode() + (source / module.BUNDLED_FILE).read_bytes())
+            (folder / name).write_bytes(name.encode() + file.read_bytes())
 
-    monkeypatch.setattr(module, "_dequantize", dequantize)
+    monkeypatch.setattr(gguf_base, "_as_transformers_reads", dequantize)
     model = typed("trainer=sft", "model=smollm2").model
     return SimpleNamespace(locate=lambda: locate(model, tmp_path, 0), made=made, package=package)
 
@@ -179,7 +182,7 @@ def _flip(file: Path) -> None:
 
 
 @pytest.mark.cases("D5")
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", module.SEAL])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", gguf_base.SEAL])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
 def test_a_damaged_dequantized_base_is_named_and_made_again(
     bundled: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, name: str, damage: str
@@ -202,7 +205,7 @@ def test_a_damaged_dequantized_base_is_named_and_made_again(
         assert bundled.locate() == bundled.locate() == first
         assert len(bundled.made) == 1
         said = capsys.readouterr().out
-        assert f"{file} is not what was written there; it is made again" in said or name == module.SEAL
+        assert f"{file} is not what was written there; it is made again" in said or name == gguf_base.SEAL
         assert "it is made again" in said
         assert {file.name: file.read_bytes() for file in first.folder.iterdir()} == before
     assert [file.name for file in first.folder.parent.iterdir()] == [first.folder.name], "nothing is left aside"

@@ -106,7 +106,7 @@ def test_each_reply_is_trained_as_the_model_says_it(name: str) -> None:
 def test_planning_renders_as_transformers_does(tmp_path: Path) -> None:
     for name in names()[::3]:
         chat = tokenizer(name)
-        light = LightTemplate(chat.chat_template, tmp_path)
+        light = LightTemplate(chat.chat_template, {})
         light.special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
         for turns, opened in ((TALK, False), (TALK[:3], True)):
             assert render(light, turns, opened) == render(chat, turns, opened), name

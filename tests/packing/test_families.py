@@ -1,5 +1,6 @@
 """Every family that is packed, on tiny random networks: the numbers are those of each row alone."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,12 @@ from transformers import AutoConfig
 from edu_align.models.scoring import label_logps
 from edu_align.packing.backends import attend_to_ancestors
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
-from edu_align.packing.families import FAMILIES, REFUSED, inexact_reason, layer_windows
+from edu_align.packing.families import BY_TYPE, EVERY, FAMILIES, REFUSED, WINDOW, inexact_reason, layer_windows
 from edu_align.packing.forest import build_forest
 from edu_align.packing.scores import score_labels_once
 from edu_align.utils.errors import UserError
-from tests.networks import NETWORKS, SHAPE, WINDOW, network
+from tests.networks import NETWORKS, SHAPE, network
+from tests.networks import WINDOW as TOKENS
 from tests.packing.test_decoder import close, equal_gradients, gradients, with_adapter
 from tests.packing.test_forest import batch
 
@@ -29,7 +31,26 @@ every_network = pytest.mark.parametrize("name", NETWORKS)
 
 def test_each_family_has_a_network() -> None:
     assert {kind for kind, _ in NETWORKS.values()} == set(FAMILIES)
-    assert max(map(len, ROWS)) == LONGEST > 3 * WINDOW
+    assert max(map(len, ROWS)) == LONGEST > 3 * TOKENS
+
+
+WAYS = {
+    EVERY: "yes", WINDOW: "yes, with a sliding window or without",
+    BY_TYPE: "yes, also with layers that have a window beside layers that have none",
+}  # fmt: skip
+
+
+def table() -> str:
+    """The table of docs/models.md."""
+    lines = ["| `model_type` of the network | packed, norms and rotations fused on a CPU |", "|---|---|"]
+    for way, words in WAYS.items():
+        kinds = ", ".join(f"`{kind}`" for kind, family in FAMILIES.items() if family.attends == way)
+        lines.append(f"| {kinds} | {words} |")
+    return "\n".join([*lines, *(f"| `{kind}` | no: {why} |" for kind, why in REFUSED.items())])
+
+
+def test_the_table_in_the_documentation_is_what_is_packed() -> None:
+    assert table() in (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 
 def step(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -96,17 +117,17 @@ def test_a_window_counts_for_its_layers_alone() -> None:
     kinds = {name: layer_windows(network(name).config) for name in NETWORKS if "sliding" in name or "window" in name}
     assert kinds == {
         "mistral without a window": {"full_attention": None},
-        "qwen2 with sliding layers": {"full_attention": None, "sliding_attention": WINDOW},
+        "qwen2 with sliding layers": {"full_attention": None, "sliding_attention": TOKENS},
         "qwen2 with a window for no layer": {"full_attention": None},
-        "smollm3 with sliding layers": {"full_attention": None, "sliding_attention": WINDOW},
+        "smollm3 with sliding layers": {"full_attention": None, "sliding_attention": TOKENS},
     }
 
 
-@pytest.mark.parametrize(("rows", "layouts"), [(ROWS, 2), ([row[:WINDOW] for row in ROWS], 1)])
+@pytest.mark.parametrize(("rows", "layouts"), [(ROWS, 2), ([row[:TOKENS] for row in ROWS], 1)])
 def test_layers_that_see_the_same_share_one_layout(rows: list[list[int]], layouts: int) -> None:
     forest = build_forest(*batch(rows), one_row=True)
     handed = attend_to_ancestors(forest, "blocks", network("gemma3_text").config, "cpu")
-    assert set(handed["forest"]) == {None, WINDOW}
+    assert set(handed["forest"]) == {None, TOKENS}
     assert len({id(blocks) for blocks in handed["forest"].values()}) == layouts
     assert set(handed["attention_mask"]) == {"full_attention", "sliding_attention"}
 

@@ -13,9 +13,9 @@ import torch
 from omegaconf import OmegaConf
 from transformers import PrinterCallback, TrainerCallback
 
-from edu_align.config.losses import UNSMOOTHED
 from edu_align.config.rules import problems
 from edu_align.config.schema import DPO_LOSSES
+from edu_align.config.trl_args import UNSMOOTHED
 from edu_align.config.trl_options import PASSED
 from edu_align.models.device import Device
 from edu_align.packing.decoder import install_packing

@@ -20,9 +20,9 @@ from datasets import Dataset
 from omegaconf import OmegaConf
 from transformers import PrinterCallback, TrainerCallback
 
-from edu_align.config.losses import UNSMOOTHED
 from edu_align.config.rules import problems
 from edu_align.config.schema import DPO_LOSSES
+from edu_align.config.trl_args import UNSMOOTHED
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter

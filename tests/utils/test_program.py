@@ -16,7 +16,7 @@ import pytest
 from edu_align.utils import output
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.interrupts import exit_code_of
-from edu_align.utils.program import program
+from edu_align.utils.program import SPINS, program
 
 ROOT = Path(__file__).parents[2]
 End = Callable[..., tuple[Any, str]]
@@ -47,6 +47,26 @@ def wrapped(path: Path) -> bool:
     main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
     decorated = any(isinstance(node, ast.Name) and node.id == "program" for node in main.decorator_list)
     return decorated or "launch(" in ast.unparse(main)
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        ({}, {"GOMP_SPINCOUNT": SPINS}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_threads_wait_as_the_user_says_or_after_a_short_spin(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], then: dict[str, str]
+) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    program(lambda: None)()
+    assert {name: os.environ[name] for name in names if name in os.environ} == then
 
 
 @pytest.mark.cases("C14", "C16")

@@ -1,6 +1,5 @@
 """Every problem of a command line and of the files that it names, before Hydra composes them."""
 
-from dataclasses import replace
 from itertools import chain, islice, product
 from typing import Any
 
@@ -42,7 +41,7 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
     sampler = [sweep["sampler"], *samplers][-1]
     changes, wrong = _for_us(changes, files, several, sampler)
     options = files.get_group_options
-    split = [[replace(one, values=(it,)) for it in one.values] if options(one.key) else [one] for one in changes]
+    split = [[one._replace(values=(it,)) for it in one.values] if options(one.key) else [one] for one in changes]
     combinations = product(*split)
     if several or any(len(one) > 1 for one in split):
         drafts = ((draft(files, primary, [*each]), [*each]) for each in islice(combinations, MOST_COMBINATIONS))
@@ -80,11 +79,11 @@ def _check_one(made: Draft, changes: list[Change], files: Files) -> list[str]:
 
 def _for_us(changes: list[Change], files: Files, several: bool, sampler: str) -> tuple[list[Change], list[str]]:
     """The changes of a group or key of edu_align's; what is wrong with the others, or with giving several values."""
-    kept, found, groups = [], [], files.groups()
+    kept, found = [], []
     for change in changes:
-        if "@" in change.key or ("/" in change.key and change.key not in groups):
+        if "@" in change.key or ("/" in change.key and change.key not in files.groups):
             found.append(files.no_group(change.key))
-        elif "." not in change.key and change.key not in (*groups, *Config.__dataclass_fields__):
+        elif "." not in change.key and change.key not in (*Config.__dataclass_fields__, *files.groups):
             found.append(unknown_key(change.key, dict.fromkeys(every_key()), {}))
         else:
             kept.append(change)

@@ -11,7 +11,7 @@ from hydra._internal.defaults_list import Overrides, _create_defaults_list
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import OmegaConf, flag_override
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from edu_align.config import keys
@@ -20,6 +20,7 @@ from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.config.text import no_text
+from edu_align.utils.errors import first_line
 from edu_align.utils.words import listed, nearest
 
 
@@ -27,14 +28,14 @@ from edu_align.utils.words import listed, nearest
 class Draft:
     """`root`: the typed config. `known`: its keys with their types, none where the list of files has an error.
 
-    `branches`: the keys that hold keys. `options`: each group's option. `hydra`: what the files set for Hydra.
-    `bad`: the keys whose value was refused.
+    `branches`: the keys that hold keys, each with its part of `root`; None where a group has no choice. `options`: each
+    group's option. `hydra`: what the files set for Hydra. `bad`: the keys whose value was refused.
     """
 
     options: dict[str, str | None] = field(default_factory=dict)
     known: dict[str, Any] = field(default_factory=dict)
-    branches: dict[str, None] = field(default_factory=dict)
-    root: Any = field(default_factory=lambda: OmegaConf.structured(Config))
+    branches: dict[str, Any] = field(default_factory=dict)
+    root: Any = None
     hydra: Any = field(default_factory=lambda: OmegaConf.create({}))
     problems: list[str] = field(default_factory=list)
     bad: set[str] = field(default_factory=set)
@@ -61,8 +62,7 @@ def draft(files: Files, primary: str, changes: list[Change]) -> Draft:
     if lines and not made.options.keys() >= given.keys():
         words = [word if word[0] == "~" or group in made.options else f"+{word}" for group, word in given.items()]
         lines, made.options = _lines(files, primary, words, made.problems)
-    if lines:
-        _merge(made, files, lines)
+    _merge(made, files, lines)
     return made
 
 
@@ -111,7 +111,7 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
         if option in GROUP_SCHEMAS.get(group, {}):
             named[line.package or ""] = GROUP_SCHEMAS[group][option]
         elif file := files.load_config(str(line.config_path)):
-            layers.append((file.provider, line.package or "", OmegaConf.to_container(file.config)))
+            layers.append((file.provider, line.package or "", file.config))
     for where, package, content in layers:
         variants = GROUP_SCHEMAS.get(package, {})
         if len(variants) > 1 and package not in named:  # its keys would be unknown: guess, to check them all the same
@@ -120,16 +120,21 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
             name = name if name in variants else " or ".join(variants)
             made.problems.append(f"{where}: names no schema. Begin it with `defaults: [{name}, _self_]`.")
     schemas.update(named)
+    chosen: dict[str, Any] = {group: schemas[group] for group in filter(made.options.get, GROUP_SCHEMAS)}
+    made.root = OmegaConf.structured(Config(**chosen), flags={"no_deepcopy_set_nodes": True})
+    if not lines:
+        return
     made.known = keys.root_leaves(schemas)
-    made.branches = keys.branches(made.known)
-    with flag_override(made.root, "no_deepcopy_set_nodes", True):
-        for group in filter(made.options.get, GROUP_SCHEMAS):
-            made.root[group] = OmegaConf.structured(schemas[group])
+    there = {*chosen, *Config.__dataclass_fields__.keys() - GROUP_SCHEMAS.keys()}
+    made.branches = {
+        name: OmegaConf.select(made.root, name) if name.partition(".")[0] in there else None
+        for name in keys.branches(made.known)
+    }
     for where, package, content in layers:
         for key, value in content.items():
             path = ".".join([*filter(None, package.split(".")), str(key)])
             if path.split(".")[0] == "hydra":
-                OmegaConf.update(made.hydra, path, value, merge=True)
+                _set_for_hydra(made, path, value, where)
             else:
                 assign(made, path, value, f"{where}: ")
 
@@ -144,7 +149,7 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
         problem = keys.holds_keys(key, value)
     elif key not in made.known and opened is None:
         problem = keys.unknown_key(key, made.known, made.options)
-    elif OmegaConf.is_missing(made.root, key.partition(".")[0]):
+    elif made.branches.get(key.partition(".")[0], made.root) is None:
         return False  # the group has no choice, which is a problem of its own
     else:
         there = True
@@ -155,10 +160,26 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
             return False
         try:
             if not problem:
-                OmegaConf.update(made.root, key, at_home(value), merge=True, force_add=True)
+                _set(made, key, at_home(value), opened)
                 return True
-        except (OmegaConfBaseException, TypeError):  # a TypeError for a mapping in the place of a list
+        except OmegaConfBaseException:
             problem = keys.wrong_type(key, made.known[opened or key], value)
     made.bad.add(key)
     made.problems.append(where + problem)
     return False
+
+
+def _set_for_hydra(made: Draft, path: str, value: Any, where: str) -> None:
+    try:
+        OmegaConf.update(made.hydra, path, value, merge=True)
+    except OmegaConfBaseException as error:  # an interpolation that cannot be read
+        made.problems.append(f"{where}: `{path}` cannot be read: {first_line(error)}.")
+
+
+def _set(made: Draft, key: str, value: Any, opened: str | None) -> None:
+    """Errors: OmegaConf's, for a value of another type."""
+    if opened or keys.is_open(made.known[key]):
+        OmegaConf.update(made.root, key, value, merge=True, force_add=True)
+    else:
+        parent, _, last = key.rpartition(".")
+        made.branches.get(parent, made.root)[last] = value

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
@@ -39,8 +38,7 @@ MOST_SHOWN = 500  # letters of an override that cannot be read
 MOST_SWEPT = 1000  # values of one range() that are checked
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One override. `sign` is "", "+", "++" or "~"; `values` is what the key takes, one value unless it is a sweep."""
 
     text: str

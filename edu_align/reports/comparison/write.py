@@ -1,18 +1,20 @@
 """report.html and report.md of a comparison, and what is printed in a terminal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from edu_align.evaluation.suite.summarise import BOUNDS
 from edu_align.reports.comparison import tables
 from edu_align.reports.comparison.limits import limits
-from edu_align.reports.comparison.models import Comparison
-from edu_align.reports.comparison.page import definitions, measured, page, runs_table, title
-from edu_align.reports.comparison.pictures import pictures
+from edu_align.reports.comparison.models import Comparison, Model, Number
+from edu_align.reports.comparison.pictures import model_styles, pictures
 from edu_align.reports.comparison.samples import RULE, Sample, samples
 from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
-from edu_align.reports.html.charts import Picture
-from edu_align.reports.html.page import write_whole
+from edu_align.reports.html.charts import Axis, Picture, Track, axis_over
+from edu_align.reports.html.page import render, write_whole
+from edu_align.reports.words import in_words, unit_in_words
 from edu_align.utils.tables import bullets, code_block, markdown, one_line, text
 
 NOTHING = "Nothing to say."
@@ -84,3 +86,141 @@ def _sample(sample: Sample) -> list[str]:
 
 def _literal(content: str) -> str:
     return re.sub(r"([\\`*_\[\]!#])", r"\\\1", content)
+
+
+HERE = Path(__file__).resolve().parent
+FIRST = 3  # numbers of one metric, and samples, that are in sight at once
+
+
+def page(
+    comparison: Comparison, pictures: Sequence[Picture], samples: Sequence[Sample], limits: Sequence[str], command: str
+) -> str:
+    """The whole page as HTML; whatever a model, a data set or a config says is escaped."""
+    trained = [model.label for model in comparison.asked]
+    return render(
+        HERE,
+        title=title(comparison),
+        headline=tables.headline(comparison),
+        trained=trained,
+        order=list(dict.fromkeys([*trained[:1], *comparison.labels[:1], *trained, *comparison.labels])),
+        styles=model_styles(comparison),
+        measured=measured(comparison),
+        changes=tables.changes(comparison),
+        counts=tables.change_counts(comparison),
+        not_beaten=tables.not_beaten(comparison),
+        blocks=_blocks(comparison),
+        legend=tables.marks_legend(comparison),
+        definitions=definitions(comparison),
+        pictures=[picture for picture in pictures if picture.panels],
+        undrawn=[f"{picture.title}: {picture.caption}" for picture in pictures if not picture.panels],
+        misconceptions={
+            "title": tables.MISCONCEPTIONS_TITLE,
+            "legend": tables.MISCONCEPTIONS_LEGEND,
+            "rows": tables.by_misconception(comparison),
+        },
+        wrong={"title": TITLE, "legend": LEGEND, "lists": wrong_pairs(comparison.models)},
+        limits=limits,
+        samples=samples,
+        shown=FIRST,
+        rule=RULE,
+        runs=runs_table(comparison),
+        command=command,
+    )
+
+
+def title(comparison: Comparison) -> str:
+    return " against ".join(reversed(comparison.labels)) if len(comparison.labels) < 4 else comparison.name
+
+
+def measured(comparison: Comparison) -> str:
+    """`3 models, 24 numbers, split test.`"""
+    models, names = len(comparison.models), len(comparison.names())
+    return (
+        f"{models} model{'' if models == 1 else 's'}, {names} numbers each, measured on the {comparison.split} split."
+    )
+
+
+def definitions(comparison: Comparison) -> list[tuple[str, str]]:
+    """Every metric and what it is, as its stored result says."""
+    found: dict[str, str] = {}
+    for model in comparison.models:
+        for metric, result in model.results.items():
+            found.setdefault(metric, result.definition)
+    return list(found.items())
+
+
+def runs_table(comparison: Comparison) -> list[list[str]]:
+    """Head and a row a model: label, folder, trainer, data, seed, parent, state."""
+    rows = [["model", "run", "trainer", "data", "seed", "starts from", "state", "key of its results"]]
+    return rows + [_run_row(model) for model in comparison.models]
+
+
+def _run_row(model: Model) -> list[str]:
+    record = model.record
+    if model.run is None:
+        return [model.label, "-", "-", "-", "-", "-", "-", model.key]
+    parent = model.sft or model.base
+    facts = [str(record.get(key, "-")) for key in ("trainer", "dataset", "seed")]
+    return [model.label, model.run.name, *facts, parent, str(record.get("state", "-")), model.key]
+
+
+def _blocks(comparison: Comparison) -> list[dict[str, Any]]:
+    """A block a metric, with its first numbers in sight and the others in a list that opens."""
+    metrics: dict[str, dict[str, None]] = {}
+    for number in comparison.numbers:
+        metrics.setdefault(number.metric, {})[number.name] = None
+    styles = model_styles(comparison)
+    blocks = []
+    for metric, names in metrics.items():
+        rows = [_row(comparison, name, styles) for name in names]
+        cut = len(rows) if len(rows) <= FIRST + 1 else FIRST
+        blocks.append({"metric": metric, "first": rows[:cut], "more": rows[cut:]})
+    return blocks
+
+
+def _row(comparison: Comparison, name: str, styles: Mapping[str, str]) -> dict[str, Any]:
+    found = comparison.of(name)
+    first = next(iter(found.values()))
+    better = f"{first.better} is better" if first.better else ""
+    note = ", ".join(
+        part for part in (unit_in_words(first.unit), better, f"n {tables.count_text(comparison, name)}") if part
+    )
+    ends = BOUNDS.get(first.unit)
+    rule = first.baselines.get(str(first.strongest))
+    values = [x for n in found.values() for x in (n.value, n.low, n.high) if x is not None]
+    axis = Axis("", ends[0], ends[1]) if ends else axis_over("", values if rule is None else [*values, rule])
+    return {
+        "name": name,
+        "words": in_words(name),
+        "note": note,
+        "baselines": _baselines(found),
+        "models": [
+            {
+                "label": label,
+                "value": tables.value_text(number),
+                "track": Track(axis, [(number.value, styles[label], f"{label} {tables.value_text(number)}")],
+                               (number.low, number.high), rule),
+                "differences": _differences(number, comparison.level),
+            }
+            for label, number in found.items()
+        ],
+    }  # fmt: skip
+
+
+def _baselines(found: dict[str, Number]) -> list[str]:
+    """The strongest baseline and which models beat it."""
+    first = next(iter(found.values()))
+    if first.strongest is None:
+        return [f"{rule} {value:.3f}" for rule, value in first.baselines.items()]
+    winners = [label for label, number in found.items() if number.beats_strongest]
+    return [f"{first.strongest} {first.baselines[first.strongest]:.3f}", f"beaten by {', '.join(winners) or 'none'}"]
+
+
+def _differences(number: Number, level: float) -> list[dict[str, str]]:
+    return [
+        {
+            "text": f"− {other} {tables.difference_text(gap, '', level)}",
+            "way": tables.direction(gap, number.better) or ("other" if gap.excludes_0 else ""),
+        }
+        for other, gap in number.differences.items()
+    ]
