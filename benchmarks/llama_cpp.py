@@ -65,7 +65,7 @@ def _of_next(server: Any, ids: list[int], token: int, words: int, spoken: int) -
 
 
 def _after(server: Any, ids: list[int], words: int, spoken: int) -> dict[int, float]:
-    """By token, as the model has them. The reply is always `spoken`: of an end or half a sign the server returns none."""
+    """By token, as the model has them. The reply is always `spoken`: of an end or half a sign the server gives none."""
     bias = [[spoken, 1e4]]
     asked = {
         "prompt": ids,

@@ -10,7 +10,9 @@
 # number that no row of the embedding stands for.
 #
 # Output seen on 2026-11-29 (x86-64, CPU):
-#   SEEN
+#   linear in the file, default as read; a distribution moves by up to 0.93
+#   llama3 in the file, default as read; a distribution moves by up to 0.81
+#   258 tokens in the vocabulary, 259 as read; the last is <|endoftext|>
 # What edu_align does: positions are read from the header and from the tensor, llama.cpp's log-probabilities are the test
 # (edu_align/models/gguf_config.py, tests/models/test_gguf_base.py), and tokens that are not in the file are left out.
 set -euo pipefail
@@ -34,7 +36,7 @@ SCALED = {
         "original_max_position_embeddings": 8192,
     },
 }
-words = ["<|end_of_text|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+words = ["<|end_of_text|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
 
 
 def write(kind, model):
@@ -52,7 +54,7 @@ def write(kind, model):
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(words)
-    writer.add_token_types([3, *[1] * 256])
+    writer.add_token_types([3, *[1] * 257])
     writer.add_array("tokenizer.ggml.merges", ["a b"])
     writer.add_eos_token_id(0)
     if kind == "linear":
@@ -72,11 +74,11 @@ def write(kind, model):
     writer.close()
 
 
-ids = torch.randint(0, 257, (1, 64), generator=torch.Generator().manual_seed(1))
+ids = torch.randint(0, 258, (1, 2048), generator=torch.Generator().manual_seed(1))
 for kind, rope in SCALED.items():
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=257, hidden_size=256, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=258, hidden_size=256, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, max_position_embeddings=131072, rope_parameters=rope,
     )
     model = LlamaForCausalLM(config).eval()
@@ -89,8 +91,8 @@ for kind, rope in SCALED.items():
         moved = (model(ids).logits.softmax(-1) - read(ids).logits.softmax(-1)).abs().sum(-1).max() / 2
     print(f"{kind} in the file, {read.config.rope_parameters['rope_type']} as read; a distribution moves by up to {moved:.2f}")
     assert read.config.rope_parameters["rope_type"] == "default"
-    assert moved > 0.05
+    assert moved > 0.01
 tokenizer = AutoTokenizer.from_pretrained(**source)
-print(f"{len(words)} tokens in the vocabulary, {len(tokenizer)} as read; the last is {tokenizer.convert_ids_to_tokens(257)}")
-assert len(tokenizer) == 258
+print(f"{len(words)} tokens in the vocabulary, {len(tokenizer)} as read; the last is {tokenizer.convert_ids_to_tokens(258)}")
+assert len(tokenizer) == 259
 PY
