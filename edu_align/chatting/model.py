@@ -200,25 +200,44 @@ class _Writing:
 
     def write(self, prompt: Sequence[Message]) -> None:
         """Run the model, in the thread that is made for it."""
-        import torch
-        from transformers import StoppingCriteriaList
-
-        from edu_align.models.generation import prompt_batch, sampling_config
+        from edu_align.models.engine import writes_exactly
+        from edu_align.models.reply_end import end_tokens
 
         chat_model = self.chat_model
         try:
-            with chat_model.activated() as model, torch.no_grad():
-                sampling = sampling_config(chat_model.settings, chat_model.tokenizer, model)
-                self.ends = frozenset(sampling.eos_token_id)
-                model.generate(
-                    **prompt_batch(model, chat_model.tokenizer, [prompt]),
-                    generation_config=sampling,
-                    stopping_criteria=StoppingCriteriaList([self._stopped]),
-                    streamer=self,
-                )
+            with chat_model.activated() as model:
+                ids = chat_ids(chat_model.tokenizer, prompt, reply_next=True)
+                self.ends = frozenset(end_tokens(model, chat_model.tokenizer))
+                (self._by_engine if writes_exactly(model) else self._by_transformers)(model, ids)
         except BaseException as error:  # raised again in the thread that reads
             self.failures.append(error)
             self.streamer.end()
+
+    def _by_engine(self, model: Any, prompt: Sequence[int]) -> None:
+        import torch
+
+        from edu_align.models.engine import Engine
+
+        self.put(torch.tensor([prompt]))
+        for _, token in Engine(model, self.chat_model.settings, sorted(self.ends)).write([prompt]):
+            if token is None or self._is_over():
+                break
+            self.put(torch.tensor([token]))
+        self.end()
+
+    def _by_transformers(self, model: Any, prompt: Sequence[int]) -> None:
+        import torch
+        from transformers import StoppingCriteriaList
+
+        from edu_align.models.generation import padded_left, sampling_config
+
+        with torch.no_grad():
+            model.generate(
+                **padded_left([prompt], self.chat_model.tokenizer.pad_token_id, model.device),
+                generation_config=sampling_config(self.chat_model.settings, self.chat_model.tokenizer, model),
+                stopping_criteria=StoppingCriteriaList([self._stopped]),
+                streamer=self,
+            )
 
     def put(self, ids: Any) -> None:
         """What transformers writes: first the prompt's ids, then each token's. Those that end a reply are no text."""
@@ -234,10 +253,13 @@ class _Writing:
     def end(self) -> None:
         self.streamer.end()
 
+    def _is_over(self) -> bool:
+        greedy = self.chat_model.settings.temperature == 0
+        self.looped = self.looped or (greedy and loops(self.written or ()))
+        return self.stop.is_set() or self.looped
+
     def _stopped(self, ids: Any, scores: Any, **_: Any) -> Any:
         """(B,) booleans: whether each row ends here. It is asked after each token, before `put` is given that one."""
         import torch
 
-        greedy = self.chat_model.settings.temperature == 0
-        self.looped = self.looped or (greedy and loops(self.written or ()))
-        return torch.full((ids.size(0),), self.stop.is_set() or self.looped, dtype=torch.bool, device=ids.device)
+        return torch.full((ids.size(0),), self._is_over(), dtype=torch.bool, device=ids.device)

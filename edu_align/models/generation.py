@@ -1,7 +1,7 @@
 """Replies of the model, drawn by our keys alone: what a model's generation_config.json would set is left unset."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.models.chat_template import chat_ids
+from edu_align.models.engine import Engine, writes_exactly
 from edu_align.models.reply_end import end_tokens
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.files import read_json
@@ -87,31 +88,78 @@ def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:
     return record.messages[:last], record.messages[last].content
 
 
-def generate(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-    """Greedy replies, one a prompt, batched with left padding; the same on every call."""
-    return replies(model, tokenizer, prompts, GenerationConfig(max_new_tokens=max_new_tokens))
+def generate(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], max_new_tokens: int, bar: str | None = None
+) -> list[str]:
+    """Greedy replies, one a prompt; the same on every call. `bar`: the name of a progress bar, None for none."""
+    return replies(model, tokenizer, prompts, GenerationConfig(max_new_tokens=max_new_tokens), bar)
 
 
-def replies(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], settings: GenerationConfig) -> list[str]:
-    """Replies by the sampling `settings`, one a prompt, in one batch with left padding, or in smaller ones that fit.
+def replies(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], settings: GenerationConfig, bar: str | None = None
+) -> list[str]:
+    """Replies by the sampling `settings`, one a prompt: by the engine where it is exact, by transformers elsewhere.
 
-    With temperature 0 they are the likeliest tokens and the same on every call, alone or in a batch; otherwise torch's
-    generator decides.
+    With temperature 0 they are the likeliest tokens and the same on every call, alone or beside others; otherwise
+    torch's generator decides. Work that memory runs out for is done in halves.
     """
-    import torch
+    from tqdm import tqdm
 
     model.eval()
+    ids = [chat_ids(tokenizer, prompt, reply_next=True) for prompt in prompts]
+    write = engine_replies if writes_exactly(model) else batched_replies
+    halves = HalvingBatches("writing replies")
+    with tqdm(total=len(ids), desc=bar, unit="reply", mininterval=5, disable=bar is None) as shown:
+        written = halves.run(lambda part: write(model, tokenizer, part, settings, shown.update), ids)
+    return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
 
-    def write(part: Sequence[Sequence[Message]]) -> list[str]:
-        batch = prompt_batch(model, tokenizer, part)
+
+Prompts = Sequence[Sequence[int]]
+BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of transformers' own
+
+
+def engine_replies(
+    model: Any, tokenizer: Any, prompts: Prompts, settings: GenerationConfig, done: Callable[[], Any]
+) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in prompts]
+    for number, token in Engine(model, settings, end_tokens(model, tokenizer)).write(prompts):
+        if token is None:
+            done()
+        else:
+            found[number].append(token)
+    return found
+
+
+def batched_replies(
+    model: Any, tokenizer: Any, prompts: Prompts, settings: GenerationConfig, done: Callable[[int], Any]
+) -> list[list[int]]:
+    """transformers' `generate`, in batches of like length with left padding."""
+    import torch
+
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    sampling, found = sampling_config(settings, tokenizer, model), dict[int, list[int]]()
+    ends = frozenset(sampling.eos_token_id)
+    while len(found) < len(order):
+        batch = _next_batch(order[len(found) :], [len(ids) for ids in prompts], settings.max_new_tokens)
+        padded = padded_left([prompts[i] for i in batch], tokenizer.pad_token_id, model.device)
         with torch.no_grad(), _contiguous_head_input(model):
-            ids = model.generate(**batch, generation_config=sampling_config(settings, tokenizer, model))
-        ends = set(end_tokens(model, tokenizer))
-        written = ids[:, batch["input_ids"].size(1) :].tolist()
-        kept = [list(takewhile(lambda token: token not in ends, row)) for row in written]
-        return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in kept]
+            ids = model.generate(**padded, generation_config=sampling)
+        written = ids[:, padded["input_ids"].size(1) :].tolist()
+        found |= {
+            i: list(takewhile(lambda token: token not in ends, row)) for i, row in zip(batch, written, strict=True)
+        }
+        done(len(batch))
+    return [found[i] for i in range(len(prompts))]
 
-    return HalvingBatches("writing replies").run(write, prompts)
+
+def _next_batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:
+    """The next prompts of `order` (by length) that fit into one batch with their replies; at least one."""
+    batch: list[int] = []
+    for i in order:
+        if batch and (lengths[i] + new) * (len(batch) + 1) > BATCH_TOKENS:
+            break
+        batch.append(i)
+    return batch
 
 
 @contextmanager
@@ -129,15 +177,14 @@ def _contiguous_head_input(model: Any) -> Iterator[None]:
         hook.remove()
 
 
-def prompt_batch(model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> dict[str, Any]:
-    """The prompts as the model reads them, the assistant's turn opened: ids and mask (B, T), padded on the left."""
+def padded_left(rows: Prompts, pad: int, device: Any) -> dict[str, Any]:
+    """Ids and mask (B, T) of the rows, padded on the left."""
     import torch
 
-    rows = [chat_ids(tokenizer, prompt, reply_next=True) for prompt in prompts]
     width = max(map(len, rows))
-    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    return {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def sampling_config(settings: GenerationConfig, tokenizer: Any, model: Any) -> Any:

@@ -58,15 +58,23 @@ def attend_to_ancestors(forest: Forest, backend: str, config: Any, device: Any) 
     views = {window: forest.within(window) for window in windows.values()}
     if backend == "dense":
         made = {id(view): torch.from_numpy(view.mask()).to(device)[:, None] for view in views.values()}
-        masks, more = {kind: made[id(views[window])] for kind, window in windows.items()}, {}
+        masks = {kind: made[id(views[window])] for kind, window in windows.items()}
     else:
         lay_out = _blocks if backend == "blocks" else _flex_mask
         made = {id(view): lay_out(view, device) for view in views.values()}
-        # A 4D mask, however small, keeps the decoder from making a causal one; the attention function does not read it.
-        unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-        masks = dict.fromkeys(windows, unread)
-        more = {"forest": {window: made[id(view)] for window, view in views.items()}}
-    return {"attention_mask": masks if takes_masks_by_type(config) else masks[FULL], **more}
+        return {
+            "attention_mask": unread_masks(config, device),
+            "forest": {window: made[id(view)] for window, view in views.items()},
+        }
+    return {"attention_mask": masks if takes_masks_by_type(config) else masks[FULL]}
+
+
+def unread_masks(config: Any, device: Any) -> Any:
+    """What keeps the decoder from making causal masks: 4D ones, however small, which our attention does not read."""
+    import torch
+
+    unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+    return dict.fromkeys(layer_windows(config), unread) if takes_masks_by_type(config) else unread
 
 
 def _blocks(forest: Forest, device: Any) -> Any:
@@ -78,17 +86,22 @@ def _blocks(forest: Forest, device: Any) -> Any:
 def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any) -> tuple[Any, None]:
     """transformers' attention function: `query` (R, H, W, D), `key` and `value` (R, K, W, D) -> (R, W, H, D).
 
-    The option `forest` holds what to attend to for each window; the option `sliding_window` is the layer's.
+    The option `forest` holds what to attend to for each window; the option `sliding_window` is the layer's. The option
+    `memory` keeps keys and values; without a forest queries attend to what it holds (`models/engine.py`).
     """
-    forests = options.pop("forest", None)
-    if forests is None:
+    forests, memory = options.pop("forest", None), options.pop("memory", None)
+    if forests is None and memory is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    forest = forests[options.get("sliding_window")]
+    window, scale = options.get("sliding_window"), options.get("scaling")
     query, key, value = _as_autocast(query, key, value)
-    scale = options.get("scaling")
     scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if memory is not None:
+        memory.write(module.layer_idx, key, value)
+    if forests is None:
+        return memory.attend(module.layer_idx, query, scale, window), None
+    forest = forests[window]
     if isinstance(forest, list):
         from edu_align.packing.attention import block_attention
 

@@ -29,20 +29,18 @@ def test_a_table_or_a_list_is_no_loop() -> None:
 
 
 @pytest.fixture
-def babbler(random_model: Any, bytes_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> ChatModel:
+def babbler(random_model: Any, bytes_tokenizer: Any) -> ChatModel:
     """A model whose likeliest next token is always the same."""
     import torch
 
     model = random_model()
-    forward = model.forward
 
-    def says(*args: Any, **kwargs: Any) -> Any:
-        out = forward(*args, **kwargs)
-        out.logits = torch.zeros_like(out.logits)
-        out.logits[:, -1, 70] = 9.0
-        return out
+    def says(head: Any, given: Any, logits: Any) -> Any:
+        logits = torch.zeros_like(logits)
+        logits[..., 70] = 9.0
+        return logits
 
-    monkeypatch.setattr(model, "forward", says)
+    model.get_output_embeddings().register_forward_hook(says)
     settings = GenerationConfig(max_new_tokens=400)
     return ChatModel("babbler", "base", model, bytes_tokenizer, None, settings, None, 2048, 1, Lock())
 

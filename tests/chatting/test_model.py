@@ -12,7 +12,8 @@ import torch
 
 from edu_align.chatting.model import ChatModel, TooLong, fit, load, stream
 from edu_align.chatting.source import model_source, run_source
-from edu_align.models.generation import prompt_batch, replies
+from edu_align.models.chat_template import chat_ids
+from edu_align.models.generation import replies
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 
@@ -21,8 +22,9 @@ PROMPT = (Message("user", "What is 3/4 + 1/4? I think 4/8."),)
 
 def logits(chat_model: ChatModel) -> Any:
     """What the chat_model thinks of the next token, (V,)."""
+    ids = chat_ids(chat_model.tokenizer, PROMPT, reply_next=True)
     with chat_model.activated() as model, torch.no_grad():
-        return model(**prompt_batch(model, chat_model.tokenizer, [PROMPT])).logits[0, -1]
+        return model(torch.tensor([ids])).logits[0, -1]
 
 
 def base_of(path: Path | None) -> ChatModel:

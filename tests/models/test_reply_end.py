@@ -72,33 +72,31 @@ def test_nothing_is_written_after_the_end_of_a_turn(own: Own, loaded: Any, speci
         settings.pop("extra_special_tokens", None)
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     model, tokenizer = loaded(folder)
-    says(model, tokenizer, "Why?<|im_end|>\n<|im_start|>user\nBecause<|im_end|>")
+    begin = says(model, tokenizer, "Why?<|im_end|>\n<|im_start|>user\nBecause<|im_end|>")
     settings = GenerationConfig(max_new_tokens=40)
     assert replies(model, tokenizer, [PROMPT], settings) == ["Why?"]
     chat_model = ChatModel("own", "base", model, tokenizer, None, settings, None, 2048, 1, Lock())
+    begin()
     assert "".join(stream(chat_model, PROMPT)) == "Why?"
 
 
-def says(model: Any, tokenizer: Any, text: str) -> None:
-    """Make the model write `text` after any prompt, whatever it reads."""
+def says(model: Any, tokenizer: Any, text: str) -> Callable[[], None]:
+    """Make the model's head write `text` after any prompt; what is returned begins it again."""
     import torch
 
     ids = [*tokenizer(text, add_special_tokens=False)["input_ids"], *([tokenizer.eos_token_id] * 99)]
-    left: list[int] = []
-    forward = model.forward
+    left = list(ids)
 
-    def scripted(*args: Any, **kwargs: Any) -> Any:
-        out = forward(*args, **kwargs)
-        out.logits = torch.full_like(out.logits, -9.0)
-        out.logits[:, -1, left.pop(0)] = 9.0
-        return out
+    def scripted(head: Any, given: Any, logits: Any) -> Any:
+        logits = torch.full_like(logits, -9.0)
+        logits[..., -1, left.pop(0)] = 9.0
+        return logits
 
-    def begun(*args: Any, **kwargs: Any) -> Any:
+    def begin() -> None:
         left[:] = ids
-        return generate(*args, **kwargs)
 
-    generate = model.generate
-    model.forward, model.generate = scripted, begun
+    model.get_output_embeddings().register_forward_hook(scripted)
+    return begin
 
 
 FOLDER = {

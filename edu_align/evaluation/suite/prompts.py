@@ -100,7 +100,7 @@ def one_a_dialogue(prompts: Iterable[Prompt]) -> list[Prompt]:
     return list(first.values())
 
 
-BATCH = 16  # prompts that are answered together; more wait longer for the longest reply among them
+BATCH = 256  # prompts that are answered together, and kept together by an evaluation that is stopped
 
 
 @dataclass(frozen=True)

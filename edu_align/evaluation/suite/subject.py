@@ -11,7 +11,7 @@ from edu_align.cache.run_cache import RunCache, tokenizer_content
 from edu_align.cache.store import Codec
 from edu_align.config.schema import Config
 from edu_align.evaluation.suite.results import Scored
-from edu_align.models.chat_template import as_chat, chat_ids
+from edu_align.models.chat_template import as_chat
 from edu_align.models.content import base_content, trained_content
 from edu_align.models.locate import Location, locate, weights_content
 from edu_align.models.scoring import score_replies
@@ -80,7 +80,6 @@ def _adapted(base: Any, adapter: Path) -> Any:
 
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
-GENERATION_BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of generated replies
 
 
 class LoadedSubject:
@@ -153,7 +152,7 @@ class LoadedSubject:
         return None if base is None or base is self.reference else base.score(rows)
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-        """Greedy replies; prompts of like length are answered together."""
+        """Greedy replies, written together."""
         request = [[as_chat(prompt) for prompt in prompts], max_new_tokens]
         return self._cached("replies", request, lambda: self._replies(prompts, max_new_tokens))
 
@@ -201,30 +200,9 @@ class LoadedSubject:
         return [[(logp, count) for logp, count in zip(*pair, strict=True)] for pair in scored]
 
     def _replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-        from tqdm import tqdm
-
         from edu_align.models.generation import generate
 
-        lengths = [len(chat_ids(self.tokenizer, prompt, reply_next=True)) for prompt in prompts]
-        order = sorted(range(len(prompts)), key=lambda i: (lengths[i], i))
-        replies: dict[int, str] = {}
-        with tqdm(total=len(order), desc=f"{self.label}: replies", unit="reply", mininterval=5) as bar:
-            while len(replies) < len(order):
-                batch = _batch(order[len(replies) :], lengths, max_new_tokens)
-                texts = generate(self._model, self.tokenizer, [prompts[i] for i in batch], max_new_tokens)
-                replies |= dict(zip(batch, texts, strict=True))
-                bar.update(len(batch))
-        return [replies[i] for i in range(len(prompts))]
-
-
-def _batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:
-    """The next prompts of `order` (by length) that fit into one batch with their replies; at least one."""
-    batch: list[int] = []
-    for i in order:
-        if batch and (lengths[i] + new) * (len(batch) + 1) > GENERATION_BATCH_TOKENS:
-            break
-        batch.append(i)
-    return batch
+        return generate(self._model, self.tokenizer, prompts, max_new_tokens, f"{self.label}: replies")
 
 
 def _stated_ends(folder: Path | None) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.store import Store, read_result
-from edu_align.evaluation.suite.subject import GENERATION_BATCH_TOKENS, LoadedSubject, Weights, _batch
+from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.models.scoring import score_replies
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
@@ -102,9 +102,3 @@ def test_replies_come_in_the_order_of_the_prompts(subject: LoadedSubject) -> Non
     together = subject.replies(prompts, 5)
     alone = [LoadedSubject("one", subject.weights, 512).replies([prompt], 5)[0] for prompt in prompts]
     assert together == alone
-
-
-def test_batches_of_replies_are_bounded() -> None:
-    lengths = [10, 20, GENERATION_BATCH_TOKENS * 2]
-    assert _batch([0, 1, 2], lengths, 5) == [0, 1]
-    assert _batch([2], lengths, 5) == [2]

@@ -1,0 +1,171 @@
+"""The engine writes what transformers' `generate` writes, whatever enters, ends and waits beside it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from edu_align.config.schema import GenerationConfig
+from edu_align.models import engine as engine_module
+from edu_align.models.engine import Engine, writes_exactly
+from edu_align.models.generation import BATCH_TOKENS, _next_batch, replies
+
+FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "smollm3", "olmo2", "granite"]
+NEW = 12
+
+
+def prompts_of(many: int, seed: int = 0, vocabulary: int = 90) -> list[list[int]]:
+    """Prompts of different lengths, of which some begin alike."""
+    draw = torch.Generator().manual_seed(seed)
+    shared = torch.randint(5, vocabulary, (11,), generator=draw).tolist()
+    own = [torch.randint(5, vocabulary, (3 + 5 * (i % 4),), generator=draw).tolist() for i in range(many)]
+    return [shared * (i % 3 == 0) + ids for i, ids in enumerate(own)]
+
+
+def network(kind: str, **changes: Any) -> Any:
+    """A random network of the family, of two layers and four query heads over two key heads."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    more = {"sliding_window": 9} if kind in ("mistral", "gemma3_text") else {}
+    more |= {"layer_types": ["sliding_attention", "full_attention"]} if kind == "gemma3_text" else {}
+    config = AutoConfig.for_model(
+        kind, vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=256, pad_token_id=0, eos_token_id=1, bos_token_id=2,
+        initializer_range=0.3, **more, **changes,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    model.generation_config.eos_token_id = 1
+    return model
+
+
+def by_engine(model: Any, prompts: list[list[int]], ends: tuple[int, ...] = (1,), **settings: Any) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in prompts]
+    over = []
+    for number, token in Engine(model, GenerationConfig(max_new_tokens=NEW, **settings), ends).write(prompts):
+        if token is None:
+            over.append(number)
+        else:
+            assert number not in over
+            found[number].append(token)
+    assert sorted(over) == list(range(len(prompts)))
+    return found
+
+
+def alone(model: Any, prompt: list[int], ends: tuple[int, ...] = (1,)) -> list[int]:
+    """What transformers writes after this prompt, up to an end."""
+    with torch.no_grad():
+        ids = model.generate(
+            torch.tensor([prompt]), max_new_tokens=NEW, do_sample=False, eos_token_id=list(ends), pad_token_id=0
+        )[0, len(prompt) :].tolist()
+    return ids[:-1] if ids[-1] in ends else ids
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("rows", [3, 64])
+def test_replies_are_those_of_transformers(kind: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few rows prompts wait for those that end; with many all are written at once."""
+    monkeypatch.setattr(engine_module, "ROWS", rows)
+    monkeypatch.setattr(engine_module, "PROMPT_TOKENS", 40)
+    model, prompts = network(kind), prompts_of(10)
+    likely = torch.tensor([token for prompt in prompts for token in alone(model, prompt)]).mode().values.item()
+    ends = (1, int(likely))  # so that replies end at different times
+    expected = [alone(model, prompt, ends) for prompt in prompts]
+    assert len({len(reply) for reply in expected}) > 1
+    assert by_engine(model, prompts, ends) == expected
+
+
+def test_memory_bounds_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = network("llama"), prompts_of(8)
+    together = by_engine(model, prompts)
+    longest = max(map(len, prompts)) + NEW
+    a_row = longest * 2 * 2 * 2 * 8 * 4  # keys and values, layers, key heads, units a head, bytes
+    monkeypatch.setattr(engine_module, "MEMORY", 2 * a_row + 1)
+    seen: list[int] = []
+    original = engine_module.Memory.begin_step
+    monkeypatch.setattr(
+        engine_module.Memory,
+        "begin_step",
+        lambda self, lengths, dtype: (seen.append(len(lengths)), original(self, lengths, dtype))[1],
+    )
+    assert by_engine(model, prompts) == together
+    assert max(seen) == 2
+
+
+def test_an_adapter_is_written_with_where_it_is_on() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    model = get_peft_model(
+        network("qwen2"), LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    ).eval()
+    prompts = prompts_of(4)
+    with model.disable_adapter():
+        base = by_engine(model, prompts)
+    assert base == by_engine(network("qwen2"), prompts)
+    adapted = by_engine(model, prompts)
+    assert adapted != base
+    assert adapted == [alone(model, prompt) for prompt in prompts]
+
+
+def test_a_repetition_penalty_is_that_of_transformers() -> None:
+    model, prompts = network("llama"), prompts_of(5)
+    found = by_engine(model, prompts, repetition_penalty=1.7)
+    assert found != by_engine(model, prompts)
+    for prompt, reply in zip(prompts, found, strict=True):
+        with torch.no_grad():
+            ids = model.generate(
+                torch.tensor([prompt]), max_new_tokens=NEW, do_sample=False, repetition_penalty=1.7, pad_token_id=0
+            )[0, len(prompt) :].tolist()
+        assert reply == (ids[:-1] if ids[-1] == 1 else ids)
+
+
+def test_tokens_are_drawn_as_often_as_the_settings_say() -> None:
+    """Over many drawn first tokens the shares are those of the softmax that transformers would draw from."""
+    model, prompt = network("llama"), prompts_of(1)[0]
+    settings = GenerationConfig(max_new_tokens=1, temperature=0.8, top_k=4, top_p=0.9)
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt])).logits[0, -1] / 0.8
+    best = logits.topk(4)
+    shares = torch.softmax(best.values, 0)
+    shares = shares[: int((shares.cumsum(0) < 0.9).sum()) + 1]
+    torch.manual_seed(0)
+    drawn = [token for _, token in Engine(model, settings, (1,)).write([prompt] * 3000) if token is not None]
+    for token, share in zip(best.indices.tolist(), (shares / shares.sum()).tolist(), strict=False):
+        assert drawn.count(token) / 3000 == pytest.approx(share, abs=0.04)
+    assert set(drawn) <= set(best.indices[: len(shares)].tolist())
+
+
+def test_closing_it_stops_the_work() -> None:
+    model = network("llama")
+    writing = Engine(model, GenerationConfig(max_new_tokens=NEW), (1,))
+    calls: list[int] = []
+    original = writing.forward
+    writing.forward = lambda **given: (calls.append(1), original(**given))[1]
+    tokens = writing.write(prompts_of(2))
+    next(tokens)
+    tokens.close()
+    assert len(calls) == 1
+
+
+def test_what_is_not_packed_is_written_by_transformers(bytes_tokenizer: Any, random_model: Callable[..., Any]) -> None:
+    from edu_align.records import Message
+
+    model = network("llama")
+    assert writes_exactly(model)
+    other = network("llama", rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0})
+    assert not writes_exactly(other)
+    tiny = random_model("llama").eval()
+    asked = [(Message("user", "x" * length),) for length in (9, 2, 5)]
+    settings = GenerationConfig(max_new_tokens=5)
+    engine = replies(tiny, bytes_tokenizer, asked, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edu_align.models.generation.writes_exactly", lambda model: False)
+        assert replies(tiny, bytes_tokenizer, asked, settings) == engine
+
+
+def test_batches_of_transformers_are_bounded() -> None:
+    lengths = [10, 20, BATCH_TOKENS * 2]
+    assert _next_batch([0, 1, 2], lengths, 5) == [0, 1]
+    assert _next_batch([2], lengths, 5) == [2]
