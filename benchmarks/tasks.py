@@ -1,5 +1,6 @@
 """What the trainings that are timed beside TRL read and how long they run."""
 
+import os
 from dataclasses import dataclass
 
 SIDES = ("ours", "trl")
@@ -27,12 +28,21 @@ CPU_TASKS = {
     "dpo_bridge": Task(("trainer=dpo", "dataset=bridge", *CPU), (8, 8), (6, 3)),
     "sft_mathdial": Task(("trainer=sft", "dataset=mathdial", *CPU), (8, 8), (5, 2)),
 }
+# A larger model than smollm2, of a GGUF (see `gguf_training`).
+LARGER = (
+    "trainer=dpo",
+    "dataset=mrbench",
+    "dataset.training_margin=2",
+    f"model={os.environ.get('EDU_ALIGN_MODEL')}",
+    *CPU,
+)
+LARGER_TASKS = {"dpo_mrbench_gguf": Task(LARGER, (64, int(os.environ.get("EDU_ALIGN_TRL_BATCH", 4))), (2, 2), 1)}
 GPU_TASKS = {
     "gpu_dpo_7b": Task(("trainer=dpo", *LONG, "hardware=auto"), (32, 8), (5, 5), 8),
     "gpu_sft_7b": Task(("trainer=sft", *LONG, "hardware=auto"), (32, 8), (5, 5), 8),
     "gpu_dpo_7b_t4_size": Task(("trainer=dpo", *LONG, "hardware.dtype=float16"), (8, 1), (5, 5), 1, 15),
 }
-TASKS = CPU_TASKS | GPU_TASKS
+TASKS = CPU_TASKS | LARGER_TASKS | GPU_TASKS
 
 
 def words_of(task: Task, side: str, steps: int) -> list[str]:

@@ -78,9 +78,10 @@ def as_ordinary_lora(model: Any) -> Iterator[dict[str, Any]]:
         return
     config = model.peft_config[ADAPTER]
     saved, state = copy.deepcopy(config), model.state_dict()
-    saved.r, saved.lora_alpha = 2 * config.r, (2**0.5 if config.use_rslora else 2) * config.lora_alpha
+    more = 2**0.5 if config.use_rslora else 2  # of alpha, so that its scale over twice the rank is the same
+    saved.r, saved.lora_alpha = 2 * config.r, more * config.lora_alpha
     saved.rank_pattern = {name: 2 * value for name, value in config.rank_pattern.items()}
-    saved.alpha_pattern = {name: 2 * value for name, value in config.alpha_pattern.items()}
+    saved.alpha_pattern = {name: more * value for name, value in config.alpha_pattern.items()}
     for name, layer in lora_layers(model):
         down, up = factors(layer, ADAPTER)
         state[f"{name}.lora_A.{ADAPTER}.weight"], state[f"{name}.lora_B.{ADAPTER}.weight"] = down.detach(), up.detach()

@@ -1,13 +1,14 @@
 """Variants of LoRA over a random base: they begin as the base, leave it as it is, and are what PEFT computes."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 
-from edu_align.models.principal import begin_principal, starts
+from edu_align.models.principal import as_ordinary_lora, begin_principal, starts
 from edu_align.models.weights import add_adapter
 from edu_align.planning.parameters import count_parameters
 from tests.conftest import Compose
@@ -132,3 +133,24 @@ def test_what_an_adapter_computes_has_a_key_of_its_own(name: str, random_model: 
     assert len(seen) == 1 + len(parts)
     with model.disable_adapter():
         assert adapter_content(model) is None
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_patterns_of_rank_and_scale_are_saved_with_a_principal_start(
+    scaled: bool, random_model: Any, tmp_path: Path
+) -> None:
+    """The saved folder, loaded by PEFT over the untouched base, is the model in memory."""
+    base = random_model()
+    patterns: dict[str, Any] = {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 20, "up_proj": 3}}
+    lora = LoraConfig(r=4, lora_alpha=8, use_rslora=scaled, target_modules="all-linear", **patterns)
+    model = get_peft_model(copy.deepcopy(base), lora)
+    begin_principal(model, "pissa")
+    for name, value in model.named_parameters():
+        if "lora_" in name:
+            value.data += torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name))) * 0.1
+    model.eval()
+    with as_ordinary_lora(model) as options:
+        model.save_pretrained(str(tmp_path), **options)
+    loaded = PeftModel.from_pretrained(copy.deepcopy(base), str(tmp_path)).eval()
+    assert largest(logits(loaded), logits(base)) > 1e-3
+    assert largest(logits(loaded), logits(model)) < 1e-5
