@@ -56,7 +56,7 @@ def test_an_unknown_benchmark_is_refused(monkeypatch: pytest.MonkeyPatch, capsys
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
-    assert "there is no benchmark 'nosuch'; there are cli_help" in capsys.readouterr().err.replace("\n", " ")
+    assert "there is no benchmark 'nosuch'; there are busy, cli_help" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_others_measured_is_kept_where_one_cannot_run(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -60,7 +60,12 @@ def _matrix_product() -> float:
 
 GB = 2**30
 STORED = 2  # bytes a number of the bases that can be had, which export.dtype=auto keeps
-GGUF = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}  # bytes a number; q8_0: 32 of one byte and a scale of two
+# Bytes a number: those of a block, scales and all, over its numbers. The mixtures (_m, _s) hold some larger blocks.
+GGUF = {
+    "f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32, "q4_1": 20 / 32,
+    "q4_0": 18 / 32, "q6_k": 210 / 256, "q5_k_m": 176 / 256, "q5_k_s": 176 / 256, "q4_k_m": 144 / 256,
+    "q4_k_s": 144 / 256, "q3_k_m": 110 / 256,
+}  # fmt: skip
 
 
 def checkpoint_bytes(config: Config) -> float:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.planning.duration import checkpoint_bytes, describe_disk, export_bytes, weights_bytes
+from edu_align.config.schema import GGUF_TYPES
+from edu_align.planning.duration import GGUF, checkpoint_bytes, describe_disk, export_bytes, weights_bytes
 from edu_align.training.run import run
 from tests.conftest import config_of
 from tests.killing import in_child, killed_at
@@ -42,6 +43,18 @@ def test_no_checkpoint_takes_no_room_and_gguf_is_added(typed: Any) -> None:
     assert checkpoint_bytes(typed("trainer=sft", "trainer.save_steps=null")) == 0
     plain, both = (export_bytes(typed("export.dtype=float32", *more)) for more in ([], ["export.gguf=f16"]))
     assert both == 1.5 * plain
+
+
+def test_every_type_of_a_gguf_has_its_size(typed: Any) -> None:
+    """By the blocks that the gguf package knows."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    for kind in GGUF_TYPES:
+        numbers, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind.upper().removesuffix("_M").removesuffix("_S")]]
+        assert GGUF[kind] == size / numbers
+    assert export_bytes(typed("export.dtype=float16", "export.gguf=q4_0")) < export_bytes(
+        typed("export.dtype=float16", "export.gguf=q8_0")
+    )
 
 
 def test_the_lines_of_a_7b_model(tmp_path: Path) -> None:
