@@ -47,7 +47,8 @@ class Memory:
     """Keys and values of the rows that are written, (slots, K, length, D) a layer; row i lies in slot i.
 
     `entering`: (slot, places of its prompt's tokens in the packed row) while prompts enter. `lengths` (N,): tokens of
-    each row that lie in memory when a step begins.
+    each row that lie in memory when a step begins; `hidden`: for each window a bias (N, 1, 1, width), 0 where the row's
+    new token may attend to the key.
     """
 
     def __init__(self, slots: int, length: int, windows: set[int | None]) -> None:
@@ -57,7 +58,7 @@ class Memory:
         self.lengths: Any = None
         self.hidden: dict[int | None, Any] = {}
 
-    def begin_step(self, lengths: Sequence[int], dtype: Any) -> None:
+    def begin_step(self, lengths: Sequence[int]) -> None:
         """Make ready for one token more of each row."""
         import torch
 
@@ -66,7 +67,7 @@ class Memory:
         behind = self.lengths[:, None] - torch.arange(self.width)  # (N, width): how far a key lies behind its token
         for window in self.windows:
             seen = (behind >= 0) if window is None else (behind >= 0) & (behind < window)
-            bias = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
+            bias = torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
             self.hidden[window] = bias[:, None, None]
 
     def _layer(self, number: int, key: Any, value: Any) -> tuple[Any, Any]:
@@ -94,7 +95,7 @@ class Memory:
         # The query heads of a key head stand where SDPA expects the tokens of a row, so that no key is repeated.
         asking = query[0].transpose(0, 1).reshape(many, shared, heads // shared, depth)
         found = torch.nn.functional.scaled_dot_product_attention(
-            asking, keys, values, attn_mask=self.hidden[window], scale=scale
+            asking, keys, values, attn_mask=self.hidden[window].to(query.dtype), scale=scale
         )
         return found.reshape(1, many, heads, -1)
 
@@ -185,7 +186,7 @@ class Engine:
         import torch
 
         lengths = [row.length - 1 for row in rows]
-        memory.begin_step(lengths, self.causal.dtype)
+        memory.begin_step(lengths)
         hidden = self.forward(
             input_ids=torch.tensor([[row.written[-1] for row in rows]]),
             position_ids=torch.tensor([lengths]),
