@@ -15,6 +15,7 @@ from edu_align.utils.hashing import digest, files_digest
 SINGLE = "model.safetensors"  # the weights, where they are one file
 INDEX = f"{SINGLE}.index.json"  # else says which files they are in
 ADAPTER = "adapter_model.safetensors"
+SEAL = "sha256.json"  # of each file of a folder that was made here of a GGUF
 UNREAD = ("base_model_name_or_path", "revision", "peft_version")  # of adapter_config.json
 DIGITS = 16
 # Twelve digits stand in what was recorded when only the ends of files were read, and nothing behind hub and bundled.

@@ -14,7 +14,7 @@ from typing import Any
 
 from edu_align.config.compose import name_of
 from edu_align.config.schema import ModelConfig
-from edu_align.models.content import DIGITS, read_content
+from edu_align.models.content import DIGITS, SEAL, read_content
 from edu_align.models.gguf_config import config_of, unread
 from edu_align.models.gguf_file import BF16, F16, F32, SUFFIX, Header, read_header
 from edu_align.models.gguf_tokenizer import check_tokenizer, put_back, template_of
@@ -24,7 +24,6 @@ from edu_align.utils.files import held, read_json, remove_abandoned, write_json
 from edu_align.utils.hashing import file_digest, file_digests, records_in
 from edu_align.utils.output import quiet
 
-SEAL = "sha256.json"  # of each file of the dequantized folder
 BUNDLED_NAME = "smollm2-135m-instruct"  # the package's model in the folder's name
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from edu_align.config.schema import ModelConfig
-from edu_align.models.content import read_content
+from edu_align.models.content import SEAL, read_content
 from edu_align.models.locate import Location
 from edu_align.models.sizes import out_of_reach
 from edu_align.models.template_choice import TEMPLATE_FILE, WORDS, chosen_template, stored_template, unpinned
@@ -77,7 +77,9 @@ def tokenizer_from(model: ModelConfig, folder: Path | None) -> Any:
         ) from error
     if not tokenizer.is_fast:
         raise UserError(f"the tokenizer of {source!r} has no fast version (tokenizer.json). Convert it first.")
-    if otherwise:
+    if otherwise and not (
+        place and (place / SEAL).is_file()
+    ):  # a folder that was made here of a GGUF says what is meant
         print(f"edu_align: text is read as tokenizer.json of {source} says; {otherwise}", flush=True)
     tokenizer.backend_tokenizer.no_padding()  # whoever wrote the file may have had them on
     tokenizer.backend_tokenizer.no_truncation()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.cache.store import CHECKSUM
-from edu_align.models.gguf_base import SEAL
+from edu_align.models.content import SEAL
 from edu_align.runs.checkpoints import checkpoints, damage_of
 from edu_align.runs.folder import UNREADABLE, StoredRun, check_fields, read_stored
 from edu_align.runs.lock import PREFIX, holder

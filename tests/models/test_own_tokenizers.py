@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edu_align.models.content import SEAL
 from edu_align.models.template_choice import ZEPHYR_TEMPLATE
 from edu_align.models.tokenizer import load_tokenizer
 from edu_align.planning.workload import lengths_of
@@ -51,6 +52,9 @@ def test_text_is_cut_as_the_file_says(
     assert tokenizer(TEXT, add_special_tokens=False)["input_ids"] == expected
     assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.chat_template) == ("</s>", "<pad>", CHATML)
     assert "text is read as tokenizer.json of" in capsys.readouterr().out
+    (folder / SEAL).touch()  # as in a folder that was made here of a GGUF
+    loaded(folder)
+    assert "text is read" not in capsys.readouterr().out
     assert lengths_of(config_for(folder)).text(TEXT) == len(expected)
 
 
