@@ -84,11 +84,12 @@ def test_memory_bounds_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MEMORY", 2 * a_row + 1)
     seen: list[int] = []
     original = engine_module.Memory.begin_step
-    monkeypatch.setattr(
-        engine_module.Memory,
-        "begin_step",
-        lambda self, lengths, dtype: (seen.append(len(lengths)), original(self, lengths, dtype))[1],
-    )
+
+    def counted(memory: Any, lengths: list[int]) -> None:
+        seen.append(len(lengths))
+        original(memory, lengths)
+
+    monkeypatch.setattr(engine_module.Memory, "begin_step", counted)
     assert by_engine(model, prompts) == together
     assert max(seen) == 2
 
