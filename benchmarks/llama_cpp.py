@@ -29,11 +29,17 @@ def ask(file: Path, threads: int = 1, **question: Any) -> Any:
     program = interpreter()
     if program is None:
         raise RuntimeError(f"pip install xllamacpp, here or where {VARIABLE}=<path of a python> says")
-    asked = json.dumps({"file": str(file), "threads": threads, **question})
-    done = subprocess.run([program, __file__], input=asked, capture_output=True, text=True)
+    asked = json.dumps({"file": str(file.resolve()), "threads": threads, **question})
+    code, here = f"import {Path(__file__).stem}; {Path(__file__).stem}.answer()", Path(__file__).parent
+    done = subprocess.run([program, "-c", code], input=asked, capture_output=True, text=True, cwd=here)
     if done.returncode != 0:
         raise RuntimeError(f"llama.cpp ended with {done.returncode}: {done.stderr[-2000:]}")
     return json.loads(done.stdout)
+
+
+def answer() -> None:
+    """The other side of `ask`."""
+    print(json.dumps(_serve(json.load(sys.stdin))))
 
 
 def _serve(question: dict[str, Any]) -> Any:
@@ -86,8 +92,3 @@ def _tokens(server: Any, text: str) -> list[int]:
     with urlopen(Request(f"{server.listening_address}/tokenize", asked, {"Content-Type": "application/json"})) as found:
         tokens: list[int] = json.load(found)["tokens"]
     return tokens
-
-
-if __name__ == "__main__":
-    answer = _serve(json.load(sys.stdin))
-    print(json.dumps(answer))

@@ -23,17 +23,23 @@ NORMS: dict[str, Callable[[torch.Tensor], tuple[torch.Tensor, bool]]] = {
 
 def fuse_norms(network: Any, family: Family) -> None:
     """Let the frozen norms of `network`, a transformers model, run fused on a CPU; others keep transformers' code."""
+    home = _home(network)
     for module in network.modules():
-        if type(module).__module__ == type(network).__module__ and type(module).__name__.endswith(NORM):
+        if type(module).__module__ == home and type(module).__name__.endswith(NORM):
             module.factor = NORMS[family.norm]
             module.forward = MethodType(_norm, module)
 
 
 def fuse_rotation(network: Any, family: Family) -> None:
     """Let the family of `network` rotate queries and keys fused on a CPU, in this process."""
-    home: Any = sys.modules[type(network).__module__]
+    home: Any = sys.modules[_home(network)]
     if not hasattr(home.apply_rotary_pos_emb, "unfused"):
         home.apply_rotary_pos_emb = _rotation(home.apply_rotary_pos_emb, family.keeps_dtype)
+
+
+def _home(network: Any) -> str:
+    """The module that holds the family's code; a sharded network has a class of its own before the family's."""
+    return next(kind.__module__ for kind in type(network).__mro__ if kind.__module__.startswith("transformers.models."))
 
 
 def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:

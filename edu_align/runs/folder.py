@@ -223,7 +223,7 @@ def find_run(key: str, value: str, root: Path, accept: bool = False) -> RunFolde
         return _finished(key, value, max(done or matching, key=_age), root, accept)
     known = [run.name for run in reversed(list_runs(root)[:5])]
     hint = f" Newest runs there: {', '.join(known)}." if known else " There is no run yet."
-    if (candidates[0] / "adapter_config.json").is_file():
+    if os.path.isfile(candidates[0] / "adapter_config.json"):  # False for what is no path at all
         hint = " It holds an adapter alone: init_from trains on from it, and evaluate measures it as adapter=<folder>."
     raise UserError(
         f"`{key}={value}`: no run.json in {candidates[0]} nor in {candidates[1]}, and no run with that id.{hint}"

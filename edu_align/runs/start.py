@@ -4,6 +4,7 @@ Such a folder has adapter_config.json and adapter_model.safetensors, and no run.
 keys of `adapter`; it is read as others write it: null is absent, and fields of a newer PEFT are named and left out.
 """
 
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def find_start(config: Config) -> RunFolder | None:
     if value is None:
         return None
     folder = Path(value).expanduser()
-    if (folder / "run.json").exists() or not (folder / CONFIG).is_file():
+    adapter = os.path.isfile(folder / CONFIG)  # False for what is no path at all
+    if not adapter or os.path.exists(folder / "run.json"):
         return find_run("init_from", value, outputs, config.accept_changed)
     if (folder.parent / "run.json").exists():
         raise UserError(f"`init_from={value}`: that is the adapter of a run. Give the run: init_from={folder.parent}.")

@@ -11,6 +11,7 @@ from edu_align import chat, evaluate, export, generate, harness, report
 from edu_align.config.arguments import key_values, parse, split_word
 from edu_align.config.comments import conf_dir
 from edu_align.config.compose import models_by_path
+from edu_align.config.text import for_hydra
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = "train|plan|evaluate|report|chat|generate|export|harness|reproduce|verify"
@@ -92,7 +93,8 @@ def test_a_documented_command_is_taken(
     words = words_of(command, file)
     if program not in TAKEN:
         overrides, multirun = split(words)
-        assert problems(*models_by_path(overrides, [conf_dir()]), multirun=multirun) == []
+        read = for_hydra(models_by_path(overrides, [conf_dir()]), multirun)  # as `launch` does
+        assert problems(*read, multirun=multirun) == []
     elif {"-h", "--help", "--cfg"}.isdisjoint(words):
         TAKEN[program](words)
 
