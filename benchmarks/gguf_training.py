@@ -35,8 +35,8 @@ def measure() -> list[dict[str, Any]]:
     found = {name: _run(side, more) for name, (side, more) in SIDES.items()}
     return [
         {
-            "name": f"dpo_mrbench_gguf_{key}", "ours": found["ours"][key], "peer": found[name][key],
-            "peer_name": f"{name} {version('trl')}", "unit": unit, "machine": machine(),
+            "name": f"dpo_mrbench_gguf_{key}_beside_{name}", "ours": found["ours"][key], "peer": found[name][key],
+            "peer_name": f"trl {version('trl')}", "unit": unit, "machine": machine(),
             "ratio": found[name][key] / found["ours"][key] if less else found["ours"][key] / found[name][key],
         }
         for name in list(SIDES)[1:]
