@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from edu_align.config.text import for_hydra
 from edu_align.utils.program import share_processors
 
 share_processors()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` would have every process that a test starts ignore it
 pytest_plugins = ("tests.browser",)
 # Nobody's own settings: no test, and no process that one starts, reads ~/.config/edu_align/config.yaml.
 _nobodys = tempfile.TemporaryDirectory(prefix="edu_align-tests-")

@@ -113,7 +113,7 @@ def test_a_tokenizers_folder_is_known_by_the_files_that_are_read(
     seen = [one]
     for name in ("README.md", "config.json", "generation_config.json", "model.safetensors"):
         (own / name).write_bytes(b"{}")
-        assert identity(f"model.tokenizer={own}") == one
+    assert identity(f"model.tokenizer={own}") == one
     for name in ("vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.json", "special_tokens_map.json"):
         with (own / name).open("ab") as file:
             file.write(b" ")

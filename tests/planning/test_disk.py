@@ -19,7 +19,7 @@ def bytes_in(folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("adapter", "share"), [pytest.param("lora", 0.0, marks=pytest.mark.slow), ("full", 0.0), ("lora", 1.0)]
+    ("adapter", "share"), [*(pytest.param(one, 0.0, marks=pytest.mark.slow) for one in ("lora", "full")), ("lora", 1.0)]
 )
 def test_a_checkpoint_and_the_weights_are_as_large_as_planned(
     tiny: Any, typed: Any, tmp_path: Path, adapter: str, share: float

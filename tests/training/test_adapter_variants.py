@@ -67,7 +67,9 @@ def test_what_is_saved_is_what_was_trained(
     assert (stored["r"], stored["init_lora_weights"]) == ((8, True) if doubled else (4, True))
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", ["pissa", "in full", *(pytest.param(one, marks=pytest.mark.slow) for one in ("rslora", "dora", "olora"))]
+)
 def test_the_reference_is_the_base(name: str, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its log-probabilities are those of a run whose adapter adds nothing."""
     from edu_align.training import session
@@ -95,7 +97,7 @@ def test_the_reference_is_the_base(name: str, train: Any, monkeypatch: pytest.Mo
     assert torch.allclose(plain, variant, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["dora", "pissa", "in full"])
+@pytest.mark.parametrize("name", ["pissa", *(pytest.param(one, marks=pytest.mark.slow) for one in ("dora", "in full"))])
 def test_killed_and_resumed(name: str, go: Any) -> None:
     alone_and_killed(go, [5], "trainer=sft", *VARIANTS[name], "adapter.lora_plus_ratio=8", UNMEASURED)
 
