@@ -45,7 +45,7 @@ def save_random_model(folder: Path, *model: str) -> None:
     from transformers import AutoModelForCausalLM
 
     from edu_align.config.compose import compose
-    from edu_align.models.architecture import architecture
+    from edu_align.models.locate import architecture
 
     config: Any = OmegaConf.to_object(compose([*model, "tracking=off"]))
     with torch.device("meta"):

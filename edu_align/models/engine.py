@@ -94,9 +94,8 @@ class Memory:
         shared = keys.shape[1]
         # The query heads of a key head stand where SDPA expects the tokens of a row, so that no key is repeated.
         asking = query[0].transpose(0, 1).reshape(many, shared, heads // shared, depth)
-        found = torch.nn.functional.scaled_dot_product_attention(
-            asking, keys, values, attn_mask=self.hidden[window].to(query.dtype), scale=scale
-        )
+        bias = self.hidden[window] = self.hidden[window].to(query.dtype)  # once a step
+        found = torch.nn.functional.scaled_dot_product_attention(asking, keys, values, attn_mask=bias, scale=scale)
         return found.reshape(1, many, heads, -1)
 
     def move(self, source: int, target: int, length: int) -> None:

@@ -145,9 +145,14 @@ def _load(header: Header, source: dict[str, Any]) -> tuple[Any, Any]:
     return model, put_back(tokenizer, header)
 
 
+def absent_weights(info: dict[str, Any]) -> list[str]:
+    """Tensors that files lack, or hold in another shape, by what transformers says of loading: it draws them anew."""
+    return sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+
+
 def _check_all_read(header: Header, model: Any, info: dict[str, Any]) -> None:
     """Errors: weights that the file lacks, which would be random, or has and transformers has no place for."""
-    absent = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+    absent = absent_weights(info)
     held_there = sum(prod(t.shape) for name, t in header.tensors.items() if not name.startswith("rope_"))
     placed = sum(weights.numel() for weights in model.parameters())
     if absent or held_there != placed:

@@ -6,8 +6,7 @@ from typing import Any
 
 from edu_align.config.peft_options import ALL, is_principal
 from edu_align.config.schema import AdapterConfig, ModelConfig
-from edu_align.models.architecture import architecture
-from edu_align.models.locate import Location, shape_in
+from edu_align.models.locate import Location, architecture, shape_in
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import did_you_mean, listed
 

@@ -7,14 +7,13 @@ from typing import Any
 
 from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import AdapterConfig, ModelConfig
-from edu_align.models.architecture import architecture
 from edu_align.models.device import Device
 from edu_align.models.generation import generation_defaults
-from edu_align.models.locate import Location, check_whole, require_adapter
+from edu_align.models.gguf_base import absent_weights
+from edu_align.models.locate import Location, architecture, check_whole, require_adapter
 from edu_align.models.principal import begin_principal
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.models.targets import lora_options
-from edu_align.models.variants import exact_lengths, in_base_dtype
 from edu_align.utils.errors import UserError
 from edu_align.utils.memory import freeze_imported_objects
 
@@ -86,7 +85,7 @@ def _attention_that_it_has(kind: str) -> Iterator[None]:
 
 def _check_loaded(folder: Path | None, info: dict[str, Any]) -> None:
     """Errors: tensors that the files lack, or hold in another shape; transformers would draw them at random."""
-    absent = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+    absent = absent_weights(info)
     if absent:
         raise UserError(
             f"`model.path`: the weights in {str(folder)!r} are not those that its config.json describes: {len(absent)} "
@@ -182,3 +181,53 @@ def trainable_in_float32(model: Any) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:
             parameter.data = parameter.data.float()
+
+
+def exact_lengths(model: Any) -> None:
+    """Let new DoRA layers begin with the lengths of its base's rows in float32, rounded nowhere.
+
+    PEFT takes them in the base's format. In bfloat16 each row would be off by up to a 512th, so the adapted model would
+    not begin as the base, and DPO's reference would not be its policy.
+    """
+    import torch
+    from peft.tuners.lora import LoraLayer
+
+    layer: Any
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer) and "default" in layer.lora_magnitude_vector:
+            base: Any = layer.get_base_layer()
+            weight = base.weight.detach().float()
+            layer.lora_magnitude_vector["default"].weight.data = torch.linalg.norm(weight, dim=1)
+
+
+def in_base_dtype(model: Any) -> None:
+    """Let modules that are trained in full take and give the base's number format, whatever theirs is.
+
+    They are trained in float32 inside a model of 16 bits, whose other layers take 16 bits.
+    """
+    from peft.utils import ModulesToSaveWrapper
+
+    for wrapper in model.modules():
+        if isinstance(wrapper, ModulesToSaveWrapper):
+            dtype = wrapper.original_module.weight.dtype
+            for module in wrapper.modules_to_save.values():
+                module.register_forward_pre_hook(_take)
+                module.register_forward_hook(_Give(dtype))
+
+
+def _take(module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    import torch
+
+    if torch.is_autocast_enabled(module.weight.device.type):
+        return given
+    return tuple(value.to(module.weight.dtype) if value.is_floating_point() else value for value in given)
+
+
+class _Give:
+    """A forward hook; an object, so that a copied model has its own."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+
+    def __call__(self, module: Any, given: Any, output: Any) -> Any:
+        return output.to(self.dtype)

@@ -10,9 +10,11 @@ from edu_align.config.schema import GenerationConfig
 from edu_align.models import engine as engine_module
 from edu_align.models.engine import Engine, writes_exactly
 from edu_align.models.generation import BATCH_TOKENS, _next_batch, replies
+from tests.networks import SHAPE, network
 
 FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "smollm3", "olmo2", "granite"]
 NEW = 12
+ENDS = (SHAPE["eos_token_id"],)
 
 
 def prompts_of(many: int, seed: int = 0, vocabulary: int = 90) -> list[list[int]]:
@@ -23,24 +25,7 @@ def prompts_of(many: int, seed: int = 0, vocabulary: int = 90) -> list[list[int]
     return [shared * (i % 3 == 0) + ids for i, ids in enumerate(own)]
 
 
-def network(kind: str, **changes: Any) -> Any:
-    """A random network of the family, of two layers and four query heads over two key heads."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    more = {"sliding_window": 9} if kind in ("mistral", "gemma3_text") else {}
-    more |= {"layer_types": ["sliding_attention", "full_attention"]} if kind == "gemma3_text" else {}
-    config = AutoConfig.for_model(
-        kind, vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, max_position_embeddings=256, pad_token_id=0, eos_token_id=1, bos_token_id=2,
-        initializer_range=0.3, **more, **changes,
-    )  # fmt: skip
-    torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
-    model.generation_config.eos_token_id = 1
-    return model
-
-
-def by_engine(model: Any, prompts: list[list[int]], ends: tuple[int, ...] = (1,), **settings: Any) -> list[list[int]]:
+def by_engine(model: Any, prompts: list[list[int]], ends: tuple[int, ...] = ENDS, **settings: Any) -> list[list[int]]:
     found: list[list[int]] = [[] for _ in prompts]
     over = []
     for number, token in Engine(model, GenerationConfig(max_new_tokens=NEW, **settings), ends).write(prompts):
@@ -53,7 +38,7 @@ def by_engine(model: Any, prompts: list[list[int]], ends: tuple[int, ...] = (1,)
     return found
 
 
-def alone(model: Any, prompt: list[int], ends: tuple[int, ...] = (1,)) -> list[int]:
+def alone(model: Any, prompt: list[int], ends: tuple[int, ...] = ENDS) -> list[int]:
     """What transformers writes after this prompt, up to an end."""
     with torch.no_grad():
         ids = model.generate(
@@ -70,7 +55,7 @@ def test_replies_are_those_of_transformers(kind: str, rows: int, monkeypatch: py
     monkeypatch.setattr(engine_module, "PROMPT_TOKENS", 40)
     model, prompts = network(kind), prompts_of(10)
     likely = torch.tensor([token for prompt in prompts for token in alone(model, prompt)]).mode().values.item()
-    ends = (1, int(likely))  # so that replies end at different times
+    ends = (*ENDS, int(likely))  # so that replies end at different times
     expected = [alone(model, prompt, ends) for prompt in prompts]
     assert len({len(reply) for reply in expected}) > 1
     assert by_engine(model, prompts, ends) == expected
@@ -80,7 +65,7 @@ def test_memory_bounds_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     model, prompts = network("llama"), prompts_of(8)
     together = by_engine(model, prompts)
     longest = max(map(len, prompts)) + NEW
-    a_row = longest * 2 * 2 * 2 * 8 * 4  # keys and values, layers, key heads, units a head, bytes
+    a_row = longest * 2 * 4 * 2 * 8 * 4  # keys and values, layers, key heads, units a head, bytes
     monkeypatch.setattr(engine_module, "MEMORY", 2 * a_row + 1)
     seen: list[int] = []
     original = engine_module.Memory.begin_step
@@ -119,7 +104,7 @@ def test_a_repetition_penalty_is_that_of_transformers() -> None:
             ids = model.generate(
                 torch.tensor([prompt]), max_new_tokens=NEW, do_sample=False, repetition_penalty=1.7, pad_token_id=0
             )[0, len(prompt) :].tolist()
-        assert reply == (ids[:-1] if ids[-1] == 1 else ids)
+        assert reply == (ids[:-1] if ids[-1] in ENDS else ids)
 
 
 def test_tokens_are_drawn_as_often_as_the_settings_say() -> None:
@@ -132,7 +117,7 @@ def test_tokens_are_drawn_as_often_as_the_settings_say() -> None:
     shares = torch.softmax(best.values, 0)
     shares = shares[: int((shares.cumsum(0) < 0.9).sum()) + 1]
     torch.manual_seed(0)
-    drawn = [token for _, token in Engine(model, settings, (1,)).write([prompt] * 3000) if token is not None]
+    drawn = [token for _, token in Engine(model, settings, ENDS).write([prompt] * 3000) if token is not None]
     for token, share in zip(best.indices.tolist(), (shares / shares.sum()).tolist(), strict=False):
         assert drawn.count(token) / 3000 == pytest.approx(share, abs=0.04)
     assert set(drawn) <= set(best.indices[: len(shares)].tolist())
@@ -140,7 +125,7 @@ def test_tokens_are_drawn_as_often_as_the_settings_say() -> None:
 
 def test_closing_it_stops_the_work() -> None:
     model = network("llama")
-    writing = Engine(model, GenerationConfig(max_new_tokens=NEW), (1,))
+    writing = Engine(model, GenerationConfig(max_new_tokens=NEW), ENDS)
     calls: list[int] = []
     original = writing.forward
     writing.forward = lambda **given: (calls.append(1), original(**given))[1]
@@ -155,7 +140,7 @@ def test_what_is_not_packed_is_written_by_transformers(bytes_tokenizer: Any, ran
 
     model = network("llama")
     assert writes_exactly(model)
-    other = network("llama", rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0})
+    other = network("llama dynamic")
     assert not writes_exactly(other)
     tiny = random_model("llama").eval()
     asked = [(Message("user", "x" * length),) for length in (9, 2, 5)]

@@ -31,7 +31,7 @@ def test_parameters_are_those_of_transformers(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from edu_align.models.architecture import architecture
+    from edu_align.models.locate import architecture
 
     config = config_of(f"model={name}")
     shape = config.model.architecture
