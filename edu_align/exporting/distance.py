@@ -43,8 +43,8 @@ DIALOGUES = (
 )  # fmt: skip
 
 # Largest mean KL divergence, in nats a token, that rounding to a type may cause: three times or more what it caused
-# with a tuned SmolLM2-135M, whose few numbers bear it worst (experiments/few_bits). There 4 bits moved up to 0.29, 5
-# bits 0.25, q6_k 0.006, and rows of the attention in the wrong order 1.8.
+# with a tuned SmolLM2-135M, whose few numbers bear it worst (experiments/few_bits). There 4 bits moved up to 0.27, 5
+# bits 0.25, q6_k 0.006.
 DIVERGENCE = {
     "q5_1": 1.0, "q5_0": 0.3, "q4_1": 1.0, "q4_0": 1.0,
     "q6_k": 0.1, "q5_k_m": 0.5, "q5_k_s": 0.5, "q4_k_m": 1.0, "q4_k_s": 1.0, "q3_k_m": 1.5,
