@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.arguments import quoted
+from edu_align.config.options import shown
 from edu_align.config.schema import Config
 from edu_align.models.content import base_content, same_base
 from edu_align.models.locate import Location, require_adapter
@@ -94,7 +95,7 @@ def _typed(value: Any) -> str:
         return "{" + ",".join(f"{name}:{_typed(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list):
         return f"[{','.join(map(_typed, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return shown(value)
 
 
 def _preset(name: str) -> dict[str, str]:
