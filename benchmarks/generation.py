@@ -97,11 +97,11 @@ def writer(way: str, model: Any, tokenizer: Any) -> Callable[[Sequence[Sequence[
     """What writes replies, as token ids, in that way."""
     from edu_align.config.schema import GenerationConfig
     from edu_align.models import generation
+    from edu_align.models.answers import answer
 
     generation.BATCH_TOKENS = 10**9  # a static batch stays whole
     settings = GenerationConfig(max_new_tokens=NEW)
     size = 1 if way.startswith("chat") else SIZES.get(way, PROMPTS)
-    write = generation.engine_replies if way in ("engine", "chat") else generation.batched_replies
 
     def ignored(many: int = 1) -> None:
         pass
@@ -109,7 +109,13 @@ def writer(way: str, model: Any, tokenizer: Any) -> Callable[[Sequence[Sequence[
     def written(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
         ordered = sorted(prompts, key=len)
         parts = [ordered[i : i + size] for i in range(0, len(ordered), size)]
-        return [reply for part in parts for reply in write(model, tokenizer, part, settings, ignored)]
+        if way in ("engine", "chat"):
+            return [reply for part in parts for reply in answer(model, tokenizer, [], part, settings).replies]
+        return [
+            reply
+            for part in parts
+            for reply in generation.batched_replies(model, tokenizer, part, settings=settings, done=ignored)
+        ]
 
     return written
 

@@ -18,7 +18,7 @@ DISK = 16 * 2**30  # bytes
 WORDS = [
     "trainer=dpo", "trainer.batch_size=1", "trainer.max_length=512", "trainer.max_steps=2", "model.tokenizer=bytes",
     "hardware.quantization=nf4", "hardware.per_device_batch_size=1", "hardware.gradient_checkpointing=true",
-    "dataset.max_train_records=2",
+    "dataset.max_train_records=2", "dataset.max_eval_records=1",
 ]  # fmt: skip
 
 

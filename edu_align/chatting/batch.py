@@ -209,10 +209,13 @@ def answer_file(source: Source, prompts: Sequence[Prompt], output: Path, seed: i
 
 def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed: int) -> None:
     from edu_align.chatting.model import load
+    from edu_align.models.engine import ROWS, writes_exactly
 
     (chat_model,) = load([source])
     _check_template(chat_model, [prompt for prompt in prompts if prompt.id not in replies.done])
-    size, total = chat_model.batch_size, len(prompts)
+    sampled = chat_model.settings.temperature > 0
+    many = not sampled and writes_exactly(chat_model.model)  # the engine takes in what it has room for
+    size, total = max(ROWS, chat_model.batch_size) if many else chat_model.batch_size, len(prompts)
     began, fresh = time.monotonic(), 0
     for i in range(0, total, size):
         batch = prompts[i : i + size]
@@ -220,7 +223,7 @@ def _answer(source: Source, prompts: Sequence[Prompt], replies: ReplyFile, seed:
         if not missing:
             continue
         # A sampled reply depends on its batch, so the whole batch is sampled even where a part of it is there.
-        rows = _batch(chat_model, batch if chat_model.settings.temperature > 0 else missing, seed)
+        rows = _batch(chat_model, batch if sampled else missing, seed)
         replies.add([row for row in rows if row["id"] not in replies.done])
         fresh += len(missing)
         seconds = time.monotonic() - began
@@ -247,7 +250,7 @@ def _batch(chat_model: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[s
     """One row a prompt, in their order. One that is too long or that the template refuses has no reply and says why."""
     from transformers import set_seed
 
-    from edu_align.models.generation import replies
+    from edu_align.models.answers import replies
 
     rows, fitted = [], []
     for prompt in prompts:
@@ -268,7 +271,9 @@ def _batch(chat_model: Any, prompts: Sequence[Prompt], seed: int) -> list[dict[s
         ids = json.dumps([prompt.id for prompt in prompts])
         set_seed(int.from_bytes(hashlib.sha256(f"{seed}:{ids}".encode()).digest()[:4], "big"))
         with chat_model.activated() as model:
-            texts = replies(model, chat_model.tokenizer, [turns for _, turns in fitted], chat_model.settings)
+            asked = [turns for _, turns in fitted]
+            memory_gb = chat_model.memory_gb
+            texts = replies(model, chat_model.tokenizer, asked, chat_model.settings, memory_gb=memory_gb)
         for (row, _), text in zip(fitted, texts, strict=True):
             row["reply"] = text
     return rows

@@ -61,6 +61,7 @@ class ChatModel:
     system_prompt: str | None
     context: int
     batch_size: int
+    memory_gb: float | None
     lock: Any
 
     @contextmanager
@@ -141,7 +142,7 @@ def _loaded(source: Source, device: Device, adapter: str | None) -> ChatModel:
         )
     return ChatModel(
         source.label, location.identity, model, tokenizer, adapter, config.generation, config.dataset.system_prompt,
-        context, config.hardware.eval_batch_size, Lock(),
+        context, config.hardware.eval_batch_size, config.hardware.memory_gb, Lock(),
     )  # fmt: skip
 
 
@@ -217,9 +218,11 @@ class _Writing:
         import torch
 
         from edu_align.models.engine import Engine
+        from edu_align.packing.budget import reply_memory
 
         self.put(torch.tensor([prompt]))
-        for _, token in Engine(model, self.chat_model.settings, sorted(self.ends)).write([prompt]):
+        memory = reply_memory(self.chat_model.memory_gb)
+        for _, token in Engine(model, self.chat_model.settings, sorted(self.ends), memory).write([prompt]):
             if token is None or self._is_over():
                 break
             self.put(torch.tensor([token]))

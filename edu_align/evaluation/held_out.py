@@ -9,16 +9,17 @@ from typing import Any, TypeVar
 
 from edu_align.cache.run_cache import RunCache, tokenizer_content
 from edu_align.cache.store import Codec
-from edu_align.config.schema import Config
+from edu_align.config.schema import Config, GenerationConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.bootstrap import difference, interval
 from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
+from edu_align.models.answers import Answers, answer, texts
 from edu_align.models.base_model import build_model
-from edu_align.models.chat_template import as_chat
+from edu_align.models.chat_template import as_chat, chat_ids
 from edu_align.models.device import Device
-from edu_align.models.generation import generate, prompt_and_reference
+from edu_align.models.generation import prompt_and_reference
 from edu_align.models.locate import Location
-from edu_align.models.scoring import Row, columns, conversation_rows, reply_rows, score
+from edu_align.models.scoring import Row, columns, conversation_rows, reply_rows
 from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.packing.decoder import install_packing
 from edu_align.records import Conversation, Record, ResponseGroup, pairs_of, turn_values
@@ -85,11 +86,11 @@ def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measur
     if not held.encoded:
         held.encoded.append(_encoded(tokenizer, held, config.trainer.max_length))
     groups, talks = held.encoded[0]
-    scores = score(model, tokenizer, [*groups, *(rows for _, rows in talks)])
-    replies = [columns(found) for found in scores[: len(groups)]]
-    told = ((group, *columns(found)) for (group, _), found in zip(talks, scores[len(groups) :], strict=True))
-    nll = [(group, -sum(logps), sum(counts)) for group, logps, counts in told]
-    return Measurement(replies, nll, sample(config, model, tokenizer, held.samples))
+    found, samples = _answered(config, model, tokenizer, [*groups, *(rows for _, rows in talks)], held.samples)
+    scores = [columns(scored) for scored in found.scores]
+    told = zip(talks, scores[len(groups) :], strict=True)
+    nll = [(group, -sum(logps), sum(counts)) for (group, _), (logps, counts) in told]
+    return Measurement(scores[: len(groups)], nll, samples)
 
 
 def _encoded(tokenizer: Any, held: HeldOut, length: int) -> Encoded:
@@ -99,13 +100,21 @@ def _encoded(tokenizer: Any, held: HeldOut, length: int) -> Encoded:
 
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
     """Rows {id, prompt, reply, reference_reply}: what the model answers to the prompts of `records`, greedily."""
-    prompts = [prompt_and_reference(record) for record in records]
-    if not prompts:
-        return []
-    replies = generate(model, tokenizer, [prompt for prompt, _ in prompts], config.evaluation.max_new_tokens)
-    return [
+    return _answered(config, model, tokenizer, [], records)[1]
+
+
+def _answered(
+    config: Config, model: Any, tokenizer: Any, families: Sequence[list[Row]], records: Sequence[Record]
+) -> tuple[Answers, list[dict[str, Any]]]:
+    """What the model says of `families`, and the rows of `sample`: a dialogue of both is read once."""
+    asked = [prompt_and_reference(record) for record in records]
+    prompts = [chat_ids(tokenizer, prompt, reply_next=True) for prompt, _ in asked]
+    settings = GenerationConfig(max_new_tokens=config.evaluation.max_new_tokens)
+    bar = "measuring" if families else None
+    found = answer(model, tokenizer, families, prompts, settings, bar, config.hardware.memory_gb)
+    return found, [
         {"id": record.id, "prompt": as_chat(prompt), "reply": reply, "reference_reply": reference}
-        for record, (prompt, reference), reply in zip(records, prompts, replies, strict=True)
+        for record, (prompt, reference), reply in zip(records, asked, texts(tokenizer, found.replies), strict=True)
     ]
 
 

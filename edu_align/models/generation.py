@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
-from edu_align.models.chat_template import chat_ids
-from edu_align.models.engine import Engine, writes_exactly
 from edu_align.models.reply_end import end_tokens
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.files import read_json
-from edu_align.utils.memory import HalvingBatches
 
 # Ids of tokens, and how a result is returned: nothing of it decides what is drawn.
 _HARMLESS = {
@@ -88,46 +85,8 @@ def prompt_and_reference(record: Record) -> tuple[tuple[Message, ...], str]:
     return record.messages[:last], record.messages[last].content
 
 
-def generate(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], max_new_tokens: int, bar: str | None = None
-) -> list[str]:
-    """Greedy replies, one a prompt; the same on every call. `bar`: the name of a progress bar, None for none."""
-    return replies(model, tokenizer, prompts, GenerationConfig(max_new_tokens=max_new_tokens), bar)
-
-
-def replies(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[Message]], settings: GenerationConfig, bar: str | None = None
-) -> list[str]:
-    """Replies by the sampling `settings`, one a prompt: by the engine where it is exact, by transformers elsewhere.
-
-    With temperature 0 they are the likeliest tokens and the same on every call, alone or beside others; otherwise
-    torch's generator decides. Work that memory runs out for is done in halves.
-    """
-    from tqdm import tqdm
-
-    model.eval()
-    ids = [chat_ids(tokenizer, prompt, reply_next=True) for prompt in prompts]
-    write = engine_replies if writes_exactly(model) else batched_replies
-    halves = HalvingBatches("writing replies")
-    with tqdm(total=len(ids), desc=bar, unit="reply", mininterval=5, disable=bar is None) as shown:
-        written = halves.run(lambda part: write(model, tokenizer, part, settings, shown.update), ids)
-    return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in written]
-
-
 Prompts = Sequence[Sequence[int]]
 BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of transformers' own
-
-
-def engine_replies(
-    model: Any, tokenizer: Any, prompts: Prompts, settings: GenerationConfig, done: Callable[[], Any]
-) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in prompts]
-    for number, token in Engine(model, settings, end_tokens(model, tokenizer)).write(prompts):
-        if token is None:
-            done()
-        else:
-            found[number].append(token)
-    return found
 
 
 def batched_replies(

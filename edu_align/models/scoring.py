@@ -17,9 +17,10 @@ from edu_align.utils.memory import HalvingBatches
 MAX_BATCH_TOKENS = 8192  # padded tokens of one scoring forward; the packed forward computes fewer
 
 Row = tuple[list[int], list[int]]  # token ids and labels, IGNORED where nothing is scored
+Scored = tuple[float, int]  # log-probability (nats) of a row's labelled tokens, and how many they are
 
 
-def label_logps(model: Any, rows: Sequence[Row], pad: int) -> list[tuple[float, int]]:
+def label_logps(model: Any, rows: Sequence[Row], pad: int) -> list[Scored]:
     """Sum of log-probabilities of the labelled tokens (nats), and how many they are, for each row.
 
     Only labelled positions go through the LM head. The model is left in eval mode.
@@ -75,19 +76,11 @@ def conversation_rows(
     return found
 
 
-def score_replies(
-    model: Any, tokenizer: Any, groups: Sequence[ResponseGroup], max_length: int
-) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
-    """For each group, the log-probability (nats) and the token count of each of its responses."""
-    found = score(model, tokenizer, [reply_rows(tokenizer, group, max_length) for group in groups])
-    return [columns(rows) for rows in found]
-
-
-def columns(scored: Sequence[tuple[float, int]]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+def columns(scored: Sequence[Scored]) -> tuple[tuple[float, ...], tuple[int, ...]]:
     return tuple(logp for logp, _ in scored), tuple(count for _, count in scored)
 
 
-def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list[list[tuple[float, int]]]:
+def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list[list[Scored]]:
     """`label_logps` of each row of each family, such as the replies to one prompt.
 
     A family is scored in one batch, beside those that begin alike, of at most MAX_BATCH_TOKENS padded tokens where
@@ -96,10 +89,10 @@ def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list
     from tqdm import tqdm
 
     order = sorted((i for i, rows in enumerate(families) if rows), key=lambda i: families[i][0][0])
-    result: list[list[tuple[float, int]]] = [[] for _ in families]
+    result: list[list[Scored]] = [[] for _ in families]
     halves = HalvingBatches("scoring")
 
-    def label(part: Sequence[Row]) -> list[tuple[float, int]]:
+    def label(part: Sequence[Row]) -> list[Scored]:
         return label_logps(model, part, tokenizer.pad_token_id)
 
     with tqdm(total=sum(map(len, families)), desc="scoring", unit="reply", mininterval=5) as bar:

@@ -15,7 +15,7 @@ from edu_align.models.principal import begin_principal
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.models.targets import lora_options
 from edu_align.utils.errors import UserError
-from edu_align.utils.memory import freeze_imported_objects
+from edu_align.utils.memory import freeze_imported_objects, returning_freed
 
 
 def load_model(
@@ -54,7 +54,7 @@ def load_model(
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
     drawn_in = saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder))
-    with drawn_in as folder, _attention_that_it_has(device.attention):
+    with drawn_in as folder, _attention_that_it_has(device.attention), returning_freed():
         both: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
             output_loading_info=True, ignore_mismatched_sizes=True, **options,

@@ -19,6 +19,13 @@ BLOCK = 256  # nodes of one block of attention: fewer compute fewer masked cells
 SHARED_SHARE = 0.5
 KEPT_LOGITS = 2**27  # bytes of logits of one forward pass that a CPU's head keeps for the backward pass
 KEPT_WEIGHTS = 2**25  # bytes of probabilities that one layer's block attention keeps for the backward pass
+REPLIES = 2**30  # bytes of keys and values of the replies that are written at once, see `reply_memory`
+
+
+def reply_memory(memory_gb: float | None) -> int:
+    """Bytes of keys and values of the replies that are written at once, with `hardware.memory_gb` for everything."""
+    return REPLIES if memory_gb is None else min(REPLIES, int(memory_gb * 2**30) // 8)
+
 
 Tokens = Sequence[int]
 E = TypeVar("E")

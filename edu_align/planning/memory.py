@@ -9,7 +9,7 @@ from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
-from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS
+from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
 from edu_align.packing.families import SUPPORTED
 from edu_align.planning.machine import Machine
 from edu_align.planning.parameters import HEAD_NORMS, Linear, ParameterCounts, block_norms, count_parameters
@@ -221,7 +221,12 @@ def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
 
 
 def _without_gradient(config: Config, machine: Machine, work: Work, counts: ParameterCounts) -> float:
-    """Bytes of a forward pass in evaluation batches (the reference model's, for one): one block and the mask."""
+    """Bytes of a forward pass in evaluation batches (the reference model's, for one): one block and the mask; and of
+    the keys and values of the sample replies.
+    """
     shape, width = config.model.architecture, WIDTH[machine.dtype]
     inside = sum(outputs for _, outputs in counts.layers.values()) + 4 * shape.hidden_size
-    return work.eval_tokens * (inside * width + float(work.width) * (width + 1))
+    length = config.trainer.max_length + config.evaluation.max_new_tokens
+    a_reply = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_width(shape) * width * length
+    replies = min(reply_memory(config.hardware.memory_gb), config.evaluation.samples * a_reply)
+    return work.eval_tokens * (inside * width + float(work.width) * (width + 1)) + replies

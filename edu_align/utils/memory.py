@@ -6,20 +6,21 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from edu_align.utils.errors import UserError, first_line
 
-# mallopt's parameters (glibc's malloc.h).
+# mallopt's parameters (glibc's malloc.h), and what it begins with.
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
+TRIM_THRESHOLD_USUAL, MMAP_MAX_USUAL = 128 * 1024, 65536
 
 # Kernels of matrix products in 16 bits that oneDNN and torch over it keep, each for the sizes of one product. Of
 # 1,024, their default, most belong to passes long gone.
 KERNEL_CACHES, KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"), 64
 
-_frozen = False
+_frozen = _kept = False
 
 
 def prepare(device: str) -> None:
@@ -34,8 +35,28 @@ def keep_freed() -> None:
 
     By default each of those is mapped anew, and the system fills its pages with zeros before they are written.
     """
+    global _kept
+    _kept = True
     _glibc("mallopt", MMAP_MAX, 0)
     _glibc("mallopt", TRIM_THRESHOLD, -1)
+
+
+@contextlib.contextmanager
+def returning_freed() -> Iterator[None]:
+    """Return large tensors to the system inside the block, whatever `keep_freed` said: for loading weights.
+
+    While a model is quantized, each tensor is read whole and a quarter of it stays. Kept apart in glibc's heap, what
+    stays lies in the gap that the tensor left, and the next tensor needs a new place: a 7B model in 4 bits then held
+    more than 20 GB.
+    """
+    if _kept:
+        _glibc("mallopt", MMAP_MAX, MMAP_MAX_USUAL)
+        _glibc("mallopt", TRIM_THRESHOLD, TRIM_THRESHOLD_USUAL)
+    try:
+        yield
+    finally:
+        if _kept:
+            keep_freed()
 
 
 def keep_few_kernels() -> None:

@@ -42,7 +42,7 @@ def babbler(random_model: Any, bytes_tokenizer: Any) -> ChatModel:
 
     model.get_output_embeddings().register_forward_hook(says)
     settings = GenerationConfig(max_new_tokens=400)
-    return ChatModel("babbler", "base", model, bytes_tokenizer, None, settings, None, 2048, 1, Lock())
+    return ChatModel("babbler", "base", model, bytes_tokenizer, None, settings, None, 2048, 1, None, Lock())
 
 
 @pytest.mark.cases("B8")

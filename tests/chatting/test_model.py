@@ -12,8 +12,8 @@ import torch
 
 from edu_align.chatting.model import ChatModel, TooLong, fit, load, stream
 from edu_align.chatting.source import model_source, run_source
+from edu_align.models.answers import replies
 from edu_align.models.chat_template import chat_ids
-from edu_align.models.generation import replies
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 

@@ -10,7 +10,7 @@ import pytest
 from edu_align.chatting.model import load
 from edu_align.chatting.source import run_source
 from edu_align.exporting.merge import end_tokens, generation_config
-from edu_align.models.generation import replies
+from edu_align.models.answers import replies
 from edu_align.records import Message
 from tests.exporting.conftest import CHATML, Make, Runs, Say, by_hand, copied
 

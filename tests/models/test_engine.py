@@ -8,8 +8,13 @@ import torch
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.models import engine as engine_module
-from edu_align.models.engine import Engine, writes_exactly
-from edu_align.models.generation import BATCH_TOKENS, _next_batch, replies
+from edu_align.models.answers import replies
+from edu_align.models.chat_template import IGNORED
+from edu_align.models.engine import Engine, Score, Token, writes_exactly
+from edu_align.models.generation import BATCH_TOKENS, _next_batch
+from edu_align.models.queue import Work
+from edu_align.models.scoring import label_logps
+from edu_align.packing.budget import REPLIES, reply_memory
 from tests.networks import SHAPE, network
 
 FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "smollm3", "olmo2", "granite"]
@@ -25,10 +30,12 @@ def prompts_of(many: int, seed: int = 0, vocabulary: int = 90) -> list[list[int]
     return [shared * (i % 3 == 0) + ids for i, ids in enumerate(own)]
 
 
-def by_engine(model: Any, prompts: list[list[int]], ends: tuple[int, ...] = ENDS, **settings: Any) -> list[list[int]]:
+def by_engine(
+    model: Any, prompts: list[list[int]], ends: tuple[int, ...] = ENDS, memory: int = REPLIES, **settings: Any
+) -> list[list[int]]:
     found: list[list[int]] = [[] for _ in prompts]
     over = []
-    for number, token in Engine(model, GenerationConfig(max_new_tokens=NEW, **settings), ends).write(prompts):
+    for number, token in Engine(model, GenerationConfig(max_new_tokens=NEW, **settings), ends, memory).write(prompts):
         if token is None:
             over.append(number)
         else:
@@ -52,7 +59,8 @@ def alone(model: Any, prompt: list[int], ends: tuple[int, ...] = ENDS) -> list[i
 def test_replies_are_those_of_transformers(kind: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With few rows prompts wait for those that end; with many all are written at once."""
     monkeypatch.setattr(engine_module, "ROWS", rows)
-    monkeypatch.setattr(engine_module, "PROMPT_TOKENS", 40)
+    monkeypatch.setattr(engine_module, "PASS_TOKENS", 40)
+    monkeypatch.setattr(engine_module, "LENGTHS", 8)  # so that slots grow on the way
     model, prompts = network(kind), prompts_of(10)
     likely = torch.tensor([token for prompt in prompts for token in alone(model, prompt)]).mode().values.item()
     ends = (*ENDS, int(likely))  # so that replies end at different times
@@ -66,7 +74,8 @@ def test_memory_bounds_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     together = by_engine(model, prompts)
     longest = max(map(len, prompts)) + NEW
     a_row = longest * 2 * 4 * 2 * 8 * 4  # keys and values, layers, key heads, units a head, bytes
-    monkeypatch.setattr(engine_module, "MEMORY", 2 * a_row + 1)
+    room = 2 * a_row + 1
+    monkeypatch.setattr(engine_module, "LENGTHS", 1)  # shorter ones get as much as they need
     seen: list[int] = []
     original = engine_module.Memory.begin_step
 
@@ -75,8 +84,66 @@ def test_memory_bounds_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         original(memory, lengths)
 
     monkeypatch.setattr(engine_module.Memory, "begin_step", counted)
-    assert by_engine(model, prompts) == together
-    assert max(seen) == 2
+    sizes: list[tuple[int, int]] = []
+    resize = engine_module.Memory.resize
+
+    def noted(memory: Any, slots: int, length: int, kept: int) -> None:
+        sizes.append((slots, length))
+        resize(memory, slots, length, kept)
+
+    monkeypatch.setattr(engine_module.Memory, "resize", noted)
+    assert by_engine(model, prompts, memory=room) == together
+    assert seen[-1] <= 2
+    assert max(seen) > 2  # of the short ones
+    allocated = [rows * length for rows, length in sizes]
+    assert max(allocated) <= 2 * longest
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "granite"])
+@pytest.mark.parametrize("pass_tokens", [1, 30, 4096])
+def test_rows_are_scored_beside_the_replies(kind: str, pass_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are those of each row alone, and replies those without rows beside them, wherever passes are cut."""
+    monkeypatch.setattr(engine_module, "PASS_TOKENS", pass_tokens)
+    monkeypatch.setattr(engine_module, "ROWS", 3)
+    model, prompts = network(kind), prompts_of(7)
+    rows = [
+        (prompt + reply, [IGNORED] * len(prompt) + reply) for prompt in prompts for reply in ([7, 9, 11], [7, 9, 3])
+    ]
+    rows += [([5, 6, 7], [IGNORED, 6, 7]), (prompts[0], [IGNORED] * len(prompts[0]))]
+    work = [Work(i, ids, labels) for i, (ids, labels) in enumerate(rows)]
+    work += [Work(len(rows) + i, prompt) for i, prompt in enumerate(prompts)]
+    events = list(Engine(model, GenerationConfig(max_new_tokens=NEW), ENDS).run(work))
+    scores = {event.number: event for event in events if isinstance(event, Score)}
+    written = [[] for _ in prompts]
+    for event in events:
+        if isinstance(event, Token) and event.token is not None:
+            written[event.number - len(rows)].append(event.token)
+    assert written == by_engine(model, prompts)
+    for i, (ids, labels) in enumerate(rows):
+        ((logp, tokens),) = label_logps(model, [(ids, labels)], 0)
+        assert (scores[i].logp, scores[i].tokens) == (pytest.approx(logp, abs=2e-5), tokens)
+
+
+def test_what_rows_have_in_common_is_computed_once() -> None:
+    """Of a dialogue whose replies are scored nothing is read again to be answered, and a label is asked once."""
+    model, prompt = network("llama"), list(range(5, 35))
+    rows = [(prompt + reply, [IGNORED] * len(prompt) + reply) for reply in ([7, 9, 11, 4], [7, 9, 3, 4])]
+    engine = Engine(model, GenerationConfig(max_new_tokens=2), ENDS)
+    seen: list[int] = []
+    forward = engine.forward
+    engine.forward = lambda **given: (seen.append(given["input_ids"].shape[1]), forward(**given))[1]
+    asked: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        logps = engine_module.label_logps
+        patch.setattr(engine_module, "label_logps", lambda *given: (asked.append(len(given[2])), logps(*given))[1])
+        list(engine.run([Work(0, *rows[0]), Work(1, *rows[1]), Work(2, prompt)]))
+    assert seen[0] == len(prompt) + 4 + 2
+    assert asked == [2 + 2 + 2]  # 7 and 9 once, then two replies' ends
+
+
+def test_replies_get_an_eighth_of_the_memory_that_is_known() -> None:
+    assert reply_memory(None) == reply_memory(64.0) == REPLIES == 2**30
+    assert reply_memory(4.0) == 2**29
 
 
 def test_an_adapter_is_written_with_where_it_is_on() -> None:
@@ -147,7 +214,7 @@ def test_what_is_not_packed_is_written_by_transformers(bytes_tokenizer: Any, ran
     settings = GenerationConfig(max_new_tokens=5)
     engine = replies(tiny, bytes_tokenizer, asked, settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edu_align.models.generation.writes_exactly", lambda model: False)
+        patch.setattr("edu_align.models.answers.writes_exactly", lambda model: False)
         assert replies(tiny, bytes_tokenizer, asked, settings) == engine
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.models import generation as defaults
-from edu_align.models.generation import replies, sampling_config
+from edu_align.models.answers import replies
+from edu_align.models.generation import sampling_config
 from edu_align.models.reply_end import end_tokens, turn_end
 from edu_align.records import Message
 from tests.models.conftest import CHATML, Own
@@ -75,7 +76,7 @@ def test_nothing_is_written_after_the_end_of_a_turn(own: Own, loaded: Any, speci
     begin = says(model, tokenizer, "Why?<|im_end|>\n<|im_start|>user\nBecause<|im_end|>")
     settings = GenerationConfig(max_new_tokens=40)
     assert replies(model, tokenizer, [PROMPT], settings) == ["Why?"]
-    chat_model = ChatModel("own", "base", model, tokenizer, None, settings, None, 2048, 1, Lock())
+    chat_model = ChatModel("own", "base", model, tokenizer, None, settings, None, 2048, 1, None, Lock())
     begin()
     assert "".join(stream(chat_model, PROMPT)) == "Why?"
 

@@ -8,12 +8,13 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from edu_align.models import scoring
 from edu_align.models.chat_template import IGNORED
-from edu_align.models.generation import generate, prompt_and_reference
-from edu_align.models.scoring import conversation_rows, label_logps, reply_rows, score, score_replies
+from edu_align.models.generation import prompt_and_reference
+from edu_align.models.scoring import conversation_rows, label_logps, reply_rows, score
 from edu_align.models.trained_turns import encode
 from edu_align.packing.decoder import share_prefixes
 from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
+from tests.answers import generate, score_replies
 from tests.networks import SHAPE
 from tests.packing.test_decoder import group
 

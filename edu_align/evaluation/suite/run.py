@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import trained_groups
+from edu_align.evaluation.suite.asking import prepare
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.registry import METRICS
 from edu_align.evaluation.suite.results import MetricResult
@@ -111,6 +112,9 @@ def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
         missing = [name for name in metrics if not store.path(name).is_file()]
         if missing and suite.settings.split == "test":
             notes.update(dict.fromkeys(_note_read(suite, store, missing)))
+        if missing:
+            print(f"edu_align: measuring {label}: {', '.join(missing)}", flush=True)
+            prepare(store.subject, [METRICS[name] for name in missing], suite.data, suite.settings)
         results[label] = dict(_results(store, metrics, absent))
         store.subject.release()
     for reason, names in absent.items():
@@ -127,7 +131,6 @@ def _results(store: Store, metrics: Sequence[str], absent: dict[str, list[str]])
     for name in metrics:
         found = store.read(name)
         if found is None:
-            print(f"edu_align: measuring {name} of {store.subject.label}", flush=True)
             try:
                 found = METRICS[name](store.subject, store.data, store.settings)
             except SourceAbsentError as error:

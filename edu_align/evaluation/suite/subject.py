@@ -1,21 +1,24 @@
-"""A model under measurement: loaded when first needed, and scored once on the same input."""
+"""A model under measurement: loaded when first needed, and asked the same once."""
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.cache.run_cache import RunCache, tokenizer_content
+from edu_align.cache.run_cache import RunCache, compute_settings, tokenizer_content
 from edu_align.cache.store import Codec
-from edu_align.config.schema import Config
+from edu_align.config.schema import Config, GenerationConfig
+from edu_align.evaluation.suite.asking import Dialogue, Prompts, Rows, dialogues, reply_key, score_key
 from edu_align.evaluation.suite.results import Scored
-from edu_align.models.chat_template import as_chat
+from edu_align.models.answers import answer, texts
+from edu_align.models.chat_template import chat_ids
 from edu_align.models.content import base_content, trained_content
 from edu_align.models.locate import Location, locate, weights_content
-from edu_align.models.scoring import score_replies
+from edu_align.models.scoring import Row, reply_rows
 from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
+from edu_align.packing.budget import Prefixes, cut
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import read_json
@@ -79,7 +82,8 @@ def _adapted(base: Any, adapter: Path) -> Any:
         ) from None
 
 
-Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
+Said = dict[str, Any]  # what was asked, by its key -> (nats, tokens) of a reply, or the text of one
+PART = 10**13  # a model's parameters times the tokens that it computes between two writes of the cache
 
 
 class LoadedSubject:
@@ -94,8 +98,7 @@ class LoadedSubject:
         self.weights = weights
         self.max_length = max_length
         self.reference = reference
-        self._results: dict[str, Any] = {}
-        self._scores: dict[str, Scored] = {}  # by prompt and reply
+        self._said: Said = {}
 
     @functools.cached_property
     def location(self) -> Location:
@@ -127,34 +130,41 @@ class LoadedSubject:
         """Twelve hex digits over `identity`."""
         return digest(self.identity)[:12]
 
-    def score(self, rows: Rows) -> list[list[Scored]]:
-        """Log-probabilities (nats) and tokens of every reply; all replies of a prompt are computed in one batch.
+    @property
+    def first(self) -> "LoadedSubject | None":
+        """The base model, where the reference was itself trained from another; else None."""
+        base = self.reference
+        while base is not None and base.reference is not None:
+            base = base.reference
+        return None if base is self.reference else base
 
-        A reply that another metric had scored after the same prompt is not computed again.
-        """
-        keys = [[digest(as_chat(prompt), reply) for reply in replies] for prompt, replies in rows]
-        missing = [row for row, known in zip(rows, keys, strict=True) if not self._scores.keys() >= set(known)]
-        if missing:
-            request = ["replies alone", *([as_chat(prompt), list(replies)] for prompt, replies in missing)]
-            found = self._cached("scores", request, lambda: self._score(missing))
-            for (prompt, replies), scored in zip(missing, found, strict=True):
-                chat = as_chat(prompt)
-                self._scores |= {digest(chat, reply): one for reply, one in zip(replies, scored, strict=True)}
-        return [[self._scores[key] for key in row] for row in keys]
+    def prepare(self, rows: Rows, prompts: Prompts) -> None:
+        """Compute what is not known yet of all that is going to be asked, in one queue."""
+        if not dialogues(rows, prompts, self._said):
+            return
+        kept = self._shared.store.read(KIND, self._cache_key, JSON)
+        self._said |= kept or {}
+        for part in self._parts(dialogues(rows, prompts, self._said)):
+            wanted = {key for one in part for key in (*one.scored, *one.asked)}
+            compute = functools.partial(self._extended, part)
+            found = self._shared.get_or_extend(KIND, self._cache_key, JSON, wanted.issubset, compute)
+            self._said |= found
+
+    def score(self, rows: Rows) -> list[list[Scored]]:
+        """Log-probabilities (nats) and tokens of every reply."""
+        self.prepare(rows, [])
+        return [[self._said[score_key(prompt, reply)] for reply in replies] for prompt, replies in rows]
 
     def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self.reference.score(rows) if self.reference else None
 
     def base_score(self, rows: Rows) -> list[list[Scored]] | None:
-        base = self.reference
-        while base is not None and base.reference is not None:
-            base = base.reference
-        return None if base is None or base is self.reference else base.score(rows)
+        return self.first.score(rows) if self.first else None
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies, written together."""
-        request = [[as_chat(prompt) for prompt in prompts], max_new_tokens]
-        return self._cached("replies", request, lambda: self._replies(prompts, max_new_tokens))
+        self.prepare([], [(prompt, max_new_tokens) for prompt in prompts])
+        return [self._said[reply_key(prompt, max_new_tokens)] for prompt in prompts]
 
     def release(self) -> None:
         """Free the model; its scores and replies stay."""
@@ -174,35 +184,45 @@ class LoadedSubject:
     def _model(self) -> Any:
         return load_weights(self.weights, self.location, self._device, self.max_length)
 
-    def _cached(self, kind: str, request: Any, compute: Any) -> Any:
-        from edu_align.cache.run_cache import compute_settings
-
+    @functools.cached_property
+    def _cache_key(self) -> str:
         how = compute_settings(self.weights.config, self._device)
-        key = digest(self.identity | {"reference": None}, how, self.max_length, request)
-        if key not in self._results:
-            self._results[key] = self._shared.get_or_compute(f"suite {kind}", key, JSON, compute)
-        return self._results[key]
+        return digest(self.identity | {"reference": None}, how, self.max_length)
 
-    def _score(self, rows: Rows) -> list[list[Scored]]:
-        """Of the replies alone: what a dialogue trains on before them is not scored with them."""
-        groups = [
-            ResponseGroup(
-                tuple(replace(turn, train=False) for turn in prompt),
-                tuple(Response(text, 0.0) for text in replies),
-                str(i),
-                "suite",
-                str(i),
-            )
-            for i, (prompt, replies) in enumerate(rows)
-        ]
+    def _parts(self, missing: Sequence[Dialogue]) -> Iterator[list[Dialogue]]:
+        """Dialogues that begin alike together, as many as are computed between two writes of the cache."""
+        if not missing:
+            return
+        encoded = [chat_ids(self.tokenizer, one.prompt, reply_next=True) for one in missing]
+        order = sorted(range(len(missing)), key=encoded.__getitem__)
+        budget = PART // sum(each.numel() for each in self._model.parameters())
+        for part, _ in cut([[encoded[i]] for i in order], max(1, budget), Prefixes):
+            yield [missing[order[place]] for place in part]
+
+    def _extended(self, part: Sequence[Dialogue], known: Said | None) -> Said:
+        """`known` and what the model says of `part`."""
+        said = dict(known or {})
         length = min(self.max_length, int(self._model.config.max_position_embeddings))
-        scored = score_replies(self._model, self.tokenizer, groups, length)
-        return [[(logp, count) for logp, count in zip(*pair, strict=True)] for pair in scored]
+        rest = dialogues([(one.prompt, [*one.scored.values()]) for one in part], [], said)
+        families = [_rows(self.tokenizer, one, length) for one in rest]
+        for most in sorted({most for one in part for most in one.asked.values()}) or [1]:
+            asked = {key: one.prompt for one in part for key, each in one.asked.items() if each == most}
+            prompts = [chat_ids(self.tokenizer, prompt, reply_next=True) for prompt in asked.values()]
+            settings = GenerationConfig(max_new_tokens=most)
+            room = self.weights.config.hardware.memory_gb
+            found = answer(self._model, self.tokenizer, families, prompts, settings, self.label, room)
+            for one, scores in zip(rest if families else [], found.scores, strict=True):
+                said |= zip(one.scored, scores, strict=True)
+            said |= zip(asked, texts(self.tokenizer, found.replies), strict=True)
+            families = []
+        return said
 
-    def _replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-        from edu_align.models.generation import generate
 
-        return generate(self._model, self.tokenizer, prompts, max_new_tokens, f"{self.label}: replies")
+def _rows(tokenizer: Any, one: Dialogue, max_length: int) -> list[Row]:
+    """Of the replies alone: what a dialogue trains on before them is not scored with them."""
+    prompt = tuple(replace(turn, train=False) for turn in one.prompt)
+    group = ResponseGroup(prompt, tuple(Response(text, 0.0) for text in one.scored.values()), "", "suite", "")
+    return reply_rows(tokenizer, group, max_length)
 
 
 def _stated_ends(folder: Path | None) -> Any:
@@ -210,12 +230,10 @@ def _stated_ends(folder: Path | None) -> Any:
     return ((folder and read_json(folder / "generation_config.json")) or {}).get("eos_token_id")
 
 
-def _decode(content: bytes) -> Any:
-    """JSON, whose innermost lists [nats, tokens] become pairs again."""
-    found = json.loads(content)
-    if found and isinstance(found[0], list):
-        return [[(logp, count) for logp, count in row] for row in found]
-    return found
+def _decode(content: bytes) -> Said:
+    """JSON, whose [nats, tokens] become pairs again."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(content).items()}
 
 
-JSON: Codec[Any] = Codec("jsonl", lambda value: json.dumps(value, ensure_ascii=False).encode(), _decode)
+KIND = "suite answers"  # of the cache
+JSON: Codec[Said] = Codec("jsonl", lambda said: json.dumps(said, ensure_ascii=False).encode(), _decode)

@@ -35,8 +35,8 @@ def test_people_first_then_the_replies(runs: Callable[[str], Any], tmp_path: Pat
     assert [{**row, "notes": []} for row in again] == [{**row, "notes": []} for row in rows]
     assert len(server.bodies) == asked  # everything came from the cache
     printed = capsys.readouterr().out
-    assert printed.index("agreement/pairs: ") < printed.index("measuring pair_accuracy of base")
-    assert printed.index("measuring pair_accuracy of SFT") < printed.index("preferred/base: ")
+    assert printed.index("agreement/pairs: ") < printed.index("measuring base: pair_accuracy")
+    assert printed.index("measuring SFT: pair_accuracy") < printed.index("preferred/base: ")
     by_name = {row["name"]: row for row in rows}
     assert by_name["agreement/pairs"]["n"] > by_name["preferred/base"]["n"] == 4
     assert {"chance", "longer"} <= by_name["preferred/base"]["baselines"].keys()

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edu_align.evaluation.suite.results import Scored
-from edu_align.models.generation import generate
-from edu_align.models.scoring import score_replies
 from edu_align.records import Message, Response, ResponseGroup
+from tests.answers import generate, score_replies
 
 Rows = Sequence[tuple[Sequence[Message], Sequence[str]]]
 Score = Callable[[Sequence[Message], str], Scored]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edu_align.data.questions import problem_key
+from edu_align.evaluation.suite import subject as subject_module
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.registry import METRICS, ON_REQUEST, chosen_metrics, reads
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
@@ -47,13 +48,13 @@ def test_every_metric_gives_rows_with_intervals_and_baselines(subject: LoadedSub
 def test_leak_and_form_share_their_replies(subject: LoadedSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_of(subject, real.ROOT)
     answered: list[int] = []
-    answer = LoadedSubject._replies
+    answer = subject_module.answer
 
-    def counted(self: LoadedSubject, prompts: Any, most: int) -> list[str]:
-        answered.append(len(prompts))
-        return answer(self, prompts, most)
+    def counted(*given: Any) -> Any:
+        answered.append(len(given[3]))
+        return answer(*given)
 
-    monkeypatch.setattr(LoadedSubject, "_replies", counted)
+    monkeypatch.setattr(subject_module, "answer", counted)
     METRICS["form"](subject, data, FEW)
     assert sum(answered) in (11, 12), "one dialogue may be in Bridge and in MRBench, and is answered once"
     before = list(answered)

@@ -12,9 +12,9 @@ from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.evaluation.suite.store import Store, read_result
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
-from edu_align.models.scoring import score_replies
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
+from tests.answers import score_replies
 from tests.evaluation.builders import group
 
 MEASURED = {"a/x": Series.of([("i", "g", 0.1, 2.0), ("j", "h", 1 / 3, 1.0)]), "a/y": Series.of([])}
@@ -78,7 +78,9 @@ def test_a_subject_scores_as_training_does(subject: LoadedSubject) -> None:
     rows = [(each.prompt, [response.text for response in each.responses]) for each in groups]
     expected = score_replies(subject._model, subject.tokenizer, groups, 512)
     found = subject.score(rows)
-    assert [(tuple(a for a, _ in row), tuple(b for _, b in row)) for row in found] == expected
+    for row, (logps, counts) in zip(found, expected, strict=True):
+        assert [logp for logp, _ in row] == pytest.approx(logps, rel=1e-6)
+        assert tuple(count for _, count in row) == counts
     other = LoadedSubject("again", subject.weights, 512)
     assert other.score(rows) == found
     assert "_model" not in other.__dict__
