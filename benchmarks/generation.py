@@ -54,7 +54,7 @@ def _row(name: str, ours: str, peer: str, found: dict[str, Any], key: str, unit:
 @program
 def main() -> None:
     way, target = sys.argv[1:]
-    prepare("cpu")
+    prepare("cpu", quantized=False)
     model, tokenizer, prompts = loaded()
     write = writer(way, model, tokenizer)
     write(prompts[:2])

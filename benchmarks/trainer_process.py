@@ -75,7 +75,7 @@ def _ours(config: Config, base: Any, device: Device, tokenizer: Any, data: Train
     from edu_align.training.session import METHODS
     from edu_align.utils.memory import prepare
 
-    prepare(device.device)
+    prepare(device.device, quantized=device.quantization != "none")
     base.config.use_cache = False
     model = add_adapter(base, config.adapter, config.seed)
     install_packing("on", model)

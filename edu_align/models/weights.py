@@ -15,7 +15,7 @@ from edu_align.models.principal import begin_principal
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.models.targets import lora_options
 from edu_align.utils.errors import UserError
-from edu_align.utils.memory import freeze_imported_objects, returning_freed
+from edu_align.utils.memory import forget_peak, freeze_imported_objects
 
 
 def load_model(
@@ -54,11 +54,12 @@ def load_model(
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
     drawn_in = saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder))
-    with drawn_in as folder, _attention_that_it_has(device.attention), returning_freed():
+    with drawn_in as folder, _attention_that_it_has(device.attention):
         both: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
             output_loading_info=True, ignore_mismatched_sizes=True, **options,
         )  # fmt: skip
+    forget_peak()  # the files' pages count while they are read, and the system takes those back when it wants
     loaded, info = both
     _check_loaded(location.folder, info)
     if location.folder is None:

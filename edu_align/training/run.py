@@ -125,7 +125,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config)
-    prepare(device.device)
+    prepare(device.device, quantized=device.quantization != "none")
     check_optimizer(config.hardware)
     check_sharding(config, device)
     carrying = check_targets(config.model, location, config.adapter)
