@@ -107,6 +107,10 @@ class _Opened:
     config: "Config"
     suite: "Suite"
 
+    @property
+    def folder(self) -> Path | None:
+        return self.suite.run and self.suite.run.resolve()
+
 
 def evaluate(run: str, overrides: dict[str, str], outputs: Path | None) -> list[dict[str, Any]]:
     """Measure a run, the runs that it started from and their base; returns the rows of `suite.summarise`.
@@ -131,13 +135,15 @@ def evaluate_runs(runs: "Sequence[str]", overrides: dict[str, str], outputs: Pat
         with failed.noting(run):
             opened = _open(run, overrides, outputs)
             opened = replace(opened, suite=shared.suite(opened.suite))
-            if opened.suite.run not in [other.suite.run for other in ready.values()]:  # by its name and by its id
+            if opened.folder not in [other.folder for other in ready.values()]:  # by its name and by its id
                 ready[run] = opened
     found = {}
     for number, run in enumerate(by_base({run: opened.suite for run, opened in ready.items()}), 1):
         print(f"edu_align: {run}, {number} of {len(ready)}", flush=True)
         with failed.noting(run):
             found[run] = _measured(ready[run])
+        for subject in ready[run].suite.subjects:  # of one that failed
+            subject.release()
     measured = [run for run in ready if run in found]
     rows = _shown(ready[measured[0]].config, [found[run] for run in measured]) if measured else []
     failed.raise_them()
