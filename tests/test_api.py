@@ -92,7 +92,7 @@ def test_it_is_measured_as_by_the_command(run: Run, capsys: Any) -> None:
 def test_it_answers_as_the_engine_does(run: Run) -> None:
     from edu_align.chatting.model import load
     from edu_align.chatting.source import run_source
-    from edu_align.models.generation import replies
+    from edu_align.models.answers import replies
 
     few = ["generation.max_new_tokens=6", "generation.temperature=0", "hardware.dtype=float32"]
     question = "Is 1/2 + 1/3 = 2/5?"

@@ -239,7 +239,7 @@ def test_runs_are_measured_in_one_go_as_each_alone(
     rows = evaluate_runs(["dpo_on_sft", "dpo", "sft"], dict(QUICK), tmp_path / "together")
     assert len(loaded_bases) == 1
     said = capsys.readouterr().out
-    assert said.count("measuring human_turn_nll of base") == said.count("measuring human_turn_nll of SFT") == 1
+    assert said.count("measuring base: ") == said.count("measuring SFT: ") == 1
     assert "replies a second scored" in said
     assert {row["label"] for row in rows} == {"base", "SFT", "dpo_on_sft", "dpo"}
     as_alone = {

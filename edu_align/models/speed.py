@@ -22,7 +22,7 @@ class Speed:
 
     def summary(self) -> dict[str, float | None]:
         """`suite_seconds`, `generation_tokens_per_second` and `scoring_replies_per_second`, None where nothing was
-        computed. Tokens that end a reply are not counted; prompts are part of the time.
+        computed. Tokens that end a reply are not counted. Reading what is scored and answered is part of scoring.
         """
         return {
             "suite_seconds": round(self.seconds, 1) if self.tokens or self.replies else None,
