@@ -136,7 +136,7 @@ def _labels(measured: Sequence[Measured]) -> dict[Path, str]:
     """A label for the folder of each model: its suite's, or its run's name where two models have that one."""
     subjects = {store.model_folder: store.subject for suite, _ in measured for store in suite.stores().values()}
     used = [subject.label for subject in subjects.values()]
-    labels = {}
+    labels = dict[Path, str]()
     for folder, subject in subjects.items():
         made = subject.weights.folder or subject.weights.adapter
         other = made.name if made else f"{BASE} {folder.name}"
