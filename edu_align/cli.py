@@ -16,7 +16,7 @@ COMMANDS = {
     "preview": "a few training records as tokens, with the trained ones marked",
     "chat": "talk to a run, beside its base with --compare, in a browser with --web",
     "generate": "answer a file of prompts",
-    "evaluate": "measure a run, or any model, with the whole suite",
+    "evaluate": "measure runs, or any model, with the whole suite",
     "report": "runs side by side, or a sweep, as a page",
     "export": "a merged model that other programs load, and a GGUF for Ollama",
     "sweep": "train every combination of several values, or a preset: sweep beta_lr",

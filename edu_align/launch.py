@@ -50,12 +50,12 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
         VERSION_BASE,
         as_user_error,
         check_words,
+        hydra_words,
         in_one_message,
-        models_by_path,
+        of_this_machine,
         register,
     )
     from edu_align.config.machine_settings import blamed, use
-    from edu_align.config.text import for_hydra
 
     args = get_args_parser().parse_intermixed_args()
     typed, flags = sys.argv, [word for word in sys.argv[1:] if word not in args.overrides]
@@ -65,9 +65,9 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
         main = Path(args.config_path).absolute() if args.config_path else conf_dir()
         others = [Path(args.config_dir)] if args.config_dir else []
         several = args.multirun or any(key_of(word) in ("sweep", "hydra.mode") for word in args.overrides)
-        args.overrides = for_hydra(models_by_path(args.overrides, [main, *others]), several)
+        args.overrides = hydra_words(args.overrides, [main, *others], several)
         primary = (args.config_name or PRIMARY).removesuffix(".yaml")
-        args.overrides = [*_of_this_machine(args.overrides, main, others, primary), *args.overrides]
+        args.overrides = [*of_this_machine(args.overrides, main, others, primary), *args.overrides]
         try:
             check_words(args.overrides, main, others, multirun=args.multirun, primary=primary)
         except UserError as error:
@@ -179,29 +179,6 @@ def _help(name: str, arguments: list[str]) -> None:
     from edu_align.config.help_pages import explained
 
     print("\n".join([explained(word, folders) for word in asked]), end="")
-
-
-def _of_this_machine(typed: list[str], main: Path, others: list[Path], primary: str) -> list[str]:
-    """The words that the machine's own settings add to those of a command line.
-
-    A key that some options of its group do not have (`trainer.beta`) is added where the chosen one has it.
-    """
-    from edu_align.config.keys import owners
-    from edu_align.config.machine_settings import beside, use
-    from edu_align.config.text import words_of
-
-    found = beside(typed)
-    if any(map(owners, found)):
-        from edu_align.config.precheck.draft import draft
-        from edu_align.config.precheck.files import Files
-        from edu_align.config.precheck.overrides import read_all
-
-        files = Files(main, others)
-        everywhere = {key: value for key, value in found.items() if not owners(key)}
-        known = draft(files, primary, read_all([*words_of(everywhere), *typed], files)[0]).known
-        found = {key: value for key, value in found.items() if key in everywhere or key in known}
-    use(found)
-    return words_of(found)
 
 
 def _check_flags(args: Any) -> None:

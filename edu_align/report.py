@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edu_align.config.arguments import Words, key_values
+from edu_align.config.arguments import Words, key_values, run_names
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
@@ -115,18 +115,6 @@ def parse(arguments: Sequence[str]) -> dict[str, str]:
     words = key_values(arguments, KEYS, "sweep")
     _check(words)
     return words
-
-
-def run_names(text: str) -> list[str]:
-    """`[a, b]` or `a,b` as names. Errors: none, or one twice."""
-    names = [name.strip().strip("'\"") for name in text.removeprefix("[").removesuffix("]").split(",")]
-    names = [name for name in names if name]
-    if not names:
-        raise UserError(f"`runs={text}` names no run. Give runs=[<run>,<run>].")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"`runs={text}` names {twice[0]} twice. Name each run once.")
-    return names
 
 
 def _check(words: dict[str, str]) -> None:

@@ -47,6 +47,7 @@ def reproduce(words: list[str]) -> bool:
     if done is None:
         raise UserError("`preview` shows data and trains nothing, so there is nothing to reproduce. Leave it out.")
     run = done.path
+    from edu_align.models.speed import Speed, watched
     from edu_align.recipes.kept_results import check_kept
     from edu_align.recipes.tutor import measure_run, report_runs
     from edu_align.reports.stages import Stage, read_evaluation, results_table
@@ -59,9 +60,10 @@ def reproduce(words: list[str]) -> bool:
             "choose another outputs_root, and run again."
         )
     results = {"base": trained["base"], "SFT": trained["before"], "DPO": trained["after"]}
-    measure_run(run, METRICS)
+    with watched(Speed()) as speed:
+        measure_run(run, METRICS)
     folder = report_runs([run], "reproduce")
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(results | speed.summary(), indent=1) + "\n", encoding="utf-8")
     print("\n".join(text(results_table([Stage(label, found) for label, found in results.items()]))))
     print(f"edu_align: report {folder / 'report.html'}, with report.md; {time.monotonic() - began:.0f} s in all")
     agrees, lines = check_kept(kept_results("reproduce"), results)

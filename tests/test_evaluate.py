@@ -1,6 +1,7 @@
 """A finished run is measured beside its base and its SFT parent, once, and what cannot be meant is refused."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from edu_align.evaluate import _split, evaluate, evaluate_model
+from edu_align.evaluate import _split, evaluate, evaluate_model, evaluate_runs, main
 from edu_align.evaluation.suite.store import READS
-from edu_align.utils.errors import UserError
+from edu_align.evaluation.suite.subject import LoadedSubject
+from edu_align.models.base_model import forget
+from edu_align.utils.errors import SomeFailed, UserError
 
 QUICK = {"evaluation.max_groups": "2", "evaluation.metrics": "[pair_accuracy_own,human_turn_nll]"}
 
@@ -46,8 +49,6 @@ def test_a_run_stands_beside_its_parent_and_its_base(runs: Callable[[str], Any],
 def test_what_is_stored_is_not_measured_again(
     runs: Callable[[str], Any], outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    from edu_align.evaluation.suite.subject import LoadedSubject
-
     observed = runs("dpo_on_sft").path
     first = evaluate(str(observed), dict(QUICK), outputs)
     file = observed / "evaluation" / READS
@@ -195,3 +196,176 @@ def test_a_damaged_file_is_no_file_without_scores(go: Any, tmp_path: Path) -> No
     (tmp_path / "talks.jsonl").unlink()
     with pytest.raises(UserError, match=r"talks\.jsonl"):
         evaluate("gone", {"evaluation.metrics": "[pair_accuracy_own]"}, tmp_path)
+
+
+@pytest.fixture
+def loaded_bases(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was loaded as a process's shared base model, in order; empties the memory of an earlier test first."""
+    from edu_align.models import base_model
+
+    seen: list[Any] = []
+    real = base_model.load_model
+
+    def load(*given: Any, **named: Any) -> Any:
+        seen.append(given[0].name)
+        return real(*given, **named)
+
+    base_model.forget()
+    monkeypatch.setattr(base_model, "load_model", load)
+    return seen
+
+
+def moved(found: Path, root: Path, name: str) -> None:
+    """A run that another test trained, under a root of one's own, with its start where that is there, too."""
+    shutil.copytree(found, root / "runs" / name)
+    file = root / "runs" / name / "run.json"
+    record = json.loads(file.read_text())
+    start = record["init_from"]
+    if start is not None and (root / "runs" / Path(start).name).is_dir():
+        record["init_from"] = str(root / "runs" / Path(start).name)
+    file.write_text(json.dumps(record))
+
+
+def test_runs_are_measured_in_one_go_as_each_alone(
+    runs: Callable[[str], Any], tmp_path: Path, loaded_bases: list[Any], capsys: Any
+) -> None:
+    for root in (tmp_path / "alone", tmp_path / "together"):
+        for name in ("sft", "dpo_on_sft", "dpo"):
+            moved(runs(name).path, root, name)
+    alone = {name: evaluate(name, dict(QUICK), tmp_path / "alone") for name in ("dpo_on_sft", "dpo", "sft")}
+    capsys.readouterr()
+    forget()
+    loaded_bases.clear()
+    rows = evaluate_runs(["dpo_on_sft", "dpo", "sft"], dict(QUICK), tmp_path / "together")
+    assert len(loaded_bases) == 1
+    said = capsys.readouterr().out
+    assert said.count("measuring base: ") == said.count("measuring SFT: ") == 1
+    assert "replies a second scored" in said
+    assert {row["label"] for row in rows} == {"base", "SFT", "dpo_on_sft", "dpo"}
+    as_alone = {
+        "base": ("sft", "base"),
+        "SFT": ("sft", "SFT"),
+        "dpo_on_sft": ("dpo_on_sft", "DPO"),
+        "dpo": ("dpo", "DPO"),
+    }
+    for row in rows:
+        name, label = as_alone[row["label"]]
+        assert {**row, "label": label} in alone[name], (row["label"], row["name"])
+    assert (
+        len(rows)
+        == len({(row["name"], row["label"]) for row in rows})
+        == sum(len([row for row in alone[name] if row["label"] == label]) for name, label in as_alone.values())
+    )
+    for name in alone:
+        written = [
+            json.loads((tmp_path / where / "runs" / name / "evaluation" / "test.json").read_text())["files"]
+            for where in ("alone", "together")
+        ]
+        assert written[0] == written[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LoadedSubject, "_model", property(lambda self: pytest.fail("a model was loaded")))
+        assert evaluate_runs(["dpo_on_sft", "dpo", "sft"], dict(QUICK), tmp_path / "together") == rows
+    assert "a second" not in capsys.readouterr().out
+
+
+def test_runs_of_two_bases_load_each_once(
+    runs: Callable[[str], Any], go: Any, tmp_path: Path, loaded_bases: list[Any]
+) -> None:
+    """In whatever order they are named; the base is told apart in the table."""
+    for name in ("sft", "dpo_on_sft"):
+        moved(runs(name).path, tmp_path, name)
+    go("trainer=sft", "model.architecture.hidden_size=48", "run_name=wide")
+    forget()
+    loaded_bases.clear()
+    quick = QUICK | {"evaluation.metrics": "[human_turn_nll]"}
+    rows = evaluate_runs(["sft", "wide", "dpo_on_sft"], quick, tmp_path)
+    assert len(loaded_bases) == 2
+    bases = [row for row in rows if row["label"].startswith("base tiny-")]
+    assert len(bases) == 2
+    by_label = {row["label"]: row for row in rows}
+    assert by_label.keys() - {row["label"] for row in bases} == {"sft", "wide", "DPO"}
+    gaps = {name: by_label[name]["difference_to_base"]["value"] for name in ("sft", "wide")}
+    values = {round(by_label[name]["value"] - gap, 6) for name, gap in gaps.items()}
+    assert values == {round(row["value"], 6) for row in bases}
+
+
+def test_what_cannot_be_measured_leaves_the_others(
+    runs: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name in ("sft", "dpo"):
+        moved(runs(name).path, tmp_path, name)
+    moved(runs("dpo").path, tmp_path, "cut_off")
+    file = tmp_path / "runs" / "cut_off" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"state": "interrupted"}))
+    words = [f"{key}={value}" for key, value in QUICK.items()]
+    command = ["evaluate", "runs=[sft,cut_off,nowhere,dpo]", f"outputs_root={tmp_path}", *words]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    found = capsys.readouterr()
+    assert "error: 2 runs not measured:\n  - cut_off: `run=cut_off`: that run is 'interrupted'" in found.err
+    assert "  - nowhere: `run=nowhere`: no run.json" in found.err
+    assert {line.split()[1] for line in found.out.splitlines() if line.startswith("human_turn_nll/")} >= {"base", "SFT"}
+    assert (tmp_path / "runs" / "dpo" / "evaluation" / "test.json").is_file()
+    with pytest.raises(SomeFailed, match=r"1 run not measured:\n  - sft, dpo: .*splitt") as wrong:
+        evaluate_runs(["sft", "dpo"], {"evaluation.splitt": "test"}, tmp_path)
+    assert wrong.value.exit_code == 2
+
+
+def test_a_fault_of_one_run_is_shown_and_the_others_are_measured(
+    runs: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from edu_align.evaluation.suite import run as suite_run
+
+    for name in ("sft", "dpo"):
+        moved(runs(name).path, tmp_path, name)
+    real = suite_run.measure
+
+    def measure(suite: Any, metrics: Any) -> Any:
+        if suite.run.name == "dpo":
+            raise ZeroDivisionError("a fault")
+        return real(suite, metrics)
+
+    monkeypatch.setattr(suite_run, "measure", measure)
+    with pytest.raises(SomeFailed, match=r"dpo: ZeroDivisionError: a fault") as ended:
+        evaluate_runs(["dpo", "sft"], dict(QUICK), tmp_path)
+    assert ended.value.exit_code == 1
+    found = capsys.readouterr()
+    assert "Traceback" in found.err
+    assert "SFT" in found.out
+
+
+def test_results_on_other_records_stand_apart(runs: Callable[[str], Any], go: Any, tmp_path: Path) -> None:
+    """Two runs of one base with data of their own: the base has a row for each, and differences stay on one's own."""
+    moved(runs("sft").path, tmp_path, "sft")
+    go("trainer=sft", "dataset=edu_tutor", "dataset.size=90", "run_name=more")
+    quick = {"evaluation.metrics": "[human_turn_nll]"}
+    rows = evaluate_runs(["sft", "more"], quick, tmp_path)
+    names = {(row["name"], row["label"]): row for row in rows}
+    other = "human_turn_nll/edu_tutor (data of more)"
+    assert names.keys() == {
+        ("human_turn_nll/edu_tutor", "base"), ("human_turn_nll/edu_tutor", "sft"), (other, "base"), (other, "more"),
+    }  # fmt: skip
+    assert names[other, "more"]["difference_to_base"]["n"] == names[other, "base"]["n"]
+    rules = [names[name, "base"]["baselines"] for name in (other, "human_turn_nll/edu_tutor")]
+    assert rules[0] != rules[1]  # fitted on another training part
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run=a", "runs=[b]"], "`run` beside `runs`"),
+        (["model=tiny", "runs=[b]"], "`model` beside `runs`"),
+        (["runs=[b]", "adapter=x"], "`adapter` goes with `model`"),
+        (["runs=[]"], r"`runs=\[\]` names no run"),
+        (["runs=[a,a]"], "names a twice"),
+        (["evaluation.split=test"], "`run` is missing"),
+    ],
+)
+def test_what_is_measured_is_named_once(words: list[str], said: str, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["evaluate", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert re.search(said, capsys.readouterr().err)

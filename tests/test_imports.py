@@ -49,4 +49,4 @@ def test_no_circle() -> None:
 def test_only_commands_and_folders_stand_at_the_top() -> None:
     commands = set(COMMANDS) - {"preview", "sweep"}  # ways to call train
     files = {path.stem for path in (ROOT / "edu_align").glob("*.py")}
-    assert files == {*commands, "__init__", "__main__", "cli", "launch", "records", "tracking"}
+    assert files == {*commands, "__init__", "__main__", "api", "cli", "launch", "records", "tracking"}

@@ -23,6 +23,12 @@ def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatc
     assert not reproduce(words)  # nothing is kept yet
     report = tmp_path / "reports" / "reproduce"
     results = json.loads((report / "results.json").read_text())
+    speeds = [
+        results.pop(name) for name in ("suite_seconds", "generation_tokens_per_second", "scoring_replies_per_second")
+    ]
+    assert speeds[0] > 0
+    assert speeds[1] is None  # neither metric asks for replies
+    assert speeds[2] > 0
     assert list(results) == ["base", "SFT", "DPO"]
     printed = capsys.readouterr().out
     entry = results["DPO"]["pair_accuracy_implicit"]
@@ -43,6 +49,7 @@ def test_both_stages_and_the_report(words: list[str], tmp_path: Path, monkeypatc
     kept.write_text(json.dumps({"DPO/pair_accuracy_implicit": {"value": value, "tolerance": 0.0}}))
     assert reproduce(words)  # the same words on the same machine give the same number
     assert "agree with the 1 kept" in capsys.readouterr().out
+    assert json.loads((report / "results.json").read_text())["suite_seconds"] is None  # all was found again
     (evaluation,) = (tmp_path / "runs").glob("dpo-*/evaluation.json")
     evaluation.write_text(json.dumps({k: v for k, v in json.loads(evaluation.read_text()).items() if k != "base"}))
     with pytest.raises(UserError, match=r"evaluation\.json has no part `base`: an earlier edu_align wrote it"):

@@ -74,6 +74,18 @@ def key_values(arguments: Sequence[str], keys: Sequence[str], first: str) -> dic
     return words
 
 
+def run_names(text: str) -> list[str]:
+    """`[a, b]` or `a,b` as names. Errors: none, or one twice."""
+    names = [name.strip().strip("'\"") for name in text.removeprefix("[").removesuffix("]").split(",")]
+    names = [at_home(name) for name in names if name]
+    if not names:
+        raise UserError(f"`runs={text}` names no run. Give runs=[<run>,<run>].")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"`runs={text}` names {twice[0]} twice. Name each run once.")
+    return names
+
+
 def at_home(value: Any) -> Any:
     """A path that begins with `~/` in the user's home folder; anything else as it is."""
     return expanduser(value) if isinstance(value, str) and value.startswith("~/") else value

@@ -26,14 +26,19 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     `config_dirs` are searched after edu_align's own folder. It is an OmegaConf config typed by the schemas.
     Raises `UserError` that lists every problem.
     """
-    from edu_align.config.text import for_hydra
-
     others = [Path(folder).resolve() for folder in config_dirs or []]
-    overrides = for_hydra(models_by_path(overrides, [conf_dir(), *others]), several=False)
+    overrides = hydra_words(overrides, [conf_dir(), *others], several=False)
     check_words(overrides, conf_dir(), others)
     register()
     cfg, preset = _composed(overrides, others)
     return settled(cfg, Made(overrides, others, preset))
+
+
+def hydra_words(words: Sequence[str], folders: Sequence[Path], several: bool) -> list[str]:
+    """The words of a command line as Hydra reads what was meant by them, see `models_by_path` and `for_hydra`."""
+    from edu_align.config.text import for_hydra
+
+    return for_hydra(models_by_path(words, folders), several)
 
 
 def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -46,6 +51,29 @@ def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
 
     pairs = [(word, *word.partition("=")) for word in words]
     return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
+
+
+def of_this_machine(typed: list[str], main: Path, others: list[Path], primary: str) -> list[str]:
+    """The words that the machine's own settings add to those of a command line.
+
+    A key that some options of its group do not have (`trainer.beta`) is added where the chosen one has it.
+    """
+    from edu_align.config.keys import owners
+    from edu_align.config.machine_settings import beside, use
+    from edu_align.config.text import words_of
+
+    found = beside(typed)
+    if any(map(owners, found)):
+        from edu_align.config.precheck.draft import draft
+        from edu_align.config.precheck.files import Files
+        from edu_align.config.precheck.overrides import read_all
+
+        files = Files(main, others)
+        everywhere = {key: value for key, value in found.items() if not owners(key)}
+        known = draft(files, primary, read_all([*words_of(everywhere), *typed], files)[0]).known
+        found = {key: value for key, value in found.items() if key in everywhere or key in known}
+    use(found)
+    return words_of(found)
 
 
 class Made(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 from edu_align.utils.distributed import is_first
 from edu_align.utils.errors import UserError
 from edu_align.utils.secrets import redacted
-from edu_align.utils.words import did_you_mean
+from edu_align.utils.words import did_you_mean, value_word
 
 USED = "EDU_ALIGN_MACHINE_SETTINGS"  # what was taken, for run.json, in this process and in those that it starts
 PLACES = ("outputs_root", "data_root")  # taken by every command that has them
@@ -70,7 +70,7 @@ def beside(words: Iterable[str]) -> dict[str, Any]:
 
 def as_word(key: str, value: Any) -> str:
     """`key=value` as it is typed."""
-    return f"{key}={_text(value, '')}"
+    return f"{key}={value_word(value)}"
 
 
 def for_command(arguments: Sequence[str], own: Sequence[str], groups: Sequence[str]) -> list[str]:
@@ -139,14 +139,3 @@ def _off(key: str, value: Any) -> Any:
     if isinstance(value, bool) and (key in _groups() or {"on", "off"} & set(enumerations().get(key, ()))):
         return "on" if value else "off"
     return value
-
-
-def _text(value: Any, mark: str = '"') -> str:
-    """A value as a word for Hydra, which YAML reads alike."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_text(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
-    if isinstance(value, str):
-        return f"{mark}{value}{mark}"
-    return json.dumps(value)

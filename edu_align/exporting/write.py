@@ -5,8 +5,6 @@ It is written aside and renamed when it is whole. A failed export leaves nothing
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Any
 
 from edu_align.exporting.checks import Tutor, context_notes, longest
 from edu_align.exporting.gguf import check_architecture, vocabulary, write_gguf
-from edu_align.exporting.llama_quantize import WHOLE, find_quantizer, quantize
+from edu_align.exporting.llama_cpp import WHOLE, convert, find_converter, find_quantizer, quantize
 from edu_align.exporting.merge import load_tutor, save_merged
 from edu_align.exporting.ollama import context_of, template_note, write_modelfile
 from edu_align.exporting.subject import Subject
@@ -27,7 +25,6 @@ from edu_align.runs.seal import RECORD, check_export, differences, export_files,
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder, whole_folder, write_json
 from edu_align.utils.output import quiet
-from edu_align.utils.parent import die_with_parent
 
 
 def is_exported(output: Path, settings: dict[str, Any], overwrite: bool, records: Path, accept: bool = False) -> bool:
@@ -92,31 +89,6 @@ def _open_to_readers(folder: Path) -> None:
     os.umask(mask)
     for path in (folder, *folder.rglob("*")):
         path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
-
-
-SCRIPT = "convert_hf_to_gguf.py"
-
-
-def find_converter(given: str) -> Path:
-    """The script that `export.converter` names, or that lies in the folder it names. Errors: there is none."""
-    path = Path(given).expanduser()
-    script = path / SCRIPT if path.is_dir() else path
-    if not script.is_file():
-        raise UserError(f"`export.converter={given}`: {script} is no file. Give llama.cpp's {SCRIPT}, or its folder.")
-    return script.resolve()
-
-
-def convert(script: Path, folder: Path, file: Path, kind: str, label: str) -> None:
-    """Run it on the merged model in `folder`, with this Python, to write `file`. Errors: it fails; its last words."""
-    command = [sys.executable, str(script), str(folder), "--outfile", str(file), "--outtype", kind]
-    command += ["--model-name", label]  # else it takes the folder's name, which is a passing one
-    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=die_with_parent)
-    if done.returncode or not file.is_file():
-        output = ((done.stderr or done.stdout).strip() or "it said nothing").split("\n")
-        raise UserError(
-            f"`export.converter`: {script.name} ended with code {done.returncode}: {output[-1][:300]}. Install what it "
-            "asks for, or drop export.converter to write the GGUF here."
-        )
 
 
 def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | None) -> None:

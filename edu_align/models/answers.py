@@ -14,6 +14,7 @@ from edu_align.models.generation import batched_replies
 from edu_align.models.queue import Work
 from edu_align.models.reply_end import end_tokens
 from edu_align.models.scoring import Row, Scored, score
+from edu_align.models.speed import add_work
 from edu_align.packing.budget import reply_memory
 from edu_align.packing.decoder import is_packed
 from edu_align.records import Message
@@ -71,7 +72,9 @@ def answer(
         else:
             write = partial(batched_replies, model, tokenizer, settings=settings, done=shown.update)
             written = HalvingBatches("writing replies").run(write, prompts)
-    return Answers(scores, written, scoring, time.perf_counter() - began - scoring)
+    writing = time.perf_counter() - began - scoring
+    add_work(sum(map(len, families)), scoring, sum(map(len, written)), writing)
+    return Answers(scores, written, scoring, writing)
 
 
 def _by_engine(engine: Engine, done: Callable[[], Any], work: Sequence[Work]) -> list[Any]:

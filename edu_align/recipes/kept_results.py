@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.data.readers import finite
+from edu_align.models.speed import Speed
 from edu_align.utils.errors import UserError
 
 FORM = '{"DPO/pair_accuracy_implicit": {"value": 0.71, "tolerance": 0.02}}'
@@ -17,7 +18,8 @@ def check_kept(kept: Path, results: Mapping[str, Any]) -> tuple[bool, list[str]]
     A path names nested keys joined by "/" ("DPO/pair_accuracy_implicit"); where it ends at a dict, its "value" counts.
     A result agrees within |result - value| <= tolerance, in the metric's own unit. Returns whether all agree, and
     lines to print: the first says so and names every metric that does not agree, then one line for each of those. A
-    missing file is no agreement, and the line says that nothing is kept. Raises UserError for a file of another form.
+    missing file is no agreement, and the line says that nothing is kept. How fast the suite was is the machine's, and
+    not compared. Raises UserError for a file of another form.
     """
     if not kept.exists():
         return False, [f"No kept results at {kept}: there is nothing to agree with yet. Keep them as {FORM}."]
@@ -45,7 +47,7 @@ def _read(kept: Path) -> dict[str, tuple[float, float]]:
         raise UserError(f"{kept} is not JSON ({error}). Write it as {FORM}.") from None
     if not isinstance(content, dict) or not content:
         raise UserError(f"{kept} must be a JSON object of at least 1 metric, got {content!r}. Write it as {FORM}.")
-    return {path: _entry(kept, path, entry) for path, entry in content.items()}
+    return {path: _entry(kept, path, entry) for path, entry in content.items() if path not in Speed().summary()}
 
 
 def _entry(kept: Path, path: str, entry: Any) -> tuple[float, float]:

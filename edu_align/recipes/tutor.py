@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edu_align.evaluation.suite.results import MetricResult
+from edu_align.models.speed import Speed, watched
 from edu_align.utils.errors import UserError
 from edu_align.utils.tables import cell
 
@@ -59,7 +60,8 @@ def repeat(words: Sequence[str], kept: Path) -> bool:
         if len(found) < len(CHAIN):
             raise UserError("`preview` shows data and trains nothing, so there is nothing to repeat. Leave it out.")
         runs.append(found[-1])
-    by_seed = [measure_run(run) for run in runs]
+    with watched(Speed()) as speed:
+        by_seed = [measure_run(run) for run in runs]
     labels = list(by_seed[0])
     from edu_align.evaluation.suite.summarise import averaged, paired_difference, summarise, table
     from edu_align.reports.comparison.reading import CONFIDENCE, SAMPLES
@@ -72,7 +74,7 @@ def repeat(words: Sequence[str], kept: Path) -> bool:
     print("\n".join(f"edu_align: {line}" for line in targets(rows, together[labels[-1]], labels[-1], paired)))
     folder = report_runs(runs, "tutor")
     numbers = _kept_form(rows)
-    (folder / "results.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(numbers | speed.summary(), indent=1) + "\n", encoding="utf-8")
     print(
         f"edu_align: means over the seeds {', '.join(map(str, seeds))}; report {folder / 'report.html'}; "
         f"{time.monotonic() - began:.0f} s in all"

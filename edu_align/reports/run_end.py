@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.arguments import key_of
+from edu_align.config.metrics import direction_of
 from edu_align.config.text import override
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.reports.stages import Stage, baselines_of, metric_names, read_evaluation
+from edu_align.reports.words import in_words
 from edu_align.runs.folder import RunFolder, read_record
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import in_shell
 
-# Metric of evaluation.json -> what it is in words, its unit, and which way is better.
-WORDS = {
-    "pair_accuracy_implicit": ("share of pairs that training moved the right way", "share", "higher"),
-    "pair_accuracy_mean_logp": ("share of pairs whose better reply the model finds likelier", "share", "higher"),
-    "human_turn_nll": ("surprise at the tutors' own turns", "nats a token", "lower"),
-}
+UNITS = {"human_turn_nll": "nats a token"}  # of the main numbers; of the others it is a share
 TALKS = ("human_turn_nll", "pair_accuracy_mean_logp")  # of a run that learned from conversations, most telling first
 PREFERENCES = ("pair_accuracy_implicit", "pair_accuracy_mean_logp")
 
@@ -71,13 +68,14 @@ def main_numbers(run: Path) -> list[MainNumber]:
 
 
 def _number(name: str, parts: dict[str, dict[str, Any]]) -> MainNumber:
-    words, unit, better = WORDS[name]
+    said, unit = in_words(name), UNITS.get(name, "share")
+    better = "lower" if direction_of(name) == "minimize" else "higher"
     before, after = parts.get("before", {}).get(name), parts["after"][name]
     strongest = after.get("strongest_baseline")
     rules = dict(baselines_of([Stage("after", parts["after"])], name))
     return MainNumber(
-        name, words, unit, better, before, after, after.get("change"), after["n"], after["clusters"],
-        strongest, rules.get(strongest), after.get("beats_baseline"),
+        name, said[0].lower() + said[1:], unit, better, before, after, after.get("change"), after["n"],
+        after["clusters"], strongest, rules.get(strongest), after.get("beats_baseline"),
     )  # fmt: skip
 
 

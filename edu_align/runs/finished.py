@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.arguments import quoted
-from edu_align.config.options import shown
 from edu_align.config.schema import Config
 from edu_align.models.content import base_content, same_base
 from edu_align.models.locate import Location, require_adapter
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils.errors import UserError
+from edu_align.utils.words import value_word
 
 # A finished run's data is not read, so it may have moved since.
 ADAPTER = ("rank", "alpha", "dropout", "target_modules", "args")  # what an adapter is made with, and keeps
@@ -86,16 +86,7 @@ def adapter_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _words(adapter: dict[str, Any], names: list[str]) -> str:
-    return " ".join(f"adapter.{name}={_typed(adapter[name])}" for name in names)
-
-
-def _typed(value: Any) -> str:
-    """A value as it is typed on a command line."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{name}:{_typed(each)}" for name, each in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_typed, value))}]"
-    return shown(value)
+    return " ".join(f"adapter.{name}={value_word(adapter[name], inside='')}" for name in names)
 
 
 def _preset(name: str) -> dict[str, str]:

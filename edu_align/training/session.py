@@ -1,6 +1,5 @@
 """The heavy part of a run: model, trainer and measurements, once everything light has been checked."""
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -31,6 +30,7 @@ from edu_align.models.device import Device
 from edu_align.models.locate import Location, published, tensors_only
 from edu_align.models.reply_end import end_tokens
 from edu_align.models.sharding import is_sharded, release_gathered_weights
+from edu_align.models.speed import Speed, watched
 from edu_align.models.trainable import save_weights, try_saving
 from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.budget import count_first_batch
@@ -84,7 +84,7 @@ class Session:
         self.start = start
         self.results: dict[str, Any] = {}
         self.during: list[Row] = []
-        self.measuring = 0.0  # seconds
+        self.speed = Speed()  # of measuring
         datasets.disable_progress_bars()
         self.cache = cache
         self.model = build_model(config, location, device, start.path if start else None, cache.origins)
@@ -110,7 +110,7 @@ class Session:
             self.folder.save(metrics=trained)
             after = self._measure("after", int(trained["train/steps"]), held, tracker)
             self._evaluation(held, base, before, after)
-            if line := measuring_line(self.measuring, trained["train/runtime"]):
+            if line := measuring_line(self.speed.seconds, trained["train/runtime"]):
                 print(line, flush=True)
             tracker.summary(self.folder.record["metrics"])
         if is_first():
@@ -140,9 +140,8 @@ class Session:
         measured = None
         if held is not None and self._computes():
             print(f"edu_align: measuring {when} training", flush=True)
-            began = time.monotonic()
-            measured = self._measured(when, held)
-            self.measuring += time.monotonic() - began
+            with watched(self.speed):
+                measured = self._measured(when, held)
             release_gathered_weights(self.model)
             rows = self._keep_samples(when, step, measured.samples)
             if rows:
@@ -155,11 +154,11 @@ class Session:
         measured = None
         if held is not None and self.start is not None and self._computes():
             print("edu_align: measuring the base model", flush=True)
-            asked, began = replace(held, samples=[]), time.monotonic()
-            measured = measure_base(
-                self.config, self.location, self.device, self.model, self.tokenizer, self.cache, asked
-            )
-            self.measuring += time.monotonic() - began
+            asked = replace(held, samples=[])
+            with watched(self.speed):
+                measured = measure_base(
+                    self.config, self.location, self.device, self.model, self.tokenizer, self.cache, asked
+                )
         wait()
         return measured
 
@@ -258,7 +257,7 @@ class Session:
         metrics = {**self.folder.record["metrics"]}
         for when, result in results.items():
             metrics |= values(result, "eval" if when == "after" else when)
-        self.folder.save(metrics=metrics)
+        self.folder.save(metrics=metrics, measuring=self.speed.summary())
 
 
 def measuring_line(measuring: float, training: float) -> str:

@@ -35,12 +35,14 @@ class RunFailed(UserError):
 
 
 class SomeFailed(UserError):
-    """Jobs of a sweep that failed, each as a text. The exit code is 2 where all of them were user errors, else 1."""
+    """Some of several failed, each as a text, such as jobs of a sweep; the others are done. Exit code 2 where all
+    of them were user errors, else 1.
+    """
 
-    def __init__(self, jobs: list[str], by_user: bool) -> None:
-        lines = [job.replace("\n", "\n  ") for job in jobs]
-        count = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
-        super().__init__("\n  - ".join([f"{count} failed:", *lines]))
+    def __init__(self, texts: list[str], by_user: bool, noun: str = "job", became: str = "failed") -> None:
+        lines = [text.replace("\n", "\n  ") for text in texts]
+        count = f"1 {noun}" if len(texts) == 1 else f"{len(texts)} {noun}s"
+        super().__init__("\n  - ".join([f"{count} {became}:", *lines]))
         self.exit_code = EXIT_USER_ERROR if by_user else EXIT_CRASH
 
 

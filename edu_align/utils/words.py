@@ -1,5 +1,6 @@
-"""How a value is quoted in a message to people, and the nearest valid word to what was typed."""
+"""How a value is quoted in a message to people or typed in a command, and the nearest valid word to what was typed."""
 
+import json
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,3 +76,14 @@ def shorten_list(names: Sequence[str], most: int = 6) -> str:
 def listed(options: Iterable[str]) -> str:
     """The options in one line: `a | b | c`."""
     return " | ".join(options)
+
+
+def value_word(value: Any, mark: str = "", inside: str = '"') -> str:
+    """A value as it is typed behind `key=`, and as YAML reads it: a text stands between `mark`s, one in a list or a
+    mapping between `inside`.
+    """
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{value_word(each, inside, inside)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{','.join(value_word(each, inside, inside) for each in value)}]"
+    return f"{mark}{value}{mark}" if isinstance(value, str) else json.dumps(value)

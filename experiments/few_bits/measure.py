@@ -15,7 +15,7 @@ from edu_align.config.schema import BLOCK_TYPES, GGUF_TYPES, K_TYPES
 from edu_align.exporting import gguf
 from edu_align.exporting.checks import load_gguf, types_in
 from edu_align.exporting.distance import distance, read
-from edu_align.exporting.llama_quantize import find_quantizer, quantize
+from edu_align.exporting.llama_cpp import find_quantizer, quantize
 from edu_align.exporting.merge import load_merged
 from edu_align.utils.output import quiet
 

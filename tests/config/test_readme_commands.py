@@ -10,8 +10,7 @@ import pytest
 from edu_align import chat, evaluate, export, generate, harness, report
 from edu_align.config.arguments import key_values, parse, split_word
 from edu_align.config.comments import conf_dir
-from edu_align.config.compose import models_by_path
-from edu_align.config.text import for_hydra
+from edu_align.config.compose import hydra_words
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = "train|plan|evaluate|report|chat|generate|export|harness|reproduce|verify"
@@ -93,7 +92,7 @@ def test_a_documented_command_is_taken(
     words = words_of(command, file)
     if program not in TAKEN:
         overrides, multirun = split(words)
-        read = for_hydra(models_by_path(overrides, [conf_dir()]), multirun)  # as `launch` does
+        read = hydra_words(overrides, [conf_dir()], multirun)  # as `launch` does
         assert problems(*read, multirun=multirun) == []
     elif {"-h", "--help", "--cfg"}.isdisjoint(words):
         TAKEN[program](words)

@@ -163,7 +163,9 @@ def test_llama_cpps_converter(ok: Say, refused: Say, runs: Runs, tmp_path: Path)
     assert name == {"general.name": "by the script, for sft"}
     script.write_text("raise SystemExit('No module named sentencepiece')")
     err = refused("run=sft", f"output={tmp_path / 'no'}", "export.gguf=f16", f"export.converter={script}")
-    assert "convert_hf_to_gguf.py ended with code 1: No module named sentencepiece. Install what it asks for" in err
+    assert (
+        "convert_hf_to_gguf.py ended with code 1 and wrote no f16: No module named sentencepiece. Install what" in err
+    )
     assert not (tmp_path / "no").exists()
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from edu_align.config.schema import BLOCK_TYPES
-from edu_align.exporting import gguf, llama_quantize
+from edu_align.exporting import gguf, llama_cpp
 from edu_align.exporting.checks import Tutor, load_gguf, longest, metadata, types_in
 from edu_align.exporting.distance import DIVERGENCE, Distance, distance, read, require_near, reread
-from edu_align.exporting.llama_quantize import find_quantizer, quantize
+from edu_align.exporting.llama_cpp import find_quantizer, quantize
 from edu_align.utils.errors import UserError
 from tests.exporting.conftest import Make, Runs, Say
 
@@ -195,10 +195,11 @@ def test_what_is_no_quantizer_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         quantize(find_quantizer(str(program)), whole, tmp_path / "out.gguf", "q4_0")
     monkeypatch.setenv("PATH", str(program.parent))
     assert find_quantizer("llama-quantize") == program
-    monkeypatch.setattr(llama_quantize, "PATIENCE", 0.3)
+    monkeypatch.setattr(llama_cpp, "PATIENCE", 0.3)
     slow = stand_in(tmp_path / "slow", "import time; time.sleep(60)")
     with pytest.raises(UserError, match=r"was not done after 0 s and was ended"):
         quantize(slow, whole, tmp_path / "out.gguf", "q4_0")
+    monkeypatch.setattr(llama_cpp, "PATIENCE", 60.0)
     silent = stand_in(tmp_path / "silent", "raise SystemExit(0)")
     with pytest.raises(UserError, match=r"code 0 and wrote no q4_0: it said nothing"):
         quantize(silent, whole, tmp_path / "out.gguf", "q4_0")

@@ -28,6 +28,13 @@ def test_results_that_agree(tmp_path):
     assert check_kept(kept, RESULTS) == (True, ["The results agree with the 3 kept in kept.json."])
 
 
+def test_how_fast_they_were_measured_is_not_compared(tmp_path):
+    kept = keep(
+        tmp_path, near({"DPO/train/loss": (0.5, 0.01)}) | {"suite_seconds": 12.5, "scoring_replies_per_second": None}
+    )
+    assert check_kept(kept, RESULTS) == (True, ["The results agree with the 1 kept in kept.json."])
+
+
 def test_results_that_do_not_are_named(tmp_path):
     losses = {"DPO/train/loss": (0.5, 0.01), "SFT/train/loss": (0.5, 0.01)}
     kept = keep(tmp_path, near({"DPO/pair_accuracy_logp": (0.7, 0.02), **losses, "broken": (0.5, 10)}))

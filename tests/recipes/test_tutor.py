@@ -30,8 +30,11 @@ def test_two_seeds_one_table(words: list[str], tmp_path: Path, capsys: Any) -> N
     assert not repeat([*words, "seeds=1,2"], kept)  # nothing is kept yet
     printed = capsys.readouterr().out
     numbers = json.loads((tmp_path / "reports" / "tutor" / "results.json").read_text())
-    assert {name.split("/")[0] for name in numbers} == {"base", "SFT", "DPO"}
-    assert all(entry["tolerance"] > 0 for entry in numbers.values())
+    speeds = {name for name in numbers if "/" not in name}
+    assert speeds == {"suite_seconds", "generation_tokens_per_second", "scoring_replies_per_second"}
+    assert all(numbers[name] > 0 for name in speeds)
+    assert {name.split("/")[0] for name in numbers.keys() - speeds} == {"base", "SFT", "DPO"}
+    assert all(entry["tolerance"] > 0 for name, entry in numbers.items() if name not in speeds)
     assert (tmp_path / "reports" / "tutor" / "report.html").stat().st_size > 0
     assert sorted(path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()) == ["dpo", "dpo", "sft", "sft"]
     (line,) = (line for line in printed.splitlines() if line.startswith("pair_accuracy/implicit ") and " DPO " in line)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.report import parse, run_names
+from edu_align.config.arguments import run_names
+from edu_align.report import parse
 from edu_align.reports.sweep.reading import runs_as_sweep
 from edu_align.runs.folder import find_stored
 from tests.reports.comparison_builders import store, three

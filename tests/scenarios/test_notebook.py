@@ -1,5 +1,6 @@
 """The Colab notebook: valid, clean, nothing of one machine in it; slow: its CPU variant runs from top to bottom."""
 
+import ast
 import json
 import re
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from edu_align.api import Run
 from edu_align.config.comments import conf_dir
 from edu_align.config.compose import compose
 from edu_align.config.precheck.command_line import check
@@ -22,8 +24,9 @@ PLACE = ROOT / "experiments" / "colab_t4.ipynb"
 LONGEST = 20  # lines of a cell
 MACHINE = re.compile(r"""["'\s=](/(?:home|root|work|content|tmp|usr|mnt)/|~/|[A-Z]:\\)""")
 LIMIT = 180  # seconds that the CPU variant may take
+LISTS = ("words", "short")  # words that a call takes
 DERIVED = ("SFT = ",)  # the cell that makes settings of the parameters
-ENTRIES = {"plan", "train", "evaluate", "chat"}
+DOOR = ("train", "train", "evaluate", "chat", "chat")  # the functions of edu_align.api, in their order
 
 
 @pytest.fixture
@@ -54,8 +57,23 @@ def commands(notebook: Any, variant: str) -> list[str]:
     values = settings(notebook, variant)
     found = []
     for cell in codes(notebook):
-        for call in re.findall(r"^run\((.*?)(?:\n?\)|,\n    say)", cell.source, re.MULTILINE | re.DOTALL):
-            found.append(eval(f"({call.strip().rstrip(',')})", dict(values)))
+        for call in re.findall(r"^run\((.*)\)$", cell.source, re.MULTILINE):
+            found.append(eval(call, dict(values)))
+    return found
+
+
+def calls(notebook: Any, variant: str) -> list[tuple[str, list[Any]]]:
+    """Every call of the Python door, by its name, with its arguments by place."""
+    values = settings(notebook, variant)
+    values |= {stage: Run(Path("outputs/runs") / values[f"{stage.upper()}_RUN"], {}) for stage in ("sft", "dpo")}
+    found = []
+    for cell in codes(notebook):
+        for line in ast.parse(cell.source).body:
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) and line.targets[0].id in LISTS:
+                exec(ast.unparse(line), values)
+            for node in ast.walk(line):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in DOOR:
+                    found.append((node.func.id, [eval(ast.unparse(each), dict(values)) for each in node.args]))
     return found
 
 
@@ -68,7 +86,7 @@ def test_it_is_a_valid_notebook_of_version_4_without_outputs(notebook: Any) -> N
             assert cell.outputs == []
             assert cell.execution_count is None
             compile(cell.source, "cell", "exec")
-            if "run(f" in cell.source:
+            if re.search(r"run\(f|= train\(|evaluate\(|chat\(", cell.source):
                 assert before.cell_type == "markdown", "every step is explained"
 
 
@@ -85,35 +103,31 @@ def test_nothing_of_one_machine_is_in_it(notebook: Any) -> None:
 def test_its_commands_compose(notebook: Any, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     given = commands(notebook, variant)
-    assert len(given) == 7
-    entries = []
+    assert [command.split()[2] for command in given] == ["edu_align.plan", "edu_align.plan", "edu_align.train"]
     for command in given:
-        module = re.match(r"python -m edu_align\.(\w+) ", command)
-        assert module is not None, command
-        entries.append(module.group(1))
-        if module.group(1) in ("plan", "train"):
-            overrides, multirun = split(words_of(command.removeprefix("python "), tmp_path))
-            assert check(overrides, Files(conf_dir(), []), multirun, "config") == [], command
-            hardware = compose(overrides).hardware
-            assert hardware.name == variant
-    assert set(entries) == ENTRIES
-    for name in ENTRIES:
-        assert find_spec(f"edu_align.{name}") is not None
+        overrides, multirun = split(words_of(command.removeprefix("python "), tmp_path))
+        assert check(overrides, Files(conf_dir(), []), multirun, "config") == [], command
+        assert compose(overrides).hardware.name == variant
+    trained = [arguments[0] for name, arguments in calls(notebook, variant) if name == "train"]
+    for words in trained:
+        assert compose(words).hardware.name == variant
+    assert "init_from" in " ".join(trained[1])
 
 
 @pytest.mark.parametrize("variant", ["t4", "cpu"])
-def test_its_other_commands_are_read(notebook: Any, variant: str) -> None:
+def test_its_calls_are_read(notebook: Any, variant: str) -> None:
     """`evaluate` and `chat` sort their words before they look for the run."""
-    from edu_align.chat import FLAGS, OWN
     from edu_align.config.arguments import parse
-    from edu_align.evaluate import _split
+    from edu_align.evaluate import read_words
 
-    (measured,) = [command for command in commands(notebook, variant) if ".evaluate " in command]
-    assert {_split(word)[0] for word in measured.split()[3:]} == {"run", "evaluation.samples", "outputs_root"}
-    (asked,) = [command for command in commands(notebook, variant) if ".chat " in command]
-    words = parse(asked.split()[3:], OWN, FLAGS, several_runs=True)
-    assert words.switch("compare")
-    assert words.runs[0].startswith("notebook-dpo-")
+    found = calls(notebook, variant)
+    assert tuple(name for name, _ in found) == DOOR
+    measured, *asked = (arguments for name, arguments in found if name != "train")
+    assert read_words(measured[1]).keys() == {"evaluation.samples"}
+    for run, question, words in asked:
+        assert run.path.name.startswith("notebook-dpo-")
+        assert "1/2 + 1/3" in question
+        assert parse([f"run={run.path}", *words], ()).overrides == {"generation.max_new_tokens": "60"}
 
 
 def test_the_plans_of_the_t4_variant_fit(notebook: Any) -> None:
@@ -154,15 +168,17 @@ def test_the_cpu_variant_runs_from_top_to_bottom(notebook: Any, tmp_path: Path, 
     assert printed(notebook, "edu_align.plan").count("fits") == 2
     assert ">>>" in printed(notebook, "preview=1")
     assert "edu_align: finished in" in printed(notebook, "run_name={SFT_RUN}")
+    assert "after | " in printed(notebook, "dpo.samples")
     assert "'loss':" in printed(notebook, "metrics.jsonl")
     assert "offline-run-" in printed(notebook, "metrics.jsonl")
-    assert "pair_accuracy" in printed(notebook, "edu_align.evaluate")
+    assert "pair_accuracy" in printed(notebook, "= evaluate(")
     assert "MiB" in printed(notebook, "make_archive")
     sft, dpo = (next((tmp_path / "runs").glob(f"notebook-{stage}-*[0-9]")) for stage in ("sft", "dpo"))
     records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (sft, dpo)]
     assert [record["state"] for record in records] == ["finished", "finished"]
     assert records[1]["init_from"].endswith(sft.name)
-    answer = printed(notebook, "--compare")
+    answer = printed(notebook, "base=True")
     assert len(answer.split()) > 10, answer
+    assert "tutor: " in answer
     with zipfile.ZipFile(dpo.with_suffix(".zip")) as archive:
         assert f"{dpo.name}/adapter/adapter_model.safetensors" in archive.namelist()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edu_align.config.schema import Config
@@ -13,6 +13,7 @@ from edu_align.evaluation.suite.registry import METRICS
 from edu_align.evaluation.suite.results import MetricResult
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
+from edu_align.models.speed import Speed, watched
 from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
 from edu_align.runs.start import is_foreign
@@ -41,10 +42,13 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """`results`: {label: {metric: result}}, the base first; `notes`: what was left out or measured before."""
+    """`results`: {label: {metric: result}}, the base first; `notes`: what was left out or measured before; `speed`: of
+    what was computed now.
+    """
 
     results: dict[str, dict[str, MetricResult]]
     notes: tuple[str, ...]
+    speed: Speed = field(default_factory=Speed)
 
 
 def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
@@ -106,6 +110,18 @@ def checked_adapter(folder: Path) -> Path:
 
 def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
     """Every metric of every model, each stored as soon as it is there; the run's folder lists them."""
+    speed = Speed()
+    with watched(speed):
+        results, notes, stores = _measured(suite, metrics)
+    if suite.run is not None:
+        _list_in(suite.run, stores, notes, speed)
+    return SuiteResults(results, notes, speed)
+
+
+def _measured(
+    suite: Suite, metrics: Sequence[str]
+) -> tuple[dict[str, dict[str, MetricResult]], tuple[str, ...], dict[str, Store]]:
+    """The results, the notes and the stores, by label."""
     stores, notes, absent = suite.stores(), dict[str, None](), dict[str, list[str]]()
     results: dict[str, dict[str, MetricResult]] = {}
     for label, store in stores.items():
@@ -121,9 +137,7 @@ def measure(suite: Suite, metrics: Sequence[str]) -> SuiteResults:
         notes[f"{', '.join(dict.fromkeys(names))} left out: {reason}"] = None
     if suite.data.left_out:
         notes[f"not measured on {suite.data.left_out} records: their question was trained on"] = None
-    if suite.run is not None:
-        _list_in(suite.run, stores, tuple(notes))
-    return SuiteResults(results, tuple(notes))
+    return results, tuple(notes), stores
 
 
 def _results(store: Store, metrics: Sequence[str], absent: dict[str, list[str]]) -> Iterator[tuple[str, MetricResult]]:
@@ -151,15 +165,15 @@ def _note_read(suite: Suite, store: Store, missing: Sequence[str]) -> Iterator[s
         yield f"{label} was measured on the test split before, {len(earlier)} times, last {earlier[-1]}"
 
 
-def _list_in(run: Path, stores: Mapping[str, Store], notes: Sequence[str]) -> None:
-    """Write the run's evaluation/<split>.json: label to metric to file, relative to the run's folder."""
+def _list_in(run: Path, stores: Mapping[str, Store], notes: Sequence[str], speed: Speed) -> None:
+    """Write the run's evaluation/<split>.json: label to metric to file, relative to the run's folder; and how fast."""
     files = {
         label: {name: os.path.relpath(store.path(name), run) for name in METRICS if store.path(name).is_file()}
         for label, store in stores.items()
     }
     (run / IN_RUN).mkdir(exist_ok=True)
     split = next(iter(stores.values())).settings.split
-    write_json(run / IN_RUN / f"{split}.json", {"files": files, "notes": list(notes)})
+    write_json(run / IN_RUN / f"{split}.json", {"files": files, "notes": list(notes), **speed.summary()})
 
 
 def _label(wanted: str, folder: Path, used: Sequence[str]) -> str:
