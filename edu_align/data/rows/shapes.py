@@ -89,6 +89,9 @@ def to_record(cells: Cells, shape: str, view: str, tally: Tally) -> Record:
     if shape in (*SCORED, "labels"):
         prompt, replies = scored(cells, shape, tally)
         key = f"local:{group}" if group else question_key(prompt)
+        if shape == "labels" and view == "conversation":
+            turn = Message("assistant", _good_reply(replies, cells), train=True)
+            return Conversation((*prompt, turn), record_id, "local", key, meta)
         return ResponseGroup(prompt, replies, record_id, "local", key, meta)
     messages = _checked(to_trained(_with_system(cells, _talk(cells, shape, tally), tally), lesson=True), cells)
     key = f"local:{group}" if group else question_key(messages)
@@ -283,6 +286,14 @@ def _preference(cells: Cells, tally: Tally) -> tuple[Turns, tuple[Response, ...]
     if to_prompt(one) != to_prompt(other):
         raise RowError("chosen and rejected continue different dialogues", cells.place)
     return one, (Response(good, 1.0), Response(bad, 0.0))
+
+
+def _good_reply(replies: Sequence[Response], cells: Cells) -> str:
+    """What a conversation may teach of labelled replies. Raises RowError where none is labelled good."""
+    good = [reply.text for reply in replies if reply.scores.get(LABEL, 0.0) > 0]
+    if not good:
+        raise RowError("no reply that is labelled good", cells.place)
+    return good[0]
 
 
 def _labelled(cells: Cells, tally: Tally) -> tuple[Turns, tuple[Response, ...]]:
