@@ -1,4 +1,4 @@
-"""Every option of TRL's SFTConfig, DPOConfig and KTOConfig (most are transformers' TrainingArguments'): what becomes of it here.
+"""Every option of TRL's SFTConfig, DPOConfig and KTOConfig (most are TrainingArguments'): what becomes of it here.
 
 An option is ours (a field of the schema says so, see `trl_args.owned`), passed on, or refused; one that is in none of
 the three is not known, and not passed. tests/config/test_trl_options.py holds the table against the installed classes,

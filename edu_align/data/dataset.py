@@ -89,9 +89,10 @@ def load_records(
     """Every source of the config as records of one view, split by group.
 
     `view` is `conversation` (what SFT reads), `preference` (what preference training and evaluation read) or `labels`
-    (that, and single replies with a label or a score); `seed` generates the built-in corpus. The preference view also reads `contrast_sources` as conversations, and keeps those
-    on the training side. Records that repeat an earlier one are left out. Raises UserError for a source
-    that has no such view, for anything wrong with the files, and when nothing is left.
+    (that, and single replies with a label or a score); `seed` generates the built-in corpus. The preference view also
+    reads `contrast_sources` as conversations, and keeps those on the training side. Records that repeat an earlier one
+    are left out. Raises UserError for a source that has no such view, for anything wrong with the files, and when
+    nothing is left.
     """
     if view not in VIEWS:
         raise ValueError(f"`view` must be one of {', '.join(VIEWS)}, got {view!r}")

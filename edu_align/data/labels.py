@@ -1,8 +1,8 @@
 """Single replies that are labelled good or bad, made of response groups by a threshold on their scores.
 
-    MRBench, dataset.threshold=null (7)     scores 8 and 7: good; 0 to 6: bad
-    dataset.dimension=mistake_location      its own score, 2 (Yes): good; 1 and 0: bad
-    a thumb, a vote, chosen and rejected    what they say, whatever the threshold
+MRBench, dataset.threshold=null (7)     scores 8 and 7: good; 0 to 6: bad
+dataset.dimension=mistake_location      its own score, 2 (Yes): good; 1 and 0: bad
+a thumb, a vote, chosen and rejected    what they say, whatever the threshold
 """
 
 from collections import Counter
@@ -17,7 +17,6 @@ from edu_align.data.sources.load import SOURCES
 from edu_align.records import Conversation, LabelledReply, Message, ResponseGroup, is_order, pairs_of, unfit_authors
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import listed
-
 
 
 @dataclass
@@ -152,7 +151,9 @@ def weights_note(good: int, bad: int, desirable: float, undesirable: float) -> s
     )
 
 
-def measurable(groups: Sequence[ResponseGroup], dataset: DatasetConfig) -> tuple[list[ResponseGroup], list[Conversation]]:
+def measurable(
+    groups: Sequence[ResponseGroup], dataset: DatasetConfig
+) -> tuple[list[ResponseGroup], list[Conversation]]:
     """What held-out labels can be measured on: groups in which two replies to one prompt differ; where there are none,
     the good replies as conversations.
     """

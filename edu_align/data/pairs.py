@@ -56,7 +56,8 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
 
 
 def in_steps(pairs: Iterable[Choice], batch_size: int, seed: int) -> list[Choice]:
-    """The pairs (or labelled replies) in an order in which every `batch_size` of them are whole prompts as far as possible.
+    """The pairs, or labelled replies, in an order in which every `batch_size` of them are whole prompts as far as
+    possible.
 
         prompts of 3, 2, 9, 4 and 2 pairs, batch_size 4  ->  aaac cccc cccc | bbee | dddd
 

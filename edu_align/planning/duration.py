@@ -22,8 +22,8 @@ SIZE = 768  # of the matrices that are multiplied to learn what a CPU delivers
 
 def operations(config: Config, work: Work) -> float | None:
     """Floating-point operations of all steps: 2 a parameter and token forward, 2 back to the inputs, 2 more to full
-    weights, 2 more where activations are recomputed, and 2 for the reference model (Kaplan et al. 2020, table 1). KTO's KL term
-    takes 2 more of both models.
+    weights, 2 more where activations are recomputed, and 2 for the reference model (Kaplan et al. 2020, table 1). KTO's
+    KL term takes 2 more of both models.
     """
     if work.total_tokens is None:
         return None

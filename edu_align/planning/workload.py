@@ -195,7 +195,7 @@ def _dialogue(example: Any) -> Sequence[Message]:
 
 
 def _sides(example: Any) -> tuple[int, ...]:
-    """Which responses of its group an example trains: two of a pair, one of a labelled reply, none of a conversation."""
+    """Which responses of its group an example trains: two of a pair, one of a labelled reply; none: a conversation."""
     if isinstance(example, Pair):
         return (example.chosen, example.rejected)
     return (example.index,) if isinstance(example, LabelledReply) else ()

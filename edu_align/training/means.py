@@ -33,8 +33,9 @@ class Means:
 
 
 def weights_of(batch: Batch, sides: int) -> Numbers:
-    """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT), pairs (DPO) or replies (KTO) as
-    `loss`, which stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 2 for DPO.
+    """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT), pairs (DPO) or replies (KTO)
+    as `loss`, which stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 2 for
+    DPO.
     """
     if "label" in batch:
         return _weights_of_labels(batch)

@@ -9,7 +9,8 @@ step is computed again, from the random numbers that it began with.
 
 However a step is cut, by examples or by tokens (packed models), its gradient and what is logged of it are those of the
 step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT term by tokens, see `sft_term`), of its
-replies (KTO; its KL term is the step's, see `step_kl`) or of the trained tokens (SFT, where TRL does it). A loss that compares the pairs of a step is not cut (`COMPARING_LOSSES`).
+replies (KTO; its KL term is the step's, see `step_kl`) or of the trained tokens (SFT, where TRL does it). A loss that
+compares the pairs of a step is not cut (`COMPARING_LOSSES`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,5 @@
-"""What the reference model says of rows, under TRL's DPOTrainer and KTOTrainer, computed once for all runs that ask for the same.
+"""What the reference model says of rows, under TRL's DPOTrainer and KTOTrainer: computed once for all runs that ask
+for the same.
 
 TRL computes it for every row whenever a trainer is built. Here it covers the rows that the run's steps read, and a
 longer run over the same rows adds what is missing. The numbers are TRL's own, bit for bit: the key holds all rows in

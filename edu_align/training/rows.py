@@ -80,7 +80,7 @@ def _reply_rows(config: Config, tokenizer: Any, replies: Sequence[Any], cache: R
 
 
 def _shortened(config: Config, tokenizer: Any, examples: Sequence[Any]) -> tuple[Sequence[Any], list[str]]:
-    """Pairs or replies with prompts of at most `trainer.max_prompt_length` tokens, and a line on those that were cut."""
+    """Pairs or replies with prompts of at most `trainer.max_prompt_length` tokens, and a line on what was cut."""
     trainer = config.trainer
     if not isinstance(trainer, REFERENCED) or trainer.max_prompt_length is None:
         return examples, []

@@ -1,4 +1,4 @@
-"""Single replies with labels: how a row says them, what a threshold makes of scores, and the order they are trained in."""
+"""Single replies with labels: how a row says them, what a threshold makes of scores, and their order in training."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,8 @@ from edu_align.records import LabelledReply, Message, Response, ResponseGroup
 from edu_align.utils.errors import UserError
 
 ASK, TELL = {"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "What is 2 + 2?"}
-ROW = {"prompt": "2 + 3?", "reply": "What is 2 + 2?"}
+WHAT = "What is 2 + 2?"
+ROW = {"prompt": "2 + 3?", "reply": WHAT}
 
 
 def read(data: dict[str, Any], view: str = "labels", wanted: str = "labels") -> Any:
@@ -46,7 +47,7 @@ def test_spellings_of_a_label(label: Any, good: float, wanted: str) -> None:
 
 SHAPES: list[dict[str, Any]] = [
     {"messages": [ASK, TELL], "label": "yes"},
-    {"conversations": [{"from": "human", "value": "2 + 3?"}, {"from": "gpt", "value": "What is 2 + 2?"}], "kto_tag": True},
+    {"conversations": [{"from": "human", "value": "2 + 3?"}, {"from": "gpt", "value": WHAT}], "kto_tag": True},
     {"prompt": [ASK], "completion": [TELL], "label": True},
     {"question": "2 + 3?", "response": "What is 2 + 2?", "Thumbs": "up", "comment": "kind"},
 ]  # fmt: skip
@@ -75,8 +76,10 @@ def test_a_score_is_no_label_yet() -> None:
         (ROW | {"label": [True]}, "a label that is neither good nor bad"),
         (ROW | {"score": "high"}, "a score that is no number"),
         (ROW | {"score": True}, "a score that is no number"),
-        (ROW | {"score": float("nan")}, "a score that is no number"),
+        (ROW | {"score": float("nan")}, "no label and no score"),
         ({"prompt": "2 + 3?", "reply": " ", "label": True}, "empty reply"),
+        ({"prompt": "2 + 3?", "label": True}, "no column `reply`"),
+        ({"reply": "5", "label": True}, "no prompt"),
         ({"messages": [ASK], "label": True}, "a reply is not the assistant's"),
         ({"prompt": [ASK, TELL], "reply": "5", "label": True}, "prompt does not end with a user turn"),
     ],
@@ -159,7 +162,11 @@ def test_a_dimension_stands_in_the_place_of_the_sum() -> None:
 
 
 def test_a_good_reply_that_nobody_should_learn_is_left_out() -> None:
-    replies = (Response("a", 9.0, author="telling"), Response("b", 1.0, author="telling"), Response("c", 9.0, author="x"))
+    replies = (
+        Response("a", 9.0, author="telling"),
+        Response("b", 1.0, author="telling"),
+        Response("c", 9.0, author="x"),
+    )
     mine = group(*replies, source="mrbench", unfit_to_learn="telling")
     assert good([mine]) == [False, True]
     assert good([mine], drop_unfit_chosen=False) == [True, False, True]
@@ -205,7 +212,9 @@ def test_one_kind_alone_keeps_its_order() -> None:
     assert spread([]) == []
 
 
-@pytest.mark.parametrize(("good_ones", "bad", "said"), [(100, 100, ""), (120, 100, ""), (100, 400, "desirable_weight=4")])
+@pytest.mark.parametrize(
+    ("good_ones", "bad", "said"), [(100, 100, ""), (120, 100, ""), (100, 400, "desirable_weight=4")]
+)
 def test_weights_that_the_paper_asks_for(good_ones: int, bad: int, said: str) -> None:
     note = weights_note(good_ones, bad, 1.0, 1.0)
     assert said in note

@@ -1,4 +1,4 @@
-"""A run of KTO as a user starts it: what its steps hold, what it says, what it leaves, and that a kill changes nothing."""
+"""A run of KTO as a user starts it: what its steps hold, what it says and leaves, and that a kill changes nothing."""
 
 import json
 from pathlib import Path

@@ -48,9 +48,11 @@ def test_rows_and_what_is_cut(bytes_tokenizer: Any) -> None:
     replies = [reply(1, 0), reply(1, 1), reply(2, 0)]
     (whole, *_), _ = kto_rows(bytes_tokenizer, replies, 1000, 3)
     text = bytes_tokenizer.decode(whole["prompt_ids"] + whole["completion_ids"])
-    assert "Is 1 + 1 = 2?" in text and text.endswith("reply 1 0</s>\n")
+    assert "Is 1 + 1 = 2?" in text
+    assert text.endswith("reply 1 0</s>\n")
     other = bytes_tokenizer.decode(whole["KL_prompt_ids"] + whole["KL_completion_ids"])
-    assert "Is 1 + 1 = 2?" in other and other.endswith("reply 2 0</s>\n")
+    assert "Is 1 + 1 = 2?" in other
+    assert other.endswith("reply 2 0</s>\n")
     assert whole["label"] is True
     length = len(whole["completion_ids"]) + 5
     (short, *_), _ = kto_rows(bytes_tokenizer, replies, length, 3)
@@ -62,13 +64,11 @@ def test_rows_and_what_is_cut(bytes_tokenizer: Any) -> None:
 
 def test_a_reply_that_the_template_refuses_is_left_out_and_counted() -> None:
     chat = byte_tokenizer()
-    chat.chat_template = (
-        "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}|{% endfor %}"
-    )
+    chat.chat_template = "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}|{% endfor %}"
     rows, counts = kto_rows(chat, [reply(1, 0), reply(2, 0, "no"), reply(3, 0)], 1000, 2)
     assert (len(rows), counts.kept) == (2, [0, 2])
     (line,) = counts.lines()
-    assert line.startswith("edu_align: 1 replies are left out; the first: p2")
+    assert line.startswith("edu_align: 1 replies are left out; the first: record p2")
     others = [chat.decode(row["KL_completion_ids"]) for row in rows]
     assert ["reply 3 0" in others[0], "reply 1 0" in others[1]] == [True, True], "among those that are left"
 
@@ -77,7 +77,13 @@ def test_a_batch_is_trls() -> None:
     from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
     rows = [
-        {"prompt_ids": [1, 2], "completion_ids": [3], "KL_prompt_ids": [1, 2], "KL_completion_ids": [6, 7], "label": True},
+        {
+            "prompt_ids": [1, 2],
+            "completion_ids": [3],
+            "KL_prompt_ids": [1, 2],
+            "KL_completion_ids": [6, 7],
+            "label": True,
+        },
         {"prompt_ids": [4], "completion_ids": [6, 7], "KL_prompt_ids": [4], "KL_completion_ids": [3], "label": False},
     ]
     logps = {"ref_logps": -1.5, "ref_KL_logps": -2.5}

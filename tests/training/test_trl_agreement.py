@@ -1,7 +1,7 @@
 """Our trainers beside TRL's own: the same model and the same texts give the same rows, losses, gradients and weights.
 
-The behaviours are those that TRL's own tests of its DPO, KTO and SFT trainers look at, with a local model. TRL makes its
-rows from the texts itself. Where we differ on purpose a test says so, and holds our value against TRL's of a step that
+The behaviours are those that TRL's own tests of its DPO, KTO and SFT trainers look at, with a local model. TRL makes
+its rows from the texts itself. Where we differ on purpose a test says so, and holds our value against TRL's of a step that
 is one forward pass. Comparisons are in float64 but for those that say otherwise.
 """
 
@@ -31,7 +31,7 @@ from edu_align.records import Conversation, LabelledReply, Message, Pair, Respon
 from edu_align.training.dpo import build_dpo
 from edu_align.training.dpo_rows import PairCollator, dpo_rows
 from edu_align.training.kto import build_kto
-from edu_align.training.kto_rows import ReplyCollator, kto_rows
+from edu_align.training.kto_rows import ReplyCollator, has_kl, kto_rows
 from edu_align.training.rows import Rows
 from edu_align.training.session import Session
 from edu_align.training.sft import build_sft
@@ -58,8 +58,10 @@ QUICK = ("ipo", "aot", "sigmoid_norm")
 Options = dict[str, Any]
 Record = Pair | Conversation | LabelledReply
 TRLS = {
-    "sft": (trl.SFTTrainer, trl.SFTConfig), "dpo": (trl.DPOTrainer, trl.DPOConfig), "kto": (trl.KTOTrainer, trl.KTOConfig),
-}  # fmt: skip
+    "sft": (trl.SFTTrainer, trl.SFTConfig),
+    "dpo": (trl.DPOTrainer, trl.DPOConfig),
+    "kto": (trl.KTOTrainer, trl.KTOConfig),
+}
 REFERENCED = ("dpo", "kto")
 
 
@@ -198,8 +200,9 @@ class Sides:
         self, trainer: str, train: list[Record], words: Options | None = None, kind: str = "full", valid: Any = ()
     ) -> Trained:
         config = self.config(trainer, words or {})
-        length = config.trainer.max_length
-        step = config.trainer.batch_size if config.trainer.algorithm == "kto" and config.trainer.loss_type == "kto" else None
+        length, step = config.trainer.max_length, None
+        if trainer == "kto" and has_kl(config.trainer):
+            step = config.trainer.batch_size
         make: Any = {"sft": sft_rows, "dpo": dpo_rows, "kto": lambda *of: kto_rows(*of, step)}[trainer]
         build: Any = {"sft": build_sft, "dpo": build_dpo, "kto": build_kto}[trainer]
 
@@ -452,7 +455,7 @@ def test_the_reference_of_kto(sides: Sides, kind: str, precompute: bool) -> None
 
 
 def test_labelled_replies_are_rows_as_trls(sides: Sides) -> None:
-    """With prompts that all differ, TRL's mismatched replies are ours: those of the row before, in each step of four."""
+    """With prompts that all differ, TRL's mismatched replies are ours: that of the row before, in each step of four."""
     replies = records("kto", 6)
     made, _ = kto_rows(sides.tokenizer, replies, 1000, 4)
     args = trl.KTOConfig(

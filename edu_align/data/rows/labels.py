@@ -1,9 +1,9 @@
 """What a row says of a single reply: a label in any of its spellings, a score, or a vote of the chat.
 
-    {"prompt": "2 + 3?", "reply": "What is 2 + 2?", "label": true}       yes, up, good, 1 ... are good, their opposites bad
-    {"prompt": "2 + 3?", "reply": "5", "score": 2}                       good from `dataset.threshold` on
-    {"vote": "left", "prompt": [...], "responses": [...]}                the preferred answer good, the other one bad
-    {"vote": "both_bad", "prompt": [...], "unranked": [...]}             both bad; of a tie, nobody knows
+{"prompt": "2 + 3?", "reply": "What is 2 + 2?", "label": true}       yes, up, good, 1 ... are good, their opposites bad
+{"prompt": "2 + 3?", "reply": "5", "score": 2}                       good from `dataset.threshold` on
+{"vote": "left", "prompt": [...], "responses": [...]}                the preferred answer good, the other one bad
+{"vote": "both_bad", "prompt": [...], "unranked": [...]}             both bad; of a tie, nobody knows
 """
 
 from typing import Any
@@ -47,7 +47,9 @@ def voted(cells: Cells) -> list[Response]:
     answers = ranked or [{**answer, "score": 0} for answer in unranked or [] if isinstance(answer, dict)]
     try:
         return [
-            Response(str(each["text"]), float(each["score"]), {LABEL: float(each["score"])}, str(each.get("author", "")))
+            Response(
+                str(each["text"]), float(each["score"]), {LABEL: float(each["score"])}, str(each.get("author", ""))
+            )
             for each in answers
         ]
     except (LookupError, TypeError, ValueError):

@@ -119,7 +119,7 @@ FORMATS = {"messages": "messages", "sharegpt": "messages"}  # `dataset.format` -
 
 @dataclass
 class RowReader:
-    """Reads the rows of one file. `view`: conversation | preference | labels; `format`: auto, or the shape of every row."""
+    """Reads the rows of one file. `view`: conversation | preference | labels; `format`: auto, or every row's shape."""
 
     columns: Columns
     view: str

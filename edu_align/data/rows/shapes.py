@@ -300,16 +300,20 @@ def _labelled(cells: Cells, tally: Tally) -> tuple[Turns, tuple[Response, ...]]:
     if is_vote(cells):
         return prompt_turns(cells, tally), tuple(voted(cells))
     label, score = label_of(cells)
-    if cells.has("completion"):
+    if cells.has("messages") and not cells.has("completion"):
+        before, turns = [], _plain(as_turns(*cells.get("messages"), tally, None))
+    elif cells.name("completion") is None:
+        raise RowError("no column `reply`", cells.place)
+    else:
         before = prompt_turns(cells, tally)
         turns = _plain(as_turns(*cells.get("completion"), tally, "assistant"))
-    else:
-        before, turns = [], _plain(as_turns(*cells.get("messages"), tally, None))
     end = _reply_at(turns)
     if end == len(turns):
         raise RowError("a reply is not the assistant's" if turns else "empty reply", cells.place)
     by = cells.row.data.get("author") or cells.row.data.get("model")
-    reply = Response(_text(turns[end:]), score, {} if label is None else {LABEL: score}, by if isinstance(by, str) else "")
+    reply = Response(
+        _text(turns[end:]), score, {} if label is None else {LABEL: score}, by if isinstance(by, str) else ""
+    )
     return _context(before, turns[:end], tally), (reply,)
 
 

@@ -88,7 +88,7 @@ class Loaded:
 def load_source(
     name: str, dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
 ) -> Loaded:
-    """Read one source. `view` is `conversation`, `preference` or `labels`; a group becomes its best reply's conversation.
+    """Read one source. `view`: `conversation` (a group becomes its best reply's), `preference` or `labels`.
 
     With `dataset.streaming` the sources of the hub, local copies of them too, and `local` are read row by row until
     there is enough (see `Enough`); the other files are small and read whole. Records of the source's own test part
