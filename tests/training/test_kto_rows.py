@@ -64,7 +64,8 @@ def test_rows_and_what_is_cut(bytes_tokenizer: Any) -> None:
 
 def test_a_reply_that_the_template_refuses_is_left_out_and_counted() -> None:
     chat = byte_tokenizer()
-    chat.chat_template = "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}|{% endfor %}"
+    refusal = "{% if m.content == 'no' %}{{ raise_exception('no') }}{% endif %}"
+    chat.chat_template = f"{{% for m in messages %}}{refusal}{{{{ m.content }}}}|{{% endfor %}}"
     rows, counts = kto_rows(chat, [reply(1, 0), reply(2, 0, "no"), reply(3, 0)], 1000, 2)
     assert (len(rows), counts.kept) == (2, [0, 2])
     (line,) = counts.lines()

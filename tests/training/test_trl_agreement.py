@@ -1,8 +1,8 @@
 """Our trainers beside TRL's own: the same model and the same texts give the same rows, losses, gradients and weights.
 
 The behaviours are those that TRL's own tests of its DPO, KTO and SFT trainers look at, with a local model. TRL makes
-its rows from the texts itself. Where we differ on purpose a test says so, and holds our value against TRL's of a step that
-is one forward pass. Comparisons are in float64 but for those that say otherwise.
+its rows from the texts itself. Where we differ on purpose a test says so, and holds our value against TRL's of a step
+that is one forward pass. Comparisons are in float64 but for those that say otherwise.
 """
 
 import copy
