@@ -20,13 +20,17 @@ NAMES = ("input_ids", "attention_mask", "completion_mask")
 
 
 class StepKL(MicroBatching, trl.KTOTrainer):
-    """Overrides `training_step` and `evaluation_loop` (the KL term is estimated first), `_compute_loss` and
+    """Overrides `__init__`, `training_step` and `evaluation_loop` (the KL term is estimated first), `_compute_loss` and
     `_compute_kl_logps` (a pass gets that estimate) and `compute_ref_log_probs` (a row's two replies at once, so that
     their prompt is computed once). Inert for a loss without the term, but for the last.
     """
 
     kl = 0.0  # nats a reply, mean over the mismatched replies of this step, or of the validation
-    estimating = HalvingBatches("estimating the KL term")
+    estimating: HalvingBatches  # how many mismatched replies fit into a pass
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.estimating = HalvingBatches("estimating the KL term")
+        super().__init__(*args, **options)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         if self.calculate_KL and self.step.done == 0:
