@@ -215,11 +215,7 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     if isinstance(config.trainer, KTOTrainerConfig):
-        replies = labelled(joined(groups), dataset).replies
-        replies = as_steps(replies, config.trainer.batching if split == "train" else "prompts", config.seed)
-        replies = replies[: dataset.max_train_records] if split == "train" else replies
-        by_prompt = config.trainer.batching == "prompts"
-        return in_steps(replies, config.trainer.batch_size, config.seed) if by_prompt else replies
+        return _replies(config, config.trainer.batching, groups, split)
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":
@@ -230,3 +226,14 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
         Random(config.seed).shuffle(pairs)
         return pairs
     return in_steps(pairs, config.trainer.batch_size, config.seed)
+
+
+def _replies(config: Config, batching: str, groups: list[ResponseGroup], split: str) -> list[LabelledReply]:
+    """Labelled replies in the order in which they are trained, or those that are validated: of both kinds, too."""
+    dataset, seed = config.dataset, config.seed
+    replies = labelled(joined(groups), dataset).replies
+    if split != "train":
+        drawn = {id(reply) for reply in as_steps(replies, "replies", seed)[: dataset.max_eval_records]}
+        return [reply for reply in replies if id(reply) in drawn]
+    replies = as_steps(replies, batching, seed)[: dataset.max_train_records]
+    return in_steps(replies, config.trainer.batch_size, seed) if batching == "prompts" else replies
