@@ -25,6 +25,7 @@ SHAPE = ("model=mistral", "model.weights=random", "model.tokenizer=bytes", "hard
 LONG = (*SHAPE, "trainer.max_length=1024", "hardware.gradient_checkpointing=true", "hardware.packing=on")
 CPU_TASKS = {
     "dpo_mrbench": Task(("trainer=dpo", "dataset=mrbench", "dataset.training_margin=2", *CPU), (64, 4), (8, 4)),
+    "kto_mrbench": Task(("trainer=kto", "dataset=mrbench", *CPU), (64, 8), (4, 4)),
     "dpo_bridge": Task(("trainer=dpo", "dataset=bridge", *CPU), (8, 8), (6, 3)),
     "sft_mathdial": Task(("trainer=sft", "dataset=mathdial", *CPU), (8, 8), (5, 2)),
 }
@@ -46,12 +47,13 @@ TASKS = CPU_TASKS | LARGER_TASKS | GPU_TASKS
 
 
 def words_of(task: Task, side: str, steps: int) -> list[str]:
-    """The overrides of one side's training of `steps` steps; pairs of TRL's own smaller batches are drawn at random."""
+    """The overrides of one side's training of `steps` steps; those of TRL's own smaller batches are drawn at random."""
     batch = task.batches[SIDES.index(side)]
     alone = side == "trl" and task.batches[0] != batch
     return [
         *task.words, f"trainer.batch_size={batch}", f"trainer.max_steps={steps}", "tracking=off",
         f"hardware.per_device_batch_size={task.budget if side == 'ours' else batch}", "evaluation.enabled=false",
-        *(["trainer.precompute_reference=false"] if "trainer=dpo" in task.words else []),
+        *(["trainer.precompute_reference=false"] if {"trainer=dpo", "trainer=kto"} & set(task.words) else []),
         *(["trainer.batching=pairs"] if "trainer=dpo" in task.words and alone else []),
+        *(["trainer.batching=replies"] if "trainer=kto" in task.words and alone else []),
     ]  # fmt: skip

@@ -111,6 +111,9 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, data: Traini
     if trainer.algorithm == "dpo":
         rows = Dataset.from_list(_messages(data.train))
         return trl.DPOTrainer(args=trl.DPOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
+    if trainer.algorithm == "kto":
+        rows = Dataset.from_list(_labelled(data.train))
+        return trl.KTOTrainer(args=trl.KTOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
     from edu_align.training.sft_rows import sft_rows
 
     rows = Dataset.from_list(sft_rows(tokenizer, data.train, trainer.max_length, "window")[0])
@@ -126,6 +129,18 @@ def _messages(pairs: list[Any]) -> list[dict[str, Any]]:
             "rejected": [{"role": "assistant", "content": pair.group.responses[pair.rejected].text}],
         }
         for pair in pairs
+    ]
+
+
+def _labelled(replies: list[Any]) -> list[dict[str, Any]]:
+    """What TRL reads of labelled replies: {"prompt": messages, "completion": [message], "label": true or false}."""
+    return [
+        {
+            "prompt": [{"role": m.role, "content": m.content} for m in reply.group.prompt],
+            "completion": [{"role": "assistant", "content": reply.text}],
+            "label": reply.good,
+        }
+        for reply in replies
     ]
 
 
@@ -169,9 +184,10 @@ def timed(trainer: Any, batch: int) -> dict[str, float]:
 
 def operations_a_token(config: Config) -> float:
     """Operations that plain training needs for a real token: 2 a parameter forward, 2 back to the inputs under LoRA,
-    and 2 for the reference model. What is shared or recomputed is not counted, so sharing can bring the share above 1.
+    and 2 for the reference model; 4 more for KTO's mismatched replies. What is shared or recomputed is not counted, so
+    sharing can bring the share above 1.
     """
-    passes = 6 if config.trainer.algorithm == "dpo" else 4
+    passes = {"dpo": 6, "kto": 10}.get(config.trainer.algorithm, 4)
     sizes, why = sizes_of(config.model)
     if sizes is None:
         raise UserError(f"the sizes of {config.model.name} are not known: {why}.")

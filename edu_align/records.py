@@ -52,7 +52,10 @@ class Response:
 
 @dataclass(frozen=True)
 class ResponseGroup:
-    """A prompt (turns that end with the user's) and N >= 2 scored responses. Pairs are derived, never stored."""
+    """A prompt (turns that end with the user's) and its scored responses, two or more; one where a row holds a label.
+
+    Pairs and labelled replies are derived, never stored.
+    """
 
     prompt: tuple[Message, ...]
     responses: tuple[Response, ...]
@@ -80,6 +83,19 @@ class Pair:
         return self.group.responses[self.chosen].score - self.group.responses[self.rejected].score
 
 
+@dataclass(frozen=True)
+class LabelledReply:
+    """Index into `group.responses`, and whether that response is one to learn (`good`) or one to unlearn."""
+
+    group: ResponseGroup
+    index: int
+    good: bool
+
+    @property
+    def text(self) -> str:
+        return self.group.responses[self.index].text
+
+
 Record = Conversation | ResponseGroup
 
 
@@ -95,6 +111,11 @@ def turn_values(messages: Iterable[Message]) -> list[list[str | bool]]:
     return [[turn.role, turn.content, turn.train] for turn in messages]
 
 
+def is_order(group: ResponseGroup) -> bool:
+    """Whether its scores say no more than which of two replies is better: 1 and 0."""
+    return [response.score for response in group.responses] in ([1.0, 0.0], [0.0, 1.0])
+
+
 def pairs_of(group: ResponseGroup, margin: float) -> Iterator[Pair]:
     """Every ordered pair whose score difference is at least `margin` (> 0), in order of the responses.
 
@@ -103,7 +124,7 @@ def pairs_of(group: ResponseGroup, margin: float) -> Iterator[Pair]:
     """
     if not margin > 0:
         raise ValueError(f"`margin` must be > 0, got {margin}")
-    if [response.score for response in group.responses] in ([1.0, 0.0], [0.0, 1.0]):
+    if is_order(group):
         margin = min(margin, 1.0)
     for i, better in enumerate(group.responses):
         for j, worse in enumerate(group.responses):

@@ -172,7 +172,9 @@ def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
 RUNS = {
     "sft": ["trainer=sft"],
     "dpo": ["trainer=dpo"],
+    "kto": ["trainer=kto"],
     "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
+    "kto_on_sft": ["trainer=kto", "init_from=sft"],
     "sft_full": ["trainer=sft", "adapter=full"],
     "dpo_full": ["trainer=dpo", "adapter=full", "init_from=sft_full"],
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edu_align.config.keys import stated
+from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.words import did_you_mean, listed
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -18,9 +19,21 @@ def ranges() -> dict[str, tuple[str, str]]:
     return stated("bounds")
 
 
-def enumerations() -> dict[str, Sequence[str]]:
-    """`{key: its words}` of every enumeration."""
-    return {key: words() if callable(words) else words for key, words in stated("words").items()}
+def enumerations(algorithm: str | None = None) -> dict[str, Sequence[str]]:
+    """`{key: its words}` of every enumeration. Trainers may have other words for one key: those of all, or of one."""
+    schemas = GROUP_SCHEMAS["trainer"]
+    one = schemas.get(f"{algorithm}_schema")
+    found: dict[str, Sequence[str]] = {key: _words(words) for key, words in stated("words").items()}
+    if one is not None:
+        return found | {key: _words(words) for key, words in stated("words", one, "trainer.").items()}
+    every = [stated("words", schema, "trainer.") for schema in schemas.values()]
+    for key in dict.fromkeys(key for words in every for key in words):
+        found[key] = list(dict.fromkeys(word for words in every for word in _words(words.get(key, ()))))
+    return found
+
+
+def _words(words: Any) -> Sequence[str]:
+    return words() if callable(words) else words  # type: ignore[no-any-return]
 
 
 def out_of_bounds(values: dict[str, Any]) -> Iterator[str]:
@@ -39,7 +52,7 @@ def holds(value: float, rule: str) -> bool:
 
 def unknown_words(values: dict[str, Any]) -> Iterator[str]:
     """A problem for every value of an enumeration that is not one of its words; lists are checked word by word."""
-    for key, words in enumerations().items():
+    for key, words in enumerations(values.get("trainer.algorithm")).items():
         value = values.get(key)
         for word in value if isinstance(value, list) else [value]:
             if word is not None and word not in words:

@@ -125,12 +125,34 @@ def _sources(values: Values) -> Iterator[str]:
     if sources == []:
         yield "`dataset.sources` must name at least one source, got []."
     schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
-    fitting = {"preferences": PREFERENCE_SOURCES, "conversations": CONVERSATION_SOURCES}[schema.reads]
+    fitting = PREFERENCE_SOURCES if schema.reads in ("preferences", "labels") else CONVERSATION_SOURCES
     lacking = [source for source in sources or [] if source in CONVERSATION_SOURCES and source not in fitting]
     if lacking:
         yield (
             f"trainer={algorithm} needs {schema.reads}, and {', '.join(lacking)} (`dataset.sources`) has none. "
             f"Data sets that have them: {listed(fitting)}."
+        )
+
+
+def _labels(values: Values) -> Iterator[str]:
+    """Keys that only one of pairs and labelled replies reads, and what KTO's estimate of the KL divergence needs."""
+    algorithm = values.get("trainer.algorithm", "")
+    schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
+    if schema.reads != "labels":
+        for key in ("dataset.threshold", "dataset.dimension"):
+            if (value := values.get(key)) is not None:
+                yield f"`{key}={value}` labels single replies, and trainer={algorithm} reads none. Set trainer=kto."
+        if values.get("dataset.format") == "labels":
+            yield f"`dataset.format=labels` is for trainer=kto, got trainer={algorithm}. Set trainer=kto."
+        return
+    for key, off in (("dataset.balance_authors", "false"), ("dataset.contrast_per_prompt", "0")):
+        if value := values.get(key):
+            yield f"`{key}={value}` makes pairs, and trainer={algorithm} reads single replies. Set {key}={off}."
+    batch, share = values.get("trainer.batch_size", 2), values.get("trainer.batch_size", 2) // count()
+    if values.get("trainer.loss_type") == "kto" and share < 2:
+        yield (
+            "`trainer.loss_type=kto` sets each reply beside one to another prompt of its step: `trainer.batch_size` "
+            f"must be >= {2 * count()}, got {batch}. Set trainer.batch_size=16."
         )
 
 
@@ -363,8 +385,8 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter, sharding,
-    _export,
+    _steps, _trainer, _sources, _labels, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter,
+    sharding, _export,
     _sweep,
     _judge, _places, _metrics, _tracking,
 )  # fmt: skip

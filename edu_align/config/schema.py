@@ -26,6 +26,8 @@ DPO_LOSSES = [
 ]  # fmt: skip
 # Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
+# Losses of TRL's KTOTrainer.
+KTO_LOSSES = ["kto", "apo_zero_unpaired"]
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
@@ -127,12 +129,16 @@ class DatasetConfig:
     sources: list[str] = key(words=SOURCES)
     path: str | None = key(None, in_run_id=False)  # the fingerprint of the records stands for it
     # Of local files.
-    format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses", "completion", "text"))
+    format: str = key("auto", words=(
+        "auto", "messages", "sharegpt", "preference", "responses", "labels", "completion", "text",
+    ))  # fmt: skip
     columns: dict[str, str] = key({})
     size: int = key(1500, ">= 20")
     generation_seed: int = 42
     margin: float = key(2.0, "> 0", usual="1.0")
     training_margin: float | None = key(None, "> 0")
+    threshold: float | None = key(None, later=True)
+    dimension: str | None = key(None, later=True)
     drop_unfit_chosen: bool = True
     max_pairs_per_group: int | None = key(None, ">= 1", usual="2")
     balance_authors: bool = False
@@ -155,7 +161,7 @@ class TrainerConfig:
 
     # TRL's config class, as file in the package trl and name, that `trainer.args` are checked against; None: unchecked.
     trl_config: ClassVar[tuple[str, str] | None] = None
-    reads: ClassVar[str] = "conversations"  # conversations | preferences
+    reads: ClassVar[str] = "conversations"  # conversations | preferences | labels
 
     algorithm: str = key(words=trainers)
     learning_rate: float = key(bounds="> 0", usual="2e-4", trl="learning_rate")
@@ -201,6 +207,27 @@ class DPOTrainerConfig(TrainerConfig):
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))
+
+
+@dataclass(eq=False, repr=False)
+class KTOTrainerConfig(TrainerConfig):
+    """Training on single replies that are labelled good or bad."""
+
+    trl_config: ClassVar = ("trainer/kto_config.py", "KTOConfig")
+    reads: ClassVar = "labels"
+
+    algorithm: str = key("kto", words=trainers)
+    beta: float = key(bounds="> 0", usual="0.1", trl="beta")
+    loss_type: str = key("kto", words=KTO_LOSSES, trl="loss_type")
+    desirable_weight: float = key(1.0, "> 0", trl="desirable_weight")
+    undesirable_weight: float = key(1.0, "> 0", trl="undesirable_weight")
+    precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
+    max_prompt_length: int | None = key(None, ">= 8")
+    batching: str = key("prompts", words=("prompts", "replies"))
+
+
+# Trainers that compare the model with a reference model.
+REFERENCED = (DPOTrainerConfig, KTOTrainerConfig)
 
 
 @dataclass(eq=False, repr=False)
@@ -355,7 +382,7 @@ class Config:
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"model_schema": ModelConfig},
     "dataset": {"dataset_schema": DatasetConfig},
-    "trainer": {"sft_schema": SFTTrainerConfig, "dpo_schema": DPOTrainerConfig},
+    "trainer": {"sft_schema": SFTTrainerConfig, "dpo_schema": DPOTrainerConfig, "kto_schema": KTOTrainerConfig},
     "hardware": {"hardware_schema": HardwareConfig},
     "adapter": {"adapter_schema": AdapterConfig},
     "tracking": {"tracking_schema": TrackingConfig},

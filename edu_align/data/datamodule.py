@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
+from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig, KTOTrainerConfig
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
+from edu_align.data.labels import as_steps, joined, labelled, measurable, weights_note
 from edu_align.data.pairs import in_steps, subsample, training_pairs
-from edu_align.records import Conversation, Pair, Record, ResponseGroup
+from edu_align.records import Conversation, LabelledReply, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
 
@@ -19,11 +20,13 @@ SPLIT_FILE = "split.json"
 GROUPS_FILE = "training_groups.json"  # in the folder of a run's weights
 # The built-in corpus names a reply's author after its quality, so "who wrote it" would be the label itself.
 AUTHOR_IS_QUALITY = "edu_tutor"
+VIEW = {"conversations": "conversation", "preferences": "preference", "labels": "labels"}  # `trainer.reads` -> view
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """`train` and `validation` hold conversations (sft) or pairs (dpo, those of one prompt next to each other).
+    """`train` and `validation` hold conversations (sft), pairs (dpo) or labelled replies (kto), those of one prompt
+    next to each other.
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
@@ -44,18 +47,20 @@ class TrainingData:
 
     def describe(self) -> str:
         """What was read, left out and kept, for people."""
-        kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
-        prompts = len({example.group.id for example in self.train}) if kind == "pairs" else len(self.train)
-        of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if kind == "pairs" else ""
+        kinds = {Pair: "pairs", LabelledReply: "labelled replies"}
+        kind = kinds.get(type(self.train[0]), "conversations") if self.train else "conversations"
+        chosen = kind != "conversations"
+        prompts = len({example.group.id for example in self.train}) if chosen else len(self.train)
+        of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if chosen else ""
         sizes = f"training on {len(self.train)} {kind}{of}, validation {len(self.validation)}"
         return "\n".join([self.loaded.describe(), sizes, *self.notes])
 
     def prompts_per_step(self) -> float | None:
-        """Distinct prompts in a step of `batch_size` pairs, on average; None for conversations.
+        """Distinct prompts in a step of `batch_size` pairs or replies, on average; None for conversations.
 
-        The pairs of one prompt are not independent, so this is the batch that counts where they are trained together.
+        Those of one prompt are not independent, so this is the batch that counts where they are trained together.
         """
-        if not self.train or not isinstance(self.train[0], Pair):
+        if not self.train or not isinstance(self.train[0], Pair | LabelledReply):
             return None
         steps = [self.train[i : i + self.batch_size] for i in range(0, len(self.train), self.batch_size)]
         return sum(len({pair.group.id for pair in step}) for step in steps) / len(steps)
@@ -63,7 +68,9 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """Counts and fingerprints for run.json."""
         batch = {"batch_size": self.batch_size, "prompts_per_step": self.prompts_per_step()}
-        return {**self.loaded.report, "train_examples": len(self.train), **batch, "notes": list(self.notes)}
+        found = {**self.loaded.report, "train_examples": len(self.train), **batch, "notes": list(self.notes)}
+        good = [example.good for example in self.train if isinstance(example, LabelledReply)]
+        return found | ({"labels": {"good": sum(good), "bad": len(good) - sum(good)}} if good else {})
 
     def write_split(self, folder: Path) -> None:
         """Write which record went where, and the groups that training may have seen, into the run's folder.
@@ -118,18 +125,37 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
 
     Errors: an unusable data set, no training example, nothing held out.
     """
-    preference = config.trainer.reads == "preferences"
-    loaded = _load(config, "preference" if preference else "conversation", list(config.dataset.sources))
+    loaded = _load(config, VIEW[config.trainer.reads], list(config.dataset.sources))
     train, validation = (examples(config, loaded, split) for split in ("train", "validation"))
-    if not train:
+    if not train and config.trainer.reads != "labels":
         raise UserError(
             f"`dataset={config.dataset.name}` gives no training example: no two replies differ by `dataset.margin="
             f"{config.dataset.margin}` (dataset.training_margin={config.dataset.training_margin}). Lower it.\n"
             f"{loaded.describe()}"
         )
     validation = validation[: config.dataset.max_eval_records]
-    data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen))
+    notes = _label_notes(config, loaded, train) if config.trainer.reads == "labels" else ()
+    data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen), notes=notes)
     return _with_held_out(config, data) if config.evaluation.enabled else data
+
+
+def _label_notes(config: Config, loaded: LoadedData, train: list[LabelledReply]) -> tuple[str, ...]:
+    """What became of the training replies. Errors: there are none, or all of them have one label."""
+    trainer, dataset = config.trainer, config.dataset
+    assert isinstance(trainer, KTOTrainerConfig)
+    good = sum(reply.good for reply in train)
+    if good in (0, len(train)):
+        kind = f"{len(train)} are all {'good' if good else 'bad'}" if train else "there is none"
+        raise UserError(
+            f"`trainer={trainer.algorithm}` needs good and bad replies to train on, and {kind} with dataset.threshold="
+            f"{'null' if dataset.threshold is None else f'{dataset.threshold:g}'}. "
+            f"{'Raise' if good else 'Lower'} it, or add data.\n{loaded.describe()}"
+        )
+    groups = [record for record in loaded.splits["train"] if isinstance(record, ResponseGroup)]
+    left_out = labelled(groups, dataset).left_out
+    told = [f"{count} training replies {why}: left out" for why, count in left_out.items()]
+    weights = weights_note(good, len(train) - good, trainer.desirable_weight, trainer.undesirable_weight)
+    return tuple(filter(None, [*told, f"labels: {good} good, {len(train) - good} bad", weights]))
 
 
 def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
@@ -155,6 +181,8 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     held = preference.splits if preference else {}
     groups = unseen((r for r in held.get(split, []) if isinstance(r, ResponseGroup)), "response groups")
     talks = unseen((r for r in data.loaded.splits[split] if isinstance(r, Conversation)), "conversations")
+    if config.trainer.reads == "labels":
+        groups, talks = measurable(groups, config.dataset)
     if not groups and not talks:
         raise UserError(
             f"`evaluation.split={split}` holds no record of `dataset={config.dataset.name}`. Add data, raise "
@@ -176,7 +204,9 @@ def _groups_of(config: Config, sources: list[str]) -> LoadedData | None:
 
 
 def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
-    """Conversations, or pairs with those of one prompt next to each other, in an order drawn by the seed."""
+    """Conversations, or pairs or labelled replies with those of one prompt next to each other, in an order drawn by
+    the seed.
+    """
     dataset = config.dataset
     records = loaded.require("train") if split == "train" else loaded.splits[split]
     order = list(records)
@@ -184,6 +214,8 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if config.trainer.reads == "conversations":
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
+    if isinstance(config.trainer, KTOTrainerConfig):
+        return _replies(config, config.trainer.batching, groups, split)
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":
@@ -194,3 +226,14 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
         Random(config.seed).shuffle(pairs)
         return pairs
     return in_steps(pairs, config.trainer.batch_size, config.seed)
+
+
+def _replies(config: Config, batching: str, groups: list[ResponseGroup], split: str) -> list[LabelledReply]:
+    """Labelled replies in the order in which they are trained, or those that are validated: of both kinds, too."""
+    dataset, seed = config.dataset, config.seed
+    replies = labelled(joined(groups), dataset).replies
+    if split != "train":
+        drawn = {id(reply) for reply in as_steps(replies, "replies", seed)[: dataset.max_eval_records]}
+        return [reply for reply in replies if id(reply) in drawn]
+    replies = as_steps(replies, batching, seed)[: dataset.max_train_records]
+    return in_steps(replies, config.trainer.batch_size, seed) if batching == "prompts" else replies

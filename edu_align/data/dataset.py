@@ -15,7 +15,7 @@ from edu_align.records import Conversation, Message, Record, content_of
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
 
-VIEWS = ("conversation", "preference")
+VIEWS = ("conversation", "preference", "labels")
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,11 @@ def load_records(
 ) -> LoadedData:
     """Every source of the config as records of one view, split by group.
 
-    `view` is `conversation` (what SFT reads) or `preference` (what preference training and evaluation read); `seed`
-    generates the built-in corpus. The preference view also reads `contrast_sources` as conversations, and keeps those
-    on the training side. Records that repeat an earlier one are left out. Raises UserError for a source
-    that has no such view, for anything wrong with the files, and when nothing is left.
+    `view` is `conversation` (what SFT reads), `preference` (what preference training and evaluation read) or `labels`
+    (that, and single replies with a label or a score); `seed` generates the built-in corpus. The preference view also
+    reads `contrast_sources` as conversations, and keeps those on the training side. Records that repeat an earlier one
+    are left out. Raises UserError for a source that has no such view, for anything wrong with the files, and when
+    nothing is left.
     """
     if view not in VIEWS:
         raise ValueError(f"`view` must be one of {', '.join(VIEWS)}, got {view!r}")
@@ -154,7 +155,7 @@ def _check_sources(dataset: DatasetConfig, view: str) -> None:
         raise UserError("`dataset.sources` is empty. Name at least one source.")
     if len(set(names)) < len(names):
         raise UserError(f"`dataset.sources` names a source twice: {', '.join(names)}. Name each once.")
-    if view == "preference" and (without := [name for name in names if name not in PREFERENCE_SOURCES]):
+    if view != "conversation" and (without := [name for name in names if name not in PREFERENCE_SOURCES]):
         raise UserError(
             f"`dataset`={dataset.name}: {', '.join(without)} has conversations only, preference training needs scored "
             f"replies. Sources that have them: {', '.join(PREFERENCE_SOURCES)}."

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
-from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig
+from edu_align.config.schema import REFERENCED, AdapterConfig, Architecture, Config
 from edu_align.models.sizes import check_length, sizes_of
 from edu_align.packing.families import SUPPORTED
 from edu_align.planning.duration import GB, describe_disk, seconds
@@ -88,7 +88,7 @@ class Plan:
 
     def _work(self) -> Iterator[str]:
         work, trainer = self.work, self.config.trainer
-        noun = "pairs" if isinstance(trainer, DPOTrainerConfig) else "conversations"
+        noun = {"preferences": "pairs", "labels": "labelled replies"}.get(trainer.reads, "conversations")
         many = f"{work.examples:,} {noun}" if work.examples is not None else f"unknown number of {noun}"
         steps = f"{work.steps:,} steps" if work.steps is not None else "unknown number of steps"
         yield f"work       {many}, {steps} of {trainer.batch_size}; largest forward pass {work.tokens:,} tokens"
@@ -216,7 +216,7 @@ def alternatives(config: Config) -> Iterator[tuple[str, Config]]:
     if trainer.max_length > 128:
         shorter = replace(trainer, max_length=trainer.max_length // 2)
         yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
-    if isinstance(trainer, DPOTrainerConfig) and not trainer.precompute_reference and full:
+    if isinstance(trainer, REFERENCED) and not trainer.precompute_reference and full:
         yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
 
 

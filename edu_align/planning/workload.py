@@ -10,7 +10,7 @@ from typing import Any
 
 from edu_align.config.batch import cuts_by_tokens, token_budget, training_steps
 from edu_align.config.compose import name_of
-from edu_align.config.schema import Config, DPOTrainerConfig, ModelConfig
+from edu_align.config.schema import REFERENCED, Config, DPOTrainerConfig, ModelConfig
 from edu_align.data.datamodule import training_data
 from edu_align.models.chat_template import TemplateError, render
 from edu_align.models.gguf_base import BUNDLED_NAME, check_gguf, folders_made
@@ -21,7 +21,7 @@ from edu_align.models.sizes import cached_file
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
-from edu_align.records import Message, Pair
+from edu_align.records import LabelledReply, Message, Pair
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -35,7 +35,8 @@ GENERATED = 200  # groups of the built-in corpus that are drawn to plan; counts 
 @dataclass(frozen=True)
 class Rows:
     """Token lengths. `rows`: one tuple an example, in the order of training: (prompt's key, prompt, chosen's key,
-    chosen, rejected's key, rejected) for pairs, (length,) for conversations. `examples` is None where nobody knows.
+    chosen, rejected's key, rejected) for pairs, (prompt's key, prompt, reply's key, reply) for labelled replies,
+    (length,) for conversations. `examples` is None where nobody knows.
     """
 
     rows: list[Row]
@@ -181,15 +182,23 @@ def _check_template(template: Any, examples: Sequence[Any]) -> None:
             check_dialogue(partial(render, template), _dialogue(example))
             return
         except TemplateError as error:
-            first = first or error.of(example.group.id if isinstance(example, Pair) else example.id)
+            first = first or error.of(example.group.id if _sides(example) else example.id)
     if first:
         raise first
 
 
 def _dialogue(example: Any) -> Sequence[Message]:
-    if not isinstance(example, Pair):
+    sides = _sides(example)
+    if not sides:
         return list(example.messages)
-    return answered(example.group.prompt, example.group.responses[example.chosen].text)
+    return answered(example.group.prompt, example.group.responses[sides[0]].text)
+
+
+def _sides(example: Any) -> tuple[int, ...]:
+    """Which responses of its group an example trains: two of a pair, one of a labelled reply; none: a conversation."""
+    if isinstance(example, Pair):
+        return (example.chosen, example.rejected)
+    return (example.index,) if isinstance(example, LabelledReply) else ()
 
 
 def read_rows(config: Config) -> Rows:
@@ -217,7 +226,7 @@ def read_rows(config: Config) -> Rows:
     if lengths.template is not None:
         _check_template(lengths.template, data.train)
     trainer = config.trainer
-    limit = trainer.max_prompt_length if isinstance(trainer, DPOTrainerConfig) else None
+    limit = trainer.max_prompt_length if isinstance(trainer, REFERENCED) else None
     rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit)]
     examples = round(len(rows) * scale)
     if dataset.max_train_records is not None and scale > 1:
@@ -235,26 +244,26 @@ def _is_local(config: Config, names: set[str]) -> bool:
 
 def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> list[Row]:
     """The rows of an example."""
-    if not isinstance(example, Pair):
+    if not _sides(example):
         turns = example.messages
         ends = [i + 1 for i, turn in enumerate(turns) if turn.train] if lengths.apart else [len(turns)]
         return [(min(lengths.messages(turns[:end]), longest),) for end in ends]
     group = example.group
     prompt = min(lengths.messages(group.prompt), longest_prompt or longest)
     sides: list[int] = []
-    for index in (example.chosen, example.rejected):
+    for index in _sides(example):
         reply = lengths.text(group.responses[index].text) + lengths.turn
         sides += [hash((group.id, index)), min(reply, longest)]
-    longest_reply = max(sides[1], sides[3])
+    longest_reply = max(sides[1::2])
     prompt = max(min(prompt, longest - longest_reply), 0)  # TRL keeps the end of what is too long
     return [(hash(group.id), prompt, *sides)]
 
 
 def work_of(config: Config, read: Rows, packed: bool) -> Work:
-    """Batches as TRL makes them: pairs in their order, conversations shuffled by the seed."""
+    """Batches as TRL makes them: pairs and labelled replies in their order, conversations shuffled by the seed."""
     trainer, hardware = config.trainer, config.hardware
     share = max(trainer.batch_size // count(), 1)
-    pairs = isinstance(trainer, DPOTrainerConfig)
+    pairs = isinstance(trainer, REFERENCED)
     if not read.rows:
         return _unknown(config, read, share, packed, pairs)
     examples = read.examples or len(read.rows)
@@ -298,15 +307,15 @@ class _Computed:
         if len(row) == 1:
             self.known[(len(self.known),)] = row[0]
             return
-        key, prompt, chosen, a, rejected, b = row
-        self.known |= {(key,): prompt, (key, chosen): a, (key, rejected): b}
+        key, prompt, *sides = row
+        self.known |= {(key,): prompt, **{(key, reply): n for reply, n in zip(sides[::2], sides[1::2], strict=True)}}
 
 
 def _trees(batch: list[Row]) -> tuple[list[int], int]:
     """Tokens of each prompt with its distinct replies, and of the replies in all."""
     trees: dict[int, tuple[int, dict[int, int]]] = {}
-    for key, prompt, chosen, a, rejected, b in batch:
-        trees.setdefault(key, (prompt, {}))[1].update({chosen: a, rejected: b})
+    for key, prompt, *sides in batch:
+        trees.setdefault(key, (prompt, {}))[1].update(zip(sides[::2], sides[1::2], strict=True))
     replies = [sum(lengths.values()) for _, lengths in trees.values()]
     return [prompt + reply for (prompt, _), reply in zip(trees.values(), replies, strict=True)], sum(replies)
 
@@ -318,8 +327,8 @@ def _size(batch: list[Row], packed: bool, pairs: bool) -> tuple[int, int, int]:
         widest = max(lengths)
         return (_filled(lengths) if packed else widest * len(lengths), widest, sum(lengths))
     if not packed:
-        widest = max(row[1] + max(row[3], row[5]) for row in batch)
-        return 2 * len(batch) * widest, widest, sum(row[3] + row[5] for row in batch)
+        widest = max(row[1] + max(row[3::2]) for row in batch)
+        return len(batch[0][3::2]) * len(batch) * widest, widest, sum(sum(row[3::2]) for row in batch)
     lengths, scored = _trees(batch)
     return _filled(lengths), max(lengths), scored
 
@@ -340,10 +349,11 @@ def _filled(lengths: list[int]) -> int:
 def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) -> Work:
     trainer, longest = config.trainer, config.trainer.max_length
     prompt = 0
-    if isinstance(trainer, DPOTrainerConfig):
+    if isinstance(trainer, REFERENCED):
         prompt = min(trainer.max_prompt_length or longest // 2, longest)
     reply = longest - prompt
-    one = (0, prompt, 1, reply, 2, reply) if pairs else (longest,)
+    sides = (1, reply, 2, reply) if isinstance(trainer, DPOTrainerConfig) else (1, reply)
+    one = (0, prompt, *sides) if pairs else (longest,)
     rows = [(i, *one[1:]) if pairs else one for i in range(share)]
     batch = _batches(config, rows, share, packed)[0]
     tokens, width, scored = _size(batch, packed, pairs)

@@ -1,4 +1,4 @@
-"""What SFT and DPO share on the way from a typed config to TRL's arguments."""
+"""What SFT, DPO and KTO share on the way from a typed config to TRL's arguments."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from edu_align.training.validation import validation_batch
 
 
 def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bool) -> dict[str, Any]:
-    """Keyword arguments that TRL's SFTConfig and DPOConfig both take.
+    """Keyword arguments that TRL's SFTConfig, DPOConfig and KTOConfig all take.
 
     Mixed precision is on only where the weights are 16 bits wide: TRL would turn bfloat16 on by itself otherwise.
     """

@@ -11,8 +11,8 @@ first step: the base model under a new adapter, or the frozen copy of the adapte
 """
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from edu_align.config.batch import cuts_by_tokens, reference_batch
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
-from edu_align.models.trainable import save_tensors
 from edu_align.packing.decoder import is_packed
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
@@ -34,6 +33,7 @@ from edu_align.training.dpo_rows import COLUMNS, PairCollator
 from edu_align.training.lora_plus import LoraPlus
 from edu_align.training.means import Numbers
 from edu_align.training.micro_batches import MicroBatches
+from edu_align.training.reference import BaseReference, SyncedReference, hashed_as
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.rows import Rows
@@ -42,7 +42,6 @@ from edu_align.training.trl_dataset import as_dataset, attach_row_ids
 from edu_align.training.validation import Validation
 from edu_align.utils.distributed import count
 
-REFERENCE = "reference.safetensors"  # in a checkpoint, by the parameters' names
 STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
 Tensor = Any  # torch.Tensor
 
@@ -85,35 +84,6 @@ class ReadyRows(trl.DPOTrainer):
         self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
 
 
-class SyncedReference(trl.DPOTrainer):
-    """A reference model that follows the policy (`trainer.args.sync_ref_model`, Gorbatovski et al. 2024,
-    arXiv:2404.09656): TRL mixes the policy into it every `ref_model_sync_steps` steps.
-
-    It cannot be built again as at the first start. Overrides `_save` and `_load_from_checkpoint`: a checkpoint holds
-    it, too. Inert unless synced.
-    """
-
-    args: trl.DPOConfig
-    ref_model: Any
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        super()._save(output_dir, state_dict)
-        if self.args.sync_ref_model and self.args.should_save and output_dir is not None:
-            save_tensors(self._reference(), Path(output_dir) / REFERENCE)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self.args.sync_ref_model:
-            from safetensors.torch import load_file
-
-            found = load_file(Path(resume_from_checkpoint) / REFERENCE)
-            for name, value in self._reference().items():
-                value.copy_(found[name])
-
-    def _reference(self) -> dict[str, Any]:
-        return {name: value.detach() for name, value in self.ref_model.named_parameters()}
-
-
 class OwnLoss(trl.DPOTrainer):
     """A loss of our own (`own_loss`, see `LOSSES`) with TRL's rows, metrics and SFT term. Overrides `_compute_loss`;
     inert for TRL's own losses.
@@ -154,30 +124,6 @@ class OwnLoss(trl.DPOTrainer):
             self.beta,
             self.label_smoothing,
         )
-
-
-class BaseReference(trl.DPOTrainer):
-    """The base model is the reference, for an adapter that adds nothing yet. Overrides `__init__` and
-    `_precompute_ref_logps`; inert unless `base_is_reference`, which must be set before TRL's `__init__`.
-
-    TRL copies whatever adapter a model brings and computes the copy in every pass of the reference model, zeros
-    included; without the copy it turns adapters off.
-    """
-
-    base_is_reference = False
-    model: Any
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._drop_copy()
-
-    def _precompute_ref_logps(self, *args: Any) -> Any:  # in the middle of TRL's own __init__
-        self._drop_copy()
-        return super()._precompute_ref_logps(*args)
-
-    def _drop_copy(self) -> None:
-        if self.base_is_reference and "ref" in self.model.peft_config:
-            self.model.delete_adapter("ref")
 
 
 class DPOTrainer(
@@ -241,7 +187,7 @@ def build_dpo(
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
     key = cache.model_key(model) if cache and cache.on else "sharded" if is_sharded(model) else ""
-    with _hashed_as(key) if key else nullcontext():
+    with hashed_as(key, trl_module) if key else nullcontext():
         made = DPOTrainer(
             model=model,
             ref_model=reference,
@@ -281,17 +227,3 @@ def dpo_arguments(config: Config, device: Device, folder: Path, by_tokens: bool)
             "router_aux_loss_coef": 0.0,
         }
     )
-
-
-@contextmanager
-def _hashed_as(key: str) -> Iterator[None]:
-    """TRL names its own file of reference log-probabilities after a hash of all weights, made for each trainer. `key`
-    stands in for it: the key of the model, or a constant where the weights are sharded: no process has them all then,
-    and the file lies in this run's own folder (`trl_dataset.as_dataset`).
-    """
-    original = trl_module.hash_module
-    trl_module.hash_module = lambda module: key
-    try:
-        yield
-    finally:
-        trl_module.hash_module = original

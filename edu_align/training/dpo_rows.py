@@ -14,7 +14,7 @@ from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
 from edu_align.models.chat_template import IGNORED, TemplateError, chat_ids
 from edu_align.models.trained_turns import Row as TrainedRow
 from edu_align.models.trained_turns import answered, encode_dialogue
-from edu_align.records import Message, Pair, turn_values
+from edu_align.records import LabelledReply, Message, Pair, turn_values
 from edu_align.training.template_notes import TemplateNotes
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest
@@ -71,10 +71,10 @@ def cached_dpo_rows(
     return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)], counts
 
 
-def token_arrays(rows: Iterable[Mapping[str, list[int]]]) -> Arrays:
+def token_arrays(rows: Iterable[Mapping[str, list[int]]], names: Sequence[str] = COLUMNS) -> Arrays:
     """The rows' token ids, column by column, as the cache keeps them."""
     every = list(rows)
-    columns = (ragged(name, [row[name] for row in every]) for name in COLUMNS)
+    columns = (ragged(name, [row[name] for row in every]) for name in names)
     return {key: array for column in columns for key, array in column.items()}
 
 
@@ -99,7 +99,7 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[li
         if chosen.ids == rejected.ids:
             counts.alike += 1
             continue
-        starts = _starts(tokenizer, pair.group.prompt, (chosen, rejected), openings)
+        starts = reply_starts(tokenizer, pair.group.prompt, (chosen, rejected), openings)
         cut = [
             cut_at_start(row.ids[:start], row.ids[start:], max_length)
             for row, start in zip((chosen, rejected), starts, strict=True)
@@ -112,7 +112,7 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[li
     return rows, counts
 
 
-def _starts(
+def reply_starts(
     tokenizer: Any, prompt: tuple[Message, ...], replies: Sequence[TrainedRow], openings: dict[Any, list[int] | None]
 ) -> list[int]:
     """Where each reply starts, in tokens. `openings` keeps the prompts' own tokens."""
@@ -173,9 +173,9 @@ class PairCollator:
 
 @dataclass
 class Shortened:
-    """Pairs whose prompts fit, and how many prompts lost whole turns, or the start of a text as well."""
+    """Pairs or replies whose prompts fit, and how many prompts lost whole turns, or the start of a text as well."""
 
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[Any] = field(default_factory=list)
     prompts: int = 0
     lost_turns: int = 0
     cut_texts: int = 0
@@ -190,7 +190,7 @@ class Shortened:
         )
 
 
-def shorten_prompts(tokenizer: Any, pairs: Sequence[Pair], limit: int) -> Shortened:
+def shorten_prompts(tokenizer: Any, pairs: Sequence[Pair | LabelledReply], limit: int) -> Shortened:
     """The pairs in their order, with prompts of at most `limit` tokens; each prompt is shortened once."""
     result, done = Shortened(), {}
     for pair in pairs:

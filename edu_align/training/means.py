@@ -8,6 +8,7 @@ from edu_align.models.chat_template import IGNORED
 Numbers = dict[str, float]
 Batch = dict[str, Any]  # as TRL collates it
 COUNTER = "num_tokens"  # TRL's count of trained tokens so far: no mean of anything
+MARGIN = "rewards/margins"
 REPLIES = "mean_token_accuracy"  # TRL's number of a pass that is a mean over the tokens of its chosen replies
 
 
@@ -23,13 +24,21 @@ class Means:
             self._sums[name][1] += weight
 
     def all(self) -> Numbers:
-        return {name: total / weight for name, (total, weight) in self._sums.items()}
+        """The means. A margin that no pass has a weight for (labelled replies) is that of the two means."""
+        found = {name: total / weight for name, (total, weight) in self._sums.items()}
+        sides = [found.get(f"rewards/{side}") for side in ("chosen", "rejected")]
+        if MARGIN not in found and sides[0] is not None and sides[1] is not None:
+            found[MARGIN] = sides[0] - sides[1]
+        return found
 
 
 def weights_of(batch: Batch, sides: int) -> Numbers:
-    """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT) or pairs (DPO) as `loss`, which
-    stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 1 for SFT, 2 for DPO.
+    """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT), pairs (DPO) or replies (KTO)
+    as `loss`, which stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 2 for
+    DPO.
     """
+    if "label" in batch:
+        return _weights_of_labels(batch)
     examples = len(batch["input_ids"]) / sides
     if sides == 1:
         return {"loss": float((batch["labels"][:, 1:] != IGNORED).sum()) if "labels" in batch else examples}
@@ -43,3 +52,12 @@ def weights_of(batch: Batch, sides: int) -> Numbers:
         "logits/rejected": rejected,
         REPLIES: chosen,
     }
+
+
+def _weights_of_labels(batch: Batch) -> Numbers:
+    good, tokens = batch["label"].bool(), batch["completion_mask"][:, 1:].sum(dim=1)
+    found: Numbers = {"loss": float(len(good)), "entropy": float(tokens.sum()), MARGIN: 0.0}
+    for side, mine in (("chosen", good), ("rejected", ~good)):
+        many = float(mine.sum())
+        found |= {f"rewards/{side}": many, f"logps/{side}": many, f"logits/{side}": float(tokens[mine].sum())}
+    return found

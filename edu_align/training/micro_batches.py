@@ -8,8 +8,9 @@ with a smaller batch: what was trained is lost, the effective batch shrinks, and
 step is computed again, from the random numbers that it began with.
 
 However a step is cut, by examples or by tokens (packed models), its gradient and what is logged of it are those of the
-step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT term by tokens, see `sft_term`) or of
-the trained tokens (SFT, where TRL does it). A loss that compares the pairs of a step is not cut (`COMPARING_LOSSES`).
+step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT term by tokens, see `sft_term`), of its
+replies (KTO; its KL term is the step's, see `step_kl`) or of the trained tokens (SFT, where TRL does it). A loss that
+compares the pairs of a step is not cut (`COMPARING_LOSSES`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,7 @@ TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward p
 class MicroBatches:
     """What a forward pass of training takes at most: `limit` examples, or computed tokens where `by_tokens`.
 
-    `sides`: rows of an example in a batch, 1 for SFT, 2 for DPO: its batches hold the chosen rows, then the rejected.
+    `sides`: rows of an example in a batch, 1 for SFT and KTO, 2 for DPO: it holds the chosen rows, then the rejected.
     `known`: what was found so far, by earlier attempts too, [{step, unit, from, to, error}].
     """
 
@@ -180,7 +181,7 @@ class StepState:
         limits, whole = trainer.passes, trainer.current_gradient_accumulation_steps
         filled = self.filled > 0 and batch is self.batches[-1]
         batch, many = dict(batch), limits.examples(batch)
-        parts = [[i] for i in range(many)] if filled and limits.sides > 1 else limits.parts(batch)
+        parts = [[i] for i in range(many)] if filled and "labels" not in batch else limits.parts(batch)
         rows = batch.pop(ROW, None)
         loss = 0.0
         for part in parts:
@@ -322,15 +323,15 @@ def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
 
 
 def reference_in_parts(
-    one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches
+    one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches, sides: int = 2
 ) -> Any:
-    """TRL's reference log-probabilities of chosen and rejected rows, (B,) each: `one` of a part at a time, and of less
-    where memory runs out.
+    """TRL's reference log-probabilities of the `sides` rows of each example (chosen and rejected), (B,) each: `one` of
+    a part at a time, and of less where memory runs out.
     """
     import torch
 
     def work(part: Sequence[int]) -> list[Any]:
-        return list(zip(*one(select_examples(batch, part, 2)), strict=True))
+        return list(zip(*one(select_examples(batch, part, sides)), strict=True))
 
-    chosen, rejected = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
-    return torch.stack(chosen), torch.stack(rejected)
+    every = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
+    return tuple(torch.stack(side) for side in every)

@@ -1,4 +1,5 @@
-"""What the reference model says of pairs, under TRL's DPOTrainer, computed once for all runs that ask for the same.
+"""What the reference model says of rows, under TRL's DPOTrainer and KTOTrainer: computed once for all runs that ask
+for the same.
 
 TRL computes it for every row whenever a trainer is built. Here it covers the rows that the run's steps read, and a
 longer run over the same rows adds what is missing. The numbers are TRL's own, bit for bit: the key holds all rows in
@@ -12,12 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import trl
+from transformers import Trainer
 
 from edu_align.cache.run_cache import RunCache
 from edu_align.cache.store import TENSORS, Arrays, content
 from edu_align.config.batch import token_budget
-from edu_align.training.dpo_rows import token_arrays
+from edu_align.training.dpo_rows import COLUMNS, token_arrays
 from edu_align.utils.hashing import digest
 
 REFERENCES = "reference log-probabilities"
@@ -25,19 +26,23 @@ Entry = tuple[Arrays, dict[str, Any]]  # the log-probabilities of the first rows
 LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
-class CachedReference(trl.DPOTrainer):
+class CachedReference(Trainer):
     """Reference log-probabilities from the cache where they are there. For one process; inert without a `cache`.
 
     Overrides `_precompute_ref_logps`. `cache` and `model_key` (`RunCache.model_key` of the model that the trainer is
-    built with: TRL takes it for the reference) must be set before TRL's `__init__`.
+    built with: TRL takes it for the reference) must be set before TRL's `__init__`. `row_columns`: token ids of a row;
+    `logps`: the columns that TRL adds.
     """
+
+    row_columns = COLUMNS
+    logps: tuple[str, ...] = LOGPS
 
     cache: RunCache | None = None
     model_key = ""
     data_collator: Any
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        original = super()._precompute_ref_logps
+        original = super()._precompute_ref_logps  # type: ignore[misc] # TRL's trainers have it
         if self.cache is None:
             return original(dataset, name, batch_size)
         config = self.cache.config
@@ -53,21 +58,21 @@ class CachedReference(trl.DPOTrainer):
             rows = dataset.select(range(first, min(len(dataset), -(-read // batch_size) * batch_size)))
             with _own_file(rows):
                 done = original(rows, name, batch_size).with_format("arrow")[:]
-            new = {column: done[column].to_numpy().copy() for column in LOGPS}
+            new = {column: done[column].to_numpy().copy() for column in self.logps}
             return ({column: np.concatenate([known[0][column], new[column]]) for column in LOGPS} if known else new), {}
 
         passes = [batch_size, token_budget(config)]
         batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
-        key = digest(self.model_key, content(token_arrays(dataset)), passes, batch)
+        key = digest(self.model_key, content(token_arrays(dataset, self.row_columns)), passes, batch)
         arrays, _ = self.cache.get_or_extend(REFERENCES, key, TENSORS, enough, extend)
-        unread = (0, len(dataset) - len(arrays[LOGPS[0]]))
+        unread = (0, len(dataset) - len(arrays[self.logps[0]]))
         return _with_columns(
             dataset, {column: np.pad(values, unread, constant_values=np.nan) for column, values in arrays.items()}
         )
 
 
 def _rows(entry: Entry) -> int:
-    return len(entry[0][LOGPS[0]])
+    return len(next(iter(entry[0].values())))
 
 
 @contextmanager

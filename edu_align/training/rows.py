@@ -7,19 +7,21 @@ from itertools import groupby
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.config.schema import Config, DPOTrainerConfig, SFTTrainerConfig
+from edu_align.config.schema import REFERENCED, Config, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
+from edu_align.training.kto_rows import cached_kto_rows, has_kl
 from edu_align.training.sft_rows import cached_sft_rows
 from edu_align.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class Rows:
-    """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs; `ids`: the record of each.
+    """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs, `kto_rows.COLUMNS` and label of
+    labelled replies; `ids`: the record of each.
 
     `examples`: how many records they come from; `notes`: lines on what became of the others.
     """
@@ -35,7 +37,7 @@ def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCach
 
     Errors: no training row is left; the first reason why.
     """
-    make = _conversation_rows if config.trainer.reads == "conversations" else _pair_rows
+    make = {"conversations": _conversation_rows, "preferences": _pair_rows, "labels": _reply_rows}[config.trainer.reads]
     train = make(config, tokenizer, data.train, cache)
     if not train.rows:
         raise UserError("\n".join(["no training example is left.", *train.notes]))
@@ -60,15 +62,30 @@ def _conversation_rows(
 
 def _pair_rows(config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunCache | None) -> Rows:
     trainer = config.trainer
-    notes: list[str] = []
-    if isinstance(trainer, DPOTrainerConfig) and trainer.max_prompt_length is not None:
-        short = shorten_prompts(tokenizer, pairs, trainer.max_prompt_length)
-        notes += filter(None, [short.describe(trainer.max_prompt_length)])
-        pairs = short.pairs
+    pairs, notes = _shortened(config, tokenizer, pairs)
     rows, counts = cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length)
     kept = [pairs[i] for i in counts.kept]
     ids = [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in kept]
     return Rows(rows, ids, len(rows), [*notes, *counts.lines(trainer.max_length)])
+
+
+def _reply_rows(config: Config, tokenizer: Any, replies: Sequence[Any], cache: RunCache | None) -> Rows:
+    trainer = config.trainer
+    replies, notes = _shortened(config, tokenizer, replies)
+    step = trainer.batch_size if has_kl(trainer) else None
+    rows, counts = cached_kto_rows(cache, tokenizer, replies, trainer.max_length, step)
+    kept = [replies[i] for i in counts.kept]
+    ids = [f"{reply.group.id} ({reply.index} {'good' if reply.good else 'bad'})" for reply in kept]
+    return Rows(rows, ids, len(rows), [*notes, *counts.lines()])
+
+
+def _shortened(config: Config, tokenizer: Any, examples: Sequence[Any]) -> tuple[Sequence[Any], list[str]]:
+    """Pairs or replies with prompts of at most `trainer.max_prompt_length` tokens, and a line on what was cut."""
+    trainer = config.trainer
+    if not isinstance(trainer, REFERENCED) or trainer.max_prompt_length is None:
+        return examples, []
+    short = shorten_prompts(tokenizer, examples, trainer.max_prompt_length)
+    return short.pairs, list(filter(None, [short.describe(trainer.max_prompt_length)]))
 
 
 def measurable(tokenizer: Any, data: TrainingData) -> TrainingData:
@@ -118,10 +135,11 @@ def preview(tokenizer: Any, rows: Rows, examples: int) -> str:
 
 
 def _sequences(row: dict[str, list[int]]) -> list[tuple[str, list[int], list[int]]]:
-    """(title, ids, labels) of a row: a conversation, or both sides of a pair."""
+    """(title, ids, labels) of a row: a conversation, both sides of a pair, or a labelled reply."""
     if "input_ids" in row:
         return [("conversation", row["input_ids"], row["labels"])]
+    sides = {"reply": ("prompt_ids", "completion_ids")} if "label" in row else SIDES
     return [
         (side, row[prompt] + row[reply], [IGNORED] * len(row[prompt]) + row[reply])
-        for side, (prompt, reply) in SIDES.items()
+        for side, (prompt, reply) in sides.items()
     ]

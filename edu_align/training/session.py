@@ -43,6 +43,7 @@ from edu_align.runs.folder import RunFolder, RunListener, ancestors, records
 from edu_align.tracking import Tracker, tracking
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo
+from edu_align.training.kto import build_kto
 from edu_align.training.resume import CheckpointState, Resume
 from edu_align.training.rows import Rows
 from edu_align.training.sft import build_sft
@@ -50,7 +51,11 @@ from edu_align.training.trl_dataset import remove_rows
 from edu_align.utils.distributed import count, first, is_first, total, wait
 from edu_align.utils.files import write_json, write_text
 
-METHODS: dict[str, Callable[..., Any]] = {"sft": build_sft, "dpo": build_dpo}  # by `trainer.algorithm`
+METHODS: dict[str, Callable[..., Any]] = {
+    "sft": build_sft,
+    "dpo": build_dpo,
+    "kto": build_kto,
+}  # by `trainer.algorithm`
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
 SHORT_MEASURING = 10  # seconds of measuring that need no word
 
@@ -277,6 +282,8 @@ def packing_summary(config: Config, trainer: Any) -> str:
         examples = [
             [row["prompt_ids"] + row["chosen_ids"], row["rejected_prompt_ids"] + row["rejected_ids"]] for row in rows
         ]
+    elif "completion_ids" in rows.column_names:
+        examples = [[row["prompt_ids"] + row["completion_ids"]] for row in rows]
     else:
         examples = [[ids] for ids in rows["input_ids"]]
     asked, computed = count_first_batch(examples, config.trainer.batch_size, token_budget(config))

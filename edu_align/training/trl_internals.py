@@ -34,6 +34,17 @@ INTERNALS: dict[str, Members] = {
         "_precompute_ref_logps": "overridden: cached, and without a copy of an adapter that adds nothing",
         "_compute_loss": "overridden: a loss of our own beside TRL's",
     },
+    "trl.KTOTrainer": {
+        "_metrics": "kept and put back: numbers since the last line of the log",
+        "_total_train_tokens": "kept and put back: tokens so far",
+        "_prepare_dataset": "overridden: our rows are tokenized and mismatched already",
+        "_precompute_ref_logps": "overridden: cached, and without a copy of an adapter that adds nothing",
+        "_compute_loss": "overridden: the KL term is the step's",
+        "_compute_kl_logps": "overridden and called: the KL term is the step's",
+    },
+    "trl.trainer.kto_trainer": {
+        "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
+    },
     "trl.trainer.dpo_trainer": {
         "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
     },

@@ -87,6 +87,7 @@ def test_a_row_that_is_shown_is_read_as_the_shape_it_stands_under(shape: str, ro
     file = tmp_path / "rows.jsonl"
     file.write_text(row + "\n", encoding="utf-8")
     views = ["conversation", "preference"] if shape in ("preference", "responses") else ["conversation"]
+    views = ["labels"] if shape == "labels" else views
     for view in views:
         for format in ("auto", shape):
             reader = RowReader(Columns({}), view, format)

@@ -1,8 +1,8 @@
 """Our trainers beside TRL's own: the same model and the same texts give the same rows, losses, gradients and weights.
 
-The behaviours are those that TRL's own tests of its DPO and SFT trainers look at, with a local model. TRL makes its
-rows from the texts itself. Where we differ on purpose a test says so, and holds our value against TRL's of a step that
-is one forward pass. Comparisons are in float64 but for those that say otherwise.
+The behaviours are those that TRL's own tests of its DPO, KTO and SFT trainers look at, with a local model. TRL makes
+its rows from the texts itself. Where we differ on purpose a test says so, and holds our value against TRL's of a step
+that is one forward pass. Comparisons are in float64 but for those that say otherwise.
 """
 
 import copy
@@ -21,15 +21,17 @@ from omegaconf import OmegaConf
 from transformers import PrinterCallback, TrainerCallback
 
 from edu_align.config.rules import problems
-from edu_align.config.schema import DPO_LOSSES
+from edu_align.config.schema import DPO_LOSSES, KTO_LOSSES
 from edu_align.config.trl_args import UNSMOOTHED
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
 from edu_align.packing.decoder import install_packing
-from edu_align.records import Conversation, Message, Pair, Response, ResponseGroup
+from edu_align.records import Conversation, LabelledReply, Message, Pair, Response, ResponseGroup
 from edu_align.training.dpo import build_dpo
 from edu_align.training.dpo_rows import PairCollator, dpo_rows
+from edu_align.training.kto import build_kto
+from edu_align.training.kto_rows import ReplyCollator, has_kl, kto_rows
 from edu_align.training.rows import Rows
 from edu_align.training.session import Session
 from edu_align.training.sft import build_sft
@@ -54,7 +56,13 @@ BY_TOKEN = {"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"
 ROUNDED = {"loss", "train_loss", "eval_loss", "mean_token_accuracy", "eval_mean_token_accuracy"}  # to float32, by both
 QUICK = ("ipo", "aot", "sigmoid_norm")
 Options = dict[str, Any]
-Record = Pair | Conversation
+Record = Pair | Conversation | LabelledReply
+TRLS = {
+    "sft": (trl.SFTTrainer, trl.SFTConfig),
+    "dpo": (trl.DPOTrainer, trl.DPOConfig),
+    "kto": (trl.KTOTrainer, trl.KTOConfig),
+}
+REFERENCED = ("dpo", "kto")
 
 
 def quick(cases: list[Any], *kept: int) -> list[Any]:
@@ -76,6 +84,12 @@ def pair(number: int) -> Pair:
     return Pair(ResponseGroup(prompt, replies, str(number), "local", "g"), 0, 1)
 
 
+def labelled(number: int) -> LabelledReply:
+    """Of every eight, five are good."""
+    group = pair(number).group
+    return LabelledReply(group, 0, number % 8 in (0, 2, 3, 5, 7))
+
+
 def talk(number: int) -> Conversation:
     """All tutor turns are trained."""
     every = [*turns(number), ("assistant", REPLIES[number % 5])]
@@ -84,11 +98,12 @@ def talk(number: int) -> Conversation:
 
 
 def records(trainer: str, many: int) -> list[Record]:
-    make: Callable[[int], Record] = pair if trainer == "dpo" else talk
+    made: dict[str, Callable[[int], Record]] = {"dpo": pair, "kto": labelled, "sft": talk}
+    make = made[trainer]
     return [make(number) for number in range(many)]
 
 
-def as_trl(record: Record) -> dict[str, list[dict[str, str]]]:
+def as_trl(record: Record) -> dict[str, Any]:
     """The record as a row of TRL's conversational data."""
 
     def chat(messages: Any) -> list[dict[str, str]]:
@@ -97,6 +112,9 @@ def as_trl(record: Record) -> dict[str, list[dict[str, str]]]:
     if isinstance(record, Conversation):
         return {"messages": chat(record.messages)}
     replies = record.group.responses
+    if isinstance(record, LabelledReply):
+        said = [{"role": "assistant", "content": record.text}]
+        return {"prompt": chat(record.group.prompt), "completion": said, "label": record.good}
     chosen, rejected = ([{"role": "assistant", "content": replies[at].text}] for at in (record.chosen, record.rejected))
     return {"prompt": chat(record.group.prompt), "chosen": chosen, "rejected": rejected}
 
@@ -142,7 +160,7 @@ class Sides:
     """Trains with our trainers and with TRL's, from equal weights, in float64 where `precise`."""
 
     def __init__(self, tiny: Any, model: Any, tokenizer: Any, folder: Path) -> None:
-        self.configs = {name: tiny(f"trainer={name}", "adapter=full") for name in ("sft", "dpo")}
+        self.configs = {name: tiny(f"trainer={name}", "adapter=full") for name in TRLS}
         self.lora = OmegaConf.to_object(tiny("trainer=dpo")).adapter
         self.base, self.tokenizer, self.folder = model, tokenizer, folder
         self.marked = copy.deepcopy(tokenizer)
@@ -182,10 +200,14 @@ class Sides:
         self, trainer: str, train: list[Record], words: Options | None = None, kind: str = "full", valid: Any = ()
     ) -> Trained:
         config = self.config(trainer, words or {})
-        make, build = (dpo_rows, build_dpo) if trainer == "dpo" else (sft_rows, build_sft)
+        length, step = config.trainer.max_length, None
+        if trainer == "kto" and has_kl(config.trainer):
+            step = config.trainer.batch_size
+        make: Any = {"sft": sft_rows, "dpo": dpo_rows, "kto": lambda *of: kto_rows(*of, step)}[trainer]
+        build: Any = {"sft": build_sft, "dpo": build_dpo, "kto": build_kto}[trainer]
 
         def rows(of: Any) -> Rows:
-            made, _ = make(self.tokenizer, of, config.trainer.max_length)
+            made, _ = make(self.tokenizer, of, length)
             return Rows(made, [str(number) for number in range(len(made))], len(made), [])
 
         with self.numbers():
@@ -211,16 +233,16 @@ class Sides:
             "bf16": False, "disable_tqdm": True, "gradient_checkpointing": False,
         }  # fmt: skip
         own = {"assistant_only_loss": True}
-        if trainer == "dpo":
+        if trainer in REFERENCED:
             own = {"train_sampling_strategy": "sequential", "precompute_ref_log_probs": True}
-        base, made_of = (trl.DPOTrainer, trl.DPOConfig) if trainer == "dpo" else (trl.SFTTrainer, trl.SFTConfig)
+        base, made_of = TRLS[trainer]
         prepared = self.prepared
 
         class Plain(base):  # type: ignore[misc, valid-type]
             """TRL's, with equal rows made once."""
 
             def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, *rest: Any) -> Any:
-                key = (trainer, str(dataset[:]), args.max_length)
+                key = (trainer, str(dataset[:]), args.max_length, args.per_device_train_batch_size)
                 if key not in prepared:
                     prepared[key] = super()._prepare_dataset(dataset, processing_class, args, *rest)
                 return prepared[key]
@@ -229,12 +251,12 @@ class Sides:
             model, args = self.model(kind), made_of(**{**usual, **own, **(options or {})})
             for name, value in model.named_parameters() if start else ():
                 value.data.copy_(start[name])
-            live = trainer == "dpo" and kind == "full" and not args.precompute_ref_log_probs
+            live = trainer in REFERENCED and kind == "full" and not args.precompute_ref_log_probs
             return watched(
                 Plain(
                     model=model,
                     args=args,
-                    processing_class=self.tokenizer if trainer == "dpo" else self.marked,
+                    processing_class=self.marked if trainer == "sft" else self.tokenizer,
                     train_dataset=Dataset.from_list([as_trl(record) for record in train]),
                     eval_dataset=Dataset.from_list([as_trl(record) for record in valid]) if valid else None,
                     **({"ref_model": copy.deepcopy(model)} if live else {}),
@@ -352,7 +374,7 @@ def trl_rows(kind: Any, model: Any, args: Any, tokenizer: Any, rows: list[Any]) 
 
 
 @pytest.mark.parametrize("packing", quick(["on", "off"], 0))
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo", "kto"])
 def test_steps_agree_in_float32(sides: Sides, trainer: str, packing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sides, "precise", False)
     rows = records(trainer, 4)
@@ -395,6 +417,61 @@ OF_DPO: list[tuple[Options, Options]] = [
 def test_options_of_dpo(sides: Sides, words: Options, options: Options) -> None:
     pairs = records("dpo", 8)
     agree(sides.ours("dpo", pairs, words), sides.plain("dpo", pairs, options))
+
+
+OF_KTO: list[tuple[Options, Options]] = [
+    ({}, {}),
+    ({"trainer.loss_type": "apo_zero_unpaired"}, {"loss_type": "apo_zero_unpaired"}),
+    ({"trainer.beta": 0.5, "trainer.undesirable_weight": 1.7}, {"beta": 0.5, "undesirable_weight": 1.7}),
+    ({"trainer.desirable_weight": 0.3}, {"desirable_weight": 0.3}),
+    ({"hardware.gradient_checkpointing": True}, {"gradient_checkpointing": True}),
+    ({"trainer.epochs": 2, "seed": 7}, {"num_train_epochs": 2, "seed": 7}),
+]
+
+
+@pytest.mark.parametrize(("words", "options"), quick(OF_KTO, 2))
+def test_options_of_kto(sides: Sides, words: Options, options: Options) -> None:
+    """Whose KL term is above zero at some step: only then the mismatched replies count."""
+    replies = records("kto", 12)
+    found = sides.ours("kto", replies, words)
+    agree(found, sides.plain("kto", replies, options))
+    assert (max(found.logged("kl")) > 0) is (words.get("trainer.loss_type") != "apo_zero_unpaired")
+
+
+def test_every_loss_of_kto_has_a_case() -> None:
+    assert {words.get("trainer.loss_type", "kto") for words, _ in OF_KTO} == set(KTO_LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "precompute"),
+    quick([(kind, way) for kind in ("full", "lora", "adapted") for way in (True, False)], 1, 3),
+)
+def test_the_reference_of_kto(sides: Sides, kind: str, precompute: bool) -> None:
+    replies = records("kto", 8)
+    agree(
+        sides.ours("kto", replies, {"trainer.precompute_reference": precompute}, kind),
+        sides.plain("kto", replies, {"precompute_ref_log_probs": precompute}, kind),
+    )
+
+
+def test_labelled_replies_are_rows_as_trls(sides: Sides) -> None:
+    """With prompts that all differ, TRL's mismatched replies are ours: that of the row before, in each step of four."""
+    replies = records("kto", 6)
+    made, _ = kto_rows(sides.tokenizer, replies, 1000, 4)
+    args = trl.KTOConfig(
+        str(sides.folder), max_length=None, use_cpu=True, bf16=False, precompute_ref_log_probs=True,
+        per_device_train_batch_size=4,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trl.KTOTrainer, "_precompute_ref_logps", lambda self, dataset, *_: dataset)
+        trainer = trl.KTOTrainer(
+            model=copy.deepcopy(sides.base), args=args, processing_class=sides.tokenizer,
+            train_dataset=Dataset.from_list([as_trl(each) for each in replies]),
+        )  # fmt: skip
+    theirs = trainer.data_collator(list(trainer.train_dataset))
+    batch = ReplyCollator(sides.tokenizer.pad_token_id)(made)
+    assert theirs.keys() == batch.keys()
+    assert all(torch.equal(theirs[name], batch[name]) for name in batch)
 
 
 OF_SFT: list[tuple[Options, Options]] = [
@@ -486,14 +563,20 @@ THEIR_CUT = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
 
 
 @pytest.mark.parametrize("packing", quick(["on", "off"], 0))
-@pytest.mark.parametrize("trainer", quick(["sft", "dpo"], 1))
+@pytest.mark.parametrize("trainer", quick(["sft", "dpo", "kto"], 1, 2))
 def test_accumulation_is_one_pass_in_all_numbers(sides: Sides, trainer: str, packing: str) -> None:
-    """On purpose: a step's means over tokens are those of its tokens. TRL logs the mean of the passes' means."""
+    """On purpose: a step's means over tokens are those of its tokens. TRL logs the mean of the passes' means.
+
+    KTO's KL term is the step's, too, and TRL's that of a pass, which is in the gradient.
+    """
     rows = records(trainer, 8)
     found, cut = sides.ours(trainer, rows, {**CUT, "hardware.packing": packing}), sides.plain(trainer, rows, THEIR_CUT)
     assert len(found.trainer.step.losses) > 1, "passes of the last step"
     agree(found, sides.plain(trainer, rows))
-    agree(found, cut, apart=BY_TOKEN)
+    if trainer == "kto":
+        assert apart_by(cut.update, found.update) > 1e-6
+    else:
+        agree(found, cut, apart=BY_TOKEN)
     assert found.logged("entropy") != pytest.approx(cut.logged("entropy"), rel=1e-6)
 
 
@@ -507,13 +590,13 @@ def test_the_sft_term_is_a_mean_over_the_tokens_of_a_step(sides: Sides) -> None:
     assert apart_by(cut.gradients[0], found.gradients[0]) > 0.01
 
 
-@pytest.mark.parametrize("trainer", quick(["sft", "dpo"], 1))
+@pytest.mark.parametrize("trainer", quick(["sft", "dpo", "kto"], 1))
 def test_a_short_last_step_weighs_its_examples_alike(sides: Sides, trainer: str) -> None:
     """On purpose: of three pairs in passes of two, TRL gives the third as much weight as the others have together."""
     rows = records(trainer, 7)
     found, cut = sides.ours(trainer, rows, CUT), sides.plain(trainer, rows, THEIR_CUT)
     agree(found, sides.plain(trainer, rows))
-    assert (apart_by(cut.gradients[1], found.gradients[1]) > 0.01) is (trainer == "dpo")
+    assert (apart_by(cut.gradients[1], found.gradients[1]) > 0.01) is (trainer != "sft")
 
 
 # Validation.
@@ -522,12 +605,16 @@ EVALUATED = {"trainer.eval_steps": 1}
 THEIRS_EVALUATED = {"eval_strategy": "steps", "eval_steps": 1}
 
 
-@pytest.mark.parametrize("trainer", quick(["sft", "dpo"]))
+@pytest.mark.parametrize("trainer", quick(["sft", "dpo", "kto"], 2))
 def test_validation_is_that_of_one_batch(sides: Sides, trainer: str) -> None:
-    """On purpose: TRL's number is the mean of its batches' means, of which the last one here is a single row's."""
-    rows, valid = records(trainer, 8), records(trainer, 20)[15:]
+    """On purpose: TRL's number is the mean of its batches' means, of which the last one here is a single row's.
+
+    KTO gets two whole batches: TRL sets a reply that is alone in its batch beside itself.
+    """
+    many = 8 if trainer == "kto" else 5
+    rows, valid = records(trainer, 8), records(trainer, 20)[20 - many :]
     found = sides.ours(trainer, rows, EVALUATED, valid=valid)
-    agree(found, sides.plain(trainer, rows, {**THEIRS_EVALUATED, "per_device_eval_batch_size": 5}, valid=valid))
+    agree(found, sides.plain(trainer, rows, {**THEIRS_EVALUATED, "per_device_eval_batch_size": many}, valid=valid))
     by_batch = sides.plain(trainer, rows, THEIRS_EVALUATED, valid=valid)
     assert len(found.logged("eval_loss")) == 2
     assert found.logged("eval_entropy") != pytest.approx(by_batch.logged("eval_entropy"), rel=1e-6)

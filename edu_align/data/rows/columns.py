@@ -132,6 +132,14 @@ def _joined(parts: list[str]) -> str:
     return text
 
 
+def number_in(value: Any) -> Any:
+    """A number that a text spells; None for another text, and other values as they are."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+
+
 UNSAID = ("id",)  # nobody misses them among what is not read
 
 

@@ -31,6 +31,7 @@ _WANTS = {
     "messages": ("messages",),
     "sharegpt": ("messages",),
     "text": ("text",),
+    "labels": ("prompt", "completion", "label"),
 }
 _VERDICT = re.compile(r"^(winner|prefer(red|ence)|choice|better|best|label)(_(id|response|answer|reply))*$|^better_")
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,12 +45,13 @@ def mapping_advice(sample: Sequence[Cells], view: str, format: str) -> str:
         return ""
     if all(spells_turns(cells.row.data) for cells in sample):
         return 'Each row is one turn. Write those of a dialogue into one row: {"messages": [turn, turn, ...]}.'
-    if verdict := next((column for column in columns if _VERDICT.search(plain(column))), None):
+    if view != "labels" and (verdict := next((column for column in columns if _VERDICT.search(plain(column))), None)):
         return f"`{verdict}` seems to say which reply is better. Write that one as `chosen`, the other as `rejected`."
     if format == "auto" and any(cells.mapped or _has_shape(cells) for cells in sample):
         return ""
     guess = _guess(columns, view, format)
-    known = "Known are messages; prompt + chosen + rejected; prompt + responses; prompt + completion."
+    known = "Known are messages; prompt + chosen + rejected; prompt + responses; prompt + completion"
+    known += " + label or score." if view == "labels" else "."
     if not guess:
         return f"{known} Name or map your columns: dataset.columns={{ours: yours}}."
     pairs = "trainer=dpo " if view == "conversation" and "rejected" in guess else ""
@@ -100,7 +102,8 @@ def _guess(columns: dict[str, Any], view: str, format: str) -> dict[str, str]:
         if ours:
             found.setdefault(ours, column)
     pairs = view == "preference" or {"chosen", "rejected"} <= set(found)
-    wanted = _WANTS[format] if format != "auto" else _WANTS["preference" if pairs else "completion"]
+    usual = "labels" if view == "labels" else "preference" if pairs else "completion"
+    wanted = _WANTS[usual if format == "auto" else format]
     left = [column for column in columns if column not in [found[ours] for ours in wanted if ours in found]]
     for ours in wanted:
         if ours not in found:
@@ -116,7 +119,7 @@ FORMATS = {"messages": "messages", "sharegpt": "messages"}  # `dataset.format` -
 
 @dataclass
 class RowReader:
-    """Reads the rows of one file. `view`: conversation | preference; `format`: auto, or the shape of every row."""
+    """Reads the rows of one file. `view`: conversation | preference | labels; `format`: auto, or every row's shape."""
 
     columns: Columns
     view: str

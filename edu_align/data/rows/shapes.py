@@ -10,6 +10,9 @@
                  -> ResponseGroup of the scores 1 and 0
     responses    {"prompt": ..., "responses": [{"text" or "response": ..., "score": 3}, ...]}, or texts in `responses`
                  and numbers in `scores`  -> ResponseGroup
+    labels       {"prompt": ..., "reply": ..., "label": true}, or "score": 4 in its place, or `messages` that end with
+                 the reply; or a vote of the chat
+                 -> ResponseGroup, of one reply as a rule (`labels.py`)
 
 `system` gives any of them its system turn, `history` ([[question, answer], ...], flat or not) what was said before the
 prompt. A text with a chat template's marks, or with named speakers, is read as its turns (`turns.split_turns`).
@@ -21,7 +24,8 @@ from typing import Any
 
 from edu_align.data.questions import question_key
 from edu_align.data.readers import finite, is_absent
-from edu_align.data.rows.columns import Cells, decoded, is_blank, is_part, spells_turns, text_of
+from edu_align.data.rows.columns import Cells, decoded, is_blank, is_part, number_in, spells_turns, text_of
+from edu_align.data.rows.labels import LABEL, has_label, is_vote, label_of, voted
 from edu_align.data.rows.turns import as_turns, split_turns, to_prompt, to_trained
 from edu_align.data.rows.words import SAID, RowError, Tally, known
 from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
@@ -39,6 +43,7 @@ SCORED = ("preference", "responses")
 NO_SHAPE = "no known shape"
 NO_DIALOGUE = "`text` holds no dialogue (Human: ... Assistant: ...)"
 NO_REPLIES = "a conversation without scored replies"
+NO_LABEL = "a conversation without a label or a score"
 _SCORE = ("score", "rating", "overall_score", "reward")
 _REPLY = (*SAID, "response", "reply", "answer", "completion", "output")
 _AUTHOR = ("author", "model")
@@ -49,7 +54,9 @@ Turns = list[Message]
 
 def shape_of(cells: Cells, view: str) -> str:
     """The shape of a row, in favour of the view's (conversation | preference). Raises RowError where none fits."""
-    order = sorted(SHAPES, key=lambda name: name not in SCORED) if view == "preference" else list(SHAPES)
+    if view == "labels" and (is_vote(cells) or has_label(cells)):
+        return "labels"
+    order = list(SHAPES) if view == "conversation" else sorted(SHAPES, key=lambda name: name not in SCORED)
     full = [name for name in order if all(cells.has(ours) for ours in SHAPES[name])]
     there = full or [name for name in order if all(cells.name(ours) for ours in SHAPES[name])]
     if "messages" in there and not cells.has("prompt") and any(name in there for name in SCORED):
@@ -69,19 +76,22 @@ def _is_transcript(cells: Cells) -> bool:
 
 def to_record(cells: Cells, shape: str, view: str, tally: Tally) -> Record:
     """The record of a row of this shape. Raises RowError where it gives none."""
-    for ours in SHAPES[shape]:
+    for ours in SHAPES.get(shape, ()):
         if cells.name(ours) is None:
             raise RowError(f"no column `{ours}`", cells.place)
-    if view == "preference" and shape not in SCORED:
-        raise RowError(NO_REPLIES, cells.place)
+    if view != "conversation" and shape not in (*SCORED, *(["labels"] if view == "labels" else [])):
+        raise RowError(NO_REPLIES if view == "preference" else NO_LABEL, cells.place)
     record_id = f"local:{explicit(cells, 'id') or cells.row.number}"
     group = explicit(cells, "group")
     meta = {name: value for name in ("split", "gold_answer") if (value := explicit(cells, name))}
     if "split" in meta:
         meta["split"] = _side(meta["split"], cells)
-    if shape in SCORED:
+    if shape in (*SCORED, "labels"):
         prompt, replies = scored(cells, shape, tally)
         key = f"local:{group}" if group else question_key(prompt)
+        if shape == "labels" and view == "conversation":
+            turn = Message("assistant", _good_reply(replies, cells), train=True)
+            return Conversation((*prompt, turn), record_id, "local", key, meta)
         return ResponseGroup(prompt, replies, record_id, "local", key, meta)
     messages = _checked(to_trained(_with_system(cells, _talk(cells, shape, tally), tally), lesson=True), cells)
     key = f"local:{group}" if group else question_key(messages)
@@ -249,13 +259,13 @@ def _system_text(value: Any, place: str, tally: Tally) -> str:
 
 def scored(cells: Cells, shape: str, tally: Tally) -> tuple[tuple[Message, ...], tuple[Response, ...]]:
     """The prompt and its replies with their scores. Raises RowError."""
-    read = _preference if shape == "preference" else _responses
+    read = {"preference": _preference, "responses": _responses, "labels": _labelled}[shape]
     turns, replies = read(cells, tally)
     prompt = _checked(to_prompt(_with_system(cells, turns, tally)), cells)
     texts = [reply.text.strip() for reply in replies]
     if not all(texts):
         raise RowError("empty reply", cells.place)
-    if len(set(texts)) < 2:
+    if len(set(texts)) < 2 and shape != "labels":
         raise RowError("identical replies" if len(texts) > 1 else "fewer than two replies", cells.place)
     return prompt, replies
 
@@ -276,6 +286,35 @@ def _preference(cells: Cells, tally: Tally) -> tuple[Turns, tuple[Response, ...]
     if to_prompt(one) != to_prompt(other):
         raise RowError("chosen and rejected continue different dialogues", cells.place)
     return one, (Response(good, 1.0), Response(bad, 0.0))
+
+
+def _good_reply(replies: Sequence[Response], cells: Cells) -> str:
+    """What a conversation may teach of labelled replies. Raises RowError where none is labelled good."""
+    good = [reply.text for reply in replies if reply.scores.get(LABEL, 0.0) > 0]
+    if not good:
+        raise RowError("no reply that is labelled good", cells.place)
+    return good[0]
+
+
+def _labelled(cells: Cells, tally: Tally) -> tuple[Turns, tuple[Response, ...]]:
+    if is_vote(cells):
+        return prompt_turns(cells, tally), tuple(voted(cells))
+    label, score = label_of(cells)
+    if cells.has("messages") and not cells.has("completion"):
+        before, turns = [], _plain(as_turns(*cells.get("messages"), tally, None))
+    elif cells.name("completion") is None:
+        raise RowError("no column `reply`", cells.place)
+    else:
+        before = prompt_turns(cells, tally)
+        turns = _plain(as_turns(*cells.get("completion"), tally, "assistant"))
+    end = _reply_at(turns)
+    if end == len(turns):
+        raise RowError("a reply is not the assistant's" if turns else "empty reply", cells.place)
+    by = cells.row.data.get("author") or cells.row.data.get("model")
+    reply = Response(
+        _text(turns[end:]), score, {} if label is None else {LABEL: score}, by if isinstance(by, str) else ""
+    )
+    return _context(before, turns[:end], tally), (reply,)
 
 
 def _text(turns: Turns) -> str:
@@ -302,7 +341,7 @@ def _scored(item: Any, place: str, tally: Tally) -> Response:
         raise RowError("a response that is no object", place, f"got {brief(item)}")
     data = {str(key): value for key, value in item.items() if not is_absent(value)}
     score, text, author = (known(data, names) for names in (_SCORE, _REPLY, _AUTHOR))
-    number = finite(_number(data[score])) if score else None
+    number = finite(number_in(data[score])) if score else None
     if number is None:
         raise RowError("a response without a number as its score", place, f"it has {brief(data)}")
     if text is None:
@@ -312,11 +351,3 @@ def _scored(item: Any, place: str, tally: Tally) -> Response:
         raise RowError("a response that is not the assistant's alone", place)
     by = data.get(author) if author else ""
     return Response(_text(turns), number, author=by if isinstance(by, str) else "")
-
-
-def _number(value: Any) -> Any:
-    """A number that a text spells."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return None

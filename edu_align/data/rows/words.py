@@ -41,7 +41,9 @@ COLUMNS = {
     "system": ("system", "system_prompt", "system_message"),
     "history": ("history",),
     "text": ("text", "transcript"),
-    "label": ("label",),
+    "label": ("label", "vote", "thumb", "thumbs", "feedback", "kto_tag"),
+    "score": ("score", "rating", "grade"),
+    "unranked": ("unranked",),
     "gold_answer": ("gold_answer", "correct_answer", "final_answer"),  # nobody trains on it: what a reply may leak
 }
 EXPLICIT = ("id", "group", "split")  # read only when `dataset.columns` names them: such columns often mean other things

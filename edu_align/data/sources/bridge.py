@@ -87,4 +87,5 @@ SOURCE = GitHubSource(
     revision="37290e867f193dc5bb9d77ca2a2469980b78fc3c",
     paths={f"{part}.json": f"dataset/{part}.json" for part in ("train", "validation", "test")},
     preference=to_group,
+    threshold=4.0,  # between the expert's 6 and the novice's 2
 )

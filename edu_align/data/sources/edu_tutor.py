@@ -20,4 +20,4 @@ class GeneratedCorpus(Source):
         return []
 
 
-SOURCE = GeneratedCorpus()
+SOURCE = GeneratedCorpus(threshold=10.0, dimension_threshold=2.0)  # good: replies that guide and that hint

@@ -88,14 +88,15 @@ class Loaded:
 def load_source(
     name: str, dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path, seed: int, view: str
 ) -> Loaded:
-    """Read one source. `view` is `conversation` or `preference`; a group becomes its best reply's conversation.
+    """Read one source. `view`: `conversation` (a group becomes its best reply's), `preference` or `labels`.
 
     With `dataset.streaming` the sources of the hub, local copies of them too, and `local` are read row by row until
     there is enough (see `Enough`); the other files are small and read whole. Records of the source's own test part
     are pinned to the test split.
     """
     source = SOURCES[name]
-    parts = source.open(name, Query(view, dataset, data_root, outputs_root, seed))
+    asked = "preference" if view == "labels" and name != "local" else view  # labels are made of their scores
+    parts = source.open(name, Query(asked, dataset, data_root, outputs_root, seed))
     training = [part.records for part in parts if not part.test]
     test = [_pinned(part.records) for part in parts if part.test]
     streaming = dataset.streaming and source.streams

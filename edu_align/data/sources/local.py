@@ -13,7 +13,7 @@ from edu_align.data.rows.reader import RowReader
 from edu_align.data.sources.source import Part, Query, Source
 from edu_align.utils.errors import UserError
 
-FORMATS = ("auto", "messages", "sharegpt", "preference", "responses", "completion", "text")
+FORMATS = ("auto", "messages", "sharegpt", "preference", "responses", "labels", "completion", "text")
 
 
 @dataclass(frozen=True, kw_only=True)

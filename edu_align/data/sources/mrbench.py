@@ -210,4 +210,6 @@ SOURCE = BothVersions(
     revision=BRANCH,
     paths={"devset.json": "BEA_Shared_Task_2025_Datasets/mrbench_v3_devset.json", "v2.json": "MRBench/MRBench_V2.json"},
     preference=to_group,
+    threshold=7.0,  # nearest to half of its replies
+    dimension_threshold=2.0,
 )

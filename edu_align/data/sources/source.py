@@ -15,7 +15,7 @@ from edu_align.records import Record
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a source. `view`: conversation | preference; `seed` generates the built-in corpus."""
+    """What is asked of a source. `view`: conversation | preference | labels; `seed` generates the built-in corpus."""
 
     view: str
     dataset: DatasetConfig
@@ -44,11 +44,14 @@ class Source(ABC):
     """One source. `conversation` and `preference`: what a row becomes in each view.
 
     Without `conversation` a group of replies becomes the conversation that ends with its best reply; without
-    `preference` the source has no scored replies.
+    `preference` the source has no scored replies. `threshold`: the score from which on a reply counts as good where
+    `dataset.threshold` is null, and `dimension_threshold` that of a single dimension; None: the user says.
     """
 
     conversation: Convert | None = None
     preference: Convert | None = None
+    threshold: float | None = None
+    dimension_threshold: float | None = None
     streams: ClassVar[bool] = False  # whether `dataset.streaming` is for it; small files are read whole
 
     @property

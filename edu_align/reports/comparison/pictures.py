@@ -9,6 +9,8 @@ from edu_align.reports.words import in_words
 CAPTIONS = {
     "sft": "A lower loss: the replies of the data surprise the model less.",
     "dpo": "DPO's loss is ln 2 = 0.693 before the first step; it does not compare with the loss of SFT.",
+    "kto": "KTO's loss is half the mean weight of its replies before the first step, 0.5 as a rule, and between 0 and "
+    "twice that; it compares with no other.",
 }
 LEAK, ASK = "leak_rate", "question_rate"
 HUMAN = "human tutor"
