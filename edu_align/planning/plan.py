@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
 from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig
-from edu_align.models.sizes import check_length, sizes_of
+from edu_align.models.language_model import SAID
+from edu_align.models.sizes import check_length, is_part, sizes_of
 from edu_align.packing.families import SUPPORTED
 from edu_align.planning.duration import GB, describe_disk, seconds
 from edu_align.planning.machine import Machine, machine_of
@@ -69,6 +70,8 @@ class Plan:
         counts = count_parameters(config.model.architecture, config.adapter)
         trained = f"{counts.trained:,} trained ({config.adapter.name})"
         yield f"model      {counts.every:,} parameters, {trained}, {machine.dtype}{quantized}"
+        if is_part(config.model.architecture):
+            yield f"           {SAID}"
 
     def _memory(self) -> Iterator[str]:
         spread = shares(self.config)
