@@ -6,7 +6,7 @@ A preset's sizes stand for its own model alone (config/compose.py). What cannot 
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,12 @@ _SIZES: dict[str, tuple[Any, ...]] = {
     "HuggingFaceTB/SmolLM3-3B": ("smollm3", 128256, 2048, 11008, 36, 16, 4, None, 65536, True),
     "microsoft/Phi-4-mini-instruct": ("phi3", 200064, 3072, 8192, 32, 24, 8, None, 131072, True),
 }
+# What else of a config.json a plan must know: how positions turn, where the length of the rows changes it.
+_TURNS = {
+    "microsoft/Phi-4-mini-instruct": {
+        "rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 4096,
+    },
+}  # fmt: skip
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -134,11 +140,13 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 class Sizes(Architecture):
     """Known ones. `head_dim` is None where it is hidden_size / num_attention_heads.
 
-    `is_part`: they are those of the language model of a model that also sees pictures.
+    `is_part`: they are those of the language model of a model that also sees pictures. `content`: its whole
+    config.json, as far as it is known.
     """
 
     head_dim: int | None = None
     is_part: bool = False
+    content: dict[str, Any] = field(default_factory=dict)
 
 
 def head_width(shape: Architecture) -> int:
@@ -200,7 +208,7 @@ def known_config(path: str) -> dict[str, Any] | None:
     sizes = _SIZES.get(path)
     if sizes is None:
         return None
-    content = dict(zip(_ORDER, sizes, strict=True))
+    content = dict(zip(_ORDER, sizes, strict=True)) | _TURNS.get(path, {})
     return {"model_type": sizes[0], "text_config": content} if sizes[0] in WRAPPED else content
 
 
@@ -247,7 +255,7 @@ def _read(content: dict[str, Any]) -> tuple[Sizes | None, str]:
     wrong = [key for key in found if not _fits(key, found[key])]
     if wrong:
         return None, f"its config.json has no usable {', '.join(wrong)}"
-    return Sizes(model_type=kind, is_part=part, **found), ""
+    return Sizes(model_type=kind, is_part=part, content=content, **found), ""
 
 
 def _fits(key: str, value: Any) -> bool:
