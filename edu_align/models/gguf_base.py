@@ -14,7 +14,7 @@ from typing import Any
 
 from edu_align.config.compose import name_of
 from edu_align.config.schema import ModelConfig
-from edu_align.models.content import DIGITS, SEAL, read_content
+from edu_align.models.content import DIGITS, SEAL, bytes_content, read_content
 from edu_align.models.gguf_config import config_of, unread
 from edu_align.models.gguf_file import BF16, F16, F32, SUFFIX, Header, read_header
 from edu_align.models.gguf_tokenizer import check_tokenizer, put_back, template_of
@@ -59,7 +59,8 @@ def folders_made(name: str, outputs_root: Path) -> list[Path]:
 
 
 def _made(file: Path, name: str, outputs_root: Path, bundled: bool) -> tuple[Path, str]:
-    content = read_content("model.path", [file], records_in(outputs_root))
+    records = records_in(outputs_root)  # the package's file keeps its name, which its content was once taken with
+    content = read_content("model.path", [file], records) if bundled else bytes_content("model.path", file, records)
     version = BUNDLED_VERSION if bundled else VERSION
     content = (content if version == 1 else digest(content, version))[:DIGITS]
     folder = outputs_root / "cache" / "models" / f"{name}-{content}"
