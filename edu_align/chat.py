@@ -12,7 +12,7 @@ edu_align: python -m edu_align.chat run=<run> [<run> ...] [--compare] [--web] [k
            python -m edu_align.chat model=<option> [key=value ...]
 
   run            a finished run: its folder, name under outputs_root/runs, or id. Several runs answer side by side
-  model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
+  model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder, hub id or .gguf file
   --compare      the base model answers too (also compare=true); an adapter is switched off for it, not loaded twice
   --web          a page in the browser instead of the terminal (also web=true; needs gradio: pip install -e '.[web]').
                  Two who answer are shown in random order; the votes are kept, and the page has them for download

@@ -35,7 +35,7 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
                        model, the runs that it started from, and the run
   runs                 several of them, in one table: each model once, and each base model loaded once. A run that
                        cannot be measured is named at the end, and the others are measured
-  model                a model option (smollm2, zephyr ...) or a folder made by save_pretrained
+  model                a model option (smollm2, zephyr ...), a folder made by save_pretrained or a .gguf file
   adapter              a folder made by PEFT's save_pretrained, measured beside the model
   evaluation.split     validation | test
   evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default that the

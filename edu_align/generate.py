@@ -13,7 +13,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
            python -m edu_align.generate model=<option> input=<file> output=<file.jsonl> [key=value ...]
 
   run            a finished run: its folder, its name under outputs_root/runs, or its id; its tutor answers
-  model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder or hub id
+  model          a base model without a run: smollm2, zephyr, ...; model.path takes a folder, hub id or .gguf file
   input          a prompt a line, or JSON, a table or Parquet with a column `prompt` (text or turns),
                  `messages`, `question` or any other shape of dataset=local, also under the names that the run's
                  dataset.columns maps; a column `id` names the rows

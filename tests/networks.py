@@ -83,3 +83,21 @@ def save_network(name: str, folder: Path, tokenizer: Any, **more: Any) -> Path:
     network(name, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **more).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_whole_gemma3(folder: Path, tokenizer: Any) -> Any:
+    """A tiny random Gemma 3 that also sees pictures, in `folder` as a user has it; the model, in eval mode."""
+    from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+
+    part = network("gemma3_text", vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, sliding_window=512)
+    eye = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = AutoConfig.for_model(
+        "gemma3", text_config=part.config.to_dict(), vision_config={**eye, "image_size": 28, "patch_size": 14},
+        mm_tokens_per_image=4,
+    )  # fmt: skip
+    set_seed(0)
+    whole = AutoModelForCausalLM.from_config(config, dtype=part.dtype)
+    whole.model.language_model.load_state_dict(part.model.state_dict())
+    whole.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return whole.eval()

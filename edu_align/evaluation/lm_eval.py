@@ -20,7 +20,7 @@ from edu_align.config.schema import Config
 from edu_align.data.download import DATA_ROOT_VARIABLE
 from edu_align.data.questions import history_key, opening, problem_key
 from edu_align.data.readers import Row, read_rows
-from edu_align.models.locate import locate
+from edu_align.models.locate import is_part, locate
 from edu_align.records import Message
 from edu_align.runs.finished import check_base
 from edu_align.runs.folder import RunFolder
@@ -157,6 +157,11 @@ def model_arguments(run: RunFolder, config: Config, of: str) -> dict[str, str]:
         raise UserError(
             f"`of={of}`: {config.model.name} has random weights, which lie in no folder. Export the run and give "
             "of=export."
+        )
+    if of == "tutor" and is_part(location.folder):
+        raise UserError(
+            f"`of=tutor`: {config.model.name} also sees pictures, and the harness would load the whole, which this "
+            "adapter does not fit. Export the run and give of=export."
         )
     base = {"pretrained": str(location.folder)}
     return base if of == "base" else {**base, "peft": str(run.path / "adapter")}

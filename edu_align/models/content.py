@@ -5,12 +5,13 @@ A README, pickled weights and shards that no index names are not read, so they d
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json
-from edu_align.utils.hashing import digest, files_digest
+from edu_align.utils.hashing import digest, file_digest, files_digest
 
 SINGLE = "model.safetensors"  # the weights, where they are one file
 INDEX = f"{SINGLE}.index.json"  # else says which files they are in
@@ -51,8 +52,20 @@ def trained_content(folder: Path, records: Path | None) -> str:
 
 def read_content(key: str, files: Sequence[Path], records: Path | None) -> str:
     """`files_digest`. Errors: a file that cannot be read; `key` names where it was given."""
-    try:
+    with _readable(key):
         return files_digest(files, records)
+
+
+def bytes_content(key: str, file: Path, records: Path | None) -> str:
+    """The file's sha256, 64 hex digits, whatever it is called. Errors: as `read_content`."""
+    with _readable(key):
+        return file_digest(file, records)
+
+
+@contextmanager
+def _readable(key: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"`{key}`: {error.filename} cannot be read ({error.strerror}). Make it readable, or name another folder."

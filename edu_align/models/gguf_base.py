@@ -14,17 +14,21 @@ from typing import Any
 
 from edu_align.config.compose import name_of
 from edu_align.config.schema import ModelConfig
-from edu_align.models.content import DIGITS, SEAL, read_content
+from edu_align.models.content import DIGITS, SEAL, bytes_content, read_content
 from edu_align.models.gguf_config import config_of, unread
 from edu_align.models.gguf_file import BF16, F16, F32, SUFFIX, Header, read_header
 from edu_align.models.gguf_tokenizer import check_tokenizer, put_back, template_of
 from edu_align.models.template_choice import chosen_template
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import held, read_json, remove_abandoned, write_json
-from edu_align.utils.hashing import file_digest, file_digests, records_in
+from edu_align.utils.hashing import digest, file_digest, file_digests, records_in
 from edu_align.utils.output import quiet
 
 BUNDLED_NAME = "smollm2-135m-instruct"  # the package's model in the folder's name
+# Versions of `_dequantize` and, for the package's model, of `_as_transformers_reads`. A mend that gives another folder
+# of the same file raises one: then folders are made again under other names, and a run is told that its base changed.
+VERSION = 1
+BUNDLED_VERSION = 1
 
 
 def check_gguf(file: Path, model: ModelConfig) -> None:
@@ -37,7 +41,9 @@ def check_gguf(file: Path, model: ModelConfig) -> None:
 
 
 def gguf_folder(file: Path, outputs_root: Path) -> tuple[Path, str]:
-    """The folder made of the file, and the file's content, 16 hex digits. Errors: see `check_gguf`."""
+    """The folder made of the file, and what it was made of, 16 hex digits: the file's content, and the reader's
+    version beyond the first. Errors: see `check_gguf`.
+    """
     return _made(file, name_of(str(file)), outputs_root, bundled=False)
 
 
@@ -47,12 +53,16 @@ def bundled_folder(file: Path, outputs_root: Path) -> tuple[Path, str]:
 
 
 def folders_made(name: str, outputs_root: Path) -> list[Path]:
-    """Folders that were made of files of this name, without their content looked at."""
-    return sorted((outputs_root / "cache" / "models").glob(f"{name}-{'[0-9a-f]' * DIGITS}"))
+    """Folders that were made of files of this name, the last one first, without their content looked at."""
+    found = (outputs_root / "cache" / "models").glob(f"{name}-{'[0-9a-f]' * DIGITS}")
+    return sorted(found, key=lambda folder: (-folder.stat().st_mtime, folder.name))
 
 
 def _made(file: Path, name: str, outputs_root: Path, bundled: bool) -> tuple[Path, str]:
-    content = read_content("model.path", [file], records_in(outputs_root))[:DIGITS]
+    records = records_in(outputs_root)  # the package's file keeps its name, which its content was once taken with
+    content = read_content("model.path", [file], records) if bundled else bytes_content("model.path", file, records)
+    version = BUNDLED_VERSION if bundled else VERSION
+    content = (content if version == 1 else digest(content, version))[:DIGITS]
     folder = outputs_root / "cache" / "models" / f"{name}-{content}"
     _make(folder, file, outputs_root, bundled)
     return folder, content

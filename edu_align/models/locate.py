@@ -15,6 +15,7 @@ from edu_align.config.schema import Config, ModelConfig
 from edu_align.models.content import DIGITS, INDEX, SINGLE, model_content, name_and_content
 from edu_align.models.gguf_base import bundled_folder, check_gguf, gguf_folder
 from edu_align.models.gguf_file import gguf_file, starts_as_gguf
+from edu_align.models.language_model import is_wrapped, own_config
 from edu_align.models.sizes import local_folder, out_of_reach
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import read_json
@@ -116,11 +117,11 @@ def _without_safetensors(folder: Path) -> str:
 
 
 def shape_in(folder: Path) -> Any:
-    """The config of a model's folder. Errors: one that cannot be read, or that needs code of its own."""
+    """The config of the language model in a folder. Errors: one that cannot be read, or that needs code of its own."""
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+        return own_config(AutoConfig.from_pretrained(str(folder), trust_remote_code=False))
     except Exception as error:
         raise UserError(
             f"`model.path`: {folder / 'config.json'} cannot be used ({first_line(error)}). "
@@ -147,6 +148,11 @@ def architecture(model: ModelConfig) -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         **extra,
     )
+
+
+def is_part(folder: Path | None) -> bool:
+    """Whether only a part of the model in `folder` is loaded: its language model."""
+    return folder is not None and is_wrapped(read_json(folder / "config.json") or {})
 
 
 def require_adapter(folder: Path) -> None:

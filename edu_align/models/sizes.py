@@ -6,7 +6,7 @@ A preset's sizes stand for its own model alone (config/compose.py). What cannot 
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from edu_align.config.schema import Architecture, Config, ModelConfig
 from edu_align.models.gguf_config import config_of
 from edu_align.models.gguf_file import SUFFIX, gguf_file, read_header
+from edu_align.models.language_model import WRAPPED, is_wrapped, own_content
 from edu_align.utils.errors import UserError, first_line
 
 TIMEOUT = 5  # seconds until the hub counts as out of reach
@@ -99,8 +100,11 @@ KNOWN: dict[str, tuple[int | None, ...]] = {
     "phi3": (None, None, 4096, False),
     "olmo2": (None, None, 2048, False),
 }
+# What transformers takes for those of _STATED that Gemma 3 4B's config.json leaves out.
+_UNSTATED = {"gemma3_text": (262208, 2304, 9216, 26, 8)}
 # Sizes of the presets' models as their config.json states them, for planning where the hub is out of reach. Whatever a
-# folder's or the hub cache's own config.json says counts before this.
+# folder's or the hub cache's own config.json says counts before this. Of a model that also sees pictures they are its
+# language model's.
 _ORDER = (
     "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "max_position_embeddings", "tie_word_embeddings",
@@ -117,25 +121,43 @@ _SIZES: dict[str, tuple[Any, ...]] = {
     "meta-llama/Llama-3.1-8B-Instruct": ("llama", 128256, 4096, 14336, 32, 32, 8, None, 131072, False),
     "google/gemma-3-270m-it": ("gemma3_text", 262144, 640, 2048, 18, 4, 1, 256, 32768, True),
     "google/gemma-3-1b-it": ("gemma3_text", 262144, 1152, 6912, 26, 4, 1, 256, 32768, True),
+    "google/gemma-3-4b-it": ("gemma3", 262208, 2560, 10240, 34, 8, 4, 256, 131072, True),
     "HuggingFaceTB/SmolLM2-360M-Instruct": ("llama", 49152, 960, 2560, 32, 15, 5, None, 8192, True),
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": ("llama", 49152, 2048, 8192, 24, 32, 32, None, 8192, True),
     "HuggingFaceTB/SmolLM3-3B": ("smollm3", 128256, 2048, 11008, 36, 16, 4, None, 65536, True),
     "microsoft/Phi-4-mini-instruct": ("phi3", 200064, 3072, 8192, 32, 24, 8, None, 131072, True),
 }
+# What else of a config.json a plan must know: how positions turn, where the length of the rows changes it.
+_TURNS = {
+    "microsoft/Phi-4-mini-instruct": {
+        "rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 4096,
+    },
+}  # fmt: skip
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass
 class Sizes(Architecture):
-    """Known ones. `head_dim` is None where it is hidden_size / num_attention_heads."""
+    """Known ones. `head_dim` is None where it is hidden_size / num_attention_heads.
+
+    `is_part`: they are those of the language model of a model that also sees pictures. `content`: its whole
+    config.json, as far as it is known.
+    """
 
     head_dim: int | None = None
+    is_part: bool = False
+    content: dict[str, Any] = field(default_factory=dict)
 
 
 def head_width(shape: Architecture) -> int:
     """Width of one head, in units."""
     stated = shape.head_dim if isinstance(shape, Sizes) else None
     return stated or shape.hidden_size // shape.num_attention_heads
+
+
+def is_part(shape: Architecture) -> bool:
+    """Whether they are those of a model's language model alone."""
+    return isinstance(shape, Sizes) and shape.is_part
 
 
 def attention_width(shape: Architecture) -> int:
@@ -184,7 +206,10 @@ def config_json(model: ModelConfig) -> tuple[dict[str, Any] | None, str]:
 def known_config(path: str) -> dict[str, Any] | None:
     """What the config.json at this hub id says of its sizes; None where it is not listed here."""
     sizes = _SIZES.get(path)
-    return None if sizes is None else dict(zip(_ORDER, sizes, strict=True))
+    if sizes is None:
+        return None
+    content = dict(zip(_ORDER, sizes, strict=True)) | _TURNS.get(path, {})
+    return {"model_type": sizes[0], "text_config": content} if sizes[0] in WRAPPED else content
 
 
 def local_folder(path: str) -> Path | None:
@@ -216,19 +241,21 @@ def _stated(shape: Architecture) -> Sizes | None:
 
 
 def _read(content: dict[str, Any]) -> tuple[Sizes | None, str]:
-    kind = content.get("model_type")
-    if not isinstance(kind, str):
+    if not isinstance(content.get("model_type"), str):
         return None, "its config.json names no model_type"
+    part, content = is_wrapped(content), own_content(content)
+    kind = content["model_type"]
     if kind not in KNOWN:
         return None, f"networks of the type {kind} are not counted here"
-    found: dict[str, Any] = {key: content.get(key) for key in _STATED}
+    unstated = _UNSTATED.get(kind, (None,) * len(_STATED))
+    found: dict[str, Any] = {key: content.get(key, default) for key, default in zip(_STATED, unstated, strict=True)}
     found |= {key: content.get(key, default) for key, default in zip(_OPEN, KNOWN[kind], strict=True)}
     if found["num_key_value_heads"] is None:
         found["num_key_value_heads"] = found["num_attention_heads"]
     wrong = [key for key in found if not _fits(key, found[key])]
     if wrong:
         return None, f"its config.json has no usable {', '.join(wrong)}"
-    return Sizes(model_type=kind, **found), ""
+    return Sizes(model_type=kind, is_part=part, content=content, **found), ""
 
 
 def _fits(key: str, value: Any) -> bool:

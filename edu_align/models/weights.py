@@ -10,7 +10,8 @@ from edu_align.config.schema import AdapterConfig, ModelConfig
 from edu_align.models.device import Device
 from edu_align.models.generation import generation_defaults
 from edu_align.models.gguf_base import absent_weights
-from edu_align.models.locate import Location, architecture, check_whole, require_adapter
+from edu_align.models.language_model import OWN_NAMES, SAID, keep_own_names
+from edu_align.models.locate import Location, architecture, check_whole, is_part, require_adapter, shape_in
 from edu_align.models.principal import begin_principal
 from edu_align.models.sharding import layout, saved_random_model
 from edu_align.models.targets import lora_options
@@ -53,21 +54,33 @@ def load_model(
         options["device_map"] = {"": device.device}
     if sharded:
         options["distributed_config"] = layout(mixed=read != dtype)
+    part = _of_part(location.folder)
+    if part:
+        print(f"edu_align: model={model.name}: {SAID}", flush=True)
     drawn_in = saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder))
     with drawn_in as folder, _attention_that_it_has(device.attention):
         both: Any = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
-            output_loading_info=True, ignore_mismatched_sizes=True, **options,
+            output_loading_info=True, ignore_mismatched_sizes=True, **options, **part,
         )  # fmt: skip
     forget_peak()  # the files' pages count while they are read, and the system takes those back when it wants
     loaded, info = both
     _check_loaded(location.folder, info)
+    if part:
+        keep_own_names(loaded)
     if location.folder is None:
         loaded.config._name_or_path = loaded.name_or_path = ""  # the folder is gone
     if device.quantization == "nf4":
         _keep_packing(loaded)
         return loaded
     return loaded if sharded else loaded.to(device.device)
+
+
+def _of_part(folder: Path | None) -> dict[str, Any]:
+    """What `from_pretrained` is told where the folder's language model is a part of its model."""
+    if folder is None or not is_part(folder):
+        return {}
+    return {"config": shape_in(folder), "key_mapping": OWN_NAMES}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Light, so that a plan can ask. The forest, its kernels and the fused layers hold
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 FULL, SLIDING = "full_attention", "sliding_attention"  # transformers' words for what a layer attends to
@@ -52,6 +53,7 @@ REFUSED = {
 # changes for all rows of it, with the key of the config that holds the length up to which they do not.
 FIXED_ROPE = ("default", "linear", "llama3", "yarn")
 LENGTH_ROPE = {"dynamic": "max_position_embeddings", "longrope": "original_max_position_embeddings"}
+PHI3_ORIGINAL = 4096  # that length for Phi-3's kin where config.json does not say, as in transformers
 
 
 def inexact_reason(config: Any, longest: int | None = None) -> str | None:
@@ -69,6 +71,35 @@ def inexact_reason(config: Any, longest: int | None = None) -> str | None:
     if unknown := sorted(set(layer_windows(config)) - {FULL, SLIDING}):
         return f"layers attend in a way that is not known here ({', '.join(unknown)})"
     return next(_rope_reasons(config, longest), None)
+
+
+def stated_config(content: dict[str, Any]) -> Any:
+    """What `inexact_reason` reads of a model's transformers config, from its config.json alone.
+
+    Names that config.json had in earlier years are read as transformers reads them.
+    """
+    stated = content.get("rope_scaling") or content.get("rope_parameters")
+    stated = stated if isinstance(stated, dict) else {}
+    phi3 = content["model_type"] == "phi3"
+    limits = {"max_position_embeddings": content.get("max_position_embeddings", 0)}
+    limits["original_max_position_embeddings"] = content.get("original_max_position_embeddings") or (
+        PHI3_ORIGINAL if phi3 else limits["max_position_embeddings"]
+    )
+
+    def kind_of(rope: dict[str, Any] | None) -> dict[str, Any] | None:
+        if not isinstance(rope, dict):
+            return None
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        return {**rope, "rope_type": "longrope" if phi3 and kind in ("su", "yarn") else kind}
+
+    by_type = stated and set(stated) <= {FULL, SLIDING}
+    return SimpleNamespace(
+        model_type=content["model_type"],
+        use_bidirectional_attention=content.get("use_bidirectional_attention", False),
+        layer_types=content.get("layer_types") or [FULL],
+        rope_parameters={key: kind_of(rope) for key, rope in stated.items()} if by_type else kind_of(stated),
+        **limits,
+    )
 
 
 def layer_windows(config: Any) -> dict[str, int | None]:

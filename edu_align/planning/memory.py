@@ -10,8 +10,8 @@ from edu_align.config.schema import REFERENCED, Config
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
-from edu_align.packing.families import SUPPORTED
 from edu_align.planning.machine import Machine
+from edu_align.planning.packed import unpacked_reason
 from edu_align.planning.parameters import HEAD_NORMS, Linear, ParameterCounts, block_norms, count_parameters
 from edu_align.planning.workload import Work
 from edu_align.utils.distributed import count
@@ -146,8 +146,7 @@ def _attends_in_blocks(config: Config, machine: Machine) -> bool:
     """Whether packed rows go through `packing.attention`, which a CPU takes by itself."""
     hardware = config.hardware
     chosen = hardware.packing_backend == "blocks" or (hardware.packing_backend == "auto" and machine.device == "cpu")
-    packed = hardware.packing != "off" and hardware.attention in ("sdpa", "auto")
-    return chosen and packed and config.model.architecture.model_type in SUPPORTED
+    return chosen and unpacked_reason(config) is None
 
 
 def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: int, blocks: bool) -> float:
@@ -215,7 +214,7 @@ def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
     if blocks:
         seen = min(work.width, (work.width + ATTENTION_BLOCK) / 2)
         return min(KEPT_WEIGHTS / work.tokens, config.model.architecture.num_attention_heads * seen * width)
-    if config.hardware.attention == "flash_attention_2" or config.hardware.packing == "off":
+    if unpacked_reason(config) is not None and config.hardware.attention != "eager":
         return 0.0
     return float(work.width * width)
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
 from edu_align.config.schema import REFERENCED, AdapterConfig, Architecture, Config
-from edu_align.models.sizes import check_length, sizes_of
-from edu_align.packing.families import SUPPORTED
+from edu_align.models.language_model import SAID
+from edu_align.models.sizes import check_length, is_part, sizes_of
 from edu_align.planning.duration import GB, describe_disk, seconds
 from edu_align.planning.machine import Machine, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares
+from edu_align.planning.packed import unpacked_reason
 from edu_align.planning.parameters import count_parameters
 from edu_align.planning.workload import Rows, Work, read_rows, work_of
 from edu_align.utils.errors import UserError
@@ -69,6 +70,8 @@ class Plan:
         counts = count_parameters(config.model.architecture, config.adapter)
         trained = f"{counts.trained:,} trained ({config.adapter.name})"
         yield f"model      {counts.every:,} parameters, {trained}, {machine.dtype}{quantized}"
+        if is_part(config.model.architecture):
+            yield f"           {SAID}"
 
     def _memory(self) -> Iterator[str]:
         spread = shares(self.config)
@@ -95,6 +98,8 @@ class Plan:
         if work.total_tokens is not None:
             yield f"           about {work.total_tokens:,} tokens computed in training"
         yield f"           {work.source}"
+        if not self.unknown and (reason := unpacked_reason(self.config)):
+            yield f"           not packed: {reason}"
         found = None if self.unknown else seconds(self.config, self.machine, work)
         if self.unknown:
             yield "time       not known"
@@ -177,10 +182,7 @@ def refuse_too_big(config: Config) -> None:
 
 
 def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work]:
-    hardware = config.hardware
-    packed = hardware.packing != "off" and hardware.attention in ("sdpa", "auto")
-    packed = packed and config.model.architecture.model_type in SUPPORTED
-    work = work_of(config, rows, packed)
+    work = work_of(config, rows, packed=unpacked_reason(config) is None)
     return memory_parts(config, machine, work), work
 
 

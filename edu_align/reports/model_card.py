@@ -12,7 +12,8 @@ from typing import Any
 from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import Config
 from edu_align.models.content import name_and_content
-from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, published
+from edu_align.models.language_model import OWN_NAMES
+from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, is_part, published
 from edu_align.reports.stages import Stage, metric_names, results_table
 from edu_align.runs.start import is_foreign
 from edu_align.utils.tables import markdown
@@ -55,24 +56,28 @@ def use_of_run(config: Config, location: Location, run: str, ends: list[int]) ->
 
 
 def _with_peft(location: Location) -> list[str]:
-    """Three lines that load base, adapter and tokenizer, after what they import; no path of this machine."""
+    """Lines that load base, adapter and tokenizer, after what they import; no path of this machine."""
     name, revision = published(location)
     bundled = location.identity.startswith("bundled:")
     local = not bundled and Path(name or "").is_absolute()
     peft = ["PeftConfig", "PeftModel"] if local else ["PeftModel"]
+    part = is_part(location.folder)
     if bundled:
         where = f'package, gguf_file="{BUNDLED_FILE}"'
     elif local:
         where = "PeftConfig.from_pretrained(folder).base_model_name_or_path"
     else:
         where = json.dumps(name) + (f', revision="{revision}"' if revision else "")
+    of_part = [f"config = AutoConfig.from_pretrained({where}).get_text_config()", f"own_names = {OWN_NAMES}"]
+    where += ", config=config, key_mapping=own_names" * part
     return [
         *(["from importlib.util import find_spec", ""] if bundled else []),
         f"from peft import {', '.join(peft)}",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"from transformers import {'AutoConfig, ' * part}AutoModelForCausalLM, AutoTokenizer",
         "",
         'folder = "adapter"  # the path to it from where you are',
         *([f'package = find_spec("{BUNDLED_PACKAGE}").submodule_search_locations[0]'] if bundled else []),
+        *(of_part * part),
         f"base = AutoModelForCausalLM.from_pretrained({where})",
         "model = PeftModel.from_pretrained(base, folder)",
         "tokenizer = AutoTokenizer.from_pretrained(folder)",
@@ -90,6 +95,12 @@ def _whole() -> list[str]:
 
 
 def _notes(location: Location) -> list[str]:
+    if is_part(location.folder):
+        return [
+            "",
+            "Its base also sees pictures. The adapter is one of the base's language model, which the lines above load",
+            "alone; an export is a language model like any other.",
+        ]
     name, revision = published(location)
     if location.identity.startswith("bundled:"):
         package = BUNDLED_PACKAGE.replace("_", "-")
@@ -166,6 +177,7 @@ BASES = {
     "meta-llama/Llama-3.1-8B-Instruct": "llama3.1",
     "google/gemma-3-270m-it": "gemma",
     "google/gemma-3-1b-it": "gemma",
+    "google/gemma-3-4b-it": "gemma",
     "HuggingFaceTB/SmolLM2-360M-Instruct": "apache-2.0",
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": "apache-2.0",
     "HuggingFaceTB/SmolLM3-3B": "apache-2.0",

@@ -41,7 +41,7 @@ def check_base(key: str, run: RunFolder, location: Location, starts: bool = Fals
         if base.startswith("folder:") and base_content(base) == base:
             print(f"edu_align: `{key}` was made before all bytes of a base counted: of {base} the name is compared")
         return
-    loads, way_out = "its settings now load", f" (model={model}). Put that base back, or set model.path=<folder of it>."
+    loads, way_out = "its settings now load", f" (model={model}). Put it back, or set model.path=<where it is now>."
     if starts:
         loads, way_out = "this one loads", f": choose the same model (that run used model={model})."
     raise UserError(

@@ -59,6 +59,9 @@ INTERNALS: dict[str, Members] = {
         "_attn_implementation": "read and set: attention that reads forests",
         "_name_or_path": "set: a model that was saved and is trained on has no folder",
     },
+    "transformers.core_model_loading": {
+        "_weight_conversions": "taken off a model: the language model of a larger one is saved by its own names"
+    },
     "peft.tuners.tuners_utils.BaseTunerLayer": {
         "_cast_input_dtype": "replaced: autocast casts the inputs of adapters, where it is on"
     },

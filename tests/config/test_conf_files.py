@@ -27,9 +27,9 @@ OPTIONS = [(group, path.stem) for group, paths in FILES.items() for path in path
 def test_every_group_has_the_options_that_the_design_names() -> None:
     assert {group: [path.stem for path in paths] for group, paths in FILES.items()} == {
         "model": [
-            "gemma3_1b", "gemma3_270m", "llama2", "llama3_1_8b", "llama3_2_1b", "llama3_2_3b", "mistral", "phi4_mini",
-            "qwen2_5_0_5b", "qwen2_5_1_5b", "qwen2_5_7b", "qwen3_0_6b", "qwen3_1_7b", "qwen3_4b", "smollm2",
-            "smollm2_1_7b", "smollm2_360m", "smollm3_3b", "tiny", "zephyr",
+            "gemma3_1b", "gemma3_270m", "gemma3_4b", "llama2", "llama3_1_8b", "llama3_2_1b", "llama3_2_3b", "mistral",
+            "phi4_mini", "qwen2_5_0_5b", "qwen2_5_1_5b", "qwen2_5_7b", "qwen3_0_6b", "qwen3_1_7b", "qwen3_4b",
+            "smollm2", "smollm2_1_7b", "smollm2_360m", "smollm3_3b", "tiny", "zephyr",
         ],
         "dataset": [
             "agentinstruct", "bridge", "edu_tutor", "gsm8k_socratic", "local", "mathdial", "mathdial_bridge", "mrbench",

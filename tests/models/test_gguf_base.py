@@ -17,8 +17,9 @@ import pytest
 from benchmarks.llama_cpp import VARIABLE, ask, interpreter
 from edu_align.config.compose import models_by_path, name_of
 from edu_align.config.schema import ModelConfig
+from edu_align.models import gguf_base
 from edu_align.models.content import same_base
-from edu_align.models.gguf_base import SEAL, dtype_of
+from edu_align.models.gguf_base import SEAL, bundled_folder, dtype_of, folders_made, gguf_folder
 from edu_align.models.gguf_config import config_of, unread
 from edu_align.models.gguf_file import F16, F32, Header, Tensor, read_header
 from edu_align.models.gguf_tokenizer import put_back, special_tokens, template_of
@@ -26,6 +27,7 @@ from edu_align.models.locate import Location, is_at_hand, locate, published
 from edu_align.models.sizes import sizes_of
 from edu_align.models.tokenizer import load_tokenizer, tokenizer_identity
 from edu_align.utils.errors import UserError
+from edu_align.utils.hashing import digest, file_sha256, files_digest, sha256
 from tests.exporting.conftest import byte_level, pieces  # noqa: F401 - fixtures
 from tests.models import gguf_models
 from tests.models.gguf_models import MODELS, WORDS, random_network, write
@@ -128,13 +130,62 @@ def test_a_file_is_one_base_wherever_it_lies(files: Any, outputs_root: Path, tmp
     assert sorted(json.loads((first.folder / SEAL).read_text())) == sorted(
         each.name for each in first.folder.iterdir() if each.name != SEAL
     )
-    moved = tmp_path / "moved" / file.name
+    moved = tmp_path / "moved" / "Renamed.gguf"
     moved.parent.mkdir()
     file.rename(moved)
-    assert locate(_model(moved), outputs_root, 0).identity == first.identity
+    assert same_base(locate(_model(moved), outputs_root, 0).identity, first.identity)
     other = locate(_model(files("llama tied")), outputs_root, 0)
     assert not same_base(first.identity, other.identity)
     assert published(first) == (str(first.folder), None)
+
+
+@pytest.mark.parametrize("bundled", [False, True])
+def test_another_version_of_the_reader_makes_a_folder_of_its_own(
+    files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled: bool
+) -> None:
+    """And what was trained on the older one's is told that its base is another; the package's model has its own."""
+    make = bundled_folder if bundled else gguf_folder
+    first, content = make(files("llama"), tmp_path)
+    assert make(files("llama"), tmp_path) == (first, content)
+    alone = files_digest([files("llama")], None) if bundled else file_sha256(files("llama"))
+    assert content == alone[:16]  # so were runs on the package's model named before there were versions
+    monkeypatch.setattr(gguf_base, "VERSION" if bundled else "BUNDLED_VERSION", 2)
+    assert make(files("llama"), tmp_path) == (first, content)
+    monkeypatch.setattr(gguf_base, "BUNDLED_VERSION" if bundled else "VERSION", 2)
+    (first / "config.json").write_text("{}")  # an older folder is not looked at
+    second, other = make(files("llama"), tmp_path)
+    assert second != first
+    assert (second / "model.safetensors").is_file()
+    assert not same_base(f"gguf:llama.gguf:{content}", f"gguf:llama.gguf:{other}")
+    assert folders_made(second.name.rpartition("-")[0], tmp_path)[0] == second
+
+
+# What version 1 makes of files with given weights. Where the reader makes something else, raise gguf_base.VERSION, so
+# that nobody goes on with what an older one made, and write the new digest here.
+MADE = {
+    "llama 3": "160df8a9fcb925c9",
+    "gemma3": "6877dd98e3e98b3c",
+    "phi3 long": "c44102530ca0d6d5",
+    "qwen2 yarn": "69f103ace55c5a82",
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_this_version_makes_of_a_file(name: str, tmp_path: Path) -> None:
+    import torch
+
+    assert gguf_base.VERSION == 1
+    model = random_network(name)
+    for weights in model.parameters():
+        weights.data = ((torch.arange(weights.numel()) % 251 - 125) / 256).view_as(weights)
+    file = write(tmp_path / "given.gguf", model)
+    location = locate(_model(file), tmp_path, 0)
+    loaded, tokenizer = _loaded(location), load_tokenizer(_model(file), location.folder)
+    weights = {key: sha256(value.numpy().tobytes()) for key, value in loaded.state_dict().items()}
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+    ends = loaded.generation_config.eos_token_id
+    found = digest(config_of(read_header(file)), weights, str(loaded.dtype), ids, tokenizer.chat_template, ends)
+    assert found[:16] == MADE[name]
 
 
 def test_tokenizer_and_template_come_with_the_file(files: Any, outputs_root: Path) -> None:

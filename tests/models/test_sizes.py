@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from edu_align.config.comments import conf_dir
 from edu_align.config.schema import ModelConfig
 from edu_align.models import sizes as module
+from edu_align.models.language_model import SAID, own_content
 from edu_align.models.sizes import _SIZES, KNOWN, _fetched, _read, head_width, known_config, sizes_of
-from edu_align.planning.parameters import linear_layers, parameters
+from edu_align.planning.parameters import linear_layers, linear_parameters, parameters
 from edu_align.planning.plan import make_plan
 from edu_align.utils.errors import UserError
 from tests.conftest import config_of
@@ -129,7 +131,7 @@ def test_known_sizes_are_counted_as_transformers_builds_them(path: str) -> None:
 
     known = known_config(path)
     assert known is not None
-    plain = {key: value for key, value in known.items() if value is not None}
+    plain = {key: value for key, value in own_content(known).items() if value is not None}
     if known["model_type"] == "phi3":
         plain["pad_token_id"] = 0  # transformers' own lies outside a smaller vocabulary
     with torch.device("meta"):
@@ -142,8 +144,45 @@ def test_known_sizes_are_counted_as_transformers_builds_them(path: str) -> None:
     assert linear == linear_layers(sizes)
 
 
+# What Gemma 3 4B's config.json says: of its language model only what is not transformers' default.
+GEMMA = {
+    "model_type": "gemma3",
+    "text_config": {
+        "hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+    },
+    "vision_config": {
+        "hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "model_type": "siglip_vision_model",
+        "num_attention_heads": 16, "num_hidden_layers": 27, "patch_size": 14, "vision_use_head": False,
+    },
+}  # fmt: skip
+
+
+def test_of_a_model_that_sees_pictures_the_language_model_is_counted(tmp_path: Path) -> None:
+    """The same whether config.json is at hand or not, and not the whole, which the preset names beside it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        whole = AutoModelForCausalLM.from_config(AutoConfig.for_model(**GEMMA))
+    part = sum(p.numel() for p in whole.model.language_model.parameters())
+    every = sum(p.numel() for p in whole.parameters())
+    known, read = known_config("google/gemma-3-4b-it"), sizes_of(ModelConfig(path=str(folder_of(tmp_path, GEMMA))))[0]
+    assert known is not None
+    assert read is not None
+    assert vars(_read(known)[0]) == vars(read)
+    assert (parameters(read), every) == (part, 4_300_079_472)
+    preset = (conf_dir() / "model" / "gemma3_4b.yaml").read_text(encoding="utf-8")
+    assert f"{every / 1e9:.2f} billion parameters the {part / 1e9:.2f} billion of its language model" in preset
+    said = make_plan(config_of("model=gemma3_4b", "trainer=dpo", "hardware=t4")).describe()
+    assert f"{part:,} parameters" in said
+    assert SAID in said
+    linear = sum(m.weight.numel() for m in whole.model.language_model.modules() if isinstance(m, torch.nn.Linear))
+    assert linear_parameters(read) == linear
+
+
 def test_a_presets_sizes_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_fetched", None)
-    for preset, billions in (("qwen3_4b", 4.02), ("llama3_2_1b", 1.24), ("phi4_mini", 3.84)):
+    for preset, billions in (("qwen3_4b", 4.02), ("gemma3_4b", 3.88), ("llama3_2_1b", 1.24), ("phi4_mini", 3.84)):
         sizes, _ = sizes_of(config_of(f"model={preset}").model)
         assert round(parameters(sizes) / 1e9, 2) == billions

@@ -1,5 +1,7 @@
 """Every family that is packed, on tiny random networks: the numbers are those of each row alone."""
 
+import copy
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +13,20 @@ from transformers import AutoConfig
 from edu_align.models.scoring import label_logps
 from edu_align.packing.backends import attend_to_ancestors
 from edu_align.packing.decoder import install_packing, share_prefixes, unpackable_reason
-from edu_align.packing.families import BY_TYPE, EVERY, FAMILIES, REFUSED, WINDOW, inexact_reason, layer_windows
+from edu_align.packing.families import (
+    BY_TYPE,
+    EVERY,
+    FAMILIES,
+    REFUSED,
+    WINDOW,
+    inexact_reason,
+    layer_windows,
+    stated_config,
+)
 from edu_align.packing.forest import build_forest
 from edu_align.packing.scores import score_labels_once
 from edu_align.utils.errors import UserError
-from tests.networks import NETWORKS, SHAPE, network
+from tests.networks import LONG, NETWORKS, SHAPE, SHORT, network
 from tests.networks import WINDOW as TOKENS
 from tests.packing.test_decoder import close, equal_gradients, gradients, with_adapter
 from tests.packing.test_forest import batch
@@ -161,6 +172,36 @@ def test_a_row_over_that_length_does_change_the_others(name: str) -> None:
             return model.base_model(ids, mask, use_cache=False).last_hidden_state[0, : len(row)]
 
     assert (hidden([row]) - hidden([row, other])).abs().max() > 1e-2
+
+
+OLD_NAMES = [
+    {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
+    {"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 500.0},
+    {"rope_scaling": None},
+    {
+        "model_type": "phi3",
+        "rope_scaling": {
+            "type": "su", "short_factor": SHORT, "long_factor": LONG, "original_max_position_embeddings": 64,
+        },
+    },
+    {"model_type": "phi3", "rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": LONG}},
+    {"model_type": "gemma3_text", "rope_scaling": {"rope_type": "linear", "factor": 8.0}},
+    {"model_type": "qwen3", "layer_types": ["full_attention", "chunked_attention"] * 2},
+    {"model_type": "gemma3_text", "use_bidirectional_attention": True},
+    {"model_type": "gemma2"},
+]  # fmt: skip
+CONTENTS = [{"model_type": kind, **keys} for kind, keys in NETWORKS.values()]
+CONTENTS += [{"model_type": "llama", **keys} for keys in OLD_NAMES]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=[*NETWORKS, *map(str, range(len(OLD_NAMES)))])
+def test_config_json_alone_says_the_same(content: dict[str, Any]) -> None:
+    """As a hub has it, and as transformers writes it."""
+    content = copy.deepcopy({**SHAPE, **content})
+    config = AutoConfig.for_model(**copy.deepcopy(content))
+    for said in (content, json.loads(json.dumps(config.to_dict()))):
+        for longest in (None, 64, 65, 1024, 1025, 4096, 4097):
+            assert inexact_reason(stated_config(said), longest) == inexact_reason(config, longest)
 
 
 def test_reasons_name_what_is_not_packed() -> None:

@@ -36,7 +36,8 @@ def test_it_is_still_there(owner: str, member: str) -> None:
         for each in found.__mro__
         if each.__module__.partition(".")[0] in ("trl", "transformers")
     )
-    assert hasattr(found, member) or set_by_a_method, f"{owner} has no {member} any more"
+    set_by_a_module = inspect.ismodule(found) and f"model.{member} =" in inspect.getsource(found)
+    assert hasattr(found, member) or set_by_a_method or set_by_a_module, f"{owner} has no {member} any more"
 
 
 def private(tree: ast.AST) -> Iterator[str]:
