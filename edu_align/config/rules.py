@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
 from edu_align.config.keys import OPEN_KEYS
+from edu_align.config.losses import problems_of_loss
 from edu_align.config.peft_options import problems_of_adapter
 from edu_align.config.schema import (
     BLOCK_TYPES,
@@ -21,7 +22,6 @@ from edu_align.config.schema import (
 from edu_align.config.trl_args import (
     enumeration,
     problems_of_args,
-    problems_of_loss,
     problems_of_optimizer,
     problems_of_schedule,
 )

@@ -19,10 +19,12 @@ SOURCES = [
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
 PREFERENCE_SOURCES = ["edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local"]
-# Losses of TRL's DPOTrainer that need nothing but pairs and the reference model.
+# Losses on pairs that read no reference model: it is neither computed nor kept. Ours, see training/losses.py.
+REFERENCE_FREE_LOSSES = ["simpo", "orpo", "cpo"]
+# Losses of TRL's DPOTrainer that need nothing but pairs and the reference model, and ours.
 DPO_LOSSES = [
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
-    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm", *REFERENCE_FREE_LOSSES,
 ]  # fmt: skip
 # Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
@@ -198,6 +200,7 @@ class DPOTrainerConfig(TrainerConfig):
     loss_type: str = key("sigmoid", words=DPO_LOSSES, trl="loss_type")
     label_smoothing: float = key(0.0, ">= 0 and < 0.5", trl="label_smoothing")
     sft_weight: float = key(0.0, ">= 0", trl="loss_weights")
+    simpo_gamma: float | None = key(None, ">= 0", usual="1.0", later=True)
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))

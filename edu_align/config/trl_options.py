@@ -8,6 +8,7 @@ and tests/training/test_honoured.py trains with every option that is passed, kil
 from typing import Any
 
 from edu_align.config.options import Need, Passed
+from edu_align.config.schema import REFERENCE_FREE_LOSSES
 
 _VALIDATED = (Need("trainer.eval_steps", ">= 1", "50"),)
 # Losses of `trainer.loss_type` that read what the option changes, as TRL's trainer computes them.
@@ -16,7 +17,11 @@ _SUMS = (*_DIVERGENCES, "nca_pair", "bco_pair", "sppo_hard", "aot", "aot_unpaire
 # TRL weighs hinge and sft in place, where torch does not let it.
 _WEIGHTED = tuple(name for name in _SUMS if name != "hinge" and not name.startswith("aot"))
 _SYNCED = (Need("trainer.args.sync_ref_model", (True,), "true"),)
-_REFERENCE = (Need("adapter.name", ("full",), "full"), Need("trainer.precompute_reference", (False,), "false"))
+_REFERENCE = (
+    Need("trainer.loss_type", lambda loss: loss not in REFERENCE_FREE_LOSSES, "sigmoid"),
+    Need("adapter.name", ("full",), "full"),
+    Need("trainer.precompute_reference", (False,), "false"),
+)
 _ALPHA = Need("trainer.args.f_divergence_type", ("alpha_divergence",), "alpha_divergence")
 
 COMMON = {

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edu_align.config.batch import keeps_checkpoints
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.losses import has_reference
+from edu_align.config.schema import Config
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
 from edu_align.planning.parameters import count_parameters, parameters
@@ -22,12 +23,12 @@ SIZE = 768  # of the matrices that are multiplied to learn what a CPU delivers
 
 def operations(config: Config, work: Work) -> float | None:
     """Floating-point operations of all steps: 2 a parameter and token forward, 2 back to the inputs, 2 more to full
-    weights, 2 more where activations are recomputed, and 2 for the reference model (Kaplan et al. 2020, table 1).
+    weights, 2 more where activations are recomputed, and 2 for a reference model (Kaplan et al. 2020, table 1).
     """
     if work.total_tokens is None:
         return None
     passes = 4 + 2 * (config.adapter.name == "full") + 2 * config.hardware.gradient_checkpointing
-    passes += 2 * isinstance(config.trainer, DPOTrainerConfig)
+    passes += 2 * has_reference(config.trainer)
     return float(passes) * parameters(config.model.architecture) * work.total_tokens
 
 
