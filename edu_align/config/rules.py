@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
+from edu_align.config.keep import problems_of_keep
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.losses import problems_of_loss
 from edu_align.config.peft_options import problems_of_adapter
@@ -105,6 +106,7 @@ def _steps(values: Values) -> Iterator[str]:
 
 def _trainer(values: Values) -> Iterator[str]:
     yield from problems_of_loss(values)
+    yield from problems_of_keep(values)
     scheduler, args = values.get("trainer.lr_scheduler"), values.get("trainer.args") or {}
     if scheduler is not None and scheduler not in COMMON_SCHEDULERS:
         words = enumeration("trainer_utils.py", "SchedulerType") or COMMON_SCHEDULERS

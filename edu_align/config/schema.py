@@ -34,6 +34,7 @@ METRICS = (
     "pair_accuracy_own", "human_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
     "retention_exact", "corpus",
 )  # fmt: skip
+BEST = "best"  # of `trainer.keep`
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
 BLOCK_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0")  # numbers of a GGUF in blocks of 32 with a scale each
@@ -174,6 +175,9 @@ class TrainerConfig:
     eval_steps: int | None = key(None, ">= 1", trl="eval_steps eval_strategy")
     # How often a run is kept on the way.
     save_steps: int | None = key(50, ">= 1", trl="save_steps save_strategy save_only_model", in_run_id=False)
+    keep: str = key("last", words=("last", BEST), later=True)
+    keep_metric: str = key("eval/loss", later=True)  # words: metrics.choosing_metrics
+    patience: int | None = key(None, ">= 1", usual="3", later=True)
     save_total_limit: int = key(2, ">= 1", trl="save_total_limit", in_run_id=False)
     args: dict[str, Any] = key({})
 

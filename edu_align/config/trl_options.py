@@ -64,7 +64,7 @@ PASSED: dict[str, dict[str, Passed]] = {
 
 _ROWS = "edu_align makes the rows itself"
 _READY = "the rows are ready before training, and are read from memory"
-_BEST = "checkpoints are for going on, and what is kept and measured is the last step. Set trainer.max_steps or epochs"
+_BEST = "which step's weights stay is set by the keys trainer.keep and trainer.keep_metric"
 _HUB = "a finished run is uploaded by python -m edu_align.export run=<run> export.push_to_hub=<owner/name>"
 _RESUME = "the same command goes on with its run by itself; init_from=<run> starts from a finished one"
 _FSDP = "sharding is set by hardware.sharding=fsdp"

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
+from edu_align.config.metrics import is_held_out
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import in_steps, subsample, training_pairs
@@ -28,7 +29,8 @@ class TrainingData:
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
     come from, where they are read apart from the training examples (sft). `seen`: groups that the runs before this one
-    were trained on.
+    were trained on. `choosing`: with the records of the validation part as measured ones, where `trainer.keep_metric`
+    is measured on them.
     """
 
     loaded: LoadedData
@@ -43,6 +45,7 @@ class TrainingData:
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
+    choosing: "TrainingData | None" = None
         """What was read, left out and kept, for people."""
         kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
         prompts = len({example.group.id for example in self.train}) if kind == "pairs" else len(self.train)
@@ -129,7 +132,13 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
         )
     validation = validation[: config.dataset.max_eval_records]
     data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen))
-    return _with_held_out(config, data) if config.evaluation.enabled else data
+    if not config.evaluation.enabled:
+        return data
+    held = _with_held_out(config, data, config.evaluation.split)
+    if not is_held_out(config.trainer.keep_metric):
+        return held
+    validation_part = config.evaluation.split == "validation"
+    return replace(held, choosing=held if validation_part else _with_held_out(config, data, "validation"))
 
 
 def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
@@ -137,9 +146,8 @@ def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
     return load_records(dataset, config.data_root, config.outputs_root, dataset.generation_seed, view)
 
 
-def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
-    """Add the records of `evaluation.split`: response groups where the sources have them, conversations for SFT."""
-    split = config.evaluation.split
+def _with_held_out(config: Config, data: TrainingData, split: str) -> TrainingData:
+    """Add the records of `split`: response groups where the sources have them, conversations for SFT."""
     sources = [name for name in config.dataset.sources if name in PREFERENCE_SOURCES]
     preference = _groups_of(config, sources) if config.trainer.reads == "conversations" else data.loaded
     trained = set(data.groups_trained_on())
@@ -157,7 +165,7 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     talks = unseen((r for r in data.loaded.splits[split] if isinstance(r, Conversation)), "conversations")
     if not groups and not talks:
         raise UserError(
-            f"`evaluation.split={split}` holds no record of `dataset={config.dataset.name}`. Add data, raise "
+            f"`{asked} holds no record of `dataset={config.dataset.name}`. Add data, raise "
             f"dataset.{split}_fraction, or set evaluation.enabled=false.\n{data.loaded.describe()}"
         )
     known = [r for r in held.get("train", []) if isinstance(r, ResponseGroup)]
@@ -166,6 +174,8 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     scored = preference.fingerprint if preference and preference is not data.loaded else None
     return replace(
         data, groups=groups, conversations=talks, training_groups=prior, scored_fingerprint=scored, notes=tuple(notes)
+        chosen_by = f"trainer.keep_metric={config.trainer.keep_metric}` is measured on the validation part, which"
+        asked = f"evaluation.split={split}`" if split == config.evaluation.split else chosen_by
     )
 
 

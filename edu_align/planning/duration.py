@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edu_align.config.batch import keeps_checkpoints
 from edu_align.config.losses import has_reference
-from edu_align.config.schema import Config
+from edu_align.config.schema import BEST, Config
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
 from edu_align.planning.parameters import count_parameters, parameters
@@ -70,14 +70,14 @@ GGUF = {
 
 
 def checkpoint_bytes(config: Config) -> float:
-    """One checkpoint: what is trained, in float32, the mean of it where `trainer.average_last` asks for one, and the
-    optimizer's state; 0 where none is kept.
+    """One checkpoint: what is trained, in float32, the mean of it where `trainer.average_last` asks for one, the best
+    where `trainer.keep` does, and the optimizer's state; 0 where none is kept.
 
     Random states, numbers and the manifest are some 30 KB besides, whatever the number of steps.
     """
     if not keeps_checkpoints(config):
         return 0.0
-    kept = TRAINED_WIDTH * (2 if config.trainer.average_last else 1)
+    kept = TRAINED_WIDTH * (2 if config.trainer.average_last or config.trainer.keep == BEST else 1)
     return _trained(config) * (kept + optimizer_bytes(config.hardware.optimizer))
 
 

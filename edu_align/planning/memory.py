@@ -6,7 +6,7 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
 from edu_align.config.peft_options import is_principal
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import BEST, Config, DPOTrainerConfig
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
@@ -47,6 +47,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "gradients": held * TRAINED_WIDTH,
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
+        **({"best weights": held * TRAINED_WIDTH} if config.trainer.keep == BEST else {}),
         "activations": max(
             activations(config, machine, work, counts.adapted), _without_gradient(config, machine, work, counts)
         ),

@@ -14,6 +14,7 @@ from edu_align.config.schema import Config
 from edu_align.models.content import name_and_content
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, published
 from edu_align.reports.stages import Stage, metric_names, results_table
+from edu_align.reports.words import choice_in_words
 from edu_align.runs.start import is_foreign
 from edu_align.utils.tables import markdown
 from edu_align.utils.words import in_shell
@@ -271,7 +272,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
         ["## Use", "", *(exported.usage if exported else background.use)] if exported or background.use else [],
         ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
-        ["## Results", "", *_results(background.evaluation), *_losses(record["metrics"])],
+        ["## Results", "", *_results(background.evaluation), *_losses(record)],
         ["## Files", "", *_contents(config.adapter.name, bool(background.evaluation))] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
         ["## Limits", "", *_limits(config, exported)],
@@ -343,12 +344,18 @@ def _results(evaluation: dict[str, Any]) -> list[str]:
     ]
 
 
-def _losses(metrics: dict[str, Any]) -> list[str]:
-    """The losses in one line; what else was logged is in run.json."""
+def _losses(record: dict[str, Any]) -> list[str]:
+    """The losses in one line, and which weights were kept; what else was logged is in run.json."""
+    metrics = record["metrics"]
     if "train/loss" not in metrics:
         return []
     held = f", {metrics['eval/loss']:.4g} on the validation examples" if "eval/loss" in metrics else ""
-    return ["", f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}."]
+    choice = choice_in_words(record)
+    return [
+        "",
+        f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}.",
+        *([f"{choice[0].upper()}{choice[1:]}."] if choice else []),
+    ]
 
 
 def _limits(config: Config, exported: Exported | None) -> list[str]:
