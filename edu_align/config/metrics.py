@@ -2,6 +2,7 @@
 
 import re
 
+from edu_align.config.schema import SOURCES
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import nearest
 
@@ -54,8 +55,11 @@ def direction_of(metric: str, asked: str = "auto") -> str:
 
 
 def check_objective(name: str) -> None:
-    """Errors: a name that no run keeps a number under."""
-    if name not in RUN_METRICS:
+    """Errors: a name that no run keeps a number under. `eval/bridge/human_turn_nll` is one source's of several."""
+    when, _, rest = name.partition("/")
+    source, _, metric = rest.partition("/")
+    of_source = source in SOURCES and metric in _HELD_OUT and f"{when}/{metric}" in RUN_METRICS
+    if name not in RUN_METRICS and not of_source:
         best = nearest(name, RUN_METRICS)
         hint = f"Did you mean objective={best}?" if best else f"Metrics: {', '.join(RUN_METRICS)}."
         raise UserError(f"`objective={name}` is no metric of a run. {hint}")

@@ -136,6 +136,20 @@ def _sources(values: Values) -> Iterator[str]:
         )
 
 
+def _mixing(values: Values) -> Iterator[str]:
+    """Weights and caps are of sources that are read."""
+    sources = values.get("dataset.sources") or []
+    for key, rule, least in (("dataset.weights", "> 0", 0.0), ("dataset.max_per_source", ">= 1", 0)):
+        for name, value in (values.get(key) or {}).items():
+            if name not in sources:
+                yield (
+                    f"`{key}` names {name}, which is not in dataset.sources ({listed(sources)})."
+                    f"{did_you_mean(name, sources)} Drop it, or add it to dataset.sources."
+                )
+            elif not least < value < float("inf"):
+                yield f"`{key}.{name}` must be {rule}, got {value}. To leave it out, drop it from dataset.sources."
+
+
 def _contrast(values: Values) -> Iterator[str]:
     """Replies from other dialogues come from sources that hold conversations."""
     count = values.get("dataset.contrast_per_prompt", 0)
@@ -365,8 +379,7 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter, sharding,
-    _export,
-    _sweep,
+    _steps, _trainer, _sources, _mixing, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter,
+    sharding, _export, _sweep,
     _judge, _places, _metrics, _tracking,
 )  # fmt: skip

@@ -132,6 +132,8 @@ class DatasetConfig:
     # Of local files.
     format: str = key("auto", words=("auto", "messages", "sharegpt", "preference", "responses", "completion", "text"))
     columns: dict[str, str] = key({})
+    weights: dict[str, float] = key({})
+    max_per_source: dict[str, int] = key({})
     size: int = key(1500, ">= 20")
     generation_seed: int = 42
     margin: float = key(2.0, "> 0", usual="1.0")
@@ -173,11 +175,11 @@ class TrainerConfig:
     average_last: float = key(0.0, ">= 0 and <= 1")
     logging_steps: int = key(1, ">= 1", trl="logging_steps logging_strategy")
     eval_steps: int | None = key(None, ">= 1", trl="eval_steps eval_strategy")
-    # How often a run is kept on the way.
-    save_steps: int | None = key(50, ">= 1", trl="save_steps save_strategy save_only_model", in_run_id=False)
     keep: str = key("last", words=("last", BEST), later=True)
     keep_metric: str = key("eval/loss", later=True)  # words: metrics.choosing_metrics
     patience: int | None = key(None, ">= 1", usual="3", later=True)
+    # How often a run is kept on the way.
+    save_steps: int | None = key(50, ">= 1", trl="save_steps save_strategy save_only_model", in_run_id=False)
     save_total_limit: int = key(2, ">= 1", trl="save_total_limit", in_run_id=False)
     args: dict[str, Any] = key({})
 

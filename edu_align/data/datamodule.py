@@ -1,16 +1,18 @@
 """What one run reads: training examples, validation examples, and what is held out to measure on."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
 from edu_align.config.metrics import is_held_out
+from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
+from edu_align.data.mixing import describe, mixed, record_of
 from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.records import Conversation, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
@@ -43,15 +45,21 @@ class TrainingData:
     scored_fingerprint: str | None = None
     seen: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    choosing: "TrainingData | None" = None
 
     def describe(self) -> str:
-    choosing: "TrainingData | None" = None
         """What was read, left out and kept, for people."""
         kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
         prompts = len({example.group.id for example in self.train}) if kind == "pairs" else len(self.train)
         of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if kind == "pairs" else ""
         sizes = f"training on {len(self.train)} {kind}{of}, validation {len(self.validation)}"
-        return "\n".join([self.loaded.describe(), sizes, *self.notes])
+        used = self.describe_sources()
+        return "\n".join([self.loaded.describe(), sizes, *([used] if used else []), *self.notes])
+
+    def describe_sources(self) -> str:
+        """How much of each source is trained on; "" where there is one."""
+        kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
+        return describe(self.train, Counter(record.source for record in self.loaded.splits["train"]), kind)
 
     def prompts_per_step(self) -> float | None:
         """Distinct prompts in a step of `batch_size` pairs, on average; None for conversations.
@@ -66,7 +74,9 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """Counts and fingerprints for run.json."""
         batch = {"batch_size": self.batch_size, "prompts_per_step": self.prompts_per_step()}
-        return {**self.loaded.report, "train_examples": len(self.train), **batch, "notes": list(self.notes)}
+        used = Counter(record_of(example).source for example in self.train)
+        several = {"train_examples_by_source": dict(used)} if len(used) > 1 else {}
+        return {**self.loaded.report, "train_examples": len(self.train), **several, **batch, "notes": list(self.notes)}
 
     def write_split(self, folder: Path) -> None:
         """Write which record went where, and the groups that training may have seen, into the run's folder.
@@ -164,6 +174,8 @@ def _with_held_out(config: Config, data: TrainingData, split: str) -> TrainingDa
     groups = unseen((r for r in held.get(split, []) if isinstance(r, ResponseGroup)), "response groups")
     talks = unseen((r for r in data.loaded.splits[split] if isinstance(r, Conversation)), "conversations")
     if not groups and not talks:
+        chosen_by = f"trainer.keep_metric={config.trainer.keep_metric}` is measured on the validation part, which"
+        asked = f"evaluation.split={split}`" if split == config.evaluation.split else chosen_by
         raise UserError(
             f"`{asked} holds no record of `dataset={config.dataset.name}`. Add data, raise "
             f"dataset.{split}_fraction, or set evaluation.enabled=false.\n{data.loaded.describe()}"
@@ -174,8 +186,6 @@ def _with_held_out(config: Config, data: TrainingData, split: str) -> TrainingDa
     scored = preference.fingerprint if preference and preference is not data.loaded else None
     return replace(
         data, groups=groups, conversations=talks, training_groups=prior, scored_fingerprint=scored, notes=tuple(notes)
-        chosen_by = f"trainer.keep_metric={config.trainer.keep_metric}` is measured on the validation part, which"
-        asked = f"evaluation.split={split}`" if split == config.evaluation.split else chosen_by
     )
 
 
@@ -192,6 +202,8 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     order = list(records)
     Random(config.seed).shuffle(order)
     if config.trainer.reads == "conversations":
+        if split == "train":
+            order = mixed(order, dataset.weights, dataset.max_per_source, config.seed)
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
@@ -199,6 +211,7 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if split == "train":
         if dataset.balance_authors or dataset.contrast_per_prompt:
             pairs = beyond_style(pairs, order, dataset, config.seed)
+        pairs = mixed(pairs, dataset.weights, dataset.max_per_source, config.seed)
         pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
     if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
         Random(config.seed).shuffle(pairs)

@@ -336,12 +336,18 @@ def _results(evaluation: dict[str, Any]) -> list[str]:
     stages = [Stage(label, result) for label, result in evaluation.items()]
     if not metric_names(stages):
         return ["It was not measured on held-out questions."]
+    apart: dict[str, list[Stage]] = {}
+    for label, result in evaluation.items():
+        for source, own in result.get("by_source", {}).items():
+            apart.setdefault(source, []).append(Stage(label, own))
     return [
         "On held-out questions. Brackets hold the interval from resampling whole groups of related questions; n counts",
         "items, groups the independent ones.",
         "",
         *markdown(results_table(stages)),
-    ]
+        *(line for source, own in apart.items() if metric_names(own)
+          for line in ("", f"Of {source} alone:", "", *markdown(results_table(own)))),
+    ]  # fmt: skip
 
 
 def _losses(record: dict[str, Any]) -> list[str]:
