@@ -78,7 +78,8 @@ def expected(kind: Any) -> str:
     if get_origin(kind) is list:
         return f"a list of {_NAMES[get_args(kind)[0]]}"
     if is_open(kind):
-        return "a mapping {key: value}"
+        held = get_args(kind)[1]
+        return f"a mapping {{key: {_NAMES[held] if held in (int, float) else 'value'}}}"
     if kind is Any:
         return "a list of text, or a text"
     return _NAMES[kind]

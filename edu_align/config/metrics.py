@@ -2,6 +2,7 @@
 
 import re
 
+from edu_align.config.schema import SOURCES
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import nearest
 
@@ -18,7 +19,31 @@ RUN_METRICS = (
     *(f"{when}/{name}" for when in ("before", "base") for name in _HELD_OUT),
 )
 # A metric is better when it is smaller if one of these words is in its name; every other one when it is larger.
-SMALLER_IS_BETTER = frozenset(("loss", "nll", "perplexity", "ppl", "error", "entropy", "seconds", "brier", "ece"))
+SMALLER_IS_BETTER = frozenset(
+    ("loss", "nll", "perplexity", "ppl", "error", "entropy", "seconds", "brier", "ece", "rejected")
+)
+# What `trainer.keep_metric` may be: TRL's numbers of a validation, by algorithm, and ours.
+_TRL_CHOOSES = {
+    "sft": ("loss", "entropy", "mean_token_accuracy"),
+    "dpo": ("loss", "entropy", "mean_token_accuracy", *(name for name in _PAIRS if not name.startswith("logits/"))),
+}  # fmt: skip
+_OURS_CHOOSE = (
+    "human_turn_nll",
+    *(f"{what}_{by}" for what in ("pair_accuracy", "selection_score") for by in ("logp", "mean_logp")),
+)
+
+
+def choosing_metrics(algorithm: str) -> tuple[str, ...]:
+    """Names that `trainer.keep_metric` may have: numbers of a validation of which better and worse can be said.
+
+    An implicit reward is none: it is told from the model before training, and `eval/rewards/accuracies` is that of DPO.
+    """
+    return tuple(f"eval/{name}" for name in (*_TRL_CHOOSES.get(algorithm, ("loss",)), *_OURS_CHOOSE))
+
+
+def is_held_out(metric: str) -> bool:
+    """Whether we measure it on held-out records; the others are TRL's, of its validation rows."""
+    return metric.removeprefix("eval/") in _HELD_OUT
 
 
 def direction_of(metric: str, asked: str = "auto") -> str:
@@ -30,8 +55,11 @@ def direction_of(metric: str, asked: str = "auto") -> str:
 
 
 def check_objective(name: str) -> None:
-    """Errors: a name that no run keeps a number under."""
-    if name not in RUN_METRICS:
+    """Errors: a name that no run keeps a number under. `eval/bridge/human_turn_nll` is one source's of several."""
+    when, _, rest = name.partition("/")
+    source, _, metric = rest.partition("/")
+    of_source = source in SOURCES and metric in _HELD_OUT and f"{when}/{metric}" in RUN_METRICS
+    if name not in RUN_METRICS and not of_source:
         best = nearest(name, RUN_METRICS)
         hint = f"Did you mean objective={best}?" if best else f"Metrics: {', '.join(RUN_METRICS)}."
         raise UserError(f"`objective={name}` is no metric of a run. {hint}")

@@ -7,7 +7,7 @@ takes seconds, that a tenth of one, and only where an open key holds anything.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -20,10 +20,12 @@ from edu_align.utils.words import nearest
 
 @dataclass(frozen=True)
 class Need:
-    """What an option does nothing without: `key` is one of some words, or a number that keeps a rule. `set_to` does."""
+    """What an option does nothing without: `key` is one of some words, a number that keeps a rule, or what a function
+    says. `set_to` does.
+    """
 
     key: str
-    holds: tuple[Any, ...] | str
+    holds: tuple[Any, ...] | str | Callable[[Any], bool]
     set_to: str
 
 
@@ -138,7 +140,7 @@ def _numbers(value: Any) -> list[Any]:
 def _met(need: Need, found: Any) -> bool:
     if isinstance(need.holds, str):
         return isinstance(found, int | float) and holds(found, need.holds)
-    return found in need.holds
+    return need.holds(found) if callable(need.holds) else found in need.holds
 
 
 def _setting(need: Need) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edu_align.config.bounds import not_a_word, out_of_bounds, unknown_words
+from edu_align.config.keep import problems_of_keep
 from edu_align.config.keys import OPEN_KEYS
+from edu_align.config.losses import problems_of_loss
 from edu_align.config.peft_options import problems_of_adapter
 from edu_align.config.schema import (
     BLOCK_TYPES,
@@ -21,7 +23,6 @@ from edu_align.config.schema import (
 from edu_align.config.trl_args import (
     enumeration,
     problems_of_args,
-    problems_of_loss,
     problems_of_optimizer,
     problems_of_schedule,
 )
@@ -105,6 +106,7 @@ def _steps(values: Values) -> Iterator[str]:
 
 def _trainer(values: Values) -> Iterator[str]:
     yield from problems_of_loss(values)
+    yield from problems_of_keep(values)
     scheduler, args = values.get("trainer.lr_scheduler"), values.get("trainer.args") or {}
     if scheduler is not None and scheduler not in COMMON_SCHEDULERS:
         words = enumeration("trainer_utils.py", "SchedulerType") or COMMON_SCHEDULERS
@@ -154,6 +156,20 @@ def _labels(values: Values) -> Iterator[str]:
             "`trainer.loss_type=kto` sets each reply beside one to another prompt of its step: `trainer.batch_size` "
             f"must be >= {2 * count()}, got {batch}. Set trainer.batch_size=16."
         )
+
+
+def _mixing(values: Values) -> Iterator[str]:
+    """Weights and caps are of sources that are read."""
+    sources = values.get("dataset.sources") or []
+    for key, rule, least in (("dataset.weights", "> 0", 0.0), ("dataset.max_per_source", ">= 1", 0)):
+        for name, value in (values.get(key) or {}).items():
+            if name not in sources:
+                yield (
+                    f"`{key}` names {name}, which is not in dataset.sources ({listed(sources)})."
+                    f"{did_you_mean(name, sources)} Drop it, or add it to dataset.sources."
+                )
+            elif not least < value < float("inf"):
+                yield f"`{key}.{name}` must be {rule}, got {value}. To leave it out, drop it from dataset.sources."
 
 
 def _contrast(values: Values) -> Iterator[str]:
@@ -385,8 +401,7 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _labels, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter,
-    sharding, _export,
-    _sweep,
+    _steps, _trainer, _sources, _mixing, _labels, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter,
+    sharding, _export, _sweep,
     _judge, _places, _metrics, _tracking,
 )  # fmt: skip

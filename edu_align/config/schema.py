@@ -19,10 +19,12 @@ SOURCES = [
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
 PREFERENCE_SOURCES = ["edu_tutor", "bridge", "mrbench", "stack_exchange", "ultrafeedback", "local"]
-# Losses of TRL's DPOTrainer that need nothing but pairs and the reference model.
+# Losses on pairs that read no reference model: it is neither computed nor kept. Ours, see training/losses.py.
+REFERENCE_FREE_LOSSES = ["simpo", "orpo", "cpo"]
+# Losses of TRL's DPOTrainer that need nothing but pairs and the reference model, and ours.
 DPO_LOSSES = [
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
-    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm", *REFERENCE_FREE_LOSSES,
 ]  # fmt: skip
 # Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
@@ -34,6 +36,7 @@ METRICS = (
     "pair_accuracy_own", "human_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
     "retention_exact", "corpus",
 )  # fmt: skip
+BEST = "best"  # of `trainer.keep`
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
 BLOCK_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0")  # numbers of a GGUF in blocks of 32 with a scale each
@@ -133,6 +136,8 @@ class DatasetConfig:
         "auto", "messages", "sharegpt", "preference", "responses", "labels", "completion", "text",
     ))  # fmt: skip
     columns: dict[str, str] = key({})
+    weights: dict[str, float] = key({})
+    max_per_source: dict[str, int] = key({})
     size: int = key(1500, ">= 20")
     generation_seed: int = 42
     margin: float = key(2.0, "> 0", usual="1.0")
@@ -176,6 +181,9 @@ class TrainerConfig:
     average_last: float = key(0.0, ">= 0 and <= 1")
     logging_steps: int = key(1, ">= 1", trl="logging_steps logging_strategy")
     eval_steps: int | None = key(None, ">= 1", trl="eval_steps eval_strategy")
+    keep: str = key("last", words=("last", BEST), later=True)
+    keep_metric: str = key("eval/loss", later=True)  # words: metrics.choosing_metrics
+    patience: int | None = key(None, ">= 1", usual="3", later=True)
     # How often a run is kept on the way.
     save_steps: int | None = key(50, ">= 1", trl="save_steps save_strategy save_only_model", in_run_id=False)
     save_total_limit: int = key(2, ">= 1", trl="save_total_limit", in_run_id=False)
@@ -204,6 +212,7 @@ class DPOTrainerConfig(TrainerConfig):
     loss_type: str = key("sigmoid", words=DPO_LOSSES, trl="loss_type")
     label_smoothing: float = key(0.0, ">= 0 and < 0.5", trl="label_smoothing")
     sft_weight: float = key(0.0, ">= 0", trl="loss_weights")
+    simpo_gamma: float | None = key(None, ">= 0", usual="1.0", later=True)
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))

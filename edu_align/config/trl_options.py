@@ -8,6 +8,7 @@ and tests/training/test_honoured.py trains with every option that is passed, kil
 from typing import Any
 
 from edu_align.config.options import Need, Passed
+from edu_align.config.schema import REFERENCE_FREE_LOSSES
 
 _VALIDATED = (Need("trainer.eval_steps", ">= 1", "50"),)
 # Losses of `trainer.loss_type` that read what the option changes, as TRL's trainer computes them.
@@ -16,7 +17,11 @@ _SUMS = (*_DIVERGENCES, "nca_pair", "bco_pair", "sppo_hard", "aot", "aot_unpaire
 # TRL weighs hinge and sft in place, where torch does not let it.
 _WEIGHTED = tuple(name for name in _SUMS if name != "hinge" and not name.startswith("aot"))
 _SYNCED = (Need("trainer.args.sync_ref_model", (True,), "true"),)
-_REFERENCE = (Need("adapter.name", ("full",), "full"), Need("trainer.precompute_reference", (False,), "false"))
+_REFERENCE = (
+    Need("trainer.loss_type", lambda loss: loss not in REFERENCE_FREE_LOSSES, "sigmoid"),
+    Need("adapter.name", ("full",), "full"),
+    Need("trainer.precompute_reference", (False,), "false"),
+)
 _ALPHA = Need("trainer.args.f_divergence_type", ("alpha_divergence",), "alpha_divergence")
 
 COMMON = {
@@ -66,7 +71,7 @@ PASSED: dict[str, dict[str, Passed]] = {
 
 _ROWS = "edu_align makes the rows itself"
 _READY = "the rows are ready before training, and are read from memory"
-_BEST = "checkpoints are for going on, and what is kept and measured is the last step. Set trainer.max_steps or epochs"
+_BEST = "which step's weights stay is set by the keys trainer.keep and trainer.keep_metric"
 _HUB = "a finished run is uploaded by python -m edu_align.export run=<run> export.push_to_hub=<owner/name>"
 _RESUME = "the same command goes on with its run by itself; init_from=<run> starts from a finished one"
 _FSDP = "sharding is set by hardware.sharding=fsdp"

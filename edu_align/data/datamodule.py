@@ -1,16 +1,19 @@
 """What one run reads: training examples, validation examples, and what is held out to measure on."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from edu_align.config.metrics import is_held_out
 from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig, KTOTrainerConfig
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.labels import as_steps, joined, labelled, measurable, weights_note
+from edu_align.data.mixing import describe, mixed, record_of
 from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.records import Conversation, LabelledReply, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
@@ -21,6 +24,7 @@ GROUPS_FILE = "training_groups.json"  # in the folder of a run's weights
 # The built-in corpus names a reply's author after its quality, so "who wrote it" would be the label itself.
 AUTHOR_IS_QUALITY = "edu_tutor"
 VIEW = {"conversations": "conversation", "preferences": "preference", "labels": "labels"}  # `trainer.reads` -> view
+KINDS = {Pair: "pairs", LabelledReply: "labelled replies"}  # examples of which several share a prompt
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class TrainingData:
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
     come from, where they are read apart from the training examples (sft). `seen`: groups that the runs before this one
-    were trained on.
+    were trained on. `choosing`: with the records of the validation part as measured ones, where `trainer.keep_metric`
+    is measured on them.
     """
 
     loaded: LoadedData
@@ -44,16 +49,22 @@ class TrainingData:
     scored_fingerprint: str | None = None
     seen: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    choosing: "TrainingData | None" = None
 
     def describe(self) -> str:
         """What was read, left out and kept, for people."""
-        kinds = {Pair: "pairs", LabelledReply: "labelled replies"}
-        kind = kinds.get(type(self.train[0]), "conversations") if self.train else "conversations"
+        kind = KINDS.get(type(self.train[0]), "conversations") if self.train else "conversations"
         chosen = kind != "conversations"
         prompts = len({example.group.id for example in self.train}) if chosen else len(self.train)
         of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if chosen else ""
         sizes = f"training on {len(self.train)} {kind}{of}, validation {len(self.validation)}"
-        return "\n".join([self.loaded.describe(), sizes, *self.notes])
+        used = self.describe_sources()
+        return "\n".join([self.loaded.describe(), sizes, *([used] if used else []), *self.notes])
+
+    def describe_sources(self) -> str:
+        """How much of each source is trained on; "" where there is one."""
+        kind = KINDS.get(type(self.train[0]), "conversations") if self.train else "conversations"
+        return describe(self.train, Counter(record.source for record in self.loaded.splits["train"]), kind)
 
     def prompts_per_step(self) -> float | None:
         """Distinct prompts in a step of `batch_size` pairs or replies, on average; None for conversations.
@@ -68,9 +79,12 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """Counts and fingerprints for run.json."""
         batch = {"batch_size": self.batch_size, "prompts_per_step": self.prompts_per_step()}
-        found = {**self.loaded.report, "train_examples": len(self.train), **batch, "notes": list(self.notes)}
+        used = Counter(record_of(example).source for example in self.train)
+        several = {"train_examples_by_source": dict(used)} if len(used) > 1 else {}
+        counts = {"train_examples": len(self.train), **several, **batch, "notes": list(self.notes)}
         good = [example.good for example in self.train if isinstance(example, LabelledReply)]
-        return found | ({"labels": {"good": sum(good), "bad": len(good) - sum(good)}} if good else {})
+        labels = {"labels": {"good": sum(good), "bad": len(good) - sum(good)}} if good else {}
+        return {**self.loaded.report, **counts, **labels}
 
     def write_split(self, folder: Path) -> None:
         """Write which record went where, and the groups that training may have seen, into the run's folder.
@@ -136,7 +150,13 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
     validation = validation[: config.dataset.max_eval_records]
     notes = _label_notes(config, loaded, train) if config.trainer.reads == "labels" else ()
     data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen), notes=notes)
-    return _with_held_out(config, data) if config.evaluation.enabled else data
+    if not config.evaluation.enabled:
+        return data
+    held = _with_held_out(config, data, config.evaluation.split)
+    if not is_held_out(config.trainer.keep_metric):
+        return held
+    validation_part = config.evaluation.split == "validation"
+    return replace(held, choosing=held if validation_part else _with_held_out(config, data, "validation"))
 
 
 def _label_notes(config: Config, loaded: LoadedData, train: list[LabelledReply]) -> tuple[str, ...]:
@@ -163,9 +183,8 @@ def _load(config: Config, view: str, sources: list[str]) -> LoadedData:
     return load_records(dataset, config.data_root, config.outputs_root, dataset.generation_seed, view)
 
 
-def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
-    """Add the records of `evaluation.split`: response groups where the sources have them, conversations for SFT."""
-    split = config.evaluation.split
+def _with_held_out(config: Config, data: TrainingData, split: str) -> TrainingData:
+    """Add the records of `split`: response groups where the sources have them, conversations for SFT."""
     sources = [name for name in config.dataset.sources if name in PREFERENCE_SOURCES]
     preference = _groups_of(config, sources) if config.trainer.reads == "conversations" else data.loaded
     trained = set(data.groups_trained_on())
@@ -184,8 +203,10 @@ def _with_held_out(config: Config, data: TrainingData) -> TrainingData:
     if config.trainer.reads == "labels":
         groups, talks = measurable(groups, config.dataset)
     if not groups and not talks:
+        chosen_by = f"trainer.keep_metric={config.trainer.keep_metric}` is measured on the validation part, which"
+        asked = f"evaluation.split={split}`" if split == config.evaluation.split else chosen_by
         raise UserError(
-            f"`evaluation.split={split}` holds no record of `dataset={config.dataset.name}`. Add data, raise "
+            f"`{asked} holds no record of `dataset={config.dataset.name}`. Add data, raise "
             f"dataset.{split}_fraction, or set evaluation.enabled=false.\n{data.loaded.describe()}"
         )
     known = [r for r in held.get("train", []) if isinstance(r, ResponseGroup)]
@@ -212,6 +233,8 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     order = list(records)
     Random(config.seed).shuffle(order)
     if config.trainer.reads == "conversations":
+        if split == "train":
+            order = mixed(order, dataset.weights, dataset.max_per_source, config.seed)
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     if isinstance(config.trainer, KTOTrainerConfig):
@@ -221,6 +244,7 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if split == "train":
         if dataset.balance_authors or dataset.contrast_per_prompt:
             pairs = beyond_style(pairs, order, dataset, config.seed)
+        pairs = mixed(pairs, dataset.weights, dataset.max_per_source, config.seed)
         pairs = pairs[: dataset.max_train_records]  # whole prompts, in their drawn order
     if split == "train" and isinstance(config.trainer, DPOTrainerConfig) and config.trainer.batching == "pairs":
         Random(config.seed).shuffle(pairs)
@@ -235,5 +259,6 @@ def _replies(config: Config, batching: str, groups: list[ResponseGroup], split: 
     if split != "train":
         drawn = {id(reply) for reply in as_steps(replies, "replies", seed)[: dataset.max_eval_records]}
         return [reply for reply in replies if id(reply) in drawn]
+    replies = mixed(replies, dataset.weights, dataset.max_per_source, seed)
     replies = as_steps(replies, batching, seed)[: dataset.max_train_records]
     return in_steps(replies, config.trainer.batch_size, seed) if batching == "prompts" else replies

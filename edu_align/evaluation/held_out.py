@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from typing import Any, TypeVar
 
 from edu_align.cache.run_cache import RunCache, tokenizer_content
@@ -27,8 +28,9 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest, sha256
 from edu_align.utils.jsonl import as_lines
 
+BY_SOURCE = "by_source"  # in evaluation.json, where several sources are held out
 R = TypeVar("R", bound=Record)
-Encoded = tuple[list[list[Row]], list[tuple[str, list[Row]]]]  # rows of the groups; of the conversations, by group
+Encoded = tuple[list[list[Row]], list[tuple[Conversation, list[Row]]]]  # rows of the groups; of the conversations
 ReplyScores = list[tuple[tuple[float, ...], tuple[int, ...]]]
 
 
@@ -89,7 +91,7 @@ def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measur
     found, samples = _answered(config, model, tokenizer, [*groups, *(rows for _, rows in talks)], held.samples)
     scores = [columns(scored) for scored in found.scores]
     told = zip(talks, scores[len(groups) :], strict=True)
-    nll = [(group, -sum(logps), sum(counts)) for (group, _), (logps, counts) in told]
+    nll = [(talk.group, -sum(logps), sum(counts)) for (talk, _), (logps, counts) in told]
     return Measurement(scores[: len(groups)], nll, samples)
 
 
@@ -129,9 +131,35 @@ def summarise(
 
     `human_turn_nll` is the mean negative log-likelihood of the held-out trained turns, in nats a token; its interval
     resamples groups of conversations, each weighted by its tokens. `change` is the paired difference to `reference`.
+    Where several sources are held out, `by_source` has the same of each source alone, as far as it has such records.
     """
+    result = _summary(config, held, measured, reference, base)
+    sources = sorted({record.source for record in (*held.groups, *held.conversations)})
+    if len(sources) > 1:
+        result[BY_SOURCE] = {name: _of_source(config, name, held, measured, reference, base) for name in sources}
+    return result
+
+
+def _of_source(config: Config, name: str, held: HeldOut, measured: Measurement, *others: Measurement | None) -> Any:
+    """`_summary` of one source's records."""
+    groups = [group.source == name for group in held.groups]
+    told = [talk for talk, _ in held.encoded[0][1]] if held.encoded else held.conversations
+    talks = [talk.source == name for talk in told]  # of those that have a trained token
+
+    def part(model: Measurement) -> Measurement:
+        return Measurement([*compress(model.replies, groups)], [*compress(model.nll, talks)], [])
+
+    known = [group for group in held.training_groups if group.source == name]
+    own = HeldOut([*compress(held.groups, groups)], [*compress(told, talks)], known, [])
+    return _summary(config, own, part(measured), *(model and part(model) for model in others))
+
+
+def _summary(
+    config: Config, held: HeldOut, measured: Measurement, reference: Measurement | None, base: Measurement | None
+) -> dict[str, Any]:
+    """Metrics of all that is held out, or of what one source has of it, which may be no pair."""
     result: dict[str, Any] = {}
-    if held.groups:
+    if any(True for group in held.groups for _ in pairs_of(group, config.dataset.margin)):
         others = [_logps(model, held) for model in (reference, base)]
         scored = [
             ScoredGroup(group, logp, tokens, *other_logps)
@@ -168,12 +196,15 @@ def _logps(model: Measurement | None, held: HeldOut) -> Sequence[tuple[float, ..
 
 
 def values(result: dict[str, Any], prefix: str) -> dict[str, float]:
-    """The bare values of a result's metrics, named for run.json and W&B."""
-    return {
+    """The bare values of a result's metrics, named for run.json and W&B; of one source `<prefix>/<source>/<name>`."""
+    found = {
         f"{prefix}/{name}": entry["value"]
         for name, entry in result.items()
         if isinstance(entry, dict) and "value" in entry
     }
+    for source, apart in result.get(BY_SOURCE, {}).items():
+        found |= values(apart, f"{prefix}/{source}")
+    return found
 
 
 def measure_base(

@@ -60,17 +60,17 @@ def reply_rows(tokenizer: Any, group: ResponseGroup, max_length: int) -> list[Ro
 
 def conversation_rows(
     tokenizer: Any, conversations: Iterable[Conversation], max_length: int
-) -> list[tuple[str, list[Row]]]:
-    """The group of each conversation with a trained token within `max_length`, and its rows.
+) -> list[tuple[Conversation, list[Row]]]:
+    """Each conversation with a trained token within `max_length`, and its rows.
 
     Errors: there is none.
     """
-    found: list[tuple[str, list[Row]]] = []
+    found: list[tuple[Conversation, list[Row]]] = []
     for conversation in conversations:
         encoded = encode_dialogue(tokenizer, conversation.messages).rows
         cut = [(row.ids[:max_length], row.labels[:max_length]) for row in encoded]
         rows = [(ids, labels) for ids, labels in cut if any(label != IGNORED for label in labels[1:])]
-        found += [(conversation.group, rows)] if rows else []
+        found += [(conversation, rows)] if rows else []
     if not found:
         raise UserError(f"no held-out conversation has a trained token within `trainer.max_length={max_length}`.")
     return found

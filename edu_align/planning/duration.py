@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edu_align.config.batch import keeps_checkpoints
-from edu_align.config.schema import Config, DPOTrainerConfig, KTOTrainerConfig
+from edu_align.config.losses import has_reference
+from edu_align.config.schema import BEST, Config, KTOTrainerConfig
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
 from edu_align.planning.parameters import count_parameters, parameters
@@ -22,15 +23,15 @@ SIZE = 768  # of the matrices that are multiplied to learn what a CPU delivers
 
 def operations(config: Config, work: Work) -> float | None:
     """Floating-point operations of all steps: 2 a parameter and token forward, 2 back to the inputs, 2 more to full
-    weights, 2 more where activations are recomputed, and 2 for the reference model (Kaplan et al. 2020, table 1). KTO's
+    weights, 2 more where activations are recomputed, and 2 for a reference model (Kaplan et al. 2020, table 1). KTO's
     KL term takes 2 more of both models.
     """
     if work.total_tokens is None:
         return None
     passes = 4 + 2 * (config.adapter.name == "full") + 2 * config.hardware.gradient_checkpointing
-    passes += 2 * isinstance(config.trainer, DPOTrainerConfig)
+    passes += 2 * has_reference(config.trainer)
     if isinstance(config.trainer, KTOTrainerConfig):
-        passes += 6 if config.trainer.loss_type == "kto" else 2
+        passes += 4 * (config.trainer.loss_type == "kto")
     return float(passes) * parameters(config.model.architecture) * work.total_tokens
 
 
@@ -72,14 +73,14 @@ GGUF = {
 
 
 def checkpoint_bytes(config: Config) -> float:
-    """One checkpoint: what is trained, in float32, the mean of it where `trainer.average_last` asks for one, and the
-    optimizer's state; 0 where none is kept.
+    """One checkpoint: what is trained, in float32, the mean of it where `trainer.average_last` asks for one, the best
+    where `trainer.keep` does, and the optimizer's state; 0 where none is kept.
 
     Random states, numbers and the manifest are some 30 KB besides, whatever the number of steps.
     """
     if not keeps_checkpoints(config):
         return 0.0
-    kept = TRAINED_WIDTH * (2 if config.trainer.average_last else 1)
+    kept = TRAINED_WIDTH * (2 if config.trainer.average_last or config.trainer.keep == BEST else 1)
     return _trained(config) * (kept + optimizer_bytes(config.hardware.optimizer))
 
 

@@ -5,8 +5,9 @@ autocast, counted one by one; a test compares the count with what autograd saved
 not be checked (GPUs: none was at hand) is said where the plan is printed.
 """
 
+from edu_align.config.losses import has_reference
 from edu_align.config.peft_options import is_principal
-from edu_align.config.schema import REFERENCED, Config
+from edu_align.config.schema import BEST, REFERENCED, Config
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
@@ -47,6 +48,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "gradients": held * TRAINED_WIDTH,
         "optimizer": held * optimizer_bytes(config.hardware.optimizer),
         **({"averaged weights": held * TRAINED_WIDTH} if config.trainer.average_last else {}),
+        **({"best weights": held * TRAINED_WIDTH} if config.trainer.keep == BEST else {}),
         "activations": max(
             activations(config, machine, work, counts.adapted), _without_gradient(config, machine, work, counts)
         ),
@@ -105,7 +107,7 @@ def _weights(config: Config, machine: Machine, counts: ParameterCounts) -> tuple
     width, every, linear = WIDTH[machine.dtype], counts.every, counts.linear
     if config.adapter.name == "full":
         trainer = config.trainer
-        live = isinstance(trainer, REFERENCED) and not trainer.precompute_reference
+        live = isinstance(trainer, REFERENCED) and has_reference(trainer) and not trainer.precompute_reference
         return every * (TRAINED_WIDTH + (width if live else 0)), 0.0
     if config.hardware.quantization == "none":
         return float(every * width), 0.0

@@ -232,7 +232,8 @@ def read_rows(config: Config) -> Rows:
     if dataset.max_train_records is not None and scale > 1:
         examples = min(examples, max(len(rows), dataset.max_train_records))
     drawn = f", from {GENERATED} of {config.dataset.size} generated groups" if scale > 1 else ""
-    return Rows(rows, examples, f"{lengths.source}{drawn}")
+    used = data.describe_sources() if scale == 1.0 else ""
+    return Rows(rows, examples, f"{lengths.source}{drawn}{used and f'; {used}'}")
 
 
 def _is_local(config: Config, names: set[str]) -> bool:

@@ -15,6 +15,7 @@ from edu_align.models.content import name_and_content
 from edu_align.models.language_model import OWN_NAMES
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, is_part, published
 from edu_align.reports.stages import Stage, metric_names, results_table
+from edu_align.reports.words import choice_in_words
 from edu_align.runs.start import is_foreign
 from edu_align.utils.tables import markdown
 from edu_align.utils.words import in_shell
@@ -283,7 +284,7 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
         ["## Use", "", *(exported.usage if exported else background.use)] if exported or background.use else [],
         ["## Data", "", *markdown([["source", "where from", "licence"], *rows]), "", *_licence(base, exported)],
         ["## Settings", "", *_settings(config, sources)],
-        ["## Results", "", *_results(background.evaluation), *_losses(record["metrics"])],
+        ["## Results", "", *_results(background.evaluation), *_losses(record)],
         ["## Files", "", *_contents(config.adapter.name, bool(background.evaluation))] if exported is None else [],
         ["## Checks of this export", "", *(f"- {line}" for line in exported.checks)] if exported else [],
         ["## Limits", "", *_limits(config, exported)],
@@ -347,20 +348,32 @@ def _results(evaluation: dict[str, Any]) -> list[str]:
     stages = [Stage(label, result) for label, result in evaluation.items()]
     if not metric_names(stages):
         return ["It was not measured on held-out questions."]
+    apart: dict[str, list[Stage]] = {}
+    for label, result in evaluation.items():
+        for source, own in result.get("by_source", {}).items():
+            apart.setdefault(source, []).append(Stage(label, own))
     return [
         "On held-out questions. Brackets hold the interval from resampling whole groups of related questions; n counts",
         "items, groups the independent ones.",
         "",
         *markdown(results_table(stages)),
-    ]
+        *(line for source, own in apart.items() if metric_names(own)
+          for line in ("", f"Of {source} alone:", "", *markdown(results_table(own)))),
+    ]  # fmt: skip
 
 
-def _losses(metrics: dict[str, Any]) -> list[str]:
-    """The losses in one line; what else was logged is in run.json."""
+def _losses(record: dict[str, Any]) -> list[str]:
+    """The losses in one line, and which weights were kept; what else was logged is in run.json."""
+    metrics = record["metrics"]
     if "train/loss" not in metrics:
         return []
     held = f", {metrics['eval/loss']:.4g} on the validation examples" if "eval/loss" in metrics else ""
-    return ["", f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}."]
+    choice = choice_in_words(record)
+    return [
+        "",
+        f"Training loss: {metrics['train/loss']:.4g} on average over {metrics['train/steps']} steps{held}.",
+        *([f"{choice[0].upper()}{choice[1:]}."] if choice else []),
+    ]
 
 
 def _limits(config: Config, exported: Exported | None) -> list[str]:

@@ -10,7 +10,7 @@ from edu_align.config.metrics import direction_of
 from edu_align.config.text import override
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.reports.stages import Stage, baselines_of, metric_names, read_evaluation
-from edu_align.reports.words import in_words
+from edu_align.reports.words import choice_in_words, in_words
 from edu_align.runs.folder import RunFolder, read_record
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import in_shell
@@ -106,6 +106,8 @@ def outcome(run: RunFolder) -> list[str]:
         after = f"{metrics['train/loss']:.4g} on average over {steps} step{'s' if steps != 1 else ''}"
         held = f", {metrics['eval/loss']:.4g} on the validation examples after them" if "eval/loss" in metrics else ""
         lines.append(f"edu_align: training loss {after}{held}")
+    if choice := choice_in_words(run.record):
+        lines.append(f"edu_align: {choice}")
     try:
         found = main_numbers(run.path)
     except UserError as error:  # the run is whole all the same

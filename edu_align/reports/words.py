@@ -1,5 +1,8 @@
 """Names of numbers and units in a newcomer's words; the name in code stays beside them on every page."""
 
+from collections.abc import Mapping
+from typing import Any
+
 WORDS = {
     "pair_accuracy": "Pairs ordered as people did",
     "pair_accuracy_implicit": "Share of pairs that training moved the right way",
@@ -59,3 +62,15 @@ def in_words(name: str) -> str:
 
 def unit_in_words(unit: str) -> str:
     return UNITS.get(unit, unit)
+
+
+def choice_in_words(record: Mapping[str, Any]) -> str:
+    """Which step's weights a run kept and why, from its run.json; "" of a run that had no choice."""
+    choice = record.get("choice") or {}
+    if not {"metric", "kept_step", "validations"} <= choice.keys():
+        return ""
+    metric, step, value = choice["metric"], choice.get("step"), choice.get("value")
+    found = f"{metric} was best at step {step} ({value:.4g})" if value is not None else f"{metric} was never a number"
+    stopped = choice.get("stopped")
+    ended = f"; trainer.patience ended it at step {stopped}" if stopped is not None else ""
+    return f"kept are the weights of step {choice['kept_step']}: of {choice['validations']} validations {found}{ended}"

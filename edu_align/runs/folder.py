@@ -43,6 +43,7 @@ FIELDS = {  # what a finished run's run.json has, whoever reads it
 OPTIONAL = {  # what it may have, or have as null: none of it is in those of older versions
     "id": str, "parent": str, "init_from": str, "seconds": int | float, "attempts": list, "text": dict,
     "versions": dict, "git": dict, "template_date": str, "undated_id": str,
+    "choice": dict,
 }  # fmt: skip
 LEAST_PREFIX = 3  # hex digits of an id that may stand for it
 

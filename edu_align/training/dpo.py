@@ -4,25 +4,25 @@ For a prompt x, a chosen reply y_w and a rejected one y_l the loss is equation 7
 
     -log sigmoid(beta * [(log pi(y_w|x) - log ref(y_w|x)) - (log pi(y_l|x) - log ref(y_l|x))])
 
-with beta > 0, usually 0.01 to 0.5, or another of TRL's losses. With `trainer.sft_weight` = a > 0 it gains
--a * log pi(y_w|x) / |y_w|, the mean over the chosen tokens of a step (the NLL term of Pang et al. 2024,
-arXiv:2404.19733, who weigh the DPO term instead). The reference model is the policy before its
-first step: the base model under a new adapter, or the frozen copy of the adapter that `init_from` brought.
+with beta > 0, usually 0.01 to 0.5, or another of TRL's losses, or of ours (`losses.py`). With `trainer.sft_weight` =
+a > 0 it gains -a * log pi(y_w|x) / |y_w|, the mean over the chosen tokens of a step (the NLL term of Pang et al. 2024,
+arXiv:2404.19733, who weigh the DPO term instead). The reference model is the policy before its first step: the base
+model under a new adapter, or the frozen copy of the adapter that `init_from` brought.
 """
 
 import copy
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import trl
 import trl.trainer.dpo_trainer as trl_module
 from peft import PeftModel
 
 from edu_align.cache.run_cache import RunCache
 from edu_align.config.batch import cuts_by_tokens, reference_batch
+from edu_align.config.losses import has_reference
 from edu_align.config.schema import Config, DPOTrainerConfig
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
@@ -31,6 +31,7 @@ from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
 from edu_align.training.dpo_rows import COLUMNS, PairCollator
 from edu_align.training.lora_plus import LoraPlus
+from edu_align.training.losses import BY_TOKEN, LOSSES, PairScores
 from edu_align.training.means import Numbers
 from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.reference import BaseReference, SyncedReference, hashed_as
@@ -43,30 +44,7 @@ from edu_align.training.validation import Validation
 from edu_align.utils.distributed import count
 
 STAND_IN = "sigmoid"  # TRL's loss that is computed, with weight 0, beside one of our own
-Tensor = Any  # torch.Tensor
-
-
-@dataclass(frozen=True)
-class PairScores:
-    """What the model and the reference model give the replies of B pairs, each tensor (B,).
-
-    `*_logps`: log-probabilities summed over the tokens of a reply, with gradients; `ref_*_logps`: the reference
-    model's, without. `*_tokens`: tokens of a reply. `beta`, `label_smoothing`: the keys of `trainer`.
-    """
-
-    chosen_logps: Tensor
-    rejected_logps: Tensor
-    ref_chosen_logps: Tensor
-    ref_rejected_logps: Tensor
-    chosen_tokens: Tensor
-    rejected_tokens: Tensor
-    beta: float
-    label_smoothing: float
-
-
-Loss = Callable[[PairScores], Tensor]  # a loss for each of the B pairs; the optimizer takes their mean
-# Losses of our own beside TRL's, by `trainer.loss_type`: a function above, its name here and in schema.DPO_LOSSES.
-LOSSES: dict[str, Loss] = {}
+NO_REFERENCE = "no reference"  # in the place of a hash of all weights
 
 
 class ReadyRows(trl.DPOTrainer):
@@ -84,20 +62,38 @@ class ReadyRows(trl.DPOTrainer):
         self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
 
 
-class OwnLoss(trl.DPOTrainer):
-    """A loss of our own (`own_loss`, see `LOSSES`) with TRL's rows, metrics and SFT term. Overrides `_compute_loss`;
-    inert for TRL's own losses.
-
-    Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`) do not reach it.
+class NoReference(trl.DPOTrainer):
+    """No reference model for a loss that reads none: nothing of it is computed, kept or copied. Overrides
+    `_precompute_ref_logps`; inert unless `reference_free`, which must be set before TRL's `__init__`.
     """
 
-    own_loss: Loss | None = None
+    reference_free = False
+
+    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+        return dataset if self.reference_free else super()._precompute_ref_logps(dataset, name, batch_size)
+
+
+class OwnLoss(trl.DPOTrainer):
+    """A loss of our own (`own_loss`, a word of `losses.LOSSES`) with TRL's rows, metrics and SFT term. Overrides
+    `_compute_loss`; inert for TRL's own losses.
+
+    Without a reference model TRL is given one that finds every reply certain: then its rewards are beta times the
+    log-probability of a reply. Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`)
+    do not reach it.
+    """
+
+    own_loss = ""
+    simpo_gamma = 0.0
+    reference_free = False
 
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
-        if self.own_loss is None:
+        if not self.own_loss:
             return super()._compute_loss(model, inputs, return_outputs)
         live, outputs = not self.precompute_ref_logps, []
-        if live:
+        if self.reference_free:
+            nothing = torch.zeros(len(inputs["input_ids"]) // 2, device=inputs["input_ids"].device)
+            inputs = {**inputs, "ref_chosen_logps": nothing, "ref_rejected_logps": nothing}
+        elif live:
             chosen, rejected = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
             inputs = {**inputs, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
         hook = model.register_forward_hook(lambda module, given, output: outputs.append(output))
@@ -107,7 +103,10 @@ class OwnLoss(trl.DPOTrainer):
         finally:
             self.precompute_ref_logps = not live
             hook.remove()
-        own = self.own_loss(self._scores(outputs[0], inputs)).mean()
+        scores = self._scores(outputs[0], inputs)
+        if self.own_loss in BY_TOKEN:
+            self._note_rewards(scores)
+        own = LOSSES[self.own_loss](scores).mean()
         return (found[0] + own, found[1]) if return_outputs else found + own
 
     def _scores(self, output: Any, inputs: Any) -> PairScores:
@@ -123,10 +122,21 @@ class OwnLoss(trl.DPOTrainer):
             rejected_tokens,
             self.beta,
             self.label_smoothing,
+            self.simpo_gamma,
         )
+
+    def _note_rewards(self, scores: PairScores) -> None:
+        """beta times nats a token in the place of TRL's numbers on rewards, which are beta times nats a reply."""
+        noted = self._metrics["train" if self.model.training else "eval"]
+        chosen, rejected = (self.accelerator.gather(self.beta * mean.detach()) for mean in scores.means())
+        better = (chosen > rejected).float()
+        numbers = {"chosen": chosen, "rejected": rejected, "accuracies": better, "margins": chosen - rejected}
+        for name, values in numbers.items():
+            noted[f"rewards/{name}"][-1] = values.mean().item()
 
 
 class DPOTrainer(
+    NoReference,
     CachedReference,
     SyncedReference,
     StopOnDivergence,
@@ -150,11 +160,15 @@ class DPOTrainer(
         cache: RunCache | None,
         model_key: str,
         base_is_reference: bool,
-        own_loss: Loss | None,
         **options: Any,
     ) -> None:
         self.passes, self.cache, self.model_key = passes, cache, model_key
-        self.base_is_reference, self.own_loss = base_is_reference, own_loss
+        keys = passes.config.trainer
+        assert isinstance(keys, DPOTrainerConfig)
+        self.reference_free = not has_reference(keys)
+        self.base_is_reference = base_is_reference or self.reference_free
+        self.own_loss = keys.loss_type if keys.loss_type in LOSSES else ""
+        self.simpo_gamma = keys.simpo_gamma or 0.0
         super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
 
     def loss_terms(self, loss: float, numbers: Numbers, weights: Numbers) -> list[tuple[str, float, float]]:
@@ -186,7 +200,9 @@ def build_dpo(
     arguments = dpo_arguments(config, device, folder, by_tokens)
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference
     reference = copy.deepcopy(model).eval().requires_grad_(False) if live_full else None
-    key = cache.model_key(model) if cache and cache.on else "sharded" if is_sharded(model) else ""
+    key = NO_REFERENCE
+    if has_reference(trainer):
+        key = cache.model_key(model) if cache and cache.on else "sharded" if is_sharded(model) else ""
     with hashed_as(key, trl_module) if key else nullcontext():
         made = DPOTrainer(
             model=model,
@@ -200,7 +216,6 @@ def build_dpo(
             cache=cache if count() == 1 else None,
             model_key=key,
             base_is_reference=isinstance(model, PeftModel) and config.init_from is None,
-            own_loss=LOSSES.get(trainer.loss_type),
         )
     attach_row_ids(made, train.ids)
     return made

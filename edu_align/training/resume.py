@@ -21,6 +21,7 @@ from edu_align.models.trainable import load_trainable, save_trainable
 from edu_align.packing.decoder import TokenCounts
 from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
+from edu_align.training.best import BestStep
 from edu_align.training.callbacks import Averaging
 from edu_align.utils.distributed import any_process, count, is_first, rank
 from edu_align.utils.errors import Interrupted, first_line
@@ -114,6 +115,7 @@ class ResumableTraining(Trainer):
 
     checkpoint_state: CheckpointState | None = None
     averaging: Averaging | None = None  # its mean is kept, too
+    best: BestStep | None = None  # its choice is kept, too
 
     def _get_output_dir(self, trial: Any) -> str:
         aside = self.checkpoint_state and self.checkpoint_state.aside
@@ -130,12 +132,15 @@ class ResumableTraining(Trainer):
             save_trainable(self.model, Path(output_dir))
             if self.averaging is not None:
                 self.averaging.save(Path(output_dir))
+            if self.best is not None:
+                self.best.save(Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trainable(self.model, Path(resume_from_checkpoint))
 
     def _run_epoch(self, *args: Any, **options: Any) -> None:
-        if self.state.global_step >= self.state.max_steps:  # transformers would train one step more
+        stopped = self.best is not None and self.best.stopped
+        if stopped or self.state.global_step >= self.state.max_steps:  # transformers would train one step more
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **options)

@@ -93,6 +93,8 @@ def measurable(tokenizer: Any, data: TrainingData) -> TrainingData:
 
     Errors: none is left; the first reason.
     """
+    if data.choosing is not None:
+        data = replace(data, choosing=measurable(tokenizer, data.choosing))
     refused: list[TemplateError] = []
     groups = [group for group in data.groups if _renders(tokenizer, group, refused)]
     talks = [talk for talk in data.conversations if _renders(tokenizer, talk, refused)]

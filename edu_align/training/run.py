@@ -122,6 +122,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.models.sharding import check_sharding
     from edu_align.models.targets import check_targets, check_tensors
+    from edu_align.training.best import check_choice
     from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config)
@@ -141,6 +142,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     cache = RunCache(config, weights_of(config, location, start.path if start else None), device)
     rows = make_rows(config, tokenizer, data, cache)
     check_synced_reference(config, rows[0].examples)
+    check_choice(config, data, rows)
     print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:
         from edu_align.training.rows import preview

@@ -11,7 +11,7 @@ from transformers import PrinterCallback
 
 from edu_align.cache.run_cache import RunCache
 from edu_align.config.batch import keeps_checkpoints, token_budget
-from edu_align.config.schema import Config
+from edu_align.config.schema import BEST, Config
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.held_out import (
     HeldOut,
@@ -41,6 +41,7 @@ from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import peak_memory_gib
 from edu_align.runs.folder import RunFolder, RunListener, ancestors, records
 from edu_align.tracking import Tracker, tracking
+from edu_align.training.best import BestStep
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo
 from edu_align.training.kto import build_kto
@@ -57,6 +58,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "kto": build_kto,
 }  # by `trainer.algorithm`
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
+FEWEST_SAMPLES = 100  # of the bootstrap, whose intervals nobody reads on the way
 SHORT_MEASURING = 10  # seconds of measuring that need no word
 
 
@@ -113,7 +115,8 @@ class Session:
             trained = self._fit(tracker, held, checkpoint)
             self._save_model(tracker)
             self.folder.save(metrics=trained)
-            after = self._measure("after", int(trained["train/steps"]), held, tracker)
+            step = int((self.folder.record.get("choice") or {}).get("kept_step", trained["train/steps"]))
+            after = self._measure("after", step, held, tracker)
             self._evaluation(held, base, before, after)
             if line := measuring_line(self.speed.seconds, trained["train/runtime"]):
                 print(line, flush=True)
@@ -212,6 +215,10 @@ class Session:
         if config.trainer.average_last:
             trainer.averaging = Averaging(trainer, config.trainer.average_last)
             trainer.add_callback(trainer.averaging)
+        if config.trainer.keep == BEST or config.trainer.patience is not None:
+            trainer.best = BestStep(trainer, config.trainer)
+            trainer.add_callback(trainer.best)
+            trainer.measured = self._choosing_numbers() if self.data.choosing else None
         if is_first():
             trainer.add_callback(Recorder(self.folder, tracker, self.listener))
         every = config.evaluation.samples_steps
@@ -224,9 +231,29 @@ class Session:
             print(line, flush=True)
         with self.work.stop.at_step_ends():
             metrics = trained_metrics(trainer)
+        trainer.measured = None  # run.json has our numbers of `evaluation.split`
         metrics |= validation_metrics(trainer)
+        if trainer.best is not None:
+            self.folder.save(choice=trainer.best.choice.facts(int(metrics["train/steps"])))
         remove_rows(self.folder.path)
         return metrics
+
+    def _choosing_numbers(self) -> Callable[[], dict[str, float]]:
+        """Our metrics of the validation part, which `trainer.keep_metric` names one of, under their names."""
+        assert self.data.choosing is not None
+        few = replace(self.config.evaluation, samples=0, bootstrap_samples=FEWEST_SAMPLES)
+        config = replace(self.config, evaluation=few)
+        held = held_out(config, self.data.choosing)
+
+        def numbers() -> dict[str, float]:
+            found: dict[str, float] = {}
+            if self._computes():
+                result = summarise(config, held, measure(config, self.model, self.tokenizer, held))
+                found = {name.removeprefix("eval/"): value for name, value in values(result, "eval").items()}
+                release_gathered_weights(self.model)
+            return first(lambda: found)
+
+        return numbers
 
     def _save_model(self, tracker: Tracker) -> None:
         if not self._computes():

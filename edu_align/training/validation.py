@@ -5,7 +5,7 @@ of few trained tokens, counts as much as others. Here every number is a sum over
 pairs (DPO), or over a reply's tokens where TRL's number is one a token, divided once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -24,6 +24,7 @@ class Validation(Trainer):
     """
 
     passes: MicroBatches
+    measured: Callable[[], Numbers] | None = None  # numbers of ours that a validation has beside TRL's
     _metrics: Any  # TRL's: {"eval": {name: numbers}}
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -39,7 +40,10 @@ class Validation(Trainer):
     def evaluation_loop(self, *args: Any, **options: Any) -> Any:
         self.losses, self.means = Means(), Means()
         output: Any = super().evaluation_loop(*args, **options)
-        output.metrics[f"{options.get('metric_key_prefix', 'eval')}_loss"] = sum(self.losses.all().values())
+        prefix = options.get("metric_key_prefix", "eval")
+        output.metrics[f"{prefix}_loss"] = sum(self.losses.all().values())
+        ours = self.measured() if self.measured is not None else {}
+        output.metrics.update({f"{prefix}_{name}": value for name, value in ours.items()})
         self._metrics["eval"].update({name: [value] for name, value in self.means.all().items()})
         return output
 

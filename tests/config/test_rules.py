@@ -65,7 +65,7 @@ def test_a_mapping_takes_keys_of_the_users_own(tmp_path: Path) -> None:
 def test_the_tables_name_real_keys() -> None:
     assert set(BOUNDS) | set(WORDS) <= set(every_key())
     assert len(BOUNDS) >= 35
-    assert len(set(DPO_LOSSES)) == 15
+    assert len(set(DPO_LOSSES)) == 18
 
 
 def test_the_metrics_are_those_of_the_suite() -> None:

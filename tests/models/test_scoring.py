@@ -98,10 +98,10 @@ def test_conversation_loss_covers_every_trained_turn(model: Any, bytes_tokenizer
         Message("assistant", "What do you think?", train=True),
     )  # fmt: skip
     conversations = [Conversation(turns, "a", "local", "g1"), Conversation(turns[:1], "b", "local", "g2")]
-    ((key, rows),) = conversation_rows(bytes_tokenizer, conversations, 200)
+    ((talk, rows),) = conversation_rows(bytes_tokenizer, conversations, 200)
     (((found, count),),) = score(model, bytes_tokenizer, [rows])
     logp, tokens = naive(model, *encode(bytes_tokenizer, turns))
-    assert (key, count) == ("g1", tokens)
+    assert (talk.group, count) == ("g1", tokens)
     assert count == len("Hello") + len("What do you think?") + 2
     assert found == pytest.approx(logp, rel=1e-5)
     with pytest.raises(UserError, match=r"no held-out conversation.*trainer\.max_length=5"):

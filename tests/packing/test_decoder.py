@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 from trl.kernels import ChunkedLogProbFunction
 
-from edu_align.config.schema import DPO_LOSSES
 from edu_align.data.pairs import in_steps, training_pairs
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
@@ -27,6 +26,7 @@ from edu_align.training.rows import Rows, make_rows
 from edu_align.training.session import METHODS
 from edu_align.utils.errors import UserError
 from tests.packing.test_forest import batch
+from tests.training.objectives import TRL_LOSSES
 
 WINDOW = 24
 KINDS: dict[str, dict[str, Any]] = {"llama": {}, "mistral": {"sliding_window": WINDOW}, "qwen2": {}}
@@ -148,7 +148,7 @@ def dpo_step(trainer: Any, batch: Any, loss_type: str) -> tuple[torch.Tensor, di
 
 
 @pytest.mark.parametrize(
-    ("kind", "loss_type"), [("llama", loss) for loss in DPO_LOSSES] + [("mistral", "sigmoid"), ("qwen2", "sigmoid")]
+    ("kind", "loss_type"), [("llama", loss) for loss in TRL_LOSSES] + [("mistral", "sigmoid"), ("qwen2", "sigmoid")]
 )
 def test_every_dpo_loss_and_its_gradients(dpo_trainers: Any, kind: str, loss_type: str) -> None:
     plain, packed, batch = dpo_trainers(kind)

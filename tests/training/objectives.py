@@ -13,9 +13,9 @@ import torch
 from omegaconf import OmegaConf
 from transformers import PrinterCallback, TrainerCallback
 
+from edu_align.config.losses import UNSMOOTHED
 from edu_align.config.rules import problems
-from edu_align.config.schema import DPO_LOSSES
-from edu_align.config.trl_args import UNSMOOTHED
+from edu_align.config.schema import DPO_LOSSES, REFERENCE_FREE_LOSSES
 from edu_align.config.trl_options import PASSED
 from edu_align.models.device import Device
 from edu_align.packing.decoder import install_packing
@@ -26,6 +26,7 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.memory import freeze_imported_objects
 
 CPU = Device("cpu", "float32", "sdpa", "none", ())
+TRL_LOSSES = [loss for loss in DPO_LOSSES if loss not in REFERENCE_FREE_LOSSES]
 DIVERGENCES = ("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence")
 COUNTS = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
@@ -65,7 +66,7 @@ def draw(number: int) -> tuple[Drawn, int]:
             "ld_alpha": dice.choice([0.0, 0.5]), "use_weighting": True, "discopop_tau": 0.2,
             "f_divergence_type": dice.choice(DIVERGENCES),
         }  # fmt: skip
-        loss = dice.choice(DPO_LOSSES)
+        loss = dice.choice(TRL_LOSSES)
         needs = {name: {need.key: need.holds for need in PASSED["DPOConfig"][name].needs} for name in sorted(some)}
         fitting = [name for name, need in needs.items() if loss in need.get("trainer.loss_type", (loss,))]
         values |= {

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from edu_align.config.schema import COMPARING_LOSSES, DPO_LOSSES
+from edu_align.config.schema import COMPARING_LOSSES
 from edu_align.config.trl_args import owned, trl_fields
 from edu_align.config.trl_options import PASSED, refused
 from edu_align.training.run import _check, run
 from edu_align.utils.errors import UserError
+from tests.training.objectives import TRL_LOSSES
 
 MANY = 500
 ARGS = "trainer.args."
@@ -135,7 +136,7 @@ def draw(seed: int) -> Drawn:
     words["hardware.optimizer"] = dice.choice(["adamw_torch", "adamw_torch", "sgd", "adafactor"])
     words["trainer.lr_scheduler"] = dice.choice(["constant", "cosine", "cosine_with_restarts", "polynomial"])
     if algorithm == "dpo":
-        words["trainer.loss_type"] = dice.choice([loss for loss in DPO_LOSSES if loss not in COMPARING_LOSSES])
+        words["trainer.loss_type"] = dice.choice([loss for loss in TRL_LOSSES if loss not in COMPARING_LOSSES])
     found, passed_alone = Drawn(algorithm, words), dice.random() < 0.33
     for _ in range(dice.randint(1, 4)):
         name, kind = dice.choice(list(known)), dice.random()

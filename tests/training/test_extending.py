@@ -17,7 +17,7 @@ from edu_align.runs.folder import RunFolder
 from edu_align.training import session
 from edu_align.training.arguments import common_arguments
 from edu_align.training.divergence import StopOnDivergence
-from edu_align.training.dpo import LOSSES, PairScores
+from edu_align.training.losses import LOSSES, PairScores
 from edu_align.training.micro_batches import MicroBatches, MicroBatching
 from edu_align.training.resume import ResumableTraining
 from edu_align.training.run import run

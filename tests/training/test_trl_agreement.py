@@ -20,9 +20,9 @@ from datasets import Dataset
 from omegaconf import OmegaConf
 from transformers import PrinterCallback, TrainerCallback
 
+from edu_align.config.losses import UNSMOOTHED
 from edu_align.config.rules import problems
-from edu_align.config.schema import DPO_LOSSES, KTO_LOSSES
-from edu_align.config.trl_args import UNSMOOTHED
+from edu_align.config.schema import KTO_LOSSES
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.device import Device
 from edu_align.models.weights import add_adapter
@@ -38,7 +38,7 @@ from edu_align.training.sft import build_sft
 from edu_align.training.sft_rows import sft_rows
 from edu_align.utils.memory import freeze_imported_objects
 from tests.killing import in_child, killed_at
-from tests.training.objectives import COUNTS, in_float64
+from tests.training.objectives import COUNTS, TRL_LOSSES, in_float64
 
 CPU = Device("cpu", "float32", "sdpa", "none", ())
 IN_FLOAT32, IN_FLOAT64 = 1e-5, 1e-10
@@ -381,7 +381,7 @@ def test_steps_agree_in_float32(sides: Sides, trainer: str, packing: str, monkey
     agree(sides.ours(trainer, rows, {"hardware.packing": packing}), sides.plain(trainer, rows), IN_FLOAT32)
 
 
-@pytest.mark.parametrize("loss", quick(DPO_LOSSES, *(DPO_LOSSES.index(loss) for loss in QUICK)))
+@pytest.mark.parametrize("loss", quick(TRL_LOSSES, *(TRL_LOSSES.index(loss) for loss in QUICK)))
 def test_every_loss(sides: Sides, loss: str) -> None:
     """With TRL's smoothing even where `trainer.label_smoothing` is refused: those losses do not read it."""
     pairs = records("dpo", 8)

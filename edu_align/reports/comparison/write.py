@@ -14,7 +14,7 @@ from edu_align.reports.comparison.samples import RULE, Sample, samples
 from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
 from edu_align.reports.html.charts import Axis, Picture, Track, axis_over
 from edu_align.reports.html.page import render, write_whole
-from edu_align.reports.words import in_words, unit_in_words
+from edu_align.reports.words import choice_in_words, in_words, unit_in_words
 from edu_align.utils.tables import bullets, code_block, markdown, one_line, text
 
 NOTHING = "Nothing to say."
@@ -150,9 +150,13 @@ def definitions(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def runs_table(comparison: Comparison) -> list[list[str]]:
-    """Head and a row a model: label, folder, trainer, data, seed, parent, state."""
+    """Head and a row a model: label, folder, trainer, data, seed, parent, state, and where a run chose, its weights."""
     rows = [["model", "run", "trainer", "data", "seed", "starts from", "state", "key of its results"]]
-    return rows + [_run_row(model) for model in comparison.models]
+    rows += [_run_row(model) for model in comparison.models]
+    choices = [choice_in_words(model.record) or "-" for model in comparison.models]
+    if set(choices) == {"-"}:
+        return rows
+    return [[*row, cell] for row, cell in zip(rows, ["weights", *choices], strict=True)]
 
 
 def _run_row(model: Model) -> list[str]:
