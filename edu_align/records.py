@@ -80,6 +80,18 @@ class Pair:
         return self.group.responses[self.chosen].score - self.group.responses[self.rejected].score
 
 
+@dataclass(frozen=True)
+class Graded:
+    """One reply to a group's prompt with its score; `place` is its index in `group.responses`."""
+
+    group: ResponseGroup
+    place: int
+
+    @property
+    def score(self) -> float:
+        return self.group.responses[self.place].score
+
+
 Record = Conversation | ResponseGroup
 
 

@@ -12,6 +12,7 @@ from edu_align.config.peft_options import problems_of_adapter
 from edu_align.config.schema import (
     BLOCK_TYPES,
     CONVERSATION_SOURCES,
+    GRADED_LOSSES,
     GROUP_SCHEMAS,
     K_TYPES,
     METRICS,
@@ -131,6 +132,40 @@ def _sources(values: Values) -> Iterator[str]:
         yield (
             f"trainer={algorithm} needs {schema.reads}, and {', '.join(lacking)} (`dataset.sources`) has none. "
             f"Data sets that have them: {listed(fitting)}."
+        )
+
+
+def _reward(values: Values) -> Iterator[str]:
+    """What a reward model cannot do, or would not read."""
+    if values.get("trainer.algorithm") != "reward":
+        return
+    if values.get("hardware.sharding") == "fsdp":
+        yield "`hardware.sharding` fsdp does not go with trainer=reward yet. Set hardware.sharding=none."
+    if (every := values.get("evaluation.samples_steps")) is not None:
+        yield (
+            f"`evaluation.samples_steps={every}` shows replies while training, and a reward model writes none. Set "
+            "evaluation.samples_steps=null."
+        )
+    loss, margin = values.get("trainer.loss_type"), values.get("trainer.margin_weight")
+    if loss not in GRADED_LOSSES:
+        return
+    if margin:
+        yield (
+            f"`trainer.margin_weight={margin}` is read by trainer.loss_type=bradley_terry, got {loss}, which reads the "
+            "scores themselves. Drop it."
+        )
+    if len(sources := values.get("dataset.sources") or []) > 1:
+        yield (
+            f"`trainer.loss_type={loss}` needs scores on one scale, and `dataset.sources` names {listed(sources)}. "
+            "Take one of them, or set trainer.loss_type=bradley_terry."
+        )
+    contrast = [f"dataset.{key}" for key in ("balance_authors", "contrast_per_prompt") if values.get(f"dataset.{key}")]
+    contrast += ["dataset.training_margin"] * (values.get("dataset.training_margin") is not None)
+    contrast += ["dataset.max_pairs_per_group"] * (values.get("dataset.max_pairs_per_group") is not None)
+    if contrast:
+        yield (
+            f"`{contrast[0]}` shapes pairs, and trainer.loss_type={loss} reads every reply by itself. Drop it, or set "
+            "trainer.loss_type=bradley_terry."
         )
 
 
@@ -363,8 +398,8 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter, sharding,
-    _export,
+    _steps, _trainer, _sources, _reward, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter,
+    sharding, _export,
     _sweep,
     _judge, _places, _metrics, _tracking,
 )  # fmt: skip

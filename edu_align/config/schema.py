@@ -26,6 +26,10 @@ DPO_LOSSES = [
 ]  # fmt: skip
 # Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
+# How a reward model learns: from which of two replies is better, or from the score of each reply.
+GRADED_LOSSES = ["regression", "ordinal"]
+REWARD_LOSSES = ["bradley_terry", *GRADED_LOSSES]
+POOLINGS = ["mean", "last"]
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
@@ -156,6 +160,7 @@ class TrainerConfig:
     # TRL's config class, as file in the package trl and name, that `trainer.args` are checked against; None: unchecked.
     trl_config: ClassVar[tuple[str, str] | None] = None
     reads: ClassVar[str] = "conversations"  # conversations | preferences
+    writes: ClassVar[bool] = True  # text; a reward model scores it
 
     algorithm: str = key(words=trainers)
     learning_rate: float = key(bounds="> 0", usual="2e-4", trl="learning_rate")
@@ -201,6 +206,20 @@ class DPOTrainerConfig(TrainerConfig):
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))
+
+
+@dataclass(eq=False, repr=False)
+class RewardTrainerConfig(TrainerConfig):
+    """Training a scalar head, and what lies under it, on pairs of replies or on the score of each."""
+
+    trl_config: ClassVar = ("trainer/reward_config.py", "RewardConfig")
+    reads: ClassVar = "preferences"
+    writes: ClassVar = False
+
+    algorithm: str = key("reward", words=trainers)
+    pooling: str = key("mean", words=POOLINGS)
+    loss_type: str = key("bradley_terry", words=REWARD_LOSSES)
+    margin_weight: float = key(0.0, ">= 0")
 
 
 @dataclass(eq=False, repr=False)
@@ -355,7 +374,7 @@ class Config:
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"model_schema": ModelConfig},
     "dataset": {"dataset_schema": DatasetConfig},
-    "trainer": {"sft_schema": SFTTrainerConfig, "dpo_schema": DPOTrainerConfig},
+    "trainer": {"sft_schema": SFTTrainerConfig, "dpo_schema": DPOTrainerConfig, "reward_schema": RewardTrainerConfig},
     "hardware": {"hardware_schema": HardwareConfig},
     "adapter": {"adapter_schema": AdapterConfig},
     "tracking": {"tracking_schema": TrackingConfig},

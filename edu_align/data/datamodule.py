@@ -7,11 +7,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig
+from edu_align.config.schema import GRADED_LOSSES, PREFERENCE_SOURCES, Config, DPOTrainerConfig
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import in_steps, subsample, training_pairs
-from edu_align.records import Conversation, Pair, Record, ResponseGroup
+from edu_align.records import Conversation, Graded, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
 
@@ -19,11 +19,13 @@ SPLIT_FILE = "split.json"
 GROUPS_FILE = "training_groups.json"  # in the folder of a run's weights
 # The built-in corpus names a reply's author after its quality, so "who wrote it" would be the label itself.
 AUTHOR_IS_QUALITY = "edu_tutor"
+KINDS = {Pair: "pairs", Graded: "graded replies"}  # examples of which several share a prompt
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """`train` and `validation` hold conversations (sft) or pairs (dpo, those of one prompt next to each other).
+    """`train` and `validation` hold conversations (sft), pairs (dpo, those of one prompt next to each other) or graded
+    replies (a reward model of scores, likewise).
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
@@ -44,18 +46,19 @@ class TrainingData:
 
     def describe(self) -> str:
         """What was read, left out and kept, for people."""
-        kind = "pairs" if self.train and isinstance(self.train[0], Pair) else "conversations"
-        prompts = len({example.group.id for example in self.train}) if kind == "pairs" else len(self.train)
-        of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if kind == "pairs" else ""
+        kind = KINDS.get(type(self.train[0]), "conversations") if self.train else "conversations"
+        together = kind != "conversations"
+        prompts = len({example.group.id for example in self.train}) if together else len(self.train)
+        of = f" of {prompts} prompts, {self.prompts_per_step():.1f} prompts in a step" if together else ""
         sizes = f"training on {len(self.train)} {kind}{of}, validation {len(self.validation)}"
         return "\n".join([self.loaded.describe(), sizes, *self.notes])
 
     def prompts_per_step(self) -> float | None:
-        """Distinct prompts in a step of `batch_size` pairs, on average; None for conversations.
+        """Distinct prompts in a step of `batch_size` pairs or graded replies, on average; None for conversations.
 
         The pairs of one prompt are not independent, so this is the batch that counts where they are trained together.
         """
-        if not self.train or not isinstance(self.train[0], Pair):
+        if not self.train or type(self.train[0]) not in KINDS:
             return None
         steps = [self.train[i : i + self.batch_size] for i in range(0, len(self.train), self.batch_size)]
         return sum(len({pair.group.id for pair in step}) for step in steps) / len(steps)
@@ -184,6 +187,10 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if config.trainer.reads == "conversations":
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
+    if getattr(config.trainer, "loss_type", "") in GRADED_LOSSES:
+        graded = [Graded(group, place) for group in groups for place in range(len(group.responses))]
+        graded = graded[: dataset.max_train_records] if split == "train" else graded
+        return in_steps(graded, config.trainer.batch_size, config.seed)
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":

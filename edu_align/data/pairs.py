@@ -6,10 +6,11 @@ from itertools import groupby
 from random import Random
 from typing import TypeVar
 
-from edu_align.records import Conversation, Message, Pair, ResponseGroup, pairs_of, unfit_authors
+from edu_align.records import Conversation, Graded, Message, Pair, ResponseGroup, pairs_of, unfit_authors
 from edu_align.utils.errors import UserError
 
 T = TypeVar("T")
+E = TypeVar("E", Pair, Graded)
 LOOK_AHEAD = 64  # prompts, at least, among which those of a step are chosen
 
 
@@ -54,7 +55,7 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
     return drawn
 
 
-def in_steps(pairs: Iterable[Pair], batch_size: int, seed: int) -> list[Pair]:
+def in_steps(pairs: Iterable[E], batch_size: int, seed: int) -> list[E]:
     """The pairs in an order in which every `batch_size` of them are whole prompts as far as possible.
 
         prompts of 3, 2, 9, 4 and 2 pairs, batch_size 4  ->  aaac cccc cccc | bbee | dddd
@@ -65,8 +66,8 @@ def in_steps(pairs: Iterable[Pair], batch_size: int, seed: int) -> list[Pair]:
     drawn with `seed`, or prompts of many pairs would all come first. Prompts without one are last, as is a short step.
     """
     left = [list(members) for _, members in groupby(pairs, key=lambda pair: pair.group.id)]
-    whole: list[list[Pair]] = []
-    rest: list[Pair] = []
+    whole: list[list[E]] = []
+    rest: list[E] = []
     while left:
         near = left[: max(LOOK_AHEAD, batch_size)]
         chosen = _closing([len(members) for members in near], batch_size)

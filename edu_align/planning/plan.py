@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
-from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig
+from edu_align.config.schema import (
+    GRADED_LOSSES,
+    AdapterConfig,
+    Architecture,
+    Config,
+    DPOTrainerConfig,
+    TrainerConfig,
+)
 from edu_align.models.sizes import check_length, sizes_of
 from edu_align.packing.families import SUPPORTED
 from edu_align.planning.duration import GB, describe_disk, seconds
@@ -88,7 +95,7 @@ class Plan:
 
     def _work(self) -> Iterator[str]:
         work, trainer = self.work, self.config.trainer
-        noun = "pairs" if isinstance(trainer, DPOTrainerConfig) else "conversations"
+        noun = noun_of(trainer)
         many = f"{work.examples:,} {noun}" if work.examples is not None else f"unknown number of {noun}"
         steps = f"{work.steps:,} steps" if work.steps is not None else "unknown number of steps"
         yield f"work       {many}, {steps} of {trainer.batch_size}; largest forward pass {work.tokens:,} tokens"
@@ -112,6 +119,13 @@ class Plan:
             yield f"  together these fit: {' '.join(self.together)}"
         elif not any(change.fits for change in self.changes):
             yield "  nothing of this makes it fit: choose a smaller model or a larger device"
+
+
+def noun_of(trainer: TrainerConfig) -> str:
+    """What a training example is called."""
+    if getattr(trainer, "loss_type", "") in GRADED_LOSSES:
+        return "replies"
+    return "pairs" if trainer.reads == "preferences" else "conversations"
 
 
 def make_plan(config: Config) -> Plan:

@@ -21,7 +21,7 @@ from edu_align.models.sizes import cached_file
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
-from edu_align.records import Message, Pair
+from edu_align.records import Conversation, Graded, Message
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -181,15 +181,16 @@ def _check_template(template: Any, examples: Sequence[Any]) -> None:
             check_dialogue(partial(render, template), _dialogue(example))
             return
         except TemplateError as error:
-            first = first or error.of(example.group.id if isinstance(example, Pair) else example.id)
+            first = first or error.of(example.id if isinstance(example, Conversation) else example.group.id)
     if first:
         raise first
 
 
 def _dialogue(example: Any) -> Sequence[Message]:
-    if not isinstance(example, Pair):
+    if isinstance(example, Conversation):
         return list(example.messages)
-    return answered(example.group.prompt, example.group.responses[example.chosen].text)
+    place = example.place if isinstance(example, Graded) else example.chosen
+    return answered(example.group.prompt, example.group.responses[place].text)
 
 
 def read_rows(config: Config) -> Rows:
@@ -235,14 +236,15 @@ def _is_local(config: Config, names: set[str]) -> bool:
 
 def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> list[Row]:
     """The rows of an example."""
-    if not isinstance(example, Pair):
+    if isinstance(example, Conversation):
         turns = example.messages
         ends = [i + 1 for i, turn in enumerate(turns) if turn.train] if lengths.apart else [len(turns)]
         return [(min(lengths.messages(turns[:end]), longest),) for end in ends]
     group = example.group
     prompt = min(lengths.messages(group.prompt), longest_prompt or longest)
     sides: list[int] = []
-    for index in (example.chosen, example.rejected):
+    # A graded reply stands as a pair with itself: packed, it is computed once.
+    for index in (example.place,) * 2 if isinstance(example, Graded) else (example.chosen, example.rejected):
         reply = lengths.text(group.responses[index].text) + lengths.turn
         sides += [hash((group.id, index)), min(reply, longest)]
     longest_reply = max(sides[1], sides[3])
@@ -254,7 +256,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     """Batches as TRL makes them: pairs in their order, conversations shuffled by the seed."""
     trainer, hardware = config.trainer, config.hardware
     share = max(trainer.batch_size // count(), 1)
-    pairs = isinstance(trainer, DPOTrainerConfig)
+    pairs = trainer.reads == "preferences"
     if not read.rows:
         return _unknown(config, read, share, packed, pairs)
     examples = read.examples or len(read.rows)
@@ -340,8 +342,8 @@ def _filled(lengths: list[int]) -> int:
 def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) -> Work:
     trainer, longest = config.trainer, config.trainer.max_length
     prompt = 0
-    if isinstance(trainer, DPOTrainerConfig):
-        prompt = min(trainer.max_prompt_length or longest // 2, longest)
+    if pairs:
+        prompt = min(getattr(trainer, "max_prompt_length", None) or longest // 2, longest)
     reply = longest - prompt
     one = (0, prompt, 1, reply, 2, reply) if pairs else (longest,)
     rows = [(i, *one[1:]) if pairs else one for i in range(share)]
