@@ -14,7 +14,7 @@ from edu_align.utils.files import check_folder
 from edu_align.utils.program import program
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
-OWN = ("run", "outputs_root", "adapter", "accept_changed")
+OWN = ("run", "outputs_root", "adapter", "reward", "accept_changed")
 MOVED = ("model.path", "model.revision")  # where a run's base model is now
 HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
@@ -24,6 +24,8 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
                        model, the runs that it started from, and the run
   model                a model option (smollm2, zephyr ...) or a folder made by save_pretrained
   adapter              a folder made by PEFT's save_pretrained, measured beside the model
+  reward               a finished run of trainer=reward: it scores the replies of every measured model too, beside the
+                       human tutors' replies and a constant one
   evaluation.split     validation | test
   evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default that the
                        data allow: a run's own file is measured by pair_accuracy_own (replies with scores, or chosen
@@ -84,6 +86,7 @@ def evaluate(run: str, overrides: dict[str, str], outputs: Path | None) -> list[
     root = outputs or Path("outputs")
     check_folder("outputs_root", root)
     accept = Words(own=overrides).switch("accept_changed")
+    reward, overrides = _without_reward(overrides)
     folder = find_run("run", run, root, accept)
     overrides = {key: value for key, value in overrides.items() if key != "accept_changed"}
     config = stored_config(folder.path / "config.yaml", overrides)
@@ -92,7 +95,14 @@ def evaluate(run: str, overrides: dict[str, str], outputs: Path | None) -> list[
         config.outputs_root = str(outputs)
     from edu_align.evaluation.suite.run import suite_of_run
 
-    return _measured(config, lambda: suite_of_run(folder, config, root))
+    return _measured(config, lambda: suite_of_run(folder, config, root), reward, root)
+
+
+def _without_reward(given: dict[str, str]) -> tuple[tuple[str, dict[str, str]] | None, dict[str, str]]:
+    """The reward model's run with the keys of `hardware` that it is loaded with, and the other words."""
+    rest = {key: value for key, value in given.items() if key != "reward"}
+    hardware = {key: value for key, value in rest.items() if key.split(".")[0] == "hardware"}
+    return (given["reward"], hardware) if "reward" in given else None, rest
 
 
 def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
@@ -104,7 +114,8 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
 
     from edu_align.config.compose import compose
 
-    words = {key: value for key, value in given.items() if key != "adapter"}
+    reward, rest = _without_reward(given)
+    words = {key: value for key, value in rest.items() if key != "adapter"}
     folder = Path(words["model"]).expanduser()
     if "/" in words["model"] or folder.is_dir():
         words |= {"model": "smollm2", "model.path": quoted(folder)}
@@ -114,10 +125,10 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
     from edu_align.evaluation.suite.run import suite_of_model
 
     adapter = Path(given["adapter"]).expanduser() if "adapter" in given else None
-    return _measured(config, lambda: suite_of_model(config, adapter))
+    return _measured(config, lambda: suite_of_model(config, adapter), reward, Path(config.outputs_root))
 
 
-def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
+def _measured(config: Any, make: Any, reward: tuple[str, dict[str, str]] | None, outputs: Path) -> list[dict[str, Any]]:
     from edu_align.evaluation.judge.judging import SuiteJudge
     from edu_align.evaluation.judge.settings import JudgeSettings
     from edu_align.evaluation.suite.registry import chosen_metrics
@@ -125,10 +136,21 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
 
     suite, judge = make(), JudgeSettings.of(config)
     view = SuiteJudge.of(suite, judge) if judge else None
+    scored = None
+    if reward:
+        from edu_align.evaluation.suite.reward import RewardView
+
+        scored = RewardView.of(*reward, outputs, config, suite)
     measured = measure(suite, chosen_metrics(config.evaluation.metrics, suite.trained_on))
     last = list(measured.results)[-1]
     if view:
         measured.results[last].update(view.ask())
+    notes = list(measured.notes)
+    if scored:
+        found, left_out = scored.ask(suite)
+        for label, result in found.items():
+            measured.results[label][result.metric] = result
+        notes += left_out
     from edu_align.evaluation.suite.summarise import summarise, table
     from edu_align.utils.tables import text
 
@@ -136,7 +158,7 @@ def _measured(config: Any, make: Any) -> list[dict[str, Any]]:
     rows = summarise(measured.results, config.seed, given.bootstrap_samples, given.confidence)
     print("\n".join(text(table(rows))))
     verdicts = [row["verdict"] for row in rows if row["verdict"] and row["label"] == last]
-    print("\n".join(["", *measured.notes, *verdicts]))
+    print("\n".join(["", *notes, *verdicts]))
     return rows
 
 
