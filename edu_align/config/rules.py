@@ -146,26 +146,18 @@ def _reward(values: Values) -> Iterator[str]:
             f"`evaluation.samples_steps={every}` shows replies while training, and a reward model writes none. Set "
             "evaluation.samples_steps=null."
         )
-    loss, margin = values.get("trainer.loss_type"), values.get("trainer.margin_weight")
+    loss, margin = values.get("trainer.reward_loss"), values.get("trainer.margin_weight")
     if loss not in GRADED_LOSSES:
         return
     if margin:
         yield (
-            f"`trainer.margin_weight={margin}` is read by trainer.loss_type=bradley_terry, got {loss}, which reads the "
+            f"`trainer.margin_weight={margin}` is read by trainer.reward_loss=bradley_terry, got {loss}, which reads the "
             "scores themselves. Drop it."
         )
     if len(sources := values.get("dataset.sources") or []) > 1:
         yield (
-            f"`trainer.loss_type={loss}` needs scores on one scale, and `dataset.sources` names {listed(sources)}. "
-            "Take one of them, or set trainer.loss_type=bradley_terry."
-        )
-    contrast = [f"dataset.{key}" for key in ("balance_authors", "contrast_per_prompt") if values.get(f"dataset.{key}")]
-    contrast += ["dataset.training_margin"] * (values.get("dataset.training_margin") is not None)
-    contrast += ["dataset.max_pairs_per_group"] * (values.get("dataset.max_pairs_per_group") is not None)
-    if contrast:
-        yield (
-            f"`{contrast[0]}` shapes pairs, and trainer.loss_type={loss} reads every reply by itself. Drop it, or set "
-            "trainer.loss_type=bradley_terry."
+            f"`trainer.reward_loss={loss}` needs scores on one scale, and `dataset.sources` names {listed(sources)}. "
+            "Take one of them, or set trainer.reward_loss=bradley_terry."
         )
 
 

@@ -218,7 +218,7 @@ class RewardTrainerConfig(TrainerConfig):
 
     algorithm: str = key("reward", words=trainers)
     pooling: str = key("mean", words=POOLINGS)
-    loss_type: str = key("bradley_terry", words=REWARD_LOSSES)
+    reward_loss: str = key("bradley_terry", words=REWARD_LOSSES)
     margin_weight: float = key(0.0, ">= 0")
 
 

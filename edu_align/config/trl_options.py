@@ -59,7 +59,7 @@ PASSED: dict[str, dict[str, Passed]] = {
         **COMMON,
         "disable_dropout": Passed("true or false", True, needs=(Need("adapter.dropout", "> 0", "0.05"),)),
         "center_rewards_coefficient": Passed(
-            "number", None, "> 0", needs=(Need("trainer.loss_type", ("bradley_terry",), "bradley_terry"),)
+            "number", None, "> 0", needs=(Need("trainer.reward_loss", ("bradley_terry",), "bradley_terry"),)
         ),
     },
 }  # fmt: skip

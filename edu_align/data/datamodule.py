@@ -187,7 +187,7 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     if config.trainer.reads == "conversations":
         return subsample(order, dataset.max_train_records if split == "train" else None, config.seed)
     groups = [record for record in order if isinstance(record, ResponseGroup)]
-    if getattr(config.trainer, "loss_type", "") in GRADED_LOSSES:
+    if getattr(config.trainer, "reward_loss", "") in GRADED_LOSSES:
         graded = [Graded(group, place) for group in groups for place in range(len(group.responses))]
         graded = graded[: dataset.max_train_records] if split == "train" else graded
         return in_steps(graded, config.trainer.batch_size, config.seed)

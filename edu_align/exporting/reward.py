@@ -26,8 +26,8 @@ def refuse_gguf(run: RunFolder, kind: str | None) -> None:
     """Raise UserError where a GGUF is asked for."""
     if kind is not None:
         raise UserError(
-            f"`export.gguf={kind}`: run={run.path.resolve().name} is a reward model, and a GGUF for llama.cpp or Ollama "
-            "holds none of its head. Drop export.gguf: the merged folder keeps the head."
+            f"`export.gguf={kind}`: run={run.path.resolve().name} is a reward model, and a GGUF for llama.cpp or "
+            "Ollama holds none of its head. Drop export.gguf: the merged folder keeps the head."
         )
 
 
@@ -97,14 +97,13 @@ def _check(before: list[float], after: list[float], subject: Subject) -> str:
     """A sentence on how far the folder is from the run. Errors: too far."""
     largest = max(map(abs, before))
     moved = max(abs(a - b) for a, b in zip(before, after, strict=True)) / (largest or 1.0)
-    said = f"the merged folder gives the run's rewards: none of {len(before)} moved by more than {moved:.2g} of the largest"
     if not moved <= TOLERANCE[subject.dtype]:  # NaN is outside too
         raise UserError(
             f"the merged folder was loaded back and gives other rewards than the run: one moved by {moved:.2g} of the "
             f"largest, and {subject.dtype} may move it by {TOLERANCE[subject.dtype]:g}. Nothing was kept. Try "
             "export.dtype=float32."
         )
-    return said
+    return f"the merged folder gives the run's rewards: none moved by more than {moved:.2g} of the largest"
 
 
 def _without_paths(folder: Path) -> None:

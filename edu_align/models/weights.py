@@ -162,8 +162,9 @@ def add_text_adapter(model: Any, folder: Path) -> Any:
     config.task_type, config.inference_mode = "SEQ_CLS", False
     config.base_model_name_or_path = model.name_or_path
     config.modules_to_save = [name for name in config.modules_to_save or [] if name != HEAD] or None
-    adapted = get_peft_model(model, config)
     kept = {name: value for name, value in load_peft_weights(str(folder)).items() if f".{HEAD}." not in name}
+    kept["base_model.model.score.weight"] = model.score.weight.detach().clone()
+    adapted = get_peft_model(model, config)
     found = set_peft_model_state_dict(adapted, kept)
     if found.unexpected_keys:
         raise UserError(

@@ -123,7 +123,7 @@ class Plan:
 
 def noun_of(trainer: TrainerConfig) -> str:
     """What a training example is called."""
-    if getattr(trainer, "loss_type", "") in GRADED_LOSSES:
+    if getattr(trainer, "reward_loss", "") in GRADED_LOSSES:
         return "replies"
     return "pairs" if trainer.reads == "preferences" else "conversations"
 

@@ -51,13 +51,13 @@ def grades_of(loss: str, scores: Sequence[float]) -> Grades:
     levels = tuple(level for level, _ in counted)
     if len(levels) < 2:
         raise UserError(
-            f"`trainer.loss_type={loss}` learns from scores that differ, and all {len(scores)} training replies have "
-            f"{levels}. Set trainer.loss_type=bradley_terry, or give other data."
+            f"`trainer.reward_loss={loss}` learns from scores that differ, and all {len(scores)} training replies have "
+            f"{levels}. Set trainer.reward_loss=bradley_terry, or give other data."
         )
     if loss == "ordinal" and len(levels) > MOST_GRADES:
         raise UserError(
-            f"`trainer.loss_type=ordinal` takes at most {MOST_GRADES} different scores as grades, and the training "
-            f"replies have {len(levels)}. Set trainer.loss_type=regression."
+            f"`trainer.reward_loss=ordinal` takes at most {MOST_GRADES} different scores as grades, and the training "
+            f"replies have {len(levels)}. Set trainer.reward_loss=regression."
         )
     mean = sum(scores) / len(scores)
     deviation = math.sqrt(sum((score - mean) ** 2 for score in scores) / len(scores))
@@ -137,9 +137,9 @@ def reward_rows(config: Config, tokenizer: Any, data: TrainingData) -> tuple[Mad
     trainer = config.trainer
     assert isinstance(trainer, RewardTrainerConfig)
     both = data.train, data.validation
-    if trainer.loss_type not in GRADED_LOSSES:
+    if trainer.reward_loss not in GRADED_LOSSES:
         train, valid = (pair_rows(tokenizer, part, trainer.max_length, trainer.margin_weight) for part in both)
         return train, valid, None
-    grades = grades_of(trainer.loss_type, [one.score for one in data.train])
+    grades = grades_of(trainer.reward_loss, [one.score for one in data.train])
     train, valid = (graded_rows(tokenizer, part, trainer.max_length, grades.target) for part in both)
     return train, valid, grades

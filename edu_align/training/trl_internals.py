@@ -34,6 +34,11 @@ INTERNALS: dict[str, Members] = {
         "_precompute_ref_logps": "overridden: cached, and without a copy of an adapter that adds nothing",
         "_compute_loss": "overridden: a loss of our own beside TRL's",
     },
+    "trl.RewardTrainer": {
+        "_metrics": "kept and put back: numbers since the last line of the log; renamed as DPO's",
+        "_total_train_tokens": "kept and put back: tokens so far",
+        "_prepare_dataset": "overridden: our rows are tokenized already",
+    },
     "trl.trainer.dpo_trainer": {
         "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
     },

@@ -35,7 +35,7 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
             "agentinstruct", "bridge", "edu_tutor", "gsm8k_socratic", "local", "mathdial", "mathdial_bridge", "mrbench",
             "mrbench_bridge", "puffin", "stack_exchange", "ultrachat", "ultrafeedback",
         ],
-        "trainer": ["dpo", "sft"],
+        "trainer": ["dpo", "reward", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
         "adapter": ["dora", "full", "lora", "pissa", "rslora"],
         "tracking": ["off", "wandb"],
@@ -54,7 +54,7 @@ def test_every_option_composes(number: int, tmp_path: Path, monkeypatch: pytest.
     needed = ["hardware.quantization=none"] if chosen["adapter"] in ("full", "dora", "pissa") else []
     if chosen["dataset"] == "local":
         needed.append("dataset.path=rows.jsonl")
-    elif chosen["trainer"] == "dpo":
+    elif chosen["trainer"] != "sft":
         needed.append("dataset.sources=[mrbench]")
     composed = compose([*(f"{group}={option}" for group, option in chosen.items()), *needed])
     for group, option in chosen.items():

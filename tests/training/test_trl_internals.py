@@ -43,7 +43,7 @@ def private(tree: ast.AST) -> Iterator[str]:
     """Names of private attributes of objects that are not the class's own, and of private methods of TRL's trainers
     that a class defines anew.
     """
-    theirs = {name for kind in (trl.DPOTrainer, trl.SFTTrainer) for name in dir(kind)}
+    theirs = {name for kind in (trl.DPOTrainer, trl.SFTTrainer, trl.RewardTrainer) for name in dir(kind)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             yield node.attr

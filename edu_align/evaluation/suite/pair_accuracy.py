@@ -125,7 +125,8 @@ def ordered_wrongly(
     """At most SHOWN pairs whose rejected reply the model scores higher, those that are furthest apart first.
 
     Scores are rewards, or implicit ones, where there are such, as those are what training moved, else `mean_logp`.
-    `apart`: the rejected reply's score minus the chosen one's, in the unit of those; `number`: the number that counts these pairs.
+    `apart`: the rejected reply's score minus the chosen one's, in the unit of those; `number`: the number that counts
+    these pairs.
     """
     scorer = next(name for name in ("reward", "implicit", "mean_logp") if name in scores)
     rows: list[dict[str, Any]] = []

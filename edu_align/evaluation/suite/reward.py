@@ -24,7 +24,7 @@ from edu_align.models.trained_turns import answered as with_reply
 from edu_align.models.trained_turns import check_dialogue
 from edu_align.records import Message
 from edu_align.runs.finished import check_base, run_config
-from edu_align.runs.folder import RunFolder, ancestors
+from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
@@ -52,7 +52,8 @@ class RewardSubject(LoadedSubject):
 
 def find_scorer(name: str, overrides: dict[str, str], outputs_root: Path) -> tuple[RunFolder, RewardSubject]:
     """The reward model of the run `name`. Errors: no such run, one that writes text, another base model."""
-    run, config = run_config(name, overrides, str(outputs_root))
+    run = find_run("reward", name, outputs_root)
+    _, config = run_config(str(run.path), overrides, str(outputs_root))
     if facts_in(run.path) is None:
         raise UserError(
             f"`reward={name}` is no reward model: that run was trained with trainer={run.record.get('trainer')}. Give "
