@@ -151,8 +151,8 @@ def _reward(values: Values) -> Iterator[str]:
         return
     if margin:
         yield (
-            f"`trainer.margin_weight={margin}` is read by trainer.reward_loss=bradley_terry, got {loss}, which reads the "
-            "scores themselves. Drop it."
+            f"`trainer.margin_weight={margin}` is read by trainer.reward_loss=bradley_terry, got {loss}, which reads "
+            "the scores themselves. Drop it."
         )
     if len(sources := values.get("dataset.sources") or []) > 1:
         yield (

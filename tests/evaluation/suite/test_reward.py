@@ -86,5 +86,5 @@ def test_it_scores_what_others_wrote(runs: Callable[[str], Any], outputs: Path) 
 def test_a_run_that_writes_is_no_scorer(runs: Callable[[str], Any], outputs: Path) -> None:
     with pytest.raises(UserError, match="`reward=sft` is no reward model: that run was trained with trainer=sft"):
         evaluate(str(runs("sft").path), FEW | {"reward": "sft"}, outputs)
-    with pytest.raises(UserError, match="`reward=nothing`: no run.json in"):
+    with pytest.raises(UserError, match="`reward=nothing`: no run"):
         evaluate_model({"model": "tiny", "reward": "nothing", "outputs_root": str(outputs)})
