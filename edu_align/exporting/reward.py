@@ -8,7 +8,7 @@ from edu_align.exporting.merge import LOCAL_KEYS, merged_weights, read_base
 from edu_align.exporting.subject import Subject
 from edu_align.exporting.write import describe, log, written_aside
 from edu_align.models.reward import FACTS, facts_in, read_replies, with_head
-from edu_align.models.scoring import score_replies
+from edu_align.models.scoring import reply_rows, score
 from edu_align.models.tokenizer import load_run_tokenizer
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.reports.reward_card import scoring, whole
@@ -90,7 +90,8 @@ def _rewards(model: Any, tokenizer: Any) -> list[float]:
         for question in QUESTIONS
     ]
     length = int(model.config.max_position_embeddings)
-    return [reward for rewards, _ in score_replies(model, tokenizer, groups, length) for reward in rewards]
+    families = [reply_rows(tokenizer, group, length) for group in groups]
+    return [reward for scored in score(model, tokenizer, families) for reward, _ in scored]
 
 
 def _check(before: list[float], after: list[float], subject: Subject) -> str:

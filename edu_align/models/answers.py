@@ -49,8 +49,9 @@ def answer(
     `settings`. The model is left in eval mode.
 
     With temperature 0 replies are the likeliest tokens and the same on every call, alone or beside others; otherwise
-    torch's generator decides; a reward model writes none. They are written by the engine where it is exact, by transformers elsewhere. Work that
-    memory runs out for is done in halves. `bar`: the name of a progress bar. `memory_gb`: that of `hardware`.
+    torch's generator decides. They are written by the engine where it is exact, by transformers elsewhere; a reward
+    model writes none. Work that memory runs out for is done in halves. `bar`: the name of a progress bar. `memory_gb`:
+    that of `hardware`.
     """
     from tqdm import tqdm
 

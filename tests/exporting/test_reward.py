@@ -14,10 +14,10 @@ from transformers import AutoModelForSequenceClassification
 from edu_align.exporting.reward import refuse_gguf, write_reward_export
 from edu_align.exporting.subject import find_weights
 from edu_align.models.reward import facts_in, read_replies
-from edu_align.models.scoring import score_replies
 from edu_align.records import Message, Response, ResponseGroup
 from edu_align.runs.finished import run_config
 from edu_align.utils.errors import UserError
+from tests.answers import score_replies
 
 GROUP = ResponseGroup(
     (Message("user", "2 + 3?"),), (Response("Count on from 2.", 1.0), Response("It is 5.", 0.0)), "q", "s", "g"
