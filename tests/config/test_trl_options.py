@@ -125,7 +125,7 @@ def test_a_refused_option_is_refused_with_every_value(problems: Problems, value:
 
 
 @pytest.mark.cases("D14")
-@pytest.mark.parametrize("trainer", ["sft", "dpo", "reward"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_how_rows_are_cut_is_our_key(problems: Problems, trainer: str) -> None:
     (found,) = problems(f"trainer={trainer}", "+trainer.args.truncation_mode=keep_start")
     assert found.startswith("`trainer.args.truncation_mode` is set by `trainer.max_length`.")
