@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edu_align.evaluation.suite.several import Measured
 
 ADJUSTABLE = ("evaluation", "hardware", "dataset", "data_root")
-OWN = ("run", "runs", "outputs_root", "adapter", "accept_changed")
+OWN = ("run", "runs", "outputs_root", "adapter", "reward", "accept_changed")
 MOVED = ("model.path", "model.revision")  # where a run's base model is now
 HELP = """\
 edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=value ...]
@@ -37,6 +37,8 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
                        cannot be measured is named at the end, and the others are measured
   model                a model option (smollm2, zephyr ...), a folder made by save_pretrained or a .gguf file
   adapter              a folder made by PEFT's save_pretrained, measured beside the model
+  reward               a finished run of trainer=reward: it scores the replies of every measured model too, beside the
+                       human tutors' replies and a constant one
   evaluation.split     validation | test
   evaluation.metrics   [pair_accuracy_balanced,context_use] measures these only; all by default that the
                        data allow: a run's own file is measured by pair_accuracy_own (replies with scores, or chosen
@@ -102,10 +104,15 @@ def _split(word: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A suite that is ready to be measured, and the config that says how."""
+    """A suite that is ready to be measured, and the config that says how.
+
+    `reward`: see `_without_reward`; `root`: where runs are looked for.
+    """
 
     config: "Config"
     suite: "Suite"
+    reward: tuple[str, dict[str, str]] | None
+    root: Path
 
     @property
     def folder(self) -> Path | None:
@@ -190,6 +197,7 @@ def _open(run: str, overrides: dict[str, str], outputs: Path | None) -> _Opened:
 
     root = outputs or Path("outputs")
     accept = Words(own=overrides).switch("accept_changed")
+    reward, overrides = _without_reward(overrides)
     folder = find_run("run", run, root, accept)
     overrides = {key: value for key, value in overrides.items() if key != "accept_changed"}
     config = stored_config(folder.path / "config.yaml", overrides)
@@ -198,7 +206,14 @@ def _open(run: str, overrides: dict[str, str], outputs: Path | None) -> _Opened:
         config.outputs_root = str(outputs)
     from edu_align.evaluation.suite.run import suite_of_run
 
-    return _Opened(config, suite_of_run(folder, config, root))
+    return _Opened(config, suite_of_run(folder, config, root), reward, root)
+
+
+def _without_reward(given: dict[str, str]) -> tuple[tuple[str, dict[str, str]] | None, dict[str, str]]:
+    """The reward model's run with the keys of `hardware` that it is loaded with, and the other words."""
+    rest = {key: value for key, value in given.items() if key != "reward"}
+    hardware = {key: value for key, value in rest.items() if key.split(".")[0] == "hardware"}
+    return (given["reward"], hardware) if "reward" in given else None, rest
 
 
 def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
@@ -210,7 +225,8 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
 
     from edu_align.config.compose import compose
 
-    words = {key: value for key, value in given.items() if key != "adapter"}
+    reward, rest = _without_reward(given)
+    words = {key: value for key, value in rest.items() if key != "adapter"}
     folder = Path(words["model"]).expanduser()
     if "/" in words["model"] or folder.is_dir():
         words |= {"model": "smollm2", "model.path": quoted(folder)}
@@ -220,11 +236,12 @@ def evaluate_model(given: dict[str, str]) -> list[dict[str, Any]]:
     from edu_align.evaluation.suite.run import suite_of_model
 
     adapter = Path(given["adapter"]).expanduser() if "adapter" in given else None
-    return _shown(config, [_measured(_Opened(config, suite_of_model(config, adapter)))])
+    opened = _Opened(config, suite_of_model(config, adapter), reward, Path(config.outputs_root))
+    return _shown(config, [_measured(opened)])
 
 
 def _measured(opened: _Opened) -> "Measured":
-    """Measure it, and ask the judge where one is named."""
+    """Measure it, ask the judge where one is named, and let the reward model score the replies."""
     from edu_align.evaluation.judge.judging import SuiteJudge
     from edu_align.evaluation.judge.settings import JudgeSettings
     from edu_align.evaluation.suite.registry import chosen_metrics
@@ -233,9 +250,19 @@ def _measured(opened: _Opened) -> "Measured":
     config, suite = opened.config, opened.suite
     judge = JudgeSettings.of(config)
     view = SuiteJudge.of(suite, judge) if judge else None
+    scored = None
+    if opened.reward:
+        from edu_align.evaluation.suite.reward import RewardView
+
+        scored = RewardView.of(*opened.reward, opened.root, config, suite)
     found = measure(suite, chosen_metrics(config.evaluation.metrics, suite.trained_on))
     if view:
         found.results[list(found.results)[-1]].update(view.ask())
+    if scored:
+        rewards, left_out = scored.ask(suite)
+        for label, result in rewards.items():
+            found.results[label][result.metric] = result
+        found = replace(found, notes=(*found.notes, *left_out))
     return suite, found
 
 

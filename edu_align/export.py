@@ -59,6 +59,10 @@ def main() -> None:
     from edu_align.exporting.write import check_output, is_exported
     from edu_align.utils.hashing import records_in
 
+    if not config.trainer.writes:
+        from edu_align.exporting.reward import refuse_gguf
+
+        refuse_gguf(run, config.export.gguf)
     output = Path(words.own.get("output") or run.path / "export").expanduser()
     check_output(output)
     hub = find_hub(config.export)
@@ -66,6 +70,10 @@ def main() -> None:
     records, accept = records_in(config.outputs_root), words.switch("accept_changed")
     if is_exported(output, subject.settings(), config.export.overwrite, records, accept):
         print(f"edu_align: {output} holds this export already", flush=True)
+    elif not config.trainer.writes:
+        from edu_align.exporting.reward import write_reward_export
+
+        write_reward_export(subject, output)
     else:
         from edu_align.exporting.write import check_before, write_export
 

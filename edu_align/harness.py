@@ -41,6 +41,7 @@ def main() -> None:
     from edu_align.data.datamodule import trained_groups
     from edu_align.evaluation import lm_eval
     from edu_align.exporting.subject import read_run
+    from edu_align.runs.finished import require_writer
     from edu_align.runs.folder import ancestors
     from edu_align.runs.seal import check_export
     from edu_align.utils.hashing import records_in
@@ -56,6 +57,7 @@ def main() -> None:
     )
     lm_eval.check_installed()
     run, config = read_run(words)
+    require_writer(run, "ask questions")
     model = lm_eval.model_arguments(run, config, of)
     if of == "export":
         check_export(run.path / "export", records_in(config.outputs_root), words.switch("accept_changed"))

@@ -84,16 +84,31 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class LabelledReply:
-    """Index into `group.responses`, and whether that response is one to learn (`good`) or one to unlearn."""
+class SingleReply:
+    """Index into `group.responses`."""
 
     group: ResponseGroup
     index: int
-    good: bool
 
     @property
     def text(self) -> str:
         return self.group.responses[self.index].text
+
+    @property
+    def score(self) -> float:
+        return self.group.responses[self.index].score
+
+
+@dataclass(frozen=True)
+class LabelledReply(SingleReply):
+    """A reply that is one to learn (`good`) or one to unlearn."""
+
+    good: bool
+
+
+@dataclass(frozen=True)
+class Graded(SingleReply):
+    """A reply whose score is learned."""
 
 
 Record = Conversation | ResponseGroup

@@ -176,6 +176,9 @@ RUNS = {
     "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
     "kto_on_sft": ["trainer=kto", "init_from=sft"],
     "sft_full": ["trainer=sft", "adapter=full"],
+    "reward": ["trainer=reward"],
+    "reward_on_sft": ["trainer=reward", "init_from=sft"],
+    "reward_full": ["trainer=reward", "adapter=full"],
     "dpo_full": ["trainer=dpo", "adapter=full", "init_from=sft_full"],
 }
 

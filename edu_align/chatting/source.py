@@ -6,7 +6,7 @@ from pathlib import Path
 from edu_align.config.arguments import Words, quoted
 from edu_align.config.schema import Config
 from edu_align.models.locate import Location, locate
-from edu_align.runs.finished import check_base, run_config
+from edu_align.runs.finished import check_base, require_writer, run_config
 from edu_align.runs.folder import RunFolder
 from edu_align.utils.errors import UserError
 
@@ -27,6 +27,7 @@ def run_source(name: str, overrides: dict[str, str], outputs_root: str | None, a
     Errors: no such run, an unfinished one, a wrong override, a base model that is not there or is another one.
     """
     run, config = run_config(name, overrides, outputs_root, accept)
+    require_writer(run, "talk to")
     location = locate(config.model, Path(config.outputs_root), config.seed)
     check_base(f"run={name}", run, location)
     return Source(run.path.resolve().name, config, location, run)

@@ -7,11 +7,11 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.words import nearest
 
 _SPEED = ("runtime", "samples_per_second", "steps_per_second")
-_SCORES = ("logp", "mean_logp", "implicit", "implicit_from_base")
+_SCORES = ("logp", "mean_logp", "implicit", "implicit_from_base", "reward")
 _TRAIN = ("loss", "steps", "epoch", "total_flos", "tokens_per_second", "peak_memory_gib", "shared_prefix_ratio")
 _VALID = ("loss", "epoch", "entropy", "num_tokens", "mean_token_accuracy", *_SPEED)
 _PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
-          "logps/rejected", "logits/chosen", "logits/rejected")  # fmt: skip
+          "logps/rejected", "logits/chosen", "logits/rejected", "rewards/mean")  # fmt: skip
 _HELD_OUT = ("human_turn_nll", *(f"{what}_{by}" for what in ("pair_accuracy", "selection_score") for by in _SCORES))
 RUN_METRICS = (
     *(f"train/{name}" for name in (*_TRAIN, *_SPEED)),

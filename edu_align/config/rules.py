@@ -14,6 +14,7 @@ from edu_align.config.peft_options import problems_of_adapter
 from edu_align.config.schema import (
     BLOCK_TYPES,
     CONVERSATION_SOURCES,
+    GRADED_LOSSES,
     GROUP_SCHEMAS,
     K_TYPES,
     METRICS,
@@ -170,6 +171,32 @@ def _mixing(values: Values) -> Iterator[str]:
                 )
             elif not least < value < float("inf"):
                 yield f"`{key}.{name}` must be {rule}, got {value}. To leave it out, drop it from dataset.sources."
+
+
+def _reward(values: Values) -> Iterator[str]:
+    """What a reward model cannot do, or would not read."""
+    if values.get("trainer.algorithm") != "reward":
+        return
+    if values.get("hardware.sharding") == "fsdp":
+        yield "`hardware.sharding` fsdp does not go with trainer=reward yet. Set hardware.sharding=none."
+    if (every := values.get("evaluation.samples_steps")) is not None:
+        yield (
+            f"`evaluation.samples_steps={every}` shows replies while training, and a reward model writes none. Set "
+            "evaluation.samples_steps=null."
+        )
+    loss, margin = values.get("trainer.reward_loss"), values.get("trainer.margin_weight")
+    if loss not in GRADED_LOSSES:
+        return
+    if margin:
+        yield (
+            f"`trainer.margin_weight={margin}` is read by trainer.reward_loss=bradley_terry, got {loss}, which reads "
+            "the scores themselves. Drop it."
+        )
+    if len(sources := values.get("dataset.sources") or []) > 1:
+        yield (
+            f"`trainer.reward_loss={loss}` needs scores on one scale, and `dataset.sources` names {listed(sources)}. "
+            "Take one of them, or set trainer.reward_loss=bradley_terry."
+        )
 
 
 def _contrast(values: Values) -> Iterator[str]:
@@ -401,6 +428,6 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _mixing, _labels, _contrast, _local_file, _fractions, _model, _hardware,
+    _steps, _trainer, _sources, _mixing, _labels, _reward, _contrast, _local_file, _fractions, _model, _hardware,
     problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
 )  # fmt: skip

@@ -30,6 +30,10 @@ DPO_LOSSES = [
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
 # Losses of TRL's KTOTrainer.
 KTO_LOSSES = ["kto", "apo_zero_unpaired"]
+# How a reward model learns: from which of two replies is better, or from the score of each reply.
+GRADED_LOSSES = ["regression", "ordinal"]
+REWARD_LOSSES = ["bradley_terry", *GRADED_LOSSES]
+POOLINGS = ["mean", "last"]
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
@@ -167,6 +171,7 @@ class TrainerConfig:
     # TRL's config class, as file in the package trl and name, that `trainer.args` are checked against; None: unchecked.
     trl_config: ClassVar[tuple[str, str] | None] = None
     reads: ClassVar[str] = "conversations"  # conversations | preferences | labels
+    writes: ClassVar[bool] = True  # text; a reward model scores it
 
     algorithm: str = key(words=trainers)
     learning_rate: float = key(bounds="> 0", usual="2e-4", trl="learning_rate")
@@ -237,6 +242,20 @@ class KTOTrainerConfig(TrainerConfig):
 
 # Trainers that compare the model with a reference model.
 REFERENCED = (DPOTrainerConfig, KTOTrainerConfig)
+
+
+@dataclass(eq=False, repr=False)
+class RewardTrainerConfig(TrainerConfig):
+    """Training a scalar head, and what lies under it, on pairs of replies or on the score of each."""
+
+    trl_config: ClassVar = ("trainer/reward_config.py", "RewardConfig")
+    reads: ClassVar = "preferences"
+    writes: ClassVar = False
+
+    algorithm: str = key("reward", words=trainers)
+    pooling: str = key("mean", words=POOLINGS)
+    reward_loss: str = key("bradley_terry", words=REWARD_LOSSES)
+    margin_weight: float = key(0.0, ">= 0")
 
 
 @dataclass(eq=False, repr=False)
@@ -391,7 +410,12 @@ class Config:
 GROUP_SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"model_schema": ModelConfig},
     "dataset": {"dataset_schema": DatasetConfig},
-    "trainer": {"sft_schema": SFTTrainerConfig, "dpo_schema": DPOTrainerConfig, "kto_schema": KTOTrainerConfig},
+    "trainer": {
+        "sft_schema": SFTTrainerConfig,
+        "dpo_schema": DPOTrainerConfig,
+        "kto_schema": KTOTrainerConfig,
+        "reward_schema": RewardTrainerConfig,
+    },
     "hardware": {"hardware_schema": HardwareConfig},
     "adapter": {"adapter_schema": AdapterConfig},
     "tracking": {"tracking_schema": TrackingConfig},

@@ -1,4 +1,4 @@
-"""Every option of TRL's SFTConfig, DPOConfig and KTOConfig (most are TrainingArguments'): what becomes of it here.
+"""Every option of TRL's SFTConfig, DPOConfig, KTOConfig and RewardConfig: what becomes of it here.
 
 An option is ours (a field of the schema says so, see `trl_args.owned`), passed on, or refused; one that is in none of
 the three is not known, and not passed. tests/config/test_trl_options.py holds the table against the installed classes,
@@ -66,6 +66,13 @@ PASSED: dict[str, dict[str, Passed]] = {
         "sync_ref_model": Passed("true or false", False, needs=_REFERENCE),
         "ref_model_mixup_alpha": Passed("number", 0.6, "> 0 and <= 1", needs=_SYNCED),
         "ref_model_sync_steps": Passed("whole", 512, ">= 1", needs=_SYNCED),
+    },
+    "RewardConfig": {
+        **COMMON,
+        "disable_dropout": Passed("true or false", True, needs=(Need("adapter.dropout", "> 0", "0.05"),)),
+        "center_rewards_coefficient": Passed(
+            "number", None, "> 0", needs=(Need("trainer.reward_loss", ("bradley_terry",), "bradley_terry"),)
+        ),
     },
 }  # fmt: skip
 
@@ -142,6 +149,10 @@ REFUSED_THERE = {
     "KTOConfig": {
         "neftune_noise_alpha": "the reference model would read other noise than the policy",
         "label_smoothing_factor": "its loss reads none",
+    },
+    "RewardConfig": {
+        "neftune_noise_alpha": "its noise is drawn for SFT's rows alone",
+        "label_smoothing_factor": "TRL's reward trainer reads none",
     },
 }  # fmt: skip
 

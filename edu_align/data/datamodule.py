@@ -9,13 +9,13 @@ from random import Random
 from typing import Any
 
 from edu_align.config.metrics import is_held_out
-from edu_align.config.schema import PREFERENCE_SOURCES, Config, DPOTrainerConfig, KTOTrainerConfig
+from edu_align.config.schema import GRADED_LOSSES, PREFERENCE_SOURCES, Config, DPOTrainerConfig, KTOTrainerConfig
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.labels import as_steps, joined, labelled, measurable, weights_note
 from edu_align.data.mixing import describe, mixed, record_of
 from edu_align.data.pairs import in_steps, subsample, training_pairs
-from edu_align.records import Conversation, LabelledReply, Pair, Record, ResponseGroup
+from edu_align.records import Conversation, Graded, LabelledReply, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
 
@@ -24,13 +24,14 @@ GROUPS_FILE = "training_groups.json"  # in the folder of a run's weights
 # The built-in corpus names a reply's author after its quality, so "who wrote it" would be the label itself.
 AUTHOR_IS_QUALITY = "edu_tutor"
 VIEW = {"conversations": "conversation", "preferences": "preference", "labels": "labels"}  # `trainer.reads` -> view
-KINDS = {Pair: "pairs", LabelledReply: "labelled replies"}  # examples of which several share a prompt
+# Examples of which several share a prompt.
+KINDS = {Pair: "pairs", LabelledReply: "labelled replies", Graded: "graded replies"}
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """`train` and `validation` hold conversations (sft), pairs (dpo) or labelled replies (kto), those of one prompt
-    next to each other.
+    """`train` and `validation` hold conversations (sft), pairs (dpo, a reward model of pairs), labelled replies (kto) or
+    graded replies (a reward model of scores), those of one prompt next to each other.
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`
@@ -71,7 +72,7 @@ class TrainingData:
 
         Those of one prompt are not independent, so this is the batch that counts where they are trained together.
         """
-        if not self.train or not isinstance(self.train[0], Pair | LabelledReply):
+        if not self.train or type(self.train[0]) not in KINDS:
             return None
         steps = [self.train[i : i + self.batch_size] for i in range(0, len(self.train), self.batch_size)]
         return sum(len({pair.group.id for pair in step}) for step in steps) / len(steps)
@@ -239,6 +240,11 @@ def examples(config: Config, loaded: LoadedData, split: str) -> list[Any]:
     groups = [record for record in order if isinstance(record, ResponseGroup)]
     if isinstance(config.trainer, KTOTrainerConfig):
         return _replies(config, config.trainer.batching, groups, split)
+    if getattr(config.trainer, "reward_loss", "") in GRADED_LOSSES:
+        graded = [Graded(group, place) for group in groups for place in range(len(group.responses))]
+        if split == "train":
+            graded = mixed(graded, dataset.weights, dataset.max_per_source, config.seed)[: dataset.max_train_records]
+        return in_steps(graded, config.trainer.batch_size, config.seed)
     margin = dataset.training_margin if split == "train" and dataset.training_margin is not None else dataset.margin
     pairs = training_pairs(groups, margin, dataset.max_pairs_per_group, config.seed, dataset.drop_unfit_chosen)
     if split == "train":

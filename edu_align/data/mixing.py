@@ -15,14 +15,14 @@ from itertools import groupby
 from random import Random
 from typing import Any
 
-from edu_align.records import LabelledReply, Pair
+from edu_align.records import Graded, LabelledReply, Pair
 
-Example = Any  # a conversation, or what refers to a group of replies as `group` (a pair, a labelled reply)
+Example = Any  # a conversation, or what refers to a group of replies as `group` (a pair, a labelled or graded reply)
 
 
 def record_of(example: Example) -> Any:
     """The record that an example is made of."""
-    return example.group if isinstance(example, Pair | LabelledReply) else example
+    return example.group if isinstance(example, Pair | LabelledReply | Graded) else example
 
 
 def mixed(

@@ -6,11 +6,11 @@ from itertools import groupby
 from random import Random
 from typing import TypeVar
 
-from edu_align.records import Conversation, LabelledReply, Message, Pair, ResponseGroup, pairs_of, unfit_authors
+from edu_align.records import Conversation, Graded, LabelledReply, Message, Pair, ResponseGroup, pairs_of, unfit_authors
 from edu_align.utils.errors import UserError
 
 T = TypeVar("T")
-Choice = TypeVar("Choice", Pair, LabelledReply)
+Choice = TypeVar("Choice", Pair, LabelledReply, Graded)
 LOOK_AHEAD = 64  # prompts, at least, among which those of a step are chosen
 
 
@@ -56,8 +56,7 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
 
 
 def in_steps(pairs: Iterable[Choice], batch_size: int, seed: int) -> list[Choice]:
-    """The pairs, or labelled replies, in an order in which every `batch_size` of them are whole prompts as far as
-    possible.
+    """The pairs, or single replies, in an order in which every `batch_size` of them are whole prompts as far as possible.
 
         prompts of 3, 2, 9, 4 and 2 pairs, batch_size 4  ->  aaac cccc cccc | bbee | dddd
 

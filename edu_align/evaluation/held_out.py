@@ -13,13 +13,14 @@ from edu_align.cache.store import Codec
 from edu_align.config.schema import Config, GenerationConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.bootstrap import difference, interval
-from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences
+from edu_align.evaluation.preference import Metric, ScoredGroup, evaluate_preferences, evaluate_scores
 from edu_align.models.answers import Answers, answer, texts
 from edu_align.models.base_model import build_model
 from edu_align.models.chat_template import as_chat, chat_ids
 from edu_align.models.device import Device
 from edu_align.models.generation import prompt_and_reference
 from edu_align.models.locate import Location
+from edu_align.models.reward import facts_of
 from edu_align.models.scoring import Row, columns, conversation_rows, reply_rows
 from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.packing.decoder import install_packing
@@ -47,7 +48,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model's scores and replies on a `HeldOut`."""
+    """One model's scores and replies on a `HeldOut`; `replies`: log-probabilities, of a reward model rewards."""
 
     replies: ReplyScores
     nll: list[tuple[str, float, int]]  # group, nats, tokens
@@ -101,7 +102,9 @@ def _encoded(tokenizer: Any, held: HeldOut, length: int) -> Encoded:
 
 
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Rows {id, prompt, reply, reference_reply}: what the model answers to the prompts of `records`, greedily."""
+    """Rows {id, prompt, reply, reference_reply}: what the model answers to the prompts of `records`, greedily; none of
+    a reward model.
+    """
     return _answered(config, model, tokenizer, [], records)[1]
 
 
@@ -109,6 +112,7 @@ def _answered(
     config: Config, model: Any, tokenizer: Any, families: Sequence[list[Row]], records: Sequence[Record]
 ) -> tuple[Answers, list[dict[str, Any]]]:
     """What the model says of `families`, and the rows of `sample`: a dialogue of both is read once."""
+    records = records if facts_of(model) is None else []
     asked = [prompt_and_reference(record) for record in records]
     prompts = [chat_ids(tokenizer, prompt, reply_next=True) for prompt, _ in asked]
     settings = GenerationConfig(max_new_tokens=config.evaluation.max_new_tokens)
@@ -159,6 +163,8 @@ def _summary(
 ) -> dict[str, Any]:
     """Metrics of all that is held out, or of what one source has of it, which may be no pair."""
     result: dict[str, Any] = {}
+    if held.groups and not config.trainer.writes:
+        return _summarise_rewards(config, held, measured, reference)
     if any(True for group in held.groups for _ in pairs_of(group, config.dataset.margin)):
         others = [_logps(model, held) for model in (reference, base)]
         scored = [
@@ -176,6 +182,22 @@ def _summary(
     if measured.nll:
         result["human_turn_nll"] = _nll(config, measured, reference).as_json()
     return result
+
+
+def _summarise_rewards(
+    config: Config, held: HeldOut, measured: Measurement, reference: Measurement | None
+) -> dict[str, Any]:
+    """`pair_accuracy_reward` and `selection_score_reward`; before training every reply ties."""
+    models = [{"reward": [rewards for rewards, _ in one.replies]} if one else {} for one in (measured, reference)]
+    return evaluate_scores(
+        held.groups,
+        *models,
+        config.dataset.margin,
+        seed=config.seed,
+        samples=config.evaluation.bootstrap_samples,
+        confidence=config.evaluation.confidence,
+        training_groups=held.training_groups or None,
+    )
 
 
 def _nll(config: Config, measured: Measurement, reference: Measurement | None) -> Metric:
@@ -231,7 +253,7 @@ def cached_measurement(cache: RunCache, model: Any, tokenizer: Any, held: HeldOu
     work = partial(measure, cache.config, model, tokenizer, held)
     if not cache.on or is_sharded(model):
         return work()
-    key = digest(cache.model_key(model), tokenizer_content(tokenizer), _inputs(cache.config, held))
+    key = digest(cache.model_key(model), facts_of(model), tokenizer_content(tokenizer), _inputs(cache.config, held))
     measured = cache.get_or_compute(CACHE_KIND, key, CODEC, work)
     model.eval()
     return measured

@@ -203,10 +203,24 @@ def evaluate_preferences(
     pair, a margin <= 0, or a training group that is tested too.
     """
     groups = [item.group for item in scored_groups]
+    scores = model_scores(scored_groups), _earlier(scored_groups)
+    return evaluate_scores(groups, *scores, margin, seed, samples, confidence, training_groups)
+
+
+def evaluate_scores(
+    groups: Sequence[ResponseGroup],
+    model: AllScores,
+    earlier: AllScores,
+    margin: float,
+    seed: int,
+    samples: int = 2000,
+    confidence: float = 0.95,
+    training_groups: Iterable[ResponseGroup] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """The same of any scorers, by name; `earlier`: what they said before training, as far as that is known."""
     training = None if training_groups is None else list(training_groups)
     _check_groups(groups, training, margin)
     options = partial(measure, seed=seed, samples=samples, confidence=confidence)
-    model, earlier = model_scores(scored_groups), _earlier(scored_groups)
     rules = {name: [rule(group) for group in groups] for name, rule in baselines.pair_rules(training).items()}
     metrics, by_rule = _pair_accuracy(groups, (model, rules, earlier), margin, options)
     measured = {"pair_accuracy": by_rule}

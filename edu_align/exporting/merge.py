@@ -22,7 +22,7 @@ def load_tutor(subject: Subject) -> tuple[Any, Any]:
 
     The base is never quantized, whatever it was while training: an adapter can only be merged into whole weights.
     """
-    model = _with_adapter(_base(subject), subject)
+    model = _with_adapter(read_base(subject), subject)
     tokenizer = load_run_tokenizer(subject.config.model, subject.location.folder, subject.run.path)
     tokenizer.chat_template = unpinned(tokenizer.chat_template)
     return model, tokenizer
@@ -46,7 +46,8 @@ def _with_adapter(model: Any, subject: Subject) -> Any:
     return model
 
 
-def _base(subject: Subject) -> Any:
+def read_base(subject: Subject) -> Any:
+    """What lies under the adapter, whole, in the dtype of the export."""
     import torch
 
     return _read_base(subject, "none").to(getattr(torch, subject.dtype))
@@ -65,7 +66,7 @@ def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> l
 
     Tied embeddings are written once, as the config says. Errors: an adapter with broken numbers.
     """
-    merged = _merged(model, subject) if subject.adapter is not None else model
+    merged = merged_weights(model, subject) if subject.adapter is not None else model
     merged.config.use_cache = True
     ends = end_tokens(merged, tokenizer)
     merged.generation_config = generation_config(ends, tokenizer, subject.config.generation)
@@ -80,7 +81,8 @@ def save_merged(model: Any, tokenizer: Any, subject: Subject, folder: Path) -> l
     return ends
 
 
-def _merged(model: Any, subject: Subject) -> Any:
+def merged_weights(model: Any, subject: Subject) -> Any:
+    """The model with its adapter in its weights. Errors: an adapter with broken numbers."""
     try:
         return model.merge_and_unload(safe_merge=True)
     except ValueError as error:  # how PEFT says that a merged weight is not finite

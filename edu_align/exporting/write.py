@@ -91,8 +91,12 @@ def _open_to_readers(folder: Path) -> None:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
-def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | None) -> None:
-    """Write README.md and export.json into the folder. `checks` are sentences; `gguf` is relative to the folder."""
+def describe(
+    subject: Subject, folder: Path, checks: list[str], gguf: Path | None, usage: list[str] | None = None
+) -> None:
+    """Write README.md and export.json into the folder. `checks` are sentences; `gguf` is relative to the folder;
+    `usage`: Markdown lines on how to use it, those of a tutor unless given.
+    """
     run = subject.run
     evaluated = (run.path / "evaluation.json").is_file()
     background = Background(
@@ -101,7 +105,8 @@ def describe(subject: Subject, folder: Path, checks: list[str], gguf: Path | Non
         evaluation=read_evaluation(run.path) if evaluated else {},
     )
     export = subject.config.export
-    exported = Exported(subject.label, _usage(export.push_to_hub, subject, gguf), checks, export.license)
+    usage = usage or _usage(export.push_to_hub, subject, gguf)
+    exported = Exported(subject.label, usage, checks, export.license)
     card = model_card(subject.config, run.record, background, exported)
     (folder / "README.md").write_text(card, encoding="utf-8")
     record = {"settings": subject.settings(), "checks": checks, "versions": package_versions()}

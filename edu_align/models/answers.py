@@ -13,6 +13,7 @@ from edu_align.models.engine import Engine, Score, writes_exactly
 from edu_align.models.generation import batched_replies
 from edu_align.models.queue import Work
 from edu_align.models.reply_end import end_tokens
+from edu_align.models.reward import facts_of
 from edu_align.models.scoring import Row, Scored, score
 from edu_align.models.speed import add_work
 from edu_align.packing.budget import reply_memory
@@ -49,13 +50,14 @@ def answer(
     `settings`. The model is left in eval mode.
 
     With temperature 0 replies are the likeliest tokens and the same on every call, alone or beside others; otherwise
-    torch's generator decides. They are written by the engine where it is exact, by transformers elsewhere. Work that
-    memory runs out for is done in halves. `bar`: the name of a progress bar. `memory_gb`: that of `hardware`.
+    torch's generator decides. They are written by the engine where it is exact, by transformers elsewhere; a reward
+    model writes none. Work that memory runs out for is done in halves. `bar`: the name of a progress bar. `memory_gb`:
+    that of `hardware`.
     """
     from tqdm import tqdm
 
     model.eval()
-    exact = writes_exactly(model)
+    exact = facts_of(model) is None and writes_exactly(model)
     rows = list(chain(*families)) if exact and is_packed(model) else []
     began = time.perf_counter()
     with tqdm(total=len(rows) + len(prompts), desc=bar, unit="reply", mininterval=5, disable=bar is None) as shown:

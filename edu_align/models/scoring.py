@@ -1,4 +1,4 @@
-"""Scores of held-out records: log-probabilities of replies, and the loss on trained turns."""
+"""Scores of held-out records: log-probabilities or rewards of replies, and the loss on trained turns."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edu_align.models.chat_template import IGNORED
+from edu_align.models.reward import facts_of, rewards_of
 from edu_align.models.sharding import head_logits
 from edu_align.models.trained_turns import answered, encode, encode_dialogue
 from edu_align.packing.decoder import causal_model
@@ -30,20 +31,36 @@ def label_logps(model: Any, rows: Sequence[Row], pad: int) -> list[Scored]:
     if model.training:
         model.eval()
     base = causal_model(model)
-    shape = len(rows), max(len(ids) for ids, _ in rows)
-    padded, real, asked = np.full(shape, pad), np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED)
-    for i, (row, labelled) in enumerate(rows):
-        padded[i, : len(row)], real[i, : len(row)], asked[i, : len(row)] = row, 1, labelled
-    device = base.get_output_embeddings().weight.device
-    ids, mask, labels = (torch.from_numpy(values).to(device) for values in (padded, real, asked[:, 1:]))
+    ids, mask, labels = _padded(rows, pad, base.get_output_embeddings().weight.device)
+    labels = labels[:, 1:]
     with torch.no_grad():
         hidden = base.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
         scored = labels != IGNORED
         logits = head_logits(base, hidden[scored]).float()
         token_logps = -torch.nn.functional.cross_entropy(logits, labels[scored], reduction="none")
-        per_row = torch.zeros(labels.shape, dtype=token_logps.dtype, device=device)
+        per_row = torch.zeros(labels.shape, dtype=token_logps.dtype, device=labels.device)
         per_row[scored] = token_logps
     return list(zip(per_row.sum(1).tolist(), scored.sum(1).tolist(), strict=True))
+
+
+def reply_rewards(model: Any, rows: Sequence[Row], pad: int) -> list[tuple[float, int]]:
+    """The reward of the labelled tokens, and how many they are, for each row; of a reward model (models/reward.py)."""
+    if model.training:
+        model.eval()
+    ids, mask, labels = _padded(rows, pad, causal_model(model).base_model.device)
+    replies = (labels != IGNORED).long()
+    return list(zip(rewards_of(model, ids, mask, replies), replies.sum(1).tolist(), strict=True))
+
+
+def _padded(rows: Sequence[Row], pad: int, device: Any) -> tuple[Any, ...]:
+    """(B, L) token ids, mask and labels."""
+    import torch
+
+    shape = len(rows), max(len(ids) for ids, _ in rows)
+    padded, real, asked = np.full(shape, pad), np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED)
+    for i, (row, labelled) in enumerate(rows):
+        padded[i, : len(row)], real[i, : len(row)], asked[i, : len(row)] = row, 1, labelled
+    return tuple(torch.from_numpy(values).to(device) for values in (padded, real, asked))
 
 
 def reply_rows(tokenizer: Any, group: ResponseGroup, max_length: int) -> list[Row]:
@@ -81,7 +98,7 @@ def columns(scored: Sequence[Scored]) -> tuple[tuple[float, ...], tuple[int, ...
 
 
 def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list[list[Scored]]:
-    """`label_logps` of each row of each family, such as the replies to one prompt.
+    """`label_logps` of each row of each family, such as the replies to one prompt; `reply_rewards` of a reward model.
 
     A family is scored in one batch, beside those that begin alike, of at most MAX_BATCH_TOKENS padded tokens where
     possible. Where memory runs out a batch is scored in smaller ones.
@@ -92,8 +109,10 @@ def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list
     result: list[list[Scored]] = [[] for _ in families]
     halves = HalvingBatches("scoring")
 
+    one = label_logps if facts_of(model) is None else reply_rewards
+
     def label(part: Sequence[Row]) -> list[Scored]:
-        return label_logps(model, part, tokenizer.pad_token_id)
+        return one(model, part, tokenizer.pad_token_id)
 
     with tqdm(total=sum(map(len, families)), desc="scoring", unit="reply", mininterval=5) as bar:
         for batch in _batches(order, families):

@@ -22,7 +22,7 @@ def linear_layers(model: Any) -> set[str]:
 
 def linear_names(model: Any) -> list[str]:
     """Whole names of the linear layers that may carry an adapter, in the model's order."""
-    head = model.get_output_embeddings()
+    head = getattr(model, "score", None) or model.get_output_embeddings()
     return [name for name, module in model.named_modules() if module is not head and "Linear" in type(module).__name__]
 
 
@@ -38,7 +38,7 @@ def lora_options(adapter: AdapterConfig, model: Any) -> dict[str, Any]:
         targets = ALL if args.get("layers_to_transform") is None else sorted(linear_layers(model))
     return {
         "r": adapter.rank, "lora_alpha": adapter.alpha, "lora_dropout": adapter.dropout, "target_modules": targets,
-        "task_type": "CAUSAL_LM", **args,
+        "task_type": "SEQ_CLS" if hasattr(model, "score") else "CAUSAL_LM", **args,
     }  # fmt: skip
 
 

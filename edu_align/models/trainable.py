@@ -8,6 +8,7 @@ from typing import Any
 
 from edu_align.data.datamodule import GROUPS_FILE
 from edu_align.models.principal import as_ordinary_lora, starts
+from edu_align.models.reward import FACTS, facts_of
 from edu_align.models.template_choice import TEMPLATE_FILE, unpinned
 from edu_align.utils.distributed import is_first
 from edu_align.utils.errors import UserError, first_line
@@ -54,6 +55,8 @@ def save_weights(
         with saved as how:
             model.save_pretrained(str(aside), **how, **({"selected_adapters": ["default"]} if lora else {}))
         if is_first():
+            if facts := facts_of(model):
+                write_json(aside / FACTS, facts)
             write_json(aside / GROUPS_FILE, groups)
             write_text(aside / "README.md", card)  # PEFT leaves a form to fill in
             if lora:
@@ -74,7 +77,9 @@ def try_saving(model: Any, tokenizer: Any) -> None:
 
     So a base whose settings cannot be saved is known before the first step, not after the last one.
     """
-    beside = {"config.json": model.config, "generation_config.json": model.generation_config}
+    beside = {"config.json": model.config}
+    if facts_of(model) is None:
+        beside["generation_config.json"] = model.generation_config
     if hasattr(model, "peft_config"):
         beside = {"adapter_config.json": model.peft_config["default"]}
     beside["tokenizer"] = tokenizer

@@ -14,21 +14,28 @@ from edu_align.models.language_model import OWN_NAMES, SAID, keep_own_names
 from edu_align.models.locate import Location, architecture, check_whole, is_part, require_adapter, shape_in
 from edu_align.models.principal import begin_principal
 from edu_align.models.sharding import layout, saved_random_model
-from edu_align.models.targets import lora_options
+from edu_align.models.targets import HEAD, lora_options
 from edu_align.utils.errors import UserError
 from edu_align.utils.memory import forget_peak, freeze_imported_objects
 
 
 def load_model(
-    model: ModelConfig, location: Location, device: Device, seed: int, double_quantization: bool, full: bool = False
+    model: ModelConfig,
+    location: Location,
+    device: Device,
+    seed: int,
+    double_quantization: bool,
+    full: bool = False,
+    scored: bool = False,
 ) -> Any:
     """The base model in `device.dtype` on its device, every parameter frozen or not as transformers leaves it.
 
-    Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`. Errors: weights
-    that do not fill the network, an attention kernel that it does not have.
+    Sharded weights that are all trained (`full`) are read in float32 and gathered in `device.dtype`. `scored`: the
+    folder has a scalar head in place of the LM head (models/reward.py). Errors: weights that do not fill the network,
+    an attention kernel that it does not have.
     """
     import torch
-    from transformers import AutoModelForCausalLM, set_seed
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, set_seed
 
     freeze_imported_objects()
     dtype = getattr(torch, device.dtype)
@@ -59,7 +66,7 @@ def load_model(
         print(f"edu_align: model={model.name}: {SAID}", flush=True)
     drawn_in = saved_random_model(draw) if location.folder is None else nullcontext(str(location.folder))
     with drawn_in as folder, _attention_that_it_has(device.attention):
-        both: Any = AutoModelForCausalLM.from_pretrained(
+        both: Any = (AutoModelForSequenceClassification if scored else AutoModelForCausalLM).from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
             output_loading_info=True, ignore_mismatched_sizes=True, **options, **part,
         )  # fmt: skip
@@ -153,6 +160,30 @@ def continue_adapter(model: Any, folder: Path) -> Any:
     adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True, use_safetensors=True)
     # Where the base lies here, as a new adapter has it: with the name on the hub PEFT would ask the hub at each save.
     adapted.peft_config["default"].base_model_name_or_path = model.name_or_path
+    return _prepared(adapted)
+
+
+def add_text_adapter(model: Any, folder: Path) -> Any:
+    """The adapter of a run that wrote text, going on under the scalar head of `model`, which is trained beside it.
+
+    A trained LM head stays behind. Errors: an adapter with other layers.
+    """
+    from peft import LoraConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
+
+    require_adapter(folder)
+    config: Any = LoraConfig.from_pretrained(str(folder))
+    config.task_type, config.inference_mode = "SEQ_CLS", False
+    config.base_model_name_or_path = model.name_or_path
+    config.modules_to_save = [name for name in config.modules_to_save or [] if name != HEAD] or None
+    kept = {name: value for name, value in load_peft_weights(str(folder)).items() if f".{HEAD}." not in name}
+    kept["base_model.model.score.weight"] = model.score.weight.detach().clone()
+    adapted = get_peft_model(model, config)
+    found = set_peft_model_state_dict(adapted, kept)
+    if found.unexpected_keys:
+        raise UserError(
+            f"`init_from`: {folder} has tensors of layers that this model has not, {found.unexpected_keys[0]} for one. "
+            "Start from a run of the same model."
+        )
     return _prepared(adapted)
 
 

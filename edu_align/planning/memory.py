@@ -59,6 +59,8 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
 
 def _logits(config: Config, machine: Machine, work: Work) -> float:
     """A tile of them in float32 and its gradient; and what a CPU keeps of a frozen head's for the backward pass."""
+    if not config.trainer.writes:  # a scalar head has none
+        return 0.0
     many = work.scored * config.model.architecture.vocab_size
     trained = "lm_head" in (config.adapter.args.get("modules_to_save") or [])
     keeps = machine.device == "cpu" and config.adapter.name == "lora" and not trained

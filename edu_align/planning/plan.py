@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
-from edu_align.config.schema import REFERENCED, AdapterConfig, Architecture, Config
+from edu_align.config.schema import GRADED_LOSSES, REFERENCED, AdapterConfig, Architecture, Config, TrainerConfig
 from edu_align.models.language_model import SAID
 from edu_align.models.sizes import check_length, is_part, sizes_of
 from edu_align.planning.duration import GB, describe_disk, seconds
@@ -91,7 +91,7 @@ class Plan:
 
     def _work(self) -> Iterator[str]:
         work, trainer = self.work, self.config.trainer
-        noun = {"preferences": "pairs", "labels": "labelled replies"}.get(trainer.reads, "conversations")
+        noun = noun_of(trainer)
         many = f"{work.examples:,} {noun}" if work.examples is not None else f"unknown number of {noun}"
         steps = f"{work.steps:,} steps" if work.steps is not None else "unknown number of steps"
         yield f"work       {many}, {steps} of {trainer.batch_size}; largest forward pass {work.tokens:,} tokens"
@@ -117,6 +117,13 @@ class Plan:
             yield f"  together these fit: {' '.join(self.together)}"
         elif not any(change.fits for change in self.changes):
             yield "  nothing of this makes it fit: choose a smaller model or a larger device"
+
+
+def noun_of(trainer: TrainerConfig) -> str:
+    """What a training example is called."""
+    if getattr(trainer, "reward_loss", "") in GRADED_LOSSES:
+        return "graded replies"
+    return {"preferences": "pairs", "labels": "labelled replies"}.get(trainer.reads, "conversations")
 
 
 def make_plan(config: Config) -> Plan:

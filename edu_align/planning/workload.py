@@ -10,7 +10,7 @@ from typing import Any
 
 from edu_align.config.batch import cuts_by_tokens, token_budget, training_steps
 from edu_align.config.compose import name_of
-from edu_align.config.schema import REFERENCED, Config, DPOTrainerConfig, ModelConfig
+from edu_align.config.schema import REFERENCED, Config, ModelConfig
 from edu_align.data.datamodule import training_data
 from edu_align.models.chat_template import TemplateError, render
 from edu_align.models.gguf_base import BUNDLED_NAME, check_gguf, folders_made
@@ -21,7 +21,7 @@ from edu_align.models.sizes import cached_file
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
-from edu_align.records import LabelledReply, Message, Pair
+from edu_align.records import Graded, LabelledReply, Message, Pair
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -195,10 +195,10 @@ def _dialogue(example: Any) -> Sequence[Message]:
 
 
 def _sides(example: Any) -> tuple[int, ...]:
-    """Which responses of its group an example trains: two of a pair, one of a labelled reply; none: a conversation."""
+    """Which responses of its group an example trains: two of a pair, one of a single reply; none: a conversation."""
     if isinstance(example, Pair):
         return (example.chosen, example.rejected)
-    return (example.index,) if isinstance(example, LabelledReply) else ()
+    return (example.index,) if isinstance(example, LabelledReply | Graded) else ()
 
 
 def read_rows(config: Config) -> Rows:
@@ -264,7 +264,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     """Batches as TRL makes them: pairs and labelled replies in their order, conversations shuffled by the seed."""
     trainer, hardware = config.trainer, config.hardware
     share = max(trainer.batch_size // count(), 1)
-    pairs = isinstance(trainer, REFERENCED)
+    pairs = trainer.reads != "conversations"
     if not read.rows:
         return _unknown(config, read, share, packed, pairs)
     examples = read.examples or len(read.rows)
@@ -350,10 +350,10 @@ def _filled(lengths: list[int]) -> int:
 def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) -> Work:
     trainer, longest = config.trainer, config.trainer.max_length
     prompt = 0
-    if isinstance(trainer, REFERENCED):
-        prompt = min(trainer.max_prompt_length or longest // 2, longest)
+    if pairs:
+        prompt = min(getattr(trainer, "max_prompt_length", None) or longest // 2, longest)
     reply = longest - prompt
-    sides = (1, reply, 2, reply) if isinstance(trainer, DPOTrainerConfig) else (1, reply)
+    sides = (1, reply, 2, reply) if trainer.reads == "preferences" else (1, reply)
     one = (0, prompt, *sides) if pairs else (longest,)
     rows = [(i, *one[1:]) if pairs else one for i in range(share)]
     batch = _batches(config, rows, share, packed)[0]

@@ -278,7 +278,8 @@ def model_card(config: Config, record: dict[str, Any], background: Background, e
     sources = [name for each in (record, *background.earlier) for name in each["data"]["sources"]]
     data = [(name, SOURCES.get(name, Origin(name, None, None))) for name in dict.fromkeys(sources)]
     rows = [[name, origin.where, origin.license or "not known here"] for name, origin in data]
-    title = exported.name if exported else f"{config.model.name}, taught by {record['trainer'].upper()}"
+    made = f"taught by {record['trainer'].upper()}" if config.trainer.writes else "a reward model"
+    title = exported.name if exported else f"{config.model.name}, {made}"
     sections = [
         [*_front_matter(config, record, base, data, exported), f"# {title}", "", *_origin(config, record, base)],
         ["## Use", "", *(exported.usage if exported else background.use)] if exported or background.use else [],
@@ -300,7 +301,10 @@ def _front_matter(
         adapter = config.adapter.name == "lora" and exported is None
         lines += [f"base_model: {base.hub}", f"base_model_relation: {'adapter' if adapter else 'finetune'}"]
     library = "peft" if config.adapter.name == "lora" and exported is None else "transformers"
-    lines += [f"library_name: {library}", "pipeline_tag: text-generation"]
+    lines += [
+        f"library_name: {library}",
+        f"pipeline_tag: text-{'generation' if config.trainer.writes else 'classification'}",
+    ]
     if licence := (exported.license if exported else None) or base.license:
         lines.append(f"license: {licence}")
     if hubs := [origin.hub for _, origin in data if origin.hub]:
@@ -319,8 +323,9 @@ def _origin(config: Config, record: dict[str, Any], base: Origin) -> list[str]:
     kind = "adapter" if is_foreign(record) else "run"
     start = f" It continues the {kind} {Path(record['init_from']).name}." if record["init_from"] else ""
     what = "all weights" if config.adapter.name == "full" else f"a LoRA adapter{_variant(config)}"
+    made = "A tutor" if config.trainer.writes else "A reward model"
     return [
-        f"A tutor, made by edu_align {record['versions']['edu_align']}: {what} trained by {record['trainer'].upper()} "
+        f"{made}, made by edu_align {record['versions']['edu_align']}: {what} trained by {record['trainer'].upper()} "
         f"on {record['dataset']}, seed {config.seed}, on {record['machine']}. Base model: {base.where}.{start}"
     ]
 
@@ -379,7 +384,9 @@ def _losses(record: dict[str, Any]) -> list[str]:
 def _limits(config: Config, exported: Exported | None) -> list[str]:
     lines = [
         "The metrics rank given replies on held-out questions of the same data; they do not show that a student learns",
-        "more. A small model makes mathematical mistakes: let a person check what it tells a student.",
+        "more. A small model makes mathematical mistakes: let a person check what it tells a student."
+        if config.trainer.writes
+        else "more. What is trained to please a reward model learns its mistakes: read the replies that it likes best.",
     ]
     if config.hardware.quantization != "none":
         lines += [

@@ -11,13 +11,14 @@ from edu_align.config.text import override
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.reports.stages import Stage, baselines_of, metric_names, read_evaluation
 from edu_align.reports.words import choice_in_words, in_words
+from edu_align.runs.finished import REWARD
 from edu_align.runs.folder import RunFolder, read_record
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import in_shell
 
 UNITS = {"human_turn_nll": "nats a token"}  # of the main numbers; of the others it is a share
 TALKS = ("human_turn_nll", "pair_accuracy_mean_logp")  # of a run that learned from conversations, most telling first
-PREFERENCES = ("pair_accuracy_implicit", "pair_accuracy_mean_logp")
+PREFERENCES = ("pair_accuracy_implicit", "pair_accuracy_mean_logp", "pair_accuracy_reward")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ def next_steps(
     place = [] if outputs == "outputs" else [f"outputs_root={outputs}"]
     page = Path(outputs) / REPORTS / run.path.name / "report.html"
     steps = [("talk to it, beside the model that it was made from", "chat", [f"run={name}", "--compare", *place])]
+    if run.record.get("trainer") == REWARD:
+        steps = [("score a tutor's replies with it", "evaluate", ["run=<run>", f"reward={name}", *place])]
     if run.record.get("trainer") == "sft":
         about = "teach it which of two replies is better, from here (dataset=local dataset.path=<file> for your own)"
         steps.append(

@@ -15,6 +15,7 @@ from edu_align.utils.words import value_word
 
 # A finished run's data is not read, so it may have moved since.
 ADAPTER = ("rank", "alpha", "dropout", "target_modules", "args")  # what an adapter is made with, and keeps
+REWARD = "reward"  # the trainer of a run that scores text and writes none
 UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_tutor]"}
 
 
@@ -53,6 +54,7 @@ def check_base(key: str, run: RunFolder, location: Location, starts: bool = Fals
 def check_start(config: Config, start: RunFolder, location: Location) -> None:
     """Raise UserError where a run of `config` on the base at `location` cannot go on from the adapter of `start`."""
     key, adapter = f"init_from={config.init_from}", start.record["adapter"]
+    _check_head(config, key, start)
     check_base(key, start, location, starts=True)
     if adapter != config.adapter.name:
         raise UserError(
@@ -61,6 +63,33 @@ def check_start(config: Config, start: RunFolder, location: Location) -> None:
     check_adapter(f"`{key}`", adapter_of(start), asdict(config.adapter))
     if adapter == "lora":
         require_adapter(start.weights)
+
+
+def _check_head(config: Config, key: str, start: RunFolder) -> None:
+    """Errors: text is to be learned from a reward model, or a head is to go on that reads replies otherwise."""
+    if start.record["trainer"] != REWARD:
+        return
+    if config.trainer.writes:
+        raise UserError(
+            f"`{key}` is a reward model: it scores replies and writes none, so trainer={config.trainer.algorithm} "
+            "cannot go on from it. Start from an SFT or DPO run, or set trainer=reward."
+        )
+    pooling, given = trained_with(start, "trainer").get("pooling"), getattr(config.trainer, "pooling", None)
+    if pooling != given:
+        raise UserError(
+            f"`{key}`: its head reads trainer.pooling={pooling}, got trainer.pooling={given}. Set "
+            f"trainer.pooling={pooling}."
+        )
+
+
+def require_writer(run: RunFolder, command: str) -> None:
+    """Raise UserError where `run` is a reward model, and `command` needs one that writes text."""
+    if run.record.get("trainer") == REWARD:
+        name = run.path.resolve().name
+        raise UserError(
+            f"`run={name}` is a reward model: it scores replies and writes none, so there is nothing to {command}. "
+            f"Score a tutor's replies with it: python -m edu_align.evaluate run=<run> reward={name}."
+        )
 
 
 def check_adapter(what: str, kept: dict[str, Any], given: dict[str, Any]) -> None:
@@ -76,13 +105,18 @@ def check_adapter(what: str, kept: dict[str, Any], given: dict[str, Any]) -> Non
 
 def adapter_of(run: RunFolder) -> dict[str, Any]:
     """The keys of `adapter` that a run was trained with; empty where it keeps no config."""
+    return trained_with(run, "adapter")
+
+
+def trained_with(run: RunFolder, group: str) -> dict[str, Any]:
+    """The keys of a group that a run was trained with; empty where it keeps no config."""
     from omegaconf import OmegaConf
 
     from edu_align.config.stored import read_config
 
     path = run.path / "config.yaml"
     stored: Any = OmegaConf.to_container(read_config(path)) if path.is_file() else {}
-    return stored.get("adapter") or {}
+    return stored.get(group) or {}
 
 
 def _words(adapter: dict[str, Any], names: list[str]) -> str:

@@ -7,13 +7,14 @@ from itertools import groupby
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.config.schema import REFERENCED, Config, SFTTrainerConfig
+from edu_align.config.schema import REFERENCED, Config, RewardTrainerConfig, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
 from edu_align.training.kto_rows import cached_kto_rows, has_kl
+from edu_align.training.reward_rows import Grades, reward_rows
 from edu_align.training.sft_rows import cached_sft_rows
 from edu_align.utils.errors import UserError
 
@@ -23,13 +24,15 @@ class Rows:
     """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs, `kto_rows.COLUMNS` and label of
     labelled replies; `ids`: the record of each.
 
-    `examples`: how many records they come from; `notes`: lines on what became of the others.
+    `examples`: how many records they come from; `notes`: lines on what became of the others; `grades`: of a reward
+    model that learns from scores, what became of those.
     """
 
     rows: list[dict[str, Any]]
     ids: list[str]
     examples: int
     notes: list[str]
+    grades: Grades | None = None
 
 
 def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCache | None) -> tuple[Rows, Rows]:
@@ -37,11 +40,23 @@ def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCach
 
     Errors: no training row is left; the first reason why.
     """
+    if isinstance(config.trainer, RewardTrainerConfig):
+        return _reward_rows(config, tokenizer, data)
     make = {"conversations": _conversation_rows, "preferences": _pair_rows, "labels": _reply_rows}[config.trainer.reads]
-    train = make(config, tokenizer, data.train, cache)
+    train = _require_rows(make(config, tokenizer, data.train, cache))
+    return train, make(config, tokenizer, data.validation, cache)
+
+
+def _require_rows(train: Rows) -> Rows:
     if not train.rows:
         raise UserError("\n".join(["no training example is left.", *train.notes]))
-    return train, make(config, tokenizer, data.validation, cache)
+    return train
+
+
+def _reward_rows(config: Config, tokenizer: Any, data: TrainingData) -> tuple[Rows, Rows]:
+    *both, grades = reward_rows(config, tokenizer, data)
+    train, valid = (Rows(rows, ids, len(rows), notes, grades) for rows, ids, notes in both)
+    return _require_rows(train), valid
 
 
 def _conversation_rows(

@@ -120,6 +120,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     from edu_align.models.base_model import shared_tokenizer, weights_of
     from edu_align.models.chat_template import control_token_warning
     from edu_align.models.device import check_optimizer, resolve
+    from edu_align.models.reward import check_head
     from edu_align.models.sharding import check_sharding
     from edu_align.models.targets import check_targets, check_tensors
     from edu_align.training.best import check_choice
@@ -129,6 +130,8 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     prepare(device.device, quantized=device.quantization != "none")
     check_optimizer(config.hardware)
     check_sharding(config, device)
+    if not config.trainer.writes:
+        check_head(config.model, location)
     carrying = check_targets(config.model, location, config.adapter)
     if carrying:
         print(carrying, flush=True)

@@ -11,7 +11,7 @@ from transformers import PrinterCallback
 
 from edu_align.cache.run_cache import RunCache
 from edu_align.config.batch import keeps_checkpoints, token_budget
-from edu_align.config.schema import BEST, Config
+from edu_align.config.schema import BEST, Config, RewardTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.held_out import (
     HeldOut,
@@ -29,6 +29,7 @@ from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location, published, tensors_only
 from edu_align.models.reply_end import end_tokens
+from edu_align.models.reward import build_reward_model
 from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.models.speed import Speed, watched
 from edu_align.models.trainable import save_weights, try_saving
@@ -36,6 +37,7 @@ from edu_align.models.weights import trainable_in_float32
 from edu_align.packing.budget import count_first_batch
 from edu_align.packing.decoder import install_packing, is_packed
 from edu_align.reports.model_card import Background, model_card, use_of_run
+from edu_align.reports.reward_card import use_of_reward_run
 from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import peak_memory_gib
@@ -46,6 +48,7 @@ from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo
 from edu_align.training.kto import build_kto
 from edu_align.training.resume import CheckpointState, Resume
+from edu_align.training.reward import build_reward
 from edu_align.training.rows import Rows
 from edu_align.training.sft import build_sft
 from edu_align.training.trl_dataset import remove_rows
@@ -56,6 +59,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "sft": build_sft,
     "dpo": build_dpo,
     "kto": build_kto,
+    "reward": build_reward,
 }  # by `trainer.algorithm`
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
 FEWEST_SAMPLES = 100  # of the bootstrap, whose intervals nobody reads on the way
@@ -94,7 +98,7 @@ class Session:
         self.speed = Speed()  # of measuring
         datasets.disable_progress_bars()
         self.cache = cache
-        self.model = build_model(config, location, device, start.path if start else None, cache.origins)
+        self.model = model_to_train(config, location, device, start.path if start else None, cache.origins)
         self.sharing = install_packing(
             config.hardware.packing, self.model, config.hardware.packing_backend, config.trainer.max_length
         )
@@ -160,7 +164,8 @@ class Session:
     def _measure_base(self, held: HeldOut | None) -> Measurement | None:
         """The base model on the same items, where training goes on from another run's model; without samples."""
         measured = None
-        if held is not None and self.start is not None and self._computes():
+        scored = not self.config.trainer.writes  # then what it starts from has no head that says anything
+        if held is not None and self.start is not None and not scored and self._computes():
             print("edu_align: measuring the base model", flush=True)
             asked = replace(held, samples=[])
             with watched(self.speed):
@@ -269,10 +274,12 @@ class Session:
 
     def _card(self) -> str:
         """The model card, with what has been measured by now."""
-        ends = end_tokens(self.model, self.tokenizer)
         name = self.folder.path.name
         called = name if "," not in name else str(self.folder.record["id"])  # runs=a,b names two
-        use = use_of_run(self.config, self.location, called, ends)
+        if isinstance(self.config.trainer, RewardTrainerConfig):
+            use = use_of_reward_run(self.config, self.location, called)
+        else:
+            use = use_of_run(self.config, self.location, called, end_tokens(self.model, self.tokenizer))
         background = Background(self.location.folder, records(ancestors(self.start)), self.results, use)
         return model_card(self.config, self.folder.record, background)
 
@@ -290,6 +297,15 @@ class Session:
         for when, result in results.items():
             metrics |= values(result, "eval" if when == "after" else when)
         self.folder.save(metrics=metrics, measuring=self.speed.summary())
+
+
+def model_to_train(
+    config: Config, location: Location, device: Device, start: Path | None, origins: dict[str, str]
+) -> Any:
+    """The model that training begins from, with the head that the method trains."""
+    if isinstance(config.trainer, RewardTrainerConfig):
+        return build_reward_model(config, location, device, start, config.trainer.pooling, origins)
+    return build_model(config, location, device, start, origins)
 
 
 def measuring_line(measuring: float, training: float) -> str:

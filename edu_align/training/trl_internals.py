@@ -45,6 +45,11 @@ INTERNALS: dict[str, Members] = {
     "trl.trainer.kto_trainer": {
         "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
     },
+    "trl.RewardTrainer": {
+        "_metrics": "kept and put back: numbers since the last line of the log; renamed as DPO's",
+        "_total_train_tokens": "kept and put back: tokens so far",
+        "_prepare_dataset": "overridden: our rows are tokenized already",
+    },
     "trl.trainer.dpo_trainer": {
         "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
     },

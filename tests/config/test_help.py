@@ -38,7 +38,7 @@ def test_a_group_names_its_options_and_keys_with_their_values(here: Here, mine: 
     code, text, _ = here("--help", "trainer")
     assert code == 0
     assert "\n  sft*  Supervised fine-tuning" in text
-    assert "\n  trainer.batch_size=8    (dpo: 16, kto: 32)\n" in text
+    assert "\n  trainer.batch_size=8    (dpo: 16, kto: 32, reward: 16)\n" in text
     assert "\n  trainer.beta=0.1    (trainer=dpo)\n" in text
     assert re.search(r"\n  mine +A model of mine\.\n", here("--help", "model", f"--config-dir={mine}")[1])
 
@@ -102,7 +102,7 @@ def test_an_unknown_name_is_one_message_with_the_nearest(here: Here, word: str, 
 
 
 def test_the_defaults_list_and_a_broken_file_are_read(tmp_path: Path) -> None:
-    assert choices(conf_dir() / "config.yaml")["trainer"] == ("sft", "how it learns: sft | dpo")
+    assert choices(conf_dir() / "config.yaml")["trainer"] == ("sft", "how it learns: sft | dpo | reward")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "broken.yaml").write_text("name: [", encoding="utf-8")
     assert list(options([tmp_path], "model")) == ["broken"]

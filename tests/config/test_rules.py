@@ -9,7 +9,7 @@ from edu_align.config.bounds import enumerations, holds, out_of_bounds, ranges
 from edu_align.config.compose import compose
 from edu_align.config.keys import every_key
 from edu_align.config.rules import problems as rule_problems
-from edu_align.config.schema import DPO_LOSSES, METRICS
+from edu_align.config.schema import DPO_LOSSES, GROUP_SCHEMAS, METRICS, trainers
 from edu_align.config.trl_args import enumeration
 
 Problems = Callable[..., list[str]]
@@ -34,9 +34,21 @@ def test_numbers_outside_their_range_are_refused(key: str) -> None:
 
 
 def test_the_range_of_every_number_is_checked(problems: Problems) -> None:
-    found = problems("trainer=dpo", *(f"{key}={int(min(_outside(rule)))}" for key, (rule, _) in BOUNDS.items()))
-    refused = {text.split("`")[1] for text in found if "must be >" in text}
+    refused = set()
+    for trainer in {_trainer_with(key) for key in BOUNDS}:
+        mine = {key: rule for key, (rule, _) in BOUNDS.items() if _trainer_with(key) == trainer}
+        found = problems(f"trainer={trainer}", *(f"{key}={int(min(_outside(rule)))}" for key, rule in mine.items()))
+        refused |= {text.split("`")[1] for text in found if "must be >" in text}
     assert refused == set(BOUNDS)
+
+
+def _trainer_with(key: str) -> str:
+    """A trainer that has this key; dpo has those of all trainers, and the ones of no trainer."""
+    group, _, name = key.partition(".")
+    having = [
+        word for word in ("dpo", *trainers()) if name in GROUP_SCHEMAS["trainer"][f"{word}_schema"].__annotations__
+    ]
+    return having[0] if group == "trainer" and having else "dpo"
 
 
 @pytest.mark.parametrize("key", [key for key in WORDS if key not in ("adapter.name", "tracking.name")])
@@ -44,8 +56,7 @@ def test_words_outside_their_enumeration_are_refused(problems: Problems, key: st
     word = WORDS[key][-1]
     wrong = word + word[-1]
     value = f"[{wrong}]" if key == "dataset.sources" else wrong
-    trainer = "sft" if key == "trainer.long_conversations" else "dpo"
-    found = problems(f"trainer={trainer}", f"{key}={value}")
+    found = problems(f"trainer={_trainer_with(key)}", f"{key}={value}")
     assert found[0].startswith(
         f"`{key}` must be one of {' | '.join(WORDS[key])}, got {wrong!r}. Did you mean `{word}`?"
     )
@@ -203,3 +214,19 @@ def test_infinity_satisfies_no_rule() -> None:
     assert not holds(float("inf"), "> 0")
     assert not holds(float("nan"), ">= 0")
     assert holds(0.0, ">= 0 and < 0.5")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (
+            "trainer.reward_loss=ordinal trainer.margin_weight=1",
+            "`trainer.margin_weight=1.0` is read by trainer.reward",
+        ),
+        ("trainer.reward_loss=regression dataset.sources=[mrbench,bridge]", "needs scores on one scale, and"),
+        ("evaluation.samples_steps=2", "a reward model writes none. Set evaluation.samples_steps=null."),
+    ],
+)
+def test_what_a_reward_model_does_not_read(problems: Problems, words: str, meant: str) -> None:
+    (found,) = problems("trainer=reward", *words.split())
+    assert meant in found

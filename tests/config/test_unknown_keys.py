@@ -51,7 +51,7 @@ def test_no_sign_lets_an_unknown_key_through(problems: Problems, sign: str) -> N
     ("override", "expected"),
     [
         ("model=zefyr", "`model=zefyr` is not an option. Did you mean `model=zephyr`?"),
-        ("trainer=dpo_schema", "`trainer=dpo_schema` is not an option. Options of trainer: dpo | sft."),
+        ("trainer=dpo_schema", "`trainer=dpo_schema` is not an option. Options of trainer: dpo | reward | sft."),
         ("modle=zephyr", "`modle` is not a key. Did you mean `model`?"),
         ("model@other=zephyr", "`model@other` is not a group. Groups: adapter | dataset"),
         ("trainers/x=1", "`trainers/x` is not a group."),

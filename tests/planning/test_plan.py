@@ -140,6 +140,18 @@ def test_a_shared_prompt_counts_once() -> None:
     assert _size(batch, packed=False, pairs=True)[0] == 6 * 130
 
 
+def test_a_reward_model_is_planned_as_pairs_or_replies_without_a_vocabulary() -> None:
+    words = ["model=smollm2", "hardware=cpu", "hardware.dtype=float32", "dataset.size=40", "trainer.max_length=512"]
+    dpo, pairs = (make_plan(config_of(f"trainer={name}", *words)) for name in ("dpo", "reward"))
+    graded = make_plan(config_of("trainer=reward", "trainer.reward_loss=ordinal", *words))
+    assert "pairs, " in pairs.describe()
+    assert "replies, " in graded.describe()
+    assert pairs.work.total_tokens == dpo.work.total_tokens
+    assert (pairs.parts["logits"], graded.parts["logits"]) == (0.0, 0.0)
+    assert dpo.parts["logits"] > 0
+    assert graded.work.tokens <= pairs.work.tokens * 2
+
+
 def test_the_two_plans_of_the_readme_fit_a_t4_in_three_seconds() -> None:
     for words in (["experiment=mistral_puffin_t4"], T4):
         began = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])

@@ -39,6 +39,15 @@ def test_the_losses_and_the_main_numbers_are_told(runs: Callable[[str], Any]) ->
     assert " beat" in likely
 
 
+def test_a_reward_model_is_not_talked_to(runs: Callable[[str], Any], tmp_path: Path) -> None:
+    _, reward = outcome(runs("reward").folder)
+    assert "share of pairs whose better reply has the higher reward: 0.500 " in reward
+    run = made(tmp_path / "runs" / "a", "reward")
+    typed = commands(run, tmp_path)
+    assert typed[0] == ["evaluate", "run=<run>", "reward=a", f"outputs_root={tmp_path}"]
+    assert "chat" not in [command for command, *_ in typed]
+
+
 def test_a_run_that_was_not_evaluated_or_whose_file_is_broken(tmp_path: Path) -> None:
     run = made(tmp_path / "runs" / "a", **{"train/loss": 1.5, "train/steps": 1})
     assert outcome(run) == [

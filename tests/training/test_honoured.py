@@ -51,12 +51,16 @@ CASES = {
         "ref_model_mixup_alpha": (SYNC, "0.1"),
         "ref_model_sync_steps": ([*SYNC[:-1], "+trainer.args.ref_model_sync_steps=1"], "2"),
     },
+    "RewardConfig": {
+        **COMMON,
+        "disable_dropout": (["adapter.dropout=0.2"], "false"),
+        "center_rewards_coefficient": ([], "10"),
+    },
 }
 CASES["KTOConfig"] = COMMON | {
     name: CASES["DPOConfig"][name]
     for name in ("disable_dropout", "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps")
 }
-TRAINERS = {"SFTConfig": "sft", "DPOConfig": "dpo", "KTOConfig": "kto"}
 FAST = ("ref_model_sync_steps",)
 HELD = {
     "sync_ref_model": "D2", "ref_model_mixup_alpha": "D2", "ref_model_sync_steps": "D2", "neftune_noise_alpha": "D3",
@@ -96,7 +100,7 @@ def logged_without(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Calla
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_it_changes_the_training_and_survives_a_kill(go: Any, logged_without: Any, kind: str, name: str) -> None:
     words, value = CASES[kind][name]
-    words = [f"trainer={TRAINERS[kind]}", *SMALL, *words]
+    words = [f"trainer={kind.removesuffix('Config').lower()}", *SMALL, *words]
     without = logged_without(*words)
     words = [word for word in words if not word.startswith(f"+trainer.args.{name}=")]
     words += f"+trainer.args.{name}={value}".split()

@@ -44,7 +44,8 @@ def private(tree: ast.AST) -> Iterator[str]:
     """Names of private attributes of objects that are not the class's own, and of private methods of TRL's trainers
     that a class defines anew.
     """
-    theirs = {name for kind in (trl.DPOTrainer, trl.KTOTrainer, trl.SFTTrainer) for name in dir(kind)}
+    kinds = (trl.DPOTrainer, trl.KTOTrainer, trl.SFTTrainer, trl.RewardTrainer)
+    theirs = {name for kind in kinds for name in dir(kind)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             yield node.attr

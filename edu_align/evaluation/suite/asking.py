@@ -65,6 +65,9 @@ class Model(Protocol):
     @property
     def first(self) -> "Model | None": ...
     def prepare(self, rows: Rows, prompts: Prompts) -> None: ...
+    def score(self, rows: Rows) -> list[list[Scored]]: ...
+    def rewards(self, rows: Rows) -> list[list[float]] | None: ...
+    def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]: ...
     def release(self) -> None: ...
 
 
@@ -82,7 +85,13 @@ class Asked:
         return self.model.tokenizer
 
     def score(self, rows: Rows) -> list[list[Scored]]:
+        self.model.score([])  # a reward model has no likelihoods, and says so
         return self._note(self.model, rows)
+
+    def rewards(self, rows: Rows) -> list[list[float]] | None:
+        if self.model.rewards([]) is None:
+            return None
+        return [[float(place) for place, _ in enumerate(row)] for row in self._note(self.model, rows)]
 
     def reference_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self._note(self.model.reference, rows) if self.model.reference else None
@@ -91,6 +100,7 @@ class Asked:
         return self._note(self.model.first, rows) if self.model.first else None
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        self.model.replies([], max_new_tokens)
         self.prompts += [(prompt, max_new_tokens) for prompt in prompts]
         return [""] * len(prompts)
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from edu_align.evaluation import baselines
 from edu_align.evaluation.baselines import idf_overlap
@@ -25,11 +26,15 @@ def context_use(subject: Subject, data: SuiteData, settings: Settings) -> Metric
     pointwise mutual information with the dialogue, PMI(y; x) = log p(y | x) - log p(y | no dialogue), which takes away
     what a reply is worth anywhere. For a model with a reference the same is asked of its implicit reward:
     [log pi - log pi_ref](y | x) - [log pi - log pi_ref](y | no dialogue), what training added to the reading of the
-    dialogue. Ties for the first place count by their share. Chance is 1/8.
+    dialogue. A reward model's reward takes the place of the log-probability.
+
+    Ties for the first place count by their share. Chance is 1/8.
     """
     groups = with_candidates(data.mrbench)
     if not groups:
         raise SourceAbsentError(f"fewer than {CANDIDATES} problems of the split have an Expert reply")
+    if subject.rewards([]) is not None:
+        return _result(data, groups, {"reward": _information(groups, partial(_rewards, subject))})
     own = _information(groups, subject.score)
     ranked = {"mean_logp": own}
     reference = _information(groups, subject.reference_score)
@@ -37,6 +42,14 @@ def context_use(subject: Subject, data: SuiteData, settings: Settings) -> Metric
         ranked["implicit"] = [
             tuple(a - b for a, b in zip(row, other, strict=True)) for row, other in zip(own, reference, strict=True)
         ]
+    return _result(data, groups, ranked)
+
+
+def _rewards(subject: Subject, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]]:
+    return [[(reward, 1) for reward in row] for row in subject.rewards(rows) or []]
+
+
+def _result(data: SuiteData, groups: Sequence[ResponseGroup], ranked: dict[str, list[Scores] | None]) -> MetricResult:
     rules = {
         "chance": baselines.chance,
         "overlap": baselines.overlap,

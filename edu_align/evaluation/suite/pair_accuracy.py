@@ -90,7 +90,8 @@ def without_dialogue(prompt: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bool = True) -> AllScores:
-    """`mean_logp` (nats per token) and, with a reference model, `implicit` (nats) of every reply.
+    """`mean_logp` (nats per token) and, with a reference model, `implicit` (nats) of every reply; of a reward model
+    `reward`, its own output, alone.
 
     `implicit` is DPO's implicit reward over beta, log pi(y|x) - log pi_ref(y|x) (Rafailov et al. 2023, equation 5).
     Where the reference is itself trained, `implicit_from_base` is the same against the base model: the reward of both
@@ -100,6 +101,9 @@ def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bo
         (group.prompt if dialogue else without_dialogue(group.prompt), [response.text for response in group.responses])
         for group in groups
     ]
+    rewards = subject.rewards(rows)
+    if rewards is not None:
+        return {"reward": [tuple(row) for row in rewards]}
     own = subject.score(rows)
     scores = {"mean_logp": [tuple(logp / count for logp, count in row) for row in own]}
     by_rule = {"implicit": subject.reference_score(rows), "implicit_from_base": subject.base_score(rows)}
@@ -120,10 +124,11 @@ def ordered_wrongly(
 ) -> list[dict[str, Any]]:
     """At most SHOWN pairs whose rejected reply the model scores higher, those that are furthest apart first.
 
-    Scores are implicit rewards where there are such, as those are what training moved, else `mean_logp`. `apart`: the
-    rejected reply's score minus the chosen one's, in the unit of those; `number`: the number that counts these pairs.
+    Scores are rewards, or implicit ones, where there are such, as those are what training moved, else `mean_logp`.
+    `apart`: the rejected reply's score minus the chosen one's, in the unit of those; `number`: the number that counts
+    these pairs.
     """
-    scorer = "implicit" if "implicit" in scores else "mean_logp"
+    scorer = next(name for name in ("reward", "implicit", "mean_logp") if name in scores)
     rows: list[dict[str, Any]] = []
     for (place, chosen, rejected), item, weight in zip(pairs.places, pairs.items, pairs.weights, strict=True):
         apart = scores[scorer][place][rejected] - scores[scorer][place][chosen]

@@ -121,6 +121,9 @@ class Subject(Protocol):
     def base_score(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[Scored]] | None:
         """The same under the base model, for a model whose training started from another one; else None."""
 
+    def rewards(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[list[float]] | None:
+        """The reward of each reply, of a reward model; None of one that writes text."""
+
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies, one a prompt, in the order of the prompts."""
 

@@ -11,10 +11,11 @@ from edu_align.evaluation.suite.asking import prepare
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.registry import METRICS
 from edu_align.evaluation.suite.results import MetricResult
+from edu_align.evaluation.suite.reward import RewardSubject
 from edu_align.evaluation.suite.store import READS, Store, append_read
 from edu_align.evaluation.suite.subject import LoadedSubject, Weights
 from edu_align.models.speed import Speed, watched
-from edu_align.runs.finished import check_base
+from edu_align.runs.finished import REWARD, check_base
 from edu_align.runs.folder import RunFolder, ancestors, find_run, read_record
 from edu_align.runs.start import is_foreign
 from edu_align.utils.errors import UserError
@@ -74,9 +75,11 @@ def suite_of_run(run: RunFolder, config: Config, outputs: Path) -> Suite:
         record = read_record(folder) or {}
         trained_on |= set((record.get("data") or {}).get("sources") or {})
         own = replace(config, adapter=replace(config.adapter, name=record["adapter"]))
+        kind: type[LoadedSubject] = RewardSubject if record["trainer"] == REWARD else LoadedSubject
         reference = subjects[0] if record["trainer"] == "sft" else subjects[-1]
         label = _label(record["trainer"].upper(), folder, [subject.label for subject in subjects])
-        subjects.append(LoadedSubject(label, Weights(own, folder), settings.max_length, reference))
+        scored = None if kind is RewardSubject else reference
+        subjects.append(kind(label, Weights(own, folder), settings.max_length, scored))
     seen = frozenset(trained_groups(chain))
     data = SuiteData(config.dataset, config.data_root, config.outputs_root, settings, seen)
     return Suite(tuple(subjects), data, settings, run.path, frozenset(trained_on))

@@ -53,6 +53,7 @@ def load_weights(weights: Weights, location: Location, device: Any, longest: int
     """
     quiet()
     from edu_align.models.base_model import base_model, build_model
+    from edu_align.models.reward import build_reward_model, facts_in
     from edu_align.packing.decoder import install_packing
 
     config = weights.config
@@ -60,6 +61,8 @@ def load_weights(weights: Weights, location: Location, device: Any, longest: int
         model, _ = base_model(config, location, device)
     elif weights.adapter is not None:
         model = _adapted(base_model(config, location, device)[0], weights.adapter)
+    elif facts := facts_in(weights.folder):
+        model = build_reward_model(config, location, device, weights.folder, facts["pooling"])
     else:
         model = build_model(config, location, device, weights.folder)
     model.eval()
@@ -160,6 +163,10 @@ class LoadedSubject:
 
     def base_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self.first.score(rows) if self.first else None
+
+    def rewards(self, rows: Rows) -> list[list[float]] | None:
+        """None: it writes text. See `reward.RewardSubject`."""
+        return None
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies, written together."""

@@ -8,6 +8,7 @@ from edu_align.reports.words import in_words
 
 CAPTIONS = {
     "sft": "A lower loss: the replies of the data surprise the model less.",
+    "reward": "A reward model's loss is ln 2 = 0.693 before the first step where it learns from pairs.",
     "dpo": "DPO's loss is ln 2 = 0.693 before the first step; it does not compare with the loss of SFT.",
     "kto": "KTO's loss is half the mean weight of its replies before the first step, 0.5 as a rule, and between 0 and "
     "twice that; it compares with no other.",
@@ -35,7 +36,7 @@ def _rewards(comparison: Comparison, styles: Styles) -> Picture:
     caption = (
         "A reward is beta times how much likelier training made a reply, batch by batch; the margin is that of the "
         "chosen reply minus that of the rejected one. A margin that grows because rejected replies fall says nothing "
-        "about better replies."
+        "about better replies. A reward model's reward is the output of its head, on a scale of its own."
     )
     return Picture("Reward margins", caption if panels else "No run here has logged reward margins; DPO runs do.",
                    panels, _legend(lines))  # fmt: skip

@@ -25,6 +25,7 @@ class ReadingSubject:
     logp: Score = lambda prompt, text: (-float(len(text)), max(1, len(text)))
     reference: Score | None = None
     base: Score | None = None
+    reward: Callable[[Sequence[Message], str], float] | None = None
     reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
     label: str = "base"
     tokenizer: Any = None
@@ -38,6 +39,9 @@ class ReadingSubject:
 
     def base_score(self, rows: Rows) -> list[list[Scored]] | None:
         return self.base and ReadingSubject(self.base).score(rows)
+
+    def rewards(self, rows: Rows) -> list[list[float]] | None:
+        return self.reward and [[self.reward(prompt, text) for text in texts] for prompt, texts in rows]
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         self.batches.append(len(prompts))
