@@ -33,7 +33,7 @@ def enumerations(algorithm: str | None = None) -> dict[str, Sequence[str]]:
 
 
 def _words(words: Any) -> Sequence[str]:
-    return words() if callable(words) else words  # type: ignore[no-any-return]
+    return words() if callable(words) else words
 
 
 def out_of_bounds(values: dict[str, Any]) -> Iterator[str]:

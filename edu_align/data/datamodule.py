@@ -30,8 +30,8 @@ KINDS = {Pair: "pairs", LabelledReply: "labelled replies", Graded: "graded repli
 
 @dataclass(frozen=True)
 class TrainingData:
-    """`train` and `validation` hold conversations (sft), pairs (dpo, a reward model of pairs), labelled replies (kto) or
-    graded replies (a reward model of scores), those of one prompt next to each other.
+    """`train` and `validation` hold conversations (sft), pairs (dpo, a reward model of pairs), labelled replies (kto)
+    or graded replies (a reward model of scores), those of one prompt next to each other.
 
     `groups` and `conversations` are the records of the measured split, `training_groups` what the tutor prior reads.
     `batch_size` is the effective batch, in training examples. `scored_fingerprint` is that of the records that `groups`

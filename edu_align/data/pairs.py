@@ -56,7 +56,7 @@ def _spread(pairs: list[Pair], limit: int, seed: int) -> list[Pair]:
 
 
 def in_steps(pairs: Iterable[Choice], batch_size: int, seed: int) -> list[Choice]:
-    """The pairs, or single replies, in an order in which every `batch_size` of them are whole prompts as far as possible.
+    """Pairs, or single replies, in an order in which every `batch_size` of them are whole prompts as far as possible.
 
         prompts of 3, 2, 9, 4 and 2 pairs, batch_size 4  ->  aaac cccc cccc | bbee | dddd
 
@@ -78,7 +78,7 @@ def in_steps(pairs: Iterable[Choice], batch_size: int, seed: int) -> list[Choice
             chosen = (0,)
         left = [members for index, members in enumerate(near) if index not in chosen] + left[len(near) :]
     Random(seed).shuffle(whole)
-    return [pair for steps in (*whole, rest) for pair in steps]
+    return [pair for steps in [*whole, rest] for pair in steps]
 
 
 def _closing(sizes: Sequence[int], step: int) -> tuple[int, ...]:

@@ -138,7 +138,8 @@ def summarise(
     Where several sources are held out, `by_source` has the same of each source alone, as far as it has such records.
     """
     result = _summary(config, held, measured, reference, base)
-    sources = sorted({record.source for record in (*held.groups, *held.conversations)})
+    records: list[Record] = [*held.groups, *held.conversations]
+    sources = sorted({record.source for record in records})
     if len(sources) > 1:
         result[BY_SOURCE] = {name: _of_source(config, name, held, measured, reference, base) for name in sources}
     return result
@@ -188,10 +189,13 @@ def _summarise_rewards(
     config: Config, held: HeldOut, measured: Measurement, reference: Measurement | None
 ) -> dict[str, Any]:
     """`pair_accuracy_reward` and `selection_score_reward`; before training every reply ties."""
-    models = [{"reward": [rewards for rewards, _ in one.replies]} if one else {} for one in (measured, reference)]
+    model, earlier = (
+        {"reward": [rewards for rewards, _ in one.replies]} if one else {} for one in (measured, reference)
+    )
     return evaluate_scores(
         held.groups,
-        *models,
+        model,
+        earlier,
         config.dataset.margin,
         seed=config.seed,
         samples=config.evaluation.bootstrap_samples,

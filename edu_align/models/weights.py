@@ -178,7 +178,7 @@ def add_text_adapter(model: Any, folder: Path) -> Any:
     kept = {name: value for name, value in load_peft_weights(str(folder)).items() if f".{HEAD}." not in name}
     kept["base_model.model.score.weight"] = model.score.weight.detach().clone()
     adapted = get_peft_model(model, config)
-    found = set_peft_model_state_dict(adapted, kept)
+    found: Any = set_peft_model_state_dict(adapted, kept)
     if found.unexpected_keys:
         raise UserError(
             f"`init_from`: {folder} has tensors of layers that this model has not, {found.unexpected_keys[0]} for one. "

@@ -309,7 +309,8 @@ class _Computed:
             self.known[(len(self.known),)] = row[0]
             return
         key, prompt, *sides = row
-        self.known |= {(key,): prompt, **{(key, reply): n for reply, n in zip(sides[::2], sides[1::2], strict=True)}}
+        self.known[(key,)] = prompt
+        self.known |= {(key, reply): n for reply, n in zip(sides[::2], sides[1::2], strict=True)}
 
 
 def _trees(batch: list[Row]) -> tuple[list[int], int]:

@@ -87,7 +87,8 @@ class BestStep(TrainerCallback):
         if state.global_step >= state.max_steps:
             control.should_evaluate = True
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        metrics: dict[str, float] = given["metrics"]
         if self.ended:  # it is what is kept that is validated
             return
         name = f"eval_{self.choice.metric.removeprefix('eval/')}"

@@ -127,7 +127,8 @@ class OwnLoss(trl.DPOTrainer):
 
     def _note_rewards(self, scores: PairScores) -> None:
         """beta times nats a token in the place of TRL's numbers on rewards, which are beta times nats a reply."""
-        noted = self._metrics["train" if self.model.training else "eval"]
+        model: Any = self.model
+        noted = self._metrics["train" if model.training else "eval"]
         chosen, rejected = (self.accelerator.gather(self.beta * mean.detach()) for mean in scores.means())
         better = (chosen > rejected).float()
         numbers = {"chosen": chosen, "rejected": rejected, "accuracies": better, "margins": chosen - rejected}

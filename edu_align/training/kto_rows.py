@@ -95,8 +95,8 @@ def kto_rows(
     ]
     if step is not None:
         others = mismatched([replies[at].group.id for at in counts.kept], step)
-        for row, (prompt, _), other in zip(rows, whole, others, strict=True):
-            row |= dict(zip(COLUMNS[2:], cut_at_start(prompt, whole[other][1], max_length), strict=True))
+        for row, (asked, _), other in zip(rows, whole, others, strict=True):
+            row |= dict(zip(COLUMNS[2:], cut_at_start(asked, whole[other][1], max_length), strict=True))
     return rows, counts
 
 
