@@ -53,7 +53,7 @@ def problems_of_loss(values: Values) -> Iterator[str]:
 def _comparing(values: Values, why: str) -> Iterator[str]:
     """Cut into passes, or dealt out to processes, it would be another loss."""
     batch = values.get("trainer.batch_size", 1)
-    fits: int = values.get("hardware.per_device_batch_size", batch)
+    fits: Any = values.get("hardware.per_device_batch_size", batch)
     if count() > 1:
         yield f"{why}, and {count()} processes would share them. Launch one, or choose another trainer.loss_type."
     if 1 <= fits < batch:

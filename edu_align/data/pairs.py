@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from random import Random
 from typing import TypeVar
 
@@ -78,7 +78,7 @@ def in_steps(pairs: Iterable[Choice], batch_size: int, seed: int) -> list[Choice
             chosen = (0,)
         left = [members for index, members in enumerate(near) if index not in chosen] + left[len(near) :]
     Random(seed).shuffle(whole)
-    return [pair for steps in [*whole, rest] for pair in steps]
+    return list(chain(*whole, rest))
 
 
 def _closing(sizes: Sequence[int], step: int) -> tuple[int, ...]:

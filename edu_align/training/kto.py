@@ -82,7 +82,7 @@ class KTOTrainer(
         self.passes, self.cache, self.model_key = passes, cache, model_key
         self.base_is_reference = base_is_reference
         kl = has_kl(passes.config.trainer)
-        self.row_columns: tuple[str, ...] = COLUMNS if kl else PLAIN
+        self.row_columns = COLUMNS if kl else PLAIN
         self.logps = ("ref_logps", "ref_KL_logps") if kl else ("ref_logps",)
         super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
 

@@ -34,7 +34,7 @@ class CachedReference(Trainer):
     `logps`: the columns that TRL adds.
     """
 
-    row_columns = COLUMNS
+    row_columns: tuple[str, ...] = COLUMNS
     logps: tuple[str, ...] = LOGPS
 
     cache: RunCache | None = None
