@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edu_align.config.keys import stated
+from edu_align.config.schema import GROUP_SCHEMAS
 from edu_align.utils.words import did_you_mean, listed
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -13,19 +14,34 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def ranges() -> dict[str, tuple[str, str]]:
-    """`{key: (what it must be, a common value)}` of every number that has a range."""
-    return stated("bounds")
+def ranges(algorithm: str | None = None) -> dict[str, tuple[str, str]]:
+    """`{key: (what it must be, a common value)}` of every number that has a range, with an `algorithm` by its trainer:
+    two may have other ranges for one key.
+    """
+    one = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema")
+    return stated("bounds") | (stated("bounds", one, "trainer.") if one is not None else {})
 
 
-def enumerations() -> dict[str, Sequence[str]]:
-    """`{key: its words}` of every enumeration."""
-    return {key: words() if callable(words) else words for key, words in stated("words").items()}
+def enumerations(algorithm: str | None = None) -> dict[str, Sequence[str]]:
+    """`{key: its words}` of every enumeration. Trainers may have other words for one key: those of all, or of one."""
+    schemas = GROUP_SCHEMAS["trainer"]
+    one = schemas.get(f"{algorithm}_schema")
+    found: dict[str, Sequence[str]] = {key: _words(words) for key, words in stated("words").items()}
+    if one is not None:
+        return found | {key: _words(words) for key, words in stated("words", one, "trainer.").items()}
+    every = [stated("words", schema, "trainer.") for schema in schemas.values()]
+    for key in dict.fromkeys(key for words in every for key in words):
+        found[key] = list(dict.fromkeys(word for words in every for word in _words(words.get(key, ()))))
+    return found
+
+
+def _words(words: Any) -> Sequence[str]:
+    return words() if callable(words) else words  # type: ignore[no-any-return]
 
 
 def out_of_bounds(values: dict[str, Any]) -> Iterator[str]:
     """A problem for every number of `values` (dotted key to value) that is out of its range, or not finite."""
-    for key, (rule, common) in ranges().items():
+    for key, (rule, common) in ranges(values.get("trainer.algorithm")).items():
         value = values.get(key)
         if value is not None and not holds(value, rule):
             yield f"`{key}` must be {rule}, got {value}. A common value is {key}={common}."
@@ -39,7 +55,7 @@ def holds(value: float, rule: str) -> bool:
 
 def unknown_words(values: dict[str, Any]) -> Iterator[str]:
     """A problem for every value of an enumeration that is not one of its words; lists are checked word by word."""
-    for key, words in enumerations().items():
+    for key, words in enumerations(values.get("trainer.algorithm")).items():
         value = values.get(key)
         for word in value if isinstance(value, list) else [value]:
             if word is not None and word not in words:
