@@ -30,6 +30,8 @@ def weights_of(batch: Batch, sides: int) -> Numbers:
     """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT) or pairs (DPO) as `loss`, which
     stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 1 for SFT, 2 for DPO.
     """
+    if "advantages" in batch:  # replies of GRPO: TRL's numbers of a pass are means over their tokens
+        return {"loss": float(batch["completion_mask"].sum())}
     examples = len(batch["input_ids"]) / sides
     if sides == 1:
         return {"loss": float((batch["labels"][:, 1:] != IGNORED).sum()) if "labels" in batch else examples}

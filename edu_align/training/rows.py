@@ -4,22 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from random import Random
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.config.schema import Config, DPOTrainerConfig, SFTTrainerConfig
+from edu_align.config.schema import Config, DPOTrainerConfig, GRPOTrainerConfig, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
+from edu_align.training.grpo_rows import asked_of, check_rewards, check_step, grpo_rows, longest_prompt, with_words
 from edu_align.training.sft_rows import cached_sft_rows
 from edu_align.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class Rows:
-    """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs; `ids`: the record of each.
+    """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs, {prompt_ids, asked} of prompts; `ids`:
+    the record of each.
 
     `examples`: how many records they come from; `notes`: lines on what became of the others.
     """
@@ -35,6 +38,8 @@ def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCach
 
     Errors: no training row is left; the first reason why.
     """
+    if isinstance(config.trainer, GRPOTrainerConfig):
+        return _prompt_rows(config.trainer, tokenizer, data, config.seed)
     make = _conversation_rows if config.trainer.reads == "conversations" else _pair_rows
     train = make(config, tokenizer, data.train, cache)
     if not train.rows:
@@ -69,6 +74,23 @@ def _pair_rows(config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunC
     kept = [pairs[i] for i in counts.kept]
     ids = [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in kept]
     return Rows(rows, ids, len(rows), [*notes, *counts.lines(trainer.max_length)])
+
+
+def _prompt_rows(trainer: GRPOTrainerConfig, tokenizer: Any, data: TrainingData, seed: int) -> tuple[Rows, Rows]:
+    """Rows of the training and validation prompts; those of a conversation do not stay neighbours."""
+    people = asked_of(data.train)
+    Random(seed).shuffle(people)
+    if not people:
+        raise UserError("no training example is left: no trained turn answers a turn of the student.")
+    check_rewards(trainer, people)
+    made = []
+    for asked in (people, asked_of(data.validation)):
+        rows, counts = grpo_rows(tokenizer, with_words(asked, people), trainer)
+        made.append(Rows(rows, [row["asked"].id for row in rows], len(rows), counts.lines(longest_prompt(trainer))))
+    if not made[0].rows:
+        raise UserError("\n".join(["no training example is left.", *made[0].notes]))
+    check_step(trainer, made[0].rows)
+    return made[0], made[1]
 
 
 def measurable(tokenizer: Any, data: TrainingData) -> TrainingData:
@@ -118,7 +140,9 @@ def preview(tokenizer: Any, rows: Rows, examples: int) -> str:
 
 
 def _sequences(row: dict[str, list[int]]) -> list[tuple[str, list[int], list[int]]]:
-    """(title, ids, labels) of a row: a conversation, or both sides of a pair."""
+    """(title, ids, labels) of a row: a conversation, a prompt that replies are written to, or both sides of a pair."""
+    if "asked" in row:
+        return [("dialogue", row["prompt_ids"], [IGNORED] * len(row["prompt_ids"]))]
     if "input_ids" in row:
         return [("conversation", row["input_ids"], row["labels"])]
     return [

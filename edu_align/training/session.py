@@ -43,6 +43,7 @@ from edu_align.runs.folder import RunFolder, RunListener, ancestors, records
 from edu_align.tracking import Tracker, tracking
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo
+from edu_align.training.grpo import build_grpo
 from edu_align.training.resume import CheckpointState, Resume
 from edu_align.training.rows import Rows
 from edu_align.training.sft import build_sft
@@ -50,7 +51,7 @@ from edu_align.training.trl_dataset import remove_rows
 from edu_align.utils.distributed import count, first, is_first, total, wait
 from edu_align.utils.files import write_json, write_text
 
-METHODS: dict[str, Callable[..., Any]] = {"sft": build_sft, "dpo": build_dpo}  # by `trainer.algorithm`
+METHODS: dict[str, Callable[..., Any]] = {"sft": build_sft, "dpo": build_dpo, "grpo": build_grpo}  # by `trainer.algorithm`
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
 SHORT_MEASURING = 10  # seconds of measuring that need no word
 
@@ -274,6 +275,8 @@ def measuring_line(measuring: float, training: float) -> str:
 def packing_summary(config: Config, trainer: Any) -> str:
     """What packing is about to save, in one line: counted over the first training examples, in their order."""
     rows = trainer.train_dataset.select(range(min(COUNTED_AHEAD, len(trainer.train_dataset))))
+    if "prompt_ids" in rows.column_names and "chosen_ids" not in rows.column_names:
+        return "edu_align: packing: a dialogue is computed once for all replies to it, which are written step by step"
     if "chosen_ids" in rows.column_names:
         examples = [
             [row["prompt_ids"] + row["chosen_ids"], row["rejected_prompt_ids"] + row["rejected_ids"]] for row in rows
