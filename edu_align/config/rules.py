@@ -397,8 +397,8 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _replies, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter, sharding,
-    _export,
+    _steps, _trainer, _sources, _replies, _contrast, _local_file, _fractions, _model, _hardware, problems_of_adapter,
+    sharding, _export,
     _sweep,
     _judge, _places, _metrics, _tracking,
 )  # fmt: skip

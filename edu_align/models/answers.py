@@ -65,7 +65,9 @@ def answer(
         if exact:
             engine = Engine(model, settings, end_tokens(model, tokenizer), reply_memory(memory_gb))
             work = [Work(i, ids, labels) for i, (ids, labels) in enumerate([*rows, *((ids, None) for ids in prompts)])]
-            found = HalvingBatches("scoring and writing replies").run(partial(_by_engine, engine, shown.update, ends), work)
+            found = HalvingBatches("scoring and writing replies").run(
+                partial(_by_engine, engine, shown.update, ends), work
+            )
             written = found[len(rows) :]
             if rows:
                 scored, scoring = iter(found), engine.reading

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edu_align.config.batch import keeps_checkpoints
-from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.config.schema import Config, DPOTrainerConfig, GRPOTrainerConfig
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
 from edu_align.planning.parameters import count_parameters, parameters
@@ -28,6 +28,8 @@ def operations(config: Config, work: Work) -> float | None:
         return None
     passes = 4 + 2 * (config.adapter.name == "full") + 2 * config.hardware.gradient_checkpointing
     passes += 2 * isinstance(config.trainer, DPOTrainerConfig)
+    if isinstance(config.trainer, GRPOTrainerConfig):
+        passes += 2 * (config.trainer.beta > 0)
     return float(passes) * parameters(config.model.architecture) * work.total_tokens
 
 

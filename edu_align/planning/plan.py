@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
-from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig
+from edu_align.config.schema import AdapterConfig, Architecture, Config, DPOTrainerConfig, GRPOTrainerConfig
 from edu_align.models.sizes import check_length, sizes_of
 from edu_align.packing.families import SUPPORTED
 from edu_align.planning.duration import GB, describe_disk, seconds
@@ -89,6 +89,7 @@ class Plan:
     def _work(self) -> Iterator[str]:
         work, trainer = self.work, self.config.trainer
         noun = "pairs" if isinstance(trainer, DPOTrainerConfig) else "conversations"
+        noun = "dialogues" if isinstance(trainer, GRPOTrainerConfig) else noun
         many = f"{work.examples:,} {noun}" if work.examples is not None else f"unknown number of {noun}"
         steps = f"{work.steps:,} steps" if work.steps is not None else "unknown number of steps"
         yield f"work       {many}, {steps} of {trainer.batch_size}; largest forward pass {work.tokens:,} tokens"
@@ -102,6 +103,8 @@ class Plan:
             yield "time       unknown: set trainer.max_steps, or bring the data here (data_root)"
         else:
             yield f"time       about {_format_duration(found[0])} of training, from {found[1]}"
+        if isinstance(trainer, GRPOTrainerConfig):
+            yield "           and what writing the replies takes, token after token: not known"
 
     def _advice(self) -> Iterator[str]:
         if self.fits:

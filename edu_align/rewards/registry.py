@@ -29,4 +29,3 @@ REWARDS: dict[str, Reward] = {
 def lacking(names: Iterable[str], asked: Asked) -> list[str]:
     """Those of the rewards that say nothing of a dialogue, because it has not what they need."""
     return [name for name in names if not REWARDS[name].applies(asked)]
-

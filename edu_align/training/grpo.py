@@ -6,7 +6,7 @@ std(r), and the objective is equation 3 of the paper,
     1/G sum_i 1/|o_i| sum_t { min(p_it A_i, clip(p_it, 1 - epsilon, 1 + epsilon) A_i) - beta KL_it }
 
 with p_it the ratio of a token's probability to that when the reply was written, and KL_it the estimate of equation 4
-against the reference model. The reference is the base model under a new adapter, a frozen copy of the adapter that
+against the reference model (TRL's own default weighs it by p_it, which the paper does not). The reference is the base model under a new adapter, a frozen copy of the adapter that
 `init_from` brought, and with full fine-tuning a frozen copy of the weights.
 """
 
@@ -54,7 +54,7 @@ class GRPOTrainer(
         super().__init__(*args, **options)
 
     def steps_an_epoch(self) -> int:
-        """Every dialogue is answered once in an epoch, and its replies are trained on `trainer.num_iterations` times."""
+        """Each dialogue is answered once, and its replies are trained on `trainer.num_iterations` times."""
         trainer = self.passes.config.trainer
         assert isinstance(trainer, GRPOTrainerConfig)
         return len(self.row_ids) // prompts_per_step(trainer) * trainer.num_iterations
@@ -125,6 +125,7 @@ def grpo_arguments(
             "scale_rewards": trainer.scale_rewards,
             "reward_weights": rewards_of(trainer)[1],
             "shuffle_dataset": False,
+            "use_bias_correction_kl": False,  # TRL weighs the KL term by the ratio, and the paper does not
             **common,
             "router_aux_loss_coef": 0.0,
         }

@@ -12,7 +12,7 @@ from typing import Any
 from edu_align.config.batch import prompts_per_step
 from edu_align.config.schema import GRPOTrainerConfig
 from edu_align.models.chat_template import TemplateError, chat_ids
-from edu_align.records import Conversation
+from edu_align.records import Conversation, trained_replies
 from edu_align.rewards.asked import Asked
 from edu_align.rewards.human_length import people_write
 from edu_align.rewards.registry import REWARDS, lacking
@@ -49,8 +49,7 @@ def asked_of(conversations: Sequence[Conversation]) -> list[Asked]:
 
 
 def _asked(talk: Conversation) -> Iterator[Asked]:
-    turns = talk.messages
-    places = [i for i in range(1, len(turns)) if turns[i].train and turns[i - 1].role == "user"]
+    turns, places = talk.messages, trained_replies(talk)
     for number, place in enumerate(places, 1):
         name = talk.id if len(places) == 1 else f"{talk.id} reply {number}"
         yield Asked(name, turns[:place], turns[place].content, talk.meta)

@@ -1,4 +1,4 @@
-"""Replies of the model's own under TRL's GRPOTrainer: written by edu_align's engine, scored by rewards, kept over steps.
+"""Replies of the model's own under TRL's GRPOTrainer: written by our engine, scored by rewards, kept over steps.
 
 TRL draws replies inside a forward pass of a step, by torch's global generator. Here a step's are written before it
 begins, by a seed of its own, so that a run that was cut off draws what it would have drawn, and the step is then cut
@@ -55,8 +55,8 @@ def drawn_by(*parts: Any) -> Iterator[None]:
 
 
 class OwnReplies(trl.GRPOTrainer):
-    """Overrides `get_batch_samples` (a step's replies), TRL's `_generate_and_score_completions`, `_tokenize_prompts` and
-    `_generate_single_turn` (how they are written), `_get_per_token_logps_and_entropies` (scores of the reference in
+    """Overrides `get_batch_samples` (a step's replies), TRL's `_generate_and_score_completions`, `_tokenize_prompts`
+    and `_generate_single_turn` (how they are written), `_get_per_token_logps_and_entropies` (scores of the reference in
     passes that fit), `_compute_loss`, `_prepare_inputs` and `training_step` (replies are there already).
 
     `asked`: what the rewards know of each training and validation row, by `train` and `eval`.
@@ -189,4 +189,3 @@ class ValidatedReplies(Validation):
 def rewards_of(trainer: GRPOTrainerConfig) -> tuple[list[RewardFunction], list[float]]:
     """The rewards as TRL takes them, and their weights."""
     return [RewardFunction(name) for name in trainer.weights], list(trainer.weights.values())
-

@@ -51,7 +51,9 @@ from edu_align.training.trl_dataset import remove_rows
 from edu_align.utils.distributed import count, first, is_first, total, wait
 from edu_align.utils.files import write_json, write_text
 
-METHODS: dict[str, Callable[..., Any]] = {"sft": build_sft, "dpo": build_dpo, "grpo": build_grpo}  # by `trainer.algorithm`
+METHODS: dict[str, Callable[..., Any]] = {  # by `trainer.algorithm`
+    "sft": build_sft, "dpo": build_dpo, "grpo": build_grpo,
+}  # fmt: skip
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
 SHORT_MEASURING = 10  # seconds of measuring that need no word
 

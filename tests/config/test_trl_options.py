@@ -12,7 +12,7 @@ from edu_align.config.trl_args import owned, trl_fields
 from edu_align.config.trl_options import PASSED, REFUSED, REFUSED_THERE, passed, refused, typed
 
 Problems = Callable[..., list[str]]
-CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig"}
+CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig", "grpo": "GRPOConfig"}
 
 
 @pytest.mark.parametrize("algorithm", CLASSES)

@@ -9,6 +9,7 @@ from edu_align.reports.words import in_words
 CAPTIONS = {
     "sft": "A lower loss: the replies of the data surprise the model less.",
     "dpo": "DPO's loss is ln 2 = 0.693 before the first step; it does not compare with the loss of SFT.",
+    "grpo": "GRPO's loss is near 0 throughout: advantages are compared within a group. Read the rewards instead.",
 }
 LEAK, ASK = "leak_rate", "question_rate"
 HUMAN = "human tutor"
