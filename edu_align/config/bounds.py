@@ -22,6 +22,17 @@ def ranges(algorithm: str | None = None) -> dict[str, tuple[str, str]]:
     return stated("bounds") | (stated("bounds", one, "trainer.") if one is not None else {})
 
 
+def said_range(key: str) -> str:
+    """What a number must be, trainer by trainer where they differ: `> 0 (dpo), >= 0 (grpo)`; "" where it has no range."""
+    found: dict[str, list[str]] = {}
+    for name, schema in GROUP_SCHEMAS["trainer"].items():
+        if (rule := stated("bounds", schema, "trainer.").get(key)) is not None:
+            found.setdefault(rule[0], []).append(name.removesuffix("_schema"))
+    if len(found) < 2:
+        return ranges()[key][0] if key in ranges() else ""
+    return ", ".join(f"{rule} ({' | '.join(names)})" for rule, names in found.items())
+
+
 def enumerations(algorithm: str | None = None) -> dict[str, Sequence[str]]:
     """`{key: its words}` of every enumeration. Trainers may have other words for one key: those of all, or of one."""
     schemas = GROUP_SCHEMAS["trainer"]

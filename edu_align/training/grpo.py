@@ -6,8 +6,9 @@ std(r), and the objective is equation 3 of the paper,
     1/G sum_i 1/|o_i| sum_t { min(p_it A_i, clip(p_it, 1 - epsilon, 1 + epsilon) A_i) - beta KL_it }
 
 with p_it the ratio of a token's probability to that when the reply was written, and KL_it the estimate of equation 4
-against the reference model (TRL's own default weighs it by p_it, which the paper does not). The reference is the base model under a new adapter, a frozen copy of the adapter that
-`init_from` brought, and with full fine-tuning a frozen copy of the weights.
+against the reference model (TRL's own default weighs it by p_it, which the paper does not). The reference is the base
+model under a new adapter, a frozen copy of the adapter that `init_from` brought, and with full fine-tuning a frozen
+copy of the weights.
 """
 
 import copy

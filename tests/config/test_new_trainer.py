@@ -46,7 +46,10 @@ def test_it_composes(folder: Path) -> None:
     [
         (["trainer.odds=2"], "`trainer.odds` must be > 0 and <= 1, got 2.0. A common value is trainer.odds=0.5."),
         (["trainer.odd=1"], "`trainer.odd` is not a key. Did you mean `trainer.odds`?"),
-        (["trainer.algorithm=ods"], "`trainer.algorithm` must be one of sft | dpo | odds, got 'ods'. Did you mean `o"),
+        (
+            ["trainer.algorithm=ods"],
+            "`trainer.algorithm` must be one of sft | dpo | grpo | odds, got 'ods'. Did you mean `o",
+        ),
         (["+trainer.args.label_smoothing=1"], "`trainer.args.label_smoothing` is set by `trainer.odds`."),
         (["dataset=mathdial"], "trainer=odds needs preferences, and mathdial (`dataset.sources`) has none."),
     ],

@@ -1,5 +1,6 @@
 """Each reward on replies that earn it and replies that do not, its range on any text, and how it is gamed, shown."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,14 @@ def score(name: str, reply: str, asked: Asked = ASKED) -> float:
 def test_the_names_are_those_of_the_schema() -> None:
     assert tuple(REWARDS) == NAMES
     assert set(USUAL_REWARDS) <= set(NAMES)
+
+
+def test_the_table_of_the_docs_says_what_the_rewards_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name, one in REWARDS.items():
+        assert f"| `{name}` | {one.least:g} to {one.most:g} | {one.says} | {one.needs} | {one.gamed} |" in page
+        assert one.says
+        assert one.gamed
 
 
 @pytest.mark.parametrize(

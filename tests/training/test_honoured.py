@@ -52,6 +52,9 @@ CASES = {
         "ref_model_sync_steps": ([*SYNC[:-1], "+trainer.args.ref_model_sync_steps=1"], "2"),
     },
 }
+REPLIES = ["trainer.num_generations=2", "trainer.max_completion_length=8", "trainer.rewards={human_length: 1}"]
+CASES["GRPOConfig"] = {name: ([*REPLIES, *words], value) for name, (words, value) in COMMON.items()}
+TRAINERS = {"SFTConfig": "sft", "DPOConfig": "dpo", "GRPOConfig": "grpo"}
 FAST = ("ref_model_sync_steps",)
 HELD = {
     "sync_ref_model": "D2", "ref_model_mixup_alpha": "D2", "ref_model_sync_steps": "D2", "neftune_noise_alpha": "D3",
@@ -91,7 +94,7 @@ def logged_without(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Calla
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_it_changes_the_training_and_survives_a_kill(go: Any, logged_without: Any, kind: str, name: str) -> None:
     words, value = CASES[kind][name]
-    words = [f"trainer={'sft' if kind == 'SFTConfig' else 'dpo'}", *SMALL, *words]
+    words = [f"trainer={TRAINERS[kind]}", *SMALL, *words]
     without = logged_without(*words)
     words = [word for word in words if not word.startswith(f"+trainer.args.{name}=")]
     words += f"+trainer.args.{name}={value}".split()
