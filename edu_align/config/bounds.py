@@ -23,7 +23,7 @@ def ranges(algorithm: str | None = None) -> dict[str, tuple[str, str]]:
 
 
 def said_range(key: str) -> str:
-    """What a number must be, trainer by trainer where they differ: `> 0 (dpo), >= 0 (grpo)`; "" where it has no range."""
+    """What a number must be, trainer by trainer where they differ: `> 0 (dpo), >= 0 (grpo)`; "" without a range."""
     found: dict[str, list[str]] = {}
     for name, schema in GROUP_SCHEMAS["trainer"].items():
         if (rule := stated("bounds", schema, "trainer.").get(key)) is not None:

@@ -37,7 +37,7 @@ def test_help_is_one_screen_with_every_option_and_root_key(here: Here, mine: Pat
 def test_a_group_names_its_options_and_keys_with_their_values(here: Here, mine: Path) -> None:
     code, text, _ = here("--help", "trainer")
     assert code == 0
-    assert "\n  sft*  Supervised fine-tuning" in text
+    assert re.search(r"\n  sft\* +Supervised fine-tuning", text)
     assert "\n  trainer.batch_size=8    (dpo: 16, grpo: 16)\n" in text
     assert "\n  trainer.beta=0.1    (trainer=dpo | trainer=grpo)\n" in text
     assert re.search(r"\n  mine +A model of mine\.\n", here("--help", "model", f"--config-dir={mine}")[1])
