@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.bounds import enumerations
+from edu_align.config.bounds import enumerations, said_range
 from edu_align.config.comments import Entry, conf_dir, description, entries, options
 from edu_align.config.keys import base_schema, expected, leaves, stated
 from edu_align.config.schema import GROUP_SCHEMAS, Config
@@ -90,6 +90,8 @@ def keys() -> dict[str, tuple[Any, dict[str, Any], dict[str, Entry]]]:
     for key, (_, metadata, _) in found.items():
         if key in words:
             metadata["words"] = words[key]  # of every trainer that has the key
+        if metadata.get("bounds"):
+            metadata["bounds"] = (said_range(key), metadata["bounds"][1])
         if any(key == name or key.startswith(f"{name}.") for name in outside):
             metadata["outside_run_id"] = True
     return found

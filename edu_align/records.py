@@ -114,6 +114,12 @@ class Graded(SingleReply):
 Record = Conversation | ResponseGroup
 
 
+def trained_replies(talk: Conversation) -> list[int]:
+    """Positions of the trained turns that answer a turn of the user."""
+    turns = talk.messages
+    return [i for i in range(1, len(turns)) if turns[i].train and turns[i - 1].role == "user"]
+
+
 def content_of(record: Record) -> tuple[object, ...]:
     """What a record says, apart from where it comes from: equal for two that are the same to a training run."""
     if isinstance(record, Conversation):

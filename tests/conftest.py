@@ -169,12 +169,19 @@ def train(tiny: Compose, outputs: Path) -> Callable[..., Observed]:
     return go
 
 
+REPLIES = [
+    "trainer.num_generations=4", "trainer.batch_size=8", "trainer.max_completion_length=12",
+    "trainer.rewards={asks_question: 1, leaks_answer: -1, human_length: 1}",
+]  # fmt: skip
 RUNS = {
     "sft": ["trainer=sft"],
     "dpo": ["trainer=dpo"],
     "kto": ["trainer=kto"],
     "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
     "kto_on_sft": ["trainer=kto", "init_from=sft"],
+    "grpo": ["trainer=grpo", *REPLIES],
+    "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
+    "grpo_on_sft": ["trainer=grpo", "init_from=sft", *REPLIES],
     "sft_full": ["trainer=sft", "adapter=full"],
     "reward": ["trainer=reward"],
     "reward_on_sft": ["trainer=reward", "init_from=sft"],

@@ -2,7 +2,7 @@
 
 import math
 
-from edu_align.config.schema import COMPARING_LOSSES, Config
+from edu_align.config.schema import COMPARING_LOSSES, Config, GRPOTrainerConfig
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -36,7 +36,15 @@ def training_steps(config: Config, examples: int) -> int:
     """Optimizer steps of a run on that many examples."""
     if config.trainer.max_steps > 0:
         return config.trainer.max_steps
-    return max(math.ceil(config.trainer.epochs * max(-(-examples // config.trainer.batch_size), 1)), 1)
+    steps = -(-examples // config.trainer.batch_size)
+    if isinstance(config.trainer, GRPOTrainerConfig):
+        steps = examples // prompts_per_step(config.trainer) * config.trainer.num_iterations
+    return max(math.ceil(config.trainer.epochs * max(steps, 1)), 1)
+
+
+def prompts_per_step(trainer: GRPOTrainerConfig) -> int:
+    """Dialogues that the replies of a step answer. An epoch leaves out the last ones where they fill no step."""
+    return trainer.batch_size // trainer.num_generations
 
 
 def token_budget(config: Config) -> int:

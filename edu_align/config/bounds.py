@@ -14,9 +14,23 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def ranges() -> dict[str, tuple[str, str]]:
-    """`{key: (what it must be, a common value)}` of every number that has a range."""
-    return stated("bounds")
+def ranges(algorithm: str | None = None) -> dict[str, tuple[str, str]]:
+    """`{key: (what it must be, a common value)}` of every number that has a range, with an `algorithm` by its trainer:
+    two may have other ranges for one key.
+    """
+    one = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema")
+    return stated("bounds") | (stated("bounds", one, "trainer.") if one is not None else {})
+
+
+def said_range(key: str) -> str:
+    """What a number must be, trainer by trainer where they differ: `> 0 (dpo), >= 0 (grpo)`; "" without a range."""
+    found: dict[str, list[str]] = {}
+    for name, schema in GROUP_SCHEMAS["trainer"].items():
+        if (rule := stated("bounds", schema, "trainer.").get(key)) is not None:
+            found.setdefault(rule[0], []).append(name.removesuffix("_schema"))
+    if len(found) < 2:
+        return ranges()[key][0] if key in ranges() else ""
+    return ", ".join(f"{rule} ({' | '.join(names)})" for rule, names in found.items())
 
 
 def enumerations(algorithm: str | None = None) -> dict[str, Sequence[str]]:
@@ -38,7 +52,7 @@ def _words(words: Any) -> Sequence[str]:
 
 def out_of_bounds(values: dict[str, Any]) -> Iterator[str]:
     """A problem for every number of `values` (dotted key to value) that is out of its range, or not finite."""
-    for key, (rule, common) in ranges().items():
+    for key, (rule, common) in ranges(values.get("trainer.algorithm")).items():
         value = values.get(key)
         if value is not None and not holds(value, rule):
             yield f"`{key}` must be {rule}, got {value}. A common value is {key}={common}."

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from edu_align.config.bounds import enumerations, ranges
+from edu_align.config.bounds import enumerations, said_range
 from edu_align.config.comments import choices, description, entries, groups, header, is_global, options
 from edu_align.config.help import WIDTH, wrapped
 from edu_align.config.keys import branches, expected, is_open, opened_by, owners, root_leaves, stated, typed_keys
@@ -112,8 +112,8 @@ def _key(key: str, folders: list[Path]) -> list[str]:
     for said in [root[1]] if root else _comments(key, folders):
         lines += ["", *_indented(said)]
     facts = []
-    if key in ranges():
-        facts.append(("must be", ranges()[key][0]))
+    if said := said_range(key):
+        facts.append(("must be", said))
     if words := enumerations().get(key):
         facts.append(("one of", listed(words)))
     values = _values(group, folders).get(key, {})

@@ -67,7 +67,15 @@ def is_open(kind: Any) -> bool:
     return get_origin(kind) is dict
 
 
-OPEN_KEYS = tuple(key for key, kind in root_leaves({}).items() if is_open(kind))
+def _open_keys() -> tuple[str, ...]:
+    found = dict(root_leaves({}))
+    for group, schemas in GROUP_SCHEMAS.items():
+        for schema in schemas.values():
+            found |= leaves(schema, f"{group}.")
+    return tuple(key for key, kind in found.items() if is_open(kind))
+
+
+OPEN_KEYS = _open_keys()
 
 
 def expected(kind: Any) -> str:

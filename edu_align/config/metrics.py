@@ -2,7 +2,7 @@
 
 import re
 
-from edu_align.config.schema import SOURCES
+from edu_align.config.schema import REWARDS, SOURCES
 from edu_align.utils.errors import UserError
 from edu_align.utils.words import nearest
 
@@ -12,10 +12,12 @@ _TRAIN = ("loss", "steps", "epoch", "total_flos", "tokens_per_second", "peak_mem
 _VALID = ("loss", "epoch", "entropy", "num_tokens", "mean_token_accuracy", *_SPEED)
 _PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
           "logps/rejected", "logits/chosen", "logits/rejected", "rewards/mean")  # fmt: skip
+_REPLIES = ("reward", *(f"rewards/{name}/mean" for name in REWARDS), "kl", "completions/mean_length",
+            "completions/clipped_ratio")  # fmt: skip
 _HELD_OUT = ("human_turn_nll", *(f"{what}_{by}" for what in ("pair_accuracy", "selection_score") for by in _SCORES))
 RUN_METRICS = (
     *(f"train/{name}" for name in (*_TRAIN, *_SPEED)),
-    *(f"eval/{name}" for name in (*_VALID, *_PAIRS, *_HELD_OUT)),
+    *(f"eval/{name}" for name in (*_VALID, *_PAIRS, *_REPLIES, *_HELD_OUT)),
     *(f"{when}/{name}" for when in ("before", "base") for name in _HELD_OUT),
 )
 # A metric is better when it is smaller if one of these words is in its name; every other one when it is larger.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from edu_align.config.schema import (
     K_TYPES,
     METRICS,
     PREFERENCE_SOURCES,
+    REWARDS,
     TrainerConfig,
 )
 from edu_align.config.trl_args import (
@@ -36,6 +38,7 @@ from edu_align.utils.words import did_you_mean, listed
 Values = dict[str, Any]
 _LOCAL_FILE = "a file of rows: JSON, a table, a workbook or Parquet."
 LONGEST_TAG, LONGEST_PROJECT = 64, 128  # letters, of W&B
+LEAST_PROMPT = 8  # tokens of a dialogue that its reply must leave room for
 _SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
 # What updates each number of a weight by itself, and so the part that a process holds. bitsandbytes' and Adafactor's
 # steps do not: torch finds no rule for them on sharded tensors.
@@ -196,6 +199,37 @@ def _reward(values: Values) -> Iterator[str]:
         yield (
             f"`trainer.reward_loss={loss}` needs scores on one scale, and `dataset.sources` names {listed(sources)}. "
             "Take one of them, or set trainer.reward_loss=bradley_terry."
+        )
+
+
+def _replies(values: Values) -> Iterator[str]:
+    """Problems of `trainer=grpo`: rewards that there are none of, and groups that fill no step."""
+    rewards = values.get("trainer.rewards") or {}
+    for name, weight in rewards.items():
+        if name not in REWARDS:
+            yield f"`trainer.rewards`: {name!r} is no reward.{did_you_mean(name, REWARDS)} Rewards: {listed(REWARDS)}."
+        elif not isinstance(weight, int | float) or not isfinite(weight):
+            yield f"`trainer.rewards`: the weight of {name} must be a number, got {weight}. Set it to 1, or -1."
+    if rewards and not any(rewards.values()):
+        yield f"`trainer.rewards={rewards}` weighs nothing. Set trainer.rewards={{asks_question: 1}}, or leave it out."
+    group, batch = values.get("trainer.num_generations"), values.get("trainer.batch_size", 0)
+    if group is None or group < 2 or batch < 1:
+        return
+    if batch % group:
+        yield (
+            f"`trainer.batch_size` counts replies, and must be a multiple of `trainer.num_generations` ({group}), got "
+            f"{batch}. Set trainer.batch_size={max(batch // group, 1) * group}."
+        )
+    reply, longest = values.get("trainer.max_completion_length", 0), values.get("trainer.max_length", 16)
+    if longest >= 16 and reply > longest - LEAST_PROMPT:
+        yield (
+            f"`trainer.max_completion_length` must leave {LEAST_PROMPT} tokens of `trainer.max_length` ({longest}) to "
+            f"the dialogue, got {reply}. Set trainer.max_completion_length={max(longest // 2, 1)}."
+        )
+    if count() > 1:
+        yield (
+            f"trainer=grpo writes its replies in one process, and these are {count()}. Start it without torchrun, or "
+            "set trainer=dpo."
         )
 
 
@@ -428,6 +462,6 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _mixing, _labels, _reward, _contrast, _local_file, _fractions, _model, _hardware,
-    problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
+    _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, _fractions, _model,
+    _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
 )  # fmt: skip

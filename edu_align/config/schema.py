@@ -34,6 +34,14 @@ KTO_LOSSES = ["kto", "apo_zero_unpaired"]
 GRADED_LOSSES = ["regression", "ordinal"]
 REWARD_LOSSES = ["bradley_terry", *GRADED_LOSSES]
 POOLINGS = ["mean", "last"]
+# Losses of TRL's GRPOTrainer.
+GRPO_LOSSES = ["grpo", "dr_grpo", "dapo"]
+# Rewards of `trainer.rewards` (edu_align/rewards), and what they weigh where it is empty.
+REWARDS = (
+    "leaks_answer", "asks_question", "finds_mistake", "locates_mistake", "arithmetic_correct", "human_length",
+    "student_numbers",
+)  # fmt: skip
+USUAL_REWARDS = {"asks_question": 1.0, "leaks_answer": -1.0}
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
@@ -259,6 +267,29 @@ class RewardTrainerConfig(TrainerConfig):
 
 
 @dataclass(eq=False, repr=False)
+class GRPOTrainerConfig(TrainerConfig):
+    """Training on replies of the model's own. `batch_size`: replies of a step, groups of `num_generations`."""
+
+    trl_config: ClassVar = ("trainer/grpo_config.py", "GRPOConfig")
+
+    algorithm: str = key("grpo", words=trainers)
+    rewards: dict[str, float] = key({}, trl="reward_weights")
+    num_generations: int = key(8, ">= 2", trl="num_generations num_generations_eval")
+    max_completion_length: int = key(128, ">= 1", trl="max_completion_length")
+    temperature: float = key(1.0, "> 0", trl="temperature")
+    beta: float = key(0.04, ">= 0", trl="beta")
+    epsilon: float = key(0.2, "> 0 and < 1", trl="epsilon epsilon_high")
+    num_iterations: int = key(1, ">= 1", trl="num_iterations")
+    loss_type: str = key("grpo", words=GRPO_LOSSES, trl="loss_type")
+    scale_rewards: str = key("group", words=("group", "batch", "none"), trl="scale_rewards")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The rewards that count, and what they weigh."""
+        return {name: weight for name, weight in (self.rewards or USUAL_REWARDS).items() if weight}
+
+
+@dataclass(eq=False, repr=False)
 class HardwareConfig:
     """What fits. In exact arithmetic most of these change no number, and in floating point only its last digits.
 
@@ -415,6 +446,7 @@ GROUP_SCHEMAS: dict[str, dict[str, type]] = {
         "dpo_schema": DPOTrainerConfig,
         "kto_schema": KTOTrainerConfig,
         "reward_schema": RewardTrainerConfig,
+        "grpo_schema": GRPOTrainerConfig,
     },
     "hardware": {"hardware_schema": HardwareConfig},
     "adapter": {"adapter_schema": AdapterConfig},

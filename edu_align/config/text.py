@@ -127,7 +127,7 @@ def _quoted(text: str) -> str:
 
 def _open_text(key: str) -> bool:
     above = opened_by(key)
-    return above is not None and get_args(root_leaves({})[above]) == (str, str)
+    return above is not None and get_args(root_leaves({}).get(above)) == (str, str)
 
 
 @cache

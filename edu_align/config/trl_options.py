@@ -1,4 +1,4 @@
-"""Every option of TRL's SFTConfig, DPOConfig, KTOConfig and RewardConfig: what becomes of it here.
+"""Every option of TRL's SFTConfig, DPOConfig, KTOConfig, RewardConfig and GRPOConfig: what becomes of it here.
 
 An option is ours (a field of the schema says so, see `trl_args.owned`), passed on, or refused; one that is in none of
 the three is not known, and not passed. tests/config/test_trl_options.py holds the table against the installed classes,
@@ -74,6 +74,7 @@ PASSED: dict[str, dict[str, Passed]] = {
             "number", None, "> 0", needs=(Need("trainer.reward_loss", ("bradley_terry",), "bradley_terry"),)
         ),
     },
+    "GRPOConfig": COMMON,
 }  # fmt: skip
 
 _ROWS = "edu_align makes the rows itself"
@@ -94,6 +95,10 @@ _CHECKPOINTS = "checkpoints are written by the keys trainer.save_steps and train
 _NUMBERS = "numbers go where the keys of tracking say"
 _LOG = "metrics.jsonl has every line, the first step's too, which is where a wrong setting shows"
 _OUTPUT = "what a run prints is edu_align's"
+_ENGINE = "replies are written by edu_align's own engine, drawn by trainer.temperature alone"
+_LOSSES = "the loss is one of trainer.loss_type, as its paper has it"
+_STEP = "a step's replies are written before it, all at once: trainer.batch_size says how many"
+_SAMPLES = "samples.jsonl holds replies of the model, metrics.jsonl their rewards"
 
 REFUSED = {
     "assistant_only_loss": _TURNS, "completion_only_loss": _TURNS,
@@ -153,6 +158,38 @@ REFUSED_THERE = {
     "RewardConfig": {
         "neftune_noise_alpha": "its noise is drawn for SFT's rows alone",
         "label_smoothing_factor": "TRL's reward trainer reads none",
+    },
+    "GRPOConfig": {
+        "neftune_noise_alpha": "the reference model would read other noise than the policy",
+        "label_smoothing_factor": "its loss reads none",
+        "disable_dropout": "adapter.dropout=0 does the same",
+        "generation_batch_size": _STEP, "steps_per_generation": _STEP,
+        "chat_template_kwargs": "arguments of the template are set by model.template_args",
+        **dict.fromkeys((
+            "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs", "cache_implementation",
+            "use_transformers_continuous_batching", "transformers_continuous_batching_config",
+            "use_transformers_paged", "use_vllm", "vllm_mode", "vllm_model_impl", "vllm_enable_sleep_mode",
+            "vllm_structured_outputs_regex", "vllm_server_base_url", "vllm_server_host", "vllm_server_port",
+            "vllm_server_timeout", "vllm_group_port", "vllm_gpu_memory_utilization", "vllm_max_model_length",
+            "vllm_tensor_parallel_size", "vllm_importance_sampling_correction", "vllm_importance_sampling_mode",
+            "vllm_importance_sampling_clip_max", "vllm_importance_sampling_clip_min", "vllm_importance_sampling_cap",
+        ), _ENGINE),
+        **dict.fromkeys((
+            "delta", "sapo_temperature_neg", "sapo_temperature_pos", "vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg",
+            "vespo_lambda_neg", "importance_sampling_level", "top_entropy_quantile", "entropy_coef",
+            "use_adaptive_entropy", "entropy_coef_min", "entropy_coef_max", "entropy_coef_delta", "entropy_target",
+            "off_policy_mask_threshold", "use_bias_correction_kl", "mask_truncated_completions",
+        ), _LOSSES),
+        "multi_objective_aggregation": "rewards are weighed and added, and the sum is compared in its group",
+        "sync_ref_model": "the reference model stays what it was",
+        "ref_model_mixup_alpha": "the reference model stays what it was",
+        "ref_model_sync_steps": "the reference model stays what it was",
+        "max_tool_calling_iterations": "a tutor calls no tools",
+        "cast_lm_head_to_fp32": _DTYPE, "ds3_gather_for_generation": _FSDP,
+        **dict.fromkeys((
+            "log_completions", "log_multimodal", "num_completions_to_print", "log_unique_prompts",
+            "log_completions_hub_repo",
+        ), _SAMPLES),
     },
 }  # fmt: skip
 

@@ -45,6 +45,7 @@ def answer(
     settings: GenerationConfig,
     bar: str | None = None,
     memory_gb: float | None = None,
+    ends: bool = False,
 ) -> Answers:
     """Score the rows of `families`, such as the replies to one prompt, and answer `prompts` (token ids) by the sampling
     `settings`. The model is left in eval mode.
@@ -52,7 +53,7 @@ def answer(
     With temperature 0 replies are the likeliest tokens and the same on every call, alone or beside others; otherwise
     torch's generator decides. They are written by the engine where it is exact, by transformers elsewhere; a reward
     model writes none. Work that memory runs out for is done in halves. `bar`: the name of a progress bar. `memory_gb`:
-    that of `hardware`.
+    that of `hardware`. `ends`: replies keep the token that ended them.
     """
     from tqdm import tqdm
 
@@ -66,20 +67,22 @@ def answer(
         if exact:
             engine = Engine(model, settings, end_tokens(model, tokenizer), reply_memory(memory_gb))
             work = [Work(i, ids, labels) for i, (ids, labels) in enumerate([*rows, *((ids, None) for ids in prompts)])]
-            found = HalvingBatches("scoring and writing replies").run(partial(_by_engine, engine, shown.update), work)
+            found = HalvingBatches("scoring and writing replies").run(
+                partial(_by_engine, engine, shown.update, ends), work
+            )
             written = found[len(rows) :]
             if rows:
                 scored, scoring = iter(found), engine.reading
                 scores = [list(islice(scored, len(family))) for family in families]
         else:
-            write = partial(batched_replies, model, tokenizer, settings=settings, done=shown.update)
+            write = partial(batched_replies, model, tokenizer, settings=settings, done=shown.update, keep_end=ends)
             written = HalvingBatches("writing replies").run(write, prompts)
     writing = time.perf_counter() - began - scoring
     add_work(sum(map(len, families)), scoring, sum(map(len, written)), writing)
     return Answers(scores, written, scoring, writing)
 
 
-def _by_engine(engine: Engine, done: Callable[[], Any], work: Sequence[Work]) -> list[Any]:
+def _by_engine(engine: Engine, done: Callable[[], Any], ends: bool, work: Sequence[Work]) -> list[Any]:
     """A score or the tokens of a reply for each of `work`."""
     found: dict[int, Any] = {each.number: [] for each in work}
     for event in engine.run(work):
@@ -88,6 +91,8 @@ def _by_engine(engine: Engine, done: Callable[[], Any], work: Sequence[Work]) ->
         elif event.token is not None:
             found[event.number].append(event.token)
             continue
+        elif ends and event.end is not None:
+            found[event.number].append(event.end)
         done()
     return [found[each.number] for each in work]
 

@@ -38,10 +38,13 @@ def writes_exactly(model: Any) -> bool:
 
 @dataclass(frozen=True)
 class Token:
-    """The next token of the reply to the prompt `number`; None where that reply has ended."""
+    """The next token of the reply to the prompt `number`; None where that reply has ended, by the token `end` unless it
+    grew too long.
+    """
 
     number: int
     token: int | None
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,7 @@ class Engine:
                     yield Token(reply.number, token)
                 if over or len(reply.written) == self.settings.max_new_tokens:
                     ended.append(i)
-                    yield Token(reply.number, None)
+                    yield Token(reply.number, None, token if over else None)
             for i in reversed(ended):
                 last = replies.pop()
                 if i < len(replies):

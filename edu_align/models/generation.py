@@ -90,9 +90,16 @@ BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of transforme
 
 
 def batched_replies(
-    model: Any, tokenizer: Any, prompts: Prompts, settings: GenerationConfig, done: Callable[[int], Any]
+    model: Any,
+    tokenizer: Any,
+    prompts: Prompts,
+    settings: GenerationConfig,
+    done: Callable[[int], Any],
+    keep_end: bool = False,
 ) -> list[list[int]]:
-    """transformers' `generate`, in batches of like length with left padding."""
+    """transformers' `generate`, in batches of like length with left padding. `keep_end`: with the token that ended a
+    reply.
+    """
     import torch
 
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -104,9 +111,9 @@ def batched_replies(
         with torch.no_grad(), _contiguous_head_input(model):
             ids = model.generate(**padded, generation_config=sampling)
         written = ids[:, padded["input_ids"].size(1) :].tolist()
-        found |= {
-            i: list(takewhile(lambda token: token not in ends, row)) for i, row in zip(batch, written, strict=True)
-        }
+        for i, row in zip(batch, written, strict=True):
+            reply = list(takewhile(lambda token: token not in ends, row))
+            found[i] = row[: len(reply) + 1] if keep_end else reply
         done(len(batch))
     return [found[i] for i in range(len(prompts))]
 

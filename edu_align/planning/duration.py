@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edu_align.config.batch import keeps_checkpoints
 from edu_align.config.losses import has_reference
-from edu_align.config.schema import BEST, Config, KTOTrainerConfig
+from edu_align.config.schema import BEST, Config, GRPOTrainerConfig, KTOTrainerConfig
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import TRAINED_WIDTH, WIDTH, optimizer_bytes
 from edu_align.planning.parameters import count_parameters, parameters
@@ -32,6 +32,8 @@ def operations(config: Config, work: Work) -> float | None:
     passes += 2 * has_reference(config.trainer)
     if isinstance(config.trainer, KTOTrainerConfig):
         passes += 4 * (config.trainer.loss_type == "kto")
+    if isinstance(config.trainer, GRPOTrainerConfig):
+        passes += 2 * (config.trainer.beta > 0)
     return float(passes) * parameters(config.model.architecture) * work.total_tokens
 
 

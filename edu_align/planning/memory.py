@@ -7,7 +7,7 @@ not be checked (GPUs: none was at hand) is said where the plan is printed.
 
 from edu_align.config.losses import has_reference
 from edu_align.config.peft_options import is_principal
-from edu_align.config.schema import BEST, REFERENCED, Config
+from edu_align.config.schema import BEST, REFERENCED, Config, GRPOTrainerConfig
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
@@ -110,6 +110,7 @@ def _weights(config: Config, machine: Machine, counts: ParameterCounts) -> tuple
     if config.adapter.name == "full":
         trainer = config.trainer
         live = isinstance(trainer, REFERENCED) and has_reference(trainer) and not trainer.precompute_reference
+        live |= isinstance(trainer, GRPOTrainerConfig) and trainer.beta > 0
         return every * (TRAINED_WIDTH + (width if live else 0)), 0.0
     if config.hardware.quantization == "none":
         return float(every * width), 0.0

@@ -5,7 +5,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
-from edu_align.config.schema import GRADED_LOSSES, REFERENCED, AdapterConfig, Architecture, Config, TrainerConfig
+from edu_align.config.schema import (
+    GRADED_LOSSES,
+    REFERENCED,
+    AdapterConfig,
+    Architecture,
+    Config,
+    GRPOTrainerConfig,
+    TrainerConfig,
+)
 from edu_align.models.language_model import SAID
 from edu_align.models.sizes import check_length, is_part, sizes_of
 from edu_align.planning.duration import GB, describe_disk, seconds
@@ -107,6 +115,8 @@ class Plan:
             yield "time       unknown: set trainer.max_steps, or bring the data here (data_root)"
         else:
             yield f"time       about {_format_duration(found[0])} of training, from {found[1]}"
+        if isinstance(trainer, GRPOTrainerConfig):
+            yield "           and what writing the replies takes, token after token: not known"
 
     def _advice(self) -> Iterator[str]:
         if self.fits:
@@ -123,6 +133,8 @@ def noun_of(trainer: TrainerConfig) -> str:
     """What a training example is called."""
     if getattr(trainer, "reward_loss", "") in GRADED_LOSSES:
         return "graded replies"
+    if isinstance(trainer, GRPOTrainerConfig):
+        return "dialogues"
     return {"preferences": "pairs", "labels": "labelled replies"}.get(trainer.reads, "conversations")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from edu_align.config.batch import cuts_by_tokens, token_budget, training_steps
 from edu_align.config.compose import name_of
-from edu_align.config.schema import REFERENCED, Config, ModelConfig
+from edu_align.config.schema import REFERENCED, Config, GRPOTrainerConfig, ModelConfig
 from edu_align.data.datamodule import training_data
 from edu_align.models.chat_template import TemplateError, render
 from edu_align.models.gguf_base import BUNDLED_NAME, check_gguf, folders_made
@@ -21,7 +21,8 @@ from edu_align.models.sizes import cached_file
 from edu_align.models.template_choice import check_choice, chosen_template, stored_template
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
-from edu_align.records import Graded, LabelledReply, Message, Pair
+from edu_align.planning.replies import ASSUMED, replies_work
+from edu_align.records import Graded, LabelledReply, Message, Pair, trained_replies
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -36,7 +37,7 @@ GENERATED = 200  # groups of the built-in corpus that are drawn to plan; counts 
 class Rows:
     """Token lengths. `rows`: one tuple an example, in the order of training: (prompt's key, prompt, chosen's key,
     chosen, rejected's key, rejected) for pairs, (prompt's key, prompt, reply's key, reply) for labelled replies,
-    (length,) for conversations. `examples` is None where nobody knows.
+    (length,) for conversations and for dialogues to answer. `examples` is None where nobody knows.
     """
 
     rows: list[Row]
@@ -228,6 +229,10 @@ def read_rows(config: Config) -> Rows:
     trainer = config.trainer
     limit = trainer.max_prompt_length if isinstance(trainer, REFERENCED) else None
     rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit)]
+    if isinstance(trainer, GRPOTrainerConfig):
+        longest = trainer.max_length - trainer.max_completion_length
+        asked = (talk.messages[:place] for talk in data.train for place in trained_replies(talk))
+        rows = [(min(lengths.messages(turns), longest),) for turns in asked]
     examples = round(len(rows) * scale)
     if dataset.max_train_records is not None and scale > 1:
         examples = min(examples, max(len(rows), dataset.max_train_records))
@@ -264,6 +269,9 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
     """Batches as TRL makes them: pairs and labelled replies in their order, conversations shuffled by the seed."""
     trainer, hardware = config.trainer, config.hardware
     share = max(trainer.batch_size // count(), 1)
+    if isinstance(trainer, GRPOTrainerConfig):
+        found: dict[str, Any] = replies_work(config, [row[0] for row in read.rows], read.examples, packed)
+        return Work(**found, source=f"{read.source}; {ASSUMED}")
     pairs = trainer.reads != "conversations"
     if not read.rows:
         return _unknown(config, read, share, packed, pairs)

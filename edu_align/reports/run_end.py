@@ -102,7 +102,9 @@ def outcome(run: RunFolder) -> list[str]:
     """The run's losses, and its main numbers before and after training with intervals and the strongest baseline."""
     metrics: Mapping[str, Any] = run.record.get("metrics") or {}
     lines = []
-    if "train/loss" in metrics:
+    if line := rewards_line(run):
+        lines.append(line)
+    elif "train/loss" in metrics:
         steps = metrics.get("train/steps")
         after = f"{metrics['train/loss']:.4g} on average over {steps} step{'s' if steps != 1 else ''}"
         held = f", {metrics['eval/loss']:.4g} on the validation examples after them" if "eval/loss" in metrics else ""
@@ -115,6 +117,19 @@ def outcome(run: RunFolder) -> list[str]:
         return [*lines, f"edu_align: {error}"]
     lines += [f"edu_align: {number.sentence()}" for number in found]
     return lines if found else [*lines, "edu_align: it was not evaluated, so nothing says whether it became better"]
+
+
+def rewards_line(run: RunFolder) -> str:
+    """The mean reward of a GRPO run's replies, whose loss says nothing; "" for another run."""
+    found = [float(row["reward"]) for row in run.rows("metrics.jsonl") if row.get("reward") is not None]
+    if not found:
+        return ""
+    part = max(len(found) // 5, 1)
+    first, last = sum(found[:part]) / part, sum(found[-part:]) / part
+    held = (run.record.get("metrics") or {}).get("eval/reward")
+    after = "" if held is None else f"; {held:.3f} on the validation dialogues after them"
+    steps = f"{part} step{'s' if part > 1 else ''}"
+    return f"edu_align: mean reward {first:.3f} over the first {steps}, {last:.3f} over the last{after}"
 
 
 def next_steps(

@@ -39,6 +39,8 @@ def weights_of(batch: Batch, sides: int) -> Numbers:
     """
     if "label" in batch:
         return _weights_of_labels(batch)
+    if "advantages" in batch:  # replies of GRPO: TRL's numbers of a pass are means over their tokens
+        return {"loss": float(batch["completion_mask"].sum())}
     examples = len(batch["input_ids"]) / sides
     if sides == 1:
         return {"loss": float((batch["labels"][:, 1:] != IGNORED).sum()) if "labels" in batch else examples}

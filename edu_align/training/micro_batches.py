@@ -269,10 +269,13 @@ class MicroBatching(Trainer):
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         return self.step.next(self, partial(super().training_step, model, num_items_in_batch=num_items_in_batch))
 
+    def steps_an_epoch(self) -> int:
+        return -(-len(self.row_ids) // self.passes.config.trainer.batch_size)
+
     def log(self, logs: dict[str, float], *args: Any) -> None:
         """An epoch is counted in steps: transformers counts device batches, of which a short step has fewer."""
         if self.state.epoch is not None and self.row_ids:
-            self.state.epoch = self.state.global_step / -(-len(self.row_ids) // self.passes.config.trainer.batch_size)
+            self.state.epoch = self.state.global_step / self.steps_an_epoch()
         super().log(logs, *args)
 
     def each_example_alone(self, model: Any) -> Iterator[tuple[int, Any]]:

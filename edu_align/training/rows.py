@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from random import Random
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.config.schema import REFERENCED, Config, RewardTrainerConfig, SFTTrainerConfig
+from edu_align.config.schema import REFERENCED, Config, GRPOTrainerConfig, RewardTrainerConfig, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
+from edu_align.training.grpo_rows import asked_of, check_rewards, check_step, grpo_rows, longest_prompt, with_words
 from edu_align.training.kto_rows import cached_kto_rows, has_kl
 from edu_align.training.reward_rows import Grades, reward_rows
 from edu_align.training.sft_rows import cached_sft_rows
@@ -22,7 +24,7 @@ from edu_align.utils.errors import UserError
 @dataclass(frozen=True)
 class Rows:
     """`rows`: {input_ids, labels} of conversations, `dpo_rows.COLUMNS` of pairs, `kto_rows.COLUMNS` and label of
-    labelled replies; `ids`: the record of each.
+    labelled replies, {prompt_ids, asked} of prompts; `ids`: the record of each.
 
     `examples`: how many records they come from; `notes`: lines on what became of the others; `grades`: of a reward
     model that learns from scores, what became of those.
@@ -42,6 +44,8 @@ def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCach
     """
     if isinstance(config.trainer, RewardTrainerConfig):
         return _reward_rows(config, tokenizer, data)
+    if isinstance(config.trainer, GRPOTrainerConfig):
+        return _prompt_rows(config.trainer, tokenizer, data, config.seed)
     make = {"conversations": _conversation_rows, "preferences": _pair_rows, "labels": _reply_rows}[config.trainer.reads]
     train = _require_rows(make(config, tokenizer, data.train, cache))
     return train, make(config, tokenizer, data.validation, cache)
@@ -103,6 +107,23 @@ def _shortened(config: Config, tokenizer: Any, examples: Sequence[Any]) -> tuple
     return short.pairs, list(filter(None, [short.describe(trainer.max_prompt_length)]))
 
 
+def _prompt_rows(trainer: GRPOTrainerConfig, tokenizer: Any, data: TrainingData, seed: int) -> tuple[Rows, Rows]:
+    """Rows of the training and validation prompts; those of a conversation do not stay neighbours."""
+    people = asked_of(data.train)
+    Random(seed).shuffle(people)
+    if not people:
+        raise UserError("no training example is left: no trained turn answers a turn of the student.")
+    check_rewards(trainer, people)
+    made = []
+    for asked in (people, asked_of(data.validation)):
+        rows, counts = grpo_rows(tokenizer, with_words(asked, people), trainer)
+        made.append(Rows(rows, [row["asked"].id for row in rows], len(rows), counts.lines(longest_prompt(trainer))))
+    if not made[0].rows:
+        raise UserError("\n".join(["no training example is left.", *made[0].notes]))
+    check_step(trainer, made[0].rows)
+    return made[0], made[1]
+
+
 def measurable(tokenizer: Any, data: TrainingData) -> TrainingData:
     """The data without held-out records that the chat template refuses, which is said.
 
@@ -152,7 +173,11 @@ def preview(tokenizer: Any, rows: Rows, examples: int) -> str:
 
 
 def _sequences(row: dict[str, list[int]]) -> list[tuple[str, list[int], list[int]]]:
-    """(title, ids, labels) of a row: a conversation, both sides of a pair, or a labelled reply."""
+    """(title, ids, labels) of a row: a conversation, a prompt that replies are written to, both sides of a pair, or a
+    labelled reply.
+    """
+    if "asked" in row:
+        return [("dialogue", row["prompt_ids"], [IGNORED] * len(row["prompt_ids"]))]
     if "input_ids" in row:
         return [("conversation", row["input_ids"], row["labels"])]
     sides = {"reply": ("prompt_ids", "completion_ids")} if "label" in row else SIDES

@@ -46,6 +46,7 @@ from edu_align.tracking import Tracker, tracking
 from edu_align.training.best import BestStep
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.dpo import build_dpo
+from edu_align.training.grpo import build_grpo
 from edu_align.training.kto import build_kto
 from edu_align.training.resume import CheckpointState, Resume
 from edu_align.training.reward import build_reward
@@ -60,6 +61,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "dpo": build_dpo,
     "kto": build_kto,
     "reward": build_reward,
+    "grpo": build_grpo,
 }  # by `trainer.algorithm`
 COUNTED_AHEAD = 2000  # examples that the line on packing before training counts
 FEWEST_SAMPLES = 100  # of the bootstrap, whose intervals nobody reads on the way
@@ -321,6 +323,8 @@ def measuring_line(measuring: float, training: float) -> str:
 def packing_summary(config: Config, trainer: Any) -> str:
     """What packing is about to save, in one line: counted over the first training examples, in their order."""
     rows = trainer.train_dataset.select(range(min(COUNTED_AHEAD, len(trainer.train_dataset))))
+    if "prompt_ids" in rows.column_names and "chosen_ids" not in rows.column_names:
+        return "edu_align: packing: a dialogue is computed once for all replies to it, which are written step by step"
     if "chosen_ids" in rows.column_names:
         examples = [
             [row["prompt_ids"] + row["chosen_ids"], row["rejected_prompt_ids"] + row["rejected_ids"]] for row in rows

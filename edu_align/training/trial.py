@@ -9,7 +9,14 @@ from typing import Any
 
 from edu_align.config.batch import training_steps
 from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
-from edu_align.config.schema import Config, DPOTrainerConfig, KTOTrainerConfig, RewardTrainerConfig, TrainerConfig
+from edu_align.config.schema import (
+    Config,
+    DPOTrainerConfig,
+    GRPOTrainerConfig,
+    KTOTrainerConfig,
+    RewardTrainerConfig,
+    TrainerConfig,
+)
 from edu_align.config.trl_args import SCHEDULES
 from edu_align.config.trl_options import COMMON, passed, typed
 from edu_align.utils.errors import UserError, first_line
@@ -31,6 +38,7 @@ def try_arguments(config: Config) -> None:
     from edu_align.models.device import check_optimizer, resolve
     from edu_align.training.arguments import common_arguments
     from edu_align.training.dpo import dpo_arguments
+    from edu_align.training.grpo import grpo_arguments
     from edu_align.training.kto import kto_arguments
     from edu_align.training.reward import reward_arguments
 
@@ -40,13 +48,15 @@ def try_arguments(config: Config) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         with _named(given or f"trainer.lr_scheduler={trainer.lr_scheduler}"):
-            arguments: trl.SFTConfig | trl.DPOConfig | trl.KTOConfig | trl.RewardConfig
+            arguments: trl.SFTConfig | trl.DPOConfig | trl.KTOConfig | trl.RewardConfig | trl.GRPOConfig
             if isinstance(trainer, DPOTrainerConfig):
                 arguments = dpo_arguments(config, device, folder, by_tokens=True)
             elif isinstance(trainer, KTOTrainerConfig):
                 arguments = kto_arguments(config, device, folder, by_tokens=True)
             elif isinstance(trainer, RewardTrainerConfig):
                 arguments = reward_arguments(config, device, folder, by_tokens=True)
+            elif isinstance(trainer, GRPOTrainerConfig):
+                arguments = grpo_arguments(config, device, folder, by_tokens=True)
             else:
                 arguments = trl.SFTConfig(**common_arguments(config, device, folder, by_tokens=True))
     number = torch.nn.Parameter(torch.zeros(1))

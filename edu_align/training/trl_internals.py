@@ -50,6 +50,16 @@ INTERNALS: dict[str, Members] = {
         "_total_train_tokens": "kept and put back: tokens so far",
         "_prepare_dataset": "overridden: our rows are tokenized already",
     },
+    "trl.GRPOTrainer": {
+        "_metrics": "kept and put back: numbers since the last line of the log",
+        "_total_train_tokens": "kept and put back, though TRL counts nothing in it",
+        "_generate_and_score_completions": "overridden and called: a step's replies are written before it",
+        "_tokenize_prompts": "overridden: prompts are tokenized and cut already",
+        "_generate_single_turn": "overridden: our engine writes the replies",
+        "_get_per_token_logps_and_entropies": "overridden: the reference is scored in passes that fit",
+        "_prepare_inputs": "overridden: replies are written already",
+        "_compute_loss": "overridden: a loss over the tokens of a step is not divided by its passes",
+    },
     "trl.trainer.dpo_trainer": {
         "hash_module": "replaced while a trainer is built: our key stands in for a hash of all weights"
     },

@@ -27,7 +27,7 @@ def test_commands_groups_keys_and_words_are_offered() -> None:
     assert offered("pr") == ["preview"]
     assert offered("") == [*EVERY]
     assert offered("train", "trai") == ["trainer.", "trainer="]
-    assert offered("train", "trainer=") == ["trainer=dpo", "trainer=kto", "trainer=sft"]
+    assert offered("train", "trainer=") == [f"trainer={name}" for name in ("dpo", "grpo", "kto", "reward", "sft")]
     assert offered("plan", "trainer.be") == ["trainer.beta="]
     assert offered("train", "hardware.dtype=b") == ["hardware.dtype=bfloat16"]
     assert offered("sweep", "force=") == ["force=false", "force=true"]

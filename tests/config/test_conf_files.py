@@ -35,7 +35,7 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
             "agentinstruct", "bridge", "edu_tutor", "gsm8k_socratic", "local", "mathdial", "mathdial_bridge", "mrbench",
             "mrbench_bridge", "puffin", "stack_exchange", "ultrachat", "ultrafeedback",
         ],
-        "trainer": ["dpo", "kto", "reward", "sft"],
+        "trainer": ["dpo", "grpo", "kto", "reward", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],
         "adapter": ["dora", "full", "lora", "pissa", "rslora"],
         "tracking": ["off", "wandb"],

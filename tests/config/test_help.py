@@ -37,9 +37,9 @@ def test_help_is_one_screen_with_every_option_and_root_key(here: Here, mine: Pat
 def test_a_group_names_its_options_and_keys_with_their_values(here: Here, mine: Path) -> None:
     code, text, _ = here("--help", "trainer")
     assert code == 0
-    assert "\n  sft*  Supervised fine-tuning" in text
-    assert "\n  trainer.batch_size=8    (dpo: 16, kto: 32, reward: 16)\n" in text
-    assert "\n  trainer.beta=0.1    (trainer=dpo)\n" in text
+    assert re.search(r"\n  sft\* +Supervised fine-tuning", text)
+    assert "\n  trainer.batch_size=8    (dpo: 16, grpo: 16, kto: 32, reward: 16)\n" in text
+    assert "\n  trainer.beta=0.1    (trainer=dpo | trainer=grpo | trainer=kto)\n" in text
     assert re.search(r"\n  mine +A model of mine\.\n", here("--help", "model", f"--config-dir={mine}")[1])
 
 
@@ -65,9 +65,12 @@ def test_a_key_is_printed_with_what_the_schema_knows_of_it(here: Here) -> None:
     assert here("--help", "trainer.beta")[1] == (
         "trainer.beta=<a number>\n\n"
         "    Strength of the pull towards the reference model, > 0 (equation 7). Lower drifts further from\n    it.\n\n"
-        "  must be     > 0\n"
+        "    Weight of the KL divergence from the reference model, the adapter being off; 0 computes no\n"
+        "    reference model.\n\n"
+        "  must be     > 0 (dpo), >= 0 (grpo)\n"
         "  0.1         trainer=dpo\n"
-        "  belongs to  trainer=dpo\n"
+        "  0.04        trainer=grpo\n"
+        "  belongs to  trainer=dpo | trainer=grpo\n"
         "  run's id    another value is another run\n"
         "  of TRL's    beta\n"
     )
@@ -102,7 +105,7 @@ def test_an_unknown_name_is_one_message_with_the_nearest(here: Here, word: str, 
 
 
 def test_the_defaults_list_and_a_broken_file_are_read(tmp_path: Path) -> None:
-    assert choices(conf_dir() / "config.yaml")["trainer"] == ("sft", "how it learns: sft | dpo | reward")
+    assert choices(conf_dir() / "config.yaml")["trainer"] == ("sft", "how it learns: sft | dpo | kto | reward | grpo")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "broken.yaml").write_text("name: [", encoding="utf-8")
     assert list(options([tmp_path], "model")) == ["broken"]

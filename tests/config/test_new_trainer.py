@@ -48,7 +48,7 @@ def test_it_composes(folder: Path) -> None:
         (["trainer.odd=1"], "`trainer.odd` is not a key. Did you mean `trainer.odds`?"),
         (
             ["trainer.algorithm=ods"],
-            "`trainer.algorithm` must be one of sft | dpo | kto | reward | odds, got 'ods'. Did you mean `o",
+            "`trainer.algorithm` must be one of sft | dpo | kto | reward | grpo | odds, got 'ods'. Did you mean `o",
         ),
         (["+trainer.args.label_smoothing=1"], "`trainer.args.label_smoothing` is set by `trainer.odds`."),
         (["dataset=mathdial"], "trainer=odds needs preferences, and mathdial (`dataset.sources`) has none."),

@@ -7,7 +7,7 @@ import pytest
 
 from edu_align.config.bounds import enumerations, holds, out_of_bounds, ranges
 from edu_align.config.compose import compose
-from edu_align.config.keys import every_key
+from edu_align.config.keys import every_key, leaves
 from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import DPO_LOSSES, GROUP_SCHEMAS, METRICS, trainers
 from edu_align.config.trl_args import enumeration
@@ -33,32 +33,26 @@ def test_numbers_outside_their_range_are_refused(key: str) -> None:
     assert list(out_of_bounds({key: inside})) == []
 
 
-def test_the_range_of_every_number_is_checked(problems: Problems) -> None:
-    refused = set()
-    for trainer in {_trainer_with(key) for key in BOUNDS}:
-        mine = {key: rule for key, (rule, _) in BOUNDS.items() if _trainer_with(key) == trainer}
-        found = problems(f"trainer={trainer}", *(f"{key}={int(min(_outside(rule)))}" for key, rule in mine.items()))
-        refused |= {text.split("`")[1] for text in found if "must be >" in text}
-    assert refused == set(BOUNDS)
-
-
-def _trainer_with(key: str) -> str:
-    """A trainer that has this key; dpo has those of all trainers, and the ones of no trainer."""
-    group, _, name = key.partition(".")
-    having = [
-        word for word in ("dpo", *trainers()) if name in GROUP_SCHEMAS["trainer"][f"{word}_schema"].__annotations__
-    ]
-    return having[0] if group == "trainer" and having else "dpo"
+@pytest.mark.parametrize("algorithm", ["dpo", "kto", "reward", "grpo"])
+def test_the_range_of_every_number_is_checked(problems: Problems, algorithm: str) -> None:
+    """Two trainers may have other ranges for one key."""
+    own = leaves(GROUP_SCHEMAS["trainer"][f"{algorithm}_schema"], "trainer.")
+    bounds = {key: rule for key, (rule, _) in ranges(algorithm).items() if key in own or not key.startswith("trainer.")}
+    found = problems(f"trainer={algorithm}", *(f"{key}={int(min(_outside(rule)))}" for key, rule in bounds.items()))
+    refused = {text.split("`")[1] for text in found if "must be >" in text}
+    assert refused == set(bounds)
 
 
 @pytest.mark.parametrize("key", [key for key in WORDS if key not in ("adapter.name", "tracking.name")])
 def test_words_outside_their_enumeration_are_refused(problems: Problems, key: str) -> None:
-    word = WORDS[key][-1]
-    wrong = word + word[-1]
+    having = [name for name in trainers() if key in leaves(GROUP_SCHEMAS["trainer"][f"{name}_schema"], "trainer.")]
+    trainer = having[0] if having and "dpo" not in having else "dpo"
+    words = enumerations(trainer)[key]
+    wrong = words[-1] + words[-1][-1]
     value = f"[{wrong}]" if key == "dataset.sources" else wrong
-    found = problems(f"trainer={_trainer_with(key)}", f"{key}={value}")
+    found = problems(f"trainer={trainer}", f"{key}={value}")
     assert found[0].startswith(
-        f"`{key}` must be one of {' | '.join(WORDS[key])}, got {wrong!r}. Did you mean `{word}`?"
+        f"`{key}` must be one of {' | '.join(words)}, got {wrong!r}. Did you mean `{words[-1]}`?"
     )
 
 
@@ -138,6 +132,20 @@ CASES = [
     (["+dataset.columns.a=${trainer.beta}"], "`dataset.columns` cannot be resolved from \"{'a': '${trainer.beta}'}\""),
     (["++trainer.args.optim=${nosuch.key}"], "`trainer.args` cannot be resolved from \"{'optim': '${nosuch.key}'}\""),
     (["trainer.learning_rate=nan"], "`trainer.learning_rate` must be > 0, got nan."),
+    (["trainer=grpo", "trainer.rewards={leak_answer: -1}"],
+     "`trainer.rewards`: 'leak_answer' is no reward. Did you mean `leaks_answer`? Rewards: leaks_answer | asks_"),
+    (["trainer=grpo", "trainer.rewards={asks_question: 0}"], "`trainer.rewards={'asks_question': 0.0}` weighs"),
+    (["trainer=grpo", "trainer.rewards={asks_question: nan}"],
+     "`trainer.rewards`: the weight of asks_question must be a number, got nan."),
+    (["trainer=grpo", "trainer.batch_size=12"],
+     "`trainer.batch_size` counts replies, and must be a multiple of `trainer.num_generations` (8), got 12. Set "
+     "trainer.batch_size=8."),
+    (["trainer=grpo", "trainer.max_completion_length=1020"],
+     "`trainer.max_completion_length` must leave 8 tokens of `trainer.max_length` (1024) to the dialogue, got 1020."),
+    (["trainer=grpo", "trainer.num_generations=1"], "`trainer.num_generations` must be >= 2, got 1."),
+    (["trainer=grpo", "trainer.loss_type=sigmoid"], "`trainer.loss_type` must be one of grpo | dr_grpo | dapo, got"),
+    (["trainer=dpo", "trainer.loss_type=grpo"], "`trainer.loss_type` must be one of sigmoid | hinge | ipo |"),
+    (["trainer=dpo", "trainer.beta=0"], "`trainer.beta` must be > 0, got 0.0."),
     (["trainer.epochs=inf"], "`trainer.epochs` must be > 0, got inf."),
 ]  # fmt: skip
 SHARDED = [
@@ -179,6 +187,7 @@ def test_rules_across_keys(
         "adapter=full init_from=a_run",
         "seed=0 trainer.weight_decay=0 evaluation.samples=0",
         "trainer=dpo dataset=mrbench_bridge",
+        "trainer=grpo trainer.beta=0 dataset=mathdial +trainer.rewards.human_length=0.5",
         "evaluation.judge=http://localhost:8000/v1 evaluation.judge_model=m "
         "evaluation.judge_price_in=0 evaluation.judge_price_out=0",
         "hardware.sharding=fsdp hardware.optimizer=adamw_8bit",

@@ -12,7 +12,9 @@ from edu_align.config.trl_args import owned, trl_fields
 from edu_align.config.trl_options import PASSED, REFUSED, REFUSED_THERE, passed, refused, typed
 
 Problems = Callable[..., list[str]]
-CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig", "kto": "KTOConfig", "reward": "RewardConfig"}
+CLASSES = {
+    "sft": "SFTConfig", "dpo": "DPOConfig", "kto": "KTOConfig", "reward": "RewardConfig", "grpo": "GRPOConfig",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("algorithm", CLASSES)

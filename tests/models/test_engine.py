@@ -8,11 +8,12 @@ import torch
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.models import engine as engine_module
-from edu_align.models.answers import replies
+from edu_align.models.answers import answer, replies
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.engine import Engine, Score, Token, writes_exactly
 from edu_align.models.generation import BATCH_TOKENS, _next_batch
 from edu_align.models.queue import Work
+from edu_align.models.reply_end import end_tokens
 from edu_align.models.scoring import label_logps
 from edu_align.packing.budget import REPLIES, reply_memory
 from tests.networks import SHAPE, network
@@ -222,3 +223,24 @@ def test_batches_of_transformers_are_bounded() -> None:
     lengths = [10, 20, BATCH_TOKENS * 2]
     assert _next_batch([0, 1, 2], lengths, 5) == [0, 1]
     assert _next_batch([2], lengths, 5) == [2]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_reply_keeps_the_token_that_ended_it_where_that_is_asked(
+    bytes_tokenizer: Any, random_model: Callable[..., Any], packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the engine and by transformers; one that grew too long was ended by none."""
+    model, prompts = random_model(vocab_size=264), prompts_of(8)
+    if not packed:
+        monkeypatch.setattr("edu_align.models.answers.writes_exactly", lambda model: False)
+    settings = GenerationConfig(max_new_tokens=NEW)
+    plain = answer(model, bytes_tokenizer, [], prompts, settings).replies
+    likely = torch.tensor([token for reply in plain for token in reply]).mode().values.item()
+    model.generation_config.eos_token_id = int(likely)
+    ends = end_tokens(model, bytes_tokenizer)
+    without = answer(model, bytes_tokenizer, [], prompts, settings).replies
+    kept = answer(model, bytes_tokenizer, [], prompts, settings, ends=True).replies
+    for short, whole in zip(without, kept, strict=True):
+        assert whole[: len(short)] == short
+        assert len(whole) == NEW if len(short) == NEW else whole[len(short) :] in [[end] for end in ends]
+    assert len({len(reply) for reply in without}) > 1

@@ -61,6 +61,8 @@ CASES["KTOConfig"] = COMMON | {
     name: CASES["DPOConfig"][name]
     for name in ("disable_dropout", "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps")
 }
+REPLIES = ["trainer.num_generations=2", "trainer.max_completion_length=8", "trainer.rewards={human_length: 1}"]
+CASES["GRPOConfig"] = {name: ([*REPLIES, *words], value) for name, (words, value) in COMMON.items()}
 FAST = ("ref_model_sync_steps",)
 HELD = {
     "sync_ref_model": "D2", "ref_model_mixup_alpha": "D2", "ref_model_sync_steps": "D2", "neftune_noise_alpha": "D3",

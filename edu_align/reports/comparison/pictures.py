@@ -12,6 +12,7 @@ CAPTIONS = {
     "dpo": "DPO's loss is ln 2 = 0.693 before the first step; it does not compare with the loss of SFT.",
     "kto": "KTO's loss is half the mean weight of its replies before the first step, 0.5 as a rule, and between 0 and "
     "twice that; it compares with no other.",
+    "grpo": "GRPO's loss is near 0 throughout: advantages are compared within a group. Read the rewards instead.",
 }
 LEAK, ASK = "leak_rate", "question_rate"
 HUMAN = "human tutor"

@@ -1,0 +1,1 @@
+"""What a reply is worth to `trainer=grpo`: one reward a file, all of them in `registry`."""
