@@ -180,7 +180,6 @@ RUNS = {
     "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
     "kto_on_sft": ["trainer=kto", "init_from=sft"],
     "grpo": ["trainer=grpo", *REPLIES],
-    "dpo_on_sft": ["trainer=dpo", "init_from=sft"],
     "grpo_on_sft": ["trainer=grpo", "init_from=sft", *REPLIES],
     "sft_full": ["trainer=sft", "adapter=full"],
     "reward": ["trainer=reward"],

@@ -66,6 +66,8 @@ class OwnReplies(trl.GRPOTrainer):
     asked: dict[str, list[Asked]]
     replies: Batch | None = None  # those of the last step
     rows: Sequence[Batch] = ()  # that are answered now
+    model: Any
+    max_completion_length: Any
     _metrics: Any
 
     def get_batch_samples(self, *args: Any) -> Any:
