@@ -38,7 +38,7 @@ def test_a_group_names_its_options_and_keys_with_their_values(here: Here, mine: 
     code, text, _ = here("--help", "trainer")
     assert code == 0
     assert re.search(r"\n  sft\* +Supervised fine-tuning", text)
-    assert "\n  trainer.batch_size=8    (dpo: 16, grpo: 16, kto: 32, reward: 16)\n" in text
+    assert "\n  trainer.batch_size=8    (another in 4 options)\n" in text
     assert "\n  trainer.beta=0.1    (trainer=dpo | trainer=grpo | trainer=kto)\n" in text
     assert re.search(r"\n  mine +A model of mine\.\n", here("--help", "model", f"--config-dir={mine}")[1])
 
@@ -64,13 +64,17 @@ def test_an_option_is_printed_with_values_and_comments(here: Here, mine: Path) -
 def test_a_key_is_printed_with_what_the_schema_knows_of_it(here: Here) -> None:
     assert here("--help", "trainer.beta")[1] == (
         "trainer.beta=<a number>\n\n"
-        "    Strength of the pull towards the reference model, > 0 (equation 7). Lower drifts further from\n    it.\n\n"
+        "    Strength of the pull towards the reference model, > 0 (equation 7). Lower drifts further from\n"
+        "    it. Without a reference: simpo and cpo multiply log-probabilities by it (simpo's authors: 2 or\n"
+        "    more), in orpo it is the weight of the odds ratio.\n\n"
         "    Weight of the KL divergence from the reference model, the adapter being off; 0 computes no\n"
         "    reference model.\n\n"
-        "  must be     > 0 (dpo), >= 0 (grpo)\n"
-        "  0.1         trainer=dpo\n"
+        "    Strength of the pull towards the reference model, > 0 (equation 7 of the paper). Lower drifts\n"
+        "    further from it.\n\n"
+        "  must be     > 0 (dpo | kto), >= 0 (grpo)\n"
+        "  0.1         trainer=dpo | kto\n"
         "  0.04        trainer=grpo\n"
-        "  belongs to  trainer=dpo | trainer=grpo\n"
+        "  belongs to  trainer=dpo | trainer=kto | trainer=grpo\n"
         "  run's id    another value is another run\n"
         "  of TRL's    beta\n"
     )
