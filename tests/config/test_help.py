@@ -39,7 +39,7 @@ def test_a_group_names_its_options_and_keys_with_their_values(here: Here, mine: 
     assert code == 0
     assert re.search(r"\n  sft\* +Supervised fine-tuning", text)
     assert "\n  trainer.batch_size=8    (another in 4 options)\n" in text
-    assert "\n  trainer.beta=0.1    (trainer=dpo | trainer=grpo | trainer=kto)\n" in text
+    assert "\n  trainer.beta=0.1    (trainer=dpo | trainer=kto | trainer=grpo)\n" in text
     assert re.search(r"\n  mine +A model of mine\.\n", here("--help", "model", f"--config-dir={mine}")[1])
 
 
