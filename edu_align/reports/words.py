@@ -7,6 +7,7 @@ WORDS = {
     "pair_accuracy": "Pairs ordered as people did",
     "pair_accuracy_implicit": "Share of pairs that training moved the right way",
     "pair_accuracy_mean_logp": "Share of pairs whose better reply the model finds likelier",
+    "pair_accuracy_reward": "Share of pairs whose better reply has the higher reward",
     "pair_accuracy_hard": "Hard pairs ordered as people did",
     "pair_accuracy_own": "Pairs ordered as your file says",
     "pair_accuracy_balanced": "Pairs ordered as people did, no author favoured",

@@ -58,7 +58,8 @@ def test_a_mistake_is_one_message_and_exit_code_2(here: Here, words: str, messag
 
 
 def test_a_mistake_and_a_user_error_in_the_real_program(program: Program, script: Path) -> None:
-    said = "`trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to trainer=dpo."
+    meant = "Did you mean `trainer.beta`? It belongs to trainer=dpo | trainer=kto | trainer=grpo."
+    said = f"`trainer.bata` is not a key. {meant}"
     for word, message in (("trainer.bata=1", said), ("run_name=bad", "row 3 has no text")):
         result = program(word, script=script if "bad" in word else None)
         assert (result.returncode, result.stdout.count("job 42"), result.stderr) == (

@@ -75,7 +75,7 @@ def test_every_swept_value_is_checked(problems: Problems) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("trainer=sft,dpo trainer.beta=0.1", "`trainer.beta` belongs to trainer=dpo, and this config has trainer=sft."),
+        ("trainer=sft,dpo trainer.beta=0.1", "`trainer.beta` belongs to trainer=dpo | trainer=kto | trainer=grpo, and"),
         ("model=tiny,zefyr", "`model=zefyr` is not an option. Did you mean `model=zephyr`?"),
         ("trainer=sft,dpo dataset=edu_tutor,mathdial", "trainer=dpo needs preferences, and mathdial"),
         (

@@ -51,12 +51,15 @@ def test_no_sign_lets_an_unknown_key_through(problems: Problems, sign: str) -> N
     ("override", "expected"),
     [
         ("model=zefyr", "`model=zefyr` is not an option. Did you mean `model=zephyr`?"),
-        ("trainer=dpo_schema", "`trainer=dpo_schema` is not an option. Options of trainer: dpo | reward | sft."),
+        (
+            "trainer=dpo_schema",
+            "`trainer=dpo_schema` is not an option. Options of trainer: dpo | grpo | kto | reward | sft.",
+        ),
         ("modle=zephyr", "`modle` is not a key. Did you mean `model`?"),
         ("model@other=zephyr", "`model@other` is not a group. Groups: adapter | dataset"),
         ("trainers/x=1", "`trainers/x` is not a group."),
-        ("trainer.beta=0.1", "`trainer.beta` belongs to trainer=dpo, and this config has trainer=sft."),
-        ("trainer.bata=0.1", "`trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to trainer=dpo."),
+        ("trainer.beta=0.1", "`trainer.beta` belongs to trainer=dpo | trainer=kto | trainer=grpo, and this config has"),
+        ("trainer.bata=0.1", "`trainer.bata` is not a key. Did you mean `trainer.beta`? It belongs to trainer=dpo |"),
         ("beta=0.1", "`beta` is not a key. Did you mean `trainer.beta`?"),
         ("dropout=0.1", "`dropout` is not a key. Did you mean `adapter.dropout`?"),
         ("trainer.max_steps=many", "`trainer.max_steps` must be a whole number, got 'many'."),

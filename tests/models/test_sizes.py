@@ -132,6 +132,7 @@ def test_known_sizes_are_counted_as_transformers_builds_them(path: str) -> None:
     known = known_config(path)
     assert known is not None
     plain = {key: value for key, value in own_content(known).items() if value is not None}
+    plain.pop("rope_scaling", None)  # what packing asks of it: no number of weights, and not all that a network needs
     if known["model_type"] == "phi3":
         plain["pad_token_id"] = 0  # transformers' own lies outside a smaller vocabulary
     with torch.device("meta"):
@@ -170,7 +171,7 @@ def test_of_a_model_that_sees_pictures_the_language_model_is_counted(tmp_path: P
     known, read = known_config("google/gemma-3-4b-it"), sizes_of(ModelConfig(path=str(folder_of(tmp_path, GEMMA))))[0]
     assert known is not None
     assert read is not None
-    assert vars(_read(known)[0]) == vars(read)
+    assert vars(_read(known)[0]) | {"content": read.content} == vars(read)
     assert (parameters(read), every) == (part, 4_300_079_472)
     preset = (conf_dir() / "model" / "gemma3_4b.yaml").read_text(encoding="utf-8")
     assert f"{every / 1e9:.2f} billion parameters the {part / 1e9:.2f} billion of its language model" in preset
