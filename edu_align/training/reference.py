@@ -42,8 +42,9 @@ class SyncedReference(Trainer):
 
 
 class BaseReference(Trainer):
-    """The base model is the reference, for an adapter that adds nothing yet. Overrides `__init__` and
-    `_precompute_ref_logps`; inert unless `base_is_reference`, which must be set before TRL's `__init__`.
+    """No copy of the adapter: the base model is the reference of one that adds nothing yet, or there is no reference.
+    Overrides `__init__` and `_precompute_ref_logps`; inert unless `base_is_reference`, which must be set before TRL's
+    `__init__`.
 
     TRL copies whatever adapter a model brings and computes the copy in every pass of the reference model, zeros
     included; without the copy it turns adapters off.
@@ -61,7 +62,7 @@ class BaseReference(Trainer):
         return super()._precompute_ref_logps(*args)  # type: ignore[misc] # TRL's trainers have it
 
     def _drop_copy(self) -> None:
-        if self.base_is_reference and "ref" in self.model.peft_config:
+        if self.base_is_reference and "ref" in getattr(self.model, "peft_config", {}):
             self.model.delete_adapter("ref")
 
 
