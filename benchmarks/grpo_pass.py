@@ -1,4 +1,4 @@
-"""GRPO's training pass: a dialogue computed once for its eight replies, beside every row by itself; smollm2 on this CPU.
+"""GRPO's training pass: a dialogue computed once for its eight replies, beside every row by itself, on a CPU.
 
 Both sides draw replies to MRBench's dialogues by the same seeds, and are timed in the passes of training steps alone,
 forward and backward: writing the replies and scoring the reference model are left out. `hardware.packing=off` is TRL's
