@@ -15,6 +15,7 @@ INTERNALS: dict[str, Members] = {
         "_load_from_checkpoint": "overridden: the reverse of `_save`",
         "_run_epoch": "overridden: a training that was complete takes no step more",
         "_finalize_training": "overridden: seconds of all attempts, and a last look at the weights",
+        "_prepare_inputs": "called: a validation batch goes to the device before its KL term is estimated",
         "_get_learning_rate": "read for the message of a divergence",
         "_set_signature_columns_if_needed": "overridden and called: columns that stay in a batch",
         "_signature_columns": "extended by our columns",
