@@ -22,6 +22,7 @@ from edu_align.utils.errors import UserError
 
 ON_REQUEST = True
 TABLE = Path("outputs") / "bench" / "suite.md"
+CALL = "import runpy, sys; runpy.run_path(sys.argv[1])['main'](*sys.argv[2:])"
 ROWS = {
     "suite_seconds": "s",
     "generation_tokens_per_second": "tokens/s",
@@ -79,7 +80,7 @@ def measured(checkout: Path, words: list[str]) -> dict[str, Any]:
     script = Path(__file__).with_name("suite_process.py")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "result.json"
-        command = [sys.executable, "-P", str(script.absolute()), str(target), f"outputs_root={folder}/outputs", *words]
+        command = [sys.executable, "-P", "-c", CALL, str(script), str(target), f"outputs_root={folder}/outputs", *words]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(checkout.absolute())})
         found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
     print(f"edu_align: {checkout.absolute().name}: {found['suite_seconds']:.0f} s", flush=True)

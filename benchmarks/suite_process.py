@@ -1,7 +1,6 @@
-"""The suite of one model by the package on the path, which may be an older one: `suite_process.py <target> <words>`."""
+"""The suite of one model by the package on the path, which may be an older one; `suite.measured` calls `main`."""
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,8 +56,8 @@ def peak_memory() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
-if __name__ == "__main__":
-    target, *words = sys.argv[1:]
+def main(target: str, *words: str) -> None:
+    """Measure the model that `words` name, and write what it took to the file `target`."""
     watch()
     began = time.perf_counter()
     rows = evaluate_model(dict(word.split("=", 1) for word in words))
