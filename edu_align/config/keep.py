@@ -5,7 +5,7 @@ from typing import Any
 
 from edu_align.config.bounds import not_a_word
 from edu_align.config.metrics import choosing_metrics, is_held_out
-from edu_align.config.schema import BEST, TrainerConfig
+from edu_align.config.schema import BEST, GRADED_LOSSES, TrainerConfig
 
 METRIC = TrainerConfig.keep_metric
 
@@ -35,8 +35,9 @@ def problems_of_keep(values: dict[str, Any]) -> Iterator[str]:
             f"`trainer.keep={BEST}` and trainer.average_last={values['trainer.average_last']} name different weights. "
             "Set trainer.average_last=0 or trainer.keep=last."
         )
-    if metric not in choosing_metrics(algorithm):
-        yield not_a_word("trainer.keep_metric", metric, choosing_metrics(algorithm))
+    words = choosing_metrics(algorithm, values.get("trainer.reward_loss") in GRADED_LOSSES)
+    if metric not in words:
+        yield not_a_word("trainer.keep_metric", metric, words)
     elif is_held_out(metric) and values.get("evaluation.enabled") is False:
         yield (
             f"`trainer.keep_metric={metric}` is measured on held-out records, and evaluation.enabled is false. Set "

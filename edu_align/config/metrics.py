@@ -25,22 +25,27 @@ SMALLER_IS_BETTER = frozenset(
     ("loss", "nll", "perplexity", "ppl", "error", "entropy", "seconds", "brier", "ece", "rejected")
 )
 # What `trainer.keep_metric` may be: TRL's numbers of a validation, by algorithm, and ours.
+_SIDES = ("rewards/chosen", "rewards/rejected", "rewards/margins", "logps/chosen", "logps/rejected")
 _TRL_CHOOSES = {
     "sft": ("loss", "entropy", "mean_token_accuracy"),
-    "dpo": ("loss", "entropy", "mean_token_accuracy", *(name for name in _PAIRS if not name.startswith("logits/"))),
+    "dpo": ("loss", "entropy", "mean_token_accuracy", "rewards/accuracies", *_SIDES),
+    "kto": ("loss", "entropy", *_SIDES),
+    "reward": ("loss", "rewards/accuracies", "rewards/margins"),
+    "grpo": ("reward", *(f"rewards/{name}/mean" for name in REWARDS)),  # its loss says nothing of the replies
 }  # fmt: skip
-_OURS_CHOOSE = (
-    "human_turn_nll",
-    *(f"{what}_{by}" for what in ("pair_accuracy", "selection_score") for by in ("logp", "mean_logp")),
-)
+_OF_PAIRS = ("rewards/accuracies", "rewards/margins")  # which graded replies do not have
 
 
-def choosing_metrics(algorithm: str) -> tuple[str, ...]:
+def choosing_metrics(algorithm: str, graded: bool = False) -> tuple[str, ...]:
     """Names that `trainer.keep_metric` may have: numbers of a validation of which better and worse can be said.
 
     An implicit reward is none: it is told from the model before training, and `eval/rewards/accuracies` is that of DPO.
+    `graded`: a reward model learns from graded replies.
     """
-    return tuple(f"eval/{name}" for name in (*_TRL_CHOOSES.get(algorithm, ("loss",)), *_OURS_CHOOSE))
+    trl = [name for name in _TRL_CHOOSES.get(algorithm, ("loss",)) if not (graded and name in _OF_PAIRS)]
+    scores = ("reward",) if algorithm == "reward" else ("logp", "mean_logp")
+    ours = [f"{what}_{by}" for what in ("pair_accuracy", "selection_score") for by in scores]
+    return tuple(f"eval/{name}" for name in (*trl, *ours, *(() if algorithm == "reward" else ("human_turn_nll",))))
 
 
 def is_held_out(metric: str) -> bool:

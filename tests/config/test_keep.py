@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from edu_align.config.metrics import RUN_METRICS, choosing_metrics
+from edu_align.config.schema import trainers
 
 Problems = Callable[..., list[str]]
 BEST = "trainer.keep=best trainer.eval_steps=5"
@@ -32,6 +33,12 @@ REFUSED = [
     (f"{BEST} trainer.keep_metric=eval/rewards/margins", "`trainer.keep_metric` must be one of eval/loss | eval/entr"),
     (f"trainer=dpo {BEST} trainer.keep_metric=eval/pair_accuracy_implicit", "must be one of"),
     (f"{BEST} trainer.keep_metric=eval/human_turn_nll evaluation.enabled=false", "Set evaluation.enabled=true or"),
+    (f"trainer=grpo {BEST}", "`trainer.keep_metric` must be one of eval/reward | "),
+    (f"trainer=reward {BEST} trainer.keep_metric=eval/pair_accuracy_logp", "eval/pair_accuracy_reward | "),
+    (
+        f"trainer=reward {BEST} trainer.reward_loss=regression trainer.keep_metric=eval/rewards/margins",
+        "must be one of",
+    ),
     (f"{BEST} +trainer.args.load_best_model_at_end=true", "is set by the keys trainer.keep and trainer.keep_metric."),
 ]
 
@@ -43,5 +50,5 @@ def test_what_cannot_be_chosen_by_is_refused(problems: Problems, words: str, exp
 
 
 def test_metrics_that_choose_are_numbers_of_a_run() -> None:
-    for algorithm in ("sft", "dpo"):
+    for algorithm in trainers():
         assert set(choosing_metrics(algorithm)) <= set(RUN_METRICS)

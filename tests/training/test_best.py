@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from edu_align.config.metrics import choosing_metrics, is_held_out
 from edu_align.config.schema import TrainerConfig
 from edu_align.models.trainable import trainable_parameters
 from edu_align.planning.duration import checkpoint_bytes
@@ -167,6 +168,25 @@ def test_a_metric_of_ours_is_measured_on_the_validation_part(go: Any, trainer: s
     assert choice["value"] == values[choice["step"]]
     on_validation = go(*words, f"trainer.keep_metric={metric}", "evaluation.split=validation", "run_name=validation")
     assert on_validation.record["metrics"][metric] == pytest.approx(choice["value"], rel=1e-6)
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo", "kto", "reward", "grpo"])
+def test_every_number_that_may_choose_is_measured(go: Callable[..., Any], trainer: str) -> None:
+    """By each method; of GRPO's rewards those that it is asked for."""
+    every = [name for name in choosing_metrics(trainer) if not is_held_out(name)]
+    words = ["trainer.max_steps=2", "trainer.eval_steps=1", "evaluation.enabled=false", "trainer.keep=best"]
+    words += [f"trainer={trainer}", f"trainer.keep_metric={every[0]}"]
+    if trainer == "grpo":
+        words += ["trainer.num_generations=4", "trainer.batch_size=8", "trainer.max_completion_length=12"]
+        words += ["hardware.per_device_batch_size=1", "trainer.rewards={asks_question: 1, human_length: 1}"]
+        every = ["eval/reward", "eval/rewards/asks_question/mean", "eval/rewards/human_length/mean"]
+    done = go(*words)
+    rows = [json.loads(line) for line in (done.path / "metrics.jsonl").read_text().splitlines()]
+    logged = {name.replace("eval_", "eval/", 1) for row in rows for name in row if name.startswith("eval_")}
+    assert set(every) <= logged
+    assert done.record["choice"]["metric"] == every[0]
+    assert done.record["choice"]["value"] is not None
+    assert done.record["choice"]["validations"] == 2
 
 
 NOTHING = [
