@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import trl.trainer.dpo_trainer as trl_module
+from datasets import Dataset
 from torch.nn.functional import log_softmax
 
 from edu_align.config.schema import DPO_LOSSES, REFERENCE_FREE_LOSSES
@@ -63,7 +64,7 @@ def test_the_equation_and_its_gradient(loss: str, beta: float) -> None:
     tokens = torch.randint(1, 40, (2, 50), generator=draw).double()
     means = -3 * torch.rand(2, 50, generator=draw, dtype=torch.float64) - 1e-3
     found = []
-    for of in (lambda *scores: LOSSES[loss](PairScores(*scores[:2], 0, 0, *scores[2:], beta, 0.0, GAMMA)), None):
+    for of in (lambda w, r, m, n: LOSSES[loss](PairScores(w, r, 0, 0, m, n, beta, 0.0, GAMMA)), None):
         chosen, rejected = ((mean * many).requires_grad_() for mean, many in zip(means, tokens, strict=True))
         values = of(chosen, rejected, *tokens) if of else EQUATIONS[loss](chosen, rejected, *tokens, beta)
         assert values.shape == (50,)
@@ -155,6 +156,7 @@ def test_no_reference_model_is_computed_kept_or_copied(
     assert trainer.state.global_step == 3
     assert asked == []
     for dataset in (trainer.train_dataset, trainer.eval_dataset):
+        assert isinstance(dataset, Dataset)
         assert not [name for name in dataset.column_names if name.startswith("ref")]
 
 
