@@ -17,6 +17,7 @@ from edu_align.config.comments import conf_dir
 from edu_align.config.compose import compose
 from edu_align.config.precheck.command_line import check
 from edu_align.config.precheck.files import Files
+from edu_align.runs.finished import check_adapter
 from tests.config.test_readme_commands import split, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,8 +110,9 @@ def test_its_commands_compose(notebook: Any, variant: str, tmp_path: Path, monke
         assert check(overrides, Files(conf_dir(), []), multirun, "config") == [], command
         assert compose(overrides).hardware.name == variant
     trained = [arguments[0] for name, arguments in calls(notebook, variant) if name == "train"]
-    for words in trained:
-        assert compose(words).hardware.name == variant
+    configs = [compose(words) for words in trained]
+    assert {config.hardware.name for config in configs} == {variant}
+    check_adapter("the second stage", *({**config.adapter} for config in configs))  # goes on from the first one's
     assert "init_from" in " ".join(trained[1])
 
 
