@@ -26,6 +26,7 @@ LONG = (*SHAPE, "trainer.max_length=1024", "hardware.gradient_checkpointing=true
 CPU_TASKS = {
     "dpo_mrbench": Task(("trainer=dpo", "dataset=mrbench", "dataset.training_margin=2", *CPU), (64, 4), (8, 4)),
     "kto_mrbench": Task(("trainer=kto", "dataset=mrbench", *CPU), (64, 8), (4, 4)),
+    "reward_mrbench": Task(("trainer=reward", "dataset=mrbench", "dataset.training_margin=2", *CPU), (64, 4), (8, 4)),
     "dpo_bridge": Task(("trainer=dpo", "dataset=bridge", *CPU), (8, 8), (6, 3)),
     "sft_mathdial": Task(("trainer=sft", "dataset=mathdial", *CPU), (8, 8), (5, 2)),
 }

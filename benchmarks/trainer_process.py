@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.tasks import SIDES, TASKS, words_of
 from edu_align.config.compose import compose
-from edu_align.config.schema import Config
+from edu_align.config.schema import Config, RewardTrainerConfig
 from edu_align.data.datamodule import TrainingData, training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
@@ -69,6 +69,7 @@ def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, An
 
 def _ours(config: Config, base: Any, device: Device, tokenizer: Any, data: TrainingData, folder: Path) -> Any:
     """What `edu_align.train` does, what it tells the libraries of memory (`training/run.py`) included."""
+    from edu_align.models.reward import read_replies, with_head
     from edu_align.models.weights import add_adapter, trainable_in_float32
     from edu_align.packing.decoder import install_packing
     from edu_align.training.rows import make_rows
@@ -77,6 +78,9 @@ def _ours(config: Config, base: Any, device: Device, tokenizer: Any, data: Train
 
     prepare(device.device, quantized=device.quantization != "none")
     base.config.use_cache = False
+    if isinstance(config.trainer, RewardTrainerConfig):
+        base = with_head(base)
+        read_replies(base, {"pooling": config.trainer.pooling})
     model = add_adapter(base, config.adapter, config.seed)
     install_packing("on", model)
     make: Any = METHODS[config.trainer.algorithm]
@@ -114,6 +118,13 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, data: Traini
     if trainer.algorithm == "kto":
         rows = Dataset.from_list(_labelled(data.train))
         return trl.KTOTrainer(args=trl.KTOConfig(**common, beta=trainer.beta), train_dataset=rows, **shared)
+    if trainer.algorithm == "reward":
+        from edu_align.models.reward import with_head
+
+        rows = Dataset.from_list(_messages(data.train))
+        lora.task_type = "SEQ_CLS"  # so that the head is trained, too
+        shared["model"] = with_head(base)
+        return trl.RewardTrainer(args=trl.RewardConfig(**common), train_dataset=rows, **shared)
     from edu_align.training.sft_rows import sft_rows
 
     rows = Dataset.from_list(sft_rows(tokenizer, data.train, trainer.max_length, "window")[0])
@@ -184,7 +195,7 @@ def timed(trainer: Any, batch: int) -> dict[str, float]:
 
 def operations_a_token(config: Config) -> float:
     """Operations that plain training needs for a real token: 2 a parameter forward, 2 back to the inputs under LoRA,
-    and 2 for the reference model; 4 more for KTO's mismatched replies. What is shared or recomputed is not counted, so
+    and 2 for the reference model of DPO; 4 more for KTO's mismatched replies. What is shared or recomputed is not counted, so
     sharing can bring the share above 1.
     """
     passes = {"dpo": 6, "kto": 10}.get(config.trainer.algorithm, 4)

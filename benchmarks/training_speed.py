@@ -14,10 +14,12 @@ from benchmarks.side_by_side import Line, rows_of
 LINES = (
     Line("dpo_mrbench_pairs_per_second", "dpo_mrbench", "examples_per_second", "pairs/s"),
     Line("kto_mrbench_replies_per_second", "kto_mrbench", "examples_per_second", "replies/s"),
+    Line("reward_mrbench_pairs_per_second", "reward_mrbench", "examples_per_second", "pairs/s"),
     Line("dpo_bridge_pairs_per_second", "dpo_bridge", "examples_per_second", "pairs/s"),
     Line("sft_mathdial_tokens_per_second", "sft_mathdial", "tokens_per_second", "tokens/s"),
     Line("dpo_mrbench_peak_memory", "dpo_mrbench", "peak_memory_gib", "GiB", less=True),
     Line("kto_mrbench_peak_memory", "kto_mrbench", "peak_memory_gib", "GiB", less=True),
+    Line("reward_mrbench_peak_memory", "reward_mrbench", "peak_memory_gib", "GiB", less=True),
     Line("dpo_mrbench_share_of_matrix_rate", "dpo_mrbench", "share_of_matrix_rate", "share"),
     Line("sft_mathdial_share_of_matrix_rate", "sft_mathdial", "share_of_matrix_rate", "share"),
 )

@@ -80,7 +80,7 @@ def test_medians_and_ratios_say_how_much_better_ours_is() -> None:
 
 
 @pytest.mark.parametrize("side", ["ours", "trl"])
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo", "reward"])
 def test_either_side_is_timed_on_the_same_rows(side: str, trainer: str, tmp_path: Path) -> None:
     from benchmarks.trainer_process import build, timed
     from tests.conftest import TINY
