@@ -18,6 +18,7 @@ from edu_align.config.schema import (
     GRADED_LOSSES,
     GROUP_SCHEMAS,
     K_TYPES,
+    LOCAL_JUDGE,
     METRICS,
     PREFERENCE_SOURCES,
     REWARDS,
@@ -375,9 +376,11 @@ def _judge(values: Values) -> Iterator[str]:
     """A problem for an endpoint that is no address or holds a password, a missing model, and half a price."""
     endpoint, model = values.get("evaluation.judge"), values.get("evaluation.judge_model")
     if endpoint is not None:
-        yield from _address(endpoint)
+        if endpoint != LOCAL_JUDGE:
+            yield from _address(endpoint)
         if not model:
-            yield "`evaluation.judge` needs a model, got null. Set evaluation.judge_model=<its name at the endpoint>."
+            name = "a model option, hub id, folder or .gguf" if endpoint == LOCAL_JUDGE else "its name at the endpoint"
+            yield f"`evaluation.judge` needs a model, got null. Set evaluation.judge_model=<{name}>."
     elif model is not None:
         yield f"`evaluation.judge_model` is {model!r}, and `evaluation.judge` is null. Set both, or neither."
     prices = [values.get(f"evaluation.judge_price_{way}") for way in ("in", "out")]
@@ -396,8 +399,8 @@ def _address(endpoint: str) -> Iterator[str]:
         parts, host, query = None, None, ""
     if parts is None or parts.scheme not in ("http", "https") or not host:
         yield (
-            f"`evaluation.judge` must be the base URL of an endpoint, got {endpoint!r}. "
-            "Example: evaluation.judge=http://localhost:8000/v1."
+            f"`evaluation.judge` must be the base URL of an endpoint or {LOCAL_JUDGE} (a model on this machine), got "
+            f"{endpoint!r}. Example: evaluation.judge=http://localhost:8000/v1."
         )
     elif query:
         yield (

@@ -346,9 +346,14 @@ class TrackingConfig:
     artifact: bool = False
 
 
+LOCAL_JUDGE = "local"  # in place of an endpoint
+
+
 @dataclass(eq=False, repr=False)
 class EvaluationConfig:
-    """What is measured on held-out groups. `judge*`: a model behind an OpenAI-compatible endpoint compares replies."""
+    """What is measured on held-out groups. `judge*`: a model behind an OpenAI-compatible endpoint, or one on this
+    machine, compares replies.
+    """
 
     judge: str | None = key(None, in_run_id=False)
     judge_model: str | None = key(None, in_run_id=False)

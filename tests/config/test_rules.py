@@ -112,7 +112,7 @@ CASES = [
     (["adapter.alpha=0"], "`adapter.alpha` must be >= 1 with adapter=lora, got 0."),
     (["adapter.target_modules=[]"], "`adapter.target_modules` must name layers with adapter=lora, got []."),
     (["evaluation.judge=localhost:8000", "evaluation.judge_model=m"],
-     "`evaluation.judge` must be the base URL of an endpoint, got 'localhost:8000'."),
+     "`evaluation.judge` must be the base URL of an endpoint or local (a model on this machine), got 'localhost:80"),
     (["evaluation.judge=http://x/v1"], "`evaluation.judge` needs a model, got null."),
     (["evaluation.judge='http://x/v1?key=1'", "evaluation.judge_model=m"], "`evaluation.judge` must hold no query"),
     (["evaluation.judge=http://me:secret@x/v1", "evaluation.judge_model=m"],

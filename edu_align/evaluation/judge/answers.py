@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edu_align.evaluation.judge.client import Answer, Endpoint, Stopped
+from edu_align.evaluation.judge.local import written
 from edu_align.evaluation.judge.rubric import FIRST, REMINDER, SECOND, TIE, Chat, Opinion, parse, points, question
 from edu_align.evaluation.judge.settings import JudgeSettings
+from edu_align.evaluation.suite.subject import LoadedSubject
 from edu_align.records import Message
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
@@ -52,6 +54,8 @@ def opinions(settings: JudgeSettings, chats: Sequence[Chat]) -> tuple[list[Opini
     An answer is on disk before the next question is asked: stopped or failed, the same call goes on from there. Raises
     UserError where a question gets no answer.
     """
+    if settings.local is not None:
+        return _opinions_together(settings, settings.local, chats)
     endpoint, tally, lock = Endpoint(settings), Tally(questions=len(chats)), threading.Lock()
     _announce(settings, chats)
 
@@ -59,8 +63,7 @@ def opinions(settings: JudgeSettings, chats: Sequence[Chat]) -> tuple[list[Opini
         answer = _answer(endpoint, chat, tally, lock)
         opinion = parse(answer.text)
         if opinion is None:
-            again = [*chat, {"role": "assistant", "content": answer.text}, {"role": "user", "content": REMINDER}]
-            opinion = parse(_answer(endpoint, again, tally, lock).text)
+            opinion = parse(_answer(endpoint, _reminded(chat, answer.text), tally, lock).text)
             with lock:
                 tally.asked_again += 1
                 tally.malformed += opinion is None
@@ -82,6 +85,34 @@ def opinions(settings: JudgeSettings, chats: Sequence[Chat]) -> tuple[list[Opini
             raise UserError(f"{endpoint.failure} {kept}; the same command goes on.") from None
     tally.attempts = endpoint.attempts
     return [future.result() for future in futures], tally
+
+
+def _opinions_together(
+    settings: JudgeSettings, model: LoadedSubject, chats: Sequence[Chat]
+) -> tuple[list[Opinion | None], Tally]:
+    """The same of a model on this machine, which answers all chats in one queue."""
+    first = written(model, chats, settings.max_tokens)
+    found = [parse(text) for text, *_ in first]
+    malformed = [i for i, opinion in enumerate(found) if opinion is None]
+    second = written(model, [_reminded(chats[i], first[i][0]) for i in malformed], settings.max_tokens)
+    for i, (text, *_) in zip(malformed, second, strict=True):
+        found[i] = parse(text)
+    asked = len(first) + len(second)
+    tally = Tally(
+        questions=len(chats),
+        requests=asked,
+        attempts=asked,
+        asked_again=len(malformed),
+        malformed=found.count(None),
+        tokens_in=sum(read for _, read, _ in (*first, *second)),
+        tokens_out=sum(wrote for _, _, wrote in (*first, *second)),
+    )
+    return found, tally
+
+
+def _reminded(chat: Chat, answer: str) -> Chat:
+    """The chat with which a malformed answer is asked for again."""
+    return [*chat, {"role": "assistant", "content": answer}, {"role": "user", "content": REMINDER}]
 
 
 def _announce(settings: JudgeSettings, chats: Sequence[Chat]) -> None:

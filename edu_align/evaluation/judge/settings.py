@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.schema import Config
+from edu_align.config.schema import LOCAL_JUDGE, Config
 from edu_align.evaluation.bootstrap import SHARE
+from edu_align.evaluation.judge.local import local_model
+from edu_align.evaluation.suite.subject import LoadedSubject
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIES = 6  # after 0.5, 1, 2, 4, 8 and 8 s, or when the server says (Retry-After)
@@ -18,7 +20,7 @@ class JudgeSettings:
 
     `pairs`: most pairs that are judged in each part. `timeout`: seconds. `per_minute`: most requests a minute, retries
     included; infinity for no limit. Prices are for a million tokens, None where the user gave none. `seed`, `samples`
-    and `confidence` are the bootstrap's.
+    and `confidence` are the bootstrap's. `local`: the judge itself where it is a model on this machine.
     """
 
     endpoint: str
@@ -35,6 +37,7 @@ class JudgeSettings:
     seed: int = 42
     samples: int = 2000
     confidence: float = 0.95
+    local: LoadedSubject | None = None
 
     @property
     def bootstrap(self) -> dict[str, Any]:
@@ -43,7 +46,10 @@ class JudgeSettings:
 
     @classmethod
     def of(cls, config: Config) -> "JudgeSettings | None":
-        """The config's settings; None where it names no judge. `validate` has made sure that it names a model too."""
+        """The config's settings; None where it names no judge. `validate` has made sure that it names a model too.
+
+        Errors: a local model that is not there.
+        """
         asked = config.evaluation
         if asked.judge is None or asked.judge_model is None:
             return None
@@ -61,6 +67,7 @@ class JudgeSettings:
             seed=config.seed,
             samples=asked.bootstrap_samples,
             confidence=asked.confidence,
+            local=local_model(config, asked.judge_model) if asked.judge == LOCAL_JUDGE else None,
         )
 
     def cost(self, tokens_in: float, tokens_out: float) -> str:

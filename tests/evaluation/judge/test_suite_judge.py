@@ -57,3 +57,28 @@ def test_what_the_judge_cannot_do_is_said_before_anything_is_measured(
     with pytest.raises(UserError, match="got base alone"):
         evaluate_model({"model": "tiny", "outputs_root": str(tmp_path)} | asked)
     assert "measuring" not in capsys.readouterr().out
+
+
+def test_a_judge_on_this_machine_is_asked_by_the_engine(
+    runs: Callable[[str], Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edu_align.evaluation.suite.subject import LoadedSubject
+
+    run = str(runs("sft").path)
+    asked = QUICK | {"evaluation.judge": "local"}
+    with pytest.raises(UserError, match=r"`model=m` is not an option"):
+        evaluate(run, asked, tmp_path)
+    asked |= {"evaluation.judge_model": "tiny", "evaluation.judge_pairs": "2", "evaluation.judge_max_tokens": "64"}
+    with pytest.raises(UserError, match="tiny gave no well-formed answer to 2 pairs"):  # random weights write no form
+        evaluate(run, asked, tmp_path)
+    assert "measuring" not in capsys.readouterr().out
+
+    def prefers_first(self: LoadedSubject, prompts: Any, max_new_tokens: int) -> list[str]:
+        labels = {"mistake_identification": "Yes", "mistake_location": "No", "providing_guidance": "Yes"}
+        labels |= {"actionability": "No", "revealing_answer": "No"}
+        return [json.dumps({"A": labels, "B": labels, "better": "A"}) for _ in prompts]
+
+    monkeypatch.setattr(LoadedSubject, "replies", prefers_first)
+    rows = evaluate(run, asked | {"evaluation.metrics": "[]"}, tmp_path)
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["preferred/base"]["value"] == 0.5  # the order decided everywhere
