@@ -195,8 +195,8 @@ def timed(trainer: Any, batch: int) -> dict[str, float]:
 
 def operations_a_token(config: Config) -> float:
     """Operations that plain training needs for a real token: 2 a parameter forward, 2 back to the inputs under LoRA,
-    and 2 for the reference model of DPO; 4 more for KTO's mismatched replies. What is shared or recomputed is not counted, so
-    sharing can bring the share above 1.
+    and 2 for the reference model of DPO; 4 more for KTO's mismatched replies. What is shared or recomputed is not
+    counted, so sharing can bring the share above 1.
     """
     passes = {"dpo": 6, "kto": 10}.get(config.trainer.algorithm, 4)
     sizes, why = sizes_of(config.model)
