@@ -32,7 +32,7 @@ def measure() -> list[dict[str, Any]]:
     require_data("gguf_training", "mrbench")
     if "EDU_ALIGN_MODEL" not in os.environ:
         raise UserError("the benchmark gguf_training trains a model: set EDU_ALIGN_MODEL to its .gguf file.")
-    found = {name: _run(side, more) for name, (side, more) in SIDES.items()}
+    found = {name: _run(name, side, more) for name, (side, more) in SIDES.items()}
     return [
         {
             "name": f"dpo_mrbench_gguf_{key}_beside_{name}", "ours": found["ours"][key], "peer": found[name][key],
@@ -48,11 +48,11 @@ def measure() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _run(side: str, more: dict[str, str]) -> dict[str, Any]:
+def _run(name: str, side: str, more: dict[str, str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "result.json"
         command = [sys.executable, "-m", "benchmarks.trainer_process", side, "dpo_mrbench_gguf", str(target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **more})
         result: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
-    print(f"edu_align: {side}: {json.dumps(result)}", flush=True)
+    print(f"edu_align: {name}: {json.dumps(result)}", flush=True)
     return result
