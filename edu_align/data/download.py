@@ -4,7 +4,7 @@ import http.client
 import os
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edu_align.data.readers import convert_rows, iter_rows
@@ -24,7 +24,8 @@ DATA_ROOT_VARIABLE = "EDU_ALIGN_DATA"
 class GitHubSource(Source):
     """A source's folder under the data root, and its public home. `paths`: local name -> path in the repository.
 
-    `tests`: the files among them that are the source's own test part.
+    `tests`: the files among them that are the source's own test part. `stand_ins`: local name -> a file elsewhere under
+    the data root that is read where the folder holds none of that name.
     """
 
     folder: str
@@ -32,6 +33,7 @@ class GitHubSource(Source):
     revision: str  # a commit; a branch only where no commit is known to hold the files
     paths: dict[str, str]
     tests: tuple[str, ...] = ()
+    stand_ins: dict[str, str] = field(default_factory=dict)
 
     def open(self, name: str, query: Query) -> list[Part]:
         files = self.files(name, query)
@@ -54,8 +56,7 @@ class GitHubSource(Source):
         """
         root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
         if root:
-            folder = Path(root).expanduser() / self.folder
-            local = [folder / file for file in self.paths if (folder / file).is_file()]
+            local = [place for file in self.paths if (place := self._place(Path(root).expanduser(), file))]
             if local:
                 return local
         cache = Path(outputs_root) / "cache" / "data" / self.folder / self.revision
@@ -63,6 +64,11 @@ class GitHubSource(Source):
         if self.revision == BRANCH:
             print(f"edu_align: {name} is what {self.repository}'s branch main held when it was downloaded", flush=True)
         return files
+
+    def _place(self, root: Path, file: str) -> Path | None:
+        """Where a file of `paths` lies under the data root; None where it does not."""
+        places = [root / self.folder / file, *(root / other for name, other in self.stand_ins.items() if name == file)]
+        return next((place for place in places if place.is_file()), None)
 
 
 def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str | Path | None) -> Path:
