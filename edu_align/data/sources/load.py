@@ -18,6 +18,7 @@ from edu_align.data.rows.words import LeftOut
 from edu_align.data.sources import (
     agentinstruct,
     bridge,
+    cogtutorbugs,
     edu_tutor,
     gsm8k_socratic,
     local,
@@ -40,6 +41,7 @@ SOURCES: dict[str, Source] = {
     "bridge": bridge.SOURCE,
     "mrbench": mrbench.SOURCE,
     "gsm8k_socratic": gsm8k_socratic.SOURCE,
+    "cogtutorbugs": cogtutorbugs.SOURCE,
     "agentinstruct": agentinstruct.SOURCE,
     "puffin": puffin.SOURCE,
     "stack_exchange": stack_exchange.SOURCE,
