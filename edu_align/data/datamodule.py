@@ -174,8 +174,8 @@ def _check_trained(config: Config) -> None:
     checks = [name for name in given if name in CHECK_SOURCES]
     if checks:
         raise UserError(
-            f"`dataset={config.dataset.name}` holds {listed(checks)}, which is for checks only and never trained on: its "
-            "questions are GSM8K's test, on which every model is measured. Take it out of dataset.sources."
+            f"`dataset={config.dataset.name}` holds {listed(checks)}, which is for checks only and never trained on: "
+            "its questions are GSM8K's test, on which every model is measured. Take it out of dataset.sources."
         )
 
 

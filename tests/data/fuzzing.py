@@ -74,7 +74,7 @@ PUBLIC: dict[str, dict[str, Any]] = {
         "rejected": [ASK, {"role": "assistant", "content": "5"}],
     },
 }  # fmt: skip
-PUBLIC |= {name: rows[0] for name in ("cogtutorbugs", "stepverify", "oatutor", "mae", "mathchat")
+PUBLIC |= {name: rows[1] for name in ("cogtutorbugs", "stepverify", "mae", "mathchat")
            for rows in islice(MADE[name]().values(), 1)}  # fmt: skip
 GOOD = {**LOCAL, **PUBLIC}
 
