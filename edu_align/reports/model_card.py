@@ -191,6 +191,13 @@ SOURCES = {
     "bridge": Origin("github.com/rosewang2008/bridge", "rose-e-wang/bridge", "mit"),
     "mrbench": Origin("github.com/kaushal0494/UnifyingAITutorEvaluation", None, "cc-by-sa-4.0"),
     "gsm8k_socratic": Origin("github.com/openai/grade-school-math", "openai/gsm8k", "mit"),
+    "cogtutorbugs": Origin("github.com/umass-ml4ed/CogTutorBugs", None, "cc-by-4.0"),
+    "stepverify": Origin("github.com/eth-lre/verify-then-generate", None, "cc-by-sa-4.0"),
+    "oatutor": Origin("github.com/CAHLR/OATutor-Content", None, "cc-by-4.0"),
+    "convolearn": Origin("github.com/ahblay/socratic-tutor-eval", None, "mit"),
+    "semeval2013": Origin("github.com/myrosia/semeval-2013-task7", None, "cc-by-sa-3.0"),
+    "mae": Origin("github.com/nancyotero-projects/math-misconceptions", None, "mit"),
+    "mathchat": Origin("github.com/Zhenwen-NLP/MathChat", None, "apache-2.0"),
     "agentinstruct": Origin("huggingface.co/datasets/THUDM/AgentInstruct", "THUDM/AgentInstruct", None),
     "puffin": Origin("huggingface.co/datasets/LDJnr/Puffin", "LDJnr/Puffin", "apache-2.0"),
     "stack_exchange": Origin(
