@@ -16,6 +16,7 @@ from edu_align.evaluation.suite.pair_accuracy import (
 from edu_align.evaluation.suite.replies import form, form_own, leak, leak_own
 from edu_align.evaluation.suite.results import MetricResult, Subject
 from edu_align.evaluation.suite.retention import retention, retention_exact
+from edu_align.evaluation.suite.student import student, student_played
 
 METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "pair_accuracy_balanced": pair_accuracy_balanced,
@@ -33,9 +34,12 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "retention": retention,
     "retention_exact": retention_exact,
     "corpus": corpus,
+    "student": student,
+    "student_played": student_played,
 }
-ON_REQUEST = ("retention_exact",)  # measured only where `evaluation.metrics` names them: too slow, or for large models
-BUILT_IN = ("corpus",)  # measured where they are named, and for runs that trained on the built-in corpus
+# Measured only where `evaluation.metrics` names them: too slow, or for large models.
+ON_REQUEST = ("retention_exact", "student_played")
+BUILT_IN = ("corpus", "student")  # measured where they are named, and for runs that trained on the built-in corpus
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
     "pair_accuracy_balanced": _MRBENCH,
@@ -53,6 +57,8 @@ READS: dict[str, tuple[str, ...]] = {
     "retention": ("gsm8k",),
     "retention_exact": ("gsm8k",),
     "corpus": ("own_training",),
+    "student": ("own_training",),
+    "student_played": ("mrbench", "mathdial", "mathdial_training", "gsm8k"),
 }
 
 

@@ -127,6 +127,9 @@ class Subject(Protocol):
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies, one a prompt, in the order of the prompts."""
 
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        """The same by the base model; its own replies, where it is that."""
+
 
 def _series(plain: dict[str, Any]) -> Series:
     return Series(*(tuple(plain[key]) for key in ("items", "groups", "values", "weights")))

@@ -134,12 +134,14 @@ class LoadedSubject:
         return digest(self.identity)[:12]
 
     @property
+    def base(self) -> "LoadedSubject":
+        """The model that everything here started from; itself, where it is that."""
+        return self if self.reference is None else self.reference.base
+
+    @property
     def first(self) -> "LoadedSubject | None":
         """The base model, where the reference was itself trained from another; else None."""
-        base = self.reference
-        while base is not None and base.reference is not None:
-            base = base.reference
-        return None if base is self.reference else base
+        return None if self.base in (self, self.reference) else self.base
 
     def prepare(self, rows: Rows, prompts: Prompts) -> None:
         """Compute what is not known yet of all that is going to be asked, in one queue."""
@@ -172,6 +174,14 @@ class LoadedSubject:
         """Greedy replies, written together."""
         self.prepare([], [(prompt, max_new_tokens) for prompt in prompts])
         return [self._said[reply_key(prompt, max_new_tokens)] for prompt in prompts]
+
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        """Greedy replies by the base model, which is freed after them."""
+        try:
+            return self.base.replies(prompts, max_new_tokens)
+        finally:
+            if self.base is not self:
+                self.base.release()
 
     def release(self) -> None:
         """Free the model; its scores and replies stay."""

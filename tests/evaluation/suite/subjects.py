@@ -27,6 +27,7 @@ class ReadingSubject:
     base: Score | None = None
     reward: Callable[[Sequence[Message], str], float] | None = None
     reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
+    base_reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
     label: str = "base"
     tokenizer: Any = None
     batches: list[int] = field(default_factory=list)
@@ -46,6 +47,9 @@ class ReadingSubject:
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         self.batches.append(len(prompts))
         return [self.reply(prompt) for prompt in prompts]
+
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        return [self.base_reply(prompt) for prompt in prompts]
 
 
 @dataclass
