@@ -38,6 +38,8 @@ WORDS = {
     "student_played_right": "Played students whose work becomes right",
     "student_played_told": "Played students who are told the answer",
     "student_played_turns": "The tutor's turns with a played student",
+    "socratic_bleu": "Words shared with the data's own questions",
+    "reward_wins": "Replies that the reward model likes better than people's",
     "loss": "Loss",
     "rewards/margins": "Reward margin",
     "rewards/accuracies": "Pairs with a positive reward margin",

@@ -16,6 +16,7 @@ from edu_align.evaluation.suite.pair_accuracy import (
 from edu_align.evaluation.suite.replies import form, form_own, leak, leak_own
 from edu_align.evaluation.suite.results import MetricResult, Subject
 from edu_align.evaluation.suite.retention import retention, retention_exact
+from edu_align.evaluation.suite.socratic import socratic_questioning
 from edu_align.evaluation.suite.student import student, student_played
 
 METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
@@ -34,11 +35,12 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "retention": retention,
     "retention_exact": retention_exact,
     "corpus": corpus,
+    "socratic_questioning": socratic_questioning,
     "student": student,
     "student_played": student_played,
 }
 # Measured only where `evaluation.metrics` names them: too slow, or for large models.
-ON_REQUEST = ("retention_exact", "student_played")
+ON_REQUEST = ("retention_exact", "socratic_questioning", "student_played")
 BUILT_IN = ("corpus", "student")  # measured where they are named, and for runs that trained on the built-in corpus
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
@@ -57,6 +59,7 @@ READS: dict[str, tuple[str, ...]] = {
     "retention": ("gsm8k",),
     "retention_exact": ("gsm8k",),
     "corpus": ("own_training",),
+    "socratic_questioning": ("gsm8k",),
     "student": ("own_training",),
     "student_played": ("mrbench", "mathdial", "mathdial_training", "gsm8k"),
 }
