@@ -38,6 +38,8 @@ WORDS = {
     "student_played_right": "Played students whose work becomes right",
     "student_played_told": "Played students who are told the answer",
     "student_played_turns": "The tutor's turns with a played student",
+    "grader_agreement": "Labels of people that the grader repeats",
+    "graded": "Points that the grader gives the replies",
     "socratic_bleu": "Words shared with the data's own questions",
     "reward_wins": "Replies that the reward model likes better than people's",
     "loss": "Loss",

@@ -107,6 +107,9 @@ class Asked:
     def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         return self._silent(self.model.base, prompts, max_new_tokens)
 
+    def base_states(self, rows: Rows) -> list[Any]:
+        raise LookupError("states are computed when the metric is measured")
+
     def _silent(self, model: Model, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Nothing but "": what a metric makes of a reply, such as the next turn of a dialogue, it asks later."""
         model.replies([], max_new_tokens)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.corpus import SOURCE, corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
+from edu_align.evaluation.suite.graded import graded
 from edu_align.evaluation.suite.human_nll import human_nll, human_turn_nll
 from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy,
@@ -35,12 +36,13 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "retention": retention,
     "retention_exact": retention_exact,
     "corpus": corpus,
+    "graded": graded,
     "socratic_questioning": socratic_questioning,
     "student": student,
     "student_played": student_played,
 }
 # Measured only where `evaluation.metrics` names them: too slow, or for large models.
-ON_REQUEST = ("retention_exact", "socratic_questioning", "student_played")
+ON_REQUEST = ("retention_exact", "graded", "socratic_questioning", "student_played")
 BUILT_IN = ("corpus", "student")  # measured where they are named, and for runs that trained on the built-in corpus
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
@@ -59,6 +61,7 @@ READS: dict[str, tuple[str, ...]] = {
     "retention": ("gsm8k",),
     "retention_exact": ("gsm8k",),
     "corpus": ("own_training",),
+    "graded": _MRBENCH,
     "socratic_questioning": ("gsm8k",),
     "student": ("own_training",),
     "student_played": ("mrbench", "mathdial", "mathdial_training", "gsm8k"),

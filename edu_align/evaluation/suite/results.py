@@ -130,6 +130,11 @@ class Subject(Protocol):
     def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """The same by the base model; its own replies, where it is that."""
 
+    def base_states(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[Any]:
+        """For every (prompt, replies) an array (replies, H): what the base model's last layer says of a reply's tokens,
+        their mean.
+        """
+
 
 def _series(plain: dict[str, Any]) -> Series:
     return Series(*(tuple(plain[key]) for key in ("items", "groups", "values", "weights")))

@@ -57,7 +57,7 @@ def test_tasks_become_metrics(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> N
     assert tutorbench.NO_REWARD in capsys.readouterr().out
     assert go("run=mine", "reward=liking")["reward"] == "liking"
     assert tutorbench.NO_REWARD not in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"'socratic_question' is no task\. Did you mean socratic_questioning\?"):
+    with pytest.raises(UserError, match=r"'socratic_question' is no task\. Did you mean `socratic_questioning`"):
         tutorbench.tasks_in(["tasks=[socratic_question]"])
 
 
