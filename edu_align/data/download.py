@@ -4,7 +4,7 @@ import http.client
 import os
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edu_align.data.readers import convert_rows, iter_rows
@@ -24,7 +24,8 @@ DATA_ROOT_VARIABLE = "EDU_ALIGN_DATA"
 class GitHubSource(Source):
     """A source's folder under the data root, and its public home. `paths`: local name -> path in the repository.
 
-    `tests`: the files among them that are the source's own test part.
+    `tests`: the files among them that are the source's own test part. `stand_ins`: local name -> a file elsewhere under
+    the data root that is read where the folder holds none of that name.
     """
 
     folder: str
@@ -32,6 +33,7 @@ class GitHubSource(Source):
     revision: str  # a commit; a branch only where no commit is known to hold the files
     paths: dict[str, str]
     tests: tuple[str, ...] = ()
+    stand_ins: dict[str, str] = field(default_factory=dict)
 
     def open(self, name: str, query: Query) -> list[Part]:
         files = self.files(name, query)
@@ -52,20 +54,33 @@ class GitHubSource(Source):
         downloaded once to `<outputs_root>/cache/data`, each with its sha256 beside it. Raises UserError when neither
         is there, within seconds.
         """
-        root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
-        if root:
-            folder = Path(root).expanduser() / self.folder
-            local = [folder / file for file in self.paths if (folder / file).is_file()]
-            if local:
-                return local
+        if local := self.local(data_root):
+            return local
+        root = self.root(data_root)
         cache = Path(outputs_root) / "cache" / "data" / self.folder / self.revision
         files = [_cached(name, self, file, cache, root) for file in self.paths]
         if self.revision == BRANCH:
             print(f"edu_align: {name} is what {self.repository}'s branch main held when it was downloaded", flush=True)
         return files
 
+    def local(self, data_root: str | Path | None) -> list[Path]:
+        """Those of its files that lie under the data root."""
+        root = self.root(data_root)
+        return [place for file in self.paths if (place := self._place(root, file))] if root else []
 
-def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str | Path | None) -> Path:
+    @staticmethod
+    def root(data_root: str | Path | None) -> Path | None:
+        """Where local files are looked for: what is given, else the variable EDU_ALIGN_DATA; None for nowhere."""
+        root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
+        return Path(root).expanduser() if root else None
+
+    def _place(self, root: Path, file: str) -> Path | None:
+        """Where a file of `paths` lies under the data root; None where it does not."""
+        places = [root / self.folder / file, *(root / other for name, other in self.stand_ins.items() if name == file)]
+        return next((place for place in places if place.is_file()), None)
+
+
+def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: Path | None) -> Path:
     """The file in the cache, downloaded if need be, checked against the sha256 recorded when it came."""
     target, record = cache / name, cache / f"{name}.sha256"
     if target.is_dir() or record.is_dir():
@@ -81,13 +96,13 @@ def _cached(source: str, remote: GitHubSource, name: str, cache: Path, root: str
     return target
 
 
-def _download(url: str, source: str, remote: GitHubSource, root: str | Path | None) -> bytes:
+def _download(url: str, source: str, remote: GitHubSource, root: Path | None) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             content: bytes = answer.read()
             return content
     except (OSError, http.client.HTTPException) as error:
-        looked = f"no {' or '.join(remote.paths)} in {Path(root) / remote.folder}" if root else "`data_root` is not set"
+        looked = f"no {' or '.join(remote.paths)} in {root / remote.folder}" if root else "`data_root` is not set"
         raise UserError(
             f"`dataset` source {source!r}: {looked}, and {url} cannot be downloaded "
             f"({getattr(error, 'reason', error)}). Either set `data_root` (or the variable {DATA_ROOT_VARIABLE}) to a "

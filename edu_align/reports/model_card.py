@@ -191,6 +191,9 @@ SOURCES = {
     "bridge": Origin("github.com/rosewang2008/bridge", "rose-e-wang/bridge", "mit"),
     "mrbench": Origin("github.com/kaushal0494/UnifyingAITutorEvaluation", None, "cc-by-sa-4.0"),
     "gsm8k_socratic": Origin("github.com/openai/grade-school-math", "openai/gsm8k", "mit"),
+    "cogtutorbugs": Origin("github.com/umass-ml4ed/CogTutorBugs", None, "cc-by-4.0"),
+    "stepverify": Origin("github.com/eth-lre/verify-then-generate", None, "cc-by-sa-4.0"),
+    "oatutor": Origin("github.com/CAHLR/OATutor-Content", None, "cc-by-4.0"),
     "agentinstruct": Origin("huggingface.co/datasets/THUDM/AgentInstruct", "THUDM/AgentInstruct", None),
     "puffin": Origin("huggingface.co/datasets/LDJnr/Puffin", "LDJnr/Puffin", "apache-2.0"),
     "stack_exchange": Origin(

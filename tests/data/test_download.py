@@ -39,6 +39,20 @@ def test_local_root_wins(asked: list[str], tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_stands_in_where_the_folder_has_none_of_its_name(asked: list[str], tmp_path: Path) -> None:
+    """MathDial's training part: under its own name, or where it was put together again."""
+    again, own = tmp_path / "mathdial_train/mathdial_shape.jsonl", tmp_path / "mathdial/train.jsonl"
+    for file in (again, tmp_path / "mathdial/test.jsonl", own):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    assert source_files("mathdial", tmp_path, tmp_path) == [own, tmp_path / "mathdial/test.jsonl"]
+    own.unlink()
+    assert source_files("mathdial", tmp_path, tmp_path) == [again, tmp_path / "mathdial/test.jsonl"]
+    (tmp_path / "mathdial/test.jsonl").unlink()
+    assert source_files("mathdial", tmp_path, tmp_path) == [again]
+    assert asked == []
+
+
 def test_download_once_with_its_hash(asked: list[str], tmp_path: Path) -> None:
     files = source_files("bridge", None, tmp_path)
     assert [file.name for file in files] == ["train.json", "validation.json", "test.json"]

@@ -86,6 +86,21 @@ def test_mathdial_quirks(number: int, turn: int, text: str) -> None:
     assert len(spoken(record)) % 2 == 0
 
 
+def test_mathdial_without_the_wrong_solution() -> None:
+    """Its first teacher turn speaks of work that the prompt lacks: it is trained on only where it is all there is."""
+    row = edited("mathdial/test.jsonl", 0, student_incorrect_solution="", question_from="match")
+    record = mathdial.to_conversation(row, "x")
+    assert isinstance(record, Conversation)
+    assert [m.train for m in record.messages] == [False, False, False, True, False, True]
+    assert record.messages[0].content == ASKED
+    assert record.meta["question_from"] == "match"
+    row.data["conversation"] = "Teacher: (generic)Hi, what did you do?|EOM|Student: I added."
+    record = mathdial.to_conversation(row, "x")
+    assert isinstance(record, Conversation)
+    assert [m.train for m in record.messages] == [False, True]
+    assert "question_from" not in convert("mathdial/test.jsonl")[0].meta
+
+
 def test_bridge_pair() -> None:
     record = convert("bridge/train.json")[0]
     opening = "Let us go on with our lesson on Equal Groups."

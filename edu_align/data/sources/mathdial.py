@@ -5,7 +5,7 @@ import re
 from edu_align.data.download import GitHubSource
 from edu_align.data.questions import Turn, clean, final_number, merge_turns, opening, problem_key, to_messages
 from edu_align.data.readers import Row
-from edu_align.records import Conversation
+from edu_align.records import Conversation, Message
 
 _SPEAKER = re.compile(r"\s*([^:\n]{1,30}):(.*)", re.DOTALL)
 _MOVE = re.compile(r"\s*\((?:generic|focus|probing|telling)\)", re.IGNORECASE)
@@ -26,7 +26,9 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
 
     Any speaker but the teacher is the student (upstream sometimes writes the student's name). Neighbouring turns of
     one speaker are joined, repeats within them dropped, and a student turn at the end, which nobody answers, goes.
-    Raises UserError for a missing column or a value of another type.
+    Where the wrong solution is not known, the first teacher turn speaks of work that is not in the prompt: it is not
+    trained on unless it is the only one. `meta` has `question_from` where the question was found by matching, which
+    nobody measures on (see `SuiteData.mathdial`). Raises UserError for a missing column or a value of another type.
     """
     problem = clean(row.get("question", str))
     work = clean(row.get("student_incorrect_solution", str))
@@ -51,7 +53,11 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
         return "no teacher turn"
     merged = merge_turns([("user", opening(problem, work)), *dialogue], joint="\n\n")
     meta = {"problem": problem, "gold_answer": final_number(row.get("ground_truth", str))}
-    return Conversation(to_messages(merged, train=True), record_id, "mathdial", problem_key(problem), meta)
+    meta |= {"question_from": row.get("question_from", str)} if "question_from" in row.data else {}
+    messages = to_messages(merged, train=True)
+    if not work and sum(message.train for message in messages) > 1:
+        messages = (messages[0], Message("assistant", messages[1].content), *messages[2:])
+    return Conversation(messages, record_id, "mathdial", problem_key(problem), meta)
 
 
 SOURCE = GitHubSource(
@@ -59,5 +65,6 @@ SOURCE = GitHubSource(
     repository="eth-nlped/mathdial",
     revision="e4d8b57b6965483d7989a41920c37b95e3987189",
     paths={"train.jsonl": "data/train.jsonl", "test.jsonl": "data/test.jsonl"},
+    stand_ins={"train.jsonl": "mathdial_train/mathdial_shape.jsonl"},  # the training part, put together again
     conversation=to_conversation,
 )

@@ -138,12 +138,12 @@ class SuiteData:
 
     @functools.cached_property
     def mathdial(self) -> list[Conversation]:
-        """Whole dialogues; every teacher turn is marked as trained."""
-        return self._held_out("mathdial", Conversation)
+        """Whole dialogues; every teacher turn is marked as trained. Those that were put together again are left out."""
+        return self._kept("mathdial", _whole(self._side("mathdial", self.settings.split, Conversation)))
 
     @functools.cached_property
     def mathdial_training(self) -> list[Conversation]:
-        return self._side("mathdial", "train", Conversation)
+        return _whole(self._side("mathdial", "train", Conversation))
 
     @functools.cached_property
     def gsm8k(self) -> list[Conversation]:
@@ -247,6 +247,11 @@ class SuiteData:
                 raise
             self._own_splits(sources, "conversation")  # raises what is wrong with the files, if anything is
             raise SourceAbsentError("the run's own data holds conversations and no scored replies") from None
+
+
+def _whole(talks: Sequence[Conversation]) -> list[Conversation]:
+    """The dialogues whose question was never lost: results stay comparable wherever the others are read beside them."""
+    return [talk for talk in talks if "question_from" not in talk.meta]
 
 
 def available(read: Callable[[], list[T]]) -> list[T]:

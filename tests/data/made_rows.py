@@ -1,0 +1,87 @@
+"""Rows of our own in the shapes of the sets that name the mistake, enough of each to be split and trained on."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+COUNT = 40  # questions of each set
+LABELS = ("DIVIDE_TO_SIMPLIFY", "FORGOT_VARIABLE")
+
+
+def cogtutorbugs() -> dict[str, list[Any]]:
+    rows = []
+    for i in range(2, COUNT + 2):
+        step = {"eq1": f"{i}x={i * 7}", "Previous Action": None, "Filtered Feedback": "", "label": 1, "Outcome": "BUG"}
+        away = f"To get rid of <expression>{i}x</expression>, divide by <expression>{i}</expression>."
+        rows += [
+            step | {"action": "SUB_SIDE", "Input": str(i), "eq2": f"{i}x-{i}={i * 7}-{i}", "Feedback": away,
+                    "Label Name": LABELS[0]},
+            step | {"action": "COMBINE_MUL", "Input": "7", "eq2": "7=7", "Feedback": "<b>7</b><hr>You forgot the x.",
+                    "Label Name": LABELS[1]},
+        ]  # fmt: skip
+    return {"cogtutorbugs/bug_full.json": rows}
+
+
+def stepverify() -> dict[str, list[Any]]:
+    rows = []
+    for i in range(COUNT):
+        wrong = f"Ten boxes have {i + 2} + 10 = {i + 12} pens."
+        steps = [f"One box has {i + 2} pens.", wrong, "So all of them are new.", f" {i + 12}"]
+        rows.append({
+            "problem": f"A box has {i + 2} pens. How many are in 10 boxes?", "topic": "Pens", "incorrect_index": 1,
+            "incorrect_step": wrong, "student_incorrect_solution": steps, "error_category": "Missing quantity",
+            "error_description": None, "reference_solution": f"{i + 2} x 10 = {10 * (i + 2)}\n {10 * (i + 2)}",
+            "student_correct_response": "I see.",
+            "dialog_history": [
+                {"user": "Teacher", "text": "Tell me your solution"}, {"user": "Student", "text": "I added ten."},
+                {"user": "Teacher", "text": "What is in each box?" if i else "It is 20."},
+            ],
+        })  # fmt: skip
+    return {"stepverify/dataset.json": rows}
+
+
+def _item(kind: str, title: str, text: str, *answers: str) -> dict[str, Any]:
+    asked = {"hintAnswer": list(answers)} if answers else {}
+    return {"id": "h", "type": kind, "title": title, "text": text, "dependencies": [], **asked}
+
+
+def oatutor() -> dict[str, list[Any]]:
+    rows = []
+    for i in range(COUNT):
+        problem = {"id": f"p{i // 2}", "title": "Add terms", "body": f"Simplify task {i // 2}:", "lesson": "1.1"}
+        step = {"id": f"p{i // 2}{i % 2}", "stepTitle": f"$${i + 2}x+{i + 3}x$$", "stepBody": "",
+                "stepAnswer": [f"$${2 * i + 5}x$$"]}  # fmt: skip
+        path = [
+            _item("hint", "Alike", "Both terms have an x."),
+            _item("scaffold", "Numbers", "Which number stands before the first $$x$$?", f"$${i + 2}$$"),
+            _item("scaffold", "Sum", "What do you add to it?", f"$${i + 3}$$"),
+            _item("hint", "Result", f"So it is $${2 * i + 5} x$$."),
+        ]
+        rows.append({"problem": problem, "step": step, "pathway": path})
+    return {"oatutor/elementary_algebra.jsonl": rows}
+
+
+MADE: dict[str, Callable[[], dict[str, Any]]] = {
+    "cogtutorbugs": cogtutorbugs,
+    "stepverify": stepverify,
+    "oatutor": oatutor,
+}
+
+
+def lay(root: Path, names: Sequence[str]) -> Path:
+    """Write these sets' files under a data root."""
+    for name in names:
+        write(root, MADE[name]())
+    return root
+
+
+def write(root: Path, files: dict[str, Any]) -> None:
+    """Files by their path: text as it is, rows as JSON or one a line."""
+    for path, content in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            file.write_text(content)
+        else:
+            file.write_text("\n".join(map(json.dumps, content)) if file.suffix == ".jsonl" else json.dumps(content))
