@@ -12,6 +12,9 @@ from edu_align.utils.words import did_you_mean, listed
 TASKS = {
     "problem_solving": "retention_exact",
     "socratic_questioning": "socratic_questioning",
+    "solution_correctness": "solution_correctness",
+    "mistake_location": "mistake_step",
+    "mistake_correction": "mistake_correction",
     "scaffolding": "form",
 }
 NO_REWARD = "scaffolding without reward=<a run of trainer=reward>: the form of the replies, and not how good they are"
@@ -19,8 +22,9 @@ HELP = """\
 edu_align: python -m edu_align.tutorbench run=<run> data_root=<folder> [tasks=[...]] [reward=<run>] [key=value ...]
 
   run, runs, model     as in python -m edu_align.evaluate, and so are all other keys
-  data_root            where the data sets are: gsm8k/ (problem_solving, socratic_questioning) and mrbench/,
-                       bridge/, mathdial/ (scaffolding)
+  data_root            where the data sets are: gsm8k/ (problem_solving, socratic_questioning), stepverify/
+                       (solution_correctness, mistake_location, mistake_correction) and mrbench/, bridge/, mathdial/
+                       (scaffolding)
   tasks                [problem_solving,socratic_questioning] measures these only; all by default
   reward               a finished run of trainer=reward, which scaffolding needs: how often it likes a reply
                        better than the human tutor's. Without one the form of the replies is all there is
