@@ -14,6 +14,7 @@ from edu_align.config.losses import problems_of_loss
 from edu_align.config.peft_options import problems_of_adapter
 from edu_align.config.schema import (
     BLOCK_TYPES,
+    CHECK_SOURCES,
     CONVERSATION_SOURCES,
     GRADED_LOSSES,
     GROUP_SCHEMAS,
@@ -237,7 +238,7 @@ def _contrast(values: Values) -> Iterator[str]:
     """Replies from other dialogues come from sources that hold conversations."""
     count = values.get("dataset.contrast_per_prompt", 0)
     given = values.get("dataset.contrast_sources") or []
-    known = [name for name in CONVERSATION_SOURCES if name not in PREFERENCE_SOURCES]
+    known = [name for name in CONVERSATION_SOURCES if name not in (*PREFERENCE_SOURCES, *CHECK_SOURCES)]
     if wrong := [name for name in given if name not in known]:
         yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
     if given and not count:

@@ -14,14 +14,16 @@ MISSING: Any = "???"  # OmegaConf's word for a value that has to be given; impor
 
 SOURCES = [
     "edu_tutor", "mathdial", "bridge", "mrbench", "gsm8k_socratic", "cogtutorbugs", "stepverify", "oatutor",
-    "agentinstruct", "puffin", "stack_exchange", "ultrachat", "ultrafeedback", "local",
+    "convolearn", "semeval2013", "mae", "mathchat", "agentinstruct", "puffin", "stack_exchange", "ultrachat",
+    "ultrafeedback", "local",
 ]  # fmt: skip
 # What each source can train: SFT needs conversations, preference training needs response groups.
 CONVERSATION_SOURCES = SOURCES
 PREFERENCE_SOURCES = [
-    "edu_tutor", "bridge", "mrbench", "cogtutorbugs", "stepverify", "oatutor", "stack_exchange", "ultrafeedback",
-    "local",
+    "edu_tutor", "bridge", "mrbench", "cogtutorbugs", "stepverify", "oatutor", "convolearn", "semeval2013", "mae",
+    "stack_exchange", "ultrafeedback", "local",
 ]  # fmt: skip
+CHECK_SOURCES = ["mathchat"]  # their questions are measured on: never trained on
 # Losses on pairs that read no reference model: it is neither computed nor kept. Ours, see training/losses.py.
 REFERENCE_FREE_LOSSES = ["simpo", "orpo", "cpo"]
 # Losses of TRL's DPOTrainer that need nothing but pairs and the reference model, and ours.

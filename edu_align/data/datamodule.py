@@ -9,7 +9,14 @@ from random import Random
 from typing import Any
 
 from edu_align.config.metrics import is_held_out
-from edu_align.config.schema import GRADED_LOSSES, PREFERENCE_SOURCES, Config, DPOTrainerConfig, KTOTrainerConfig
+from edu_align.config.schema import (
+    CHECK_SOURCES,
+    GRADED_LOSSES,
+    PREFERENCE_SOURCES,
+    Config,
+    DPOTrainerConfig,
+    KTOTrainerConfig,
+)
 from edu_align.data.contrast import beyond_style
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.labels import as_steps, joined, labelled, measurable, weights_note
@@ -18,6 +25,7 @@ from edu_align.data.pairs import in_steps, subsample, training_pairs
 from edu_align.records import Conversation, Graded, LabelledReply, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
+from edu_align.utils.words import listed
 
 SPLIT_FILE = "split.json"
 GROUPS_FILE = "training_groups.json"  # in the folder of a run's weights
@@ -138,8 +146,9 @@ def _groups_in(file: Path) -> set[str]:
 def training_data(config: Config, seen: set[str]) -> TrainingData:
     """Everything that `config` trains and measures on; records of groups in `seen` are not measured on.
 
-    Errors: an unusable data set, no training example, nothing held out.
+    Errors: an unusable data set, one that is never trained on, no training example, nothing held out.
     """
+    _check_trained(config)
     loaded = _load(config, VIEW[config.trainer.reads], list(config.dataset.sources))
     train, validation = (examples(config, loaded, split) for split in ("train", "validation"))
     if not train and config.trainer.reads != "labels":
@@ -158,6 +167,16 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
         return held
     validation_part = config.evaluation.split == "validation"
     return replace(held, choosing=held if validation_part else _with_held_out(config, data, "validation"))
+
+
+def _check_trained(config: Config) -> None:
+    given = (*config.dataset.sources, *config.dataset.contrast_sources)
+    checks = [name for name in given if name in CHECK_SOURCES]
+    if checks:
+        raise UserError(
+            f"`dataset={config.dataset.name}` holds {listed(checks)}, which is for checks only and never trained on: "
+            "its questions are GSM8K's test, on which every model is measured. Take it out of dataset.sources."
+        )
 
 
 def _label_notes(config: Config, loaded: LoadedData, train: list[LabelledReply]) -> tuple[str, ...]:

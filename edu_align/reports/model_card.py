@@ -194,6 +194,10 @@ SOURCES = {
     "cogtutorbugs": Origin("github.com/umass-ml4ed/CogTutorBugs", None, "cc-by-4.0"),
     "stepverify": Origin("github.com/eth-lre/verify-then-generate", None, "cc-by-sa-4.0"),
     "oatutor": Origin("github.com/CAHLR/OATutor-Content", None, "cc-by-4.0"),
+    "convolearn": Origin("github.com/ahblay/socratic-tutor-eval", None, "mit"),
+    "semeval2013": Origin("github.com/myrosia/semeval-2013-task7", None, "cc-by-sa-3.0"),
+    "mae": Origin("github.com/nancyotero-projects/math-misconceptions", None, "mit"),
+    "mathchat": Origin("github.com/Zhenwen-NLP/MathChat", None, "apache-2.0"),
     "agentinstruct": Origin("huggingface.co/datasets/THUDM/AgentInstruct", "THUDM/AgentInstruct", None),
     "puffin": Origin("huggingface.co/datasets/LDJnr/Puffin", "LDJnr/Puffin", "apache-2.0"),
     "stack_exchange": Origin(

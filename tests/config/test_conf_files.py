@@ -32,9 +32,9 @@ def test_every_group_has_the_options_that_the_design_names() -> None:
             "smollm2", "smollm2_1_7b", "smollm2_360m", "smollm3_3b", "tiny", "zephyr",
         ],
         "dataset": [
-            "agentinstruct", "bridge", "cogtutorbugs", "edu_tutor", "gsm8k_socratic", "local", "mathdial",
-            "mathdial_bridge", "mrbench", "mrbench_bridge", "oatutor", "puffin", "stack_exchange", "stepverify",
-            "ultrachat", "ultrafeedback",
+            "agentinstruct", "bridge", "cogtutorbugs", "convolearn", "edu_tutor", "gsm8k_socratic", "local", "mae",
+            "mathchat", "mathdial", "mathdial_bridge", "mrbench", "mrbench_bridge", "oatutor", "puffin",
+            "semeval2013", "stack_exchange", "stepverify", "ultrachat", "ultrafeedback",
         ],
         "trainer": ["dpo", "grpo", "kto", "reward", "sft"],
         "hardware": ["a100", "auto", "cpu", "h100", "h200", "t4"],

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from edu_align.data.download import GitHubSource
 from edu_align.data.hub import HubSource
 from edu_align.data.sources.load import SOURCES
+from tests.data.made_rows import MADE
 
 ASK, TELL = {"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "What is 2 + 2?"}
 HUMAN, GPT = {"from": "human", "value": "What is 2 + 3?"}, {"from": "gpt", "value": "What is 2 + 2?"}
@@ -72,6 +74,8 @@ PUBLIC: dict[str, dict[str, Any]] = {
         "rejected": [ASK, {"role": "assistant", "content": "5"}],
     },
 }  # fmt: skip
+PUBLIC |= {name: rows[1] for name in ("cogtutorbugs", "stepverify", "mae", "mathchat")
+           for rows in islice(MADE[name]().values(), 1)}  # fmt: skip
 GOOD = {**LOCAL, **PUBLIC}
 
 INJECTIONS = (

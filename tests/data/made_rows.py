@@ -62,10 +62,71 @@ def oatutor() -> dict[str, list[Any]]:
     return {"oatutor/elementary_algebra.jsonl": rows}
 
 
+def convolearn() -> dict[str, list[Any]]:
+    rows = []
+    for i in range(COUNT):
+        talk = "Student: {}\nTeacher: {}\nStudent: Um, sun?\nTeacher: Go on.\nStudent: Thanks!"
+        asked = f"Why is it warm at {i} degrees north?"
+        dialogues = [
+            {"dialogue_idx": k, "cleaned_conversation": talk.format(asked, said), "effectiveness_consensus": score}
+            for k, (said, score) in enumerate([("What do you think?", 4.5), ("Because of the sun.", 2.0)])
+        ]
+        rows.append({"prompt_id": str(i), "question_prompt": asked, "dialogues": dialogues})
+    return {"convolearn/sampled_dialogues.json": rows}
+
+
+def semeval2013() -> dict[str, str]:
+    files = {}
+    for i in range(COUNT):
+        places = {"training/3way/beetle": ("flat", "new"), "test/3way/beetle/test-unseen-answers": ("empty", "blue")}
+        for place, answers in places.items():
+            marks = ("correct", "incorrect" if i % 2 else "contradictory")
+            said = "".join(
+                f'<studentAnswer id="{word}" accuracy="{mark}">The battery is {word}.</studentAnswer>'
+                for word, mark in zip(answers, marks, strict=True)
+            )
+            files[f"semeval2013_task7/{place}/Lamp-{i}.xml"] = (
+                f'<?xml version="1.0"?><question id="{i}"><questionText>Why is lamp {i} dark?</questionText>'
+                '<referenceAnswers><referenceAnswer category="MINIMAL">No charge.</referenceAnswer>'
+                '<referenceAnswer category="BEST">The battery has no charge.</referenceAnswer></referenceAnswers>'
+                f"<studentAnswers>{said}</studentAnswers></question>"
+            )
+    return files
+
+
+def mae() -> dict[str, list[Any]]:
+    kinds = (("when students add tops and bottoms", "tops"), ("when students forget to carry", "carry"))
+    rows = []
+    for i in range(COUNT):
+        said, name = kinds[i % 2]
+        rows.append({
+            "Misconception": said, "Misconception ID": name, "Topic": "Adding", "Example Number": i,
+            "Question": f"1/{i + 2} + 1/{i + 3} =", "Incorrect Answer": f"2/{2 * i + 5}", "Correct Answer": "more",
+            "Question image": "", "Learner Answer image": "", "Correct Answer image": "", "Source": "ours",
+            "Explanation": "",
+        })  # fmt: skip
+    return {"mae/data.json": rows}
+
+
+def mathchat() -> dict[str, list[Any]]:
+    def row(i: int, reply: str) -> dict[str, Any]:
+        asked = f"A box has {i + 2} pens. How many are in 10 boxes?"
+        talk = f"A: {asked}\n\nB: {i + 2} + 10 is {i + 12}.\n\nA: {reply}\n\nB: Oh, I see."
+        return {"question": asked, "answer": f"{i + 2} x 10\n#### {10 * (i + 2)}", "error_correction": talk}
+
+    hints = [row(i, "What is in each box?") for i in range(COUNT)]
+    told = [row(i, f"Multiply instead. The answer is {10 * (i + 2)}.") for i in range(COUNT)]
+    return {"mathchat/error_correction.jsonl": hints, "mathchat/error_analysis.jsonl": told}
+
+
 MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "cogtutorbugs": cogtutorbugs,
     "stepverify": stepverify,
     "oatutor": oatutor,
+    "convolearn": convolearn,
+    "semeval2013": semeval2013,
+    "mae": mae,
+    "mathchat": mathchat,
 }
 
 

@@ -4,19 +4,22 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
-from edu_align.config.schema import DatasetConfig
+from edu_align.config.schema import CHECK_SOURCES, DatasetConfig
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.pairs import training_pairs
 from edu_align.data.questions import problem_key
 from edu_align.data.readers import Row
-from edu_align.data.sources import cogtutorbugs, mrbench, oatutor, stepverify
+from edu_align.data.sources import cogtutorbugs, convolearn, mae, mrbench, oatutor, semeval2013, stepverify
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
 from tests.data.made_rows import COUNT, LABELS, MADE, lay, write
 from tests.data.test_split import crossing_groups
+
+TRAINED = [name for name in MADE if name not in CHECK_SOURCES]
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +47,15 @@ def words_decide(groups: list[ResponseGroup]) -> float:
     return sum(score[chosen] > score[rejected] for chosen, rejected in pairs) / len(pairs)
 
 
-@pytest.mark.parametrize("source", MADE)
+@pytest.mark.parametrize("source", TRAINED)
 def test_it_is_previewed_and_trained(source: str, made: Path, go: Callable[..., Any], capsys: Any) -> None:
-    words = ["trainer=dpo", f"dataset={source}", f"data_root={made}", "trainer.max_steps=2"]
+    words = ["trainer=dpo", f"dataset={source}", "trainer.max_length=512", f"data_root={made}", "trainer.max_steps=2"]
     assert go(*words, "preview=1") is None
     assert ">>>" in capsys.readouterr().out
     assert go(*words).record["state"] == "finished"
 
 
-@pytest.mark.parametrize("source", MADE)
+@pytest.mark.parametrize("source", TRAINED)
 @pytest.mark.parametrize("view", ["conversation", "preference"])
 def test_no_question_is_on_two_sides(source: str, view: str, made: Path) -> None:
     data = load(made, view, source)
@@ -241,3 +244,84 @@ def test_no_question_is_on_two_sides_over_sources(made: Path, tmp_path: Path) ->
     assert {r.id: n for n, part in alone.splits.items() for r in part}.items() <= {
         r.id: n for n, part in data.splits.items() for r in part
     }.items(), "no row changes its side for what is loaded beside it"
+
+
+def test_convolearn_teaches_good_dialogues_and_compares_first_replies(made: Path) -> None:
+    talks = every(load(made, "conversation", "convolearn"))
+    assert len(talks) == COUNT
+    assert [m.content for m in talks[0].messages[1:]] == ["What do you think?", "Um, sun?", "Go on."]
+    groups = every(load(made, "preference", "convolearn"))
+    assert [[(r.text, r.score) for r in group.responses] for group in groups] == [
+        [("What do you think?", 4.5), ("Because of the sun.", 2.0)]
+    ] * COUNT
+    (rows,) = MADE["convolearn"]().values()
+    row = Row(rows[0]["dialogues"][0] | {"question": "Why?", "effectiveness_consensus": "good"}, "x.json", 1)
+    assert convolearn.to_conversation(row, "x") == "no score"
+    row.data["cleaned_conversation"] = "Teacher: Hello.\nStudent: Hi."
+    assert convolearn.to_conversation(row, "x") == "no question with an answer at its start"
+
+
+def test_semeval_verdicts_differ_in_the_verdict_only(made: Path, tmp_path: Path) -> None:
+    groups = every(load(made, "preference", "semeval2013"))
+    assert Counter(group.meta["accuracy"] for group in groups) == {
+        "correct": 2 * COUNT, "incorrect": COUNT, "contradictory": COUNT,
+    }  # fmt: skip
+    verdicts = {right: wrong for right, wrong, _ in semeval2013.VERDICTS}
+    for group in groups:
+        right, wrong = (reply.text for reply in group.responses)
+        said = {name: next(v for v in (*verdicts, *verdicts.values()) if text.startswith(v))
+                for name, text in (("right", right), ("wrong", wrong))}  # fmt: skip
+        assert (said["right"] in verdicts) == (group.meta["accuracy"] == "correct")
+        assert verdicts.get(said["right"], said["right"]) == verdicts.get(said["wrong"], said["wrong"])
+        assert group.meta["reference"] == "The battery has no charge."
+    assert len({group.id for group in groups}) == 4 * COUNT
+    place = tmp_path / "semeval2013_task7"
+    place.mkdir()
+    with ZipFile(place / "semeval-3way.zip", "w") as archive:
+        for path, text in MADE["semeval2013"]().items():
+            archive.writestr(path.partition("/")[2], text)
+    assert {group.id for group in every(load(tmp_path, "preference", "semeval2013"))} == {group.id for group in groups}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("test/3way/x.xml", "<question>", r"x\.xml: broken XML"),
+        ("test/3way/x.xml", "<a/>", "no `questionText` in it"),
+        ("semeval-3way.zip", "no archive", r"semeval-3way\.zip: no archive"),
+    ],
+)  # fmt: skip
+def test_semeval_files_that_are_broken(name: str, content: str, told: str, tmp_path: Path) -> None:
+    write(tmp_path, {f"semeval2013_task7/{name}": content})
+    with pytest.raises(UserError, match=told):
+        load(tmp_path, "preference", "semeval2013")
+
+
+def test_mae_names_the_misconception(made: Path) -> None:
+    talk = next(talk for talk in every(load(made, "conversation", "mae")) if talk.id.endswith(":1"))
+    assert talk.messages[0].content == mae.ASKED.format("1/2 + 1/3 =", "2/5")
+    assert talk.messages[1].content == "Students add tops and bottoms."
+    assert (talk.meta["misconception"], talk.meta["topic"], talk.meta["gold_answer"]) == ("tops", "Adding", "more")
+    groups = every(load(made, "preference", "mae"))
+    assert words_decide(groups) == 0
+    (rows,) = MADE["mae"]().values()
+    for change in ({"Question image": "q.png"}, {"Incorrect Answer": "[Image]"}):
+        assert mae.to_conversation(Row(rows[0] | change, "x.json", 1), "x") == "rests on a picture"
+    alone = mae.to_conversation(Row(rows[0], "x.json", 1), "x")
+    assert [getattr(each, "reason", "") for each in mae.within_topics([alone])] == [  # type: ignore[list-item]
+        "no other misconception of its topic"
+    ]
+
+
+def test_mathchat_is_looked_at_and_never_trained_on(made: Path, go: Callable[..., Any]) -> None:
+    data = load(made, "conversation", "mathchat")
+    assert [name for name, part in data.splits.items() if part] == ["test"]
+    talk = data.splits["test"][0]
+    work = "A box has 2 pens. How many are in 10 boxes?\n\nMy solution:\n2 + 10 is 12."
+    assert [message.content for message in talk.messages] == [work, "What is in each box?"]
+    told = Counter((record.id.split(":")[1], record.meta["reveals"]) for record in every(data))
+    assert told == {("error_correction", "no"): COUNT, ("error_analysis", "yes"): COUNT}
+    for words in (["dataset=mathchat"], ["dataset=cogtutorbugs", "dataset.sources=[cogtutorbugs,mathchat]"]):
+        for more in ([], ["preview=1"]):
+            with pytest.raises(UserError, match=r"mathchat.* for checks only.*never trained on.*GSM8K's test"):
+                go("trainer=sft", *words, f"data_root={made}", *more)

@@ -23,7 +23,7 @@ from edu_align.utils.errors import UserError
 from tests.data.fuzzing import GOOD, Case, case, suffixes, written
 from tests.models.test_control_tokens import bytes_with
 
-FAST, FULL = 22, 380  # examples of each of the 16 loaders
+FAST, FULL = 22, 380  # examples of each of the 20 loaders
 LONGEST = 4000  # characters of a message that a person still reads
 SHOWN: Counter[tuple[str, str]] = Counter()
 

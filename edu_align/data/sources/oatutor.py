@@ -50,7 +50,7 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
             break
         turns.append(("assistant", item_text(item)))
         if item.get("type", str) == "scaffold":
-            turns.append(("user", formula(texts(item, "hintAnswer")[0])))
+            turns.append(("user", formula(" ".join(texts(item, "hintAnswer")[:1]))))
     dialogue = merge_turns(turns, joint="\n\n")
     while dialogue[-1][0] == "user" and len(dialogue) > 1:
         dialogue.pop()
