@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "runs side by side, or a sweep, as a page",
     "export": "a merged model that other programs load, and a GGUF for Ollama",
     "sweep": "train every combination of several values, or a preset: sweep beta_lr",
+    "tutorbench": "MathTutorBench's tasks, beside the base and trivial rules",
     "harness": "lm-eval's gsm8k on what a run did not train on",
     "reproduce": "SFT, DPO, evaluation and report, held against the kept results",
     "verify": "is everything under outputs/ whole?",

@@ -56,7 +56,11 @@ def main() -> None:
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return
-    given = read_words(words)
+    evaluate_words(read_words(words))
+
+
+def evaluate_words(given: dict[str, str]) -> None:
+    """Measure what the words of a command line, by their keys, ask for."""
     _check_subject(given)
     if "model" in given:
         evaluate_model(given)

@@ -1,13 +1,13 @@
 """Scores of held-out records: log-probabilities or rewards of replies, and the loss on trained turns."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from edu_align.models.chat_template import IGNORED
-from edu_align.models.reward import facts_of, rewards_of
+from edu_align.models.reward import facts_of, pooled, rewards_of
 from edu_align.models.sharding import head_logits
 from edu_align.models.trained_turns import answered, encode, encode_dialogue
 from edu_align.packing.decoder import causal_model
@@ -18,6 +18,7 @@ from edu_align.utils.memory import HalvingBatches
 MAX_BATCH_TOKENS = 8192  # padded tokens of one scoring forward; the packed forward computes fewer
 
 Row = tuple[list[int], list[int]]  # token ids and labels, IGNORED where nothing is scored
+T = TypeVar("T")
 Scored = tuple[float, int]  # log-probability (nats) of a row's labelled tokens, and how many they are
 
 
@@ -50,6 +51,19 @@ def reply_rewards(model: Any, rows: Sequence[Row], pad: int) -> list[tuple[float
     ids, mask, labels = _padded(rows, pad, causal_model(model).base_model.device)
     replies = (labels != IGNORED).long()
     return list(zip(rewards_of(model, ids, mask, replies), replies.sum(1).tolist(), strict=True))
+
+
+def reply_states(model: Any, rows: Sequence[Row], pad: int) -> list[Any]:
+    """The mean of the last hidden states over the labelled tokens of each row, (H,) arrays in float32."""
+    import torch
+
+    if model.training:
+        model.eval()
+    base = causal_model(model)
+    ids, mask, labels = _padded(rows, pad, base.get_output_embeddings().weight.device)
+    with torch.no_grad():
+        hidden = base.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    return list(pooled(hidden, labels != IGNORED, "mean").cpu().numpy())
 
 
 def _padded(rows: Sequence[Row], pad: int, device: Any) -> tuple[Any, ...]:
@@ -98,20 +112,25 @@ def columns(scored: Sequence[Scored]) -> tuple[tuple[float, ...], tuple[int, ...
 
 
 def score(model: Any, tokenizer: Any, families: Sequence[Sequence[Row]]) -> list[list[Scored]]:
-    """`label_logps` of each row of each family, such as the replies to one prompt; `reply_rewards` of a reward model.
+    """`label_logps` of each row of each family, such as the replies to one prompt; a reward model's `reply_rewards`."""
+    return read(model, tokenizer, families, label_logps if facts_of(model) is None else reply_rewards)
 
-    A family is scored in one batch, beside those that begin alike, of at most MAX_BATCH_TOKENS padded tokens where
+
+def read(
+    model: Any, tokenizer: Any, families: Sequence[Sequence[Row]], one: Callable[[Any, Sequence[Row], int], list[T]]
+) -> list[list[T]]:
+    """What `one` makes of model, rows and pad token, for each row of each family.
+
+    A family is read in one batch, beside those that begin alike, of at most MAX_BATCH_TOKENS padded tokens where
     possible. Where memory runs out a batch is scored in smaller ones.
     """
     from tqdm import tqdm
 
     order = sorted((i for i, rows in enumerate(families) if rows), key=lambda i: families[i][0][0])
-    result: list[list[Scored]] = [[] for _ in families]
+    result: list[list[T]] = [[] for _ in families]
     halves = HalvingBatches("scoring")
 
-    one = label_logps if facts_of(model) is None else reply_rewards
-
-    def label(part: Sequence[Row]) -> list[Scored]:
+    def label(part: Sequence[Row]) -> list[T]:
         return one(model, part, tokenizer.pad_token_id)
 
     with tqdm(total=sum(map(len, families)), desc="scoring", unit="reply", mininterval=5) as bar:

@@ -24,6 +24,8 @@ FORMS = (
     "POSE | ASK_GOAL | GOAL | ASK_WORK | COMPLY / WORK / RESULT",
 )
 
+AGAIN = "LEAD / WORK / RESULT"  # the form of a student's next try
+
 
 def _numbered(work: tuple[str, ...]) -> str:
     return "\n".join(f"Step {place}: {line}" for place, line in enumerate(work, start=1))
@@ -44,15 +46,27 @@ def _turn(form: str, fill: Callable[[str], str]) -> str:
 
 def dialogue(case: Case, split: str, rng: Random) -> tuple[Message, ...]:
     """One to five turns (student = user, tutor = assistant) that end with the student's work, worded for `split`."""
-    style = rng.choice(STYLES)
-    values = {"question": sentence(case.question), "topic": case.topic, "wrong": case.wrong_answer}
-
-    def fill(slot: str) -> str:
-        if slot == "WORK":
-            return style(case.work)
-        text = pick(getattr(slots, slot), split, rng).format(**values)
-        return sentence(text) if slot == "GOAL" else text
-
+    fill = _filling(case, case.work, case.wrong_answer, split, rng)
     turns = rng.choice(FORMS).split(" | ")
     roles = ("user", "assistant")
     return tuple(Message(roles[place % 2], _turn(turn, fill)) for place, turn in enumerate(turns))
+
+
+def next_try(case: Case, right: bool, split: str, rng: Random) -> str:
+    """The student's next turn on the same problem: its work again, as the misconception has it, or the right one."""
+    work, result = (case.solution, case.answer) if right else (case.work, case.wrong_answer)
+    return _turn(AGAIN, _filling(case, work, result, split, rng))
+
+
+def _filling(case: Case, work: tuple[str, ...], result: str, split: str, rng: Random) -> Callable[[str], str]:
+    """What a slot holds: the steps `work`, the final answer `result`, or a wording of `split`."""
+    style = rng.choice(STYLES)
+    values = {"question": sentence(case.question), "topic": case.topic, "wrong": result}
+
+    def fill(slot: str) -> str:
+        if slot == "WORK":
+            return style(work)
+        text = pick(getattr(slots, slot), split, rng).format(**values)
+        return sentence(text) if slot == "GOAL" else text
+
+    return fill

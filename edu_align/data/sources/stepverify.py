@@ -37,7 +37,8 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
         assistant  What is a bag?  (trained)
 
     `meta`: `steps` (one a line, see `steps_of`), `incorrect_step` and `incorrect_index` (from 0), `error_category`,
-    `problem`, `gold_answer`. Raises UserError for a missing column, a value of another type and an index that is none.
+    `problem`, `gold_answer`, `reference` (a right solution). Raises UserError for a missing column, a value of another
+    type and an index that is none.
     """
     problem = clean(row.get("problem", str))
     steps = [clean(step).replace("\n", " ") for step in texts(row, "student_incorrect_solution")]
@@ -60,6 +61,7 @@ def to_conversation(row: Row, record_id: str) -> Conversation | str:
         "problem": problem,
         "gold_answer": final_number(row.get("reference_solution", str)),
         "steps": "\n".join(steps),
+        "reference": clean(row.get("reference_solution", str)),
         "incorrect_step": steps[index],
         "incorrect_index": str(index),
         "error_category": row.get("error_category", str),

@@ -64,6 +64,8 @@ class Model(Protocol):
     def reference(self) -> "Model | None": ...
     @property
     def first(self) -> "Model | None": ...
+    @property
+    def base(self) -> "Model": ...
     def prepare(self, rows: Rows, prompts: Prompts) -> None: ...
     def score(self, rows: Rows) -> list[list[Scored]]: ...
     def rewards(self, rows: Rows) -> list[list[float]] | None: ...
@@ -77,7 +79,7 @@ class Asked:
     def __init__(self, model: Model) -> None:
         self.model, self.label = model, model.label
         self.rows: dict[int, list[Any]] = {}
-        self.prompts: list[tuple[Sequence[Message], int]] = []
+        self.prompts: dict[int, list[tuple[Sequence[Message], int]]] = {}
         self.models: dict[int, Model] = {}
 
     @property
@@ -100,8 +102,19 @@ class Asked:
         return self._note(self.model.first, rows) if self.model.first else None
 
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
-        self.model.replies([], max_new_tokens)
-        self.prompts += [(prompt, max_new_tokens) for prompt in prompts]
+        return self._silent(self.model, prompts, max_new_tokens)
+
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        return self._silent(self.model.base, prompts, max_new_tokens)
+
+    def base_states(self, rows: Rows) -> list[Any]:
+        raise LookupError("states are computed when the metric is measured")
+
+    def _silent(self, model: Model, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        """Nothing but "": what a metric makes of a reply, such as the next turn of a dialogue, it asks later."""
+        model.replies([], max_new_tokens)
+        self.models[id(model)] = model
+        self.prompts.setdefault(id(model), []).extend((prompt, max_new_tokens) for prompt in prompts)
         return [""] * len(prompts)
 
     def _note(self, model: Model, rows: Rows) -> list[list[Scored]]:
@@ -123,6 +136,6 @@ def prepare(model: Model, metrics: Iterable[Metric], data: SuiteData, settings: 
             continue
     for key, other in asked.models.items():
         if other is not model:
-            other.prepare(asked.rows[key], [])
+            other.prepare(asked.rows.get(key, []), asked.prompts.get(key, []))
             other.release()
-    model.prepare(asked.rows.get(id(model), []), asked.prompts)
+    model.prepare(asked.rows.get(id(model), []), asked.prompts.get(id(model), []))

@@ -7,6 +7,7 @@ and the place of every mistake, so replies are read by rules; see `reply_text`.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from edu_align.evaluation.suite import reply_text
@@ -37,24 +38,44 @@ SHOWN = ("guiding", "agreeing")  # constructed replies that are kept beside each
 _TRIES = 60
 
 
+@dataclass(frozen=True)
+class Posed:
+    """A prompt, and the case that it poses; `words`: the split whose wordings the student uses."""
+
+    prompt: Prompt
+    case: Case
+    words: str
+
+
 def corpus_prompts(split: str, trained: Iterable[ResponseGroup], each: int = EACH) -> list[Prompt]:
-    """`each` prompts a cell of CELLS, shared out evenly over the cell's misconceptions; `split` is the measured one.
+    """`each` prompts a cell of CELLS, see `posed`."""
+    trained = list(trained)
+    return [one.prompt for cell in CELLS for one in posed(cell, split, trained, each)]
+
+
+def posed(cell: str, split: str, trained: Iterable[ResponseGroup], each: int = EACH) -> list[Posed]:
+    """`each` prompts, shared out evenly over the misconceptions of a cell of CELLS; `split` is the measured one.
 
     Problems that a group of `trained` poses are drawn again, and left out where none other turns up. The prompts are
     the same on every machine. `others` holds a constructed guiding and agreeing reply, `meta` what `reply_text` needs.
     """
     known = _bare("\n".join(turn.content for group in trained for turn in group.prompt))
-    library = by_split()
+    misconceptions, words = (name or split for name in CELLS[cell])
+    items = sorted(by_split()[misconceptions], key=lambda item: rank(item.id))
     found = []
-    for cell, (misconceptions, words) in CELLS.items():
-        items = sorted(library[misconceptions or split], key=lambda item: rank(item.id))
-        for place in range(each):
-            item = items[place % len(items)]
-            rng = Random(f"suite/{SEED}/{cell}/{item.id}/{place}")
-            case = _new_case(item, known, rng)
-            if case is not None:
-                found.append(_asked(case, item, f"{cell}:{item.id}:{place}", cell, words or split, rng))
+    for place in range(each):
+        item = items[place % len(items)]
+        rng = Random(f"suite/{SEED}/{cell}/{item.id}/{place}")
+        case = _new_case(item, known, rng)
+        if case is not None:
+            found.append(Posed(_asked(case, item, f"{cell}:{item.id}:{place}", cell, words, rng), case, words))
     return found
+
+
+def trained_on(data: SuiteData) -> list[ResponseGroup]:
+    """Groups of the corpus whose problems a measured run may have trained on."""
+    every = [*built_in.load(*CORPUS), *available(lambda: data.own_training)]
+    return [group for group in every if group.meta.get("split", "train") == "train"]
 
 
 def _new_case(item: Misconception, known: str, rng: Random) -> Case | None:
@@ -106,10 +127,9 @@ def corpus(subject: Subject, data: SuiteData, settings: Settings) -> MetricResul
 
     Misconceptions and wordings of the measured split and of the training split are crossed, and reported apart.
     """
-    trained = [*built_in.load(*CORPUS), *available(lambda: data.own_training)]
-    known = [group for group in trained if group.meta.get("split", "train") == "train"]
     each = EACH if settings.max_groups is None else min(EACH, settings.max_groups)
-    return corpus_metrics(generate(subject, corpus_prompts(settings.split, known, each), settings.max_new_tokens))
+    prompts = corpus_prompts(settings.split, trained_on(data), each)
+    return corpus_metrics(generate(subject, prompts, settings.max_new_tokens))
 
 
 def corpus_metrics(generated: Generated) -> MetricResult:

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.dataset import deduplicated, fingerprint_of, load_records, with_system
+from edu_align.data.questions import problem_key
 from edu_align.data.sources.load import load_source, source_files
 from edu_align.data.split import PINNED, keys_of, side, with_groups
 from edu_align.evaluation.held_out import choose
@@ -67,7 +68,7 @@ T = TypeVar("T")
 # The parts that metrics read (see `registry.READS`); each is an attribute of `SuiteData`.
 PARTS = (
     "mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training",
-    "gsm8k", "own", "own_training", "own_conversations", "own_conversations_training",
+    "gsm8k", "stepverify", "cogtutorbugs", "own", "own_training", "own_conversations", "own_conversations_training",
 )  # fmt: skip
 
 
@@ -164,6 +165,19 @@ class SuiteData:
         return self._kept("gsm8k_socratic", chosen)
 
     @functools.cached_property
+    def stepverify(self) -> list[Conversation]:
+        """Wrong solutions whose first wrong step teachers marked. `meta`: see `sources/stepverify.py`."""
+        found = self._measured_on("stepverify", "conversation")
+        return choose([record for record in found if isinstance(record, Conversation)], self.settings.max_groups)
+
+    @functools.cached_property
+    def cogtutorbugs(self) -> list[ResponseGroup]:
+        """Feedback on a wrong step over feedback on another step of its equation; of an equation all or none."""
+        found = self._measured_on("cogtutorbugs", "preference")
+        equations = sorted({record.group for record in found}, key=sha256)[: self.settings.max_groups]
+        return [record for record in found if isinstance(record, ResponseGroup) and record.group in equations]
+
+    @functools.cached_property
     def own(self) -> list[ResponseGroup]:
         """Held-out groups of the run's own data set, where that is none of the public ones above."""
         groups = self._own(self.settings.split, "preference")
@@ -219,6 +233,29 @@ class SuiteData:
 
     def _held_out(self, source: str, kind: type[R]) -> list[R]:
         return self._kept(source, self._side(source, self.settings.split, kind))
+
+    def _measured_on(self, source: str, view: str) -> list[Record]:
+        """Unseen records of the split from a source that moves no group of the public ones: a question that these have
+        is on the side where it is with them. Raises SourceAbsentError without files or records.
+        """
+        try:
+            source_files(source, self.data_root, self.outputs_root)
+        except UserError as error:
+            raise SourceAbsentError(f"{source} is not there: {error}") from None
+        records = deduplicated(load_source(source, self.dataset, self.data_root, self.outputs_root, 0, view))
+        known = {key: other.group for others in self._sources.records.values() for other in others
+                 for key in (*keys_of(other), problem_key(other.meta.get("problem") or other.id))}  # fmt: skip
+        tied = [replace(each, group=next((known[key] for key in keys_of(record) if key in known), each.group))
+                for record, each in zip(records, with_groups(records), strict=True)]  # fmt: skip
+        trained = {each.group for record, each in zip(records, tied, strict=True)
+                   if not self.seen.isdisjoint(keys_of(record))} | self._sources.trained | self.seen  # fmt: skip
+        unseen = [record for record in tied if record.group not in trained]
+        self.left_out += len(records) - len(unseen)
+        held = [record for record in unseen if self._hashed(record) == self.settings.split]
+        if not held:
+            raise SourceAbsentError(f"{source}: the {self.settings.split} split holds no unseen record of it")
+        system = self.dataset.system_prompt
+        return [with_system(record, system) for record in held] if system else held
 
     def _kept(self, source: str, records: Sequence[R]) -> list[R]:
         """Unseen records, at most `max_groups` of them. Raises SourceAbsentError where none is left."""

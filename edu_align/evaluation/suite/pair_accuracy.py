@@ -47,12 +47,14 @@ def pairs_over(
     margin: float,
     keep: Callable[[Pair], bool] = lambda pair: True,
     balanced: bool = False,
+    names: Callable[[Pair], tuple[Any, Any]] | None = None,
 ) -> Pairs:
     """All pairs of the groups whose scores differ by at least `margin` and that `keep` keeps.
 
-    Weights are 1, or with `balanced` w = min(n_ij, n_ji) / n_ij for a pair in which author i beats author j, where n_ij
-    counts such pairs among those kept: each two authors then win equally much from each other, so that knowing who
-    wrote a reply gives exactly 1/2. A pair of one author with itself has n_ij = n_ji, weight 1.
+    `names`: what the chosen and the rejected reply are known by, their authors unless given. Weights are 1, or with
+    `balanced` w = min(n_ij, n_ji) / n_ij for a pair in which author i beats author j, where n_ij counts such pairs
+    among those kept: each two authors then win equally much from each other, so that knowing who wrote a reply gives
+    exactly 1/2. A pair of one author with itself has n_ij = n_ji, weight 1.
     """
     places, items, clusters, authors = [], [], [], []
     for place, group in enumerate(groups):
@@ -61,7 +63,7 @@ def pairs_over(
                 places.append((place, pair.chosen, pair.rejected))
                 items.append(f"{group.source}:{group.id}:{pair.chosen}>{pair.rejected}")
                 clusters.append(group.group)
-                authors.append((group.responses[pair.chosen].author, group.responses[pair.rejected].author))
+                authors.append((names or _named)(pair))
     count = Counter(authors)
     weights = [min(count[i, j], count[j, i]) / count[i, j] if balanced else 1.0 for i, j in authors]
     return Pairs(tuple(places), tuple(items), tuple(clusters), tuple(weights))
@@ -159,7 +161,7 @@ def pair_accuracy_balanced(subject: Subject, data: SuiteData, settings: Settings
     """
     pairs = pairs_over(data.mrbench, settings.margin, balanced=True)
     rules = mrbench_rules(data, settings)
-    return _with_and_without("pair_accuracy_balanced", pair_accuracy_balanced, subject, data.mrbench, pairs, rules)
+    return with_and_without("pair_accuracy_balanced", pair_accuracy_balanced, subject, data.mrbench, pairs, rules)
 
 
 def pair_accuracy(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -194,7 +196,7 @@ def pair_accuracy_bridge(subject: Subject, data: SuiteData, settings: Settings) 
     rules = dict(_fitted(data, settings.margin, "bridge_training"))
     rules |= baselines.pair_rules(None)
     pairs = pairs_over(data.bridge, settings.margin)
-    return _with_and_without("pair_accuracy_bridge", pair_accuracy_bridge, subject, data.bridge, pairs, rules)
+    return with_and_without("pair_accuracy_bridge", pair_accuracy_bridge, subject, data.bridge, pairs, rules)
 
 
 def selection_score(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
@@ -230,7 +232,7 @@ def pair_accuracy_own(subject: Subject, data: SuiteData, settings: Settings) -> 
     rules = dict(_fitted(data, margin, "own_training"))
     rules |= baselines.pair_rules(known or None)
     name = f"pair_accuracy_{'_'.join(sorted({group.source for group in groups}))}"
-    return _with_and_without(name, pair_accuracy_own, subject, groups, pairs_over(groups, margin), rules)
+    return with_and_without(name, pair_accuracy_own, subject, groups, pairs_over(groups, margin), rules)
 
 
 def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
@@ -244,7 +246,7 @@ def _fitted(data: SuiteData, margin: float, part: str) -> Rules:
     return fitted_rules(getattr(data, part), margin)
 
 
-def _with_and_without(
+def with_and_without(
     name: str, definition: Metric, subject: Subject, groups: Sequence[ResponseGroup], pairs: Pairs, rules: Rules
 ) -> MetricResult:
     scores, bare = model_scores(subject, groups), model_scores(subject, groups, dialogue=False)
@@ -285,4 +287,8 @@ def _result(
 
 
 def _authors(pair: Pair) -> set[str]:
-    return {pair.group.responses[place].author for place in (pair.chosen, pair.rejected)}
+    return set(_named(pair))
+
+
+def _named(pair: Pair) -> tuple[str, str]:
+    return pair.group.responses[pair.chosen].author, pair.group.responses[pair.rejected].author

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.corpus import SOURCE, corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
+from edu_align.evaluation.suite.diagnosis import diagnosis
+from edu_align.evaluation.suite.graded import graded
 from edu_align.evaluation.suite.human_nll import human_nll, human_turn_nll
 from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy,
@@ -16,6 +18,9 @@ from edu_align.evaluation.suite.pair_accuracy import (
 from edu_align.evaluation.suite.replies import form, form_own, leak, leak_own
 from edu_align.evaluation.suite.results import MetricResult, Subject
 from edu_align.evaluation.suite.retention import retention, retention_exact
+from edu_align.evaluation.suite.socratic import socratic_questioning
+from edu_align.evaluation.suite.steps import mistake_correction, mistake_step, solution_correctness
+from edu_align.evaluation.suite.student import student, student_played
 
 METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "pair_accuracy_balanced": pair_accuracy_balanced,
@@ -33,9 +38,21 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "retention": retention,
     "retention_exact": retention_exact,
     "corpus": corpus,
+    "diagnosis": diagnosis,
+    "mistake_step": mistake_step,
+    "solution_correctness": solution_correctness,
+    "mistake_correction": mistake_correction,
+    "graded": graded,
+    "socratic_questioning": socratic_questioning,
+    "student": student,
+    "student_played": student_played,
 }
-ON_REQUEST = ("retention_exact",)  # measured only where `evaluation.metrics` names them: too slow, or for large models
-BUILT_IN = ("corpus",)  # measured where they are named, and for runs that trained on the built-in corpus
+# Measured only where `evaluation.metrics` names them: slow, for large models, or of sources that few have.
+ON_REQUEST = (
+    "retention_exact", "diagnosis", "mistake_step", "solution_correctness", "mistake_correction", "graded",
+    "socratic_questioning", "student_played",
+)  # fmt: skip
+BUILT_IN = ("corpus", "student")  # measured where they are named, and for runs that trained on the built-in corpus
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
     "pair_accuracy_balanced": _MRBENCH,
@@ -53,6 +70,14 @@ READS: dict[str, tuple[str, ...]] = {
     "retention": ("gsm8k",),
     "retention_exact": ("gsm8k",),
     "corpus": ("own_training",),
+    "diagnosis": ("cogtutorbugs",),
+    "mistake_step": ("stepverify",),
+    "solution_correctness": ("stepverify",),
+    "mistake_correction": ("stepverify",),
+    "graded": _MRBENCH,
+    "socratic_questioning": ("gsm8k",),
+    "student": ("own_training",),
+    "student_played": ("mrbench", "mathdial", "mathdial_training", "gsm8k"),
 }
 
 

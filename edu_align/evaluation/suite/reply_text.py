@@ -14,7 +14,7 @@ measure how nearly), and comparable between models that get the same prompts.
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -167,9 +167,20 @@ def locates(text: str, meta: Mapping[str, str]) -> bool:
     """Whether the reply points at the place of the mistake rather than at a sound part of the work."""
     if meta["place"].lower() in text.lower():
         return True
-    best = max(_share(sentence, meta["place"]) for sentence in _SENTENCE.split(text))
+    return objects(text) and _points(text, _SENTENCE.split(text), meta)
+
+
+def addresses(text: str, meta: Mapping[str, str]) -> bool:
+    """Whether the reply points at the place of the mistake, or asks a question about it and not about a sound part."""
+    asked = [sentence for sentence in _SENTENCE.split(text) if sentence.rstrip().endswith("?")]
+    return locates(text, meta) or _points(text, asked, meta)
+
+
+def _points(text: str, sentences: Sequence[str], meta: Mapping[str, str]) -> bool:
+    """Whether one of these sentences of the reply holds enough of the mistake's place, and the reply no sound one."""
+    best = max((_share(sentence, meta["place"]) for sentence in sentences), default=0.0)
     solved = mentions(text, meta["answer"])  # a whole solution passes every place
-    return objects(text) and not solved and best >= POINTS_AT > _share(text, meta["wrong_place"])
+    return not solved and best >= POINTS_AT > _share(text, meta["wrong_place"])
 
 
 def reveals(text: str, dialogue: str, meta: Mapping[str, str]) -> bool | None:

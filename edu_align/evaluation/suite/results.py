@@ -127,6 +127,14 @@ class Subject(Protocol):
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """Greedy replies, one a prompt, in the order of the prompts."""
 
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        """The same by the base model; its own replies, where it is that."""
+
+    def base_states(self, rows: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[Any]:
+        """For every (prompt, replies) an array (replies, H): what the base model's last layer says of a reply's tokens,
+        their mean.
+        """
+
 
 def _series(plain: dict[str, Any]) -> Series:
     return Series(*(tuple(plain[key]) for key in ("items", "groups", "values", "weights")))

@@ -5,13 +5,14 @@ A reward has a scale of its own: two rewards compare where one model gave both.
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config
 from edu_align.data.datamodule import trained_groups
+from edu_align.evaluation.preference import win
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
 from edu_align.evaluation.suite.leak import CONSTANT
 from edu_align.evaluation.suite.prompts import Generated, Prompt, generate
@@ -28,7 +29,7 @@ from edu_align.runs.folder import RunFolder, ancestors, find_run
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
-METRIC, IN_RUN = "reward", "evaluation"
+METRIC, WINS, IN_RUN = "reward", "reward_wins", "evaluation"
 HUMAN, SAYS_NOTHING = "human tutor", "constant reply"
 EXAMPLES = 5  # replies of the highest and of the lowest reward that a result keeps for people
 
@@ -155,8 +156,10 @@ def _result(
         own, human, constant = (
             Series.over([prompts[i] for i in places], (rewards[i][column] for i in places)) for column in range(3)
         )
-        key = f"{METRIC}/{source}" if source else METRIC
-        measured[key], baselines[key] = own, {HUMAN: human, SAYS_NOTHING: constant}
+        end = f"/{source}" if source else ""
+        measured[METRIC + end], baselines[METRIC + end] = own, {HUMAN: human, SAYS_NOTHING: constant}
+        measured[WINS + end] = _wins(own, human)
+        baselines[WINS + end] = {SAYS_NOTHING: _wins(constant, human)}
     order = sorted(range(len(prompts)), key=lambda i: -rewards[i][0])
     shown = dict.fromkeys([*order[:EXAMPLES], *order[-EXAMPLES:]])
     rows = [
@@ -165,8 +168,15 @@ def _result(
     ]
     definition = (
         f"Mean reward that the reward model {name} gives to replies, beside the human tutors' replies to the same "
-        f'dialogues and to "{CONSTANT}". It says what that model likes, on its own scale, and can be gamed as it can.'
+        f'dialogues and to "{CONSTANT}". It says what that model likes, on its own scale, and can be gamed as it can. '
+        f"{WINS}: share of dialogues whose reply it likes better than the human tutor's, as MathTutorBench scores "
+        "scaffolding (with a reward model of its own)."
     )
-    return MetricResult.alike(
-        METRIC, definition, measured, METRIC, "higher", baselines=baselines, notes=notes, examples=tuple(rows)
-    )
+    units = {name: "share" if name.startswith(WINS) else METRIC for name in measured}
+    better = dict.fromkeys(measured, "higher")
+    return MetricResult(METRIC, definition, measured, baselines, units, better, notes, tuple(rows))
+
+
+def _wins(own: Series, human: Series) -> Series:
+    """1 where a reply's reward is above the human tutor's, 1/2 for a tie."""
+    return replace(own, values=tuple(map(win, own.values, human.values)))

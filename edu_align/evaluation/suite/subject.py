@@ -1,11 +1,14 @@
 """A model under measurement: loaded when first needed, and asked the same once."""
 
 import functools
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edu_align.cache.run_cache import RunCache, compute_settings, tokenizer_content
 from edu_align.cache.store import Codec
@@ -13,10 +16,10 @@ from edu_align.config.schema import Config, GenerationConfig
 from edu_align.evaluation.suite.asking import Dialogue, Prompts, Rows, dialogues, reply_key, score_key
 from edu_align.evaluation.suite.results import Scored
 from edu_align.models.answers import answer, texts
-from edu_align.models.chat_template import chat_ids
+from edu_align.models.chat_template import as_chat, chat_ids
 from edu_align.models.content import base_content, trained_content
 from edu_align.models.locate import Location, locate, weights_content
-from edu_align.models.scoring import Row, reply_rows
+from edu_align.models.scoring import Row, read, reply_rows, reply_states
 from edu_align.models.tokenizer import load_run_tokenizer, load_tokenizer
 from edu_align.packing.budget import Prefixes, cut
 from edu_align.records import Message, Response, ResponseGroup
@@ -134,12 +137,14 @@ class LoadedSubject:
         return digest(self.identity)[:12]
 
     @property
+    def base(self) -> "LoadedSubject":
+        """The model that everything here started from; itself, where it is that."""
+        return self if self.reference is None else self.reference.base
+
+    @property
     def first(self) -> "LoadedSubject | None":
         """The base model, where the reference was itself trained from another; else None."""
-        base = self.reference
-        while base is not None and base.reference is not None:
-            base = base.reference
-        return None if base is self.reference else base
+        return None if self.base in (self, self.reference) else self.base
 
     def prepare(self, rows: Rows, prompts: Prompts) -> None:
         """Compute what is not known yet of all that is going to be asked, in one queue."""
@@ -172,6 +177,32 @@ class LoadedSubject:
         """Greedy replies, written together."""
         self.prepare([], [(prompt, max_new_tokens) for prompt in prompts])
         return [self._said[reply_key(prompt, max_new_tokens)] for prompt in prompts]
+
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        """Greedy replies by the base model, which is freed after them."""
+        try:
+            return self.base.replies(prompts, max_new_tokens)
+        finally:
+            if self.base is not self:
+                self.base.release()
+
+    def base_states(self, rows: Rows) -> list[Any]:
+        """Mean hidden states (replies, H) of each row's replies in the base model, which is freed after them."""
+        base, flat = self.base, [[as_chat(prompt), *replies] for prompt, replies in rows]
+        found = base._shared.get_or_compute(STATES, digest(base._cache_key, flat), ARRAY, lambda: base._states(rows))
+        if base is not self:
+            base.release()
+        counts = [len(replies) for _, replies in rows]
+        return np.split(found, np.cumsum(counts)[:-1])
+
+    def _states(self, rows: Rows) -> Any:
+        length = min(self.max_length, int(self._model.config.max_position_embeddings))
+        asked = [
+            Dialogue(prompt, {str(place): reply for place, reply in enumerate(replies)}) for prompt, replies in rows
+        ]
+        families = [_rows(self.tokenizer, one, length) for one in asked]
+        states = read(self._model, self.tokenizer, families, reply_states)
+        return np.stack([state for family in states for state in family])
 
     def release(self) -> None:
         """Free the model; its scores and replies stay."""
@@ -242,5 +273,12 @@ def _decode(content: bytes) -> Said:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(content).items()}
 
 
-KIND = "suite answers"  # of the cache
+def _bytes(array: Any) -> bytes:
+    with io.BytesIO() as file:
+        np.save(file, array, allow_pickle=False)
+        return file.getvalue()
+
+
+KIND, STATES = "suite answers", "reply states"  # of the cache
+ARRAY: Codec[Any] = Codec("npy", _bytes, lambda content: np.load(io.BytesIO(content), allow_pickle=False))
 JSON: Codec[Said] = Codec("jsonl", lambda said: json.dumps(said, ensure_ascii=False).encode(), _decode)

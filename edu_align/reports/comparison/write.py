@@ -7,11 +7,13 @@ from typing import Any
 
 from edu_align.evaluation.suite.summarise import BOUNDS
 from edu_align.reports.comparison import tables
+from edu_align.reports.comparison import talks as students
 from edu_align.reports.comparison.limits import limits
 from edu_align.reports.comparison.models import Comparison, Model, Number
 from edu_align.reports.comparison.pictures import model_styles, pictures
 from edu_align.reports.comparison.samples import RULE, Sample, samples
 from edu_align.reports.comparison.tables import LEGEND, TITLE, wrong_pairs
+from edu_align.reports.comparison.talks import SharedTalk, shared_talks
 from edu_align.reports.html.charts import Axis, Picture, Track, axis_over
 from edu_align.reports.html.page import render, write_whole
 from edu_align.reports.words import choice_in_words, in_words, unit_in_words
@@ -58,6 +60,7 @@ def as_markdown(
     lines += [f"## {len(samples)} replies side by side", "", RULE, ""]
     for number, sample in enumerate(samples, start=1):
         lines += [f"### Sample {number} ({sample.digest[:12]})", "", *_sample(sample), ""]
+    lines += _talks(shared_talks(comparison.models))
     lines += ["## Runs", "", *markdown(runs_table(comparison)), "", "Write this report again:", ""]
     return "\n".join([*lines, *code_block(command)]) + "\n"
 
@@ -77,11 +80,25 @@ def print_comparison(comparison: Comparison, limits: Sequence[str]) -> None:
 
 def _sample(sample: Sample) -> list[str]:
     """The dialogue as a quote, then the replies in a table. No text has Markdown of its own, such as a picture."""
-    turns = [f"> **{_literal(one_line(role))}**: {_literal(one_line(content))}" for role, content in sample.prompt]
-    quoted = [line for turn in turns for line in (turn, ">")][:-1]
     replies = {**sample.replies, sample.reference_label: sample.reference}
     rows = [[label, _literal(reply) or "(empty)"] for label, reply in replies.items()]
-    return [*quoted, "", *markdown([["model", "reply"], *rows])]
+    return [*_quoted(sample.prompt), "", *markdown([["model", "reply"], *rows])]
+
+
+def _talks(talks: Sequence[SharedTalk]) -> list[str]:
+    """A heading a student, its opening, and the talk with each model; [] without any."""
+    lines = [f"## {students.TITLE}", "", students.RULE, ""] if talks else []
+    for number, talk in enumerate(talks, start=1):
+        lines += [f"### Student {number} ({one_line(talk.item)})", "", *_quoted(talk.opening), ""]
+        for label, side in talk.sides.items():
+            lines += [f"**{_literal(one_line(label))}**: the student is {side.outcome}.", "", *_quoted(side.turns), ""]
+    return lines
+
+
+def _quoted(turns: Sequence[tuple[str, str]]) -> list[str]:
+    """Turns as a Markdown quote."""
+    said = [f"> **{_literal(one_line(role))}**: {_literal(one_line(content))}" for role, content in turns]
+    return [line for turn in said for line in (turn, ">")][:-1]
 
 
 def _literal(content: str) -> str:
@@ -122,6 +139,7 @@ def page(
         limits=limits,
         samples=samples,
         shown=FIRST,
+        talks={"title": students.TITLE, "rule": students.RULE, "list": shared_talks(comparison.models)},
         rule=RULE,
         runs=runs_table(comparison),
         command=command,

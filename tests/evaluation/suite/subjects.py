@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from edu_align.evaluation.suite.results import Scored
 from edu_align.records import Message, Response, ResponseGroup
 from tests.answers import generate, score_replies
@@ -27,6 +29,8 @@ class ReadingSubject:
     base: Score | None = None
     reward: Callable[[Sequence[Message], str], float] | None = None
     reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
+    base_reply: Callable[[Sequence[Message]], str] = lambda prompt: ""
+    state: Callable[[Sequence[Message], str], Sequence[float]] = lambda prompt, text: (0.0,)
     label: str = "base"
     tokenizer: Any = None
     batches: list[int] = field(default_factory=list)
@@ -46,6 +50,12 @@ class ReadingSubject:
     def replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         self.batches.append(len(prompts))
         return [self.reply(prompt) for prompt in prompts]
+
+    def base_replies(self, prompts: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
+        return [self.base_reply(prompt) for prompt in prompts]
+
+    def base_states(self, rows: Rows) -> list[Any]:
+        return [np.array([self.state(prompt, text) for text in texts]) for prompt, texts in rows]
 
 
 @dataclass

@@ -71,10 +71,10 @@ def test_it_scores_what_others_wrote(runs: Callable[[str], Any], outputs: Path) 
     scorer, run = runs("reward"), runs("sft")
     words = FEW | {"evaluation.metrics": "[form_own]", "reward": scorer.path.name}
     rows = [row for row in evaluate(str(run.path), words, outputs) if row["metric"] == "reward"]
-    assert [row["label"] for row in rows] == ["base", "SFT"]
-    assert {row["name"] for row in rows} == {"reward/edu_tutor"}
+    assert [row["label"] for row in rows] == ["base", "SFT"] * 2
+    assert {row["name"] for row in rows} == {"reward/edu_tutor", "reward_wins/edu_tutor"}
     for row in rows:
-        assert row["baselines"].keys() == {HUMAN, SAYS_NOTHING}
+        assert row["baselines"].keys() == {SAYS_NOTHING, *([HUMAN] if row["name"].startswith("reward/") else [])}
         assert row["low"] <= row["value"] <= row["high"]
         assert row["n"] == 2
     assert rows[1]["difference_to_base"]["n"] == 2
