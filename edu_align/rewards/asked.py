@@ -1,6 +1,6 @@
 """What a reward knows of a reply besides its text: the dialogue that it answers and what the data says of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -57,3 +57,7 @@ class Reward:
     applies: Callable[[Asked], bool] = lambda asked: True
     least: float = 0.0
     most: float = 1.0
+
+
+# The rewards of replies, each to its dialogue.
+Scoring = Callable[[Sequence[str], Sequence[Asked]], list[float]]

@@ -13,7 +13,7 @@ from edu_align.rewards import (
     locates_mistake,
     student_numbers,
 )
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Reward, Scoring
 
 REWARDS: dict[str, Reward] = {
     "leaks_answer": leaks_answer.REWARD,
@@ -29,3 +29,9 @@ REWARDS: dict[str, Reward] = {
 def lacking(names: Iterable[str], asked: Asked) -> list[str]:
     """Those of the rewards that say nothing of a dialogue, because it has not what they need."""
     return [name for name in names if not REWARDS[name].applies(asked)]
+
+
+def scoring(name: str) -> Scoring:
+    """The reward `name` of many replies at once."""
+    reward = REWARDS[name]
+    return lambda replies, asked: [reward.score(text, one) for text, one in zip(replies, asked, strict=True)]

@@ -59,7 +59,7 @@ def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder 
     `accelerate launch` every process calls this, and gets the same run.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-    _check(config)
+    check_settings(config)
     processes.join(config.hardware.device)
     try:
         with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)):
@@ -74,13 +74,14 @@ def check_ahead(composed: DictConfig) -> None:
     Of several processes the first one reads the data.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-    _check(config)
+    check_settings(config)
     if processes.is_first() and not config.preview:
         refuse_too_big(config)
         training_data(config, set())
 
 
-def _check(config: Config) -> None:
+def check_settings(config: Config) -> None:
+    """Errors: settings that no data and no model could save."""
     check_batch(config)
     check_choice(config.model)
     check_length(config)
