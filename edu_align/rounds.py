@@ -20,10 +20,9 @@ edu_align: python -m edu_align.rounds run=<run> [rounds=3] [scorer=rules] [key=v
   rounds.margin         least difference in score of a pair (0.5)
   rounds.validation     dialogues of the validation part that every tutor answers (64)
   rounds.patience       rounds in a row without a better validation after which they end (1)
-  rounds.*              and temperature, max_new_tokens
+  rounds.*              and temperature, max_new_tokens, seed (of the draws; the run's own)
   trainer               dpo | kto (dpo); trainer.* are its keys
   hardware, hardware.*  another preset than the run's (cpu, t4, ...), or keys of it
-  seed                  of every draw and every round's training (the run's own)
   data_root             where the data sets are, dataset.path where the run's own file is, if they moved
   outputs_root          where runs lie (outputs); what it leaves lies in outputs_root/rounds
   accept_changed        true reads a run's files as they are, where they are not what training left

@@ -403,6 +403,7 @@ class RoundsConfig:
     """How `edu_align.rounds` lets a tutor learn from replies of its own."""
 
     number: int = key(3, ">= 1")
+    seed: int | None = key(None, SEED)
     scorer: str = key("rules", words=SCORERS)
     rewards: dict[str, float] = key({})
     reward_run: str | None = None

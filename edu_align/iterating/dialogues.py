@@ -84,7 +84,7 @@ def _dialogues(
     longest = plan.training.trainer.max_length - plan.asked.max_new_tokens
     needed = [name for name in plan.asked.weights if name in REWARDS]
     groups = {asked.id: talk.group for talk in _talks(records) for asked in asked_of([talk])}
-    every = sorted(asked_of(_talks(records)), key=lambda asked: digest(plan.config.seed, part, asked.id))
+    every = sorted(asked_of(_talks(records)), key=lambda asked: digest(plan.seed, part, asked.id))
     found, lack, long, refused = list[Dialogue](), dict[str, int](), 0, 0
     for asked in with_words(every, people):
         if without := lacking(needed, asked):

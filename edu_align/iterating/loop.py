@@ -2,7 +2,7 @@
 
     rounds.json        what was asked for, and the run that it starts from
     round-0/           the start: validation.jsonl (its replies), measured.json, baselines.json
-    round-<n>/         samples.jsonl (replies of the tutor before), scores.jsonl, pairs.jsonl, then what a training left:
+    round-<n>/         samples.jsonl (replies of the tutor before), scores.jsonl, pairs.jsonl; after its training
                        validation.jsonl (replies of this round's tutor), measured.json
     result.json        how it ended, and which round was best
 
@@ -108,10 +108,10 @@ class Rounds:
     def _record(self) -> Row:
         plan, dialogues = self.plan, self.dialogues
         return {
-            "run": plan.run.path.name, "base_model": plan.run.record["base_model"], "seed": plan.config.seed,
+            "run": plan.run.path.name, "base_model": plan.run.record["base_model"], "seed": plan.seed,
             "rounds": asdict(plan.asked), "trainer": asdict(plan.training.trainer), "data": dialogues.fingerprint,
-            "weights": plan.asked.weights, "dialogues": {"train": len(dialogues.train), "validation": len(dialogues.validation)},
-            "notes": list(dialogues.notes),
+            "weights": plan.asked.weights, "notes": list(dialogues.notes),
+            "dialogues": {"train": len(dialogues.train), "validation": len(dialogues.validation)},
         }  # fmt: skip
 
     def _trained(self, number: int, start: RunFolder) -> RunFolder | None:
@@ -146,7 +146,7 @@ class Rounds:
 
     def _samples(self, number: int, start: RunFolder, answered: Sequence[Dialogue]) -> list[Row]:
         """Replies of the tutor `start`, those of a dialogue together."""
-        seed, many = self.plan.config.seed, range(self.plan.asked.replies)
+        seed, many = self.plan.seed, range(self.plan.asked.replies)
         seeds = [[reply_seed(seed, f"round {number}", one.id, each) for each in many] for one in answered]
         written = self._tutor(start).write(answered, seeds)
         return [
@@ -185,7 +185,7 @@ class Rounds:
         return content
 
     def _validation(self, run: RunFolder) -> list[Row]:
-        dialogues, seed = self.dialogues.validation, self.plan.config.seed
+        dialogues, seed = self.dialogues.validation, self.plan.seed
         seeds = [[reply_seed(seed, "validation", one.id, 0)] for one in dialogues]
         replies = [each[0] for each in self._tutor(run).write(dialogues, seeds)]
         scores = self.scorer.score([reply.text for reply in replies], [one.asked for one in dialogues])
@@ -203,7 +203,7 @@ class Rounds:
 
     def _numbers(self, rows: Sequence[Row], first: Sequence[Row] | None) -> dict[str, Row]:
         given = self.plan.config.evaluation
-        settings = {"seed": self.plan.config.seed, "samples": given.bootstrap_samples, "confidence": given.confidence}
+        settings = {"seed": self.plan.seed, "samples": given.bootstrap_samples, "confidence": given.confidence}
         return numbers_of(rows, first, settings, partial(bounds_of, weights=self.plan.asked.weights))
 
     def _baselines(self) -> None:
@@ -230,9 +230,7 @@ class Rounds:
         if asked.scorer == "votes":
             chat = f"python -m edu_align.chat run={tutor.path.name} --compare --web votes={asked.votes}"
             return f"every vote in {asked.votes} is learned. Vote on more answers ({chat}); the same command goes on"
-        return (
-            f"no two replies to a dialogue are {asked.margin:g} apart (rounds.margin): there is nothing to learn from"
-        )
+        return f"no two replies to a dialogue are rounds.margin={asked.margin:g} apart: nothing is left to learn from"
 
 
 def value_of(measured: Row) -> float | None:

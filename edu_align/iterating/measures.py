@@ -41,7 +41,7 @@ def rows_of(dialogues: Sequence[Dialogue], replies: Sequence[Written], scores: S
 
 
 def of_text(dialogue: Dialogue, text: str) -> dict[str, float]:
-    """The numbers that a text alone has: of its form, and whether it leaks an answer that the dialogue holds not yet."""
+    """The numbers that a text alone has: of its form, and whether it leaks an answer that the dialogue has not yet."""
     numbers = {name: PANEL[name][0](text) for name in FORM}
     gold = value_of(dialogue.asked.gold)
     if gold is not None and not stands_in(dialogue.asked.text, gold):

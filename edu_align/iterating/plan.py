@@ -27,7 +27,7 @@ from edu_align.utils import distributed as processes
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import digest, records_in
 
-OWN = ("rounds", "scorer", "trainer", "seed", "data_root", "dataset.path", "outputs_root", "accept_changed")
+OWN = ("rounds", "scorer", "trainer", "data_root", "dataset.path", "outputs_root", "accept_changed")
 GROUPS = ("rounds", "trainer", "hardware", "evaluation")
 SHORT = {"rounds": "rounds.number", "scorer": "rounds.scorer"}  # own keys that are keys of the config
 TRAINERS = ("dpo", "kto")
@@ -51,6 +51,11 @@ class Plan:
     @property
     def asked(self) -> RoundsConfig:
         return self.config.rounds
+
+    @property
+    def seed(self) -> int:
+        """Of every draw."""
+        return self.config.seed if self.asked.seed is None else self.asked.seed
 
     def id(self, data: str, scorer: Any) -> str:
         """Over all that decides what comes out: `data` is the dialogues' fingerprint, `scorer` what scores them is."""
@@ -93,7 +98,7 @@ def read_plan(words: Words) -> Plan:
 
 
 def _trainer(name: str, typed: Mapping[str, str]) -> TrainerConfig:
-    """The keys of `trainer` of every round. Errors: a trainer of something else than pairs, a loss without reference."""
+    """The keys of `trainer` of every round. Errors: no trainer of pairs or labels, a loss without a reference."""
     if name not in TRAINERS:
         raise UserError(f"`trainer={name}`: a round learns which replies are better by dpo or kto. Set trainer=dpo.")
     words = [f"trainer={name}", *(f"{key}={value}" for key, value in typed.items()), "data_root=null", "tracking=off"]
@@ -124,8 +129,8 @@ def _training(config: Config, trainer: TrainerConfig) -> Config:
     room = trainer.max_length - asked.max_new_tokens
     if room < trainer.max_length // 4:
         found.append(
-            f"`rounds.max_new_tokens={asked.max_new_tokens}` leaves {room} of `trainer.max_length={trainer.max_length}` "
-            f"tokens to the dialogue. Set rounds.max_new_tokens={trainer.max_length // 2}."
+            f"`rounds.max_new_tokens={asked.max_new_tokens}` leaves {room} of `trainer.max_length="
+            f"{trainer.max_length}` tokens to the dialogue. Set rounds.max_new_tokens={trainer.max_length // 2}."
         )
     if len(found) > 1:
         raise UserError(in_one_message(found, "problem", "in the config"))
@@ -138,8 +143,7 @@ def _training(config: Config, trainer: TrainerConfig) -> Config:
 def training_config(plan: Plan, pairs: Path, start: Path, name: str) -> Any:
     """The config of a round's run, which learns `pairs` and starts from the run in `start`."""
     dataset = replace(plan.training.dataset, path=str(pairs))
-    seed = plan.config.seed
-    config = replace(plan.training, dataset=dataset, init_from=str(start), run_name=name, seed=seed)
+    config = replace(plan.training, dataset=dataset, init_from=str(start), run_name=name)
     composed = OmegaConf.structured(config)
     OmegaConf.set_readonly(composed, True)
     return composed

@@ -39,7 +39,7 @@ def vote_id(group: ResponseGroup) -> str:
 
 
 def vote_rows(votes: Iterable[ResponseGroup], used: set[str], labels: bool) -> Iterator[Row]:
-    """Rows of the votes that are not `used`, as `pairs` writes those of replies: for KTO with `labels`, else for DPO."""
+    """Rows of the votes that are not `used`, as `pairs` writes those of replies: for KTO with `labels`, or for DPO."""
     for vote in votes:
         name = vote_id(vote)
         if name in used:

@@ -15,7 +15,7 @@ WRONG = [
     (["scorer=reward", "rounds.rewards={}"], "`scorer=reward` needs `rounds.reward_run`, got null"),
     (["scorer=votes", "rounds.rewards={}"], "`scorer=votes` needs `rounds.votes`, got null"),
     (["scorer=judge", "rounds.rewards={}"], "`scorer=judge` needs an endpoint, got evaluation.judge=null"),
-    (["rounds.votes=votes.jsonl"], "is read by scorer=votes, got scorer=rules. Set scorer=votes, or drop the key."),
+    (["rounds.votes=votes.jsonl"], "is read by scorer=votes, got scorer=rules. Set scorer=votes, or drop it."),
     (["rounds.rewards={asks_questions: 1}"], "'asks_questions' is no reward. Did you mean `asks_question`?"),
     (["rounds.rewards={asks_question: 0}"], "weighs nothing"),
     (["rounds=0"], "`rounds.number` must be >= 1, got 0"),
@@ -44,7 +44,7 @@ def test_a_reward_model_cannot_start(plan: Make) -> None:
 def test_what_decides_the_numbers_is_in_the_id(plan: Make) -> None:
     same = [[], ["rounds=5"], ["rounds.patience=2"], ["hardware.threads=2"]]
     other = [
-        ["seed=1"],
+        ["rounds.seed=1"],
         ["rounds.replies=4"],
         ["trainer=kto", "rounds.rewards={}"],
         ["trainer.beta=0.3"],

@@ -183,7 +183,7 @@ def test_a_damaged_stage_is_one_message(done: Path, plan: Make) -> None:
     whole = samples.read_bytes()
     try:
         samples.write_bytes(whole[:-20] + b"\n")
-        with pytest.raises(UserError, match="samples.jsonl is damaged .* Remove it: the same command makes it again"):
+        with pytest.raises(UserError, match=r"samples\.jsonl is damaged .* Remove it: the same command makes it again"):
             loop.rows_in(samples)
     finally:
         samples.write_bytes(whole)
