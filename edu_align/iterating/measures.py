@@ -35,8 +35,16 @@ def rows_of(dialogues: Sequence[Dialogue], replies: Sequence[Written], scores: S
         numbers = of_text(one, reply.text) | of_scores(scored)
         numbers |= {KL: reply.logp - reply.base_logp, "cut_off": float(not reply.ended)}
         numbers[AGAIN] = float(texts[reply.text] > 1)
-        facts = {"id": one.id, "group": one.group, "seed": reply.seed, "reply": reply.text, "tokens": reply.tokens}
-        found.append({**facts, "logp": reply.logp, "base_logp": reply.base_logp, "numbers": numbers})
+        facts = {
+            "id": one.id,
+            "group": one.group,
+            "seed": reply.seed,
+            "student": one.asked.student,
+            "reply": reply.text,
+        }
+        found.append(
+            {**facts, "tokens": reply.tokens, "logp": reply.logp, "base_logp": reply.base_logp, "numbers": numbers}
+        )
     return found
 
 
@@ -93,9 +101,7 @@ def numbers_of(
         found[name] = _as_row(interval(values, groups, bounds=bounds(name), **settings))
         both = [row for row in having if row["id"] in before]
         if both:
-            now, then = (
-                [of[row["id"]][name] for row in both] for of in ({r["id"]: r["numbers"] for r in both}, before)
-            )
+            now, then = [row["numbers"][name] for row in both], [before[row["id"]][name] for row in both]
             groups = [row["group"] for row in both]
             found[name]["difference"] = _as_row(difference(now, then, groups, bounds=bounds(name), **settings))
     return found

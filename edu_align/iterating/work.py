@@ -9,6 +9,7 @@ from edu_align.iterating.measures import KL, LEAK, QUESTION, SCORE, WORDS
 from edu_align.iterating.plan import Plan
 from edu_align.iterating.scoring import Scorer
 from edu_align.models.tokenizer import load_run_tokenizer
+from edu_align.reports.rounds.write import write_rounds
 from edu_align.utils.files import disk_errors, read_json
 from edu_align.utils.tables import cell
 
@@ -26,24 +27,26 @@ def run_rounds(plan: Plan) -> tuple[Path, Ending]:
     scorer = Scorer.of(plan)
     folder = plan.folder(plan.id(dialogues.fingerprint, None))
     print(f"edu_align: rounds in {folder}", flush=True)
-    told = _Told()
+    told = _Told(Path(config.outputs_root))
     with disk_errors(Path(config.outputs_root)):
         end = Rounds(plan, dialogues, scorer, folder).run(told)
     result = read_json(folder / "result.json") or {}
     print(f"edu_align: ended: {end.why}; best is round {end.best}: {result['best_run']}", flush=True)
+    print(f"edu_align: page {told.page}", flush=True)
     return folder, end
 
 
 class _Told:
-    """Says what each round's validation found, once."""
+    """Says what each round's validation found, once, and writes the page anew."""
 
-    def __init__(self) -> None:
-        self.said = 0
+    def __init__(self, outputs: Path) -> None:
+        self.outputs, self.said = outputs, 0
 
     def __call__(self, folder: Path) -> None:
         while measured := read_json(folder / f"round-{self.said}" / "measured.json"):
             print("\n".join(lines_of(measured)), flush=True)
             self.said += 1
+        self.page = write_rounds(folder, self.outputs)
 
 
 def lines_of(measured: Row) -> list[str]:

@@ -11,9 +11,10 @@ from edu_align import chat, evaluate, export, generate, harness, report
 from edu_align.config.arguments import key_values, parse, split_word
 from edu_align.config.comments import conf_dir
 from edu_align.config.compose import hydra_words
+from edu_align.iterating import plan
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = "train|plan|evaluate|report|chat|generate|export|harness|reproduce|verify"
+PROGRAMS = "train|plan|evaluate|report|chat|generate|export|harness|reproduce|verify|rounds"
 _COMMAND = re.compile(rf"-m edu_align\.({PROGRAMS})\b[^\n`]*")
 _FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i")
 
@@ -67,6 +68,7 @@ TAKEN: dict[str, Callable[[list[str]], object]] = {
     "generate": lambda words: parse(words, generate.OWN),
     "export": lambda words: parse(words, export.OWN, groups=export.GROUPS),
     "harness": lambda words: parse(words, harness.OWN, groups=("model",)),
+    "rounds": lambda words: parse(words, plan.OWN, groups=plan.GROUPS),
     "reproduce": lambda words: [split_word(word, "") for word in words],
     "verify": lambda words: key_values(words, ("outputs_root",), "outputs_root"),
 }
