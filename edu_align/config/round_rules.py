@@ -26,6 +26,26 @@ def problems_of_rewards(key: str, rewards: dict[str, Any], known: tuple[str, ...
         yield f"`{key}={rewards}` weighs nothing. Set {key}={{asks_question: 1}}, or leave it out."
 
 
+def problems_of_models(values: dict[str, Any]) -> Iterator[str]:
+    """Problems of rewards that a model gives to `trainer=grpo`: it is not named, or named in vain."""
+    rewards, run = values.get("trainer.rewards") or {}, values.get("trainer.reward_run")
+    if rewards.get("reward_model") and not run:
+        yield (
+            "`trainer.rewards`: reward_model asks a reward model, got trainer.reward_run=null. Set "
+            "trainer.reward_run=<a run of trainer=reward>."
+        )
+    if run and not rewards.get("reward_model"):
+        yield (
+            f"`trainer.reward_run={run}` is read by the reward reward_model, which trainer.rewards does not name. Add "
+            "reward_model: 1 to it, or drop the key."
+        )
+    if rewards.get("judge") and not values.get("evaluation.judge"):
+        yield (
+            "`trainer.rewards`: judge asks an endpoint, got evaluation.judge=null. Set evaluation.judge=<base URL> and "
+            "evaluation.judge_model=<name>."
+        )
+
+
 def problems_of_rounds(values: dict[str, Any]) -> Iterator[str]:
     """Problems of the group `rounds`: keys of another scorer, and a scorer without its own."""
     scorer = values.get("rounds.scorer")

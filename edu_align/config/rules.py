@@ -11,7 +11,7 @@ from edu_align.config.keep import problems_of_keep
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.losses import problems_of_loss
 from edu_align.config.peft_options import problems_of_adapter
-from edu_align.config.round_rules import problems_of_rewards, problems_of_rounds
+from edu_align.config.round_rules import problems_of_models, problems_of_rewards, problems_of_rounds
 from edu_align.config.schema import (
     BLOCK_TYPES,
     CONVERSATION_SOURCES,
@@ -205,6 +205,7 @@ def _replies(values: Values) -> Iterator[str]:
     """Problems of `trainer=grpo`: rewards that there are none of, and groups that fill no step."""
     rewards = values.get("trainer.rewards") or {}
     yield from problems_of_rewards("trainer.rewards", rewards)
+    yield from problems_of_models(values)
     group, batch = values.get("trainer.num_generations"), values.get("trainer.batch_size", 0)
     if group is None or group < 2 or batch < 1:
         return

@@ -41,7 +41,7 @@ RULES = (
     "leaks_answer", "asks_question", "finds_mistake", "locates_mistake", "arithmetic_correct", "human_length",
     "student_numbers",
 )  # fmt: skip
-REWARDS = RULES
+REWARDS = (*RULES, "reward_model", "judge")
 USUAL_REWARDS = {"asks_question": 1.0, "leaks_answer": -1.0}
 # Who says which of a tutor's own replies are better, in `edu_align.rounds`.
 SCORERS = ("rules", "reward", "judge", "votes")
@@ -277,6 +277,7 @@ class GRPOTrainerConfig(TrainerConfig):
 
     algorithm: str = key("grpo", words=trainers)
     rewards: dict[str, float] = key({}, trl="reward_weights")
+    reward_run: str | None = key(None, in_run_id=False)  # what its weights hold stands for it
     num_generations: int = key(8, ">= 2", trl="num_generations num_generations_eval")
     max_completion_length: int = key(128, ">= 1", trl="max_completion_length")
     temperature: float = key(1.0, "> 0", trl="temperature")

@@ -10,6 +10,8 @@ from edu_align.iterating.plan import Plan
 from edu_align.iterating.scoring import Scorer
 from edu_align.models.tokenizer import load_run_tokenizer
 from edu_align.reports.rounds.write import write_rounds
+from edu_align.rewards.asked import Sources
+from edu_align.rewards.registry import identities
 from edu_align.utils.files import disk_errors, read_json
 from edu_align.utils.tables import cell
 
@@ -25,7 +27,8 @@ def run_rounds(plan: Plan) -> tuple[Path, Ending]:
     for note in dialogues.notes:
         print(f"edu_align: {note}", flush=True)
     scorer = Scorer.of(plan)
-    folder = plan.folder(plan.id(dialogues.fingerprint, None))
+    known = identities(plan.asked.weights, Sources(config, plan.asked.reward_run))
+    folder = plan.folder(plan.id(dialogues.fingerprint, known))
     print(f"edu_align: rounds in {folder}", flush=True)
     told = _Told(Path(config.outputs_root))
     with disk_errors(Path(config.outputs_root)):

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -187,3 +189,80 @@ def test_a_damaged_stage_is_one_message(done: Path, plan: Make) -> None:
             loop.rows_in(samples)
     finally:
         samples.write_bytes(whole)
+
+
+def test_a_reward_model_scores_a_round(plan: Make, runs: Callable[[str], Any]) -> None:
+    runs("reward")
+    words = ("scorer=reward", "rounds.rewards={}", "rounds.reward_run=reward", "rounds=1", "rounds.margin=1e-6")
+    folder, _ = run_rounds(plan(*words))
+    scores = read_rows(folder / "round-1" / "scores.jsonl")
+    assert {*scores[0]["rewards"]} == {"reward_model"}
+    assert [row["score"] for row in scores] == [row["rewards"]["reward_model"] for row in scores]
+    assert read_rows(folder / "round-1" / "pairs.jsonl")
+
+
+def test_a_judge_scores_a_round(plan: Make) -> None:
+    pytest.importorskip("openai", reason="the extra `judge` (package openai) is not installed")
+    from tests.evaluation.judge.server import Judge, Reply, opinion, shown
+
+    def likes_short(body: Any, _: int) -> Reply:
+        first, second = shown(body)
+        return Reply(opinion(body, "tie" if len(first) == len(second) else "AB"[len(second) < len(first)]))
+
+    server = Judge(likes_short)
+    try:
+        where = (f"evaluation.judge={server.url}", "evaluation.judge_model=m")
+        folder, _ = run_rounds(plan("scorer=judge", "rounds.rewards={}", "rounds=1", *where))
+    finally:
+        server.close()
+    scores = read_rows(folder / "round-1" / "scores.jsonl")
+    assert {row["score"] for row in scores} <= {0.0, 0.5, 1.0}
+    assert server.bodies
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_no_byte(done: Path, plan: Make, outputs: Path) -> None:
+    """At moments drawn by a seed, over three rounds that were cut off again and again."""
+    words = ("rounds=3", "trainer.max_steps=4")
+    began = time.monotonic()
+    folder, _ = run_rounds(plan(*words))
+    whole = time.monotonic() - began
+    names = [f"{folder.name}-{number}" for number in (1, 2, 3)]
+    expected, trained = files_of(folder), [outcome(outputs / "runs" / name) for name in names]
+    random, hits, stages = Random(20), 0, []
+    while hits < 20:
+        if (folder / "result.json").exists():
+            shutil.rmtree(folder)
+            for name in names:
+                shutil.rmtree(outputs / "runs" / name)
+        code = killed_within(lambda: run_rounds(plan(*words)), random.uniform(0, 0.3 * whole))
+        assert code in (0, -signal.SIGKILL)
+        if code:
+            hits += 1
+            stages.append(len(files_of(folder)) if folder.exists() else 0)
+        else:
+            assert files_of(folder) == expected
+    run_rounds(plan(*words))
+    assert files_of(folder) == expected
+    assert [outcome(outputs / "runs" / name) for name in names] == trained
+    assert len(set(stages)) >= 5, stages
+
+
+def killed_within(work: Callable[[], Any], seconds: float) -> int:
+    """How a forked process ended that is killed after so many seconds: 0 where it was done before."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
