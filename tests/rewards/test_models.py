@@ -24,7 +24,7 @@ TEXTS = ["Why?", "It is 7.", "", "Why? Look at both numbers, one after the other
 @pytest.fixture
 def sources(runs: Callable[[str], Any], typed: Callable[..., Any], outputs: Path) -> Sources:
     runs("reward")
-    return Sources(typed("trainer=grpo", f"outputs_root={outputs}"), "reward")
+    return Sources(typed("trainer=grpo", "trainer.batch_size=8", f"outputs_root={outputs}"), "reward")
 
 
 def test_a_reward_model_scores_as_it_does_under_measurement(sources: Sources, outputs: Path) -> None:
@@ -69,7 +69,7 @@ def judged(typed: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[[Any]
     def start(behave: Any) -> tuple[Sources, Judge]:
         servers.append(Judge(behave))
         words = [f"evaluation.judge={servers[-1].url}", "evaluation.judge_model=m", f"outputs_root={tmp_path}"]
-        return Sources(typed("trainer=grpo", *words)), servers[-1]
+        return Sources(typed("trainer=grpo", "trainer.batch_size=8", *words)), servers[-1]
 
     yield start
     for server in servers:

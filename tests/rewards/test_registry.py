@@ -102,7 +102,7 @@ def test_a_record_without_metadata_lacks_what_some_rewards_need() -> None:
     assert all(REWARDS[name].needs for name in lacking(REWARDS, bare))
     assert lacking(REWARDS, ASKED) == []
     gold = Asked("one", (Message("user", "2 + 3?"),), "", {"gold_answer": "5"})
-    assert lacking(REWARDS, gold) == ["finds_mistake", "locates_mistake"]
+    assert lacking(RULES, gold) == ["finds_mistake", "locates_mistake"]
 
 
 @given(st.text(max_size=200), st.sampled_from(list(RULES)))

@@ -49,7 +49,7 @@ class StoredRounds:
 def read_rounds(folder: Path) -> StoredRounds:
     """Errors: it is no folder of rounds, or none of them was measured yet."""
     record = read_json(folder / "rounds.json")
-    found = []
+    found: list[Round] = []
     while measured := read_json(folder / f"round-{len(found)}" / "measured.json"):
         found.append(_round(folder / f"round-{len(found)}", measured))
     if record is None or not found:
