@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "SFT or DPO of one run, a chain of runs (experiment=tutor), or a sweep",
     "plan": "memory, tokens and time of what train would do, before anything is loaded",
     "preview": "a few training records as tokens, with the trained ones marked",
+    "rounds": "a tutor learns from its own replies, round after round",
     "chat": "talk to a run, beside its base with --compare, in a browser with --web",
     "generate": "answer a file of prompts",
     "evaluate": "measure runs, or any model, with the whole suite",

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 # Lowest first; above them stand the commands, which are the other files at the top.
 FLOORS = [
     "utils", "records", "config", "tutoring", "data", "packing", "fused", "models", "planning", "runs", "cache",
-    "chatting", "evaluation", "rewards", "reports", "tracking", "training", "exporting", "recipes", "sweeps", "launch",
+    "chatting", "evaluation", "rewards", "reports", "tracking", "training", "exporting", "iterating", "recipes",
+    "sweeps", "launch",
 ]  # fmt: skip
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from edu_align.config.keep import problems_of_keep
 from edu_align.config.keys import OPEN_KEYS
 from edu_align.config.losses import problems_of_loss
 from edu_align.config.peft_options import problems_of_adapter
+from edu_align.config.round_rules import problems_of_models, problems_of_rewards, problems_of_rounds
 from edu_align.config.schema import (
     BLOCK_TYPES,
     CHECK_SOURCES,
@@ -22,7 +22,6 @@ from edu_align.config.schema import (
     LOCAL_JUDGE,
     METRICS,
     PREFERENCE_SOURCES,
-    REWARDS,
     TrainerConfig,
 )
 from edu_align.config.trl_args import (
@@ -207,13 +206,8 @@ def _reward(values: Values) -> Iterator[str]:
 def _replies(values: Values) -> Iterator[str]:
     """Problems of `trainer=grpo`: rewards that there are none of, and groups that fill no step."""
     rewards = values.get("trainer.rewards") or {}
-    for name, weight in rewards.items():
-        if name not in REWARDS:
-            yield f"`trainer.rewards`: {name!r} is no reward.{did_you_mean(name, REWARDS)} Rewards: {listed(REWARDS)}."
-        elif not isinstance(weight, int | float) or not isfinite(weight):
-            yield f"`trainer.rewards`: the weight of {name} must be a number, got {weight}. Set it to 1, or -1."
-    if rewards and not any(rewards.values()):
-        yield f"`trainer.rewards={rewards}` weighs nothing. Set trainer.rewards={{asks_question: 1}}, or leave it out."
+    yield from problems_of_rewards("trainer.rewards", rewards)
+    yield from problems_of_models(values)
     group, batch = values.get("trainer.num_generations"), values.get("trainer.batch_size", 0)
     if group is None or group < 2 or batch < 1:
         return
@@ -467,5 +461,5 @@ def _places(values: Values) -> Iterator[str]:
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, _fractions, _model,
-    _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
+    _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking, problems_of_rounds,
 )  # fmt: skip

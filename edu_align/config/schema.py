@@ -42,11 +42,14 @@ POOLINGS = ["mean", "last"]
 # Losses of TRL's GRPOTrainer.
 GRPO_LOSSES = ["grpo", "dr_grpo", "dapo"]
 # Rewards of `trainer.rewards` (edu_align/rewards), and what they weigh where it is empty.
-REWARDS = (
+RULES = (
     "leaks_answer", "asks_question", "finds_mistake", "locates_mistake", "arithmetic_correct", "human_length",
     "student_numbers",
 )  # fmt: skip
+REWARDS = (*RULES, "reward_model", "judge")
 USUAL_REWARDS = {"asks_question": 1.0, "leaks_answer": -1.0}
+# Who says which of a tutor's own replies are better, in `edu_align.rounds`.
+SCORERS = ("rules", "reward", "judge", "votes")
 # What `edu_align.evaluate` can measure.
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
@@ -280,6 +283,7 @@ class GRPOTrainerConfig(TrainerConfig):
 
     algorithm: str = key("grpo", words=trainers)
     rewards: dict[str, float] = key({}, trl="reward_weights")
+    reward_run: str | None = key(None, in_run_id=False)  # what its weights hold stands for it
     num_generations: int = key(8, ">= 2", trl="num_generations num_generations_eval")
     max_completion_length: int = key(128, ">= 1", trl="max_completion_length")
     temperature: float = key(1.0, "> 0", trl="temperature")
@@ -407,6 +411,32 @@ class ExportConfig:
 
 
 @dataclass(eq=False, repr=False)
+class RoundsConfig:
+    """How `edu_align.rounds` lets a tutor learn from replies of its own."""
+
+    number: int = key(3, ">= 1")
+    seed: int | None = key(None, SEED)
+    scorer: str = key("rules", words=SCORERS)
+    rewards: dict[str, float] = key({})
+    reward_run: str | None = None
+    votes: str | None = None
+    prompts: int = key(64, ">= 1")
+    replies: int = key(4, ">= 2")
+    pairs: str = key("best_worst", words=("best_worst", "all"))
+    margin: float = key(0.5, "> 0")
+    validation: int = key(64, ">= 2")
+    patience: int = key(1, ">= 1")
+    temperature: float = key(1.0, "> 0")
+    max_new_tokens: int = key(80, ">= 1")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The rewards that a reply's score is made of, and what they weigh; empty where people vote."""
+        own = {name: weight for name, weight in (self.rewards or USUAL_REWARDS).items() if weight}
+        return {"rules": own, "reward": {"reward_model": 1.0}, "judge": {"judge": 1.0}, "votes": {}}[self.scorer]
+
+
+@dataclass(eq=False, repr=False)
 class SweepConfig:
     """How a multirun chooses and keeps its jobs."""
 
@@ -445,6 +475,7 @@ class Config:
     evaluation: EvaluationConfig = key(EvaluationConfig)
     generation: GenerationConfig = key(GenerationConfig, in_run_id=False, in_sweep_name=False)
     export: ExportConfig = key(ExportConfig, in_run_id=False, in_sweep_name=False)
+    rounds: RoundsConfig = key(RoundsConfig, in_run_id=False, in_sweep_name=False)
     sweep: SweepConfig = key(SweepConfig, in_run_id=False)
 
 

@@ -46,6 +46,7 @@ def answer(
     bar: str | None = None,
     memory_gb: float | None = None,
     ends: bool = False,
+    seeds: Sequence[int] | None = None,
 ) -> Answers:
     """Score the rows of `families`, such as the replies to one prompt, and answer `prompts` (token ids) by the sampling
     `settings`. The model is left in eval mode.
@@ -53,20 +54,24 @@ def answer(
     With temperature 0 replies are the likeliest tokens and the same on every call, alone or beside others; otherwise
     torch's generator decides. They are written by the engine where it is exact, by transformers elsewhere; a reward
     model writes none. Work that memory runs out for is done in halves. `bar`: the name of a progress bar. `memory_gb`:
-    that of `hardware`. `ends`: replies keep the token that ended them.
+    that of `hardware`. `ends`: replies keep the token that ended them. `seeds`: one for each prompt, by which its reply
+    is drawn instead, whatever is written beside it.
     """
     from tqdm import tqdm
 
     model.eval()
     exact = facts_of(model) is None and writes_exactly(model)
     rows = list(chain(*families)) if exact and is_packed(model) else []
+    own: Sequence[int | None] = seeds or [None] * len(prompts)
+    asked = list(zip(prompts, own, strict=True))
     began = time.perf_counter()
     with tqdm(total=len(rows) + len(prompts), desc=bar, unit="reply", mininterval=5, disable=bar is None) as shown:
         scores = score(model, tokenizer, families) if families and not rows else []
         scoring = time.perf_counter() - began
         if exact:
             engine = Engine(model, settings, end_tokens(model, tokenizer), reply_memory(memory_gb))
-            work = [Work(i, ids, labels) for i, (ids, labels) in enumerate([*rows, *((ids, None) for ids in prompts)])]
+            scored_first = [Work(i, ids, labels) for i, (ids, labels) in enumerate(rows)]
+            work = [*scored_first, *(Work(i, ids, seed=seed) for i, (ids, seed) in enumerate(asked, len(rows)))]
             found = HalvingBatches("scoring and writing replies").run(
                 partial(_by_engine, engine, shown.update, ends), work
             )
@@ -76,7 +81,7 @@ def answer(
                 scores = [list(islice(scored, len(family))) for family in families]
         else:
             write = partial(batched_replies, model, tokenizer, settings=settings, done=shown.update, keep_end=ends)
-            written = HalvingBatches("writing replies").run(write, prompts)
+            written = HalvingBatches("writing replies").run(write, asked)
     writing = time.perf_counter() - began - scoring
     add_work(sum(map(len, families)), scoring, sum(map(len, written)), writing)
     return Answers(scores, written, scoring, writing)

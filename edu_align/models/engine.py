@@ -16,6 +16,7 @@ import numpy as np
 
 from edu_align.config.schema import GenerationConfig
 from edu_align.models.chat_template import IGNORED
+from edu_align.models.drawing import drawn, generator, warped
 from edu_align.models.queue import Queue, Work
 from edu_align.models.sharding import head_logits, is_sharded
 from edu_align.packing.backends import attend_to_ancestors, enable_forest_attention, unpackable_reason, unread_masks
@@ -58,11 +59,12 @@ class Score:
 
 @dataclass
 class Reply:
-    """A reply on its way: its prompt's number and ids, and what was written of it."""
+    """A reply on its way: its prompt's number and ids, what was written of it, and by which random numbers."""
 
     number: int
     prompt: Sequence[int]
     written: list[int] = field(default_factory=list)
+    source: Any = None  # of random numbers of its own
 
     @property
     def length(self) -> int:
@@ -184,20 +186,20 @@ class Engine:
                 if queue and (not replies or free >= min(slots, max(queue.asked, queue.asked and slots // REFILL))):
                     first = len(replies)
                     entering = queue.enter(free, length - self.settings.max_new_tokens)
-                    replies += [Reply(row.number, row.ids) for row in entering if row.labels is None]
+                    replies += [_reply(row) for row in entering if row.labels is None]
                     left -= len(replies) - first
                     if len(replies) > first:
                         memory.resize(slots, length, first)
                     logits, scores = self._enter(entering, first, memory)
-                    drawn = self._draw(replies[first:], logits) if len(replies) > first else []
+                    tokens = self._draw(replies[first:], logits) if len(replies) > first else []
                     self.reading += time.perf_counter() - began
                     yield from scores
                 else:
                     first = 0
-                    drawn = self._draw(replies, self._step(replies, memory))
+                    tokens = self._draw(replies, self._step(replies, memory))
                     self.writing += time.perf_counter() - began
             ended = []
-            for i, token in enumerate(drawn, first):
+            for i, token in enumerate(tokens, first):
                 reply = replies[i]
                 over = token in self.ends
                 if not over:
@@ -307,14 +309,14 @@ class Engine:
             )
         if settings.temperature == 0:
             return list(logits.argmax(dim=-1).tolist())
-        from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-        logits = TemperatureLogitsWarper(settings.temperature)(None, logits.float())
-        if settings.top_k:
-            logits = TopKLogitsWarper(settings.top_k)(None, logits)
-        if settings.top_p < 1:
-            logits = TopPLogitsWarper(settings.top_p)(None, logits)
+        logits = warped(logits, settings)
+        if replies[0].source is not None:
+            return list(drawn(logits, [reply.source for reply in replies]).tolist())
         return list(torch.multinomial(torch.softmax(logits, dim=-1), 1)[:, 0].tolist())
+
+
+def _reply(row: Work) -> Reply:
+    return Reply(row.number, row.ids, source=None if row.seed is None else generator(row.seed))
 
 
 def label_logps(causal: Any, hidden: Any, labels: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import GenerationConfig
+from edu_align.models.drawing import SeededDraws
 from edu_align.models.reply_end import end_tokens
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.files import read_json
@@ -92,16 +93,17 @@ BATCH_TOKENS = 8192  # padded prompt and reply tokens of one batch of transforme
 def batched_replies(
     model: Any,
     tokenizer: Any,
-    prompts: Prompts,
+    asked: Sequence[tuple[Sequence[int], int | None]],
     settings: GenerationConfig,
     done: Callable[[int], Any],
     keep_end: bool = False,
 ) -> list[list[int]]:
-    """transformers' `generate`, in batches of like length with left padding. `keep_end`: with the token that ended a
-    reply.
+    """transformers' `generate`, in batches of like length with left padding. `asked`: each prompt, and the seed of its
+    reply where it has one of its own (all have, or none). `keep_end`: with the token that ended a reply.
     """
     import torch
 
+    prompts, seeds = [ids for ids, _ in asked], [seed for _, seed in asked]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     sampling, found = sampling_config(settings, tokenizer, model), dict[int, list[int]]()
     ends = frozenset(sampling.eos_token_id)
@@ -109,13 +111,20 @@ def batched_replies(
         batch = _next_batch(order[len(found) :], [len(ids) for ids in prompts], settings.max_new_tokens)
         padded = padded_left([prompts[i] for i in batch], tokenizer.pad_token_id, model.device)
         with torch.no_grad(), _contiguous_head_input(model):
-            ids = model.generate(**padded, generation_config=sampling)
+            drawing = _own_draws(settings, [seeds[i] for i in batch])
+            ids = model.generate(**padded, generation_config=sampling, logits_processor=drawing)
         written = ids[:, padded["input_ids"].size(1) :].tolist()
         for i, row in zip(batch, written, strict=True):
             reply = list(takewhile(lambda token: token not in ends, row))
             found[i] = row[: len(reply) + 1] if keep_end else reply
         done(len(batch))
     return [found[i] for i in range(len(prompts))]
+
+
+def _own_draws(settings: GenerationConfig, seeds: Sequence[int | None]) -> list[Any]:
+    """The processor that draws by these seeds; none where there are none, or nothing is drawn."""
+    own = [seed for seed in seeds if seed is not None]
+    return [SeededDraws(settings, own)] if own and settings.temperature > 0 else []
 
 
 def _next_batch(order: Sequence[int], lengths: Sequence[int], new: int) -> list[int]:

@@ -17,12 +17,13 @@ from edu_align.packing.budget import SHARED_SHARE, common
 @dataclass(frozen=True)
 class Work:
     """A row of token ids: one to score where there are `labels` (`chat_template.IGNORED` where nothing is), else a
-    prompt to answer. `number` tells it from the others.
+    prompt to answer. `number` tells it from the others. `seed`: by which its reply is drawn, in every batch the same.
     """
 
     number: int
     ids: Sequence[int]
     labels: Sequence[int] | None = None
+    seed: int | None = None
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Whether the sums in a reply are right."""
 
 from edu_align.evaluation.suite import reply_text
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Rule
 
 
 def score(reply: str, asked: Asked) -> float:
@@ -9,8 +9,8 @@ def score(reply: str, asked: Asked) -> float:
     return float(reply_text.calculates(reply, asked.text) is not False)
 
 
-REWARD = Reward(
-    score,
+REWARD = Rule(
+    score=score,
     says="every equation holds that the reply adds to the dialogue; a reply without one has 1",
     gamed="write no equation at all, or write numbers without an equals sign",
 )

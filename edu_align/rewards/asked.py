@@ -1,9 +1,11 @@
 """What a reward knows of a reply besides its text: the dialogue that it answers and what the data says of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+from edu_align.config.schema import Config
 from edu_align.records import Message
 
 CORPUS = ("answer", "wrong_answer", "place", "wrong_place")  # in the meta of the built-in corpus
@@ -43,17 +45,48 @@ class Asked:
         return all(self.meta.get(name) for name in CORPUS)
 
 
-@dataclass(frozen=True)
+# The rewards of replies, each to its dialogue.
+Scoring = Callable[[Sequence[str], Sequence[Asked]], list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reward:
-    """`score`: the reward of a reply, from `least` to `most`. `applies`: whether a dialogue has what it `needs`.
+    """A reward from `least` to `most`. `applies`: whether a dialogue has what it `needs`.
 
     `gamed`: how a model gets it without teaching better.
     """
 
-    score: Callable[[str, Asked], float]
     says: str
     gamed: str
     needs: str = ""
     applies: Callable[[Asked], bool] = lambda asked: True
     least: float = 0.0
     most: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Reward):
+    """`score`: the reward of a reply, by its text and its dialogue alone."""
+
+    score: Callable[[str, Asked], float]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a reward of a model's takes: the config whose `hardware`, `evaluation.judge` and `outputs_root` count, and
+    the run of a reward model.
+    """
+
+    config: Config
+    reward_run: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReward(Reward):
+    """`open`: makes it ready, so that it scores replies until it is let go. `identity`: what it is, for a run's id.
+
+    Both raise UserError where it is not there.
+    """
+
+    open: Callable[[Sources], Scoring]
+    identity: Callable[[Sources], Any]

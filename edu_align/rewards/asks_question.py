@@ -1,7 +1,7 @@
 """Whether a reply asks the student something."""
 
 from edu_align.evaluation.baselines import QUESTION_MARKS
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Rule
 
 
 def score(reply: str, asked: Asked) -> float:
@@ -9,8 +9,8 @@ def score(reply: str, asked: Asked) -> float:
     return float(any(mark in reply for mark in QUESTION_MARKS))
 
 
-REWARD = Reward(
-    score,
+REWARD = Rule(
+    score=score,
     says="the reply has a question mark",
     gamed="end every reply with the same empty question (Okay?), or write question marks alone",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from statistics import quantiles
 
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Rule
 
 
 def people_write(replies: Iterable[str]) -> tuple[int, int]:
@@ -23,8 +23,8 @@ def score(reply: str, asked: Asked) -> float:
     return min(words / fewest, 1.0, most / max(words, 1))
 
 
-REWARD = Reward(
-    score,
+REWARD = Rule(
+    score=score,
     says="the reply has as many words as four of five replies in the training data; shorter and longer ones have less",
     gamed="fill up with empty words, or repeat a sentence; what the words say is not read",
 )

@@ -1,6 +1,6 @@
 """Whether a reply gives the answer away; weighed below 0 it is a penalty."""
 
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Rule
 from edu_align.tutoring.text import mentions
 
 
@@ -9,8 +9,8 @@ def score(reply: str, asked: Asked) -> float:
     return float(not mentions(asked.text, asked.gold) and mentions(reply, asked.gold))
 
 
-REWARD = Reward(
-    score,
+REWARD = Rule(
+    score=score,
     says="the reply states the final answer, which the dialogue does not hold yet",
     gamed="say nothing of the problem; spell the number in words, or write the last step without its result",
     needs="the final answer (`answer` or `gold_answer` in the meta of a record)",

@@ -1,7 +1,7 @@
 """Whether a reply points at the place of the student's mistake, on the built-in corpus, by its exact rules."""
 
 from edu_align.evaluation.suite import reply_text
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Rule
 from edu_align.rewards.finds_mistake import NEEDS
 
 
@@ -10,8 +10,8 @@ def score(reply: str, asked: Asked) -> float:
     return float(reply_text.locates(reply, asked.meta))
 
 
-REWARD = Reward(
-    score,
+REWARD = Rule(
+    score=score,
     says="the reply points at the place of the mistake rather than at a sound part of the work",
     gamed="name every step of the work in turn; places in words other than the corpus's own have 0",
     needs=NEEDS,

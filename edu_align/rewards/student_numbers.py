@@ -1,6 +1,6 @@
 """Whether a reply speaks of the student's own numbers."""
 
-from edu_align.rewards.asked import Asked, Reward
+from edu_align.rewards.asked import Asked, Rule
 from edu_align.tutoring.text import numbers
 
 
@@ -12,8 +12,8 @@ def score(reply: str, asked: Asked) -> float:
     return len(theirs & own) / len(theirs | own) if theirs | own else 0.0
 
 
-REWARD = Reward(
-    score,
+REWARD = Rule(
+    score=score,
     says="the numbers of the reply are those of the student's last turn (Jaccard index)",
     gamed="repeat what the student wrote, or list its numbers",
     needs="a number in the student's last turn",

@@ -20,16 +20,20 @@ UNREAD = {"data_root": "null", "dataset.path": "null", "dataset.sources": "[edu_
 
 
 def run_config(
-    name: str, overrides: dict[str, str], outputs_root: str | None, accept: bool = False
+    name: str, overrides: dict[str, str], outputs_root: str | None, accept: bool = False, reads_data: bool = False
 ) -> tuple[RunFolder, Config]:
-    """The finished run `name` and its config with `overrides` on top; its base model is not looked for."""
+    """The finished run `name` and its config with `overrides` on top; its base model is not looked for.
+
+    Unless the caller `reads_data`, where that lies is left out.
+    """
     from edu_align.config.stored import stored_config
 
     run = find_run("run", name, Path(outputs_root or "outputs"), accept)
     given = {key: value for key, value in overrides.items() if key != "hardware"}
     root = {} if outputs_root is None else {"outputs_root": quoted(outputs_root)}
     preset = _preset(overrides["hardware"]) if "hardware" in overrides else {}
-    return run, stored_config(run.path / "config.yaml", {**UNREAD, **root, **preset, **given})
+    unread = {} if reads_data else UNREAD
+    return run, stored_config(run.path / "config.yaml", {**unread, **root, **preset, **given})
 
 
 def check_base(key: str, run: RunFolder, location: Location, starts: bool = False) -> None:

@@ -32,7 +32,7 @@ from edu_align.training.grpo_rows import ASKED, PROMPT
 from edu_align.training.lora_plus import LoraPlus
 from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.resume import ResumableTraining
-from edu_align.training.rollouts import KeptReplies, OwnReplies, ValidatedReplies, rewards_of
+from edu_align.training.rollouts import KeptReplies, OwnReplies, ValidatedReplies, reward_functions
 from edu_align.training.rows import Rows
 from edu_align.training.trl_dataset import ROW, as_dataset
 
@@ -76,10 +76,9 @@ def build_grpo(
     assert isinstance(trainer, GRPOTrainerConfig)
     adapted = isinstance(model, PeftModel)
     reference = None if adapted or not trainer.beta else copy.deepcopy(model).eval().requires_grad_(False)
-    functions, _ = rewards_of(trainer)
     made = GRPOTrainer(
         model=model,
-        reward_funcs=functions,
+        reward_funcs=reward_functions(config),
         args=grpo_arguments(config, device, folder, by_tokens, reference is not None),
         train_dataset=as_dataset(_dialogues(train), "train", folder),
         eval_dataset=as_dataset(_dialogues(valid), "validation", folder) if valid.rows else None,
@@ -124,7 +123,7 @@ def grpo_arguments(
             "max_completion_length": trainer.max_completion_length,
             "temperature": trainer.temperature,
             "scale_rewards": trainer.scale_rewards,
-            "reward_weights": rewards_of(trainer)[1],
+            "reward_weights": list(trainer.weights.values()),
             "shuffle_dataset": False,
             "use_bias_correction_kl": False,  # TRL weighs the KL term by the ratio, and the paper does not
             **common,

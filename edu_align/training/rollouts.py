@@ -14,10 +14,10 @@ import torch
 import trl
 from transformers import Trainer
 
-from edu_align.config.schema import GenerationConfig, GRPOTrainerConfig
+from edu_align.config.schema import Config, GenerationConfig, GRPOTrainerConfig
 from edu_align.models.answers import answer
-from edu_align.rewards.asked import Asked
-from edu_align.rewards.registry import REWARDS
+from edu_align.rewards.asked import Asked, Scoring, Sources
+from edu_align.rewards.registry import scoring
 from edu_align.training.grpo_rows import PROMPT
 from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.snapshot import random_state, set_random_state
@@ -35,12 +35,12 @@ Batch = dict[str, Any]
 class RewardFunction:
     """A reward as TRL calls it: the rewards of N replies, whose dialogues stand in the column `asked`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, score: Scoring) -> None:
         self.__name__ = name
-        self.reward = REWARDS[name]
+        self.score = score
 
     def __call__(self, completions: Sequence[str], asked: Sequence[Asked], **_: Any) -> list[float]:
-        return [self.reward.score(text.strip(), one) for text, one in zip(completions, asked, strict=True)]
+        return self.score([text.strip() for text in completions], asked)
 
 
 @contextmanager
@@ -188,6 +188,9 @@ class ValidatedReplies(Validation):
         return super().prediction_step(model, replies, *args, **options)
 
 
-def rewards_of(trainer: GRPOTrainerConfig) -> tuple[list[RewardFunction], list[float]]:
-    """The rewards as TRL takes them, and their weights."""
-    return [RewardFunction(name) for name in trainer.weights], list(trainer.weights.values())
+def reward_functions(config: Config) -> list[RewardFunction]:
+    """The rewards of `trainer=grpo` as TRL takes them; a model that one of them asks is loaded."""
+    trainer = config.trainer
+    assert isinstance(trainer, GRPOTrainerConfig)
+    sources = Sources(config, trainer.reward_run)
+    return [RewardFunction(name, scoring(name, sources)) for name in trainer.weights]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from edu_align.config.batch import check_batch
 from edu_align.config.machine_settings import used
 from edu_align.config.metrics import check_objective
-from edu_align.config.schema import Config
+from edu_align.config.schema import Config, GRPOTrainerConfig
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
 from edu_align.models.content import trained_content
@@ -28,6 +28,8 @@ from edu_align.models.tokenizer import (
 )
 from edu_align.planning.plan import refuse_too_big
 from edu_align.reports.run_end import outcome
+from edu_align.rewards.asked import Sources
+from edu_align.rewards.registry import MODELS, identities
 from edu_align.runs.attempts import RunRequest, claim_run, find_finished
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import machine
@@ -48,7 +50,13 @@ from edu_align.utils.secrets import redacted
 
 DAY = "template date"
 START = "weights of init_from"
-TEXT = ("tokenizer", "chat template", START, DAY)  # of a run's id, beside its config
+TEXT = (
+    "tokenizer",
+    "chat template",
+    START,
+    DAY,
+    *(f"reward {name}" for name in MODELS),
+)  # of a run's id, beside its config
 
 
 def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder | None:
@@ -59,7 +67,7 @@ def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder 
     `accelerate launch` every process calls this, and gets the same run.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-    _check(config)
+    check_settings(config)
     processes.join(config.hardware.device)
     try:
         with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)):
@@ -74,13 +82,14 @@ def check_ahead(composed: DictConfig) -> None:
     Of several processes the first one reads the data.
     """
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-    _check(config)
+    check_settings(config)
     if processes.is_first() and not config.preview:
         refuse_too_big(config)
         training_data(config, set())
 
 
-def _check(config: Config) -> None:
+def check_settings(config: Config) -> None:
+    """Errors: settings that no data and no model could save."""
     check_batch(config)
     check_choice(config.model)
     check_length(config)
@@ -190,6 +199,7 @@ def _launch(config: Config, read: dict[str, str], location: Location, start: Run
     settings = settings_of(asdict(config)) | tokenizer_identity(config.model, location, records)
     if start is not None:
         settings[START] = trained_content(start.weights, records)[:12]
+    settings |= _rewards(config)
     identity = Identity(settings, read, location.identity, _parent(start))
     outputs = Path(config.outputs_root)
     if writes_date(known_template(config.model, location) or ""):
@@ -197,6 +207,13 @@ def _launch(config: Config, read: dict[str, str], location: Location, start: Run
         config = replace(config, model=replace(config.model, template_date=day))
         identity = replace(identity, settings={**settings, DAY: day})
     return RunRequest(config, identity, outputs / "runs")
+
+
+def _rewards(config: Config) -> dict[str, Any]:
+    """What the models are that give rewards to `trainer=grpo`. Errors: one is not there."""
+    if not isinstance(config.trainer, GRPOTrainerConfig) or not set(config.trainer.weights) & set(MODELS):
+        return {}
+    return identities(config.trainer.weights, Sources(config, config.trainer.reward_run))
 
 
 def _first_day(outputs: Path, undated: str, force: bool) -> str:

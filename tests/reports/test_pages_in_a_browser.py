@@ -11,9 +11,11 @@ import pytest
 
 from edu_align.reports.comparison.models import Model
 from edu_align.reports.comparison.write import write_comparison
+from edu_align.reports.rounds.write import write_rounds
 from edu_align.reports.sweep.write import write_report
 from tests.browser import broken
 from tests.reports.comparison_builders import compared, results, run_folder, three
+from tests.reports.rounds_builders import rounds_folder
 from tests.reports.sweep_builders import grid_sweep, job_file
 
 LONG = "a-run-with-a-very-long-name_that-says-everything_about-beta-0.1-and-its-learning-rate"
@@ -66,6 +68,12 @@ def many(place: Path) -> Path:
     return write_report(grid_sweep(place, "many", grid, steps=3))
 
 
+def rounds(place: Path) -> Path:
+    """Three rounds whose replies have words without a space, and one that is empty."""
+    folder = rounds_folder(place, gaps={"score": 0.3, "words": -5.0}, says="Look at " + "x" * 200)
+    return write_rounds(folder, place)
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Path], Path]], str]:
     """`made(one)`: the address of that page, written once."""
@@ -79,7 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Path],
     return address
 
 
-@pytest.mark.parametrize("build", [one, alone, eight, sweep, many])
+@pytest.mark.parametrize("build", [one, alone, eight, sweep, many, rounds])
 def test_nothing_is_cut_off_and_no_heading_stands_over_nothing(build: Any, made: Any, chromium: Any) -> None:
     def look(page: Any) -> list[Any]:
         page.goto(made(build))
@@ -170,7 +178,7 @@ def test_the_measure_finds_what_a_reader_would(body: str, said: list[str], chrom
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("build", [one, eight, sweep, many])
+@pytest.mark.parametrize("build", [one, eight, sweep, many, rounds])
 def test_other_widths_hold_too(build: Any, dark: bool, made: Any, chromium: Any) -> None:
     def look(page: Any) -> list[str]:
         page.goto(made(build))

@@ -12,7 +12,7 @@ from edu_align.config.schema import USUAL_REWARDS
 from edu_align.records import Message
 from edu_align.rewards.asked import Asked
 from edu_align.rewards.human_length import people_write
-from edu_align.rewards.registry import REWARDS, lacking
+from edu_align.rewards.registry import REWARDS, RULES, lacking
 from edu_align.tutoring import corpus
 
 META = {"answer": "12", "wrong_answer": "7", "place": "the tens column", "wrong_place": "the ones column"}
@@ -21,7 +21,7 @@ ASKED = Asked("one", TURNS, "Look at the tens column.", META, (4, 8))
 
 
 def score(name: str, reply: str, asked: Asked = ASKED) -> float:
-    return REWARDS[name].score(reply, asked)
+    return RULES[name].score(reply, asked)
 
 
 def test_the_names_are_those_of_the_schema() -> None:
@@ -32,7 +32,8 @@ def test_the_names_are_those_of_the_schema() -> None:
 def test_the_table_of_the_docs_says_what_the_rewards_say() -> None:
     page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
     for name, one in REWARDS.items():
-        assert f"| `{name}` | {one.least:g} to {one.most:g} | {one.says} | {one.needs} | {one.gamed} |" in page
+        span = "any number" if one.most == float("inf") else f"{one.least:g} to {one.most:g}"
+        assert f"| `{name}` | {span} | {one.says} | {one.needs} | {one.gamed} |" in page
         assert one.says
         assert one.gamed
 
@@ -96,16 +97,17 @@ def test_an_answer_that_stands_in_the_dialogue_is_no_leak() -> None:
 
 def test_a_record_without_metadata_lacks_what_some_rewards_need() -> None:
     bare = Asked("one", (Message("user", "Why is the sky blue?"),), "")
-    assert lacking(REWARDS, bare) == ["leaks_answer", "finds_mistake", "locates_mistake", "student_numbers"]
+    assert lacking(RULES, bare) == ["leaks_answer", "finds_mistake", "locates_mistake", "student_numbers"]
+    assert lacking(["reward_model", "judge"], bare) == ["judge"]
     assert all(REWARDS[name].needs for name in lacking(REWARDS, bare))
     assert lacking(REWARDS, ASKED) == []
     gold = Asked("one", (Message("user", "2 + 3?"),), "", {"gold_answer": "5"})
-    assert lacking(REWARDS, gold) == ["finds_mistake", "locates_mistake"]
+    assert lacking(RULES, gold) == ["finds_mistake", "locates_mistake"]
 
 
-@given(st.text(max_size=200), st.sampled_from(list(REWARDS)))
+@given(st.text(max_size=200), st.sampled_from(list(RULES)))
 def test_every_reward_stays_in_its_range(reply: str, name: str) -> None:
-    reward = REWARDS[name]
+    reward = RULES[name]
     assert reward.least <= reward.score(reply, ASKED) <= reward.most
 
 
@@ -119,11 +121,11 @@ def test_guiding_replies_of_the_corpus_earn_more_than_agreeing_ones() -> None:
     means: dict[tuple[str, str], list[float]] = {}
     for group in corpus.load(60, 42):
         asked = Asked(group.id, group.prompt, "", group.meta)
-        if lacking(REWARDS, asked):
+        if lacking(RULES, asked):
             continue
         for reply in group.responses:
-            for name in REWARDS:
-                means.setdefault((reply.author, name), []).append(REWARDS[name].score(reply.text, asked))
+            for name in RULES:
+                means.setdefault((reply.author, name), []).append(RULES[name].score(reply.text, asked))
 
     def mean(author: str, name: str) -> Any:
         return sum(means[author, name]) / len(means[author, name])

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from edu_align.config.schema import COMPARING_LOSSES
 from edu_align.config.trl_args import owned, trl_fields
 from edu_align.config.trl_options import PASSED, refused
-from edu_align.training.run import _check, run
+from edu_align.training.run import check_settings, run
 from edu_align.utils.errors import UserError
 from tests.training.objectives import TRL_LOSSES
 
@@ -168,7 +168,7 @@ def fates(drawn: Drawn, tiny: Any, folder: Path, train: bool = True) -> dict[str
     """Why each option of a drawn set is refused, or what became of it. Errors: anything that is not as it should be."""
     try:
         composed = tiny(f"outputs_root={folder}", *SMALL, *drawn.line())
-        _check(OmegaConf.to_object(composed))
+        check_settings(OmegaConf.to_object(composed))
     except UserError as error:
         return why(drawn, str(error))
     assert not [name for name, reasons in drawn.reasons.items() if reasons not in ((), MAYBE)], "accepted"

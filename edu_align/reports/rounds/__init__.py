@@ -1,0 +1,1 @@
+"""The page of rounds: what each did, so that a scorer that is gamed is seen."""
