@@ -70,8 +70,10 @@ def load_model(
             folder, use_safetensors=True, trust_remote_code=False, generation_config=defaults,
             output_loading_info=True, ignore_mismatched_sizes=True, **options, **part,
         )  # fmt: skip
-    forget_peak()  # the files' pages count while they are read, and the system takes those back when it wants
     loaded, info = both
+    if device.quantization == "nf4":
+        _let_go_of_files(loaded)
+    forget_peak()  # the files' pages count while they are read, and the system takes those back when it wants
     _check_loaded(location.folder, info)
     if part:
         keep_own_names(loaded)
@@ -81,6 +83,15 @@ def load_model(
         _keep_packing(loaded)
         return loaded
     return loaded if sharded else loaded.to(device.device)
+
+
+def _let_go_of_files(model: Any) -> None:
+    """Copy what did not become 4 bits. On a CPU it is a view of a file's mapped pages, and a norm of some kilobytes keeps
+    all of its file there: 14.5 GB in 16 bits of a 7B model.
+    """
+    for weight in model.parameters():
+        if not hasattr(weight, "quant_state"):
+            weight.data = weight.data.clone()
 
 
 def _of_part(folder: Path | None) -> dict[str, Any]:

@@ -88,6 +88,19 @@ def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Any, mistral_f
     assert all(done.after[name].dtype == torch.float32 for name in done.trained)
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux says which files a process maps")
+def test_a_model_in_4_bits_holds_none_of_its_16_bit_files(mistral_folder: Path, config_for: Any) -> None:
+    """A norm that is a view of a mapped file keeps all of the file resident: 14.5 GB of a 7B model."""
+    from edu_align.models.device import resolve
+    from edu_align.models.weights import load_model
+
+    config = config_for(mistral_folder)
+    config.hardware.quantization = "nf4"
+    model = load_model(config.model, Location(mistral_folder, ""), resolve(config), 0, True)
+    assert model is not None
+    assert str(mistral_folder) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
 @pytest.mark.cases("B12")
 @pytest.mark.parametrize(
     "change", [{"hidden_size": 64}, {"num_hidden_layers": 3}, {"model_type": "bert"}], ids=["wider", "deeper", "other"]
