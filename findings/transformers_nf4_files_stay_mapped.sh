@@ -9,7 +9,7 @@
 # system can take the pages back, so `free` does not show them. Copying those small tensors lets go of the files.
 #
 # Output seen on 2026-11-30 (x86-64, CPU, Linux):
-#   loaded: SEEN
+#   loaded: 1.72 GiB of files resident beside 0.42 of weights, 0.09 after copying what is not in 4 bits
 # What edu_align does: it copies them after loading (edu_align/models/weights.py, _let_go_of_files).
 set -euo pipefail
 folder=$(mktemp -d)

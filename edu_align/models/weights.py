@@ -86,8 +86,8 @@ def load_model(
 
 
 def _let_go_of_files(model: Any) -> None:
-    """Copy what did not become 4 bits. On a CPU it is a view of a file's mapped pages, and a norm of some kilobytes keeps
-    all of its file there: 14.5 GB in 16 bits of a 7B model.
+    """Copy what did not become 4 bits. On a CPU it is a view of a file's mapped pages, and a norm of some kilobytes
+    keeps all of its file there: 14.5 GB in 16 bits of a 7B model.
     """
     for weight in model.parameters():
         if not hasattr(weight, "quant_state"):
