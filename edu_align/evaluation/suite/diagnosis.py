@@ -42,7 +42,7 @@ def leaves_right_alone(subject: Subject, data: SuiteData, settings: Settings) ->
     groups = data.semeval2013
     pairs = pairs_over(groups, settings.margin, balanced=True, names=_verdicts)
     least = enough(data.semeval2013_training)
-    rules = {
+    rules: dict[str, baselines.Rule] = {
         "chance": baselines.chance,
         "overlap": baselines.overlap,
         "reference_overlap": partial(by_reference, least),
