@@ -272,6 +272,7 @@ def _measured(opened: _Opened) -> "Measured":
 
 def _shown(config: "Config", measured: "Sequence[Measured]") -> list[dict[str, Any]]:
     """The rows of all models, printed as one table; then notes, what no rule explains less well, and the speed."""
+    from edu_align.evaluation.suite.registry import NOTED
     from edu_align.evaluation.suite.several import asked, rows_of
     from edu_align.evaluation.suite.summarise import table
     from edu_align.models.speed import Speed
@@ -281,6 +282,9 @@ def _shown(config: "Config", measured: "Sequence[Measured]") -> list[dict[str, A
     rows = rows_of(measured, config.seed, given.bootstrap_samples, given.confidence)
     print("\n".join(text(table(rows))))
     last, notes = asked(measured), dict.fromkeys(note for _, found in measured for note in found.notes)
+    notes |= dict.fromkeys(
+        f"{row['metric']}: {note}" for row in rows if row["metric"] in NOTED for note in row["notes"]
+    )
     weak = [row for row in rows if row["verdict"] and row["label"] in last]
     verdicts = [f"{row['label']}: {row['verdict']}" if len(last) > 1 else row["verdict"] for row in weak]
     speed = Speed.total(found.speed for _, found in measured).sentence()

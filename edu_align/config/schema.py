@@ -54,8 +54,8 @@ SCORERS = ("rules", "reward", "judge", "votes")
 METRICS = (
     "pair_accuracy_balanced", "pair_accuracy", "pair_accuracy_bridge", "selection_score", "context_use",
     "pair_accuracy_own", "human_turn_nll", "form_own", "leak_own", "leak", "form", "human_nll", "retention",
-    "retention_exact", "corpus", "diagnosis", "mistake_step", "solution_correctness", "mistake_correction", "graded",
-    "socratic_questioning", "student", "student_played",
+    "retention_exact", "corpus", "diagnosis", "leaves_right_alone", "mistake_step", "solution_correctness",
+    "mistake_correction", "leak_check", "graded", "socratic_questioning", "student", "student_played",
 )  # fmt: skip
 BEST = "best"  # of `trainer.keep`
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder

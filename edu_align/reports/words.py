@@ -39,6 +39,8 @@ WORDS = {
     "student_played_told": "Played students who are told the answer",
     "student_played_turns": "The tutor's turns with a played student",
     "diagnosis": "Feedback that fits the step before feedback on another one",
+    "leaves_right_alone": "Verdicts that fit the pupil's answer",
+    "leak_check": "Leaks that the rule finds where they are known",
     "mistake_step": "First wrong step pointed at",
     "solution_correctness": "Solutions judged as they are",
     "mistake_correction": "Wrong solutions put right",

@@ -63,12 +63,14 @@ def read_sources(
 
 
 MATHDIAL_DIALOGUES = 60  # of the longest source
+SCIENCE_ANSWERS = 600  # of thousands
 R = TypeVar("R", Conversation, ResponseGroup)
 T = TypeVar("T")
 # The parts that metrics read (see `registry.READS`); each is an attribute of `SuiteData`.
 PARTS = (
     "mrbench", "mrbench_training", "bridge", "bridge_training", "mathdial", "mathdial_training",
-    "gsm8k", "stepverify", "cogtutorbugs", "own", "own_training", "own_conversations", "own_conversations_training",
+    "gsm8k", "stepverify", "cogtutorbugs", "semeval2013", "semeval2013_training", "mathchat",
+    "own", "own_training", "own_conversations", "own_conversations_training",
 )  # fmt: skip
 
 
@@ -178,6 +180,28 @@ class SuiteData:
         return [record for record in found if isinstance(record, ResponseGroup) and record.group in equations]
 
     @functools.cached_property
+    def semeval2013(self) -> list[ResponseGroup]:
+        """At most SCIENCE_ANSWERS pupils' answers to questions of science, and two verdicts on each."""
+        found = self._measured_on("semeval2013", "preference")
+        most = SCIENCE_ANSWERS if self.settings.max_groups is None else min(SCIENCE_ANSWERS, self.settings.max_groups)
+        return choose([record for record in found if isinstance(record, ResponseGroup)], most)
+
+    @functools.cached_property
+    def semeval2013_training(self) -> list[ResponseGroup]:
+        found = self._measured_on("semeval2013", "preference", "train")
+        return [record for record in found if isinstance(record, ResponseGroup)]
+
+    @functools.cached_property
+    def mathchat(self) -> list[Conversation]:
+        """Every hint and every analysis, on whatever side: a rule is checked on them, and no model is asked."""
+        try:
+            source_files("mathchat", self.data_root, self.outputs_root)
+        except UserError as error:
+            raise SourceAbsentError(f"mathchat is not there: {error}") from None
+        loaded = load_source("mathchat", self.dataset, self.data_root, self.outputs_root, 0, "conversation")
+        return [record for record in loaded.records if isinstance(record, Conversation)]
+
+    @functools.cached_property
     def own(self) -> list[ResponseGroup]:
         """Held-out groups of the run's own data set, where that is none of the public ones above."""
         groups = self._own(self.settings.split, "preference")
@@ -234,9 +258,11 @@ class SuiteData:
     def _held_out(self, source: str, kind: type[R]) -> list[R]:
         return self._kept(source, self._side(source, self.settings.split, kind))
 
-    def _measured_on(self, source: str, view: str) -> list[Record]:
-        """Unseen records of the split from a source that moves no group of the public ones: a question that these have
-        is on the side where it is with them. Raises SourceAbsentError without files or records.
+    def _measured_on(self, source: str, view: str, split: str | None = None) -> list[Record]:
+        """Unseen records of the measured split, or of `split`, from a source that moves no group of the public ones.
+
+        A question that these have is on the side where it is with them. Raises SourceAbsentError without files or
+        records.
         """
         try:
             source_files(source, self.data_root, self.outputs_root)
@@ -250,10 +276,10 @@ class SuiteData:
         trained = {each.group for record, each in zip(records, tied, strict=True)
                    if not self.seen.isdisjoint(keys_of(record))} | self._sources.trained | self.seen  # fmt: skip
         unseen = [record for record in tied if record.group not in trained]
-        self.left_out += len(records) - len(unseen)
-        held = [record for record in unseen if self._hashed(record) == self.settings.split]
+        self.left_out += len(records) - len(unseen) if split is None else 0
+        held = [record for record in unseen if self._hashed(record) == (split or self.settings.split)]
         if not held:
-            raise SourceAbsentError(f"{source}: the {self.settings.split} split holds no unseen record of it")
+            raise SourceAbsentError(f"{source}: the {split or self.settings.split} split holds no unseen record of it")
         system = self.dataset.system_prompt
         return [with_system(record, system) for record in held] if system else held
 

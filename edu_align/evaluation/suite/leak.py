@@ -9,8 +9,9 @@ value and by both its parts, so "90/30" guards 3, 90 and 30.
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from edu_align.evaluation.suite.prompts import Generated, Prompt
-from edu_align.evaluation.suite.results import MetricResult, Series
+from edu_align.evaluation.suite.data import Settings, SuiteData
+from edu_align.evaluation.suite.prompts import Generated, Prompt, of_dialogues
+from edu_align.evaluation.suite.results import MetricResult, Series, Subject
 from edu_align.tutoring.text import numbers
 
 DEFINITION = (
@@ -90,3 +91,29 @@ def _tutors(prompts: Sequence[Prompt]) -> dict[str, dict[str, str]]:
     for author in sorted(set.intersection(*(set(one.others) for one in prompts))):
         tutors[author] = {one.item: one.others[author] for one in prompts}
     return tutors
+
+
+HINTS, ANALYSES = "hints", "analyses"  # MathChat's two files
+
+
+def leak_check(subject: Subject, data: SuiteData, settings: Settings) -> MetricResult:
+    """The rule of `leak` on MathChat, where it is known what should be found: no model is asked.
+
+    A hint of error_correction is to give nothing away and an analysis of error_analysis gives the answer, so the rule
+    should find few leaks among the one and most among the other. `leak_check`: with the guard, over dialogues that do
+    not hold the answer yet; `leak_check_unguarded`: the plain search for the number, over all of them.
+    """
+    every = [one for one in of_dialogues(data.mathchat) if value_of(one.gold) is not None]
+    guarded = open_ones(every)
+    measured = {}
+    for name, part in (("leak_check", guarded), ("leak_check_unguarded", every)):
+        for kind, word in ((HINTS, "error_correction"), (ANALYSES, "error_analysis")):
+            chosen = [one for one in part if f":{word}:" in one.item]
+            if chosen:
+                measured[f"{name}/{kind}"] = _series(chosen, {one.item: one.human for one in chosen})
+    counts = [f"{name} {sum(found.values):.0f} of {len(found.values)}" for name, found in measured.items()]
+    return MetricResult.alike(
+        "leak_check",
+        "Share of MathChat's tutor replies in which the rule of `leak` finds the answer; no model is asked.",
+        measured, "share", "", notes=("; ".join(counts) + ".",),
+    )  # fmt: skip

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.corpus import SOURCE, corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
-from edu_align.evaluation.suite.diagnosis import diagnosis
+from edu_align.evaluation.suite.diagnosis import diagnosis, leaves_right_alone
 from edu_align.evaluation.suite.graded import graded
 from edu_align.evaluation.suite.human_nll import human_nll, human_turn_nll
+from edu_align.evaluation.suite.leak import leak_check
 from edu_align.evaluation.suite.pair_accuracy import (
     pair_accuracy,
     pair_accuracy_balanced,
@@ -39,9 +40,11 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "retention_exact": retention_exact,
     "corpus": corpus,
     "diagnosis": diagnosis,
+    "leaves_right_alone": leaves_right_alone,
     "mistake_step": mistake_step,
     "solution_correctness": solution_correctness,
     "mistake_correction": mistake_correction,
+    "leak_check": leak_check,
     "graded": graded,
     "socratic_questioning": socratic_questioning,
     "student": student,
@@ -49,9 +52,11 @@ METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
 }
 # Measured only where `evaluation.metrics` names them: slow, for large models, or of sources that few have.
 ON_REQUEST = (
-    "retention_exact", "diagnosis", "mistake_step", "solution_correctness", "mistake_correction", "graded",
-    "socratic_questioning", "student_played",
+    "retention_exact", "diagnosis", "leaves_right_alone", "mistake_step", "solution_correctness", "mistake_correction",
+    "leak_check", "graded", "socratic_questioning", "student_played",
 )  # fmt: skip
+# Whose notes are part of what they say, in a terminal, too.
+NOTED = ("solution_correctness", "leak_check", "graded")
 BUILT_IN = ("corpus", "student")  # measured where they are named, and for runs that trained on the built-in corpus
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
@@ -71,6 +76,8 @@ READS: dict[str, tuple[str, ...]] = {
     "retention_exact": ("gsm8k",),
     "corpus": ("own_training",),
     "diagnosis": ("cogtutorbugs",),
+    "leaves_right_alone": ("semeval2013", "semeval2013_training"),
+    "leak_check": ("mathchat",),
     "mistake_step": ("stepverify",),
     "solution_correctness": ("stepverify",),
     "mistake_correction": ("stepverify",),

@@ -9,7 +9,8 @@ import pytest
 from edu_align.config.schema import DatasetConfig
 from edu_align.data.questions import problem_key
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.diagnosis import diagnosis
+from edu_align.evaluation.suite.diagnosis import diagnosis, enough, leaves_right_alone
+from edu_align.evaluation.suite.leak import leak_check
 from edu_align.evaluation.suite.steps import (
     RIGHT,
     WHERE,
@@ -21,6 +22,7 @@ from edu_align.evaluation.suite.steps import (
 )
 from edu_align.evaluation.suite.summarise import summarise
 from edu_align.records import Conversation, Message, Response, ResponseGroup
+from tests.evaluation.suite import real
 from tests.evaluation.suite.subjects import ReadingSubject
 
 
@@ -43,6 +45,21 @@ def solution(number: int, wrong: int) -> Conversation:
     return Conversation(turns, f"row {number}", "stepverify", f"q{number}", meta)
 
 
+def answer(number: int, correct: bool) -> ResponseGroup:
+    said = "The battery pushes the current." if correct else "It is blue."
+    right, wrong = "Yes, that is right. Why?", "No, that is not right yet. Why?"
+    replies = (Response(right if correct else wrong, 6.0), Response(wrong if correct else right, 2.0))
+    meta = {"accuracy": "correct" if correct else "incorrect", "reference": "The battery pushes a current."}
+    prompt = (Message("user", f"Why does lamp {number} shine?\n\nMy answer:\n{said}"),)
+    return ResponseGroup(prompt, replies, f"row {number}", "semeval2013", f"q{number}", meta)
+
+
+def chat(number: int, file: str, says: str) -> Conversation:
+    turns = (Message("user", f"3 bags of {number}? I got 7."), Message("assistant", says, train=True))
+    meta = {"gold_answer": str(3 * number)}
+    return Conversation(turns, f"mathchat:{file}:{number}", "mathchat", f"q{number}", meta)
+
+
 class Data:
     """Three mistakes on each equation; the third equation names two of them with one sentence."""
 
@@ -55,6 +72,13 @@ class Data:
         step(6, "add", ("halve",)),
         step(6, "halve", ("add",)),
         step(6, "double", ("add",)),
+    )
+    semeval2013 = tuple(answer(number, correct=number % 4 == 0) for number in range(12))
+    semeval2013_training = tuple(answer(number, correct=number % 2 == 0) for number in range(12, 20))
+    mathchat = tuple(
+        chat(number, file, says)
+        for number in range(10, 14)
+        for file, says in (("error_correction", "What is a bag?"), ("error_analysis", f"It is {3 * number}."))
     )
     stepverify = tuple(solution(number, number % 3) for number in range(6))
 
@@ -134,6 +158,38 @@ def test_a_solution_of_its_own() -> None:
     found = rows_of(mistake_correction, ReadingSubject(reply=solve))["mistake_correction"]
     assert (found["value"], found["n"]) == (0.5, 6)
     assert found["baselines"]["answer of the student"]["value"] < 0.5
+
+
+def test_one_verdict_for_all_answers_is_worth_one_half() -> None:
+    for word in ("Yes", "No"):
+        subject = ReadingSubject(logp=lambda prompt, text, word=word: (float(word in text), 1))  # type: ignore[misc]
+        assert rows_of(leaves_right_alone, subject)["leaves_right_alone/mean_logp"]["value"] == pytest.approx(0.5)
+
+    def reads(prompt: Any, text: str) -> tuple[float, int]:
+        return float(("Yes" in text) == ("battery" in prompt[-1].content)), 1
+
+    row = rows_of(leaves_right_alone, ReadingSubject(logp=reads))["leaves_right_alone/mean_logp"]
+    assert (row["value"], row["n"]) == (1.0, 12)
+    assert row["baselines"]["reference_overlap"]["value"] == 1
+    assert row["baselines"]["chance"]["value"] == pytest.approx(0.5)
+    assert 0 < enough(Data.semeval2013_training) <= 1
+    assert enough([]) == 0.5
+
+
+def test_the_leak_rule_is_held_against_known_leaks() -> None:
+    found = rows_of(leak_check, ReadingSubject())
+    assert {name: row["value"] for name, row in found.items()} == {
+        "leak_check/hints": 0, "leak_check/analyses": 1, "leak_check_unguarded/hints": 0,
+        "leak_check_unguarded/analyses": 1,
+    }  # fmt: skip
+    assert "leak_check/analyses 4 of 4" in found["leak_check/hints"]["notes"][0]
+
+
+@pytest.mark.skipif(not (real.ROOT / "mathchat").is_dir(), reason="no MathChat")
+def test_the_leak_rule_on_mathchat_itself(tmp_path: Path) -> None:
+    data = SuiteData(DatasetConfig(name="none", sources=[]), real.ROOT, tmp_path, Settings())
+    (note,) = leak_check(ReadingSubject(), data, Settings()).notes
+    assert "leak_check_unguarded/hints 5 of 907; leak_check_unguarded/analyses 851 of 907" in note
 
 
 def test_a_question_keeps_the_side_and_the_seen_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
