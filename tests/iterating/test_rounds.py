@@ -235,7 +235,7 @@ def test_twenty_kills_change_no_byte(done: Path, plan: Make, outputs: Path) -> N
             shutil.rmtree(folder)
             for name in names:
                 shutil.rmtree(outputs / "runs" / name)
-        code = killed_within(lambda: run_rounds(plan(*words)), random.uniform(0, 0.3 * whole))
+        code = killed_within(lambda: run_rounds(plan(*words)), random.uniform(0.1, 0.6) * whole)
         assert code in (0, -signal.SIGKILL)
         if code:
             hits += 1
@@ -245,7 +245,8 @@ def test_twenty_kills_change_no_byte(done: Path, plan: Make, outputs: Path) -> N
     run_rounds(plan(*words))
     assert files_of(folder) == expected
     assert [outcome(outputs / "runs" / name) for name in names] == trained
-    assert len(set(stages)) >= 5, stages
+    print(f"files there at each kill: {stages}")
+    assert len(set(stages)) >= 5
 
 
 def killed_within(work: Callable[[], Any], seconds: float) -> int:
