@@ -114,7 +114,9 @@ def writer(way: str, model: Any, tokenizer: Any) -> Callable[[Sequence[Sequence[
         return [
             reply
             for part in parts
-            for reply in generation.batched_replies(model, tokenizer, part, settings=settings, done=ignored)
+            for reply in generation.batched_replies(
+                model, tokenizer, [(ids, None) for ids in part], settings=settings, done=ignored
+            )
         ]
 
     return written

@@ -24,6 +24,7 @@ from edu_align.packing.budget import REPLIES
 from edu_align.packing.decoder import causal_model
 from edu_align.packing.families import layer_windows
 from edu_align.packing.forest import Forest, build_forest
+from edu_align.utils.memory import zeros_on_own_pages
 
 ROWS = 96  # that are written at once: a step of more takes longer in proportion
 PASS_TOKENS = 4096  # that one forward pass computes of the rows that enter
@@ -93,7 +94,7 @@ class Memory:
             return
         width = min(length, self.length)
         for number, layer in self.layers.items():
-            grown = tuple(each.new_zeros(slots, each.shape[1], length, each.shape[3]) for each in layer)
+            grown = tuple(_empty_slots(slots, length, each) for each in layer)
             for new, old in zip(grown, layer, strict=True):
                 new[:kept, :, :width] = old[:kept, :, :width]
             self.layers[number] = grown[0], grown[1]
@@ -113,8 +114,9 @@ class Memory:
 
     def _layer(self, number: int, key: Any, value: Any) -> tuple[Any, Any]:
         if number not in self.layers:
-            self.layers[number] = tuple(
-                each.new_zeros(self.slots, each.shape[1], self.length, each.shape[3]) for each in (key, value)
+            self.layers[number] = (
+                _empty_slots(self.slots, self.length, key),
+                _empty_slots(self.slots, self.length, value),
             )
         return self.layers[number]
 
@@ -146,6 +148,10 @@ class Memory:
         for layer in self.layers.values():
             for kept in layer:
                 kept[target, :, :length] = kept[source, :, :length]
+
+
+def _empty_slots(slots: int, length: int, like: Any) -> Any:
+    return zeros_on_own_pages((slots, like.shape[1], length, like.shape[3]), like.dtype)
 
 
 class Engine:

@@ -3,12 +3,13 @@
 import contextlib
 import errno
 import gc
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edu_align.utils.errors import UserError, first_line
 
@@ -95,6 +96,18 @@ def forget_peak() -> None:
     """Let the peak of resident memory count from now on, where this is Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def zeros_on_own_pages(shape: Sequence[int], dtype: Any) -> Any:
+    """A tensor of zeros on a CPU whose pages go back to the system with it, whatever glibc is told to keep: memory that
+    grows step by step would leave every smaller one behind.
+    """
+    import mmap
+
+    import torch
+
+    count = math.prod(shape)
+    return torch.frombuffer(mmap.mmap(-1, max(1, count * dtype.itemsize)), dtype=dtype, count=count).view(shape)
 
 
 def _glibc(function: str, *values: int) -> None:
