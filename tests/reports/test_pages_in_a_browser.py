@@ -158,7 +158,7 @@ def test_a_page_asks_nothing_of_a_network_and_its_script_runs(made: Any, chromiu
     [
         ("<p>whole</p>", []),
         ("<p style='width: 3rem; overflow: hidden; white-space: nowrap'>a text that is cut</p>", ["leaves its P"]),
-        ("<p style='height: 1rem; overflow: hidden'>a<br>b<br>c</p>", ["is cut off by its P"] * 2),
+        ("<p style='height: 1rem; font-size: 0.75rem; overflow: hidden'>a<br>b<br>c</p>", ["is cut off by its P"] * 2),
         ("<table><td style='max-width: 3rem; white-space: nowrap'>a long cell</table>", ["leaves its TD"]),
         ("<svg viewBox='0 0 50 20' width='100'><text x='40' y='10'>legend</text></svg>", ["leaves its svg"]),
         ("<svg viewBox='0 0 90 20' width='300'><text y='15'>one</text><text y='15'>two</text></svg>", ["lies over"]),

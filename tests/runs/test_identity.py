@@ -15,7 +15,7 @@ from edu_align.runs.identity import Identity, other_code, settings_of
 OUTSIDE = {
     "outputs_root", "data_root", "init_from", "run_name", "force", "preview", "chain", "objective", "cache_gb",
     "accept_changed", "tracking", "generation", "export", "sweep", "model.path", "model.revision", "model.bundled",
-    "model.template_date", "dataset.path",
+    "model.template_date", "dataset.path", "rounds", "trainer.reward_run",
     "trainer.save_steps", "trainer.save_total_limit", "evaluation.metrics",
     *(
         f"hardware.{key}"

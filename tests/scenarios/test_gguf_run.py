@@ -15,7 +15,7 @@ from tests.models.gguf_models import random_network, write
 KIND = {"llama": "f16", "qwen2": "q8_0"}  # what is trained: the type of the file that is exported
 
 
-@pytest.fixture(scope="module", params=KIND)
+@pytest.fixture(scope="module", params=["llama", pytest.param("qwen2", marks=pytest.mark.slow)])
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its numbers are float32, so that it can be exported in any type. Its blocks are 64 wide."""
     model = random_network(request.param, max_position_embeddings=4096)

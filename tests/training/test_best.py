@@ -122,7 +122,9 @@ def test_training_ends_where_nothing_is_better(go: Callable[..., Any], steps: li
     assert "trainer.patience ended it at step" in said(go(*words))[1]
 
 
-@pytest.mark.parametrize(("trainer", "metric"), [("sft", "eval/loss"), ("dpo", "eval/rewards/margins")])
+@pytest.mark.parametrize(
+    ("trainer", "metric"), [("sft", "eval/loss"), pytest.param("dpo", "eval/rewards/margins", marks=pytest.mark.slow)]
+)
 def test_a_killed_run_keeps_the_same_step(go: Callable[..., Any], trainer: str, metric: str) -> None:
     """Killed after the best step, whose checkpoint is long gone: one is kept."""
     words = [*WORDS, f"trainer={trainer}", f"trainer.keep_metric={metric}"]
@@ -156,7 +158,8 @@ def test_a_run_that_was_ended_is_not_trained_on(go: Callable[..., Any], monkeypa
 
 
 @pytest.mark.parametrize(
-    ("trainer", "metric"), [("sft", "eval/human_turn_nll"), ("dpo", "eval/pair_accuracy_mean_logp")]
+    ("trainer", "metric"),
+    [pytest.param("sft", "eval/human_turn_nll", marks=pytest.mark.slow), ("dpo", "eval/pair_accuracy_mean_logp")],
 )
 def test_a_metric_of_ours_is_measured_on_the_validation_part(go: Any, trainer: str, metric: str) -> None:
     """The same records, named as the measured split of another run, give the same number."""

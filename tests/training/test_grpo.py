@@ -124,7 +124,9 @@ def test_packed_passes_are_unpacked_ones(go: Any, trainers: list[Any], loss: str
     assert asked.asked > 1.5 * asked.computed, "a dialogue is computed once for its replies"
 
 
-@pytest.mark.parametrize("loss", ["grpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize(
+    "loss", ["grpo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dapo", "dr_grpo"))]
+)
 def test_a_step_is_the_same_however_it_is_cut(go: Any, loss: str) -> None:
     words = [*SHORT, *LEFT, f"trainer.loss_type={loss}", "trainer.max_steps=1", "hardware.packing=off"]
     logged = []

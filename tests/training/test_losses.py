@@ -122,7 +122,7 @@ def test_what_a_step_logs_is_the_equation_of_its_replies(training: Training, los
     assert first["logps/chosen"] == pytest.approx(float(w.mean()), rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["simpo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("orpo", "cpo"))])
 def test_packed_or_not_and_however_cut_a_step_is_the_same(training: Training, loss: str) -> None:
     """21 rows: the last step has five. What one pass logs is what passes of two log."""
     values = {**KEYS[loss], "trainer.epochs": 2, "trainer.max_length": 32}

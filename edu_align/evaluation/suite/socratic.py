@@ -31,7 +31,7 @@ def socratic_questioning(subject: Subject, data: SuiteData, settings: Settings) 
 
     def bleu(one: Prompt, text: str) -> float:
         questions = [turn.content for turn in asked[one.item].messages if turn.role == "assistant"]
-        return max((sentence_bleu(line, questions) for line in text.splitlines() if line.strip()), default=0.0)
+        return max((sentence_bleu(line, questions) for line in text.split("\n") if line.strip()), default=0.0)
 
     rules = {
         "last sentence of the problem": lambda one: _SENTENCE.split(asked[one.item].meta["problem"].strip())[-1],
