@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import require_data
-from edu_align.runs.environment import machine, peak_memory_gib
+from edu_align.runs.environment import machine
 from edu_align.utils.program import program
 
 ON_REQUEST = True
@@ -71,10 +71,12 @@ def main() -> None:
     MicroBatching.training_step = timed  # type: ignore[method-assign]
     words = [*WORDS, f"hardware.packing={SIDES[side]}", f"data_root={os.environ['EDU_ALIGN_DATA']}"]
     words += [f"model={os.environ.get('EDU_ALIGN_MODEL', 'smollm2')}", f"outputs_root={Path(target).parent / side}"]
-    run(OmegaConf.create(compose(words)))
+    done = run(OmegaConf.create(compose(words)))
     seconds = sum(spent[-STEPS:]) / STEPS
     print(f"edu_align: {side}: {seconds:.1f} s a step of training", flush=True)
-    Path(target).write_text(json.dumps({"seconds_a_step": seconds, "peak_memory": peak_memory_gib()}), encoding="utf-8")
+    assert done is not None
+    peak = done.record["metrics"]["train/peak_memory_gib"]
+    Path(target).write_text(json.dumps({"seconds_a_step": seconds, "peak_memory": peak}), encoding="utf-8")
 
 
 if __name__ == "__main__":
