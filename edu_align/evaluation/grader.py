@@ -21,8 +21,11 @@ SEED = 0  # of the principal components
 
 @dataclass(frozen=True)
 class Grader:
-    """`heads`: a fitted head for each dimension; `majority`: people's most frequent label in training."""
+    """`components`: makes states the features; `heads`: a fitted head for each dimension; `majority`: people's most
+    frequent label in training.
+    """
 
+    components: Any
     heads: Mapping[str, Any]
     majority: Mapping[str, int]
 
@@ -33,7 +36,7 @@ class Grader:
         if head is None:
             found[:, self.majority[dimension]] = 1.0
         elif len(states):
-            found[:, head.classes_] = head.predict_proba(states)
+            found[:, head.classes_] = head.predict_proba(self.components.transform(states))
         return found
 
     def points(self, dimension: str, states: Any) -> list[float]:
@@ -45,31 +48,36 @@ def fit(states: Any, labels: Mapping[str, Sequence[int]], groups: Sequence[str])
     """`states` (N, H) of N labelled replies; `labels` by dimension, 0 to 2. Errors: fewer than two groups."""
     if len(set(groups)) < 2:
         raise UserError(f"A grader needs replies of at least 2 groups to learn from, got {len(set(groups))}.")
-    heads = {name: _head(states, np.array(values), groups) for name, values in labels.items()}
-    return Grader(heads, {name: int(np.bincount(values).argmax()) for name, values in labels.items()})
+    components = _components(states)
+    features = components.transform(states)
+    heads = {name: _head(features, np.array(values), groups) for name, values in labels.items()}
+    return Grader(components, heads, {name: int(np.bincount(values).argmax()) for name, values in labels.items()})
 
 
-def _head(states: Any, labels: Any, groups: Sequence[str]) -> Any:
-    """None where people gave one label to all."""
+def _components(states: Any) -> Any:
+    """Scaled principal components of the training states; no label is read."""
     from sklearn.decomposition import PCA
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, GroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    return make_pipeline(StandardScaler(), PCA(min(COMPONENTS, *states.shape), random_state=SEED)).fit(states)
+
+
+def _head(features: Any, labels: Any, groups: Sequence[str]) -> Any:
+    """None where people gave one label to all."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+
     if len(set(labels)) < 2:
         return None
-    folds = min(FOLDS, len(set(groups)))
-    size = min(COMPONENTS, states.shape[1], len(states) // folds)
-    model = make_pipeline(StandardScaler(), PCA(size, random_state=SEED), LogisticRegression(max_iter=1000))
-    strengths = {"logisticregression__C": list(STRENGTHS)}
-    search = GridSearchCV(model, strengths, cv=GroupKFold(n_splits=folds), scoring=_log_chance)
-    search.fit(states, labels, groups=list(groups))
+    folds = GroupKFold(n_splits=min(FOLDS, len(set(groups))))
+    search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": list(STRENGTHS)}, cv=folds, scoring=_log_chance)
+    search.fit(features, labels, groups=list(groups))
     return search.best_estimator_
 
 
-def _log_chance(head: Any, states: Any, labels: Any) -> float:
+def _log_chance(head: Any, features: Any, labels: Any) -> float:
     """Mean log-probability of people's labels; one that the fold's training part never had is given 1e-6."""
-    chances = np.full((len(states), len(LABELS)), 0.0)
-    chances[:, head.classes_] = head.predict_proba(states)
+    chances = np.zeros((len(features), len(LABELS)))
+    chances[:, head.classes_] = head.predict_proba(features)
     return float(np.log(np.maximum(chances[np.arange(len(labels)), labels], 1e-6)).mean())
