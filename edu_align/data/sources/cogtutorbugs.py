@@ -11,10 +11,10 @@ from edu_align.data.download import GitHubSource
 from edu_align.data.questions import clean, opening, problem_key
 from edu_align.data.readers import Row
 from edu_align.data.rows.words import LeftOut
-from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
+from edu_align.data.sources.one_author import right_and_wrong
+from edu_align.records import Conversation, Message, Record, ResponseGroup
 
 AUTHOR = "tutoring program"
-RIGHT_SCORE, WRONG_SCORE = 6.0, 2.0  # as far apart as Bridge's expert and novice
 DONE = {
     "ADD_SIDE": "I add {} to both sides.",
     "SUB_SIDE": "I subtract {} from both sides.",
@@ -83,8 +83,7 @@ def on_one_equation(steps: Iterable[Record | LeftOut]) -> Iterator[Record | Left
             if not others:
                 yield LeftOut("no other mistake on its equation", own.id)
                 continue
-            wrong = (Response(text, WRONG_SCORE, author=AUTHOR) for text in sorted(others))
-            replies = (Response(said, RIGHT_SCORE, author=AUTHOR), *wrong)
+            replies = right_and_wrong(said, sorted(others), AUTHOR)
             yield ResponseGroup(own.messages[:-1], replies, own.id, own.source, own.group, own.meta)
 
 

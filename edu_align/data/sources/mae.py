@@ -11,11 +11,11 @@ from edu_align.data.download import GitHubSource
 from edu_align.data.questions import clean, problem_key
 from edu_align.data.readers import Row
 from edu_align.data.rows.words import LeftOut
-from edu_align.records import Conversation, Message, Record, Response, ResponseGroup
+from edu_align.data.sources.one_author import right_and_wrong
+from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.hashing import sha256
 
 AUTHOR = "MaE"
-RIGHT_SCORE, WRONG_SCORE = 6.0, 2.0  # as far apart as Bridge's expert and novice
 OTHERS = 3  # descriptions of other misconceptions that a right one is compared with
 ASKED = "A student was asked: {}\n\nThe student answered: {}\n\nWhich misconception does the answer show?"
 _WHEN = re.compile(r"when\s+", re.IGNORECASE)
@@ -69,8 +69,7 @@ def within_topics(talks: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOu
         if not drawn:
             yield LeftOut("no other misconception of its topic", talk.id)
             continue
-        wrong = (Response(text, WRONG_SCORE, author=AUTHOR) for text in drawn)
-        replies = (Response(own, RIGHT_SCORE, author=AUTHOR), *wrong)
+        replies = right_and_wrong(own, drawn, AUTHOR)
         yield ResponseGroup(talk.messages[:-1], replies, talk.id, talk.source, talk.group, talk.meta)
 
 

@@ -14,12 +14,12 @@ from edu_align.data.download import GitHubSource
 from edu_align.data.questions import clean, problem_key
 from edu_align.data.readers import Row, convert_rows
 from edu_align.data.rows.words import LeftOut
-from edu_align.records import Message, Record, Response, ResponseGroup
+from edu_align.data.sources.one_author import right_and_wrong
+from edu_align.records import Message, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.hashing import sha256
 
 AUTHOR = "edu_align"
-FITTING_SCORE, WRONG_SCORE = 6.0, 2.0  # as far apart as Bridge's expert and novice
 MARKS = {"correct": True, "incorrect": False, "contradictory": False}
 # A verdict that says right, the same one that says wrong, and what follows either.
 VERDICTS = (
@@ -48,10 +48,7 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
         return "an unknown mark"
     right, wrong, more = VERDICTS[int(sha256(record_id)[:8], 16) % len(VERDICTS)]
     fitting, other = (right, wrong) if MARKS[accuracy] else (wrong, right)
-    replies = (
-        Response(f"{fitting} {more}", FITTING_SCORE, author=AUTHOR),
-        Response(f"{other} {more}", WRONG_SCORE, author=AUTHOR),
-    )
+    replies = right_and_wrong(f"{fitting} {more}", [f"{other} {more}"], AUTHOR)
     prompt = (Message("user", f"{question}\n\nMy answer:\n{answer}"),)
     meta = {"problem": question, "accuracy": accuracy, "reference": clean(row.get("reference", str))}
     return ResponseGroup(prompt, replies, record_id, "semeval2013", problem_key(question), meta)

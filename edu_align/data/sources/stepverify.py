@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from edu_align.data.download import GitHubSource
 from edu_align.data.questions import Turn, clean, final_number, merge_turns, opening, problem_key, to_messages
 from edu_align.data.readers import Row, brief
-from edu_align.records import Conversation, Message, Response, ResponseGroup
+from edu_align.data.sources.one_author import right_and_wrong
+from edu_align.records import Conversation, Message, ResponseGroup
 from edu_align.tutoring.text import mentions
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
 
 AUTHOR = "Teacher"
-RIGHT_SCORE, WRONG_SCORE = 6.0, 2.0  # as far apart as Bridge's expert and novice
 # What leads over from a quoted step to the teacher's words; both replies of a pair have the same one.
 FRAMES = (
     'Look at this step again: "{}" {}',
@@ -94,7 +94,7 @@ def to_group(row: Row, record_id: str) -> ResponseGroup | str:
         return "no other step to point at"
     frame, said = FRAMES[_draw(record_id, "frame") % len(FRAMES)], talk.messages[-1].content
     right, wrong = (frame.format(step, said) for step in (talk.meta["incorrect_step"], other))
-    replies = (Response(right, RIGHT_SCORE, author=AUTHOR), Response(wrong, WRONG_SCORE, author=AUTHOR))
+    replies = right_and_wrong(right, [wrong], AUTHOR)
     meta = talk.meta | {"other_step": other} | ({"unfit_to_learn": AUTHOR} if _tells(talk) else {})
     return ResponseGroup(talk.messages[:-1], replies, record_id, "stepverify", talk.group, meta)
 
