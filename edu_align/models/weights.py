@@ -71,7 +71,7 @@ def load_model(
             output_loading_info=True, ignore_mismatched_sizes=True, **options, **part,
         )  # fmt: skip
     loaded, info = both
-    if device.quantization == "nf4":
+    if device.quantization == "nf4" and device.device == "cpu":
         _let_go_of_files(loaded)
     forget_peak()  # the files' pages count while they are read, and the system takes those back when it wants
     _check_loaded(location.folder, info)

@@ -95,6 +95,7 @@ def _opinions_together(
     found = [parse(text) for text, *_ in first]
     malformed = [i for i, opinion in enumerate(found) if opinion is None]
     second = written(model, [_reminded(chats[i], first[i][0]) for i in malformed], settings.max_tokens)
+    model.release()  # the suite's models come next
     for i, (text, *_) in zip(malformed, second, strict=True):
         found[i] = parse(text)
     asked = len(first) + len(second)
