@@ -154,7 +154,8 @@ def test_a_file_is_parsed_once(files: Any, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(gguf, "GGUFReader", Counted)
     make = bundled_folder if bundled else gguf_folder
     folder, _ = make(files("yarn"), tmp_path)
-    assert len(parsed) == 1 and (folder / "model.safetensors").is_file()
+    assert len(parsed) == 1
+    assert (folder / "model.safetensors").is_file()
     assert gguf.GGUFReader is Counted
 
 

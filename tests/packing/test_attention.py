@@ -121,9 +121,7 @@ def test_blocks_in_bfloat16_are_as_near_as_sdpa_is() -> None:
     exact = outcome(dense(forest), inputs(forest), forest)
     rough = inputs(forest, torch.bfloat16)
     blocks = blocks_of(forest.trees)
-    ours, sdpa = (
-        largest_error(outcome(attend, rough, forest), exact) for attend in (by_blocks(blocks), dense(forest))
-    )
+    ours, sdpa = (largest_error(outcome(attend, rough, forest), exact) for attend in (by_blocks(blocks), dense(forest)))
     assert ours < max(2 * sdpa, 0.02)
     query, key, value = (tensor.detach() for tensor in rough[:3])
     found = block_inference(query, key, value, DEPTH**-0.5, blocks) * real(forest)[..., None, None]
