@@ -36,7 +36,7 @@ from edu_align.data.sources import (
     ultrafeedback,
 )
 from edu_align.data.sources.source import Query, Source
-from edu_align.data.split import PINNED, side
+from edu_align.data.split import PINNED, cut_of, side
 from edu_align.records import Record, ResponseGroup, content_of
 from edu_align.utils.errors import UserError
 
@@ -180,8 +180,8 @@ class Enough:
     """Counts different records by the side of the split that their group falls on, until every side has enough.
 
     train: `dataset.max_train_records`. validation: `dataset.max_eval_records`, at least 1. test: as many as validation,
-    unless the source has a test part of its own, of which `TEST_RECORDS` are read. A record that the split moves
-    because it is tied to another one by its history is counted where its own group puts it.
+    unless the source has a test part of its own, of which `TEST_RECORDS` are read, or `dataset.folds` leaves none. A
+    record that the split moves because it is tied to another one by its history is counted where its own group puts it.
     """
 
     def __init__(self, dataset: DatasetConfig, has_test: bool) -> None:
@@ -191,9 +191,9 @@ class Enough:
                 "Set it, or dataset.streaming=false."
             )
         few = dataset.max_eval_records or 1
-        self.fractions = (dataset.split_seed, dataset.test_fraction, dataset.validation_fraction)
-        self.fold = dataset.validation_fold
-        self.wanted = {"train": dataset.max_train_records, "validation": few} | ({} if has_test else {"test": few})
+        self.cut = cut_of(dataset)
+        own_test = has_test or dataset.folds is not None
+        self.wanted = {"train": dataset.max_train_records, "validation": few} | ({} if own_test else {"test": few})
         self.counts: Counter[str] = Counter()
         self._seen: set[int] = set()
 
@@ -203,7 +203,7 @@ class Enough:
         if key in self._seen:
             return
         self._seen.add(key)
-        self.counts[record.meta.get(PINNED, side(record.group, *self.fractions, self.fold))] += 1
+        self.counts[record.meta.get(PINNED, side(record.group, *self.cut))] += 1
 
     @property
     def reached(self) -> bool:

@@ -13,7 +13,7 @@ from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, Da
 from edu_align.data.dataset import deduplicated, fingerprint_of, load_records, with_system
 from edu_align.data.questions import problem_key
 from edu_align.data.sources.load import load_source, source_files
-from edu_align.data.split import PINNED, keys_of, side, with_groups
+from edu_align.data.split import PINNED, cut_of, keys_of, side, with_groups
 from edu_align.evaluation.held_out import choose
 from edu_align.evaluation.suite.prompts import Prompt, digest
 from edu_align.evaluation.suite.results import MetricResult
@@ -245,8 +245,7 @@ class SuiteData:
         return self._sources.absent
 
     def _hashed(self, record: Record) -> str:
-        cut = self.dataset
-        return side(record.group, cut.split_seed, cut.test_fraction, cut.validation_fraction, cut.validation_fold)
+        return side(record.group, *cut_of(self.dataset))
 
     def _side(self, source: str, split: str, kind: type[R]) -> list[R]:
         records = [r for r in self._sources.records[source] if isinstance(r, kind) and self._hashed(r) == split]
