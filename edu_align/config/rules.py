@@ -445,5 +445,6 @@ def _places(values: Values) -> Iterator[str]:
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, problems_of_split,
-    _model, _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking, problems_of_rounds,
+    _model, _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
+    problems_of_rounds,
 )  # fmt: skip

@@ -274,9 +274,9 @@ class SuiteData:
                 for record, each in zip(records, with_groups(records), strict=True)]  # fmt: skip
         trained = {each.group for record, each in zip(records, tied, strict=True)
                    if not self.seen.isdisjoint(keys_of(record))} | self._sources.trained | self.seen  # fmt: skip
-        unseen = [record for record in tied if record.group not in trained]
-        self.left_out += len(records) - len(unseen) if split is None else 0
-        held = [record for record in unseen if self._hashed(record) == (split or self.settings.split)]
+        part = [record for record in tied if self._hashed(record) == (split or self.settings.split)]
+        held = [record for record in part if record.group not in trained]
+        self.left_out += len(part) - len(held) if split is None else 0
         if not held:
             raise SourceAbsentError(f"{source}: the {split or self.settings.split} split holds no unseen record of it")
         system = self.dataset.system_prompt
