@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
 from edu_align.data.sources.load import load_source
-from edu_align.data.split import PINNED, with_groups
+from edu_align.data.split import with_groups, without_pin
 from edu_align.records import Record
 from edu_align.utils.errors import UserError
 
@@ -53,4 +53,4 @@ def _all_of(
         except UserError as error:
             raise UserError(f"`dataset.leave_out` names {name}, whose questions have to be read. {error}") from None
         for record in found.records:
-            yield replace(record, meta={key: value for key, value in record.meta.items() if key != PINNED})
+            yield replace(record, meta=without_pin(record.meta))

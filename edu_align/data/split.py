@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from edu_align.config.schema import DatasetConfig
@@ -52,6 +52,11 @@ def with_groups(records: Sequence[Record]) -> list[Record]:
             parent[max(a, b)] = min(a, b)  # the smaller key stays the root
         root(first)
     return [replace(record, group=root(record.group)) for record in records]
+
+
+def without_pin(meta: Mapping[str, str]) -> dict[str, str]:
+    """`meta` of a record whose side is decided by its group alone."""
+    return {key: value for key, value in meta.items() if key != PINNED}
 
 
 Cut = tuple[str, float, float, int]  # what `side` takes behind the group

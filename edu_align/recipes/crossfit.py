@@ -180,7 +180,7 @@ def train_folds(plan: Plan) -> list[RunFolder]:
 def measure_folds(plan: Plan, runs: Sequence[RunFolder]) -> Measured:
     """Every fold's run, what it started from and the base on the fold's questions, and all folds together."""
     from edu_align.config.stored import stored_config
-    from edu_align.evaluation.suite.pooling import pooled, pooled_weights
+    from edu_align.evaluation.suite.pooling import left_out, pooled, pooled_weights
     from edu_align.evaluation.suite.run import measure, suite_of_run
     from edu_align.evaluation.suite.several import Shared
 
@@ -190,13 +190,14 @@ def measure_folds(plan: Plan, runs: Sequence[RunFolder]) -> Measured:
         config = stored_config(run.path / "config.yaml", {"evaluation.enabled": "true"})
         config.outputs_root, config.data_root = str(outputs), plan.config.data_root
         suites.append(shared.suite(suite_of_run(find_run("run", str(run.path), outputs), config, outputs)))
+    left = left_out([suite.data for suite in suites], plan.metrics)
     folds, notes = [], list[str]()
     for number, suite in enumerate(suites):
         print(f"edu_align: measuring fold {number + 1} of {plan.folds}", flush=True)
         found = measure(suite, plan.metrics)
         folds.append(dict(zip(_labels(found.results, runs), found.results.values(), strict=True)))
         notes += [f"fold {number}: {note}" for note in found.notes if "left out" in note]
-    if left := sum(suite.data.left_out for suite in suites):
+    if left:
         sources = ", ".join(plan.config.dataset.sources)
         notes.append(
             f"{left} held-out records were measured in no fold, because what the run started from had trained on their "

@@ -36,7 +36,7 @@ from edu_align.data.sources import (
     ultrafeedback,
 )
 from edu_align.data.sources.source import Query, Source
-from edu_align.data.split import PINNED, cut_of, side
+from edu_align.data.split import PINNED, cut_of, side, without_pin
 from edu_align.records import Record, ResponseGroup, content_of
 from edu_align.utils.errors import UserError
 
@@ -106,12 +106,14 @@ def load_source(
 
     With `dataset.streaming` the sources of the hub, local copies of them too, and `local` are read row by row until
     there is enough (see `Enough`); the other files are small and read whole. Records of the source's own test part
-    are pinned to the test split.
+    are pinned to the test split; no other pin holds with `dataset.folds`, which cuts everything else into equal parts.
     """
     source = SOURCES[name]
     asked = "preference" if view == "labels" and name != "local" else view  # labels are made of their scores
     parts = source.open(name, Query(asked, dataset, data_root, outputs_root, seed))
     training = [part.records for part in parts if not part.test]
+    if dataset.folds is not None:
+        training = [_unpinned(records) for records in training]
     test = [_pinned(part.records) for part in parts if part.test]
     streaming = dataset.streaming and source.streams
     result = Loaded([], 0, files=[file for part in parts for file in part.where])
@@ -141,6 +143,11 @@ def load_source(
 def _pinned(records: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOut]:
     for record in records:
         yield record if isinstance(record, LeftOut) else replace(record, meta=record.meta | {PINNED: "test"})
+
+
+def _unpinned(records: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOut]:
+    for record in records:
+        yield record if isinstance(record, LeftOut) else replace(record, meta=without_pin(record.meta))
 
 
 def _collect(

@@ -13,7 +13,7 @@ from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, Da
 from edu_align.data.dataset import deduplicated, fingerprint_of, load_records, with_system
 from edu_align.data.questions import problem_key
 from edu_align.data.sources.load import load_source, source_files
-from edu_align.data.split import PINNED, cut_of, keys_of, side, with_groups
+from edu_align.data.split import PINNED, cut_of, keys_of, side, with_groups, without_pin
 from edu_align.evaluation.held_out import choose
 from edu_align.evaluation.suite.prompts import Prompt, digest
 from edu_align.evaluation.suite.results import MetricResult
@@ -52,7 +52,7 @@ def read_sources(
         else:
             loaded[source] = deduplicated(load_source(source, dataset, data_root, outputs_root, 0, view))
     named = [(name, record) for name, records in loaded.items() for record in records]
-    free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
+    free = [replace(record, meta=without_pin(record.meta)) for _, record in named]
     grouped: dict[str, list[Record]] = {name: [] for name in loaded}
     trained = set()
     for (name, record), before, united in zip(named, free, with_groups(free), strict=True):

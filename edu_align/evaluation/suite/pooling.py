@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edu_align.evaluation.suite.data import SuiteData, available
-from edu_align.evaluation.suite.registry import WEIGHED
+from edu_align.evaluation.suite.registry import WEIGHED, reads
 from edu_align.evaluation.suite.results import MetricResult, Series
 from edu_align.records import ResponseGroup
 
@@ -29,6 +29,17 @@ def pooled_weights(parts: Sequence[SuiteData], metrics: Iterable[str]) -> dict[s
             pairs = pairs_of([group for data in parts for group in _groups(data, part)], parts[0].settings.margin)
             found[metric] = dict(zip(pairs.items, pairs.weights, strict=True))
     return found
+
+
+def left_out(parts: Sequence[SuiteData], metrics: Sequence[str]) -> int:
+    """How many records that `metrics` would be measured on a measured run has seen, over all folds.
+
+    To be asked before anything is measured: what reads further parts adds theirs to the count.
+    """
+    for data in parts:
+        for part in dict.fromkeys(part for metric in metrics for part in reads(metric)):
+            data.fingerprint(part)
+    return sum(data.left_out for data in parts)
 
 
 def _groups(data: SuiteData, part: str) -> list[ResponseGroup]:
