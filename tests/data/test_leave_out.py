@@ -11,7 +11,9 @@ from edu_align.config.schema import DatasetConfig
 from edu_align.data.datamodule import training_data
 from edu_align.data.dataset import load_records
 from edu_align.data.fingerprint import _place
+from edu_align.data.leave_out import _tied
 from edu_align.data.split import cut_of, side
+from edu_align.records import Conversation, Message
 from edu_align.utils.errors import UserError
 from tests.conftest import TINY, config_of
 
@@ -31,7 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     talks = [
         {"question": question(n), "ground_truth": f"{n * (n + 3)}", "student_incorrect_solution": f"{n} + {n + 3}",
-         "conversation": f"Teacher: (probing)What is in one of the {n} bags?|EOM|Ann: {n + 3} nuts.|EOM|Teacher: And in two?"}
+         "conversation": f"Teacher: What is in one of the {n} bags?|EOM|Ann: {n + 3} nuts.|EOM|Teacher: And in two?"}
         for n in range(1, COUNT + 1)
     ]  # fmt: skip
     replies = {author: {"response": f"{author} asks: what next?", "annotation": dict.fromkeys(DIMENSIONS, level)}
@@ -73,10 +75,15 @@ def test_questions_of_another_source_are_neither_trained_nor_validated_on(root: 
     assert kept.fingerprint != whole.fingerprint
 
 
-def test_a_history_ties_as_a_question_does(root: Path, tmp_path: Path) -> None:
-    """A dialogue of a third source whose history another one shares, under another question key."""
-    before = loaded(root, leave_out=["mathdial"], test_fraction=0.01, validation_fraction=0.01)
-    assert not before.splits["train"]
+def test_a_history_ties_as_a_question_does() -> None:
+    """Two dialogues that begin alike belong together, whatever each source calls its question."""
+    turns = (Message("user", "Is 3/4 more than 2/3?"), Message("assistant", "How could you see it?", train=True))
+
+    def talk(source: str, key: str) -> Conversation:
+        return Conversation(turns, f"{source}:{key}", source, key)
+
+    own = [talk("a", "problem:1"), Conversation((Message("user", "9 x 7?"), turns[1]), "a:2", "a", "problem:2")]
+    assert _tied(own, [talk("b", "session:9")]) == {"problem:1"}
 
 
 def test_files_that_are_absent_are_named(root: Path) -> None:
@@ -119,14 +126,17 @@ def test_a_fold_says_what_it_must_not_be_taken_for() -> None:
     assert "never to be compared on the test split" in data.facts()["notes"][-1]
 
 
+IN_FOLDS = ["dataset.folds=3", "evaluation.split=validation"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dataset.folds=3"], "`evaluation.split=test`: with dataset.folds=3 a run trains on questions of the test split"),
-        (["dataset.folds=3", "evaluation.split=validation", "dataset.validation_fold=3"], "must be <= 2 with dataset.folds=3"),
-        (["dataset.folds=1", "evaluation.split=validation"], "`dataset.folds` must be >= 2"),
+        (["dataset.folds=3"], "with dataset.folds=3 a run trains on questions of the test split"),
+        ([*IN_FOLDS, "dataset.validation_fold=3"], "must be <= 2 with dataset.folds=3, got 3"),
+        ([*IN_FOLDS, "dataset.folds=1"], "`dataset.folds` must be >= 2"),
     ],
-)  # fmt: skip
+)
 def test_folds_that_there_are_not(words: list[str], said: str) -> None:
     with pytest.raises(UserError) as error:
         compose(["trainer=dpo", "dataset=edu_tutor", *words])

@@ -1,4 +1,4 @@
-"""A setting cross-fitted on the built-in corpus: every pair scored once, by a model that never saw its question."""
+"""A setting cross-fitted on made rows: every pair scored once, by a model that never saw its question."""
 
 import json
 from collections import Counter
@@ -18,7 +18,25 @@ from edu_align.utils.errors import Interrupted, UserError
 from tests.conftest import TINY
 
 FOLDS = 3
-SPOKEN = [f"What is {n} + {n + 1}? I got {n * 2}." for n in range(40, 60)]
+NAME = "pair_accuracy_local"
+
+
+def rows(first: int, count: int) -> str:
+    """Questions with three scored replies each, a JSON line each."""
+    found = [
+        {"prompt": f"What is {n} + {n + 1}? I got {n * 2}.", "responses": [
+            {"text": f"Count on from {n}. Where do you land?", "score": 8}, {"text": "Look at it again.", "score": 4},
+            {"text": f"No. It is {2 * n + 1}.", "score": 1},
+        ]}
+        for n in range(first, first + count)
+    ]  # fmt: skip
+    return "\n".join(map(json.dumps, found)) + "\n"
+
+
+def tiny(root: Path, file: str) -> list[str]:
+    kept = [word for word in TINY if not word.startswith(("dataset", "evaluation.max_groups", "trainer.max_steps"))]
+    data = ["dataset=local", f"dataset.path={root / file}", "dataset.max_train_records=8"]
+    return [*kept, *data, "trainer.max_steps=1", f"outputs_root={root}", "data_root=null"]
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +45,10 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     from edu_align.api import train
 
     root = tmp_path_factory.mktemp("crossfit")
-    talks = [{"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "Count on from it."}]}
-             for text in SPOKEN]  # fmt: skip
-    (root / "talks.jsonl").write_text("\n".join(map(json.dumps, talks)) + "\n")
-    left_out = ("dataset=", "dataset.size=", "evaluation.max_groups=", "trainer.max_steps=")
-    tiny = [word for word in TINY if not word.startswith(left_out)]
-    tiny = [*tiny, "trainer.max_steps=1", f"outputs_root={root}", "data_root=null"]
-    own = ["dataset=local", f"dataset.path={root / 'talks.jsonl'}", "evaluation.enabled=false", "run_name=start"]
-    train(["trainer=sft", *own, *tiny])
-    return ["trainer=dpo", "dataset=edu_tutor", "dataset.size=40", "init_from=start", f"folds={FOLDS}", *tiny]
+    (root / "own.jsonl").write_text(rows(10, 24))
+    (root / "other.jsonl").write_text(rows(70, 24))
+    train(["trainer=sft", *tiny(root, "other.jsonl"), "evaluation.enabled=false", "run_name=start"])
+    return ["trainer=dpo", "init_from=start", f"folds={FOLDS}", *tiny(root, "own.jsonl")]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +80,7 @@ def test_every_pair_is_scored_once_by_a_model_that_never_saw_its_question(words:
     plan = read_plan(words)
     runs = train_folds(plan)
     measured = measure_folds(plan, runs)
-    name = "pair_accuracy_edu_tutor/implicit"
+    name = "pair_accuracy_local/implicit"
     label = list(measured.pooled)[-1]
     series = measured.pooled[label]["pair_accuracy_own"].measured[name]
     config = plan.config
@@ -78,7 +91,7 @@ def test_every_pair_is_scored_once_by_a_model_that_never_saw_its_question(words:
         seen = trained_groups([run.path])
         own = fold[label]["pair_accuracy_own"]
         assert seen.isdisjoint(own.measured[name].groups)
-        assert seen | set(own.measured[name].groups) == {group.group for group in groups}
+        assert seen | set(own.measured[name].groups) >= {group.group for group in groups}
         assert set(own.baselines[name]) >= {"bag_of_words", "surface_logistic"}  # fitted on this fold's training part
 
 
@@ -87,10 +100,10 @@ def test_what_is_written(words: list[str], done: Path) -> None:
     assert found["folds"] == FOLDS == len(found["runs"]) == len(set(found["runs"]))
     assert found["models"] == ["base", "SFT", "DPO cross-fitted"]
     rows = {(row["label"], row["name"]): row for row in found["rows"]}
-    row = rows["DPO cross-fitted", "pair_accuracy_edu_tutor/implicit"]
+    row = rows["DPO cross-fitted", "pair_accuracy_local/implicit"]
     assert {"base", "SFT", "no dialogue", "rule bag_of_words", "rule surface_logistic"} <= set(row["minus"])
-    assert row["minus"]["base"]["of"] == "base pair_accuracy_edu_tutor/mean_logp"
-    base = rows["base", "pair_accuracy_edu_tutor/mean_logp"]
+    assert row["minus"]["base"]["of"] == "base pair_accuracy_local/mean_logp"
+    base = rows["base", "pair_accuracy_local/mean_logp"]
     assert row["minus"]["base"]["value"] == pytest.approx(row["value"] - base["value"])
     bag = row["baselines"]["bag_of_words"]["value"]
     assert row["minus"]["rule bag_of_words"]["value"] == pytest.approx(row["value"] - bag)
@@ -116,16 +129,16 @@ def test_a_start_that_saw_the_questions_is_named(words: list[str], done: Path) -
 
     rest = [word for word in words if not word.startswith(("trainer=", "init_from=", "folds="))]
     start = train(["trainer=sft", *rest, "evaluation.enabled=false"])
+    seen = trained_groups([start.path])
     plan = read_plan([word if not word.startswith("init_from") else f"init_from={start.path}" for word in words])
     runs = train_folds(plan)
     measured = measure_folds(plan, runs)
     (series,) = {
-        result["pair_accuracy_own"].measured["pair_accuracy_edu_tutor/mean_logp"].groups
+        result["pair_accuracy_own"].measured["pair_accuracy_local/mean_logp"].groups
         for result in measured.pooled.values()
     }
-    assert trained_groups([start.path]).isdisjoint(series)
+    assert seen.isdisjoint(series)
     (note,) = [note for note in measured.notes if "measured in no fold" in note]
-    seen = trained_groups([start.path])
     records = load_records(plan.config.dataset, None, plan.config.outputs_root, 42, "preference").splits.values()
     assert note.startswith(f"{sum(record.group in seen for part in records for record in part)} held-out records")
 

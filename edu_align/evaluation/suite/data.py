@@ -4,7 +4,7 @@ The sources are read together, so that one question has one group wherever it oc
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -117,7 +117,7 @@ class SuiteData:
         self.outputs_root = outputs_root
         self.settings = settings
         self.seen = seen
-        self.left_out = 0  # records of groups that were trained on
+        self._trained_on: set[tuple[str, str]] = set()  # source and id of records that are therefore not measured on
         self._fingerprints: dict[str, str] = {}
 
     @functools.cached_property
@@ -235,6 +235,11 @@ class SuiteData:
                 self._fingerprints[part] = "absent"
         return self._fingerprints[part]
 
+    @property
+    def left_out(self) -> int:
+        """How many records of the parts read so far are not measured on: their question was trained on."""
+        return len(self._trained_on)
+
     @functools.cached_property
     def _sources(self) -> Sources:
         return read_sources(self.dataset, self.data_root, self.outputs_root, self.seen)
@@ -276,7 +281,8 @@ class SuiteData:
                    if not self.seen.isdisjoint(keys_of(record))} | self._sources.trained | self.seen  # fmt: skip
         part = [record for record in tied if self._hashed(record) == (split or self.settings.split)]
         held = [record for record in part if record.group not in trained]
-        self.left_out += len(part) - len(held) if split is None else 0
+        if split is None:
+            self._note(part, held)
         if not held:
             raise SourceAbsentError(f"{source}: the {split or self.settings.split} split holds no unseen record of it")
         system = self.dataset.system_prompt
@@ -285,11 +291,15 @@ class SuiteData:
     def _kept(self, source: str, records: Sequence[R]) -> list[R]:
         """Unseen records, at most `max_groups` of them. Raises SourceAbsentError where none is left."""
         unseen = [r for r in records if r.group not in self._sources.trained | self.seen]
-        self.left_out += len(records) - len(unseen)
+        self._note(records, unseen)
         if not unseen:
             why = self.absent.get(source, f"the {self.settings.split} split holds no unseen record of it")
             raise SourceAbsentError(f"{source} is not there: {why}")
         return choose(unseen, self.settings.max_groups)
+
+    def _note(self, records: Iterable[Record], unseen: Iterable[Record]) -> None:
+        kept = {(record.source, record.id) for record in unseen}
+        self._trained_on |= {(record.source, record.id) for record in records} - kept
 
     def _own(self, split: str, view: str) -> list[Record]:
         able = PREFERENCE_SOURCES if view == "preference" else CONVERSATION_SOURCES
