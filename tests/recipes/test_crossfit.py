@@ -115,12 +115,24 @@ def test_what_is_written(words: list[str], done: Path) -> None:
 
 
 def test_the_same_command_trains_and_measures_nothing_again(words: list[str], done: Path, capsys: Any) -> None:
+    from edu_align.api import crossfit as from_python
+
     before = json.loads((done / "results.json").read_text())
-    assert run_crossfit(read_plan(words)) == done
+    assert from_python(words) == before["rows"]
     printed = capsys.readouterr().out
     assert "training: step" not in printed
     assert "measuring base" not in printed
     assert json.loads((done / "results.json").read_text()) == before
+
+
+def test_a_fold_is_not_measured_on_the_test_split(words: list[str], done: Path) -> None:
+    from edu_align.api import evaluate
+
+    run = json.loads((done / "results.json").read_text())["runs"][0]
+    with pytest.raises(UserError, match="a run trains on questions of the test split"):
+        evaluate(done.parents[1] / "runs" / run, ["evaluation.split=test"])
+    card = (done.parents[1] / "runs" / run / "README.md").read_text()
+    assert "questions of the test split too: this run is never to be compared on the test split" in card
 
 
 def test_a_start_that_saw_the_questions_is_named(words: list[str], done: Path) -> None:
