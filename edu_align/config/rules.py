@@ -24,6 +24,7 @@ from edu_align.config.schema import (
     PREFERENCE_SOURCES,
     TrainerConfig,
 )
+from edu_align.config.split_rules import problems_of_split
 from edu_align.config.trl_args import (
     enumeration,
     problems_of_args,
@@ -254,23 +255,6 @@ def _local_file(values: Values) -> Iterator[str]:
         yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_LOCAL_FILE}"
 
 
-def _fractions(values: Values) -> Iterator[str]:
-    test, validation = values.get("dataset.test_fraction", 0), values.get("dataset.validation_fraction", 0)
-    if 0 < test < 1 and 0 < validation < 1 and test + validation >= 1:
-        yield (
-            "`dataset.test_fraction` + `dataset.validation_fraction` must be < 1, to leave something to train on, "
-            f"got {test} + {validation}."
-        )
-        return
-    fold = values.get("dataset.validation_fold", 0)
-    if 0 < test < 1 and 0 < validation < 1 and fold > 0 and test + (fold + 1) * validation > 1 + 1e-9:
-        most = int((1 - test) / validation + 1e-9) - 1
-        yield (
-            f"`dataset.validation_fold` must be <= {most} with a test part of {test} and validation parts of "
-            f"{validation}, got {fold}."
-        )
-
-
 def _model(values: Values) -> Iterator[str]:
     if values.get("model.trust_remote_code"):
         yield "`model.trust_remote_code` must be false: edu_align runs no code from a model repository. Got True."
@@ -460,6 +444,7 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, _fractions, _model,
-    _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking, problems_of_rounds,
+    _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, problems_of_split,
+    _model, _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
+    problems_of_rounds,
 )  # fmt: skip

@@ -178,6 +178,8 @@ class DatasetConfig:
     test_fraction: float = key(0.25, "> 0 and < 1")
     validation_fraction: float = key(0.10, "> 0 and < 1")
     validation_fold: int = key(0, ">= 0")
+    folds: int | None = key(None, ">= 2", usual="5", later=True)
+    leave_out: list[str] = key([], words=SOURCES, later=True)
     system_prompt: str | None = None
 
 

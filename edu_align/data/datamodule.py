@@ -22,6 +22,7 @@ from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.labels import as_steps, joined, labelled, measurable, weights_note
 from edu_align.data.mixing import describe, mixed, record_of
 from edu_align.data.pairs import in_steps, subsample, training_pairs
+from edu_align.data.split import folds_note
 from edu_align.records import Conversation, Graded, LabelledReply, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
@@ -159,6 +160,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
         )
     validation = validation[: config.dataset.max_eval_records]
     notes = _label_notes(config, loaded, train) if config.trainer.reads == "labels" else ()
+    notes += folds_note(config.dataset)
     data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen), notes=notes)
     if not config.evaluation.enabled:
         return data
