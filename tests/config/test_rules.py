@@ -49,7 +49,7 @@ def test_words_outside_their_enumeration_are_refused(problems: Problems, key: st
     trainer = having[0] if having and "dpo" not in having else "dpo"
     words = enumerations(trainer)[key]
     wrong = words[-1] + words[-1][-1]
-    value = f"[{wrong}]" if key == "dataset.sources" else wrong
+    value = f"[{wrong}]" if key in ("dataset.sources", "dataset.leave_out") else wrong
     found = problems(f"trainer={trainer}", f"{key}={value}")
     assert found[0].startswith(
         f"`{key}` must be one of {' | '.join(words)}, got {wrong!r}. Did you mean `{words[-1]}`?"
