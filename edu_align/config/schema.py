@@ -24,6 +24,8 @@ PREFERENCE_SOURCES = [
     "stack_exchange", "ultrafeedback", "local",
 ]  # fmt: skip
 CHECK_SOURCES = ["mathchat"]  # their questions are measured on: never trained on
+# Constructed replies of `dataset.contrast_kinds` (data/negatives.py).
+CONTRAST_KINDS = ["elsewhere", "same_question", "earlier", "numbers"]
 # Losses on pairs that read no reference model: it is neither computed nor kept. Ours, see training/losses.py.
 REFERENCE_FREE_LOSSES = ["simpo", "orpo", "cpo"]
 # Losses of TRL's DPOTrainer that need nothing but pairs and the reference model, and ours.
@@ -169,6 +171,7 @@ class DatasetConfig:
     max_pairs_per_group: int | None = key(None, ">= 1", usual="2")
     balance_authors: bool = False
     contrast_per_prompt: int = key(0, ">= 0")
+    contrast_kinds: list[str] = key(["elsewhere"], words=CONTRAST_KINDS, later=True)
     contrast_sources: list[str] = key([])
     contrast_turns: int = key(1, ">= 1")
     max_train_records: int | None = key(None, ">= 1")

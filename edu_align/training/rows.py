@@ -10,9 +10,10 @@ from typing import Any
 from edu_align.cache.run_cache import RunCache
 from edu_align.config.schema import REFERENCED, Config, GRPOTrainerConfig, RewardTrainerConfig, SFTTrainerConfig
 from edu_align.data.datamodule import TrainingData
+from edu_align.data.negatives import MARKS, kind_of
 from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
-from edu_align.records import Conversation, ResponseGroup
+from edu_align.records import Conversation, Pair, ResponseGroup
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
 from edu_align.training.grpo_rows import asked_of, check_rewards, check_step, grpo_rows, longest_prompt, with_words
 from edu_align.training.kto_rows import cached_kto_rows, has_kl
@@ -84,8 +85,13 @@ def _pair_rows(config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunC
     pairs, notes = _shortened(config, tokenizer, pairs)
     rows, counts = cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length)
     kept = [pairs[i] for i in counts.kept]
-    ids = [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in kept]
-    return Rows(rows, ids, len(rows), [*notes, *counts.lines(trainer.max_length)])
+    return Rows(rows, [_id_of(pair) for pair in kept], len(rows), [*notes, *counts.lines(trainer.max_length)])
+
+
+def _id_of(pair: Pair) -> str:
+    """Its group, chosen and rejected reply, and how the rejected one was constructed where it was."""
+    kind = kind_of(pair.group.responses[pair.rejected].author)
+    return f"{pair.group.id} ({pair.chosen}>{pair.rejected}){MARKS.get(kind, '')}"
 
 
 def _reply_rows(config: Config, tokenizer: Any, replies: Sequence[Any], cache: RunCache | None) -> Rows:
