@@ -33,6 +33,8 @@ DPO_LOSSES = [
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm", *REFERENCE_FREE_LOSSES,
 ]  # fmt: skip
+# Those whose pairs `trainer.debias` can weigh.
+DEBIASED_LOSSES = ["sigmoid", *REFERENCE_FREE_LOSSES]
 # Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
 # Losses of TRL's KTOTrainer.
@@ -238,6 +240,7 @@ class DPOTrainerConfig(TrainerConfig):
     label_smoothing: float = key(0.0, ">= 0 and < 0.5", trl="label_smoothing")
     sft_weight: float = key(0.0, ">= 0", trl="loss_weights")
     simpo_gamma: float | None = key(None, ">= 0", usual="1.0", later=True)
+    debias: str = key("none", words=("none", "reweight", "product"), later=True)
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))
