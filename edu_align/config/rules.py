@@ -231,7 +231,10 @@ def _replies(values: Values) -> Iterator[str]:
 
 
 def _contrast(values: Values) -> Iterator[str]:
-    """Replies from other dialogues come from sources that hold conversations."""
+    """Constructed replies are of a kind, and those from other sources from ones that hold conversations."""
+    kinds = values.get("dataset.contrast_kinds")
+    if kinds == []:
+        yield "`dataset.contrast_kinds` must name at least one kind, got []. Set dataset.contrast_kinds=[elsewhere]."
     count = values.get("dataset.contrast_per_prompt", 0)
     given = values.get("dataset.contrast_sources") or []
     known = [name for name in CONVERSATION_SOURCES if name not in (*PREFERENCE_SOURCES, *CHECK_SOURCES)]
@@ -239,6 +242,8 @@ def _contrast(values: Values) -> Iterator[str]:
         yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
     if given and not count:
         yield f"`dataset.contrast_sources={given}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 2."
+    if kinds not in (None, [], ["elsewhere"]) and not count:
+        yield f"`dataset.contrast_kinds={kinds}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 4."
 
 
 def _local_file(values: Values) -> Iterator[str]:

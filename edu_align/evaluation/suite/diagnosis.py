@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
+from edu_align.data.bag_of_words import WORD
 from edu_align.evaluation import baselines
-from edu_align.evaluation.baselines import WORD
 from edu_align.evaluation.suite.data import Settings, SuiteData
 from edu_align.evaluation.suite.pair_accuracy import Pairs, pairs_over, with_and_without
 from edu_align.evaluation.suite.results import MetricResult, Subject
