@@ -15,7 +15,8 @@ def problems_of_split(values: Values) -> Iterator[str]:
 
 def _folds(values: Values) -> Iterator[str]:
     """With `dataset.folds` every question is trained on in all folds but one: there is no test part to measure on."""
-    folds, fold, split = (values.get(key) for key in ("dataset.folds", "dataset.validation_fold", "evaluation.split"))
+    folds: int = values["dataset.folds"]
+    fold, split = values.get("dataset.validation_fold"), values.get("evaluation.split")
     if folds >= 2 and fold is not None and fold >= folds:
         yield f"`dataset.validation_fold` must be <= {folds - 1} with dataset.folds={folds}, got {fold}."
     if split not in (None, "validation"):
