@@ -12,7 +12,8 @@ from peft import PeftModel
 from edu_align.runs.start import is_foreign
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
-from tests.conftest import Observed, config_of
+from tests.composing import config_of
+from tests.conftest import Observed
 from tests.scenarios.test_resume import UNMEASURED, alone_and_killed
 
 IDS = torch.tensor([[5, 9, 31, 7, 64, 12, 80], [3, 3, 40, 41, 42, 43, 44]])
