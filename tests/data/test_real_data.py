@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from edu_align.data.questions import normalise, problem_key
 from edu_align.data.readers import read_rows
 from edu_align.records import Conversation, pairs_of
 from tests.data.test_split import crossing_groups
+from tests.public_files import read_once
 
 TRAINING_PART = "mathdial_train/mathdial_shape.jsonl"
 
 
 @pytest.fixture(scope="module")
-def load(real_data: Path) -> Any:
+def load(real_data: Path) -> Iterator[Any]:
     """`load(sources, view)`: what is read of the public files."""
-    return lambda sources, view, **keys: load_records(
-        DatasetConfig(name="mix", sources=sources, **keys), real_data, "unused", 0, view
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        read_once(patch, real_data)
+        yield lambda sources, view, **keys: load_records(
+            DatasetConfig(name="mix", sources=sources, **keys), real_data, "unused", 0, view
+        )
 
 
 @pytest.fixture(scope="module")
