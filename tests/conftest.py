@@ -1,5 +1,6 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -28,6 +29,18 @@ TINY = [
     "dataset.max_eval_records=2", "evaluation.max_groups=4", "evaluation.samples=2", "evaluation.max_new_tokens=4",
     "evaluation.bootstrap_samples=100",
 ]  # fmt: skip
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Python's rounds for garbage wait for the end of the collection, which makes thousands of objects that stay; no
+    later round looks at them again.
+    """
+    gc.disable()
+    yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

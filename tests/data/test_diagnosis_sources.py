@@ -47,7 +47,7 @@ def words_decide(groups: list[ResponseGroup]) -> float:
     return sum(score[chosen] > score[rejected] for chosen, rejected in pairs) / len(pairs)
 
 
-@pytest.mark.parametrize("source", TRAINED)
+@pytest.mark.parametrize("source", [TRAINED[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINED[1:])])
 def test_it_is_previewed_and_trained(source: str, made: Path, go: Callable[..., Any], capsys: Any) -> None:
     words = ["trainer=dpo", f"dataset={source}", "trainer.max_length=512", f"data_root={made}", "trainer.max_steps=2"]
     assert go(*words, "preview=1") is None

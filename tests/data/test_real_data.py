@@ -115,15 +115,18 @@ NEW = ["stepverify", "cogtutorbugs", "oatutor", "convolearn", "semeval2013", "ma
 
 
 @pytest.fixture(scope="module")
-def diagnoses(load: Any, real_data: Path) -> LoadedData:
-    """The sets that name the mistake, beside those that were there before them."""
+def new_sets(real_data: Path) -> None:
+    """The sets that name the mistake are there."""
     absent = [name for name in NEW if not any((real_data / name.replace("2013", "2013_task7")).glob("*"))]
     if absent:
         pytest.skip(f"no {', '.join(absent)} in {real_data}")
-    return load(["mathdial", "bridge", "mrbench", "gsm8k_socratic", *NEW], "conversation")
 
 
-def test_no_question_is_on_two_sides_and_none_moved(diagnoses: LoadedData, load: Any) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("new_sets")
+def test_no_question_is_on_two_sides_and_none_moved(load: Any) -> None:
+    """Beside the sets that were there before them."""
+    diagnoses = load(["mathdial", "bridge", "mrbench", "gsm8k_socratic", *NEW], "conversation")
     assert crossing_groups(diagnoses.splits) == set()
     sides: defaultdict[str, set[str]] = defaultdict(set)
     for name, part in diagnoses.splits.items():
@@ -137,7 +140,8 @@ def test_no_question_is_on_two_sides_and_none_moved(diagnoses: LoadedData, load:
     assert {r.id: name for name, part in before.splits.items() for r in part}.items() <= now.items()
 
 
-def test_pairs_that_style_cannot_decide(load: Any, diagnoses: LoadedData) -> None:
+@pytest.mark.usefixtures("new_sets")
+def test_pairs_that_style_cannot_decide(load: Any) -> None:
     data = load(["cogtutorbugs"], "preference")
     groups = [record for part in data.splits.values() for record in part]
     assert (len(training_pairs(groups, 2.0, None, 0)), len({g.meta["problem"] for g in groups})) == (888, 325)

@@ -39,7 +39,7 @@ def loaded(done: Observed, base: Any) -> Any:
     return PeftModel.from_pretrained(base, str(done.path / "adapter"))
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_what_is_saved_is_what_was_trained(
     name: str, trainer: str, train: Any, random_model: Any, monkeypatch: pytest.MonkeyPatch
