@@ -13,11 +13,13 @@ import sys
 import tempfile
 from multiprocessing import forkserver, get_context
 from pathlib import Path
+from threading import Lock
 from unittest.mock import patch
 from weakref import finalize
 
 LOADED = ["edu_align.training.session", "edu_align.evaluation.suite.run", "edu_align.chatting.model"]
 _AT_START = dict(os.environ)
+_STARTING = Lock()  # two that are started at once change one environment
 
 
 def program(
@@ -27,7 +29,7 @@ def program(
     """The ended `python -m start words`, or `python start words` where `start` is a file."""
     context = get_context("forkserver")
     context.set_forkserver_preload(LOADED)
-    with patch.dict(os.environ, _AT_START, clear=True):
+    with _STARTING, patch.dict(os.environ, _AT_START, clear=True):
         forkserver.ensure_running()
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder) / name for name in ("stdin", "stdout", "stderr")]

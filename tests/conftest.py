@@ -1,6 +1,6 @@
 """What the tests of the heavy core share: tiny configs, tiny models, and training runs that are paid for once."""
 
-import copy
+import gc
 import os
 import signal
 import tempfile
@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from edu_align.config.compose import Made, register, settled
-from edu_align.config.compose import _composed as hydra_config
-from edu_align.config.text import for_hydra
 from edu_align.utils.program import share_processors
+from tests.composing import composed, read_files_once
 
 share_processors()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` would have every process that a test starts ignore it
@@ -31,6 +29,18 @@ TINY = [
     "dataset.max_eval_records=2", "evaluation.max_groups=4", "evaluation.samples=2", "evaluation.max_new_tokens=4",
     "evaluation.bootstrap_samples=100",
 ]  # fmt: skip
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Python's rounds for garbage wait for the end of the collection, which makes thousands of objects that stay; no
+    later round looks at them again.
+    """
+    gc.disable()
+    yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,45 +59,16 @@ def no_sync() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def files_of_conf() -> Iterator[None]:
+    """Hydra reads each file of conf/ once a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        read_files_once(patch)
+        yield
+
+
 WRAPPED = "base_model.model."  # before the names of a model that PEFT has wrapped
 Compose = Callable[..., Any]
-
-
-_composed: dict[tuple[str, ...], Any] = {}
-
-
-def unchecked(words: tuple[str, ...]) -> Any:
-    """The configuration of words that are right: half of a compose is the search for all that could be wrong."""
-    register()
-    words = for_hydra(list(words), several=False)
-    made, preset = hydra_config(words, [])
-    return settled(made, Made(words, [], preset))
-
-
-def composed(*words: str) -> Any:
-    """The configuration of these words. Composing takes long: what names no file is composed once a process, for any
-    `outputs_root`.
-    """
-    from omegaconf import read_write
-
-    roots = [word for word in words if word.startswith("outputs_root=")]
-    rest = tuple(word for word in words if word not in roots)
-    if any("/" in word for word in rest):
-        return unchecked(words)
-    if rest not in _composed:
-        _composed[rest] = unchecked(rest)
-    found = copy.deepcopy(_composed[rest])
-    if roots:
-        with read_write(found):
-            found.outputs_root = roots[-1].partition("=")[2]
-    return found
-
-
-def config_of(*words: str) -> Any:
-    """The configuration of these words as dataclasses, as the package's functions take it."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_object(composed(*words))
 
 
 @dataclass

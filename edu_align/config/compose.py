@@ -5,7 +5,7 @@ Nothing heavy is imported here, and Hydra itself only once `--help` is ruled out
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -221,27 +221,30 @@ def as_user_error(error: Exception, words: Sequence[str] = ()) -> Exception:
 
 
 def register() -> None:
-    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it.
+    """Put every schema into Hydra's ConfigStore; the YAML files of a group start their defaults with it."""
+    from edu_align.config.schema import GROUP_SCHEMAS, Config
 
-    Mappings for keys of the user's own take new ones: `dataset.columns={prompt: question}`.
-    """
+    _store("config_schema", Config)
+    for group, schemas in GROUP_SCHEMAS.items():
+        for name, schema in schemas.items():
+            _store(name, schema, group)
+
+
+@cache
+def _store(name: str, schema: type, group: str | None = None) -> None:
+    """Mappings for keys of the user's own take new ones: `dataset.columns={prompt: question}`. Once a process."""
     from dataclasses import fields
 
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
     from edu_align.config.keys import is_open
-    from edu_align.config.schema import GROUP_SCHEMAS, Config
 
-    store = ConfigStore.instance()
-    store.store(name="config_schema", node=Config)
-    for group, schemas in GROUP_SCHEMAS.items():
-        for name, schema in schemas.items():
-            node = OmegaConf.structured(schema)
-            for item in fields(schema):
-                if is_open(item.type):
-                    OmegaConf.set_struct(node[item.name], False)
-            store.store(group=group, name=name, node=node)
+    node = OmegaConf.structured(schema)
+    for item in fields(schema):
+        if is_open(item.type):
+            OmegaConf.set_struct(node[item.name], False)
+    ConfigStore.instance().store(name, node, group)
 
 
 NO_PRESET = "model=model_schema"  # Hydra's word for the schema's defaults alone

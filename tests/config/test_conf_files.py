@@ -94,7 +94,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
     [
         [],
         ["trainer=dpo", "model=zephyr", "hardware=t4", "tracking=off"],
-        *([f"experiment={name}"] for name in EXPERIMENTS),
+        *(pytest.param([f"experiment={name}"], marks=pytest.mark.slow) for name in EXPERIMENTS),
         ["experiment=reproduce_dpo", "trainer=sft", "model=tiny"],
     ],
     ids=" ".join,

@@ -10,7 +10,7 @@ import pytest
 
 from edu_align.config.peft_options import PASSED, REFUSED, lora_fields, owned
 from edu_align.runs.identity import settings_of
-from tests.conftest import config_of
+from tests.composing import config_of
 
 Problems = Callable[..., list[str]]
 

@@ -47,7 +47,7 @@ def words_decide(groups: list[ResponseGroup]) -> float:
     return sum(score[chosen] > score[rejected] for chosen, rejected in pairs) / len(pairs)
 
 
-@pytest.mark.parametrize("source", TRAINED)
+@pytest.mark.parametrize("source", [TRAINED[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINED[1:])])
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
 def test_it_is_previewed_and_trained(
     source: str, trainer: str, made: Path, go: Callable[..., Any], capsys: Any

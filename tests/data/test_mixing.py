@@ -130,7 +130,7 @@ def test_one_source_needs_no_line(typed: Any, tmp_path: Path) -> None:
     assert "train_examples_by_source" not in data.facts()
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_each_source_is_measured_alone(go: Callable[..., Any], two_sources: list[str], trainer: str) -> None:
     """Numbers of all records are means over those of the sources."""
     words = [f"trainer={trainer}", *two_sources, "trainer.max_steps=1", "evaluation.samples=0"]

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,19 @@ from edu_align.data.readers import read_rows
 from edu_align.records import Conversation, pairs_of
 from tests.data.made_rows import previewed_and_trained
 from tests.data.test_split import crossing_groups
+from tests.public_files import read_once
 
 TRAINING_PART = "mathdial_train/mathdial_shape.jsonl"
 
 
 @pytest.fixture(scope="module")
-def load(real_data: Path) -> Any:
+def load(real_data: Path) -> Iterator[Any]:
     """`load(sources, view)`: what is read of the public files."""
-    return lambda sources, view, **keys: load_records(
-        DatasetConfig(name="mix", sources=sources, **keys), real_data, "unused", 0, view
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        read_once(patch, real_data)
+        yield lambda sources, view, **keys: load_records(
+            DatasetConfig(name="mix", sources=sources, **keys), real_data, "unused", 0, view
+        )
 
 
 @pytest.fixture(scope="module")
@@ -113,15 +116,18 @@ NEW = ["stepverify", "cogtutorbugs", "oatutor", "convolearn", "semeval2013", "ma
 
 
 @pytest.fixture(scope="module")
-def diagnoses(load: Any, real_data: Path) -> LoadedData:
-    """The sets that name the mistake, beside those that were there before them."""
+def new_sets(real_data: Path) -> None:
+    """The sets that name the mistake are there."""
     absent = [name for name in NEW if not any((real_data / name.replace("2013", "2013_task7")).glob("*"))]
     if absent:
         pytest.skip(f"no {', '.join(absent)} in {real_data}")
-    return load(["mathdial", "bridge", "mrbench", "gsm8k_socratic", *NEW], "conversation")
 
 
-def test_no_question_is_on_two_sides_and_none_moved(diagnoses: LoadedData, load: Any) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("new_sets")
+def test_no_question_is_on_two_sides_and_none_moved(load: Any) -> None:
+    """Beside the sets that were there before them."""
+    diagnoses = load(["mathdial", "bridge", "mrbench", "gsm8k_socratic", *NEW], "conversation")
     assert crossing_groups(diagnoses.splits) == set()
     sides: defaultdict[str, set[str]] = defaultdict(set)
     for name, part in diagnoses.splits.items():
@@ -149,7 +155,8 @@ def test_a_new_set_is_previewed_and_trained(
     previewed_and_trained(go, capsys, source, trainer, real_data)
 
 
-def test_pairs_that_style_cannot_decide(load: Any, diagnoses: LoadedData) -> None:
+@pytest.mark.usefixtures("new_sets")
+def test_pairs_that_style_cannot_decide(load: Any) -> None:
     data = load(["cogtutorbugs"], "preference")
     groups = [record for part in data.splits.values() for record in part]
     assert (len(training_pairs(groups, 2.0, None, 0)), len({g.meta["problem"] for g in groups})) == (888, 325)

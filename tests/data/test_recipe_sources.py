@@ -23,7 +23,7 @@ from edu_align.models.chat_template import IGNORED
 from edu_align.models.trained_turns import encode
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
-from tests.conftest import config_of
+from tests.composing import config_of
 from tests.data.test_dataset import every
 from tests.data.test_split import crossing_groups
 

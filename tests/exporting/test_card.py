@@ -15,7 +15,7 @@ from edu_align.data.hub import HubSource
 from edu_align.data.sources.load import SOURCES as READ
 from edu_align.models.locate import BUNDLED_FILE, Location
 from edu_align.reports import model_card as cards
-from tests.conftest import composed
+from tests.composing import composed
 from tests.exporting.conftest import Runs
 
 Run = tuple[Any, dict[str, Any], dict[str, Any]]

@@ -10,7 +10,7 @@ from edu_align.models import device as module
 from edu_align.models.device import Device, check_optimizer, resolve
 from edu_align.training.arguments import common_arguments
 from edu_align.utils.errors import UserError
-from tests.conftest import config_of
+from tests.composing import config_of
 
 CARDS = {"t4": (7, 5), "a100": (8, 0), "h100": (9, 0), "h200": (9, 0)}
 

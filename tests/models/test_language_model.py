@@ -73,8 +73,12 @@ def test_it_computes_what_the_whole_does_packed_too(
 
 @pytest.mark.parametrize(
     ("trainer", "more"),
-    [("sft", []), ("dpo", []), ("dpo", ["hardware.quantization=nf4"]), ("sft", ["adapter=full"])],
-    ids=["sft", "dpo", "nf4", "full"],
+    [
+        pytest.param("sft", [], id="sft", marks=pytest.mark.slow),
+        pytest.param("dpo", [], id="dpo", marks=pytest.mark.slow),
+        pytest.param("dpo", ["hardware.quantization=nf4"], id="nf4"),
+        pytest.param("sft", ["adapter=full"], id="full"),
+    ],
 )
 def test_it_is_trained_packed_and_loaded_by_the_lines_of_its_card(
     trainer: str,

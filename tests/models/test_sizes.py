@@ -15,7 +15,7 @@ from edu_align.models.sizes import _SIZES, KNOWN, _fetched, _read, head_width, k
 from edu_align.planning.parameters import linear_layers, linear_parameters, parameters
 from edu_align.planning.plan import make_plan
 from edu_align.utils.errors import UserError
-from tests.conftest import config_of
+from tests.composing import config_of
 
 QWEN3 = {  # of Qwen3-4B, whose heads are wider than hidden_size / num_attention_heads
     "model_type": "qwen3", "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,

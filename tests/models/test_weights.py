@@ -72,7 +72,9 @@ def test_trained_parameters_are_float32_and_frozen_ones_keep_their_width(random_
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16), name
 
 
-@pytest.mark.parametrize(("trainer", "random"), [("sft", False), ("dpo", False), ("sft", True)])
+@pytest.mark.parametrize(
+    ("trainer", "random"), [pytest.param("sft", False, marks=pytest.mark.slow), ("dpo", False), ("sft", True)]
+)
 def test_qlora_trains_on_a_cpu(trainer: str, random: bool, train: Any, mistral_folder: Path) -> None:
     """bitsandbytes' 4-bit layers stay as they were, and the adapter on them learns; random weights are packed too."""
     done = train(

@@ -8,7 +8,7 @@ import pytest
 from edu_align.config.schema import GGUF_TYPES
 from edu_align.planning.duration import GGUF, checkpoint_bytes, describe_disk, export_bytes, weights_bytes
 from edu_align.training.run import run
-from tests.conftest import config_of
+from tests.composing import config_of
 from tests.killing import in_child, killed_at
 
 SMALL = 60_000  # bytes of what a checkpoint or an adapter holds besides numbers of the model

@@ -9,7 +9,7 @@ from edu_align.models.tokenizer import byte_tokenizer
 from edu_align.packing.decoder import install_packing
 from edu_align.planning.packed import unpacked_reason
 from edu_align.planning.plan import make_plan
-from tests.conftest import config_of
+from tests.composing import config_of
 from tests.networks import network, save_network
 
 

@@ -15,7 +15,7 @@ from edu_align.planning.parameters import adapter_parameters, linear_parameters,
 from edu_align.planning.plan import make_plan
 from edu_align.planning.workload import _size
 from edu_align.utils.errors import UserError
-from tests.conftest import config_of
+from tests.composing import config_of
 
 COUNTS = {"mistral": 7_241_732_096, "zephyr": 7_241_732_096, "llama2": 6_738_415_616, "smollm2": 134_515_008}
 T4 = ["trainer=dpo", "model=zephyr", "hardware=t4"]

@@ -106,7 +106,7 @@ def test_an_export_that_breaks_off_leaves_nothing(disk: Path, prompts: Path, cap
 
 
 @pytest.mark.cases("D20")
-@pytest.mark.parametrize("what", ["out", "out/runs/it"])
+@pytest.mark.parametrize("what", [pytest.param("out", marks=pytest.mark.slow), "out/runs/it"])
 def test_a_folder_that_is_removed_while_a_run_trains(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, what: str
 ) -> None:

@@ -18,8 +18,8 @@ from edu_align.config.compose import compose
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
 from tests.children import program
+from tests.composing import composed as unchecked
 from tests.config.test_readme_commands import split, words_of
-from tests.conftest import composed as unchecked
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each recipe and the folder that explains it.

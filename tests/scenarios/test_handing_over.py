@@ -22,7 +22,7 @@ def brought(run_folder: Path, root: Path) -> Path:
     return there
 
 
-@pytest.mark.parametrize("name", ["sft", "dpo_on_sft"])
+@pytest.mark.parametrize("name", [pytest.param("sft", marks=pytest.mark.slow), "dpo_on_sft"])
 def test_the_adapter_and_the_record_are_enough(go: Any, runs: Any, tmp_path: Path, name: str) -> None:
     source = runs(name).path
     there = brought(source, tmp_path)

@@ -135,12 +135,10 @@ def test_what_is_kept_is_bounded_and_numbers_only(go: Any, tmp_path: Path) -> No
             torch.load(place / "checkpoint-6" / file, weights_only=True)
 
 
-MORE = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+MORE = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGHUP, *(pytest.param(number, marks=pytest.mark.slow) for number in MORE)]
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in MORE)])
 def test_a_signal_keeps_the_step_and_says_so(go: Any, tmp_path: Path, capfd: Any, number: int) -> None:
     words = ["trainer.max_steps=6", "trainer.save_steps=50", "trainer=sft", UNMEASURED, "run_name=it"]
     whole = go(*words, root="whole")

@@ -16,7 +16,7 @@ from edu_align.planning.memory import memory_parts
 from edu_align.planning.parameters import linear_parameters, parameters
 from edu_align.planning.plan import make_plan
 from edu_align.utils.errors import UserError
-from tests.scenarios.test_processes import check_saved, compare, launched
+from tests.scenarios.test_processes import check_saved, compare, forked, launched
 
 # Evaluation and samples on the way leave weights gathered, which an optimizer must not see.
 OPTIONS = [
@@ -53,7 +53,8 @@ def test_two_sharded_processes_train_as_one(
     options = [f"trainer={trainer}", *OPTIONS, *more, f"outputs_root={tmp_path}"]
     options += [f"adapter={adapter}"] if adapter == "full" else []
     one = train(*options, "run_name=whole").path
-    launched(2, *options, "hardware.sharding=fsdp", "run_name=sharded")
+    for done in forked(2, *options, "hardware.sharding=fsdp", "run_name=sharded"):
+        assert done.returncode == 0, done.stderr[-3000:]
     two = tmp_path / "runs/sharded"
     assert compare(one, two) >= 8
     records = [json.loads((folder / "run.json").read_text()) for folder in (one, two)]

@@ -12,7 +12,8 @@ from peft import PeftModel
 from edu_align.runs.start import is_foreign
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
-from tests.conftest import Observed, config_of
+from tests.composing import config_of
+from tests.conftest import Observed
 from tests.scenarios.test_resume import UNMEASURED, alone_and_killed
 
 IDS = torch.tensor([[5, 9, 31, 7, 64, 12, 80], [3, 3, 40, 41, 42, 43, 44]])
@@ -38,7 +39,7 @@ def loaded(done: Observed, base: Any) -> Any:
     return PeftModel.from_pretrained(base, str(done.path / "adapter"))
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_what_is_saved_is_what_was_trained(
     name: str, trainer: str, train: Any, random_model: Any, monkeypatch: pytest.MonkeyPatch

@@ -56,8 +56,17 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
     return found
 
 
-@pytest.mark.parametrize(("share", "counted"), [(1.0, 6), (0.5, 3), pytest.param(0.01, 1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("words", [["trainer=dpo"], ["trainer=sft", "adapter=full"]], ids=["dpo, lora", "sft, full"])
+DPO, FULL = ["trainer=dpo"], ["trainer=sft", "adapter=full"]
+
+
+@pytest.mark.parametrize(
+    ("words", "share", "counted"),
+    [
+        (DPO, 1.0, 6), (FULL, 0.5, 3),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((DPO, 0.5, 3), (FULL, 1.0, 6))),
+        *(pytest.param(words, 0.01, 1, marks=pytest.mark.slow) for words in (DPO, FULL)),
+    ],
+)  # fmt: skip
 def test_the_run_ends_with_the_mean_of_its_last_steps(
     go: Any, watched: list[Watch], words: list[str], share: float, counted: int
 ) -> None:

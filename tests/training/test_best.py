@@ -80,7 +80,7 @@ def validated(folder: Path, name: str) -> dict[int, float]:
 
 CASES = [
     ("trainer=sft", "eval/loss", min),
-    ("trainer=sft adapter=full", "eval/loss", min),
+    pytest.param("trainer=sft adapter=full", "eval/loss", min, marks=pytest.mark.slow),
     ("trainer=dpo", "eval/rewards/margins", max),
 ]
 
@@ -173,7 +173,9 @@ def test_a_metric_of_ours_is_measured_on_the_validation_part(go: Any, trainer: s
     assert on_validation.record["metrics"][metric] == pytest.approx(choice["value"], rel=1e-6)
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo", "kto", "reward", "grpo"])
+@pytest.mark.parametrize(
+    "trainer", ["dpo", "grpo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sft", "kto", "reward"))]
+)
 def test_every_number_that_may_choose_is_measured(go: Callable[..., Any], trainer: str) -> None:
     """By each method; of GRPO's rewards those that it is asked for."""
     every = [name for name in choosing_metrics(trainer) if not is_held_out(name)]

@@ -56,8 +56,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return build
 
 
-@every_family
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize(
+    ("name", "trainer"),
+    [
+        *((name, "dpo") for name in TEMPLATES),
+        *(pytest.param(name, "sft", marks=pytest.mark.slow) for name in TEMPLATES),
+    ],
+)
 def test_it_is_trained_and_packed(name: str, trainer: str, base: Callable[[str], Path], train: Any) -> None:
     words = [f"model.path={base(name)}", f"trainer={trainer}", f"run_name={trainer}-{name.replace(' ', '-')}"]
     done = train(*WORDS, *words, "trainer.max_steps=2", "hardware.packing=on")

@@ -63,7 +63,7 @@ CASES["KTOConfig"] = COMMON | {
 }
 REPLIES = ["trainer.num_generations=2", "trainer.max_completion_length=8", "trainer.rewards={human_length: 1}"]
 CASES["GRPOConfig"] = {name: ([*REPLIES, *words], value) for name, (words, value) in COMMON.items()}
-FAST = ("ref_model_sync_steps",)
+FAST = ("DPOConfig", "ref_model_sync_steps")
 HELD = {
     "sync_ref_model": "D2", "ref_model_mixup_alpha": "D2", "ref_model_sync_steps": "D2", "neftune_noise_alpha": "D3",
     "label_smoothing_factor": "D13", "loss_type": "D16",
@@ -73,7 +73,8 @@ EVERY = [
         kind,
         name,
         id="-".join([kind, name, *HELD.get(name, "").split()]),
-        marks=([] if name in FAST else [pytest.mark.slow]) + ([pytest.mark.cases(HELD[name])] if name in HELD else []),
+        marks=([] if (kind, name) == FAST else [pytest.mark.slow])
+        + ([pytest.mark.cases(HELD[name])] if name in HELD else []),
     )
     for kind, cases in CASES.items()
     for name in cases

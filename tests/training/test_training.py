@@ -74,7 +74,7 @@ def trajectory(done: Any, *keys: str) -> list[float]:
     return [line[key] for line in done.folder.rows("metrics.jsonl") for key in keys if key in line]
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
 def test_the_device_batch_changes_nothing(runs: Callable[[str], Any], train: Callable[..., Any], trainer: str) -> None:
     four = runs(trainer)
     two = train(f"trainer={trainer}", UNMEASURED, "hardware.per_device_batch_size=2", f"run_name={trainer}-by-two")
@@ -83,7 +83,7 @@ def test_the_device_batch_changes_nothing(runs: Callable[[str], Any], train: Cal
     assert trajectory(two, "grad_norm") == pytest.approx(trajectory(four, "grad_norm"), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["lora", "full"])
+@pytest.mark.parametrize("kind", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 def test_a_live_reference_is_the_precomputed_one(train: Any, runs: Any, kind: str) -> None:
     start, name = {"lora": ("sft", "dpo_on_sft"), "full": ("sft_full", "dpo_full")}[kind]
     before = runs(name)

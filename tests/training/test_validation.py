@@ -24,7 +24,7 @@ def talks(folder: Path) -> str:
 
 
 @pytest.mark.cases("C4")
-@pytest.mark.parametrize("packing", ["on", "off"])
+@pytest.mark.parametrize("packing", ["on", pytest.param("off", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["sft", pytest.param("dpo", marks=pytest.mark.slow), "sft_weight"])
 def test_no_number_depends_on_the_batch(
     go: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, packing: str

@@ -4,7 +4,9 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hydra._internal.defaults_list import Overrides, _create_defaults_list
@@ -121,7 +123,7 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
             made.problems.append(f"{where}: names no schema. Begin it with `defaults: [{name}, _self_]`.")
     schemas.update(named)
     chosen: dict[str, Any] = {group: schemas[group] for group in filter(made.options.get, GROUP_SCHEMAS)}
-    made.root = OmegaConf.structured(Config(**chosen), flags={"no_deepcopy_set_nodes": True})
+    made.root = deepcopy(_typed(*chosen.items()))
     if not lines:
         return
     made.known = keys.root_leaves(schemas)
@@ -137,6 +139,12 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
                 _set_for_hydra(made, path, value, where)
             else:
                 assign(made, path, value, f"{where}: ")
+
+
+@cache
+def _typed(*chosen: tuple[str, type]) -> Any:
+    """The typed config of these groups' schemas, before any file; a sweep over groups asks for it for each job."""
+    return OmegaConf.structured(Config(**dict(chosen)), flags={"no_deepcopy_set_nodes": True})
 
 
 def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -> bool:

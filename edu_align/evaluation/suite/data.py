@@ -57,7 +57,7 @@ def read_sources(
     trained = set()
     for (name, record), before, united in zip(named, free, with_groups(free), strict=True):
         grouped[name].append(replace(united, meta=record.meta))
-        if not seen.isdisjoint(keys_of(before)):
+        if seen and not seen.isdisjoint(keys_of(before)):
             trained.add(united.group)
     return Sources(grouped, absent, frozenset(trained))
 

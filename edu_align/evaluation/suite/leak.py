@@ -29,7 +29,8 @@ def value_of(gold: str) -> Fraction | None:
 
 def stands_in(text: str, value: Fraction) -> bool:
     """Whether a dialogue holds the number, also as a part of a quotient or without its sign."""
-    return any(abs(number) == abs(value) for number in (*numbers(text), *numbers(text.replace("/", " / "))))
+    parts = numbers(text.replace("/", " / ")) if "/" in text else []
+    return any(abs(number) == abs(value) for number in (*numbers(text), *parts))
 
 
 def leaks(reply: str, gold: str) -> bool:

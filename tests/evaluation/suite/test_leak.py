@@ -95,6 +95,7 @@ def test_the_rule_agrees_with_people(capsys: pytest.CaptureFixture[str]) -> None
     assert unguarded < 0.6
 
 
+@pytest.mark.slow
 @real.needs_data
 def test_how_often_the_tutors_themselves_leak(capsys: pytest.CaptureFixture[str]) -> None:
     """EVALUATION.md: Expert 2.7 %, GPT4 26 %, Llama-405B 4.7 %, Sonnet 0 %, MathDial's teachers 2.6 %."""
