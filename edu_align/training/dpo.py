@@ -233,7 +233,8 @@ def build_dpo(
             base_is_reference=isinstance(model, PeftModel) and config.init_from is None,
         )
     if train.bias is not None:
-        made.train_dataset = made.train_dataset.add_column(BIAS, train.bias)
+        plain: Any = made.train_dataset
+        made.train_dataset = plain.add_column(BIAS, train.bias)
     attach_row_ids(made, train.ids)
     return made
 

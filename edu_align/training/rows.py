@@ -99,7 +99,8 @@ def _pair_rows(
     pairs, notes = _shortened(config, tokenizer, pairs)
     rows, counts = cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length)
     kept = [pairs[i] for i in counts.kept]
-    notes, bias = [*notes, *counts.lines(trainer.max_length)], None
+    notes = [*notes, *counts.lines(trainer.max_length)]
+    bias: list[float] | None = None
     if trained and kept and isinstance(trainer, DPOTrainerConfig) and trainer.debias != "none":
         bias, line = bias_of(trainer.debias, kept, config.seed)
         notes.append(line)
