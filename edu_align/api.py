@@ -1,4 +1,4 @@
-"""The Python door: `compose`, `train`, `evaluate` and `chat`, in a script or a notebook.
+"""The Python door: `compose`, `train`, `evaluate`, `crossfit` and `chat`, in a script or a notebook.
 
     from edu_align.api import chat, evaluate, train
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edu_align.config.schema import Config
     from edu_align.records import Message
 
-__all__ = ["Run", "UserError", "chat", "compose", "evaluate", "train"]
+__all__ = ["Run", "UserError", "chat", "compose", "crossfit", "evaluate", "train"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -142,6 +142,24 @@ def evaluate(runs: "Run | str | Path | Sequence[Run | str | Path]", words: Words
     if len(several) == 1:
         return evaluate_run(_named(several[0]), given, outputs)
     return evaluate_runs(list(dict.fromkeys(map(_named, several))), given, outputs)
+
+
+@_door
+def crossfit(words: Words) -> list[Row]:
+    """Train and measure one setting over the folds of all its questions; the rows of results.json.
+
+    A row is one number of one model over all folds: as of `evaluate`, and `minus` has the paired differences to rules,
+    base, the runs that it started from and the model without the dialogue. What is there already is not made again.
+    Raises UserError.
+    """
+    _chatting.clear()
+    from edu_align.launch import refuse_newer_python
+    from edu_align.recipes.crossfit import read_plan, run_crossfit
+
+    refuse_newer_python()
+    folder = run_crossfit(read_plan(words))
+    rows: list[Row] = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
+    return rows
 
 
 @_door

@@ -15,6 +15,7 @@ COMMANDS = {
     "plan": "memory, tokens and time of what train would do, before anything is loaded",
     "preview": "a few training records as tokens, with the trained ones marked",
     "rounds": "a tutor learns from its own replies, round after round",
+    "crossfit": "one training setting, measured on every question by a model that never saw it",
     "chat": "talk to a run, beside its base with --compare, in a browser with --web",
     "generate": "answer a file of prompts",
     "evaluate": "measure runs, or any model, with the whole suite",

@@ -64,7 +64,7 @@ SHELLS = {"bash": BASH, "zsh": ZSH}
 WORDS = "words"  # what the scripts ask with
 FLAGS = ("--help", "--version", "--cfg", "--info", "--multirun", "--config-dir", "--package", "--resolve")
 SHOWN = {"--cfg": ("job", "hydra", "all"), "--info": ("defaults", "defaults-tree", "searchpath", "config", "plugins")}
-LIKE_TRAIN = ("train", "plan", "preview", "sweep", "reproduce")
+LIKE_TRAIN = ("train", "plan", "preview", "sweep", "crossfit", "reproduce")
 RUN_KEYS = ("run", "init_from", "runs")
 PATHS = (
     "dataset.path", "model.path", "data_root", "outputs_root", "input", "output", "votes", "adapter",

@@ -5,6 +5,7 @@ from typing import Any
 
 from edu_align.config.schema import (
     COMPARING_LOSSES,
+    DEBIASED_LOSSES,
     DPO_LOSSES,
     REFERENCE_FREE_LOSSES,
     REFERENCED,
@@ -40,6 +41,7 @@ def problems_of_loss(values: Values) -> Iterator[str]:
     if loss in COMPARING_LOSSES:
         yield from _comparing(values, f"`trainer.loss_type={loss}` compares all pairs of a step")
     yield from _terms(values, loss)
+    yield from _debias(values, loss)
     if loss in REFERENCE_FREE_LOSSES:
         yield from _reference_free(values, loss)
     args = values.get("trainer.args") or {}
@@ -48,6 +50,23 @@ def problems_of_loss(values: Values) -> Iterator[str]:
             "`trainer.args.use_weighting` does not go with an SFT term, which TRL weighs in place, got "
             f"trainer.sft_weight={values['trainer.sft_weight']}. Drop it, or set trainer.sft_weight=0."
         )
+
+
+def _debias(values: Values, loss: str) -> Iterator[str]:
+    """The losses whose pairs can be weighed one by one, without what TRL would put in their place."""
+    how = values.get("trainer.debias")
+    if how not in ("reweight", "product"):
+        return
+    if loss not in DEBIASED_LOSSES:
+        yield (
+            f"`trainer.debias={how}` needs a loss of each pair by itself: {' | '.join(DEBIASED_LOSSES)}, got "
+            f"trainer.loss_type={loss}. Set trainer.loss_type=sigmoid or trainer.debias=none."
+        )
+    elif loss == "sigmoid":
+        given = values.get("trainer.args") or {}
+        for name in ("ld_alpha", "f_divergence_type", "use_weighting"):
+            if given.get(name) not in (None, False, "reverse_kl"):
+                yield f"`trainer.args.{name}` does nothing with trainer.debias={how}. Drop one of them."
 
 
 def _comparing(values: Values, why: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ from edu_align.config.schema import (
     PREFERENCE_SOURCES,
     TrainerConfig,
 )
+from edu_align.config.split_rules import problems_of_split
 from edu_align.config.trl_args import (
     enumeration,
     problems_of_args,
@@ -230,7 +231,10 @@ def _replies(values: Values) -> Iterator[str]:
 
 
 def _contrast(values: Values) -> Iterator[str]:
-    """Replies from other dialogues come from sources that hold conversations."""
+    """Constructed replies are of a kind, and those from other sources from ones that hold conversations."""
+    kinds = values.get("dataset.contrast_kinds")
+    if kinds == []:
+        yield "`dataset.contrast_kinds` must name at least one kind, got []. Set dataset.contrast_kinds=[elsewhere]."
     count = values.get("dataset.contrast_per_prompt", 0)
     given = values.get("dataset.contrast_sources") or []
     known = [name for name in CONVERSATION_SOURCES if name not in (*PREFERENCE_SOURCES, *CHECK_SOURCES)]
@@ -238,6 +242,8 @@ def _contrast(values: Values) -> Iterator[str]:
         yield f"`dataset.contrast_sources` takes conversation data, got {listed(wrong)}. Choose from: {listed(known)}."
     if given and not count:
         yield f"`dataset.contrast_sources={given}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 2."
+    if kinds not in (None, [], ["elsewhere"]) and not count:
+        yield f"`dataset.contrast_kinds={kinds}` needs dataset.contrast_per_prompt >= 1, got {count}. Set it to 4."
 
 
 def _local_file(values: Values) -> Iterator[str]:
@@ -252,23 +258,6 @@ def _local_file(values: Values) -> Iterator[str]:
         yield f"`dataset.path` is for dataset=local, got {path!r} with dataset={name}. Choose dataset=local or drop it."
     elif not Path(path).is_file():
         yield f"`dataset.path` must be a file, and {path!r} does not exist. Give {_LOCAL_FILE}"
-
-
-def _fractions(values: Values) -> Iterator[str]:
-    test, validation = values.get("dataset.test_fraction", 0), values.get("dataset.validation_fraction", 0)
-    if 0 < test < 1 and 0 < validation < 1 and test + validation >= 1:
-        yield (
-            "`dataset.test_fraction` + `dataset.validation_fraction` must be < 1, to leave something to train on, "
-            f"got {test} + {validation}."
-        )
-        return
-    fold = values.get("dataset.validation_fold", 0)
-    if 0 < test < 1 and 0 < validation < 1 and fold > 0 and test + (fold + 1) * validation > 1 + 1e-9:
-        most = int((1 - test) / validation + 1e-9) - 1
-        yield (
-            f"`dataset.validation_fold` must be <= {most} with a test part of {test} and validation parts of "
-            f"{validation}, got {fold}."
-        )
 
 
 def _model(values: Values) -> Iterator[str]:
@@ -460,6 +449,7 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, _fractions, _model,
-    _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking, problems_of_rounds,
+    _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, problems_of_split,
+    _model, _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
+    problems_of_rounds,
 )  # fmt: skip

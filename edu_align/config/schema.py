@@ -24,6 +24,8 @@ PREFERENCE_SOURCES = [
     "stack_exchange", "ultrafeedback", "local",
 ]  # fmt: skip
 CHECK_SOURCES = ["mathchat"]  # their questions are measured on: never trained on
+# Constructed replies of `dataset.contrast_kinds` (data/negatives.py).
+CONTRAST_KINDS = ["elsewhere", "same_question", "earlier", "numbers"]
 # Losses on pairs that read no reference model: it is neither computed nor kept. Ours, see training/losses.py.
 REFERENCE_FREE_LOSSES = ["simpo", "orpo", "cpo"]
 # Losses of TRL's DPOTrainer that need nothing but pairs and the reference model, and ours.
@@ -31,6 +33,8 @@ DPO_LOSSES = [
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm", *REFERENCE_FREE_LOSSES,
 ]  # fmt: skip
+# Those whose pairs `trainer.debias` can weigh.
+DEBIASED_LOSSES = ["sigmoid", *REFERENCE_FREE_LOSSES]
 # Those that compare the pairs of a step with one another: all of them are one forward pass of one process.
 COMPARING_LOSSES = ["aot", "aot_unpaired"]
 # Losses of TRL's KTOTrainer.
@@ -169,6 +173,7 @@ class DatasetConfig:
     max_pairs_per_group: int | None = key(None, ">= 1", usual="2")
     balance_authors: bool = False
     contrast_per_prompt: int = key(0, ">= 0")
+    contrast_kinds: list[str] = key(["elsewhere"], words=CONTRAST_KINDS, later=True)
     contrast_sources: list[str] = key([])
     contrast_turns: int = key(1, ">= 1")
     max_train_records: int | None = key(None, ">= 1")
@@ -178,6 +183,8 @@ class DatasetConfig:
     test_fraction: float = key(0.25, "> 0 and < 1")
     validation_fraction: float = key(0.10, "> 0 and < 1")
     validation_fold: int = key(0, ">= 0")
+    folds: int | None = key(None, ">= 2", usual="5", later=True)
+    leave_out: list[str] = key([], words=SOURCES, later=True)
     system_prompt: str | None = None
 
 
@@ -235,6 +242,7 @@ class DPOTrainerConfig(TrainerConfig):
     label_smoothing: float = key(0.0, ">= 0 and < 0.5", trl="label_smoothing")
     sft_weight: float = key(0.0, ">= 0", trl="loss_weights")
     simpo_gamma: float | None = key(None, ">= 0", usual="1.0", later=True)
+    debias: str = key("none", words=("none", "reweight", "product"), later=True)
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))

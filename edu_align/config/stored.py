@@ -41,6 +41,11 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
     if unknown:
         chosen = {"trainer": stored.trainer.algorithm}
         raise UserError(" ".join(unknown_key(key, known, chosen) for key in unknown))
+    if whole := [f"`{key}={value}`" for key, value in overrides.items() if key in branches(known)]:
+        raise UserError(
+            f"{', '.join(whole)}: a run keeps the options that it was trained with. Give the single keys that are to "
+            "differ instead, such as hardware.eval_batch_size=8."
+        )
     try:
         words = OmegaConf.from_dotlist(
             [f"{key}={value}" for key, value in overrides.items() if not is_text(key, value)]

@@ -1,25 +1,23 @@
 """Training pairs that style cannot decide: authors balanced against each other, and replies that belong elsewhere.
 
 On MRBench, who wrote a reply predicts people's choice on 3 of 4 pairs, so plain pairs teach whose style is liked. Here
-no author wins more often than it loses, and a reply that is good for one dialogue is rejected in another, where only
-the dialogue tells which is right. Such a rejected reply was constructed, and its author says so.
+no author wins more often than it loses, and a reply is rejected that only the dialogue tells to be wrong: one that is
+good elsewhere, or was good earlier, or names other numbers (`data/negatives.py`). It was constructed, and its author
+says so.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from edu_align.config.schema import DatasetConfig
+from edu_align.data.negatives import KINDS, MARKS, Place, Pool, draw, kind_of
 from edu_align.records import Conversation, Pair, Record, Response, ResponseGroup, unfit_authors
-from edu_align.utils.hashing import sha256
-
-CONSTRUCTED = " (from another dialogue)"  # ends the author of a reply that was constructed
-NEAREST = 12  # replies nearest in length, one of which is drawn
 
 
 def beyond_style(pairs: list[Pair], records: Sequence[Record], dataset: DatasetConfig, seed: int) -> list[Pair]:
-    """The pairs with authors balanced and replies from other dialogues added, prompt by prompt."""
+    """The pairs with authors balanced and constructed ones added, prompt by prompt."""
     pairs = balanced(pairs, seed) if dataset.balance_authors else pairs
     count = dataset.contrast_per_prompt
     if not count:
@@ -27,7 +25,8 @@ def beyond_style(pairs: list[Pair], records: Sequence[Record], dataset: DatasetC
     groups = [record for record in records if isinstance(record, ResponseGroup)]
     turns = turns_as_groups(record for record in records if isinstance(record, Conversation))
     drawn = drawn_turns(turns, dataset.contrast_turns, seed)
-    added = contrasted(groups, count, seed) | contrasted(drawn, count, seed, turns)
+    kinds = dataset.contrast_kinds
+    added = contrasted(groups, count, seed, kinds=kinds) | contrasted(drawn, count, seed, turns, kinds)
     by_prompt: dict[str, list[Pair]] = {name: [] for name in (*(group.id for group in groups), *added)}
     for pair in pairs:
         extra = added.get(pair.group.id)
@@ -53,37 +52,30 @@ def balanced(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     for (source, winner, loser), indices in won.items():
         if len(authors[source]) > 2 and winner != loser:
             most = min(len(indices), len(won.get((source, loser, winner), ())))
-            drawn = sorted(indices, key=lambda i: _draw(seed, pairs[i].group.id, pairs[i].chosen, pairs[i].rejected))
+            drawn = sorted(indices, key=lambda i: draw(seed, pairs[i].group.id, pairs[i].chosen, pairs[i].rejected))
             indices = drawn[:most]
         kept += indices
     return [pairs[index] for index in sorted(kept)]
 
 
-@dataclass(frozen=True)
-class _Reply:
-    text: str
-    author: str
-    words: int
-    group: str
-
-
 def contrasted(
-    groups: Sequence[ResponseGroup], count: int, seed: int, pool: Sequence[ResponseGroup] | None = None
+    groups: Sequence[ResponseGroup],
+    count: int,
+    seed: int,
+    pool: Sequence[ResponseGroup] | None = None,
+    kinds: Sequence[str] = ("elsewhere",),
 ) -> dict[str, list[Pair]]:
-    """For every group's id, `count` pairs of a good reply and one that is good in another dialogue.
+    """For every group's id, at most `count` pairs of a good reply and one that is wrong here, of the `kinds` in turn.
 
         "Is 3 + 4 the number of nuts or of bags?" (here)  >  "What is 20 % of 50?" (same author, from elsewhere)
 
-    Good is within one point of the group's best score and not in `meta["unfit_to_learn"]`. The other reply, of `pool`
-    (None: `groups`), is by the same author, one of the NEAREST in words, drawn by `seed`; it comes from another
-    question or session, or, where a group is one turn of a conversation, from another turn of it. The pair's group
-    holds the constructed replies after its own.
+    Good is within one point of the group's best score and not in `meta["unfit_to_learn"]`. Where a kind has none, the
+    next one is taken. Replies from other dialogues are those of `pool` (None: `groups`), by the same author and about
+    as long, drawn by `seed`. The pair's group holds the constructed replies after its own.
     """
-    by_author: dict[tuple[str, str], list[_Reply]] = defaultdict(list)
+    there = Pool()
     for group in pool or groups:
-        for reply in (group.responses[i] for i in _good_indices(group)):
-            words = len(reply.text.split())
-            by_author[group.source, reply.author].append(_Reply(reply.text, reply.author, words, group.group))
+        there.add(group, _good_indices(group))
     result = {}
     for group in groups:
         chosen = _good_indices(group)
@@ -91,14 +83,30 @@ def contrasted(
         drawn: list[tuple[int, int]] = []
         for k in range(count if chosen else 0):
             index = chosen[k % len(chosen)]
-            own = group.responses[index]
-            other = _other(group, own, by_author, {r.text for r in extra}, (seed, k))
-            if other is not None:
+            place = Place(group, group.responses[index], frozenset(reply.text for reply in extra), (seed, k))
+            made = _first(place, there, [kinds[(k + i) % len(kinds)] for i in range(len(kinds))])
+            if made is not None:
                 drawn.append((index, len(group.responses) + len(extra)))
-                extra.append(Response(other.text, 0.0, author=other.author + CONSTRUCTED))
+                extra.append(made)
         whole = replace(group, responses=(*group.responses, *extra))
         result[group.id] = [Pair(whole, index, rejected) for index, rejected in drawn]
     return result
+
+
+def _first(place: Place, pool: Pool, kinds: Iterable[str]) -> Response | None:
+    """The reply of the first kind that has one, marked as such."""
+    for kind in kinds:
+        found = KINDS[kind](place, pool)
+        if found is not None:
+            return replace(found, author=found.author + MARKS[kind])
+    return None
+
+
+def constructed_note(pairs: Iterable[Pair]) -> str:
+    """How many pairs are constructed, by kind, for people; "" where none is."""
+    many = Counter(kind_of(pair.group.responses[pair.rejected].author) for pair in pairs)
+    made = [f"{many[kind]}{mark}" for kind, mark in MARKS.items() if many[kind]]
+    return f"constructed pairs: the rejected reply of {', of '.join(made)}" if made else ""
 
 
 def turns_as_groups(conversations: Iterable[Conversation]) -> list[ResponseGroup]:
@@ -126,7 +134,7 @@ def drawn_turns(turns: Sequence[ResponseGroup], count: int, seed: int) -> list[R
     drawn = {
         turn.id
         for members in by_talk.values()
-        for turn in sorted(members, key=lambda turn: _draw(seed, turn.id))[:count]
+        for turn in sorted(members, key=lambda turn: draw(seed, turn.id))[:count]
     }
     return [turn for turn in turns if turn.id in drawn]
 
@@ -136,26 +144,3 @@ def _good_indices(group: ResponseGroup) -> list[int]:
     fit = [i for i, reply in enumerate(group.responses) if reply.author not in unfit]
     best = max((group.responses[i].score for i in fit), default=0.0)
     return sorted((i for i in fit if group.responses[i].score >= best - 1), key=lambda i: -group.responses[i].score)
-
-
-def _other(
-    group: ResponseGroup,
-    own: Response,
-    by_author: dict[tuple[str, str], list[_Reply]],
-    used: set[str],
-    salt: tuple[int, int],
-) -> _Reply | None:
-    here = {message.content for message in group.prompt} | {reply.text for reply in group.responses} | used
-    one_turn = len(group.responses) == 1
-    fits = [
-        reply
-        for reply in by_author[group.source, own.author]
-        if reply.text not in here and (one_turn or reply.group != group.group)
-    ]
-    words = len(own.text.split())
-    near = sorted(fits, key=lambda reply: (abs(reply.words - words), _draw(salt[0], group.id, reply.text)))[:NEAREST]
-    return min(near, key=lambda reply: _draw(*salt, group.id, reply.text), default=None)
-
-
-def _draw(*parts: object) -> str:
-    return sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass"))

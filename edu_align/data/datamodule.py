@@ -17,11 +17,12 @@ from edu_align.config.schema import (
     DPOTrainerConfig,
     KTOTrainerConfig,
 )
-from edu_align.data.contrast import beyond_style
+from edu_align.data.contrast import beyond_style, constructed_note
 from edu_align.data.dataset import LoadedData, load_records
 from edu_align.data.labels import as_steps, joined, labelled, measurable, weights_note
 from edu_align.data.mixing import describe, mixed, record_of
 from edu_align.data.pairs import in_steps, subsample, training_pairs
+from edu_align.data.split import folds_note
 from edu_align.records import Conversation, Graded, LabelledReply, Pair, Record, ResponseGroup
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import write_text
@@ -158,7 +159,7 @@ def training_data(config: Config, seen: set[str]) -> TrainingData:
             f"{loaded.describe()}"
         )
     validation = validation[: config.dataset.max_eval_records]
-    notes = _label_notes(config, loaded, train) if config.trainer.reads == "labels" else ()
+    notes = (*_notes(config, loaded, train), *folds_note(config.dataset))
     data = TrainingData(loaded, train, validation, config.trainer.batch_size, seen=frozenset(seen), notes=notes)
     if not config.evaluation.enabled:
         return data
@@ -177,6 +178,12 @@ def _check_trained(config: Config) -> None:
             f"`dataset={config.dataset.name}` holds {listed(checks)}, which is for checks only and never trained on: "
             "its questions are GSM8K's test, on which every model is measured. Take it out of dataset.sources."
         )
+
+
+def _notes(config: Config, loaded: LoadedData, train: list[Any]) -> tuple[str, ...]:
+    if config.trainer.reads == "labels":
+        return _label_notes(config, loaded, train)
+    return tuple(filter(None, [constructed_note(pair for pair in train if isinstance(pair, Pair))]))
 
 
 def _label_notes(config: Config, loaded: LoadedData, train: list[LabelledReply]) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from edu_align.config.schema import PREFERENCE_SOURCES, DatasetConfig
+from edu_align.data.leave_out import leave_out
 from edu_align.data.rows.reader import reason_lines
 from edu_align.data.sources.load import Loaded, load_source
-from edu_align.data.split import PINNED, SPLITS, split_records
+from edu_align.data.split import PINNED, SPLITS, cut_of, split_records
 from edu_align.records import Conversation, Message, Record, content_of
 from edu_align.utils.errors import UserError
 from edu_align.utils.hashing import sha256
@@ -102,9 +103,10 @@ def load_records(
         views |= dict.fromkeys(dataset.contrast_sources, "conversation")
     loaded = {name: load_source(name, dataset, data_root, outputs_root, seed, as_) for name, as_ in views.items()}
     records = [record for source in loaded.values() for record in deduplicated(source)]
-    splits, refused = split_records(
-        records, dataset.split_seed, dataset.test_fraction, dataset.validation_fraction, dataset.validation_fold
-    )
+    splits, refused = split_records(records, *cut_of(dataset))
+    if dataset.leave_out:
+        splits, left_out = leave_out(splits, records, dataset, data_root, outputs_root)
+        refused += left_out
     for (name, reason), count in refused.items():
         loaded[name].dropped[reason] += count
     splits = {

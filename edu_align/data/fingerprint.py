@@ -58,7 +58,7 @@ def _signatures(config: Config) -> Iterator[str | None]:
     yield _code()
     dataset = config.dataset
     query = Query("", dataset, config.data_root, config.outputs_root, dataset.generation_seed)
-    for name in (*dataset.sources, *dataset.contrast_sources):
+    for name in (*dataset.sources, *dataset.contrast_sources, *dataset.leave_out):
         files = SOURCES[name].files(name, query)
         yield from [None] if files is None else (_signature(file, records_in(config.outputs_root)) for file in files)
 

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from edu_align.config.schema import DatasetConfig
 from edu_align.data.questions import history_key
 from edu_align.data.readers import brief
 from edu_align.records import Conversation, Message, Record
@@ -51,6 +52,29 @@ def with_groups(records: Sequence[Record]) -> list[Record]:
             parent[max(a, b)] = min(a, b)  # the smaller key stays the root
         root(first)
     return [replace(record, group=root(record.group)) for record in records]
+
+
+def without_pin(meta: Mapping[str, str]) -> dict[str, str]:
+    """`meta` of a record whose side is decided by its group alone."""
+    return {key: value for key, value in meta.items() if key != PINNED}
+
+
+Cut = tuple[str, float, float, int]  # what `side` takes behind the group
+
+
+def cut_of(dataset: DatasetConfig) -> Cut:
+    """Salt, test and validation fraction, and the validation's number; with `dataset.folds` there is no test part."""
+    if dataset.folds is not None:
+        return dataset.split_seed, 0.0, 1 / dataset.folds, dataset.validation_fold
+    return dataset.split_seed, dataset.test_fraction, dataset.validation_fraction, dataset.validation_fold
+
+
+def folds_note(dataset: DatasetConfig) -> tuple[str, ...]:
+    """What a run with `dataset.folds` must never be taken for, as one sentence or none."""
+    if dataset.folds is None:
+        return ()
+    held = f"part {dataset.validation_fold} of dataset.folds={dataset.folds} is held out and all else is trained on"
+    return (f"{held}, questions of the test split too: this run is never to be compared on the test split",)
 
 
 def side(group: str, salt: str, test_fraction: float, validation_fraction: float, fold: int = 0) -> str:

@@ -1,9 +1,8 @@
 """Rules that read no mathematics. A model that does not beat them on the same pairs has not been shown to help.
 
 A rule gives every response of a group a number (higher is better), as a model does; the metrics treat both alike. The
-fitted ones are logistic regressions on differences of two replies' features (Bradley & Terry 1952, Biometrika 39, with
-the score of a reply linear in its features), so a reply's score needs no partner. How strongly they are regularised is
-chosen by cross-validation over groups of the training side.
+fitted ones are logistic regressions on differences of two replies' features (`data/bag_of_words.py`), regularised as
+cross-validation over groups of the training side chooses.
 """
 
 import re
@@ -13,13 +12,13 @@ from functools import partial
 from math import log
 from typing import Any
 
+from edu_align.data.bag_of_words import WORD, bradley_terry, counter
 from edu_align.records import ResponseGroup, pairs_of
 
 Rule = Callable[[ResponseGroup], tuple[float, ...]]
 Author = tuple[str, str]  # (source, author): scores of two sources are on different scales
 
 QUESTION_MARKS = "?？؟"
-WORD = re.compile(r"[^\W_]+")
 
 
 def chance(group: ResponseGroup) -> tuple[float, ...]:
@@ -82,8 +81,6 @@ def pair_rules(training_groups: Iterable[ResponseGroup] | None) -> dict[str, Rul
     return rules
 
 
-FOLDS = 5
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse regularisation of scikit-learn's LogisticRegression
 FEATURES = ("words", "characters", "question marks", "digits", "overlap", "ends with ?", "starts with praise")
 _PRAISE = re.compile(
     r"\W*(?:great|good|nice|excellent|awesome|amazing|fantastic|wonderful|perfect|well done|way to go|thank|"
@@ -144,35 +141,21 @@ def idf_overlap(documents: Sequence[ResponseGroup]) -> Rule:
 
 def _words_rule(training: Sequence[ResponseGroup], margin: float) -> Rule:
     """Whether each word occurs, over words of at least two training replies; the dialogue is not read."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    counter = CountVectorizer(binary=True, min_df=2, token_pattern=WORD.pattern)
-    counter.fit([response.text for group in training for response in group.responses])
-    return _fitted(training, margin, lambda group: counter.transform([r.text for r in group.responses]).toarray())
+    words = counter(response.text for group in training for response in group.responses)
+    return _fitted(training, margin, lambda group: words.transform([r.text for r in group.responses]).toarray())
 
 
 def _fitted(
     training: Sequence[ResponseGroup], margin: float, features: Callable[[ResponseGroup], Any], *scaling: Any
 ) -> Rule:
-    """A rule that scores replies by the fitted model's decision function, which is linear and has no intercept.
-
-    Every pair is seen once, turned around at every other pair, so that both answers are equally frequent.
-    """
+    """A rule that scores replies by the fitted model's decision function."""
     import numpy as np
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, GroupKFold
-    from sklearn.pipeline import make_pipeline
 
-    model = make_pipeline(*scaling, LogisticRegression(fit_intercept=False, max_iter=1000))
     differences, clusters = [], []
     for group in training:
         numbers = np.asarray(features(group), dtype=np.float64)
         for pair in pairs_of(group, margin):
             differences.append(numbers[pair.chosen] - numbers[pair.rejected])
             clusters.append(group.group)
-    sign = np.where(np.arange(len(differences)) % 2 == 0, 1.0, -1.0)
-    folds = GroupKFold(n_splits=min(FOLDS, len(set(clusters))))
-    search = GridSearchCV(model, {"logisticregression__C": list(STRENGTHS)}, cv=folds)
-    search.fit(np.stack(differences) * sign[:, None], sign, groups=clusters)
-    best = search.best_estimator_
+    best = bradley_terry(np.stack(differences), clusters, *scaling)
     return lambda group: tuple(float(score) for score in best.decision_function(np.asarray(features(group), float)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edu_align.evaluation.baselines import FOLDS, STRENGTHS
+from edu_align.data.bag_of_words import FOLDS, STRENGTHS
 from edu_align.utils.errors import UserError
 
 LABELS = ("No", "To some extent", "Yes")  # by their points, 0 to 2

@@ -27,7 +27,7 @@ def read_votes(plan: Plan, part: str) -> list[ResponseGroup]:
     dataset = DatasetConfig(
         name="local", sources=["local"], path=plan.asked.votes, system_prompt=own.system_prompt,
         split_seed=own.split_seed, test_fraction=own.test_fraction, validation_fraction=own.validation_fraction,
-        validation_fold=own.validation_fold,
+        validation_fold=own.validation_fold, folds=own.folds,
     )  # fmt: skip
     loaded = load_records(dataset, None, plan.config.outputs_root, 0, "preference")
     return [record for record in loaded.splits[part] if isinstance(record, ResponseGroup)]

@@ -8,6 +8,7 @@ that of the quantization. The dtype does not depend on `hardware`, so that a fil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,11 @@ def _make(folder: Path, file: Path, outputs_root: Path, bundled: bool) -> None:
     with tempfile.TemporaryDirectory(prefix=".dequantized-", dir=folder.parent) as aside, held(Path(aside)):
         made, older = Path(aside) / "made", Path(aside) / "older"
         quiet(weights_bar=True)
-        if bundled:
-            _as_transformers_reads(file, made, "float32")
-        else:
-            _dequantize(file, made)
+        with _read_once():
+            if bundled:
+                _as_transformers_reads(file, made, "float32")
+            else:
+                _dequantize(file, made)
         seal = {each.name: sha256 for each, sha256 in file_digests(sorted(made.iterdir()), None).items()}
         write_json(made / SEAL, seal)
         with suppress(OSError):  # another process may have been faster
@@ -179,6 +181,21 @@ def _name_ends(header: Header, model: Any) -> None:
     ends = list(dict.fromkeys(header.values[key] for key in keys if key in header.values))
     if len(ends) > 1:
         model.generation_config.eos_token_id = ends
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Let transformers parse a file once: it does so for the tokenizer, the config and the weights, and makes the table
+    of tensor names anew for each layer, each time to the same result.
+    """
+    import gguf
+
+    parse, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = lru_cache(1)(parse), cache(names)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = parse, names  # type: ignore[misc]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ call, and computed again beyond that.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,14 @@ class Block:
     stop: int
     keys: Ranges
     bias: torch.Tensor | None
+
+    @cached_property
+    def mask(self) -> torch.Tensor | None:
+        """The bias for all keys."""
+        if self.bias is None:
+            return None
+        before = sum(stop - start for start, stop in self.keys) - self.bias.shape[1]
+        return torch.nn.functional.pad(self.bias, (before, 0))
 
 
 def blocks_of(trees: Iterable[Tree], size: int = BLOCK) -> list[Block]:
@@ -71,6 +80,22 @@ def block_attention(
     Nodes outside the blocks (the padding of a row) get 0.
     """
     return _BlockAttention.apply(query, key, value, scale, blocks)
+
+
+def block_inference(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, blocks: Sequence[Block]
+) -> torch.Tensor:
+    """`block_attention` by SDPA's kernel, which keeps nothing for a backward pass: in bfloat16 a third of the time."""
+    rows, heads, width, depth = query.shape
+    out = query.new_zeros(rows, width, heads, depth)
+    for block in blocks:
+        asking = query[block.row : block.row + 1, :, block.start : block.stop]
+        keys, values = _seen(key, block)[None], _seen(value, block)[None]
+        found = torch.nn.functional.scaled_dot_product_attention(
+            asking, keys, values, attn_mask=block.mask, scale=scale, enable_gqa=True
+        )
+        out[block.row, block.start : block.stop] = found[0].transpose(0, 1)
+    return out
 
 
 class _BlockAttention(torch.autograd.Function):

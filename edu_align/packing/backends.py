@@ -103,9 +103,10 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
         return memory.attend(module.layer_idx, query, scale, window), None
     forest = forests[window]
     if isinstance(forest, list):
-        from edu_align.packing.attention import block_attention
+        from edu_align.packing.attention import block_attention, block_inference
 
-        return block_attention(query, key, value, scale, forest), None
+        attend = block_attention if memory is None else block_inference
+        return attend(query, key, value, scale, forest), None
     return _flex_attention(query, key, value, scale, forest), None
 
 

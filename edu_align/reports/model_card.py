@@ -11,6 +11,7 @@ from typing import Any
 
 from edu_align.config.peft_options import is_principal
 from edu_align.config.schema import Config
+from edu_align.data.split import folds_note
 from edu_align.models.content import name_and_content
 from edu_align.models.language_model import OWN_NAMES
 from edu_align.models.locate import BUNDLED_FILE, BUNDLED_HOME, BUNDLED_PACKAGE, Location, is_part, published
@@ -395,6 +396,7 @@ def _limits(config: Config, exported: Exported | None) -> list[str]:
         if config.trainer.writes
         else "more. What is trained to please a reward model learns its mistakes: read the replies that it likes best.",
     ]
+    lines += [part for note in folds_note(config.dataset) for part in ("", f"{note[0].upper()}{note[1:]}.")]
     if config.hardware.quantization != "none":
         lines += [
             "",

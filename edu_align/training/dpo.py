@@ -28,10 +28,11 @@ from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.decoder import is_packed
 from edu_align.training.arguments import common_arguments
+from edu_align.training.debias import REWEIGHT
 from edu_align.training.divergence import StopOnDivergence
-from edu_align.training.dpo_rows import COLUMNS, PairCollator
+from edu_align.training.dpo_rows import BIAS, COLUMNS, PairCollator
 from edu_align.training.lora_plus import LoraPlus
-from edu_align.training.losses import BY_TOKEN, LOSSES, PairScores
+from edu_align.training.losses import BY_TOKEN, LOSSES, PairScores, sigmoid
 from edu_align.training.means import Numbers
 from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.reference import BaseReference, SyncedReference, hashed_as
@@ -59,7 +60,7 @@ class ReadyRows(trl.DPOTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
+        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS, BIAS]))
 
 
 class NoReference(trl.DPOTrainer):
@@ -74,8 +75,10 @@ class NoReference(trl.DPOTrainer):
 
 
 class OwnLoss(trl.DPOTrainer):
-    """A loss of our own (`own_loss`, a word of `losses.LOSSES`) with TRL's rows, metrics and SFT term. Overrides
-    `_compute_loss`; inert for TRL's own losses.
+    """A loss of our own (`own_loss`, a word of `losses.LOSSES`, or sigmoid) with TRL's rows, metrics and SFT term.
+    Overrides `_compute_loss`; inert for TRL's own losses.
+
+    A batch may bring a number of each pair (`trainer.debias`): its weight, or log-odds. A validation's brings none.
 
     Without a reference model TRL is given one that finds every reply certain: then its rewards are beta times the
     log-probability of a reply. Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`)
@@ -83,12 +86,15 @@ class OwnLoss(trl.DPOTrainer):
     """
 
     own_loss = ""
+    debias = "none"
     simpo_gamma = 0.0
     reference_free = False
 
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
         if not self.own_loss:
             return super()._compute_loss(model, inputs, return_outputs)
+        inputs = dict(inputs)
+        bias = inputs.pop(BIAS, None)  # TRL would give it to the model
         live, outputs = not self.precompute_ref_logps, []
         if self.reference_free:
             nothing = torch.zeros(len(inputs["input_ids"]) // 2, device=inputs["input_ids"].device)
@@ -103,13 +109,14 @@ class OwnLoss(trl.DPOTrainer):
         finally:
             self.precompute_ref_logps = not live
             hook.remove()
-        scores = self._scores(outputs[0], inputs)
+        weights, odds = (1.0, 0.0) if bias is None else (bias, 0.0) if self.debias == REWEIGHT else (1.0, bias)
+        scores = self._scores(outputs[0], inputs, odds)
         if self.own_loss in BY_TOKEN:
             self._note_rewards(scores)
-        own = LOSSES[self.own_loss](scores).mean()
+        own = (weights * LOSSES.get(self.own_loss, sigmoid)(scores)).mean()
         return (found[0] + own, found[1]) if return_outputs else found + own
 
-    def _scores(self, output: Any, inputs: Any) -> PairScores:
+    def _scores(self, output: Any, inputs: Any, odds: Any) -> PairScores:
         mask = inputs["completion_mask"][:, 1:]
         chosen, rejected = output.log_probs[:, -mask.size(1) :].sum(dim=1).chunk(2)
         chosen_tokens, rejected_tokens = mask.sum(dim=1).chunk(2)
@@ -123,6 +130,7 @@ class OwnLoss(trl.DPOTrainer):
             self.beta,
             self.label_smoothing,
             self.simpo_gamma,
+            odds,
         )
 
     def _note_rewards(self, scores: PairScores) -> None:
@@ -168,7 +176,8 @@ class DPOTrainer(
         assert isinstance(keys, DPOTrainerConfig)
         self.reference_free = not has_reference(keys)
         self.base_is_reference = base_is_reference or self.reference_free
-        self.own_loss = keys.loss_type if keys.loss_type in LOSSES else ""
+        self.debias = keys.debias
+        self.own_loss = keys.loss_type if is_own(keys) else ""
         self.simpo_gamma = keys.simpo_gamma or 0.0
         super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
 
@@ -180,6 +189,11 @@ class DPOTrainer(
         pairs, tokens = weights["loss"], weights["logits/chosen"]
         term = -factor * numbers["logps/chosen"] * pairs / tokens
         return [("loss", loss - term, pairs), ("sft", term, tokens)]
+
+
+def is_own(trainer: DPOTrainerConfig) -> bool:
+    """Whether the loss is computed here. DPO's own is where its pairs are weighed one by one."""
+    return trainer.loss_type in LOSSES or trainer.debias != "none"
 
 
 def build_dpo(
@@ -218,6 +232,8 @@ def build_dpo(
             model_key=key,
             base_is_reference=isinstance(model, PeftModel) and config.init_from is None,
         )
+    if train.bias is not None:
+        made.train_dataset = made.train_dataset.add_column(BIAS, train.bias)
     attach_row_ids(made, train.ids)
     return made
 
@@ -226,7 +242,7 @@ def dpo_arguments(config: Config, device: Device, folder: Path, by_tokens: bool)
     """TRL's arguments. A loss of our own has weight 0 among TRL's, see `OwnLoss`."""
     trainer = config.trainer
     assert isinstance(trainer, DPOTrainerConfig)
-    own = trainer.loss_type in LOSSES
+    own = is_own(trainer)
     losses = [STAND_IN if own else trainer.loss_type, *(["sft"] if trainer.sft_weight else [])]
     weights = [0.0 if own else 1.0, *([trainer.sft_weight] if trainer.sft_weight else [])]
     return trl.DPOConfig(

@@ -23,6 +23,7 @@ Row = dict[str, list[int]]
 KIND = "tokenized pairs"
 # TRL's names, with a prompt for each reply: `prompt_ids` stands before `chosen_ids`.
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_prompt_ids", "rejected_ids")
+BIAS = "bias"  # a number of each training pair, where `trainer.debias` has one
 
 
 @dataclass
@@ -143,8 +144,8 @@ def _shared_length(one: Sequence[int], other: Sequence[int]) -> int:
 class PairCollator:
     """Rows of `dpo_rows` as a batch of TRL's: the chosen sequences, then the rejected ones, padded on the right.
 
-    input_ids, attention_mask, completion_mask (1 on the reply): (2 * B, L). ref_chosen_logps and ref_rejected_logps
-    (B,), where the rows have them.
+    input_ids, attention_mask, completion_mask (1 on the reply): (2 * B, L). ref_chosen_logps, ref_rejected_logps and
+    bias (B,), where the rows have them.
     """
 
     def __init__(self, pad_token_id: int, multiple: Any = None) -> None:
@@ -167,7 +168,7 @@ class PairCollator:
             "attention_mask": padded([[1] * len(prompt + reply) for prompt, reply in sequences], 0),
             "completion_mask": padded([[0] * len(prompt) + [1] * len(reply) for prompt, reply in sequences], 0),
         }
-        names = [name for name in ("ref_chosen_logps", "ref_rejected_logps") if name in examples[0]]
+        names = [name for name in ("ref_chosen_logps", "ref_rejected_logps", BIAS) if name in examples[0]]
         return batch | {name: torch.tensor([each[name] for each in examples]) for name in names}
 
 

@@ -21,7 +21,8 @@ class PairScores:
 
     `*_logps`: log-probabilities summed over the tokens of a reply, with gradients; `ref_*_logps`: the reference
     model's, without, and 0 for a loss in `REFERENCE_FREE_LOSSES`. `*_tokens`: tokens of a reply. `beta`,
-    `label_smoothing`, `simpo_gamma`: the keys of `trainer`.
+    `label_smoothing`, `simpo_gamma`: the keys of `trainer`. `odds`: another model's log-odds of each pair's order,
+    which are added to the policy's (`trainer.debias=product`).
     """
 
     chosen_logps: Tensor
@@ -33,6 +34,7 @@ class PairScores:
     beta: float
     label_smoothing: float
     simpo_gamma: float = 0.0
+    odds: Tensor | float = 0.0
 
     def means(self) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the chosen and of the rejected replies, in nats a token, (B,) each."""
@@ -48,7 +50,7 @@ def simpo(pairs: PairScores) -> Tensor:
     -log sigmoid(beta / |y_w| * log pi(y_w|x) - beta / |y_l| * log pi(y_l|x) - gamma)
     """
     chosen, rejected = pairs.means()
-    return -logsigmoid(pairs.beta * (chosen - rejected) - pairs.simpo_gamma)
+    return -logsigmoid(pairs.beta * (chosen - rejected) - pairs.simpo_gamma + pairs.odds)
 
 
 def orpo(pairs: PairScores) -> Tensor:
@@ -59,7 +61,7 @@ def orpo(pairs: PairScores) -> Tensor:
     where log P(y|x) = log pi(y|x) / |y|. The first term is an SFT term, so `trainer.sft_weight` is refused beside it.
     """
     chosen, rejected = pairs.means()
-    return -chosen - pairs.beta * logsigmoid(_log_odds(chosen) - _log_odds(rejected))
+    return -chosen - pairs.beta * logsigmoid(_log_odds(chosen) - _log_odds(rejected) + pairs.odds)
 
 
 def cpo(pairs: PairScores) -> Tensor:
@@ -70,7 +72,13 @@ def cpo(pairs: PairScores) -> Tensor:
     Its other term, -log pi(y_w|x), is `trainer.sft_weight`'s, here a mean over the chosen tokens of a step as in TRL's
     CPOTrainer.
     """
-    return -logsigmoid(pairs.beta * (pairs.chosen_logps - pairs.rejected_logps))
+    return -logsigmoid(pairs.beta * (pairs.chosen_logps - pairs.rejected_logps) + pairs.odds)
+
+
+def sigmoid(pairs: PairScores) -> Tensor:
+    """DPO (Rafailov et al. 2023, arXiv:2305.18290), equation 7, as TRL has it where `trainer.debias` is none."""
+    chosen, rejected = pairs.chosen_logps - pairs.ref_chosen_logps, pairs.rejected_logps - pairs.ref_rejected_logps
+    return -logsigmoid(pairs.beta * (chosen - rejected) + pairs.odds)
 
 
 def _log_odds(mean: Tensor) -> Tensor:

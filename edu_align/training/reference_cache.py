@@ -59,7 +59,7 @@ class CachedReference(Trainer):
             with _own_file(rows):
                 done = original(rows, name, batch_size).with_format("arrow")[:]
             new = {column: done[column].to_numpy().copy() for column in self.logps}
-            return ({column: np.concatenate([known[0][column], new[column]]) for column in LOGPS} if known else new), {}
+            return ({column: np.concatenate([known[0][column], new[column]]) for column in new} if known else new), {}
 
         passes = [batch_size, token_budget(config)]
         batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]

@@ -8,11 +8,20 @@ from random import Random
 from typing import Any
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.config.schema import REFERENCED, Config, GRPOTrainerConfig, RewardTrainerConfig, SFTTrainerConfig
+from edu_align.config.schema import (
+    REFERENCED,
+    Config,
+    DPOTrainerConfig,
+    GRPOTrainerConfig,
+    RewardTrainerConfig,
+    SFTTrainerConfig,
+)
 from edu_align.data.datamodule import TrainingData
+from edu_align.data.negatives import MARKS, kind_of
 from edu_align.models.chat_template import IGNORED, TemplateError, marked, render
 from edu_align.models.trained_turns import answered, check_dialogue
-from edu_align.records import Conversation, ResponseGroup
+from edu_align.records import Conversation, Pair, ResponseGroup
+from edu_align.training.debias import bias_of
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
 from edu_align.training.grpo_rows import asked_of, check_rewards, check_step, grpo_rows, longest_prompt, with_words
 from edu_align.training.kto_rows import cached_kto_rows, has_kl
@@ -27,7 +36,7 @@ class Rows:
     labelled replies, {prompt_ids, asked} of prompts; `ids`: the record of each.
 
     `examples`: how many records they come from; `notes`: lines on what became of the others; `grades`: of a reward
-    model that learns from scores, what became of those.
+    model that learns from scores, what became of those; `bias`: of each training pair, where `trainer.debias` has one.
     """
 
     rows: list[dict[str, Any]]
@@ -35,6 +44,7 @@ class Rows:
     examples: int
     notes: list[str]
     grades: Grades | None = None
+    bias: list[float] | None = None
 
 
 def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCache | None) -> tuple[Rows, Rows]:
@@ -46,7 +56,10 @@ def make_rows(config: Config, tokenizer: Any, data: TrainingData, cache: RunCach
         return _reward_rows(config, tokenizer, data)
     if isinstance(config.trainer, GRPOTrainerConfig):
         return _prompt_rows(config.trainer, tokenizer, data, config.seed)
-    make = {"conversations": _conversation_rows, "preferences": _pair_rows, "labels": _reply_rows}[config.trainer.reads]
+    if config.trainer.reads == "preferences":
+        train = _require_rows(_pair_rows(config, tokenizer, data.train, cache, trained=True))
+        return train, _pair_rows(config, tokenizer, data.validation, cache)
+    make = _conversation_rows if config.trainer.reads == "conversations" else _reply_rows
     train = _require_rows(make(config, tokenizer, data.train, cache))
     return train, make(config, tokenizer, data.validation, cache)
 
@@ -79,13 +92,24 @@ def _conversation_rows(
     return Rows(rows, ids, sum(many > 0 for many in counts.rows), notes)
 
 
-def _pair_rows(config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunCache | None) -> Rows:
+def _pair_rows(
+    config: Config, tokenizer: Any, pairs: Sequence[Any], cache: RunCache | None, trained: bool = False
+) -> Rows:
     trainer = config.trainer
     pairs, notes = _shortened(config, tokenizer, pairs)
     rows, counts = cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length)
     kept = [pairs[i] for i in counts.kept]
-    ids = [f"{pair.group.id} ({pair.chosen}>{pair.rejected})" for pair in kept]
-    return Rows(rows, ids, len(rows), [*notes, *counts.lines(trainer.max_length)])
+    notes, bias = [*notes, *counts.lines(trainer.max_length)], None
+    if trained and kept and isinstance(trainer, DPOTrainerConfig) and trainer.debias != "none":
+        bias, line = bias_of(trainer.debias, kept, config.seed)
+        notes.append(line)
+    return Rows(rows, [_id_of(pair) for pair in kept], len(rows), notes, bias=bias)
+
+
+def _id_of(pair: Pair) -> str:
+    """Its group, chosen and rejected reply, and how the rejected one was constructed where it was."""
+    kind = kind_of(pair.group.responses[pair.rejected].author)
+    return f"{pair.group.id} ({pair.chosen}>{pair.rejected}){MARKS.get(kind, '')}"
 
 
 def _reply_rows(config: Config, tokenizer: Any, replies: Sequence[Any], cache: RunCache | None) -> Rows:

@@ -87,6 +87,11 @@ def numbers(text: str) -> list[Fraction]:
     return [value for value in values if value is not None]
 
 
+def plain_numbers(text: str) -> list[tuple[int, int]]:
+    """Where the whole numbers and decimals of `text` begin and end, without sign and currency; no fraction is one."""
+    return [match.span("plain") for match in _NUMBER.finditer(text.translate(_DASHES)) if match["plain"]]
+
+
 def _tokens(text: str) -> list[Fraction | str]:
     """`text` as numbers, lower case words and single symbols, in order; spaces are dropped."""
     found: list[Fraction | str] = []

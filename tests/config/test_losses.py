@@ -12,7 +12,7 @@ CPO = "trainer=dpo trainer.loss_type=cpo trainer.sft_weight=1"
 
 @pytest.mark.parametrize(
     "words", [f"{SIMPO} trainer.beta=2 trainer.simpo_gamma=0", f"{SIMPO} trainer.simpo_gamma=1 trainer.sft_weight=1",
-              ORPO, CPO, f"{CPO} adapter=full"]
+              ORPO, CPO, f"{CPO} adapter=full", "trainer=dpo trainer.debias=product", f"{ORPO} trainer.debias=reweight"]
 )  # fmt: skip
 def test_losses_without_a_reference(problems: Problems, words: str) -> None:
     assert problems(*words.split()) == []
@@ -30,6 +30,11 @@ REFUSED = [
     ("trainer=dpo trainer.loss_type=cpo", "needs its SFT term, got trainer.sft_weight=0.0"),
     (f"{CPO} trainer.label_smoothing=0.1", "does nothing with trainer.loss_type=cpo. Set trainer.loss_type=robust"),
     (f"{CPO} trainer.precompute_reference=false", "with trainer.loss_type=cpo, which reads no reference model. Drop"),
+    (
+        "trainer=dpo trainer.loss_type=ipo trainer.debias=product",
+        "needs a loss of each pair by itself: sigmoid | simpo | orpo",
+    ),
+    ("trainer=dpo trainer.debias=reweight +trainer.args.ld_alpha=0.5", "`trainer.args.ld_alpha` does nothing with"),
     (f"{CPO} +trainer.args.f_divergence_type=forward_kl", "does nothing with trainer.loss_type=cpo. Set"),
 ]
 

@@ -49,7 +49,8 @@ def test_words_outside_their_enumeration_are_refused(problems: Problems, key: st
     trainer = having[0] if having and "dpo" not in having else "dpo"
     words = enumerations(trainer)[key]
     wrong = words[-1] + words[-1][-1]
-    value = f"[{wrong}]" if key == "dataset.sources" else wrong
+    lists = ("dataset.sources", "dataset.leave_out", "dataset.contrast_kinds")
+    value = f"[{wrong}]" if key in lists else wrong
     found = problems(f"trainer={trainer}", f"{key}={value}")
     assert found[0].startswith(
         f"`{key}` must be one of {' | '.join(words)}, got {wrong!r}. Did you mean `{words[-1]}`?"
@@ -125,6 +126,8 @@ CASES = [
     (["tracking.tags=['']"], "`tracking.tags`: W&B takes tags of 1 to 64 letters, got one of 0"),
     (["tracking.project=a/b"], "`tracking.project` must have 1 to 128 letters and none of / "),
     (["data_root=nowhere"], "`data_root` must be a folder, and 'nowhere' is none."),
+    (["dataset.contrast_kinds=[numbers]"], "`dataset.contrast_kinds=['numbers']` needs dataset.contrast_per_prompt"),
+    (["dataset.contrast_kinds=[]"], "`dataset.contrast_kinds` must name at least one kind, got []."),
     (["outputs_root=a_file"], "`outputs_root=a_file` must be a folder, and a_file is no folder."),
     (["trainer.learning_rate=???"], "`trainer.learning_rate` has no value."),
     (["run_name=${oc.env:EDU_ALIGN_NOT_SET}"], "`run_name` cannot be resolved from '${oc.env:EDU_ALIGN_NOT_SET}'"),

@@ -157,3 +157,13 @@ def test_each_stage_of_a_chain_gets_a_name_from_the_text_that_was_typed() -> Non
     made = stages(["tutor_sft_cpu", "tutor_dpo_cpu"], ["run_name='2024_01'", "outputs_root='a b'", "tracking=off"])
     assert [config.run_name for _, config in made] == ["2024_01-tutor_sft_cpu", "2024_01-tutor_dpo_cpu"]
     assert isinstance(OmegaConf.to_object(made[0][1]), Config)
+
+
+@pytest.mark.parametrize("word", ["hardware=cpu", "dataset=mrbench", "generation=5", "model.architecture=llama"])
+def test_a_group_of_a_finished_run_is_not_chosen_again(kept: Path, word: str) -> None:
+    key, _, value = word.partition("=")
+    with pytest.raises(UserError) as caught:
+        stored_config(kept, {key: value})
+    assert f"`{word}`: a run keeps the options" in str(caught.value)
+    (advised,) = re.findall(r"such as (\S+)=8\.", str(caught.value))
+    assert chosen(stored_config(kept, {advised: "8"}), advised) == 8

@@ -130,6 +130,15 @@ MADE: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def previewed_and_trained(go: Callable[..., Any], capsys: Any, source: str, trainer: str, root: Path) -> None:
+    """A preview shows what is trained, and a run of two steps goes through."""
+    words = [f"trainer={trainer}", f"dataset={source}", "trainer.max_length=512", f"data_root={root}"]
+    assert go(*words, "preview=1") is None
+    assert ">>>" in capsys.readouterr().out
+    record = go(*words, "trainer.max_steps=2", "evaluation.enabled=false").record
+    assert (record["state"], record["metrics"]["train/steps"]) == ("finished", 2)
+
+
 def lay(root: Path, names: Sequence[str]) -> Path:
     """Write these sets' files under a data root."""
     for name in names:

@@ -1,8 +1,12 @@
 """Pairs that style cannot decide: balanced authors, and replies from other dialogues."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
-from edu_align.data.contrast import CONSTRUCTED, balanced, contrasted, drawn_turns, turns_as_groups
+from edu_align.config.schema import CONTRAST_KINDS
+from edu_align.data.contrast import balanced, constructed_note, contrasted, drawn_turns, turns_as_groups
+from edu_align.data.negatives import KINDS, MARKS
 from edu_align.data.pairs import training_pairs
 from edu_align.records import Conversation, Message, Response, ResponseGroup
 
@@ -37,7 +41,7 @@ def test_the_rejected_reply_is_a_good_one_by_the_same_author_from_elsewhere() ->
         assert len(pairs) == 3
         for pair in pairs:
             chosen, rejected = pair.group.responses[pair.chosen], pair.group.responses[pair.rejected]
-            assert rejected.author == chosen.author + CONSTRUCTED
+            assert rejected.author == chosen.author + MARKS["elsewhere"]
             assert rejected.text in texts
             assert rejected.text.rpartition(" ")[2] != one.id
             assert chosen.author in ("A" if int(one.id[1:]) % 2 else "AB")
@@ -58,3 +62,34 @@ def test_turns_of_a_conversation_are_told_apart_by_what_came_before() -> None:
         for pair in made[turn.id]:
             rejected = pair.group.responses[pair.rejected].text
             assert rejected in {m.content for m in said} - before - {turn.responses[0].text}
+
+
+def test_kinds_come_in_turn_and_the_next_one_where_one_has_none() -> None:
+    turns = (Message("user", "I have 12 nuts."), Message("assistant", "How many?"), Message("user", "15"))
+    replies = (Response("Is 12 right?", 8.0, author="A"), Response("No.", 0.0, author="B"))
+    talks = [ResponseGroup(turns, replies, "t", "s", "t")]
+    others = [group(f"g{i}", {"A": 8, "B": 0}) for i in range(3)]
+    made = contrasted([*talks, *others], 3, 0, kinds=["numbers", "earlier", "elsewhere"])
+    kinds = {name: [authors(pair)[1] for pair in pairs] for name, pairs in made.items()}
+    assert kinds["t"] == ["A" + MARKS["numbers"], "Tutor" + MARKS["earlier"], "A" + MARKS["elsewhere"]]
+    assert kinds["g0"] == ["A" + MARKS["elsewhere"]] * 3, "neither a number nor a tutor's turn"
+    assert contrasted(others, 3, 0, kinds=["earlier"]) == {f"g{i}": [] for i in range(3)}
+    note = constructed_note(pair for pairs in made.values() for pair in pairs)
+    assert note == (
+        "constructed pairs: the rejected reply of 10 (from another dialogue), of 1 (from an earlier turn), of 1 (with "
+        "other numbers)"
+    )
+    assert constructed_note(training_pairs(others, 3, None, 0)) == ""
+
+
+def test_every_kind_has_its_function_and_its_mark() -> None:
+    assert list(KINDS) == CONTRAST_KINDS == list(MARKS)
+
+
+def test_a_preview_says_how_a_rejected_reply_was_made(go: Callable[..., Any], capsys: Any) -> None:
+    words = ["trainer=dpo", "dataset.contrast_per_prompt=2", "dataset.contrast_kinds=[numbers,elsewhere]"]
+    assert go(*words, "trainer.max_length=512", "preview=12") is None
+    told = capsys.readouterr().out
+    for kind in ("numbers", "elsewhere"):
+        assert f"){MARKS[kind]}, rejected: " in told, kind
+    assert "constructed pairs: the rejected reply of " in told

@@ -16,7 +16,7 @@ from edu_align.data.readers import Row
 from edu_align.data.sources import cogtutorbugs, convolearn, mae, mrbench, oatutor, semeval2013, stepverify
 from edu_align.records import Conversation, ResponseGroup
 from edu_align.utils.errors import UserError
-from tests.data.made_rows import COUNT, LABELS, MADE, lay, write
+from tests.data.made_rows import COUNT, LABELS, MADE, lay, previewed_and_trained, write
 from tests.data.test_split import crossing_groups
 
 TRAINED = [name for name in MADE if name not in CHECK_SOURCES]
@@ -48,11 +48,11 @@ def words_decide(groups: list[ResponseGroup]) -> float:
 
 
 @pytest.mark.parametrize("source", [TRAINED[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINED[1:])])
-def test_it_is_previewed_and_trained(source: str, made: Path, go: Callable[..., Any], capsys: Any) -> None:
-    words = ["trainer=dpo", f"dataset={source}", "trainer.max_length=512", f"data_root={made}", "trainer.max_steps=2"]
-    assert go(*words, "preview=1") is None
-    assert ">>>" in capsys.readouterr().out
-    assert go(*words).record["state"] == "finished"
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_it_is_previewed_and_trained(
+    source: str, trainer: str, made: Path, go: Callable[..., Any], capsys: Any
+) -> None:
+    previewed_and_trained(go, capsys, source, trainer, made)
 
 
 @pytest.mark.parametrize("source", TRAINED)

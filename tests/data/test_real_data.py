@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from edu_align.data.pairs import training_pairs
 from edu_align.data.questions import normalise, problem_key
 from edu_align.data.readers import read_rows
 from edu_align.records import Conversation, pairs_of
+from tests.data.made_rows import previewed_and_trained
 from tests.data.test_split import crossing_groups
 from tests.public_files import read_once
 
@@ -138,6 +139,20 @@ def test_no_question_is_on_two_sides_and_none_moved(load: Any) -> None:
     before = load(["mathdial", "bridge", "mrbench", "gsm8k_socratic"], "conversation")
     now = {record.id: name for name, part in diagnoses.splits.items() for record in part}
     assert {r.id: name for name, part in before.splits.items() for r in part}.items() <= now.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "trainer"), [("mathdial", "sft"), *((name, how) for name in NEW for how in ("sft", "dpo"))]
+)
+def test_a_new_set_is_previewed_and_trained(
+    source: str, trainer: str, real_data: Path, go: Callable[..., Any], capsys: Any
+) -> None:
+    """mathdial: its training part, which came with them."""
+    files = {"mathdial": "mathdial_train", "semeval2013": "semeval2013_task7"}
+    if not any((real_data / files.get(source, source)).glob("*")):
+        pytest.skip(f"no {source} in {real_data}")
+    previewed_and_trained(go, capsys, source, trainer, real_data)
 
 
 @pytest.mark.usefixtures("new_sets")

@@ -140,6 +140,26 @@ def test_a_file_is_one_base_wherever_it_lies(files: Any, outputs_root: Path, tmp
 
 
 @pytest.mark.parametrize("bundled", [False, True])
+def test_a_file_is_parsed_once(files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled: bool) -> None:
+    """transformers alone parses it for the tokenizer, the config and the weights each."""
+    import gguf
+
+    parsed = []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, path: str, *given: Any) -> None:
+            parsed.append(path)
+            super().__init__(path, *given)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    make = bundled_folder if bundled else gguf_folder
+    folder, _ = make(files("yarn"), tmp_path)
+    assert len(parsed) == 1
+    assert (folder / "model.safetensors").is_file()
+    assert gguf.GGUFReader is Counted
+
+
+@pytest.mark.parametrize("bundled", [False, True])
 def test_another_version_of_the_reader_makes_a_folder_of_its_own(
     files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled: bool
 ) -> None:

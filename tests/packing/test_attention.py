@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edu_align.packing import attention
-from edu_align.packing.attention import block_attention, blocks_of
+from edu_align.packing.attention import block_attention, block_inference, blocks_of
 from edu_align.packing.backends import _flex_attention, _flex_mask, choose_backend
 from edu_align.packing.decoder import install_packing, share_prefixes
 from edu_align.packing.forest import build_forest
@@ -67,6 +67,16 @@ def largest_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> fl
     return max((a.float() - b.float()).abs().max().item() / max(b.float().abs().max().item(), 1.0) for a, b in pairs)
 
 
+@settings(max_examples=100, deadline=None)
+@given(rows_of_tokens, st.integers(1, 9), st.none() | st.integers(1, 6))
+def test_inference_by_blocks_equals_sdpa_on_any_forest(rows: Any, size: int, window: int | None) -> None:
+    forest = forest_of(rows, window)
+    query, key, value, _ = (tensor.detach() for tensor in inputs(forest))
+    found = block_inference(query, key, value, DEPTH**-0.5, blocks_of(forest.trees, size))
+    expected = dense(forest)(query, key, value)
+    assert largest_error([found[real(forest)]], [expected[real(forest)]]) < 1e-5
+
+
 @settings(max_examples=150, deadline=None)
 @given(rows_of_tokens, st.integers(1, 9), st.none() | st.integers(1, 6), st.sampled_from([0, 500, 2**25]))
 def test_blocks_of_any_size_equal_sdpa_on_any_forest(rows: Any, size: int, window: int | None, room: int) -> None:
@@ -110,11 +120,12 @@ def test_blocks_in_bfloat16_are_as_near_as_sdpa_is() -> None:
     forest = forest_of(rows)
     exact = outcome(dense(forest), inputs(forest), forest)
     rough = inputs(forest, torch.bfloat16)
-    ours, sdpa = (
-        largest_error(outcome(attend, rough, forest), exact)
-        for attend in (by_blocks(blocks_of(forest.trees)), dense(forest))
-    )
+    blocks = blocks_of(forest.trees)
+    ours, sdpa = (largest_error(outcome(attend, rough, forest), exact) for attend in (by_blocks(blocks), dense(forest)))
     assert ours < max(2 * sdpa, 0.02)
+    query, key, value = (tensor.detach() for tensor in rough[:3])
+    found = block_inference(query, key, value, DEPTH**-0.5, blocks) * real(forest)[..., None, None]
+    assert largest_error([found], exact[:1]) < max(2 * sdpa, 0.02)
 
 
 @pytest.mark.parametrize("window", [None, 5])

@@ -102,7 +102,9 @@ def rows_of(drawn: Drawn, longest: int) -> Rows:
         else:
             row = {"input_ids": prompt + one, "labels": [-100] * len(prompt) + one}
         rows.append(row)
-    return Rows(rows, [str(i) for i in range(len(rows))], len(rows), [])
+    biased = drawn.values.get("trainer.debias", "none") != "none"
+    bias = [dice.uniform(0.2, 2.0) for _ in rows] if biased else None
+    return Rows(rows, [str(i) for i in range(len(rows))], len(rows), [], bias=bias)
 
 
 class Lines(TrainerCallback):

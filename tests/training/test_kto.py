@@ -36,6 +36,14 @@ def test_it_goes_on_from_an_sft_run_whose_adapter_is_the_reference(runs: Any) ->
     assert max(moved.values()) > 0
 
 
+def test_a_longer_run_adds_the_references_that_a_shorter_one_lacks(go: Any) -> None:
+    same = ["trainer=kto", "evaluation.enabled=false", "trainer.batch_size=4", "dataset.max_train_records=12"]
+    same.append("hardware.eval_batch_size=4")
+    for steps in (1, 2):
+        done = go(*same, f"trainer.max_steps={steps}", f"run_name=of-{steps}")
+        assert len([line for line in done.rows("metrics.jsonl") if "loss" in line]) == steps
+
+
 def test_the_trainer_gets_steps_of_both_kinds(go: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     build = session.METHODS["kto"]

@@ -36,7 +36,7 @@ from edu_align.data.sources import (
     ultrafeedback,
 )
 from edu_align.data.sources.source import Query, Source
-from edu_align.data.split import PINNED, side
+from edu_align.data.split import PINNED, cut_of, side, without_pin
 from edu_align.records import Record, ResponseGroup, content_of
 from edu_align.utils.errors import UserError
 
@@ -106,12 +106,14 @@ def load_source(
 
     With `dataset.streaming` the sources of the hub, local copies of them too, and `local` are read row by row until
     there is enough (see `Enough`); the other files are small and read whole. Records of the source's own test part
-    are pinned to the test split.
+    are pinned to the test split; no other pin holds with `dataset.folds`, which cuts everything else into equal parts.
     """
     source = SOURCES[name]
     asked = "preference" if view == "labels" and name != "local" else view  # labels are made of their scores
     parts = source.open(name, Query(asked, dataset, data_root, outputs_root, seed))
     training = [part.records for part in parts if not part.test]
+    if dataset.folds is not None:
+        training = [_unpinned(records) for records in training]
     test = [_pinned(part.records) for part in parts if part.test]
     streaming = dataset.streaming and source.streams
     result = Loaded([], 0, files=[file for part in parts for file in part.where])
@@ -141,6 +143,11 @@ def load_source(
 def _pinned(records: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOut]:
     for record in records:
         yield record if isinstance(record, LeftOut) else replace(record, meta=record.meta | {PINNED: "test"})
+
+
+def _unpinned(records: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOut]:
+    for record in records:
+        yield record if isinstance(record, LeftOut) else replace(record, meta=without_pin(record.meta))
 
 
 def _collect(
@@ -180,8 +187,8 @@ class Enough:
     """Counts different records by the side of the split that their group falls on, until every side has enough.
 
     train: `dataset.max_train_records`. validation: `dataset.max_eval_records`, at least 1. test: as many as validation,
-    unless the source has a test part of its own, of which `TEST_RECORDS` are read. A record that the split moves
-    because it is tied to another one by its history is counted where its own group puts it.
+    unless the source has a test part of its own, of which `TEST_RECORDS` are read, or `dataset.folds` leaves none. A
+    record that the split moves because it is tied to another one by its history is counted where its own group puts it.
     """
 
     def __init__(self, dataset: DatasetConfig, has_test: bool) -> None:
@@ -191,9 +198,9 @@ class Enough:
                 "Set it, or dataset.streaming=false."
             )
         few = dataset.max_eval_records or 1
-        self.fractions = (dataset.split_seed, dataset.test_fraction, dataset.validation_fraction)
-        self.fold = dataset.validation_fold
-        self.wanted = {"train": dataset.max_train_records, "validation": few} | ({} if has_test else {"test": few})
+        self.cut = cut_of(dataset)
+        own_test = has_test or dataset.folds is not None
+        self.wanted = {"train": dataset.max_train_records, "validation": few} | ({} if own_test else {"test": few})
         self.counts: Counter[str] = Counter()
         self._seen: set[int] = set()
 
@@ -203,7 +210,7 @@ class Enough:
         if key in self._seen:
             return
         self._seen.add(key)
-        self.counts[record.meta.get(PINNED, side(record.group, *self.fractions, self.fold))] += 1
+        self.counts[record.meta.get(PINNED, side(record.group, *self.cut))] += 1
 
     @property
     def reached(self) -> bool:

@@ -4,7 +4,7 @@ The sources are read together, so that one question has one group wherever it oc
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -13,7 +13,7 @@ from edu_align.config.schema import CONVERSATION_SOURCES, PREFERENCE_SOURCES, Da
 from edu_align.data.dataset import deduplicated, fingerprint_of, load_records, with_system
 from edu_align.data.questions import problem_key
 from edu_align.data.sources.load import load_source, source_files
-from edu_align.data.split import PINNED, keys_of, side, with_groups
+from edu_align.data.split import PINNED, cut_of, keys_of, side, with_groups, without_pin
 from edu_align.evaluation.held_out import choose
 from edu_align.evaluation.suite.prompts import Prompt, digest
 from edu_align.evaluation.suite.results import MetricResult
@@ -52,7 +52,7 @@ def read_sources(
         else:
             loaded[source] = deduplicated(load_source(source, dataset, data_root, outputs_root, 0, view))
     named = [(name, record) for name, records in loaded.items() for record in records]
-    free = [replace(record, meta={k: v for k, v in record.meta.items() if k != PINNED}) for _, record in named]
+    free = [replace(record, meta=without_pin(record.meta)) for _, record in named]
     grouped: dict[str, list[Record]] = {name: [] for name in loaded}
     trained = set()
     for (name, record), before, united in zip(named, free, with_groups(free), strict=True):
@@ -117,7 +117,7 @@ class SuiteData:
         self.outputs_root = outputs_root
         self.settings = settings
         self.seen = seen
-        self.left_out = 0  # records of groups that were trained on
+        self._trained_on: set[tuple[str, str]] = set()  # source and id of records that are therefore not measured on
         self._fingerprints: dict[str, str] = {}
 
     @functools.cached_property
@@ -235,6 +235,11 @@ class SuiteData:
                 self._fingerprints[part] = "absent"
         return self._fingerprints[part]
 
+    @property
+    def left_out(self) -> int:
+        """How many records of the parts read so far are not measured on: their question was trained on."""
+        return len(self._trained_on)
+
     @functools.cached_property
     def _sources(self) -> Sources:
         return read_sources(self.dataset, self.data_root, self.outputs_root, self.seen)
@@ -245,8 +250,7 @@ class SuiteData:
         return self._sources.absent
 
     def _hashed(self, record: Record) -> str:
-        cut = self.dataset
-        return side(record.group, cut.split_seed, cut.test_fraction, cut.validation_fraction, cut.validation_fold)
+        return side(record.group, *cut_of(self.dataset))
 
     def _side(self, source: str, split: str, kind: type[R]) -> list[R]:
         records = [r for r in self._sources.records[source] if isinstance(r, kind) and self._hashed(r) == split]
@@ -275,9 +279,10 @@ class SuiteData:
                 for record, each in zip(records, with_groups(records), strict=True)]  # fmt: skip
         trained = {each.group for record, each in zip(records, tied, strict=True)
                    if not self.seen.isdisjoint(keys_of(record))} | self._sources.trained | self.seen  # fmt: skip
-        unseen = [record for record in tied if record.group not in trained]
-        self.left_out += len(records) - len(unseen) if split is None else 0
-        held = [record for record in unseen if self._hashed(record) == (split or self.settings.split)]
+        part = [record for record in tied if self._hashed(record) == (split or self.settings.split)]
+        held = [record for record in part if record.group not in trained]
+        if split is None:
+            self._note(part, held)
         if not held:
             raise SourceAbsentError(f"{source}: the {split or self.settings.split} split holds no unseen record of it")
         system = self.dataset.system_prompt
@@ -286,11 +291,15 @@ class SuiteData:
     def _kept(self, source: str, records: Sequence[R]) -> list[R]:
         """Unseen records, at most `max_groups` of them. Raises SourceAbsentError where none is left."""
         unseen = [r for r in records if r.group not in self._sources.trained | self.seen]
-        self.left_out += len(records) - len(unseen)
+        self._note(records, unseen)
         if not unseen:
             why = self.absent.get(source, f"the {self.settings.split} split holds no unseen record of it")
             raise SourceAbsentError(f"{source} is not there: {why}")
         return choose(unseen, self.settings.max_groups)
+
+    def _note(self, records: Iterable[Record], unseen: Iterable[Record]) -> None:
+        kept = {(record.source, record.id) for record in unseen}
+        self._trained_on |= {(record.source, record.id) for record in records} - kept
 
     def _own(self, split: str, view: str) -> list[Record]:
         able = PREFERENCE_SOURCES if view == "preference" else CONVERSATION_SOURCES

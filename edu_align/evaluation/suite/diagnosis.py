@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
+from edu_align.data.bag_of_words import WORD
 from edu_align.evaluation import baselines
-from edu_align.evaluation.baselines import WORD
 from edu_align.evaluation.suite.data import Settings, SuiteData
-from edu_align.evaluation.suite.pair_accuracy import pairs_over, with_and_without
+from edu_align.evaluation.suite.pair_accuracy import Pairs, pairs_over, with_and_without
 from edu_align.evaluation.suite.results import MetricResult, Subject
 from edu_align.records import Pair, ResponseGroup
 
@@ -19,9 +19,14 @@ def diagnosis(subject: Subject, data: SuiteData, settings: Settings) -> MetricRe
     every rule that looks at the reply alone. Scores are those of pair accuracy: `mean_logp`, what training added
     (`implicit`), or a reward model's `reward`.
     """
-    pairs = pairs_over(data.cogtutorbugs, settings.margin, balanced=True, names=_sentences)
+    pairs = feedback_pairs(data.cogtutorbugs, settings.margin)
     rules = baselines.pair_rules(None)
     return with_and_without("diagnosis", diagnosis, subject, data.cogtutorbugs, pairs, rules)
+
+
+def feedback_pairs(groups: Sequence[ResponseGroup], margin: float) -> Pairs:
+    """Pairs in which each sentence on an equation is chosen as often as it is rejected."""
+    return pairs_over(groups, margin, balanced=True, names=_sentences)
 
 
 def _sentences(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -40,7 +45,7 @@ def leaves_right_alone(subject: Subject, data: SuiteData, settings: Settings) ->
     is enough is fitted on questions of the training part.
     """
     groups = data.semeval2013
-    pairs = pairs_over(groups, settings.margin, balanced=True, names=_verdicts)
+    pairs = verdict_pairs(groups, settings.margin)
     least = enough(data.semeval2013_training)
     rules: dict[str, baselines.Rule] = {
         "chance": baselines.chance,
@@ -48,6 +53,11 @@ def leaves_right_alone(subject: Subject, data: SuiteData, settings: Settings) ->
         "reference_overlap": partial(by_reference, least),
     }
     return with_and_without("leaves_right_alone", leaves_right_alone, subject, groups, pairs, rules)
+
+
+def verdict_pairs(groups: Sequence[ResponseGroup], margin: float) -> Pairs:
+    """Pairs in which each verdict is chosen as often as it is rejected."""
+    return pairs_over(groups, margin, balanced=True, names=_verdicts)
 
 
 def _verdicts(pair: Pair) -> tuple[str, str]:

@@ -69,6 +69,11 @@ def pairs_over(
     return Pairs(tuple(places), tuple(items), tuple(clusters), tuple(weights))
 
 
+def balanced_pairs(groups: Sequence[ResponseGroup], margin: float) -> Pairs:
+    """Pairs of which knowing who wrote a reply decides exactly half."""
+    return pairs_over(groups, margin, balanced=True)
+
+
 def by_dimension(groups: Sequence[ResponseGroup], dimension: str) -> list[ResponseGroup]:
     """The groups with one dimension's labels as their scores. Raises KeyError for a reply without that label."""
     return [
@@ -159,7 +164,7 @@ def pair_accuracy_balanced(subject: Subject, data: SuiteData, settings: Settings
     both replies scored as replies to an empty user turn, by the other model too. `dialogue_effect`: with minus without
     the dialogue, pair by pair; what does not rise above 0 there is style, not tutoring.
     """
-    pairs = pairs_over(data.mrbench, settings.margin, balanced=True)
+    pairs = balanced_pairs(data.mrbench, settings.margin)
     rules = mrbench_rules(data, settings)
     return with_and_without("pair_accuracy_balanced", pair_accuracy_balanced, subject, data.mrbench, pairs, rules)
 

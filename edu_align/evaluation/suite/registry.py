@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection, Sequence
 from edu_align.evaluation.suite.context_use import context_use
 from edu_align.evaluation.suite.corpus import SOURCE, corpus
 from edu_align.evaluation.suite.data import PARTS, Settings, SuiteData
-from edu_align.evaluation.suite.diagnosis import diagnosis, leaves_right_alone
+from edu_align.evaluation.suite.diagnosis import diagnosis, feedback_pairs, leaves_right_alone, verdict_pairs
 from edu_align.evaluation.suite.graded import graded
 from edu_align.evaluation.suite.human_nll import human_nll, human_turn_nll
 from edu_align.evaluation.suite.leak import leak_check
 from edu_align.evaluation.suite.pair_accuracy import (
+    Pairs,
+    balanced_pairs,
     pair_accuracy,
     pair_accuracy_balanced,
     pair_accuracy_bridge,
@@ -22,6 +24,7 @@ from edu_align.evaluation.suite.retention import retention, retention_exact
 from edu_align.evaluation.suite.socratic import socratic_questioning
 from edu_align.evaluation.suite.steps import mistake_correction, mistake_step, solution_correctness
 from edu_align.evaluation.suite.student import student, student_played
+from edu_align.records import ResponseGroup
 
 METRICS: dict[str, Callable[[Subject, SuiteData, Settings], MetricResult]] = {
     "pair_accuracy_balanced": pair_accuracy_balanced,
@@ -58,6 +61,12 @@ ON_REQUEST = (
 # Whose notes are part of what they say, in a terminal, too.
 NOTED = ("solution_correctness", "leak_check", "graded")
 BUILT_IN = ("corpus", "student")  # measured where they are named, and for runs that trained on the built-in corpus
+# Metrics whose weights depend on which pairs are measured together: the part of the data, and its pairs at a margin.
+WEIGHED: dict[str, tuple[str, Callable[[Sequence[ResponseGroup], float], Pairs]]] = {
+    "pair_accuracy_balanced": ("mrbench", balanced_pairs),
+    "diagnosis": ("cogtutorbugs", feedback_pairs),
+    "leaves_right_alone": ("semeval2013", verdict_pairs),
+}
 _MRBENCH = ("mrbench", "mrbench_training")
 READS: dict[str, tuple[str, ...]] = {
     "pair_accuracy_balanced": _MRBENCH,

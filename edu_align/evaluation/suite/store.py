@@ -29,7 +29,7 @@ from edu_align.utils.jsonl import append_row, read_rows
 FOLDER = "evaluations"
 READS = "test_reads.jsonl"
 # Modules of `evaluation` that only show what was measured: a change there leaves results as they are.
-SHOWING = ("suite/summarise.py", "suite/store.py", "suite/run.py", "suite/several.py", "lm_eval.py")
+SHOWING = ("suite/summarise.py", "suite/store.py", "suite/run.py", "suite/several.py", "suite/pooling.py", "lm_eval.py")
 JUDGE = "judge"  # folder whose answers have a cache of their own
 MODELS = ("answers.py", "generation.py", "scoring.py")  # modules of `models` that decide what is asked of a model
 
