@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edu_align.utils.program import share_processors
-from tests.composing import composed, read_files_once
+from tests.composing import composed, config_of, read_files_once  # noqa: F401 - config_of is imported from here too
 
 share_processors()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` would have every process that a test starts ignore it

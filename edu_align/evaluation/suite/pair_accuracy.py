@@ -1,6 +1,5 @@
 """Pair accuracy and selection score of any model, with rules that read no mathematics on the very same items."""
 
-import functools
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edu_align.data.datamodule import AUTHOR_IS_QUALITY
+from edu_align.data.dataset import fingerprint_of
 from edu_align.data.sources.mrbench import SCORED
 from edu_align.evaluation import baselines
 from edu_align.evaluation.baselines import fitted_rules
@@ -246,9 +246,19 @@ def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
     return rules | _fitted(data, settings.margin, "mrbench_training")
 
 
-@functools.lru_cache(maxsize=8)
+_kept: dict[tuple[str, float], Rules] = {}  # by the fingerprint of what they were fitted on, and the margin
+MOST_KEPT = 8
+
+
 def _fitted(data: SuiteData, margin: float, part: str) -> Rules:
-    return fitted_rules(getattr(data, part), margin)
+    """The rules that are fitted on a part, once for all runs whose data holds the same."""
+    training = getattr(data, part)
+    key = (fingerprint_of(training), margin)
+    if key not in _kept:
+        _kept[key] = fitted_rules(training, margin)
+        if len(_kept) > MOST_KEPT:
+            del _kept[next(iter(_kept))]
+    return _kept[key]
 
 
 def with_and_without(
