@@ -73,7 +73,7 @@ def step(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tenso
     return hidden.detach() * mask[..., None], gradients(model)
 
 
-@pytest.mark.parametrize("backend", ["dense", "blocks", "flex"])
+@pytest.mark.parametrize("backend", [pytest.param("dense", marks=pytest.mark.slow), "blocks", "flex"])
 @every_network
 def test_hidden_states_and_gradients_are_the_unpacked_ones(name: str, backend: str, typed: Any) -> None:
     """Also where rows are several windows long. FlexAttention has no backward pass on a CPU: values only."""

@@ -112,7 +112,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
-@pytest.mark.parametrize("left", [0, 180_000])
+@pytest.mark.parametrize("left", [0, pytest.param(180_000, marks=pytest.mark.slow)])
 def test_a_full_disk_costs_nothing_but_the_time(tiny: Any, disk: Path, whole: Any, capfd: Any, left: int) -> None:
     assert "No space left on device" in on_a_full_disk(tiny, disk, left, whole, capfd)
 

@@ -105,14 +105,14 @@ def test_a_packed_pass_takes_fewer_tokens(trainer: str, train: Callable[..., Any
 
 
 @pytest.mark.cases("D9")
-@pytest.mark.parametrize("packing", ["off", "on"])
+@pytest.mark.parametrize("packing", [pytest.param("off", marks=pytest.mark.slow), "on"])
 def test_a_step_whose_pairs_are_compared_is_not_cut(packing: str, go: Any) -> None:
     words = ["trainer=dpo", "trainer.loss_type=aot", *WORDS, f"hardware.packing={packing}"]
     with holds(tokens=400), pytest.raises(OutOfMemory, match=r"compares all pairs.*Use trainer\.batch_size=4"):
         go(*words, "hardware.per_device_batch_size=8", "trainer.precompute_reference=false")
 
 
-@pytest.mark.parametrize("packing", ["off", "on"])
+@pytest.mark.parametrize("packing", [pytest.param("off", marks=pytest.mark.slow), "on"])
 def test_one_example_that_does_not_fit_is_the_end(packing: str, go: Any, tmp_path: Path) -> None:
     with holds(tokens=10), pytest.raises(OutOfMemory) as caught:
         go("trainer=sft", *WORDS, f"hardware.packing={packing}", "run_name=nothing")

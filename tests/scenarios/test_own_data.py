@@ -61,7 +61,7 @@ def said_next(out: str, command: str) -> list[str]:
 @pytest.mark.parametrize(
     ("trainer", "columns"),
     [
-        ("sft", '{prompt: Frage, completion: "Gute Antwort"}'),
+        pytest.param("sft", '{prompt: Frage, completion: "Gute Antwort"}', marks=pytest.mark.slow),
         ("dpo", '{prompt: Frage, chosen: "Gute Antwort", rejected: "Schlechte Antwort"}'),
     ],
 )

@@ -41,7 +41,7 @@ def warm(sweep: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "numbers", [[3], pytest.param([1], marks=pytest.mark.slow), [0, 2]], ids=str
+    "numbers", [*(pytest.param([number], marks=pytest.mark.slow) for number in (3, 1)), [0, 2]], ids=str
 )  # job 2 goes on from job 0
 def test_a_job_of_a_sweep_equals_the_job_alone(sweep: Path, tmp_path: Path, numbers: list[int]) -> None:
     for number in numbers:

@@ -95,7 +95,9 @@ def test_the_loss_is_that_of_the_paper(go: Any, trainers: list[Any]) -> None:
     assert (batch["old_per_token_logps"] - batch["ref_per_token_logps"]).abs().max() < 1e-4, "the first step's"
 
 
-@pytest.mark.parametrize("loss", ["grpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize(
+    "loss", ["grpo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dapo", "dr_grpo"))]
+)
 def test_packed_passes_are_unpacked_ones(go: Any, trainers: list[Any], loss: str) -> None:
     """Loss and gradients of a step to 1e-5, in one padded pass and in packed passes of one dialogue each."""
     words = [*SHORT, *LEFT, f"trainer.loss_type={loss}", "trainer.max_steps=1", "trainer.max_length=256"]

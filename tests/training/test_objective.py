@@ -23,7 +23,7 @@ def training(
 
 
 @pytest.mark.cases("D9")
-@pytest.mark.parametrize("packing", ["on", "off"])
+@pytest.mark.parametrize("packing", ["on", pytest.param("off", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("trainer", "values"),
     [

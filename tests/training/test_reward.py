@@ -193,7 +193,7 @@ def test_a_run_is_measured_before_and_after_and_keeps_its_head(runs: Callable[[s
     assert not (run.path / "samples.jsonl").exists()
 
 
-@pytest.mark.parametrize("loss", ["regression", "ordinal"])
+@pytest.mark.parametrize("loss", [pytest.param("regression", marks=pytest.mark.slow), "ordinal"])
 def test_graded_replies_train_end_to_end(go: Callable[..., Any], loss: str, capsys: Any) -> None:
     run = go("trainer=reward", f"trainer.reward_loss={loss}")
     assert "graded replies of" in capsys.readouterr().out
@@ -250,7 +250,7 @@ def test_a_whole_model_is_saved_with_its_head(go: Callable[..., Any], runs: Call
     assert all(torch.allclose(saved[name], now[name], atol=1e-6) for name in saved)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "last"])
+@pytest.mark.parametrize("pooling", ["mean", pytest.param("last", marks=pytest.mark.slow)])
 def test_the_cards_own_lines_give_the_rewards(
     go: Callable[..., Any], mistral_folder: Path, pooling: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
