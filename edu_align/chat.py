@@ -3,7 +3,7 @@
 import sys
 
 from edu_align.utils.errors import UserError
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 OWN = ("compare", "web", "host", "port", "votes", "seed", "outputs_root", "accept_changed")
 FLAGS = {"--compare": "compare", "--web": "web"}
@@ -33,8 +33,7 @@ Lines that are piped in are answered one by one.
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments):
         return
     from edu_align.config.arguments import parse
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 HELP = """\
 edu_align: python -m edu_align.crossfit [folds=5] [key=value ...]
@@ -25,8 +25,7 @@ Finished folds and stored measurements are found again: the same command goes on
 @program
 def main() -> None:
     words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if answers_help(HELP, words):
         return
     from edu_align.launch import refuse_newer_python
 

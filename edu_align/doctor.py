@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edu_align.config.arguments import key_values
 from edu_align.utils.errors import UserError, first_line
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 from edu_align.utils.secrets import redacted
 from edu_align.utils.words import shorten_list
 
@@ -47,8 +47,7 @@ class Finding:
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments, bare=False):
         return
     words = key_values(arguments, KEYS, "outputs_root")
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edu_align.config.arguments import Words, quoted, run_names, split_word
 from edu_align.utils.errors import EXIT_USER_ERROR, SomeFailed, UserError
 from edu_align.utils.files import check_folder
-from edu_align.utils.program import explanation, program
+from edu_align.utils.program import answers_help, explanation, program
 from edu_align.utils.secrets import redacted
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ edu_align: python -m edu_align.evaluate run=<run> [outputs_root=outputs] [key=va
 @program
 def main() -> None:
     words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if answers_help(HELP, words):
         return
     evaluate_words(read_words(words))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edu_align.utils.errors import UserError
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 if TYPE_CHECKING:
     from edu_align.config.schema import Config
@@ -42,8 +42,7 @@ What is written is loaded back and compared with base and adapter; what does not
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments):
         return
     from edu_align.config.arguments import parse
     from edu_align.exporting.subject import read_run

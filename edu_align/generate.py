@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 OWN = ("input", "output", "seed", "outputs_root", "accept_changed")
 HELP = """\
@@ -31,8 +31,7 @@ edu_align: python -m edu_align.generate run=<run> input=<file> output=<file.json
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments):
         return
     from edu_align.config.arguments import parse
 

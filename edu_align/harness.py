@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 OWN = ("of", "output", "limit", "few_shot", "batch_size", "chat", "data_root", "outputs_root", "accept_changed")
 HELP = """\
@@ -34,8 +34,7 @@ from, was trained on. No hub is asked. Needs: pip install "edu_align[lm-eval]".
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments):
         return
     from edu_align.config.arguments import parse
     from edu_align.data.datamodule import trained_groups

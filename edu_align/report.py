@@ -11,7 +11,7 @@ from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
 from edu_align.utils.hashing import sha256
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 from edu_align.utils.words import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ DIRECTIONS = ("minimize", "maximize")
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments, bare=False):
         return
     words = parse(arguments)
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()

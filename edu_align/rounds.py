@@ -2,7 +2,7 @@
 
 import sys
 
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 HELP = """\
 edu_align: python -m edu_align.rounds run=<run> [rounds=3] [scorer=rules] [key=value ...]
@@ -34,8 +34,7 @@ Every stage is kept. The same command goes on where it was cut off, and a page s
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments):
         return
     from edu_align.config.arguments import parse
     from edu_align.iterating.plan import GROUPS, OWN, read_plan

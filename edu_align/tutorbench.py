@@ -5,7 +5,7 @@ import sys
 from edu_align import evaluate
 from edu_align.config.arguments import run_names
 from edu_align.utils.errors import UserError
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 from edu_align.utils.words import did_you_mean, listed
 
 # MathTutorBench's task -> the suite's metric; scaffolding is asked of a reward model, too.
@@ -39,8 +39,7 @@ A task whose files are not there is named. Results are stored like evaluate's.
 @program
 def main() -> None:
     words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if answers_help(HELP, words):
         return
     chosen, rest = tasks_in(words)
     given = evaluate.read_words(rest)

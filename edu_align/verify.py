@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edu_align.config.arguments import key_values
 from edu_align.utils.errors import UserError
-from edu_align.utils.program import program
+from edu_align.utils.program import answers_help, program
 
 HELP = """\
 edu_align: python -m edu_align.verify [outputs_root=<folder>]
@@ -23,8 +23,7 @@ something is damaged or unreadable. Nothing is changed or deleted.
 @program
 def main() -> None:
     arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+    if answers_help(HELP, arguments, bare=False):
         return
     words = key_values(arguments, ("outputs_root",), "outputs_root")
     outputs = Path(words.get("outputs_root", "outputs")).expanduser()

@@ -77,6 +77,14 @@ def asks_for_help(words: Sequence[str]) -> bool:
     return "--help" in words or "-h" in words
 
 
+def answers_help(text: str, words: Sequence[str], bare: bool = True) -> bool:
+    """Print the help `text` where the words of a command line ask for it, or (`bare`) are none at all, and say so."""
+    asked = asks_for_help(words) or (bare and not words)
+    if asked:
+        print(text, end="")
+    return asked
+
+
 def explanation(error: Exception) -> UserError | None:
     """The error as one that its user can mend; None where it is a fault of the program."""
     if isinstance(error, UserError):
