@@ -65,7 +65,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 )
 def test_it_is_trained_and_packed(name: str, trainer: str, base: Callable[[str], Path], train: Any) -> None:
     words = [f"model.path={base(name)}", f"trainer={trainer}", f"run_name={trainer}-{name.replace(' ', '-')}"]
-    done = train(*WORDS, *words, "trainer.max_steps=2", "hardware.packing=on")
+    done = train(*WORDS, *words, "trainer.max_steps=2", "trainer.batch_size=2", "hardware.packing=on")
     losses = [line["loss"] for line in map(json.loads, (done.path / "metrics.jsonl").open()) if "loss" in line]
     assert len(losses) == 2
     assert all(map(math.isfinite, losses))
