@@ -142,7 +142,7 @@ def _merge(made: Draft, files: Files, lines: list[ResultDefault]) -> None:
 
 
 @cache
-def _typed(*chosen: tuple[str, type]) -> Any:
+def _typed(*chosen: tuple[str, Any]) -> Any:
     """The typed config of these groups' schemas, before any file; a sweep over groups asks for it for each job."""
     return OmegaConf.structured(Config(**dict(chosen)), flags={"no_deepcopy_set_nodes": True})
 
