@@ -12,9 +12,10 @@ from edu_align.config.arguments import key_values, parse, split_word
 from edu_align.config.comments import conf_dir
 from edu_align.config.compose import hydra_words
 from edu_align.iterating import plan
+from edu_align.recipes.crossfit import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = "train|plan|evaluate|report|chat|generate|export|tutorbench|harness|reproduce|verify|rounds"
+PROGRAMS = "train|plan|evaluate|report|chat|generate|export|tutorbench|harness|reproduce|verify|rounds|crossfit"
 _COMMAND = re.compile(rf"-m edu_align\.({PROGRAMS})\b[^\n`]*")
 _FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i")
 
@@ -70,6 +71,7 @@ TAKEN: dict[str, Callable[[list[str]], object]] = {
     "tutorbench": lambda words: [evaluate._split(word) for word in tutorbench.tasks_in(words)[1]],
     "harness": lambda words: parse(words, harness.OWN, groups=("model",)),
     "rounds": lambda words: parse(words, plan.OWN, groups=plan.GROUPS),
+    "crossfit": read_plan,
     "reproduce": lambda words: [split_word(word, "") for word in words],
     "verify": lambda words: key_values(words, ("outputs_root",), "outputs_root"),
 }
