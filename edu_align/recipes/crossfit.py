@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from edu_align.config.arguments import key_of
 from edu_align.config.comments import PRIMARY, conf_dir, folders_after_flag
 from edu_align.config.compose import compose, hydra_words, of_this_machine
-from edu_align.config.schema import BEST, PREFERENCE_SOURCES, Config
+from edu_align.config.schema import PREFERENCE_SOURCES, Config
 from edu_align.recipes.crossfit_table import Results, json_of, rows_of, table
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils import distributed as processes
@@ -97,7 +97,7 @@ def read_plan(words: Sequence[str]) -> Plan:
             "`experiment` is a chain. Train its first stages apart, and cross-fit the last: init_from=<run>."
         )
     for key, off, value in (("keep", "last", config.trainer.keep), ("patience", "null", config.trainer.patience)):
-        if value in (BEST,) or (key == "patience" and value is not None):
+        if str(value or "null") != off:
             raise UserError(
                 f"`trainer.{key}={value}` chooses by the validation part, which is the fold that is measured here: the "
                 f"model would have seen it. Set trainer.{key}={off}, and choose the number of steps beforehand."
