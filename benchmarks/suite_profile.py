@@ -79,7 +79,7 @@ def main() -> None:
     clock = Clock()
     clock.watch(engine.Engine, "_enter", "reading", phase=True)
     clock.watch(engine.Engine, "_step", "writing", phase=True)
-    clock.watch(attention, "block_attention", "attention")
+    clock.watch(attention, "block_inference", "attention")
     clock.watch(engine.Memory, "attend", "attention")
     clock.watch(engine.Memory, "write", "memory")
     clock.watch(engine, "head_logits", "head")
