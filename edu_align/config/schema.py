@@ -453,7 +453,11 @@ class SweepConfig:
     trials: int = key(20, ">= 1", in_sweep_name=False)
     seed: int | None = key(None, SEED)
     direction: str = key("auto", words=("auto", "minimize", "maximize"))
+    zip: list[str] = key([], later=True)
+    jobs_file: str | None = key(None, in_sweep_name=False)  # the jobs in it stand for it
     batch: int | None = key(None, ">= 1", in_sweep_name=False)
+    stop_on_error: bool = key(False, in_sweep_name=False)
+    stop_after: int | None = key(None, ">= 1", usual="3", in_sweep_name=False)
     prune_metric: str | None = None
     prune_min_steps: int = key(10, ">= 1")
     prune_factor: int = key(3, ">= 2")

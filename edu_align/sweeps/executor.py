@@ -13,6 +13,7 @@ from edu_align.config.arguments import quoted
 from edu_align.runs.process import ticking
 from edu_align.sweeps.job import VARIABLE
 from edu_align.sweeps.state import Job, SweepFolder
+from edu_align.sweeps.stopping import stop_reason
 from edu_align.utils.errors import UserError
 
 LOOK = 2.0  # seconds between two looks at the job files while other processes run them
@@ -112,6 +113,8 @@ class JobLauncher:
                 self.launcher.launch([self._words(job) for job in jobs], numbers[0])
             return
         for job in jobs:
+            if stop_reason(self.folder.path):
+                return
             print(f"edu_align: job {job['number']}: {format_values(job['values'])}", flush=True)
             self.launcher.launch([self._words(job)], job["number"])
             self.status.show()

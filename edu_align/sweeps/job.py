@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener
 from edu_align.runs.process import heartbeat, is_alive, machine, runs_here, who
 from edu_align.sweeps.state import Job, now, update
+from edu_align.sweeps.stopping import stop_reason
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
 from edu_align.utils.files import read_json
 from edu_align.utils.parent import end_with_parent
@@ -76,6 +77,8 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     if is_alive(path, job, watch=True) and job["pid"] != who()["pid"]:
         print(f"edu_align: job {job['number']} runs already, on {job['host']} as {job['pid']}", flush=True)
         return None
+    if stop_reason(path.parents[1]):
+        return None  # the sweep says so, once
     began = time.monotonic()
     begin(path, job)
     _end_with_sweep(path)
@@ -112,7 +115,8 @@ def begin(path: Path, job: Job) -> None:
     """The job runs here from now on; an error of an earlier attempt moves to `attempts`."""
     if job.get("error"):
         job["attempts"] = [*job.get("attempts", []), job["error"]]
-    update(path, job, state="running", started=now(), error=None, objective=None, user_error=False, **who())
+    call = (read_json(path.parents[1] / "sweep.json") or {}).get("call")
+    update(path, job, call=call, state="running", started=now(), error=None, objective=None, user_error=False, **who())
 
 
 def finished(path: Path, job: Job, value: Any, seconds: float, metric: str) -> None:

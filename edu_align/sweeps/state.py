@@ -11,7 +11,7 @@ State of a job: waiting | running | finished | failed | pruned | interrupted.
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,19 +115,26 @@ def is_bookkeeping(key: str) -> bool:
     return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in names)
 
 
-def sweep_digest(config: DictConfig, swept: dict[str, str]) -> str:
+def sweep_digest(config: DictConfig, swept: dict[str, str], rows: Sequence[Sequence[str]] = ()) -> str:
     """64 hex digits of the config without bookkeeping and of what is swept: `{key: values as they were typed}`.
 
+    `rows`: the lines of a file of jobs.
     `config` is the one that Hydra composes for the sweep, with every override but the swept ones.
     """
     plain: Any = OmegaConf.to_container(config, resolve=False)
     kept = {key: value for key, value in plain.items() if not is_bookkeeping(key)}
     if isinstance(kept.get("sweep"), dict):
-        sweep = kept["sweep"].items()
-        kept["sweep"] = {key: value for key, value in sweep if not is_bookkeeping(f"sweep.{key}")}
+        kept["sweep"] = {key: value for key, value in kept["sweep"].items() if _counts(f"sweep.{key}", value)}
     searched = [[key, "".join(text.split())] for key, text in swept.items() if not is_bookkeeping(key.lstrip("+~"))]
-    text = json.dumps([kept, searched], sort_keys=True, ensure_ascii=False, default=str)
+    asked = [kept, searched, *([[*map(list, rows)]] if rows else [])]
+    text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
     return sha256(text)
+
+
+def _counts(key: str, value: Any) -> bool:
+    """Whether a key of `sweep` is in a sweep's digest; one that came later than digests did only with its own value."""
+    later = stated("later").get(key)
+    return not is_bookkeeping(key) and (later is None or [value] != [*later])
 
 
 def default_name(choices: dict[str, Any], digest: str) -> str:

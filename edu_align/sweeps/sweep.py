@@ -11,8 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from edu_align.config.jobs_file import JobLine, read_jobs
 from edu_align.config.metrics import direction_of
 from edu_align.config.schema import TrackingConfig
+from edu_align.config.sweep_rules import problem_of_jobs_file
 from edu_align.config.text import as_argument, for_hydra
 from edu_align.reports.sweep import reading
 from edu_align.reports.sweep.table import flat
@@ -21,8 +23,9 @@ from edu_align.runs.finished import adapter_of
 from edu_align.runs.folder import find_run
 from edu_align.runs.process import is_alive, who
 from edu_align.sweeps.executor import LOOK, JobLauncher, StatusLine, format_values, parallel_trials
-from edu_align.sweeps.space import Dimension, ListSearch, dimensions, drawn, grid
+from edu_align.sweeps.space import Dimension, ListSearch, Together, dimensions, drawn, grid, of_lines, zipped
 from edu_align.sweeps.state import Job, SweepFolder, default_name, is_done, now, sweep_digest, update
+from edu_align.sweeps.stopping import rule, stop_reason
 from edu_align.tracking import GROUP, is_off, start
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, SomeFailed, UserError
@@ -49,12 +52,26 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
             "run by itself, or sweep with one process a job."
         )
     space = dimensions(for_hydra(words, several=True), loader, config)
+    together = zipped(space, list(config.sweep.zip), config.sweep.sampler)
+    lines: tuple[tuple[str, ...], ...] = ()
+    if config.sweep.jobs_file is not None:
+        more, together = of_lines(_lines(config, space))
+        space, lines = [*space, *more], together.rows
     check_jobs(config, [one for one in space if one.swept])
-    digest = sweep_digest(config, {one.key: one.text for one in space if one.swept})
+    digest = sweep_digest(config, {one.key: one.text for one in space if one.swept}, lines)
     name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
     folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
     with folder.held():
-        Sweep(config, loader, launcher, folder, space).run(digest)
+        Sweep(config, loader, launcher, folder, space, together).run(digest)
+
+
+def _lines(config: DictConfig, space: list[Dimension]) -> list[JobLine]:
+    """The jobs of `sweep.jobs_file`. Errors: those of `read_jobs`, and keys of `sweep` that do not go with it."""
+    path = config.sweep.jobs_file
+    if problem := problem_of_jobs_file(path, config.sweep.sampler, list(config.sweep.zip)):
+        raise UserError(problem)
+    folders = [Path(one.path) for one in config.hydra.runtime.config_sources if one.schema == "file"]
+    return read_jobs(path, folders, {one.name for one in space})
 
 
 def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
@@ -83,9 +100,10 @@ class Sweep:
     """The jobs of one folder, handed out by this process and no other."""
 
     def __init__(
-        self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, space: list[Dimension]
-    ) -> None:
-        self.config, self.folder, self.space = config, folder, space
+        self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, space: list[Dimension],
+        together: Together | None,
+    ) -> None:  # fmt: skip
+        self.config, self.folder, self.space, self.together = config, folder, space, together
         self.outputs = Path(config.outputs_root)
         self.direction = direction_of(config.objective, config.sweep.direction)
         self.status = StatusLine(folder)
@@ -126,6 +144,7 @@ class Sweep:
             name=self.folder.path.name, command=command, sampler=self.config.sweep.sampler, asked=digest,
             objective=self.config.objective, direction=self.direction, keys=keys, state="running",
             started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
+            call=uuid.uuid4().hex[:12], stop=rule(self.config.sweep),
             versions=package_versions(VERSIONS), **who(),
         )  # fmt: skip
 
@@ -133,9 +152,10 @@ class Sweep:
         config = self.config.sweep
         seed = config.seed if config.seed is not None else self.config.seed
         if config.sampler == "grid":
-            return ListSearch(self.folder, self.space, grid(self.space))
+            return ListSearch(self.folder, self.space, grid(self.space, self.together))
         if config.sampler == "random":
-            return ListSearch(self.folder, self.space, drawn(self.space, config.trials, seed))
+            jobs = drawn(self.space, config.trials, seed, self.together)
+            return ListSearch(self.folder, self.space, jobs)
         try:
             from edu_align.sweeps.tpe import Tpe
         except ImportError:
@@ -159,7 +179,7 @@ class Sweep:
         force = bool(self.config.get("force"))
         left = {job["number"] for job in self.folder.jobs() if force or not is_done(job, self.outputs)}
         self.status.show()
-        while True:
+        while not stop_reason(self.folder.path):
             elsewhere = {number for number in left if self._alive(number)}
             batch = search.next(left - elsewhere)
             if batch:
@@ -173,7 +193,8 @@ class Sweep:
                         time.sleep(LOOK)
                 left -= {number for number in elsewhere if is_done(self.folder.job(number), self.outputs)}
             else:
-                return self.folder.jobs()
+                break
+        return self.folder.jobs()
 
     def _launch(self, batch: list[int], alone: bool = False) -> None:
         """Launch `batch`. Where the launcher itself breaks, those that it has not started are left to the next call.
@@ -191,7 +212,7 @@ class Sweep:
         waiting = [number for number in batch if self.folder.job(number)["state"] == "waiting"]
         if broken is not None and len(waiting) == len(batch):
             raise broken
-        if broken is None:
+        if broken is None and not stop_reason(self.folder.path):
             for number in waiting:
                 self._mark(number, "failed", "the launcher did not start it")
         self.status.show()
@@ -228,6 +249,10 @@ class Sweep:
         if self.launched or not (self.folder.path / "report.md").exists():
             write_and_track(self.folder.path, self.config)
         print(f"edu_align: sweep folder {self.folder.path}", flush=True)
+        if why := stop_reason(self.folder.path):
+            waiting = self.status.total - sum(job["state"] != "waiting" for job in jobs)
+            left = f"{waiting} job{'' if waiting == 1 else 's'} not started"
+            print(f"edu_align: stopped: {why}; {left}. The same command goes on.", file=sys.stderr, flush=True)
         if failed:
             texts = [f"#{job['number']} ({format_values(job['values'])}): {job['error']}" for job in failed]
             raise SomeFailed(texts, by_user=all(job.get("user_error") for job in failed))
