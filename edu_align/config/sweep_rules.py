@@ -6,17 +6,22 @@ from typing import Any
 
 from edu_align.utils.words import did_you_mean, listed
 
+_GPUS = re.compile(r"auto|off|\d+(,\d+)*")
 _FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
 def problems_of_sweep(values: dict[str, Any]) -> Iterator[str]:
-    """A problem for a name that is no folder's name, and for pruning that cannot happen."""
+    """A problem for a name that is no folder's name, for GPUs that are none, and for pruning that cannot happen."""
     name, sampler, metric = values.get("sweep.name"), values.get("sweep.sampler"), values.get("sweep.prune_metric")
     if name is not None and not _FOLDER.fullmatch(str(name)):
         yield (
             f"`sweep.name` must be the name of a folder (letters, digits, - _ .), got {name!r}. Example: "
             "sweep.name=betas."
         )
+    if (gpus := values.get("sweep.gpus")) is not None and not _GPUS.fullmatch(gpus):
+        yield f"`sweep.gpus` must be auto | off | numbers of GPUs, got {gpus!r}. Example: sweep.gpus=0,1."
+    elif gpus is not None and len(set(gpus.split(","))) < len(gpus.split(",")):
+        yield f"`sweep.gpus={gpus}` names a GPU twice. Name each once."
     if metric is None:
         return
     if sampler != "tpe":

@@ -22,6 +22,7 @@ _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)  # Hydra reads it as text, 
 _OTHER = ("true", "false", "null", "nan", "inf")
 _QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
+_WHOLE = ("sweep.gpus",)  # texts whose commas part no values of a sweep
 _NAMES = ("hardware.optimizer", "trainer.lr_scheduler")  # enumerations of another library
 
 
@@ -100,7 +101,7 @@ def _for_hydra(word: str, several: bool) -> str:
         return f"{sign}{key}=[{','.join(items)}]" if inside else word
     if not is_text(key, typed) or _QUOTED.fullmatch(typed) or _FUNCTION.fullmatch(typed):
         return word
-    if "," in typed and (several or _words(key)):
+    if "," in typed and (several or _words(key)) and key not in _WHOLE:
         if any(mark in typed for mark in "'\"[]{}"):
             return word  # Hydra's own signs: its grammar decides
         values = [text_of(key, value.strip()) for value in typed.split(",")]

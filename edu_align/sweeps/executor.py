@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from edu_align.config.arguments import quoted
 from edu_align.runs.process import ticking
+from edu_align.sweeps.devices import share_out
 from edu_align.sweeps.job import VARIABLE
 from edu_align.sweeps.state import Job, SweepFolder
 from edu_align.sweeps.stopping import stop_reason
@@ -39,7 +40,10 @@ def line(folder: SweepFolder, jobs: list[Job], total: int) -> str:
     parts += [f"{count[state]} {state}" for state in others if count[state]]
     best = best_of(jobs, folder.record["direction"])
     if best is not None:
-        parts.append(f"best {folder.record['objective']} {best['objective']:.4g} ({format_values(best['values'])})")
+        equal = sum(job["state"] == "finished" and job.get("objective") == best["objective"] for job in jobs) - 1
+        also = f", as {equal} other{'' if equal == 1 else 's'}" if equal else ""
+        values = format_values(best["values"])
+        parts.append(f"best {folder.record['objective']} {best['objective']:.4g} ({values}){also}")
     return f"sweep {folder.path.name}: {', '.join(parts)}"
 
 
@@ -73,12 +77,15 @@ ELSEWHERE = 4  # trials that TPE chooses at once for launchers that do not say h
 
 
 def make_launcher(context: Any, task: Any, config: DictConfig) -> Any:
-    """The launcher that the config names. Errors: the package that it comes from is not installed."""
+    """The launcher that the config names, with a worker for each GPU of the sweep. Errors: the package that it comes
+    from is not installed, and those of `share_out`.
+    """
     from hydra.core.plugins import Plugins
 
     if str(config.hydra.launcher._target_).endswith(".SlurmLauncher") and find_spec("submitit") is None:
         chosen = config.hydra.runtime.choices.get("hydra/launcher")
         raise UserError(f'`hydra/launcher={chosen}` needs submitit: pip install "edu_align[sweep]".')
+    share_out(config)
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
 
 
@@ -88,14 +95,17 @@ def is_sequential(config: DictConfig) -> bool:
 
 def parallel_trials(config: DictConfig) -> int:
     """How many trials a search that learns from results hands out together."""
-    if config.sweep.batch is not None:
-        return int(config.sweep.batch)
+    return workers(config) if config.sweep.batch is None else int(config.sweep.batch)
+
+
+def workers(config: DictConfig) -> int:
+    """How many jobs the launcher runs at once."""
     if is_sequential(config):
         return 1
-    workers = config.hydra.launcher.get("n_jobs")
-    if workers is None:
+    asked = config.hydra.launcher.get("n_jobs", config.hydra.launcher.get("array_parallelism"))
+    if asked is None:
         return ELSEWHERE
-    return int(workers) if workers > 0 else max(1, (os.cpu_count() or 1) + 1 + int(workers))
+    return int(asked) if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + int(asked))
 
 
 class JobLauncher:

@@ -10,15 +10,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener
 from edu_align.runs.process import heartbeat, is_alive, machine, runs_here, who
+from edu_align.sweeps.devices import take
 from edu_align.sweeps.state import Job, now, update
 from edu_align.sweeps.stopping import stop_reason
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
 from edu_align.utils.files import read_json
+from edu_align.utils.logs import LOG, tagged
 from edu_align.utils.parent import end_with_parent
 from edu_align.utils.secrets import redacted
 
@@ -41,6 +44,7 @@ class JobListener(RunListener):
 
     def __init__(self, path: Path, job: Job) -> None:
         self.path, self.job = path, job
+        self.objective = (read_json(path.parents[1] / "sweep.json") or {}).get("objective")
 
     def run_started(self, folder: RunFolder) -> None:
         if folder.writes:
@@ -69,8 +73,6 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     What the job raises ends here, so that the others go on whatever the launcher does with errors; an interruption
     goes on through. Returns the objective, or None where there is none.
     """
-    from edu_align.config.compose import settled
-
     job = read_json(path)
     if job is None:
         raise UserError(f"The sweep's file of this job, {path}, is gone. Type the command again.")
@@ -79,8 +81,18 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
         return None
     if stop_reason(path.parents[1]):
         return None  # the sweep says so, once
+    with _numbered(path, job):
+        return _recorded(run, cfg, path, job)
+
+
+def _recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Path, job: Job) -> float | None:
+    from edu_align.config.compose import settled
+
+    gpu = take(read_json(path.parents[1] / "sweep.json") or {})
     began = time.monotonic()
     begin(path, job)
+    if gpu is not None:
+        update(path, job, gpu=gpu)
     _end_with_sweep(path)
     _listeners.append(JobListener(path, job))
     try:
@@ -92,7 +104,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
             raise
         value = None
     else:
-        finished(path, job, value, time.monotonic() - began, str(cfg.get("objective")))
+        finished(path, job, value, time.monotonic() - began, str(listener().objective))
     finally:
         _listeners.pop()
     if job["state"] == "failed" and "torch" in sys.modules:
@@ -100,6 +112,17 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
 
         free()  # the error held all of the run
     return value if job["state"] == "finished" else None
+
+
+def _numbered(path: Path, job: Job) -> AbstractContextManager[None]:
+    """In a process of its own, a job's lines begin with its number: those of several come mixed. On the sweep's machine
+    they are in its log, too.
+    """
+    sweep = read_json(path.parents[1] / "sweep.json") or {}
+    here = sweep.get("machine") == machine()
+    if here and sweep.get("pid") == os.getpid():
+        return nullcontext()
+    return tagged(f"[job {job['number']}] ", path.parents[1] / LOG if here else None)
 
 
 def _end_with_sweep(path: Path) -> None:

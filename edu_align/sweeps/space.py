@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,7 @@ from edu_align.config.arguments import key_of
 from edu_align.config.jobs_file import JobLine
 from edu_align.config.precheck.overrides import swept_values
 from edu_align.config.sweep_rules import problems_of_zip
-from edu_align.sweeps.state import Job, SweepFolder, update
+from edu_align.sweeps.state import Job, SweepFolder, update, waiting
 from edu_align.utils.errors import UserError
 
 DIGITS = 6  # significant ones of a drawn number
@@ -107,6 +108,11 @@ def of_lines(lines: list[JobLine]) -> tuple[list[Dimension], Together]:
         for pairs in found.values()
     ]
     return space, Together(frozenset(found), tuple(rows))
+
+
+def folders_of(config: DictConfig) -> list[Path]:
+    """The folders that a sweep's config is composed from."""
+    return [Path(one.path) for one in config.hydra.runtime.config_sources if one.schema == "file"]
 
 
 def dimensions(overrides: list[str], loader: Any, config: DictConfig) -> list[Dimension]:
@@ -222,25 +228,35 @@ def _value(word: str) -> Any:
 
 
 class ListSearch:
-    """Every job of a list. A job that the folder has already, by its values, keeps its number."""
+    """Every job of a list. A job that the folder has already, by its values, keeps its number.
 
-    def __init__(self, folder: SweepFolder, space: list[Dimension], jobs: Iterable[list[str]]) -> None:
+    Without `writes` the folder stays as it is, and may not exist.
+    """
+
+    def __init__(
+        self, folder: SweepFolder, space: list[Dimension], jobs: Iterable[list[str]], writes: bool = True
+    ) -> None:
         kept: dict[str, list[Job]] = defaultdict(list)
         for job in folder.jobs():
             kept[_key(job["values"])].append(job)
         free = max((job["number"] + 1 for same in kept.values() for job in same), default=0)
         self.folder = folder
-        self.numbers: list[int] = []
+        self.jobs: list[Job] = []
         for overrides in jobs:
             values = values_of(overrides, space)
             if kept[_key(values)]:
                 job = kept[_key(values)].pop(0)
                 if job["overrides"] != overrides and job["state"] != "running":
-                    update(folder.job_path(job["number"]), job, overrides=overrides)
+                    if writes:
+                        update(folder.job_path(job["number"]), job, overrides=overrides)
+                    job["overrides"] = overrides
             else:
-                job = folder.add(free, overrides, values)
+                job = waiting(free, overrides, values)
+                if writes:
+                    folder.add(free, overrides, values)
                 free += 1
-            self.numbers.append(job["number"])
+            self.jobs.append(job)
+        self.numbers = [job["number"] for job in self.jobs]
         self.total = len(self.numbers)
 
     def next(self, left: set[int]) -> list[int]:

@@ -4,6 +4,7 @@ outputs/sweeps/<name>/
   sweep.json       {name, command, sampler, objective, direction, keys, state, started, updated, total, versions ...}
   jobs/0000.json   one file a job, written by the process that runs it, whole or not at all:
                    {number, overrides, values, state, run, run_id, objective, error, host, pid, seconds ...}
+  log.txt          what was printed, the lines of a job of another process with its number
   .lock            held by the one process that hands out jobs
 State of a job: waiting | running | finished | failed | pruned | interrupted.
 """
@@ -56,8 +57,7 @@ class SweepFolder:
 
     def add(self, number: int, overrides: list[str], values: dict[str, Any]) -> Job:
         """Write a job that waits."""
-        job: Job = {"number": number, "overrides": overrides, "values": values, "state": "waiting", "run": None}
-        job |= {"run_id": None, "objective": None, "error": None, "host": None, "pid": None, "seconds": None}
+        job = waiting(number, overrides, values)
         self.job_path(number).parent.mkdir(parents=True, exist_ok=True)
         update(self.job_path(number), job)
         return job
@@ -83,6 +83,12 @@ class SweepFolder:
             yield
         finally:
             lock.release()
+
+
+def waiting(number: int, overrides: list[str], values: dict[str, Any]) -> Job:
+    """A job that was never started."""
+    job: Job = {"number": number, "overrides": overrides, "values": values, "state": "waiting", "run": None}
+    return job | {"run_id": None, "objective": None, "error": None, "host": None, "pid": None, "seconds": None}
 
 
 def update(path: Path, job: Job, **changes: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edu_align.config.comments import conf_dir
+from edu_align.config.text import for_hydra
 from tests.config.test_conf_files import uncommented
 
 Problems = Callable[..., list[str]]
@@ -188,6 +189,12 @@ def test_every_line_of_a_file_of_jobs_is_checked(problems: Problems, tmp_path: P
     file.unlink()
     (found,) = problems(f"sweep.jobs_file={file}", multirun=True)
     assert found.startswith(f"`sweep.jobs_file={file}` cannot be read (No such file or directory). Give a text file")
+
+
+@pytest.mark.parametrize("asked", ["0;1", "first", "0,", "0,0", "-1"])
+def test_what_is_no_gpu_is_a_problem(problems: Problems, asked: str) -> None:
+    (found,) = problems(*for_hydra([f"sweep.gpus={asked}"], several=True), multirun=True)
+    assert "`sweep.gpus" in found
 
 
 def test_a_file_of_a_hundred_jobs_is_taken(problems: Problems, tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ def test_a_sweep_keeps_its_jobs_and_is_not_run_twice(sweep: Any) -> None:
     first = sweep("-m", BETAS, "seed=1,2", "objective=eval/score")
     assert first.returncode == 0, first.stderr
     assert sweep.notes() == ["0.05 1", "0.05 2", "0.1 1", "0.1 2", "0.3 1", "0.3 2"]
-    assert f"sweep {sweep.folder.name}: 6 of 6 finished, best eval/score -0 (trainer.beta=0.1 seed=1)" in first.stdout
+    assert (
+        f"sweep {sweep.folder.name}: 6 of 6 finished, best eval/score -0 (trainer.beta=0.1 seed=1), as 1 other"
+        in first.stdout
+    )
     record = sweep.record
     expected = {"state": "finished", "total": 6, "sampler": "grid", "direction": "maximize"}
     assert record | expected | {"keys": ["trainer.beta", "seed"], "objective": "eval/score"} == record
@@ -54,7 +57,8 @@ def test_failures_are_kept_and_the_rest_goes_on(sweep: Any) -> None:
     assert done.returncode == 1
     assert [job["state"] for job in sweep.jobs()] == ["failed", "failed", "failed", "finished"]
     assert [(job["error"] or "").partition(",")[0] for job in sweep.jobs()] == [
-        "`trainer.beta=0.7` is refused here.", "RuntimeError: CUDA out of memory", "`objective=train/loss` is nan", "",
+        "`trainer.beta=0.7` is refused here.", "RuntimeError: CUDA out of memory",
+        "`objective=eval/pair_accuracy_implicit` is nan", "",
     ]  # fmt: skip
     message = done.stderr[done.stderr.index("edu_align: error: ") :]
     assert message.startswith("edu_align: error: 3 jobs failed:\n  - #0 (trainer.beta=0.7): `trainer.beta=0.7` is refu")

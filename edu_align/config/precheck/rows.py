@@ -27,7 +27,7 @@ def factors(
     """
     zipped, path = told.get("zip"), told.get("jobs_file")
     zipped = [str(key) for key in zipped] if isinstance(zipped, list) else []
-    wrong = _without_sweep(zipped, path) if not several else []
+    wrong = _without_sweep(zipped, path, told.get("dry_run")) if not several else []
     swept = {change.key: change for change in changes if change.sweep}
     rows: list[Row] = []
     if several and zipped:
@@ -49,9 +49,10 @@ def _apart(change: Change, files: Files) -> list[Row]:
     return [[change._replace(values=(value,))] for value in change.values]
 
 
-def _without_sweep(zipped: list[str], path: Any) -> list[str]:
+def _without_sweep(zipped: list[str], path: Any, dry_run: Any) -> list[str]:
     given = [f"sweep.zip=[{','.join(zipped)}]"] if zipped else []
     given += [f"sweep.jobs_file={path}"] if path is not None else []
+    given += ["sweep.dry_run=true"] if dry_run is True else []
     return [f"`{word}` is of a sweep, and this is one run. Add -m, or drop it." for word in given]
 
 
