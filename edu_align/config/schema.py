@@ -455,6 +455,7 @@ class SweepConfig:
     direction: str = key("auto", words=("auto", "minimize", "maximize"))
     zip: list[str] = key([], later=True)
     jobs_file: str | None = key(None, in_sweep_name=False)  # the jobs in it stand for it
+    pareto: list[str] = key([], in_sweep_name=False)
     batch: int | None = key(None, ">= 1", in_sweep_name=False)
     dry_run: bool = key(False, in_sweep_name=False)
     stop_on_error: bool = key(False, in_sweep_name=False)

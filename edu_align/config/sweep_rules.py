@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from edu_align.config.metrics import check_objective
+from edu_align.utils.errors import UserError
 from edu_align.utils.words import did_you_mean, listed
 
 _GPUS = re.compile(r"auto|off|\d+(,\d+)*")
@@ -22,6 +24,7 @@ def problems_of_sweep(values: dict[str, Any]) -> Iterator[str]:
         yield f"`sweep.gpus` must be auto | off | numbers of GPUs, got {gpus!r}. Example: sweep.gpus=0,1."
     elif gpus is not None and len(set(gpus.split(","))) < len(gpus.split(",")):
         yield f"`sweep.gpus={gpus}` names a GPU twice. Name each once."
+    yield from problems_of_pareto(values.get("sweep.pareto") or [])
     if metric is None:
         return
     if sampler != "tpe":
@@ -36,6 +39,23 @@ def problems_of_sweep(values: dict[str, Any]) -> Iterator[str]:
             f"`sweep.prune_metric={metric}` is measured every `trainer.eval_steps` steps, and that is null. "
             "Set trainer.eval_steps=20, or a sweep.prune_metric that starts with train/."
         )
+
+
+def problems_of_pareto(names: Sequence[str]) -> Iterator[str]:
+    """A problem for objectives that are one, or named twice, or no metric of a run by their name's beginning."""
+    if len(names) == 1:
+        yield (
+            f"`sweep.pareto` weighs two numbers or more, got [{names[0]}]. Name another one, or set "
+            f"objective={names[0]} alone."
+        )
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        yield f"`sweep.pareto` names {twice} twice. Name each number once."
+    for name in names:
+        if name.startswith(("eval/", "train/", "before/", "base/")):
+            try:
+                check_objective(name)
+            except UserError as error:
+                yield str(error).replace(f"`objective={name}`", f"`sweep.pareto`: {name}").replace("objective=", "")
 
 
 def problems_of_zip(zipped: Sequence[str], counts: Mapping[str, int | None], sampler: str) -> Iterator[str]:

@@ -111,7 +111,8 @@ def print_forecast(name: str, objective: str, found: list[Forecast], config: Dic
     over = len(found) - len(left) - sum(bool(one.error) for one in found)
     print(f"edu_align: {over} of {_count(len(found) + unknown)} finished; {_left(left, workers(config))}", flush=True)
     if failing := [one for one in found if one.error]:
-        raise SomeFailed([f"#{one.number} ({format_values(one.values)}): {one.error}" for one in failing], by_user=True)
+        texts = [f"#{one.number} ({format_values(one.values)}): {one.error}" for one in failing]
+        raise SomeFailed(texts, by_user=True, became="would fail")
 
 
 def _left(left: list[Forecast], at_once: int) -> str:

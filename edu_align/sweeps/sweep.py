@@ -178,6 +178,7 @@ class Sweep:
             objective=self.objective, direction=self.direction, keys=keys, state="running",
             started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
             call=uuid.uuid4().hex[:12], stop=rule(self.config.sweep), gpus=share_out(self.config),
+            pareto=list(self.config.sweep.pareto),
             versions=package_versions(VERSIONS), **who(),
         )  # fmt: skip
 

@@ -22,10 +22,11 @@ JOB_TYPE = "sweep"
 
 def write_and_track(folder: Path, config: Any) -> None:
     """Tables and plots of the sweep, in its folder and in W&B. What cannot be written takes nothing from the sweep."""
-    from edu_align.reports.sweep.write import write_report
+    from edu_align.reports.sweep.write import print_front, write_report
 
     try:
         print(f"edu_align: report {write_report(folder)}", flush=True)
+        print_front(reading.read_sweep(folder))
         log_sweep(folder, OmegaConf.to_object(config.tracking))  # type: ignore[arg-type]
     except Exception as error:
         print(f"edu_align: no report: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -200,3 +200,19 @@ def test_what_is_no_gpu_is_a_problem(problems: Problems, asked: str) -> None:
 def test_a_file_of_a_hundred_jobs_is_taken(problems: Problems, tmp_path: Path) -> None:
     (tmp_path / "jobs.txt").write_text("".join(f"seed={n}\n" for n in range(100)), encoding="utf-8")
     assert problems(f"sweep.jobs_file={tmp_path}/jobs.txt", multirun=True) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            "leak_rate",
+            "`sweep.pareto` weighs two numbers or more, got [leak_rate]. Name another one, or set objective=",
+        ),
+        ("leak_rate,leak_rate", "`sweep.pareto` names leak_rate twice. Name each number once."),
+        ("leak_rate,eval/los", "`sweep.pareto`: eval/los is no metric of a run. Did you mean eval/loss?"),
+    ],
+)
+def test_objectives_that_cannot_be_weighed(problems: Problems, names: str, expected: str) -> None:
+    (found,) = problems(*for_hydra([f"sweep.pareto=[{names}]"], several=True), multirun=True)
+    assert found.startswith(expected)

@@ -49,7 +49,9 @@ def test_what_would_fail_is_said_and_ends_it(sweep: Any) -> None:
     done = sweep("-m", *SMALL, "hardware.memory_gb=4,0.001", "sweep.dry_run=true")
     assert done.returncode == 2
     assert [row[1] for row in rows(done.stdout)] == ["to train", "would fail"]
-    assert "edu_align: error: 1 job failed:\n  - #1 (hardware.memory_gb=0.001): it is planned to take " in done.stderr
+    assert (
+        "edu_align: error: 1 job would fail:\n  - #1 (hardware.memory_gb=0.001): it is planned to take " in done.stderr
+    )
     assert "Traceback" not in done.stderr
     alone = sweep(*SMALL, "sweep.dry_run=true")
     assert alone.returncode == 2

@@ -62,6 +62,7 @@ class Sweep:
     started: str = ""
     updated: str = ""
     total: int = 0
+    pareto: tuple[str, ...] = ()  # further objectives, see pareto.py
 
     def ranked(self) -> list[Job]:
         """The jobs that can be the best, the best first; of equals the one that came first."""
@@ -122,6 +123,7 @@ def read_sweep(folder: Path, accept: bool = False) -> Sweep:
         started=str(record.get("started") or ""),
         updated=str(record.get("updated") or ""),
         total=int(record.get("total") or len(jobs)),
+        pareto=tuple(map(str, record.get("pareto") or ())),
     )
 
 
