@@ -73,6 +73,7 @@ class StatusLine:
 
 
 SEQUENTIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+NEEDS = {".SlurmLauncher": ("submitit", "sweep"), ".RayLauncher": ("ray", "ray")}  # launcher: package, extra
 ELSEWHERE = 4  # trials that TPE chooses at once for launchers that do not say how many they run
 
 
@@ -82,9 +83,10 @@ def make_launcher(context: Any, task: Any, config: DictConfig) -> Any:
     """
     from hydra.core.plugins import Plugins
 
-    if str(config.hydra.launcher._target_).endswith(".SlurmLauncher") and find_spec("submitit") is None:
-        chosen = config.hydra.runtime.choices.get("hydra/launcher")
-        raise UserError(f'`hydra/launcher={chosen}` needs submitit: pip install "edu_align[sweep]".')
+    chosen, target = config.hydra.runtime.choices.get("hydra/launcher"), str(config.hydra.launcher._target_)
+    for launcher, (package, extra) in NEEDS.items():
+        if target.endswith(launcher) and find_spec(package) is None:
+            raise UserError(f'`hydra/launcher={chosen}` needs {package}: pip install "edu_align[{extra}]".')
     share_out(config)
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
 
@@ -95,16 +97,20 @@ def is_sequential(config: DictConfig) -> bool:
 
 def parallel_trials(config: DictConfig) -> int:
     """How many trials a search that learns from results hands out together."""
-    return workers(config) if config.sweep.batch is None else int(config.sweep.batch)
+    if config.sweep.batch is not None:
+        return int(config.sweep.batch)
+    return _at_once(config, ("n_jobs", "parallel"))
 
 
 def workers(config: DictConfig) -> int:
-    """How many jobs the launcher runs at once."""
+    """How many jobs the launcher runs at once, as far as its settings say."""
+    return _at_once(config, ("n_jobs", "parallel", "array_parallelism"))
+
+
+def _at_once(config: DictConfig, keys: tuple[str, ...]) -> int:
     if is_sequential(config):
         return 1
-    asked = config.hydra.launcher.get("n_jobs", config.hydra.launcher.get("array_parallelism"))
-    if asked is None:
-        return ELSEWHERE
+    asked = next((value for key in keys if (value := config.hydra.launcher.get(key)) is not None), ELSEWHERE)
     return int(asked) if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + int(asked))
 
 

@@ -140,8 +140,10 @@ def test_what_cannot_be_zipped_is_one_problem(problems: Problems, words: str, ex
 
 def test_only_the_pairs_of_a_zip_are_checked_together(problems: Problems) -> None:
     sizes = ["trainer.batch_size=8,9", "hardware.per_device_batch_size=4,3"]
-    (found,) = problems(*sizes, multirun=True)
-    assert found.startswith("`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (3), got 8.")
+    assert [found.split(". ")[0] for found in problems(*sizes, multirun=True)] == [
+        "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (3), got 8",
+        "`trainer.batch_size` must be a multiple of `hardware.per_device_batch_size` (4), got 9",
+    ]
     zipped = "sweep.zip=[trainer.batch_size,hardware.per_device_batch_size]"
     assert problems(*sizes, zipped, multirun=True) == []
     (found,) = problems("trainer.batch_size=8,9", "hardware.per_device_batch_size=4,4", zipped, multirun=True)

@@ -27,6 +27,9 @@ def job(cfg):
     if beta == 0.8: raise RuntimeError("CUDA out of memory")
     if beta == 0.9: return float("nan")
     if beta == 0.6: os.kill(os.getpid(), 9)
+    if beta == 0.65 and not os.path.exists("killed"):
+        open("killed", "w").close()
+        os.kill(os.getpid(), 9)
     if beta == 0.5 and not os.path.exists("second"): raise KeyboardInterrupt
     note(f"done {beta} {cfg.seed}")
     note(f"gpu {os.environ.get('CUDA_VISIBLE_DEVICES')} {began} {time.time()}")
