@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edu_align.config.arguments import key_of
-from edu_align.config.compose import hydra_words
+from edu_align.config.text import hydra_words
 from edu_align.utils.errors import UserError, first_line
 
 

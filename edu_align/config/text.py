@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, get_args
 
 from edu_align.config.arguments import at_home, quoted
@@ -79,6 +80,23 @@ def for_hydra(words: Sequence[str], several: bool) -> list[str]:
     if wrong:
         raise UserError("\n".join(wrong))
     return found
+
+
+def hydra_words(words: Sequence[str], folders: Sequence[Path], several: bool) -> list[str]:
+    """The words of a command line as Hydra reads what was meant by them, see `models_by_path` and `for_hydra`."""
+    return for_hydra(models_by_path(words, folders), several)
+
+
+def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """The words, with `model.path=<hub id, folder or file>` for a `model=` of one that is no preset of `folders`."""
+
+    def is_path(value: str) -> bool:
+        presets = (folder / "model" / f"{value}.yaml" for folder in folders)
+        named = "/" in value or value.endswith(".gguf")
+        return named and "," not in value and not any(preset.is_file() for preset in presets)
+
+    pairs = [(word, *word.partition("=")) for word in words]
+    return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
 
 
 def no_text(key: str, value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from edu_align.config.compose import Made, conf_dir, settled
+from edu_align.config.compose import Made, settled
 from edu_align.planning.duration import GB, seconds
 from edu_align.planning.plan import make_plan
 from edu_align.sweeps.executor import format_values, workers
@@ -65,7 +65,7 @@ def _composed(config: DictConfig, loader: Any, overrides: list[str]) -> list[Dic
     except Exception as error:
         raise UserError(" ".join(str(error).split())) from None
     words = list(composed.hydra.overrides.task)
-    others = [folder for folder in folders_of(config) if folder != conf_dir()]
+    others = folders_of(config)
     if composed.chain:
         return [each for _, each in stages(composed.chain, words, others)]
     made = Made(words, others, str(composed.hydra.runtime.choices["model"]))

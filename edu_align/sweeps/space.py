@@ -20,6 +20,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edu_align.config.arguments import key_of
+from edu_align.config.comments import conf_dir
 from edu_align.config.jobs_file import JobLine
 from edu_align.config.precheck.overrides import swept_values
 from edu_align.config.sweep_rules import problems_of_zip
@@ -111,8 +112,9 @@ def of_lines(lines: list[JobLine]) -> tuple[list[Dimension], Together]:
 
 
 def folders_of(config: DictConfig) -> list[Path]:
-    """The folders that a sweep's config is composed from."""
-    return [Path(one.path) for one in config.hydra.runtime.config_sources if one.schema == "file"]
+    """The folders that a sweep's config is composed from, besides edu_align's own."""
+    every = [Path(one.path) for one in config.hydra.runtime.config_sources if one.schema == "file"]
+    return [folder for folder in every if folder != conf_dir()]
 
 
 def dimensions(overrides: list[str], loader: Any, config: DictConfig) -> list[Dimension]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from edu_align.config.comments import conf_dir
 from edu_align.config.jobs_file import JobLine, read_jobs
 from edu_align.config.metrics import direction_of
 from edu_align.config.sweep_rules import problem_of_jobs_file
@@ -103,7 +104,7 @@ def _lines(config: DictConfig, space: list[Dimension]) -> list[JobLine]:
     path = config.sweep.jobs_file
     if problem := problem_of_jobs_file(path, config.sweep.sampler, list(config.sweep.zip)):
         raise UserError(problem)
-    return read_jobs(path, folders_of(config), {one.name for one in space})
+    return read_jobs(path, [conf_dir(), *folders_of(config)], {one.name for one in space})
 
 
 def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:

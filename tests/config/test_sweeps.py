@@ -172,7 +172,7 @@ def test_every_line_of_a_file_of_jobs_is_checked(problems: Problems, tmp_path: P
     assert said(good) == []
     assert said(good, "seed=1,2") == []
     assert said("trainer.beta=-1 adapter.rank=8\ntrainer.beta=0.1 seed=x\ntrainer.bata=1\n") == [
-        "`trainer.beta` must be > 0, got -1. A common value is trainer.beta=0.1.",
+        "`trainer.beta` must be > 0, got -1.0. A common value is trainer.beta=0.1.",
         "`seed` must be a whole number, got 'x'. Write digits, such as 10.",
         "`trainer.bata` is not a key. Did you mean `trainer.beta`?",
     ]

@@ -52,7 +52,7 @@ def test_every_trainer_has_metrics_that_do_not_follow_beta() -> None:
         (["trainer=sft", "evaluation.enabled=false", "seed=1,2"], "eval/loss"),
         (["trainer=sft,dpo", "seed=1,2"], "eval/pair_accuracy_mean_logp"),
         (["trainer=dpo,reward", "seed=1,2"], "eval/rewards/accuracies"),
-        (["experiment=reproduce_sft,reproduce_dpo"], "eval/pair_accuracy_mean_logp"),
+        (["experiment=reproduce_sft,reproduce_dpo", "evaluation.enabled=true"], "eval/pair_accuracy_mean_logp"),
         (["experiment=reproduce_dpo", "seed=1,2"], "eval/pair_accuracy_implicit"),
         (["trainer=dpo", "objective=train/loss", "seed=1,2"], "train/loss"),
     ],
