@@ -5,6 +5,7 @@ which is there once `edu_align.evaluate` has measured the runs. The front is tha
 beside them, because a job that is a little worse may not be told apart.
 """
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,10 +132,9 @@ def _of_suite(result: "MetricResult", name: str) -> _Number:
     found = interval(
         series.values, series.groups, weights=series.weights, seed=SEED, bounds=BOUNDS.get(result.units.get(name, ""))
     )
-    shown = found.low == found.low  # nan where there is one group
-    entry = {"value": found.value, "clusters": found.clusters}
-    entry |= {"low": found.low if shown else None, "high": found.high if shown else None}
-    return _Number(found.value, cell(entry), result.better.get(name, ""))
+    low, high = (None if math.isnan(end) else end for end in (found.low, found.high))
+    entry = {"value": found.mean, "low": low, "high": high, "clusters": found.clusters}
+    return _Number(found.mean, cell(entry), result.better.get(name, ""))
 
 
 def _missing(
