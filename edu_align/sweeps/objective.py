@@ -40,23 +40,24 @@ def objectives(config: DictConfig, loader: Any, space: list[Dimension]) -> tuple
 def _kinds(config: DictConfig, loader: Any, space: list[Dimension]) -> Iterator[tuple[str, bool]]:
     """Trainer of each kind of job, of its last stage in a chain, and whether it measures held-out records."""
     choosing = [one for one in space if one.swept and one.name in CHOOSING]
-    if not choosing:
-        yield _kind(config)
-        return
     still = [f"{one.key}={one.words[0]}" for one in space if not one.swept]
+    if not choosing:
+        yield _kind(config, still)
+        return
     for words in islice(product(*(one.words for one in choosing)), MOST):
-        typed = [f"{one.key}={word}" for one, word in zip(choosing, words, strict=True)]
+        typed = [*still, *(f"{one.key}={word}" for one, word in zip(choosing, words, strict=True))]
         try:
-            yield _kind(loader.load_sweep_config(config, [*still, *typed]))
+            yield _kind(loader.load_sweep_config(config, typed), typed)
         except Exception:  # that job says what is wrong as it starts
             continue
 
 
-def _kind(config: DictConfig) -> tuple[str, bool]:
+def _kind(config: DictConfig, words: list[str]) -> tuple[str, bool]:
+    """Of a config that `words` made."""
     if config.chain:
         from edu_align.training.chain import stages
 
-        config = stages(list(config.chain), list(config.hydra.overrides.task), folders_of(config))[-1][1]
+        config = stages(list(config.chain), words, folders_of(config))[-1][1]
     return str(config.trainer.algorithm), bool(config.evaluation.enabled)
 
 
