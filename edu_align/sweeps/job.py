@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 VARIABLE = "EDU_ALIGN_JOB"  # path of the job's file, in the environment of the job
+RELAYED = "EDU_ALIGN_RELAYED"  # in that of a job whose lines come back to the sweep's process, which keeps them
 _listeners: list[RunListener] = [NO_LISTENER]  # the last one is that of the job of this process
 
 
@@ -122,7 +123,8 @@ def _numbered(path: Path, job: Job) -> AbstractContextManager[None]:
     here = sweep.get("machine") == machine()
     if here and sweep.get("pid") == os.getpid():
         return nullcontext()
-    return tagged(f"[job {job['number']}] ", path.parents[1] / LOG if here else None)
+    logs = here and RELAYED not in os.environ
+    return tagged(f"[job {job['number']}] ", path.parents[1] / LOG if logs else None)
 
 
 def _end_with_sweep(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from edu_align.runs.process import is_alive, who
+from edu_align.sweeps.job import RELAYED
 from edu_align.sweeps.remote import RemoteJob
 from edu_align.sweeps.state import update
 from edu_align.utils.errors import UserError, first_line
@@ -86,6 +87,7 @@ def _run(job: RemoteJob, folder: str, path: list[str]) -> None:
     sys.path.extend(place for place in path if place not in sys.path)
     if os.path.isdir(folder):
         os.chdir(folder)
+    os.environ[RELAYED] = "1"
     file = job.file
     while (known := read_json(file)) and known.get("pid") != who()["pid"] and is_alive(file, known, watch=True):
         time.sleep(LOOK)

@@ -5,6 +5,7 @@ taken out. What cannot be written takes nothing from the work.
 """
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -18,6 +19,7 @@ from edu_align.utils.errors import UserError
 from edu_align.utils.secrets import redacted
 
 LOG = "log.txt"  # of a run, and of a sweep
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 Take = Callable[[str], None]
 
 
@@ -108,7 +110,7 @@ def append(path: Path, line: str) -> None:
     """Add a line to a file that several processes may write: in one piece."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(descriptor, f"{redacted(line)}\n".encode(errors="replace"))
+        os.write(descriptor, f"{redacted(_COLOURS.sub('', line))}\n".encode(errors="replace"))
     finally:
         os.close(descriptor)
 

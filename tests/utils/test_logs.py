@@ -34,7 +34,7 @@ def test_lines_before_and_after_the_file_is_known_are_kept(tmp_path: Path, capsy
 def test_of_a_bar_its_last_state_is_kept(tmp_path: Path) -> None:
     with kept() as log:
         log.into(tmp_path / "log.txt")
-        for text in ("\r 10%", "\r 50%", "\r100%", "\nnext\r\n"):
+        for text in ("\r 10%", "\r 50%", "\r100%", "\n\x1b[36mnext\x1b[0m\r\n"):
             sys.stderr.write(text)
     assert body(tmp_path / "log.txt") == ["100%", "next"]
 
