@@ -220,8 +220,9 @@ def _composed(words: Words, config_dirs: Sequence[str | Path]) -> "tuple[DictCon
     from edu_align.config.arguments import key_of
     from edu_align.config.comments import PRIMARY, conf_dir
     from edu_align.config.compose import compose as composed
-    from edu_align.config.compose import hydra_words, of_this_machine
+    from edu_align.config.compose import of_this_machine
     from edu_align.config.machine_settings import blamed
+    from edu_align.config.text import hydra_words
     from edu_align.launch import refuse_newer_python
 
     refuse_newer_python()

@@ -50,12 +50,12 @@ def _launch(run: Job, name: str, check: Callable[[list[str]], None] | None) -> N
         VERSION_BASE,
         as_user_error,
         check_words,
-        hydra_words,
         in_one_message,
         of_this_machine,
         register,
     )
     from edu_align.config.machine_settings import blamed, use
+    from edu_align.config.text import hydra_words
 
     args = get_args_parser().parse_intermixed_args()
     typed, flags = sys.argv, [word for word in sys.argv[1:] if word not in args.overrides]

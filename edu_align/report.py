@@ -3,10 +3,12 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edu_align.config.arguments import Words, key_values, run_names
+from edu_align.config.sweep_rules import problems_of_pareto
 from edu_align.reports import REPORTS, SPLITS
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import check_folder
@@ -32,13 +34,18 @@ edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
                  the best one, and how to talk to it; what each key does, heat map, learning curves
   objective      another metric to judge a sweep by than its own: eval/pair_accuracy_implicit, ... With runs: compare
                  what their configs differ in by that metric, as if they were a sweep; they need not be evaluated
+  pareto         [number,number,...]: with a sweep or runs, which of them no other one beats in all of these: metrics of
+                 run.json, or numbers of the suite where it measured the runs (question_rate/local, leak_rate, ...)
   direction      minimize | maximize; by the metric's name unless given
   output         folder of the files (outputs_root/reports/<runs>; a sweep's own)
   last           without sweep and runs: how many runs to list, the newest first; 0 lists all (50)
   outputs_root   where runs and sweeps lie (outputs)
   accept_changed true shows runs whose files are not what training left; they are named and left out unless given
 """
-KEYS = ("sweep", "runs", "split", "objective", "direction", "output", "last", "outputs_root", "accept_changed")
+KEYS = (
+    "sweep", "runs", "split", "objective", "pareto", "direction", "output", "last", "outputs_root", "accept_changed",
+)  # fmt: skip
+AS_SWEEP = ("objective", "direction", "pareto")  # with one of them runs are shown as a sweep is
 DIRECTIONS = ("minimize", "maximize")
 
 
@@ -58,7 +65,7 @@ def main() -> None:
     folder = Path(words["output"]).expanduser() if "output" in words else None
     if folder is not None:
         check_folder("output", folder)
-    if "runs" in words and "objective" not in words and "direction" not in words:
+    if "runs" in words and not set(AS_SWEEP) & set(words):
         _compare(words["runs"], outputs, words.get("split"), folder, _accepts(words))
     else:
         _sweep(words, outputs, folder)
@@ -89,9 +96,19 @@ def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:
         sweep = runs_as_sweep(runs, outputs / REPORTS / f"{len(runs)}-runs-{_digest(runs)}")
     if "objective" in words or "direction" in words:
         sweep = with_objective(sweep, words.get("objective", sweep.objective), words.get("direction"))
+    if "pareto" in words:
+        sweep = replace(sweep, pareto=tuple(pareto_names(words["pareto"])))
     written = write_files(sweep, folder or sweep.folder)
     print_sweep(sweep)
     print(f"edu_align: report {written}, with report.md and results.csv")
+
+
+def pareto_names(typed: str) -> list[str]:
+    """`[a,b]` as names. Errors: fewer than two, one twice, or one that no run can have."""
+    names = [name.strip() for name in typed.removeprefix("[").removesuffix("]").split(",") if name.strip()]
+    for problem in problems_of_pareto(names or [""]):
+        raise UserError(problem.replace("`sweep.pareto`", f"`pareto={typed}`"))
+    return names
 
 
 def _runs(names: str, outputs: Path, accept: bool) -> "list[StoredRun]":
@@ -120,12 +137,14 @@ def _check(words: dict[str, str]) -> None:
     if "sweep" in words and "runs" in words:
         raise UserError("`sweep` and `runs` are both given. Give one of them.")
     if "sweep" not in words and "runs" not in words:
-        for key in ("objective", "direction", "output"):
+        for key in (*AS_SWEEP, "output"):
             if key in words:
                 raise UserError(f"`{key}={words[key]}` needs a sweep or runs. Give sweep=<name> or runs=[<run>,<run>].")
     elif "last" in words:
         raise UserError("`last` belongs to the list of all runs. Leave it out, or leave out sweep and runs.")
-    if "split" in words and ("runs" not in words or "objective" in words or "direction" in words):
+    if "pareto" in words:
+        pareto_names(words["pareto"])
+    if "split" in words and ("runs" not in words or set(AS_SWEEP) & set(words)):
         raise UserError(
             f"`split={words['split']}` belongs to what the suite measured. Give it with runs=[<run>,<run>] alone."
         )

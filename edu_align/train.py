@@ -1,7 +1,7 @@
 """Train a tutor: `python -m edu_align.train trainer=dpo model=zephyr trainer.beta=0.3`; `--help` lists what can be set.
 
 Any Hydra flag works; `-m` or `sweep=<preset>` runs a sweep. The value returned to a sweeper is the metric that
-`objective` names.
+`objective` names, or else one that compares over betas.
 """
 
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ def run_training(cfg: "DictConfig") -> float | None:
     from edu_align.config.compose import alone, choices, given
     from edu_align.reports.run_end import next_steps
     from edu_align.sweeps.job import listener
-    from edu_align.training.run import objective, run
+    from edu_align.training.run import objective, run, usual_objective
     from edu_align.utils.distributed import is_first
 
     if cfg.chain:
@@ -34,6 +34,8 @@ def run_training(cfg: "DictConfig") -> float | None:
     if is_first() and alone():
         words, folders = given()
         print("\n".join(next_steps(folder, cfg.outputs_root, words, choices(), folders)), flush=True)
+    if cfg.objective is None:
+        return usual_objective(folder, listener().objective)
     return objective(cfg.objective, folder)
 
 

@@ -26,31 +26,14 @@ def compose(overrides: list[str], config_dirs: list[Path] | None = None) -> "Dic
     `config_dirs` are searched after edu_align's own folder. It is an OmegaConf config typed by the schemas.
     Raises `UserError` that lists every problem.
     """
+    from edu_align.config.text import hydra_words
+
     others = [Path(folder).resolve() for folder in config_dirs or []]
     overrides = hydra_words(overrides, [conf_dir(), *others], several=False)
     check_words(overrides, conf_dir(), others)
     register()
     cfg, preset = _composed(overrides, others)
     return settled(cfg, Made(overrides, others, preset))
-
-
-def hydra_words(words: Sequence[str], folders: Sequence[Path], several: bool) -> list[str]:
-    """The words of a command line as Hydra reads what was meant by them, see `models_by_path` and `for_hydra`."""
-    from edu_align.config.text import for_hydra
-
-    return for_hydra(models_by_path(words, folders), several)
-
-
-def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """The words, with `model.path=<hub id, folder or file>` for a `model=` of one that is no preset of `folders`."""
-
-    def is_path(value: str) -> bool:
-        presets = (folder / "model" / f"{value}.yaml" for folder in folders)
-        named = "/" in value or value.endswith(".gguf")
-        return named and "," not in value and not any(preset.is_file() for preset in presets)
-
-    pairs = [(word, *word.partition("=")) for word in words]
-    return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
 
 
 def of_this_machine(typed: list[str], main: Path, others: list[Path], primary: str) -> list[str]:

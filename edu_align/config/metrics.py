@@ -1,6 +1,7 @@
 """The names under which a run keeps its numbers: what `objective` can be, known before anything is trained."""
 
 import re
+from collections.abc import Iterable
 
 from edu_align.config.schema import REWARDS, SOURCES
 from edu_align.utils.errors import UserError
@@ -34,6 +35,24 @@ _TRL_CHOOSES = {
     "grpo": ("reward", *(f"rewards/{name}/mean" for name in REWARDS)),  # its loss says nothing of the replies
 }  # fmt: skip
 _OF_PAIRS = ("rewards/accuracies", "rewards/margins")  # which graded replies do not have
+
+
+# What the jobs of a sweep are compared by where `objective` is null. Each means the same whatever the loss, beta and
+# the learning rate are, unlike DPO's, KTO's and GRPO's own losses; the first that the runs measured is taken.
+COMPARABLE = {
+    "sft": ("eval/human_turn_nll", "eval/pair_accuracy_mean_logp", "eval/loss", "train/loss"),
+    "dpo": ("eval/pair_accuracy_implicit", "eval/rewards/accuracies", "eval/pair_accuracy_mean_logp"),
+    "kto": ("eval/pair_accuracy_implicit", "eval/pair_accuracy_mean_logp", "eval/human_turn_nll"),
+    "reward": ("eval/pair_accuracy_reward", "eval/rewards/accuracies"),
+    "grpo": ("eval/reward", "eval/human_turn_nll"),
+}  # fmt: skip
+
+
+def comparable(algorithms: Iterable[str], held_out: bool = True) -> tuple[str, ...]:
+    """Metrics that runs of all these trainers can be compared by, the best first; not `held_out`: they measure none."""
+    lists = [COMPARABLE.get(algorithm, ("eval/loss",)) for algorithm in algorithms]
+    common = [name for name in lists[0] if all(name in names for names in lists)] if lists else []
+    return tuple(name for name in common if held_out or not is_held_out(name))
 
 
 def choosing_metrics(algorithm: str, graded: bool = False) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from edu_align.config.schema import (
     TrainerConfig,
 )
 from edu_align.config.split_rules import problems_of_split
+from edu_align.config.sweep_rules import problems_of_sweep
 from edu_align.config.trl_args import (
     enumeration,
     problems_of_args,
@@ -48,7 +49,6 @@ SHARDED_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd")
 COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_8bit", "sgd")
 COMMON_SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]{0,95}")
-_FOLDER = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
 def problems(cfg: Any, skip: set[str] | frozenset[str] = frozenset()) -> list[str]:
@@ -393,30 +393,6 @@ def _address(endpoint: str) -> Iterator[str]:
         )
 
 
-def _sweep(values: Values) -> Iterator[str]:
-    """A problem for a name that is no folder's name, and for pruning that cannot happen."""
-    name, sampler, metric = values.get("sweep.name"), values.get("sweep.sampler"), values.get("sweep.prune_metric")
-    if name is not None and not _FOLDER.fullmatch(str(name)):
-        yield (
-            f"`sweep.name` must be the name of a folder (letters, digits, - _ .), got {name!r}. Example: "
-            "sweep.name=betas."
-        )
-    if metric is None:
-        return
-    if sampler != "tpe":
-        yield f"`sweep.prune_metric` is for sweep.sampler=tpe, got it with {sampler}. Set sweep.prune_metric=null."
-    if not metric.startswith(("train/", "eval/")):
-        yield (
-            "`sweep.prune_metric` must be a metric logged on the way (train/... or eval/...), got "
-            f"{metric!r}. Example: sweep.prune_metric=eval/rewards/accuracies."
-        )
-    if metric.startswith("eval/") and values.get("trainer.eval_steps") is None:
-        yield (
-            f"`sweep.prune_metric={metric}` is measured every `trainer.eval_steps` steps, and that is null. "
-            "Set trainer.eval_steps=20, or a sweep.prune_metric that starts with train/."
-        )
-
-
 def _metrics(values: Values) -> Iterator[str]:
     name = next((name for name in values.get("evaluation.metrics") or [] if name not in METRICS), None)
     if name is not None:
@@ -450,6 +426,6 @@ def _places(values: Values) -> Iterator[str]:
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, problems_of_split,
-    _model, _hardware, problems_of_adapter, sharding, _export, _sweep, _judge, _places, _metrics, _tracking,
+    _model, _hardware, problems_of_adapter, sharding, _export, problems_of_sweep, _judge, _places, _metrics, _tracking,
     problems_of_rounds,
 )  # fmt: skip

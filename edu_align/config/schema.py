@@ -453,7 +453,14 @@ class SweepConfig:
     trials: int = key(20, ">= 1", in_sweep_name=False)
     seed: int | None = key(None, SEED)
     direction: str = key("auto", words=("auto", "minimize", "maximize"))
+    zip: list[str] = key([], later=True)
+    jobs_file: str | None = key(None, in_sweep_name=False)  # the jobs in it stand for it
+    pareto: list[str] = key([], in_sweep_name=False)
     batch: int | None = key(None, ">= 1", in_sweep_name=False)
+    dry_run: bool = key(False, in_sweep_name=False)
+    stop_on_error: bool = key(False, in_sweep_name=False)
+    stop_after: int | None = key(None, ">= 1", usual="3", in_sweep_name=False)
+    gpus: str = key("auto", in_sweep_name=False)
     prune_metric: str | None = None
     prune_min_steps: int = key(10, ">= 1")
     prune_factor: int = key(3, ">= 2")
@@ -472,7 +479,7 @@ class Config:
     accept_changed: bool = key(False, in_run_id=False, in_sweep_name=False)
     preview: int = key(0, ">= 0", in_run_id=False)
     chain: list[str] = key([], in_run_id=False)
-    objective: str = key("train/loss", in_run_id=False)
+    objective: str | None = key(None, in_run_id=False)
     cache_gb: float = key(10.0, ">= 0", usual="10", in_run_id=False)
     model: ModelConfig = MISSING
     dataset: DatasetConfig = MISSING

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, get_args
 
 from edu_align.config.arguments import at_home, quoted
@@ -22,6 +23,7 @@ _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)  # Hydra reads it as text, 
 _OTHER = ("true", "false", "null", "nan", "inf")
 _QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
+_WHOLE = ("sweep.gpus",)  # texts whose commas part no values of a sweep
 _NAMES = ("hardware.optimizer", "trainer.lr_scheduler")  # enumerations of another library
 
 
@@ -80,6 +82,23 @@ def for_hydra(words: Sequence[str], several: bool) -> list[str]:
     return found
 
 
+def hydra_words(words: Sequence[str], folders: Sequence[Path], several: bool) -> list[str]:
+    """The words of a command line as Hydra reads what was meant by them, see `models_by_path` and `for_hydra`."""
+    return for_hydra(models_by_path(words, folders), several)
+
+
+def models_by_path(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """The words, with `model.path=<hub id, folder or file>` for a `model=` of one that is no preset of `folders`."""
+
+    def is_path(value: str) -> bool:
+        presets = (folder / "model" / f"{value}.yaml" for folder in folders)
+        named = "/" in value or value.endswith(".gguf")
+        return named and "," not in value and not any(preset.is_file() for preset in presets)
+
+    pairs = [(word, *word.partition("=")) for word in words]
+    return [f"model.path={value}" if key == "model" and is_path(value) else word for word, key, _, value in pairs]
+
+
 def no_text(key: str, value: Any) -> str:
     """The problem of a value in a YAML file for a text key, where YAML reads no text or a null is not meant."""
     if not is_text(key) or _words(key) or value is None or (typed_keys().get(key) is Any and isinstance(value, list)):
@@ -100,7 +119,7 @@ def _for_hydra(word: str, several: bool) -> str:
         return f"{sign}{key}=[{','.join(items)}]" if inside else word
     if not is_text(key, typed) or _QUOTED.fullmatch(typed) or _FUNCTION.fullmatch(typed):
         return word
-    if "," in typed and (several or _words(key)):
+    if "," in typed and (several or _words(key)) and key not in _WHOLE:
         if any(mark in typed for mark in "'\"[]{}"):
             return word  # Hydra's own signs: its grammar decides
         values = [text_of(key, value.strip()) for value in typed.split(",")]

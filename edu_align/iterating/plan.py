@@ -123,7 +123,7 @@ def _training(config: Config, trainer: TrainerConfig) -> Config:
     quiet = replace(config.evaluation, enabled=False, judge=None, judge_model=None)  # rounds measure for themselves
     training = replace(
         config, trainer=trainer, dataset=dataset, evaluation=quiet, rounds=RoundsConfig(), init_from=None,
-        run_name=None, force=False, preview=0, chain=[], objective="train/loss", data_root=None,
+        run_name=None, force=False, preview=0, chain=[], objective=None, data_root=None,
     )  # fmt: skip
     found = problems(OmegaConf.structured(training), {"dataset.path", "dataset.sources"})
     room = trainer.max_length - asked.max_new_tokens

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.arguments import key_of
 from edu_align.config.comments import PRIMARY, conf_dir, folders_after_flag
-from edu_align.config.compose import compose, hydra_words, of_this_machine
+from edu_align.config.compose import compose, of_this_machine
 from edu_align.config.schema import PREFERENCE_SOURCES, Config
+from edu_align.config.text import hydra_words
 from edu_align.recipes.crossfit_table import Results, json_of, rows_of, table
 from edu_align.runs.folder import RunFolder, find_run
 from edu_align.utils import distributed as processes

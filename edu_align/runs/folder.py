@@ -7,6 +7,7 @@ outputs/runs/<name>/
   metrics.jsonl  one line a logging step
   samples.jsonl  replies before, during and after training
   split.json     which record went into which split
+  log.txt        what was printed while it was made
   adapter/ (or model/ for full fine-tuning), README.md (the model card)
   checkpoints/   while it is not finished: what another attempt goes on from (checkpoints.py)
   .lock.<n>      who works in it (lock.py)
@@ -337,7 +338,9 @@ def _by_id(key: str, word: str, runs: list[StoredRun], outputs: Path) -> StoredR
 
 
 class RunListener:
-    """Does nothing with either; a subclass does."""
+    """Does nothing with either; a subclass does. `objective`: what runs are compared by, where that is known."""
+
+    objective: str | None = None
 
     def run_started(self, folder: RunFolder) -> None:
         """The run that is made, or that was found finished, as soon as its folder is known."""

@@ -11,8 +11,10 @@ from omegaconf import DictConfig
 
 from edu_align.config.arguments import quoted
 from edu_align.runs.process import ticking
+from edu_align.sweeps.devices import share_out
 from edu_align.sweeps.job import VARIABLE
 from edu_align.sweeps.state import Job, SweepFolder
+from edu_align.sweeps.stopping import stop_reason
 from edu_align.utils.errors import UserError
 
 LOOK = 2.0  # seconds between two looks at the job files while other processes run them
@@ -38,7 +40,10 @@ def line(folder: SweepFolder, jobs: list[Job], total: int) -> str:
     parts += [f"{count[state]} {state}" for state in others if count[state]]
     best = best_of(jobs, folder.record["direction"])
     if best is not None:
-        parts.append(f"best {folder.record['objective']} {best['objective']:.4g} ({format_values(best['values'])})")
+        equal = sum(job["state"] == "finished" and job.get("objective") == best["objective"] for job in jobs) - 1
+        also = f", as {equal} other{'' if equal == 1 else 's'}" if equal else ""
+        values = format_values(best["values"])
+        parts.append(f"best {folder.record['objective']} {best['objective']:.4g} ({values}){also}")
     return f"sweep {folder.path.name}: {', '.join(parts)}"
 
 
@@ -68,16 +73,21 @@ class StatusLine:
 
 
 SEQUENTIAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+NEEDS = {".SlurmLauncher": ("submitit", "sweep"), ".RayLauncher": ("ray", "ray")}  # launcher: package, extra
 ELSEWHERE = 4  # trials that TPE chooses at once for launchers that do not say how many they run
 
 
 def make_launcher(context: Any, task: Any, config: DictConfig) -> Any:
-    """The launcher that the config names. Errors: the package that it comes from is not installed."""
+    """The launcher that the config names, with a worker for each GPU of the sweep. Errors: the package that it comes
+    from is not installed, and those of `share_out`.
+    """
     from hydra.core.plugins import Plugins
 
-    if str(config.hydra.launcher._target_).endswith(".SlurmLauncher") and find_spec("submitit") is None:
-        chosen = config.hydra.runtime.choices.get("hydra/launcher")
-        raise UserError(f'`hydra/launcher={chosen}` needs submitit: pip install "edu_align[sweep]".')
+    chosen, target = config.hydra.runtime.choices.get("hydra/launcher"), str(config.hydra.launcher._target_)
+    for launcher, (package, extra) in NEEDS.items():
+        if target.endswith(launcher) and find_spec(package) is None:
+            raise UserError(f'`hydra/launcher={chosen}` needs {package}: pip install "edu_align[{extra}]".')
+    share_out(config)
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
 
 
@@ -89,12 +99,19 @@ def parallel_trials(config: DictConfig) -> int:
     """How many trials a search that learns from results hands out together."""
     if config.sweep.batch is not None:
         return int(config.sweep.batch)
+    return _at_once(config, ("n_jobs", "parallel"))
+
+
+def workers(config: DictConfig) -> int:
+    """How many jobs the launcher runs at once, as far as its settings say."""
+    return _at_once(config, ("n_jobs", "parallel", "array_parallelism"))
+
+
+def _at_once(config: DictConfig, keys: tuple[str, ...]) -> int:
     if is_sequential(config):
         return 1
-    workers = config.hydra.launcher.get("n_jobs")
-    if workers is None:
-        return ELSEWHERE
-    return int(workers) if workers > 0 else max(1, (os.cpu_count() or 1) + 1 + int(workers))
+    asked = next((value for key in keys if (value := config.hydra.launcher.get(key)) is not None), ELSEWHERE)
+    return int(asked) if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + int(asked))
 
 
 class JobLauncher:
@@ -112,6 +129,8 @@ class JobLauncher:
                 self.launcher.launch([self._words(job) for job in jobs], numbers[0])
             return
         for job in jobs:
+            if stop_reason(self.folder.path):
+                return
             print(f"edu_align: job {job['number']}: {format_values(job['values'])}", flush=True)
             self.launcher.launch([self._words(job)], job["number"])
             self.status.show()

@@ -10,14 +10,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edu_align.runs.folder import NO_LISTENER, RunFolder, RunListener
 from edu_align.runs.process import heartbeat, is_alive, machine, runs_here, who
+from edu_align.sweeps.devices import take
 from edu_align.sweeps.state import Job, now, update
+from edu_align.sweeps.stopping import stop_reason
 from edu_align.utils.errors import EXIT_USER_ERROR, UserError
 from edu_align.utils.files import read_json
+from edu_align.utils.logs import LOG, tagged
 from edu_align.utils.parent import end_with_parent
 from edu_align.utils.secrets import redacted
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 VARIABLE = "EDU_ALIGN_JOB"  # path of the job's file, in the environment of the job
+RELAYED = "EDU_ALIGN_RELAYED"  # in that of a job whose lines come back to the sweep's process, which keeps them
 _listeners: list[RunListener] = [NO_LISTENER]  # the last one is that of the job of this process
 
 
@@ -40,6 +45,7 @@ class JobListener(RunListener):
 
     def __init__(self, path: Path, job: Job) -> None:
         self.path, self.job = path, job
+        self.objective = (read_json(path.parents[1] / "sweep.json") or {}).get("objective")
 
     def run_started(self, folder: RunFolder) -> None:
         if folder.writes:
@@ -68,16 +74,26 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
     What the job raises ends here, so that the others go on whatever the launcher does with errors; an interruption
     goes on through. Returns the objective, or None where there is none.
     """
-    from edu_align.config.compose import settled
-
     job = read_json(path)
     if job is None:
         raise UserError(f"The sweep's file of this job, {path}, is gone. Type the command again.")
     if is_alive(path, job, watch=True) and job["pid"] != who()["pid"]:
         print(f"edu_align: job {job['number']} runs already, on {job['host']} as {job['pid']}", flush=True)
         return None
+    if stop_reason(path.parents[1]):
+        return None  # the sweep says so, once
+    with _numbered(path, job):
+        return _recorded(run, cfg, path, job)
+
+
+def _recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Path, job: Job) -> float | None:
+    from edu_align.config.compose import settled
+
+    gpu = take(read_json(path.parents[1] / "sweep.json") or {})
     began = time.monotonic()
     begin(path, job)
+    if gpu is not None:
+        update(path, job, gpu=gpu)
     _end_with_sweep(path)
     _listeners.append(JobListener(path, job))
     try:
@@ -89,7 +105,7 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
             raise
         value = None
     else:
-        finished(path, job, value, time.monotonic() - began, str(cfg.get("objective")))
+        finished(path, job, value, time.monotonic() - began, str(listener().objective))
     finally:
         _listeners.pop()
     if job["state"] == "failed" and "torch" in sys.modules:
@@ -97,6 +113,18 @@ def run_recorded(run: "Callable[[DictConfig], Any]", cfg: "DictConfig", path: Pa
 
         free()  # the error held all of the run
     return value if job["state"] == "finished" else None
+
+
+def _numbered(path: Path, job: Job) -> AbstractContextManager[None]:
+    """In a process of its own, a job's lines begin with its number: those of several come mixed. On the sweep's machine
+    they are in its log, too.
+    """
+    sweep = read_json(path.parents[1] / "sweep.json") or {}
+    here = sweep.get("machine") == machine()
+    if here and sweep.get("pid") == os.getpid():
+        return nullcontext()
+    logs = here and RELAYED not in os.environ
+    return tagged(f"[job {job['number']}] ", path.parents[1] / LOG if logs else None)
 
 
 def _end_with_sweep(path: Path) -> None:
@@ -112,7 +140,8 @@ def begin(path: Path, job: Job) -> None:
     """The job runs here from now on; an error of an earlier attempt moves to `attempts`."""
     if job.get("error"):
         job["attempts"] = [*job.get("attempts", []), job["error"]]
-    update(path, job, state="running", started=now(), error=None, objective=None, user_error=False, **who())
+    call = (read_json(path.parents[1] / "sweep.json") or {}).get("call")
+    update(path, job, call=call, state="running", started=now(), error=None, objective=None, user_error=False, **who())
 
 
 def finished(path: Path, job: Job, value: Any, seconds: float, metric: str) -> None:

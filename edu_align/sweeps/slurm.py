@@ -13,14 +13,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
+from edu_align.sweeps.remote import RemoteJob
 from edu_align.sweeps.state import update
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import read_json, write_json
@@ -31,32 +30,13 @@ SHARED = ("name", "timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "gp
 IDS = "slurm.json"  # in the sweep's folder: job number -> SLURM's id, so that a job is not submitted twice
 
 
-@dataclass
-class Job:
+class Job(RemoteJob):
     """One job as submitit pickles it and the compute node runs it."""
 
-    context: Any
-    task: Callable[[Any], Any]
-    config: DictConfig
-    words: list[str]
-    number: int
-    singletons: Any = field(default=None)
-
     def __call__(self) -> None:
-        from hydra.core.singleton import Singleton
-        from hydra.core.utils import run_job, setup_globals
-
-        Singleton.set_state(self.singletons)
-        setup_globals()
-        config = self.context.config_loader.load_sweep_config(self.config, self.words)
-        with open_dict(config.hydra.job):
-            config.hydra.job.id = config.hydra.job.num = self.number
         requeue = Requeue()
         try:
-            run_job(
-                hydra_context=self.context, task_function=self.task, config=config, job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-            )  # fmt: skip
+            self.run()
         finally:
             requeue.if_requested()
 
@@ -95,12 +75,11 @@ def submit(jobs: list[Job], params: dict[str, Any]) -> None:
     Errors: there is no SLURM here, or it refuses the settings.
     """
     import submitit
-    from hydra.core.singleton import Singleton
 
     if queue() is None:
         raise UserError("`hydra/launcher=submitit_slurm` needs SLURM, and squeue does not answer here.")
     folder = Path(str(jobs[0].config.hydra.sweep.dir))
-    files = {job.number: _file(job) for job in jobs}
+    files = {job.number: job.file for job in jobs}
     place = next(iter(files.values())).parents[1]
     known: dict[str, str] = read_json(place / IDS) or {}
     settings = {key: value for key, value in _plain(params).items() if value is not None}
@@ -109,12 +88,10 @@ def submit(jobs: list[Job], params: dict[str, Any]) -> None:
     executor.update_parameters(**{key if key in SHARED else f"slurm_{key}": value for key, value in settings.items()})
     here = queue() or set()
     new = [job for job in jobs if known.get(_key(files[job.number])) not in here]
-    for job in new:
-        job.singletons = Singleton.get_state()
     if new:
         try:
             with executor.batch():
-                submitted = [executor.submit(job) for job in new]
+                submitted = [executor.submit(job.packed()) for job in new]
         except submitit.core.utils.FailedJobError as error:
             raise UserError(f"SLURM refused the jobs of {folder}: {' '.join(str(error).split())}") from None
         known |= {_key(files[job.number]): one.job_id for job, one in zip(new, submitted, strict=True)}
@@ -147,12 +124,6 @@ def queue() -> set[str] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return set(answer.stdout.split())
-
-
-def _file(job: Job) -> Path:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    return Path(str(OverridesParser.create().parse_override(job.words[-1]).value()))
 
 
 def _key(path: Path) -> str:

@@ -14,12 +14,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from edu_align.config.arguments import key_of
+from edu_align.config.comments import conf_dir
+from edu_align.config.jobs_file import JobLine
 from edu_align.config.precheck.overrides import swept_values
-from edu_align.sweeps.state import Job, SweepFolder, update
+from edu_align.config.sweep_rules import problems_of_zip
+from edu_align.sweeps.state import Job, SweepFolder, update, waiting
 from edu_align.utils.errors import UserError
 
 DIGITS = 6  # significant ones of a drawn number
@@ -60,6 +65,56 @@ class Dimension:
         if self.whole:
             return str(int(value))
         return repr(min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high))
+
+
+@dataclass(frozen=True)
+class Together:
+    """Overrides that go together: a job has all of one row. `keys`: names of the dimensions that the rows set."""
+
+    keys: frozenset[str]
+    rows: tuple[tuple[str, ...], ...]
+
+    def draw(self, source: random.Random) -> tuple[str, ...]:
+        return source.choice(self.rows)
+
+
+def zipped(space: list[Dimension], keys: list[str], sampler: str) -> Together | None:
+    """The values of `sweep.zip` one by one; None where it is empty. Errors: `problems_of_zip`."""
+    swept = {one.name: one for one in space if one.swept}
+    counts = {name: len(one.words) or None for name, one in swept.items()}
+    for problem in problems_of_zip(keys, counts, sampler):
+        raise UserError(problem)
+    if not keys:
+        return None
+    words = ([f"{swept[key].key}={word}" for word in swept[key].words] for key in keys)
+    return Together(frozenset(keys), tuple(zip(*words, strict=True)))
+
+
+def of_lines(lines: list[JobLine]) -> tuple[list[Dimension], Together]:
+    """The jobs of a file: a dimension for each key that a line sets, and the lines. Errors: a value that is several."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    rows = []
+    for line in lines:
+        parsed = OverridesParser.create().parse_overrides(list(line.words))
+        if several := [one.input_line for one in parsed if one.is_sweep_override()]:
+            raise UserError(f"`sweep.jobs_file`, line {line.number}: `{several[0]}` gives several values.")
+        pairs = [(one.get_key_element(), one.get_value_element_as_str()) for one in parsed]
+        rows.append(tuple(f"{key}={word}" for key, word in pairs))
+        for key, word in pairs:
+            found[key.lstrip("+~")].append((key, word))
+    space = [
+        Dimension(pairs[0][0], ",".join(word for _, word in pairs), True, tuple(word for _, word in pairs))
+        for pairs in found.values()
+    ]
+    return space, Together(frozenset(found), tuple(rows))
+
+
+def folders_of(config: DictConfig) -> list[Path]:
+    """The folders that a sweep's config is composed from, besides edu_align's own."""
+    every = [Path(one.path) for one in config.hydra.runtime.config_sources if one.schema == "file"]
+    return [folder for folder in every if folder != conf_dir()]
 
 
 def dimensions(overrides: list[str], loader: Any, config: DictConfig) -> list[Dimension]:
@@ -112,38 +167,59 @@ def _interval(key: str, parsed: Any, whole: bool) -> Dimension:
     return Dimension(key, parsed.get_value_string(), True, (), float(low), float(high), whole, log)
 
 
-def grid(space: list[Dimension]) -> Iterator[list[str]]:
-    """Overrides of every combination, the last key changing fastest: the jobs of Hydra's basic sweeper, in order."""
+def grid(space: list[Dimension], together: Together | None = None) -> Iterator[list[str]]:
+    """Overrides of every combination, the last key changing fastest: the jobs of Hydra's basic sweeper, in order.
+
+    Keys that go together stand where the first of them does.
+    """
     endless = [dimension for dimension in space if not dimension.words]
     if endless:
         raise UserError(
             f"`{endless[0].name}={endless[0].text}` has no end of values, and sweep.sampler=grid takes all of them. "
             "List values (0.1,0.2) or range(...), or set sweep.sampler=random or tpe."
         )
-    for words in product(*(dimension.words for dimension in space)):
-        yield [f"{dimension.key}={word}" for dimension, word in zip(space, words, strict=True)]
+    for parts in product(*(_rows(part) for part in _parts(space, together))):
+        yield [word for part in parts for word in part]
 
 
-def drawn(space: list[Dimension], trials: int, seed: int) -> Iterator[list[str]]:
+def drawn(space: list[Dimension], trials: int, seed: int, together: Together | None = None) -> Iterator[list[str]]:
     """Overrides of `trials` different combinations drawn at random; fewer where there are no more.
 
     The first ones are the same whatever `trials` is.
     """
     source = random.Random(seed)
     seen: set[tuple[str, ...]] = set()
-    size = math.prod(len(dimension.words) or math.inf for dimension in space)
+    parts = _parts(space, together)
+    size = math.prod(len(_rows(part)) or math.inf for part in parts)
     while len(seen) < min(trials, size):
-        words = tuple(dimension.draw(source) for dimension in space)
-        if words not in seen:
-            seen.add(words)
-            yield [f"{dimension.key}={word}" for dimension, word in zip(space, words, strict=True)]
+        words: list[str] = []
+        for part in parts:
+            drew = part.draw(source)
+            words += [f"{part.key}={drew}"] if isinstance(part, Dimension) else drew
+        if tuple(words) not in seen:
+            seen.add(tuple(words))
+            yield words
+
+
+def _parts(space: list[Dimension], together: Together | None) -> list[Dimension | Together]:
+    """What a job takes one value or one row of, each; the rows in the place of the first key that they set."""
+    if together is None:
+        return [*space]
+    first = next(one.name for one in space if one.name in together.keys)
+    return [
+        together if one.name == first else one for one in space if one.name == first or one.name not in together.keys
+    ]
+
+
+def _rows(part: Dimension | Together) -> tuple[tuple[str, ...], ...]:
+    """Every value that is listed, as overrides; empty for an interval."""
+    return part.rows if isinstance(part, Together) else tuple((f"{part.key}={word}",) for word in part.words)
 
 
 def values_of(overrides: list[str], space: list[Dimension]) -> dict[str, Any]:
     """`{key: value}` of the swept keys in one job's `overrides`, numbers as numbers."""
-    swept = {dimension.key: dimension.name for dimension in space if dimension.swept}
-    words = {word.partition("=")[0]: word for word in overrides}
-    return {name: _value(words[key]) for key, name in swept.items() if key in words}
+    words = {key_of(word): word for word in overrides}
+    return {one.name: _value(words[one.name]) for one in space if one.swept and one.name in words}
 
 
 @cache
@@ -154,25 +230,35 @@ def _value(word: str) -> Any:
 
 
 class ListSearch:
-    """Every job of a list. A job that the folder has already, by its values, keeps its number."""
+    """Every job of a list. A job that the folder has already, by its values, keeps its number.
 
-    def __init__(self, folder: SweepFolder, space: list[Dimension], jobs: Iterable[list[str]]) -> None:
+    Without `writes` the folder stays as it is, and may not exist.
+    """
+
+    def __init__(
+        self, folder: SweepFolder, space: list[Dimension], jobs: Iterable[list[str]], writes: bool = True
+    ) -> None:
         kept: dict[str, list[Job]] = defaultdict(list)
         for job in folder.jobs():
             kept[_key(job["values"])].append(job)
         free = max((job["number"] + 1 for same in kept.values() for job in same), default=0)
         self.folder = folder
-        self.numbers: list[int] = []
+        self.jobs: list[Job] = []
         for overrides in jobs:
             values = values_of(overrides, space)
             if kept[_key(values)]:
                 job = kept[_key(values)].pop(0)
                 if job["overrides"] != overrides and job["state"] != "running":
-                    update(folder.job_path(job["number"]), job, overrides=overrides)
+                    if writes:
+                        update(folder.job_path(job["number"]), job, overrides=overrides)
+                    job["overrides"] = overrides
             else:
-                job = folder.add(free, overrides, values)
+                job = waiting(free, overrides, values)
+                if writes:
+                    folder.add(free, overrides, values)
                 free += 1
-            self.numbers.append(job["number"])
+            self.jobs.append(job)
+        self.numbers = [job["number"] for job in self.jobs]
         self.total = len(self.numbers)
 
     def next(self, left: set[int]) -> list[int]:

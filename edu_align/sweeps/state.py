@@ -4,6 +4,7 @@ outputs/sweeps/<name>/
   sweep.json       {name, command, sampler, objective, direction, keys, state, started, updated, total, versions ...}
   jobs/0000.json   one file a job, written by the process that runs it, whole or not at all:
                    {number, overrides, values, state, run, run_id, objective, error, host, pid, seconds ...}
+  log.txt          what was printed, the lines of a job of another process with its number
   .lock            held by the one process that hands out jobs
 State of a job: waiting | running | finished | failed | pruned | interrupted.
 """
@@ -11,7 +12,7 @@ State of a job: waiting | running | finished | failed | pruned | interrupted.
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,7 @@ class SweepFolder:
 
     def add(self, number: int, overrides: list[str], values: dict[str, Any]) -> Job:
         """Write a job that waits."""
-        job: Job = {"number": number, "overrides": overrides, "values": values, "state": "waiting", "run": None}
-        job |= {"run_id": None, "objective": None, "error": None, "host": None, "pid": None, "seconds": None}
+        job = waiting(number, overrides, values)
         self.job_path(number).parent.mkdir(parents=True, exist_ok=True)
         update(self.job_path(number), job)
         return job
@@ -83,6 +83,12 @@ class SweepFolder:
             yield
         finally:
             lock.release()
+
+
+def waiting(number: int, overrides: list[str], values: dict[str, Any]) -> Job:
+    """A job that was never started."""
+    job: Job = {"number": number, "overrides": overrides, "values": values, "state": "waiting", "run": None}
+    return job | {"run_id": None, "objective": None, "error": None, "host": None, "pid": None, "seconds": None}
 
 
 def update(path: Path, job: Job, **changes: Any) -> None:
@@ -115,19 +121,26 @@ def is_bookkeeping(key: str) -> bool:
     return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in names)
 
 
-def sweep_digest(config: DictConfig, swept: dict[str, str]) -> str:
+def sweep_digest(config: DictConfig, swept: dict[str, str], rows: Sequence[Sequence[str]] = ()) -> str:
     """64 hex digits of the config without bookkeeping and of what is swept: `{key: values as they were typed}`.
 
+    `rows`: the lines of a file of jobs.
     `config` is the one that Hydra composes for the sweep, with every override but the swept ones.
     """
     plain: Any = OmegaConf.to_container(config, resolve=False)
     kept = {key: value for key, value in plain.items() if not is_bookkeeping(key)}
     if isinstance(kept.get("sweep"), dict):
-        sweep = kept["sweep"].items()
-        kept["sweep"] = {key: value for key, value in sweep if not is_bookkeeping(f"sweep.{key}")}
+        kept["sweep"] = {key: value for key, value in kept["sweep"].items() if _counts(f"sweep.{key}", value)}
     searched = [[key, "".join(text.split())] for key, text in swept.items() if not is_bookkeeping(key.lstrip("+~"))]
-    text = json.dumps([kept, searched], sort_keys=True, ensure_ascii=False, default=str)
+    asked = [kept, searched, *([[*map(list, rows)]] if rows else [])]
+    text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
     return sha256(text)
+
+
+def _counts(key: str, value: Any) -> bool:
+    """Whether a key of `sweep` is in a sweep's digest; one that came later than digests did only with its own value."""
+    later = stated("later").get(key)
+    return not is_bookkeeping(key) and (later is None or [value] != [*later])
 
 
 def default_name(choices: dict[str, Any], digest: str) -> str:

@@ -1,40 +1,49 @@
 """A whole sweep: find or make its folder, hand out what is not done, say how it went, in W&B too."""
 
-import os
 import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from edu_align.config.comments import conf_dir
+from edu_align.config.jobs_file import JobLine, read_jobs
 from edu_align.config.metrics import direction_of
-from edu_align.config.schema import TrackingConfig
+from edu_align.config.sweep_rules import problem_of_jobs_file
 from edu_align.config.text import as_argument, for_hydra
-from edu_align.reports.sweep import reading
-from edu_align.reports.sweep.table import flat
 from edu_align.runs.environment import package_versions
 from edu_align.runs.finished import adapter_of
 from edu_align.runs.folder import find_run
 from edu_align.runs.process import is_alive, who
+from edu_align.sweeps.devices import share_out
 from edu_align.sweeps.executor import LOOK, JobLauncher, StatusLine, format_values, parallel_trials
-from edu_align.sweeps.space import Dimension, ListSearch, dimensions, drawn, grid
+from edu_align.sweeps.objective import measured, objectives
+from edu_align.sweeps.space import (
+    Dimension,
+    ListSearch,
+    Together,
+    dimensions,
+    drawn,
+    folders_of,
+    grid,
+    of_lines,
+    zipped,
+)
 from edu_align.sweeps.state import Job, SweepFolder, default_name, is_done, now, sweep_digest, update
-from edu_align.tracking import GROUP, is_off, start
+from edu_align.sweeps.stopping import rule, stop_reason
+from edu_align.sweeps.tracking import grouped, write_and_track
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, SomeFailed, UserError
-from edu_align.utils.files import read_json, write_json
 from edu_align.utils.interrupts import as_exception
+from edu_align.utils.logs import LOG, kept
 from edu_align.utils.output import ReaderGone
 
 VERSIONS = ("torch", "transformers", "trl", "peft", "optuna")  # what makes a sweep's numbers
 FREE = ("adapter.lora_plus_ratio",)  # keys of `adapter` that are free where training goes on from a run
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
-KEPT = "wandb.json"  # in the sweep's folder: the id of its W&B run
-JOB_TYPE = "sweep"
 DIED = "its process died without a word: killed, or out of memory"
 
 
@@ -49,12 +58,53 @@ def run_sweep(config: DictConfig, loader: Any, launcher: Any, words: list[str]) 
             "run by itself, or sweep with one process a job."
         )
     space = dimensions(for_hydra(words, several=True), loader, config)
+    together = zipped(space, list(config.sweep.zip), config.sweep.sampler)
+    lines: tuple[tuple[str, ...], ...] = ()
+    if config.sweep.jobs_file is not None:
+        more, together = of_lines(_lines(config, space))
+        space, lines = [*space, *more], together.rows
     check_jobs(config, [one for one in space if one.swept])
-    digest = sweep_digest(config, {one.key: one.text for one in space if one.swept})
+    names = objectives(config, loader, space)
+    digest = sweep_digest(config, {one.key: one.text for one in space if one.swept}, lines)
     name = config.sweep.name or default_name(dict(config.hydra.runtime.choices), digest)
     folder = SweepFolder(Path(config.hydra.sweep.dir) / name)
-    with folder.held():
-        Sweep(config, loader, launcher, folder, space).run(digest)
+    if config.sweep.dry_run:
+        _show(config, loader, folder, space, together, names[0])
+        return
+    with folder.held(), kept() as log:
+        log.into(folder.path / LOG)
+        Sweep(config, loader, launcher, folder, space, together, names).run(digest)
+
+
+def jobs_of(config: DictConfig, space: list[Dimension], together: Together | None) -> Iterator[list[str]]:
+    """Overrides of every job of a grid, or of the draws of a random search."""
+    if config.sweep.sampler == "grid":
+        return grid(space, together)
+    return drawn(space, config.sweep.trials, seed_of(config), together)
+
+
+def seed_of(config: DictConfig) -> int:
+    return int(config.sweep.seed if config.sweep.seed is not None else config.seed)
+
+
+def _show(
+    config: DictConfig, loader: Any, folder: SweepFolder, space: list[Dimension], together: Together | None, metric: str
+) -> None:
+    """Say what the sweep would do. Of a search that learns, the jobs that it has by now."""
+    from edu_align.sweeps.dry_run import forecast, print_forecast
+
+    listed = config.sweep.sampler != "tpe"
+    jobs = jobs_of(config, space, together) if listed else (job["overrides"] for job in folder.jobs())
+    found = forecast(config, loader, folder, space, jobs)
+    print_forecast(folder.path.name, metric, found, config, 0 if listed else max(0, config.sweep.trials - len(found)))
+
+
+def _lines(config: DictConfig, space: list[Dimension]) -> list[JobLine]:
+    """The jobs of `sweep.jobs_file`. Errors: those of `read_jobs`, and keys of `sweep` that do not go with it."""
+    path = config.sweep.jobs_file
+    if problem := problem_of_jobs_file(path, config.sweep.sampler, list(config.sweep.zip)):
+        raise UserError(problem)
+    return read_jobs(path, [conf_dir(), *folders_of(config)], {one.name for one in space})
 
 
 def check_jobs(config: DictConfig, swept: list[Dimension]) -> None:
@@ -83,11 +133,13 @@ class Sweep:
     """The jobs of one folder, handed out by this process and no other."""
 
     def __init__(
-        self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, space: list[Dimension]
-    ) -> None:
-        self.config, self.folder, self.space = config, folder, space
+        self, config: DictConfig, loader: Any, launcher: Any, folder: SweepFolder, space: list[Dimension],
+        together: Together | None, names: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.config, self.folder, self.space, self.together = config, folder, space, together
         self.outputs = Path(config.outputs_root)
-        self.direction = direction_of(config.objective, config.sweep.direction)
+        self.names, self.objective = names, names[0]
+        self.direction = direction_of(self.objective, config.sweep.direction)
         self.status = StatusLine(folder)
         self.launching = JobLauncher(config, loader, launcher, folder, self.status)
         self.launched = False
@@ -124,23 +176,23 @@ class Sweep:
         command = [Path(sys.argv[0]).name, *sys.argv[1:]]
         self.folder.save(
             name=self.folder.path.name, command=command, sampler=self.config.sweep.sampler, asked=digest,
-            objective=self.config.objective, direction=self.direction, keys=keys, state="running",
+            objective=self.objective, direction=self.direction, keys=keys, state="running",
             started=self.folder.record.get("started", now()), total=self.folder.record.get("total"),
+            call=uuid.uuid4().hex[:12], stop=rule(self.config.sweep), gpus=share_out(self.config),
+            pareto=list(self.config.sweep.pareto),
             versions=package_versions(VERSIONS), **who(),
         )  # fmt: skip
 
     def _search(self) -> Any:
         config = self.config.sweep
-        seed = config.seed if config.seed is not None else self.config.seed
-        if config.sampler == "grid":
-            return ListSearch(self.folder, self.space, grid(self.space))
-        if config.sampler == "random":
-            return ListSearch(self.folder, self.space, drawn(self.space, config.trials, seed))
+        if config.sampler != "tpe":
+            return ListSearch(self.folder, self.space, jobs_of(self.config, self.space, self.together))
         try:
             from edu_align.sweeps.tpe import Tpe
         except ImportError:
             raise UserError('`sweep.sampler=tpe` needs Optuna: pip install "edu_align[sweep]".') from None
         batch = parallel_trials(self.config)
+        seed = seed_of(self.config)
         return Tpe(self.folder, self.space, config.trials, seed, batch, self.direction, self._pruning())
 
     def _pruning(self) -> Job | None:
@@ -159,21 +211,45 @@ class Sweep:
         force = bool(self.config.get("force"))
         left = {job["number"] for job in self.folder.jobs() if force or not is_done(job, self.outputs)}
         self.status.show()
-        while True:
+        while not stop_reason(self.folder.path):
             elsewhere = {number for number in left if self._alive(number)}
             batch = search.next(left - elsewhere)
             if batch:
                 self._launch(batch)
                 left -= {number for number in batch if self.folder.job(number)["state"] != "waiting"}
                 for number in batch:
-                    search.tell(self.folder.job(number))
+                    search.tell(self._told(self.folder.job(number)))
             elif elsewhere:
                 with self.status.watching():
                     while any(self._alive(number) for number in elsewhere):
                         time.sleep(LOOK)
                 left -= {number for number in elsewhere if is_done(self.folder.job(number), self.outputs)}
             else:
-                return self.folder.jobs()
+                break
+        return self.folder.jobs()
+
+    def _told(self, job: Job) -> Job:
+        """A job as the search learns of it. Errors: one that learns from the objective, and no run of it has that."""
+        if self.config.sweep.sampler == "tpe" and job["state"] == "finished" and job["objective"] is None:
+            raise UserError(
+                f"`objective` is null, and run {job['run']} has no {self.objective} to learn from. Name a metric that "
+                "its run.json has, such as objective=eval/loss."
+            )
+        return job
+
+    def _compare(self, jobs: list[Job]) -> list[Job]:
+        """Compare by another metric where `objective` is null and no run measured the first one that it stands for."""
+        found = measured(self.names, jobs, self.outputs)
+        if found is None:
+            return jobs
+        name, values = found
+        print(f"edu_align: no run measured {self.objective}: compared by {name}", flush=True)
+        for number, value in values.items():
+            update(self.folder.job_path(number), self.folder.job(number), objective=value)
+        self.objective, self.direction = name, direction_of(name, self.config.sweep.direction)
+        self.folder.save(objective=name, direction=self.direction)
+        self.status.show()
+        return self.folder.jobs()
 
     def _launch(self, batch: list[int], alone: bool = False) -> None:
         """Launch `batch`. Where the launcher itself breaks, those that it has not started are left to the next call.
@@ -191,7 +267,7 @@ class Sweep:
         waiting = [number for number in batch if self.folder.job(number)["state"] == "waiting"]
         if broken is not None and len(waiting) == len(batch):
             raise broken
-        if broken is None:
+        if broken is None and not stop_reason(self.folder.path):
             for number in waiting:
                 self._mark(number, "failed", "the launcher did not start it")
         self.status.show()
@@ -220,6 +296,7 @@ class Sweep:
 
     def _end(self, jobs: list[Job]) -> None:
         """Keep the state, write the report, and raise what failed."""
+        jobs = self._compare(jobs)
         failed = [job for job in jobs if job["state"] in ("failed", "interrupted")]
         stopped = any(job["state"] == "interrupted" for job in failed)
         self._close("interrupted" if stopped else "failed" if failed else "finished")
@@ -228,74 +305,10 @@ class Sweep:
         if self.launched or not (self.folder.path / "report.md").exists():
             write_and_track(self.folder.path, self.config)
         print(f"edu_align: sweep folder {self.folder.path}", flush=True)
+        if why := stop_reason(self.folder.path):
+            waiting = self.status.total - sum(job["state"] != "waiting" for job in jobs)
+            left = f"{waiting} job{'' if waiting == 1 else 's'} not started"
+            print(f"edu_align: stopped: {why}; {left}. The same command goes on.", file=sys.stderr, flush=True)
         if failed:
             texts = [f"#{job['number']} ({format_values(job['values'])}): {job['error']}" for job in failed]
             raise SomeFailed(texts, by_user=all(job.get("user_error") for job in failed))
-
-
-def write_and_track(folder: Path, config: Any) -> None:
-    """Tables and plots of the sweep, in its folder and in W&B. What cannot be written takes nothing from the sweep."""
-    from edu_align.reports.sweep.write import write_report
-
-    try:
-        print(f"edu_align: report {write_report(folder)}", flush=True)
-        log_sweep(folder, OmegaConf.to_object(config.tracking))  # type: ignore[arg-type]
-    except Exception as error:
-        print(f"edu_align: no report: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def grouped(name: str) -> Iterator[None]:
-    """W&B runs that start in the block, in this process or in one that it starts, are filed under the group `name`.
-
-    A group that the user named, by `tracking.group` or WANDB_RUN_GROUP, stays. The config is not touched, so that a run
-    in a sweep and the same run alone are the same run.
-    """
-    before = os.environ.get(GROUP)
-    os.environ[GROUP] = before or name
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(GROUP, None)
-
-
-def log_sweep(folder: Path, config: TrackingConfig) -> None:
-    """Put the table of the sweep in `folder` into W&B as one run of the job type `sweep`; nothing with tracking=off.
-
-    The table `sweep/jobs` has the rows and columns of results.csv; the summary counts jobs by state (`jobs/finished`,
-    ...) and has `best/objective`, `best/job` and `best/run`. Logged again it continues the same W&B run. Errors:
-    those of `tracking.tracking`, and a folder that is no sweep.
-    """
-    if is_off(config):
-        return
-    sweep = reading.read_sweep(folder)
-    known = (read_json(folder / KEPT) or {}).get("id") or uuid.uuid4().hex[:12]
-    write_json(folder / KEPT, {"id": known})
-    settings = {
-        "sampler": sweep.sampler, "objective": sweep.objective, "direction": sweep.direction, "keys": sweep.keys,
-        "command": sweep.command,
-    }  # fmt: skip
-    with grouped(sweep.name):
-        run = start(config, folder, known, settings, JOB_TYPE)
-    failed = True
-    try:
-        import wandb
-
-        names, rows = flat(sweep)
-        table: Any = wandb.Table(columns=list(names), data=rows, allow_mixed_types=True)
-        run.log({"sweep/jobs": table})
-        run.summary.update(_summary(sweep))
-        failed = False
-    finally:
-        run.finish(exit_code=int(failed))
-
-
-def _summary(sweep: reading.Sweep) -> dict[str, Any]:
-    found: dict[str, Any] = {f"jobs/{state}": count for state, count in sweep.counts().items()}
-    ranked = sweep.ranked()
-    if ranked:
-        best = ranked[0]
-        found |= {"best/objective": best.objective, "best/job": best.number, "best/run": best.run and best.run.name}
-        found |= {f"best/{key}": value for key, value in best.values.items()}
-    return found

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.batch import check_batch
 from edu_align.config.machine_settings import used
-from edu_align.config.metrics import check_objective
+from edu_align.config.metrics import check_objective, comparable
 from edu_align.config.schema import Config, GRPOTrainerConfig
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
 from edu_align.data.fingerprint import fingerprints, known_fingerprints
@@ -44,6 +44,7 @@ from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
 from edu_align.utils.hashing import records_in
+from edu_align.utils.logs import LOG, Log, kept
 from edu_align.utils.memory import free, prepare
 from edu_align.utils.output import quiet
 from edu_align.utils.secrets import redacted
@@ -70,8 +71,8 @@ def run(composed: DictConfig, listener: RunListener = NO_LISTENER) -> RunFolder 
     check_settings(config)
     processes.join(config.hardware.device)
     try:
-        with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)):
-            return _run(config, composed, listener)
+        with processes.silence_other_ranks(), disk_errors(Path(config.outputs_root)), kept() as log:
+            return _run(config, composed, listener, log)
     finally:
         free()
 
@@ -93,13 +94,14 @@ def check_settings(config: Config) -> None:
     check_batch(config)
     check_choice(config.model)
     check_length(config)
-    check_objective(config.objective)
+    if config.objective is not None:
+        check_objective(config.objective)
     if not is_off(config.tracking):
         mode_of(config.tracking)
     try_arguments(config)
 
 
-def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFolder | None:
+def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) -> RunFolder | None:
     outputs = Path(config.outputs_root)
     start = find_start(config)
     config, composed = _settled(config, composed, start)
@@ -175,6 +177,8 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     with claim_run(launch, composed, facts) as work:
         listener.run_started(work.folder)
         if work.begun:
+            if processes.is_first():
+                log.into(work.folder.path / LOG)
             processes.first(lambda: data.write_split(work.folder.path))
             with recorded(work.folder), with_memory_advice(config):
                 Session(config, location, start, device, tokenizer, data, rows, cache, work, listener).train()
@@ -184,6 +188,21 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
 
 def _data(config: Config, start: RunFolder | None) -> TrainingData:
     return processes.first_then_others(lambda: training_data(config, trained_groups(ancestors(start))))
+
+
+def newest_attempt(composed: DictConfig) -> RunFolder | None:
+    """The run that `composed` would return or go on with, found without reading data or weights anew; None where there
+    is none, or its data was never read here. Errors: settings that no data could save, a name that is another run's.
+    """
+    config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    check_settings(config)
+    start = find_start(config)
+    config, composed = _settled(config, composed, start)
+    known = known_fingerprints(config)
+    if known is None or not is_at_hand(config.model):
+        return None
+    location = locate(config.model, Path(config.outputs_root), config.seed)
+    return _launch(config, known, location, start).newest()
 
 
 def _found(request: RunRequest, listener: RunListener) -> RunFolder | None:
@@ -310,6 +329,15 @@ def _ended(folder: RunFolder, began: float, **changes: Any) -> None:
     except OSError as refused:
         print(f"edu_align: {folder.path / 'run.json'} still says running ({refused})", flush=True)
         raise
+
+
+def usual_objective(folder: RunFolder, name: str | None) -> float | None:
+    """What sweepers read where the user named no metric: `name`, which the sweep compares by, or what compares runs of
+    this trainer. None where this run has not measured it.
+    """
+    metrics: dict[str, Any] = folder.record["metrics"]
+    names = [name] if name is not None else comparable([folder.record["trainer"]])
+    return next((float(metrics[each]) for each in names if each in metrics), None)
 
 
 def objective(name: str, folder: RunFolder) -> float:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edu_align.config.compose import compose, models_by_path, name_of
+from edu_align.config.compose import compose, name_of
 from edu_align.config.schema import ModelConfig
+from edu_align.config.text import models_by_path
 
 GIVEN = ("name", "path", "architecture")
 SCHEMA = {key: value for key, value in asdict(ModelConfig()).items() if key not in GIVEN}

@@ -10,7 +10,7 @@ import pytest
 from edu_align import chat, evaluate, export, generate, harness, report, tutorbench
 from edu_align.config.arguments import key_values, parse, split_word
 from edu_align.config.comments import conf_dir
-from edu_align.config.compose import hydra_words
+from edu_align.config.text import hydra_words
 from edu_align.iterating import plan
 from edu_align.recipes.crossfit import read_plan
 

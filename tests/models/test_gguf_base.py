@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from benchmarks.llama_cpp import VARIABLE, ask, interpreter
-from edu_align.config.compose import models_by_path, name_of
+from edu_align.config.compose import name_of
 from edu_align.config.schema import ModelConfig
+from edu_align.config.text import models_by_path
 from edu_align.models import gguf_base
 from edu_align.models.content import same_base
 from edu_align.models.gguf_base import SEAL, bundled_folder, dtype_of, folders_made, gguf_folder

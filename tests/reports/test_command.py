@@ -50,6 +50,14 @@ def test_another_objective_and_direction(tmp_path: Path, say: Any) -> None:
     assert f"best by {METRIC} (minimize)" in say("sweep=grid", "direction=minimize")
 
 
+def test_several_objectives(tmp_path: Path, say: Any) -> None:
+    grid_sweep(tmp_path, grid={"trainer.beta": [0.05, 0.3]})
+    out = say("sweep=grid", f"pareto=[{METRIC},train/loss]")
+    assert f"job  setting    {METRIC} (higher is better)" in out
+    assert "## Several objectives" in (tmp_path / "sweeps" / "grid" / "report.md").read_text(encoding="utf-8")
+    assert "on the front" in say("runs=[grid-0,grid-1]", f"pareto=[{METRIC},train/loss]")
+
+
 def test_without_a_sweep_all_runs_are_listed(tmp_path: Path, say: Any) -> None:
     assert f"there is no run under {tmp_path}/runs" in say()
     for number in range(3):
@@ -79,6 +87,8 @@ def test_without_a_sweep_all_runs_are_listed(tmp_path: Path, say: Any) -> None:
         (["sweep=grid", "split=test"], r"`split=test` belongs to what the suite measured"),
         (["runs=[a]", "split=tets"], r"`split` must be test \| validation, got 'tets'\. Did you mean `test`\?"),
         (["runs=[]"], r"names no run"),
+        (["sweep=grid", "pareto=[x]"], r"`pareto=\[x\]` weighs two numbers or more, got \[x\]"),
+        (["pareto=[a,b]"], r"`pareto=\[a,b\]` needs a sweep or runs"),
         (["sweep=grit"], r"`sweep=grit`: no sweep\.json.* Did you mean `grid`\? Newest sweeps there: grid"),
         (["sweep=grid", "objective=train/los"], r"`objective=train/los` is no metric of these runs"),
     ],

@@ -21,13 +21,20 @@ from edu_align.utils.errors import UserError
 def job(cfg):
     beta = cfg.trainer.beta
     note(f"start {beta} {cfg.seed}")
+    began = time.time()
     time.sleep(float(os.environ.get("JOB_SECONDS", "0")))
     if beta == 0.7: raise UserError("`trainer.beta=0.7` is refused here.")
     if beta == 0.8: raise RuntimeError("CUDA out of memory")
     if beta == 0.9: return float("nan")
     if beta == 0.6: os.kill(os.getpid(), 9)
+    if beta == 0.65 and not os.path.exists("killed"):
+        open("killed", "w").close()
+        os.kill(os.getpid(), 9)
     if beta == 0.5 and not os.path.exists("second"): raise KeyboardInterrupt
     note(f"done {beta} {cfg.seed}")
+    note(f"gpu {os.environ.get('CUDA_VISIBLE_DEVICES')} {began} {time.time()}")
+    note(f"threads {os.environ.get('OMP_NUM_THREADS')}")
+    print("trained", beta)
     from edu_align.sweeps.job import listener
     for step in (1, 3, 9):
         listener().metrics(step, {"train/score": -abs(beta - 0.1)})
@@ -84,6 +91,16 @@ class Sweeps:
         path = self.place / "notes.txt"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} ")]
+
+
+def fake_gpus(place: Path, count: int) -> str:
+    """A PATH on which nvidia-smi lists `count` GPUs."""
+    folder = place / f"smi-{count}"
+    folder.mkdir(exist_ok=True)
+    program = folder / "nvidia-smi"
+    program.write_text("#!/bin/sh\n" + "".join(f"echo {number}\n" for number in range(count)), encoding="utf-8")
+    program.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 @pytest.fixture

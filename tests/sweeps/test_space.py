@@ -14,9 +14,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from edu_align.config.comments import conf_dir
+from edu_align.config.jobs_file import JobLine
 from edu_align.config.metrics import direction_of
 from edu_align.runs.process import is_alive, who
-from edu_align.sweeps.space import dimensions, drawn, grid, values_of
+from edu_align.sweeps.space import dimensions, drawn, grid, of_lines, values_of, zipped
 from edu_align.sweeps.state import SweepFolder, default_name, is_done, sweep_digest
 from edu_align.sweeps.sweep import check_jobs
 from edu_align.utils.errors import UserError
@@ -196,3 +197,41 @@ def test_the_adapter_of_a_run_cannot_be_swept(loader: Any, tmp_path: Path) -> No
     assert "`adapter.rank=4,8` cannot be swept with init_from=one" in str(caught.value)
     assert "with adapter.rank=32. Drop init_from" in str(caught.value)
     check_jobs(config, [one for one in dimensions(["seed=4,8"], loader, config) if one.swept])
+
+
+def test_zipped_keys_take_their_values_one_by_one(loader: Any) -> None:
+    words = ["trainer.beta=0.1,0.3", "seed=1,2", "trainer=dpo", "adapter.rank=4,8"]
+    space = dimensions(words, loader, CONFIG)
+    together = zipped(space, ["adapter.rank", "trainer.beta"], "grid")
+    jobs = list(grid(space, together))
+    assert jobs[0] == ["adapter.rank=4", "trainer.beta=0.1", "seed=1", "trainer=dpo"]
+    found = [tuple(values_of(job, space).values()) for job in jobs]
+    assert found == [(0.1, 1, 4), (0.1, 2, 4), (0.3, 1, 8), (0.3, 2, 8)]
+    assert sorted(drawn(space, 50, 5, together)) == sorted(jobs)
+    with pytest.raises(UserError, match=r"names trainer, which is not swept"):
+        zipped(space, ["trainer", "seed"], "grid")
+    assert zipped(space, [], "tpe") is None
+
+
+def test_lines_of_a_file_are_jobs_that_may_set_different_keys(loader: Any) -> None:
+    lines = [JobLine(1, ("trainer.beta=0.1", "adapter.rank=4")), JobLine(4, ("+trainer.args.x=a",))]
+    more, together = of_lines(lines)
+    space = [*dimensions(["seed=1,2"], loader, CONFIG), *more]
+    jobs = list(grid(space, together))
+    assert jobs[1] == ["seed=1", "+trainer.args.x=a"]
+    assert [values_of(job, space) for job in jobs] == [
+        {"seed": 1, "trainer.beta": 0.1, "adapter.rank": 4}, {"seed": 1, "trainer.args.x": "a"},
+        {"seed": 2, "trainer.beta": 0.1, "adapter.rank": 4}, {"seed": 2, "trainer.args.x": "a"},
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"line 2: `seed=1,2` gives several values"):
+        of_lines([JobLine(2, ("seed=1,2",))])
+
+
+def test_keys_of_sweep_that_came_later_leave_names_as_they_were() -> None:
+    before = OmegaConf.merge(CONFIG, {"sweep": {"sampler": "grid"}})
+    swept = {"trainer.beta": "0.05,0.1"}
+    name = sweep_digest(before, swept)
+    assert sweep_digest(OmegaConf.merge(before, {"sweep": {"zip": [], "jobs_file": None}}), swept) == name
+    assert sweep_digest(OmegaConf.merge(before, {"sweep": {"zip": ["trainer.beta", "seed"]}}), swept) != name
+    assert sweep_digest(before, swept, [["seed=1"]]) != sweep_digest(before, swept, [["seed=2"]])
+    assert sweep_digest(OmegaConf.merge(before, {"sweep": {"sampler": "random"}}), swept) != name

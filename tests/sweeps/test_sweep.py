@@ -18,7 +18,10 @@ def test_a_sweep_keeps_its_jobs_and_is_not_run_twice(sweep: Any) -> None:
     first = sweep("-m", BETAS, "seed=1,2", "objective=eval/score")
     assert first.returncode == 0, first.stderr
     assert sweep.notes() == ["0.05 1", "0.05 2", "0.1 1", "0.1 2", "0.3 1", "0.3 2"]
-    assert f"sweep {sweep.folder.name}: 6 of 6 finished, best eval/score -0 (trainer.beta=0.1 seed=1)" in first.stdout
+    assert (
+        f"sweep {sweep.folder.name}: 6 of 6 finished, best eval/score -0 (trainer.beta=0.1 seed=1), as 1 other"
+        in first.stdout
+    )
     record = sweep.record
     expected = {"state": "finished", "total": 6, "sampler": "grid", "direction": "maximize"}
     assert record | expected | {"keys": ["trainer.beta", "seed"], "objective": "eval/score"} == record
@@ -34,12 +37,28 @@ def test_a_sweep_keeps_its_jobs_and_is_not_run_twice(sweep: Any) -> None:
     assert len(list((sweep.place / "outputs" / "sweeps").iterdir())) == 2
 
 
+def test_pairs_and_lines_of_a_file_are_jobs(sweep: Any) -> None:
+    words = ["-m", "trainer.beta=0.05,0.1", "seed=3,4", "sweep.zip=[trainer.beta,seed]"]
+    assert sweep(*words).returncode == 0
+    assert sweep.notes() == ["0.05 3", "0.1 4"]
+    assert "every job was finished before" in sweep(*words).stdout
+    (sweep.place / "jobs.txt").write_text("trainer.beta=0.2 seed=5\ntrainer.beta=0.3\n", encoding="utf-8")
+    done = sweep("-m", "sweep.jobs_file=jobs.txt")
+    assert done.returncode == 0, done.stderr
+    assert sweep.notes() == ["0.05 3", "0.1 4", "0.2 5", "0.3 42"]
+    assert "every job was finished before" in sweep("-m", "sweep.jobs_file=jobs.txt").stdout
+    (sweep.place / "jobs.txt").write_text("trainer.beta=0.2 seed=5\ntrainer.beta=0.4\n", encoding="utf-8")
+    assert sweep("-m", "sweep.jobs_file=jobs.txt").returncode == 0  # another sweep, whose folder is its own
+    assert len(list((sweep.place / "outputs" / "sweeps").iterdir())) == 3
+
+
 def test_failures_are_kept_and_the_rest_goes_on(sweep: Any) -> None:
     done = sweep("-m", "trainer.beta=0.7,0.8,0.9,0.1")
     assert done.returncode == 1
     assert [job["state"] for job in sweep.jobs()] == ["failed", "failed", "failed", "finished"]
     assert [(job["error"] or "").partition(",")[0] for job in sweep.jobs()] == [
-        "`trainer.beta=0.7` is refused here.", "RuntimeError: CUDA out of memory", "`objective=train/loss` is nan", "",
+        "`trainer.beta=0.7` is refused here.", "RuntimeError: CUDA out of memory",
+        "`objective=eval/pair_accuracy_implicit` is nan", "",
     ]  # fmt: skip
     message = done.stderr[done.stderr.index("edu_align: error: ") :]
     assert message.startswith("edu_align: error: 3 jobs failed:\n  - #0 (trainer.beta=0.7): `trainer.beta=0.7` is refu")
@@ -50,6 +69,38 @@ def test_failures_are_kept_and_the_rest_goes_on(sweep: Any) -> None:
     assert sweep.notes() == ["0.1 42"]
     assert sweep.notes("start") == ["0.7 42", "0.8 42", "0.9 42", "0.1 42", "0.7 42", "0.8 42", "0.9 42"]
     assert sweep.jobs()[1]["attempts"] == ["RuntimeError: CUDA out of memory"]
+
+
+def test_a_failure_stops_the_sweep_where_that_is_asked(sweep: Any) -> None:
+    words = ["-m", "trainer.beta=0.1,0.7,0.2,0.3"]
+    done = sweep(*words, "sweep.stop_on_error=true")
+    assert done.returncode == 2
+    assert [job["state"] for job in sweep.jobs()] == ["finished", "failed", "waiting", "waiting"]
+    said = "edu_align: stopped: job 1 failed, and sweep.stop_on_error=true; 2 jobs not started. The same command goes"
+    assert said in done.stderr
+    assert sweep.record["state"] == "failed"
+    again = sweep(*words)  # of the same name, and a failure of the call before does not stop it
+    assert again.returncode == 2
+    assert [job["state"] for job in sweep.jobs()] == ["finished", "failed", "finished", "finished"]
+    assert "stopped" not in again.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["one", "joblib"])
+def test_equal_failures_stop_the_sweep_and_others_do_not(sweep: Any, more: list[str]) -> None:
+    words = ["-m", "trainer.beta=0.8,0.9", "seed=range(1,9)", "sweep.stop_after=3", *more]
+    done = sweep(*words)
+    assert done.returncode == 1
+    states = [job["state"] for job in sweep.jobs()]
+    assert states.count("failed") in (3, 4)  # of two at a time one more may have begun
+    assert states.count("waiting") == 16 - states.count("failed")
+    assert "jobs failed alike, and sweep.stop_after=3; 1" in done.stderr
+    assert len(sweep.notes("start")) == states.count("failed")
+
+
+def test_different_failures_are_not_alike(sweep: Any) -> None:
+    done = sweep("-m", "trainer.beta=0.7,0.8,0.9,0.1", "sweep.stop_after=2")
+    assert [job["state"] for job in sweep.jobs()] == ["failed", "failed", "failed", "finished"]
+    assert "stopped" not in done.stderr
 
 
 def test_user_errors_alone_end_with_their_own_code(sweep: Any) -> None:

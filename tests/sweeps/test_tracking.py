@@ -11,7 +11,7 @@ from edu_align.config.schema import TrackingConfig
 from edu_align.reports.sweep.reading import read_sweep
 from edu_align.reports.sweep.table import flat
 from edu_align.runs.folder import RunFolder
-from edu_align.sweeps.sweep import grouped, log_sweep
+from edu_align.sweeps.tracking import grouped, log_sweep
 from edu_align.tracking import GROUP, tracking
 from tests.reports.sweep_builders import METRIC, grid_sweep, job_file
 from tests.test_tracking import OFFLINE, TRACKED, offline_runs, read_back, tables

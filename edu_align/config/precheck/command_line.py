@@ -10,6 +10,7 @@ from edu_align.config.keys import every_key, opened_by, unknown_key
 from edu_align.config.precheck.draft import Draft, assign, draft
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change, read_all
+from edu_align.config.precheck.rows import factors, told_of_sweep
 from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.utils.secrets import problems_of_secrets
@@ -36,20 +37,18 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
         params = OmegaConf.select(base.hydra, "hydra.sweeper.params") or {}
         swept, wrong = read_all([f"{key}={value}" for key, value in params.items() if key_of(key) not in given], files)
         changes, found = [*swept, *changes], [*found, *wrong]
-    samplers = [change.values[0] for change in changes if change.key == "sweep.sampler" and change.values]
     sweep: Any = OmegaConf.to_container(base.root.sweep)
-    sampler = [sweep["sampler"], *samplers][-1]
-    changes, wrong = _for_us(changes, files, several, sampler)
-    options = files.get_group_options
-    split = [[one._replace(values=(it,)) for it in one.values] if options(one.key) else [one] for one in changes]
-    combinations = product(*split)
-    if several or any(len(one) > 1 for one in split):
-        drafts = ((draft(files, primary, [*each]), [*each]) for each in islice(combinations, MOST_COMBINATIONS))
+    told = told_of_sweep(changes, sweep)
+    changes, wrong = _for_us(changes, files, several, str(told["sampler"]))
+    parts, apart = factors(changes, told, files, several)
+    combinations = (list(chain(*each)) for each in product(*parts))
+    if several or any(len(rows) > 1 for rows in parts):
+        drafts = ((draft(files, primary, each), each) for each in islice(combinations, MOST_COMBINATIONS))
     else:
-        drafts = ((base, [*each]) for each in combinations)
+        drafts = ((base, each) for each in combinations)
     failing = islice(filter(None, (_check_one(made, each, files) for made, each in drafts)), MOST_FAILING)
-    every = list(chain(found, wrong, *failing))
-    if next(combinations, None):
+    every = list(chain(found, wrong, apart, *failing))
+    if every and next(combinations, None):  # each job of a larger sweep is checked as it starts
         every.append("Further combinations of the swept options were not looked at: mend these first.")
     return list(dict.fromkeys([*files.problems, *every]))
 

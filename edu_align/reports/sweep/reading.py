@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.metrics import direction_of
+from edu_align.config.metrics import comparable, direction_of
 from edu_align.runs.folder import DAMAGED, UNREADABLE, StoredRun, problem_of, read_stored
 from edu_align.runs.process import is_alive
 from edu_align.utils.errors import UserError
@@ -62,6 +62,7 @@ class Sweep:
     started: str = ""
     updated: str = ""
     total: int = 0
+    pareto: tuple[str, ...] = ()  # further objectives, see pareto.py
 
     def ranked(self) -> list[Job]:
         """The jobs that can be the best, the best first; of equals the one that came first."""
@@ -122,6 +123,7 @@ def read_sweep(folder: Path, accept: bool = False) -> Sweep:
         started=str(record.get("started") or ""),
         updated=str(record.get("updated") or ""),
         total=int(record.get("total") or len(jobs)),
+        pareto=tuple(map(str, record.get("pareto") or ())),
     )
 
 
@@ -220,7 +222,8 @@ DEFAULT_OBJECTIVE = "train/loss"
 def runs_as_sweep(runs: Sequence[StoredRun], folder: Path) -> Sweep:
     """The runs as jobs numbered from 1, in the order given; the report is meant for `folder`.
 
-    The objective is the one that all configs name, else train/loss. A run without config.yaml has no values.
+    The objective is the one that all configs name, else what compares their trainers and all have measured, else
+    train/loss. A run without config.yaml has no values.
     """
     configs = [run_config(run.path) for run in runs]
     every = list(dict.fromkeys(key for config in configs for key in config))
@@ -229,8 +232,10 @@ def runs_as_sweep(runs: Sequence[StoredRun], folder: Path) -> Sweep:
         for key in every
         if key.split(".")[0] not in BOOKKEEPING and len({str(config.get(key)) for config in configs if config}) > 1
     ]
-    named = {str(config["objective"]) for config in configs if "objective" in config}
-    objective = named.pop() if len(named) == 1 else DEFAULT_OBJECTIVE
+    named = {str(config["objective"]) for config in configs if config.get("objective") is not None}
+    usual = comparable(dict.fromkeys(str(config.get("trainer.algorithm")) for config in configs if config))
+    common = [name for name in usual if all(name in run.metrics for run in runs)]
+    objective = named.pop() if len(named) == 1 else next(iter(common), DEFAULT_OBJECTIVE)
     jobs = []
     for number, (run, config) in enumerate(zip(runs, configs, strict=True), start=1):
         values = {key: as_number(config[key]) for key in keys if key in config}

@@ -5,12 +5,17 @@ from pathlib import Path
 from edu_align.reports.html.page import render, write_whole
 from edu_align.reports.sweep import findings
 from edu_align.reports.sweep.charts import heat_map, key_caption, key_values, learning_curves
+from edu_align.reports.sweep.pareto import front
 from edu_align.reports.sweep.reading import Sweep, read_sweep
 from edu_align.reports.sweep.table import as_csv, number, setting_rows, table
 from edu_align.reports.words import in_words
 from edu_align.runs.folder import StoredRun, list_runs
 from edu_align.utils.tables import Rows, bullets, code_block, markdown, one_line, text
 
+TRUE = (
+    "On the front are the jobs that no other one beats in one objective without being worse in another, by the values "
+    "alone: intervals that overlap tell no two jobs apart."
+)
 HERE = Path(__file__).resolve().parent
 PAGE_ROWS = 10  # jobs that the page shows at once; all of them are in a list that opens
 MARKDOWN_ROWS = 50  # jobs in report.md; the others are in the CSV and on the page
@@ -46,12 +51,14 @@ def page(sweep: Sweep) -> str:
         rows=rows,
         top=PAGE_ROWS,
         setting_rows=setting_rows(sweep),
+        front=front(sweep, sweep.pareto),
         headline=findings.headline(sweep),
         objective=in_words(sweep.objective),
         effects=key_values(sweep),
         effects_caption=key_caption(sweep),
         heat=heat_map(sweep),
         curves=learning_curves(sweep),
+        front_says=TRUE,
         confidence=findings.confidence(sweep),
         missing=sum(job.run is not None and not job.run.is_dir() for job in sweep.jobs),
         command=findings.sweep_command(sweep),
@@ -67,6 +74,16 @@ def as_markdown(sweep: Sweep) -> str:
     over_seeds = setting_rows(sweep)
     if over_seeds:
         lines += ["", "## Settings over their seeds", "", *markdown(over_seeds)]
+    if found := front(sweep, sweep.pareto):
+        table_of = markdown(found.rows) if found.rows else []
+        lines += [
+            "",
+            "## Several objectives",
+            "",
+            *table_of,
+            *([""] if table_of else []),
+            *bullets([*found.notes, TRUE]),
+        ]
     lines += ["", "## Jobs", "", *markdown(_job_rows(sweep)), "", _below_the_table(sweep)]
     command = findings.sweep_command(sweep)
     if command:
@@ -120,8 +137,18 @@ def print_sweep(sweep: Sweep) -> None:
         print(f"edu_align: best by {sweep.objective} ({sweep.direction}): job {best.job.number}, {best.value}")
         if best.chat_command:
             print(f"edu_align: talk to it: {best.chat_command}")
+    print_front(sweep)
     for line in findings.caveats(sweep):
         print(f"edu_align: {line}")
+
+
+def print_front(sweep: Sweep) -> None:
+    """The table of several objectives, where there are some."""
+    found = front(sweep, sweep.pareto)
+    if found is None:
+        return
+    for line in [*(text(found.rows) if found.rows else []), *(f"edu_align: {note}" for note in found.notes)]:
+        print(line)
 
 
 def print_runs(outputs: Path, last: int) -> None:
