@@ -88,6 +88,19 @@ def check_synced_reference(config: Config, examples: int) -> None:
         )
 
 
+def dropout_note(config: Config) -> str:
+    """A line where `adapter.dropout` draws nothing, because this trainer of TRL's turns it off; else ""."""
+    adapter, place = config.adapter, config.trainer.trl_config
+    option = passed(place[1]).get("disable_dropout") if place else None
+    off = option is not None and config.trainer.args.get("disable_dropout", option.default)
+    if adapter.name != "lora" or not adapter.dropout or not off:
+        return ""
+    return (
+        f"edu_align: adapter.dropout={adapter.dropout} does nothing with trainer={config.trainer.algorithm}, whose "
+        "scores are taken without dropout. ++trainer.args.disable_dropout=false has it drawn."
+    )
+
+
 def _given(trainer: TrainerConfig, what: str, options: tuple[str, ...]) -> str:
     """`what`, and those of `options` that `trainer.args` has."""
     given = trainer.args
