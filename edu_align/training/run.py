@@ -15,7 +15,7 @@ from edu_align.config.machine_settings import used
 from edu_align.config.metrics import check_objective
 from edu_align.config.schema import Config, GRPOTrainerConfig
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
-from edu_align.data.fingerprint import fingerprints, known_fingerprints
+from edu_align.data.fingerprint import files_read, fingerprints, known_fingerprints
 from edu_align.models.content import trained_content
 from edu_align.models.locate import Location, is_at_hand, locate
 from edu_align.models.sizes import check_length
@@ -273,7 +273,7 @@ def _facts(
         "dataset": config.dataset.name,
         "seed": config.seed,
         "init_from": str(start.path) if start else None,
-        "data": {**data.facts(), "train_examples": examples},
+        "data": {**data.facts(), "train_examples": examples, "files": files_read(config)},
         "machine": machine(),
         **({"machine_settings": taken} if (taken := used()) else {}),
         "processes": processes.count(),

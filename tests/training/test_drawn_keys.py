@@ -77,6 +77,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "trainer.sft_weight": Key(("0.3", "1"), NO_NUMBER),
         "trainer.simpo_gamma": Key(("0.5", "1"), NO_NUMBER),
         "trainer.debias": Key(("reweight", "product"), ("x",)),
+        "trainer.pmi_weight": Key(("0.5", "1"), (*NO_NUMBER, "2")),
         "trainer.max_prompt_length": Key(("60",), ("0", "-1")),
         "trainer.batching": Key(("pairs",), ("x",)),
         f"{ARGS}ld_alpha": Key(("0.3",), (*NO_NUMBER, "2")),
@@ -142,6 +143,7 @@ REASONS = {
     "does nothing": "does nothing with the other keys", "makes pairs": "does nothing with the other keys",
     "is read by": "does nothing with the other keys", "needs": "lacks another key",
     "does not go with": "contradicts another key", "would add": "contradicts another key",
+    "is a reward of": "contradicts another key",
 }  # fmt: skip
 NAMED = re.compile(r"(?:trainer|adapter|dataset|hardware)(?:\.args)?\.\w+")
 
