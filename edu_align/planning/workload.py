@@ -265,10 +265,9 @@ def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int |
     longest_reply = max(sides[1::2])
     prompt = max(min(prompt, longest - longest_reply), 0)  # TRL keeps the end of what is too long
     if blind:
-        empty = lengths.messages(without_dialogue(group.prompt))
-        sides += [
-            n for key, reply in zip(sides[::2], sides[1::2], strict=True) for n in (hash((key, "")), reply + empty)
-        ]
+        empty, room = lengths.messages(without_dialogue(group.prompt)), longest - prompt
+        for key, reply in list(zip(sides[::2], sides[1::2], strict=True)):
+            sides += [hash((key, "")), min(reply + empty, room)]
     return [(hash(group.id), prompt, *sides)]
 
 

@@ -71,7 +71,11 @@ def drawn(weight: float, rows: int = 5, batch: int = 8, **values: Any) -> Drawn:
 def test_loss_rewards_and_gradient_are_the_equations(
     training: Training, weight: float, packing: str, precompute: bool
 ) -> None:
-    """Two steps on the same rows, beside plain forward passes in float64: the second one's margins are not 0."""
+    """Two steps on the same rows, beside plain forward passes in float64: the second one's margins are not 0.
+
+    Reference log-probabilities that are scored before are kept in float32, and so is the loss that is logged.
+    """
+    within = 1e-6 if precompute else 1e-9
     given = drawn(weight, rows=4, batch=4, packing=packing, precompute_reference=precompute, epochs=2)
     with in_float64(training):
         found = training.of(given, 4)
@@ -95,10 +99,10 @@ def test_loss_rewards_and_gradient_are_the_equations(
             optimizer.zero_grad()
             loss.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0))
-            assert line["loss"] == pytest.approx(float(loss), rel=1e-9)
-            assert line["grad_norm"] == pytest.approx(norm, rel=1e-7)
+            assert line["loss"] == pytest.approx(loss.item(), rel=1e-7 + within)
+            assert line["grad_norm"] == pytest.approx(norm, rel=10 * within)
             for name, value in zip(("chosen", "rejected"), worth, strict=True):
-                assert line[f"rewards/{name}"] == pytest.approx(float(value.mean()), rel=1e-7, abs=1e-12)
+                assert line[f"rewards/{name}"] == pytest.approx(value.mean().item(), rel=within, abs=10 * within)
             rate = line["learning_rate"]
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -129,8 +133,7 @@ def pairs(*prompts: str) -> list[Pair]:
     replies = (Response("What is 3 + 4?", 8.0), Response("It is 7.", 2.0))
     system = Message("system", "You are a tutor.")
     return [
-        Pair(ResponseGroup((system, Message("user", text)), replies, text, "local", text), 0, 1, 6.0)
-        for text in prompts
+        Pair(ResponseGroup((system, Message("user", text)), replies, text, "local", text), 0, 1) for text in prompts
     ]
 
 
