@@ -9,6 +9,7 @@ A path of this machine is written as its last part in brackets. What an older ru
 """
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -17,11 +18,12 @@ from typing import Any
 
 from edu_align.evaluation.suite.run import IN_RUN
 from edu_align.runs.environment import git_state, machine, package_versions
-from edu_align.runs.folder import StoredRun, read_record
+from edu_align.runs.folder import StoredRun
 from edu_align.utils.files import read_json, write_json
 from edu_align.utils.secrets import redacted
 
 NAME = "sources.json"
+_LISTED = re.compile(r"(?<=[\[,])\s*[/~][^,\]]*")  # paths in a list
 OF_RUN = ("id", "parent", "trainer", "model", "base_model", "dataset", "seed", "machine")
 OF_SOURCE = ("read", "kept", "note")
 
@@ -43,13 +45,14 @@ def write_sources(folder: Path, command: Sequence[str], runs: Iterable[StoredRun
 
 def shown_command(words: Sequence[str]) -> str:
     """A command line without paths of this machine and without secrets."""
-    return " ".join(shlex.quote(_shown(redacted(word))).replace("'<", "<").replace(">'", ">") for word in words)
+    return " ".join(_shown(redacted(word)) for word in words)
 
 
 def _shown(word: str) -> str:
     key, equals, value = word.rpartition("=")
-    path = Path(value)
-    return f"{key}{equals}<{path.name}>" if value.startswith(("/", "~")) else word
+    if value.startswith(("/", "~")):
+        return f"{key}{equals}<{Path(value).name}>"
+    return shlex.quote(_LISTED.sub(lambda found: f"<{Path(found[0]).name}>", word))
 
 
 def _with_starts(runs: Iterable[StoredRun]) -> Iterable[StoredRun]:
@@ -62,7 +65,7 @@ def _with_starts(runs: Iterable[StoredRun]) -> Iterable[StoredRun]:
         known.add(run.path.resolve())
         yield run
         start = run.record.get("init_from")
-        record = read_record(Path(start)) if start else None
+        record = read_json(Path(start) / "run.json") if start else None
         if record is not None and record.get("id") == run.record.get("parent"):
             waiting.append(StoredRun(Path(start), record))
 

@@ -75,6 +75,8 @@ def test_what_an_older_record_does_not_say_is_null(tmp_path: Path) -> None:
         ("trainer.beta=0.3", "trainer.beta=0.3"),
         ("trainer.rewards={asks_question: 1}", "'trainer.rewards={asks_question: 1}'"),
         ("runs=[a,b]", "'runs=[a,b]'"),
+        ("runs=[/home/me/outputs/runs/a,b]", "'runs=[<a>,b]'"),
+        ("evaluation.judge=http://localhost:8000/v1", "evaluation.judge=http://localhost:8000/v1"),
     ],
 )
 def test_a_command_names_no_place_of_this_machine(word: str, shown: str) -> None:
