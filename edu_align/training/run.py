@@ -39,7 +39,7 @@ from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.seal import run_files, seal
 from edu_align.runs.start import AdapterFolder, find_start, settled_adapter
 from edu_align.tracking import is_off, mode_of
-from edu_align.training.trial import check_synced_reference, dropout_note, try_arguments
+from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -154,6 +154,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener) -> RunFold
     cache = RunCache(config, weights_of(config, location, start.path if start else None), device)
     rows = make_rows(config, tokenizer, data, cache)
     check_synced_reference(config, rows[0].examples)
+    check_warm_up(config, rows[0].examples)
     check_choice(config, data, rows)
     print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:

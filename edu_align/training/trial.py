@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,6 +86,18 @@ def check_synced_reference(config: Config, examples: int) -> None:
             f"`trainer.args.sync_ref_model=true` does nothing in this run: its reference model follows every {every} "
             f"steps (trainer.args.ref_model_sync_steps), and the run has {steps}. {smaller} "
             "trainer.args.sync_ref_model."
+        )
+
+
+def check_warm_up(config: Config, examples: int) -> None:
+    """Errors: a warm-up of all steps of a run, after which transformers' polynomial schedule divides by no step."""
+    trainer, steps = config.trainer, training_steps(config, examples)
+    if trainer.lr_scheduler == "polynomial" and math.ceil(trainer.warmup_ratio * steps) >= steps:
+        most = math.floor(100 * (steps - 1) / steps) / 100
+        raise UserError(
+            f"`trainer.warmup_ratio={trainer.warmup_ratio}` takes all steps of this run, which has {steps}, and "
+            f"trainer.lr_scheduler=polynomial needs one after them. Set trainer.warmup_ratio={most:g} or "
+            "less, or trainer.lr_scheduler=linear."
         )
 
 

@@ -21,7 +21,7 @@ from edu_align.training.run import check_settings, run
 from edu_align.utils.errors import UserError
 from tests.killing import outcome
 
-MANY = 120  # sets of each trainer
+MANY = 40  # sets of each trainer
 SMALL = [
     "evaluation.enabled=false", "trainer.max_steps=2", "trainer.save_steps=null", "dataset.size=240",
     "dataset.max_train_records=24", "trainer.eval_steps=2", "run_name=it",
@@ -140,6 +140,7 @@ FAST = {"dpo": 0, "kto": 0, "reward": 0, "grpo": 0}  # seeds of sets that train 
 REASONS = {
     "must be": "no value of the key", "must name": "no value of the key", "is no reward": "no value of the key",
     "weighs nothing": "no value of the key", "must leave": "no value of the key",
+    "takes all steps": "no value of the key",
     "does nothing": "does nothing with the other keys", "makes pairs": "does nothing with the other keys",
     "is read by": "does nothing with the other keys", "needs": "lacks another key",
     "does not go with": "contradicts another key", "would add": "contradicts another key",
