@@ -51,7 +51,6 @@ COMMON = {
     "trainer.weight_decay": Key(("0.5",), NO_NUMBER),
     "trainer.max_grad_norm": Key(("1e-3",), (*NO_NUMBER, "0")),
     "trainer.average_last": Key(("1",), (*NO_NUMBER, "2")),
-    "trainer.logging_steps": Key(("2",), ("0", "-1"), logged=True),
     "trainer.eval_steps": Key(("1",), ("0", "-1"), logged=True),
     "adapter.dropout": Key(("0.3",), NO_SHARE),
     "adapter.lora_plus_ratio": Key(("8",), (*NO_NUMBER, "0.5")),
@@ -103,8 +102,9 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "grpo": {
         **COMMON,
-        "trainer.rewards": Key(("{human_length: 1, asks_question: 1}",), ("{x: 1}", "{human_length: 0}")),
-        "trainer.num_generations": Key(("4",), ("0", "1", "3")),
+        "trainer.rewards": Key(("{human_length: -1}",), ("{x: 1}", "{human_length: 0}")),
+        "trainer.batch_size": Key(("16",), ("0", "-4", "6")),
+        "trainer.num_generations": Key(("2", "8"), ("0", "1", "3")),
         "trainer.max_completion_length": Key(("8",), ("0", "2000")),
         "trainer.temperature": Key(("0.7", "1.5"), (*NO_NUMBER, "0")),
         "trainer.beta": Key(("0", "0.5"), NO_NUMBER),
@@ -116,8 +116,8 @@ KEYS: dict[str, dict[str, Key]] = {
 }  # fmt: skip
 BESIDE = {
     "grpo": [
-        "trainer.num_generations=2", "trainer.max_completion_length=16", "trainer.rewards={human_length: 1}",
-        "trainer.beta=0.04",
+        "trainer.num_generations=4", "trainer.batch_size=8", "trainer.max_completion_length=24",
+        "trainer.rewards={human_length: 1}",
     ],
 }  # fmt: skip
 # What some losses do not go without.
@@ -125,13 +125,13 @@ NEEDED = {
     "simpo": ("trainer.simpo_gamma", "1"), "exo_pair": ("trainer.label_smoothing", "0.1"),
     "cpo": ("trainer.sft_weight", "1"), "discopop": (f"{ARGS}discopop_tau", "1"),
 }  # fmt: skip
-# Keys that change no number (which reference is computed when, checkpoints), whose values are no one's to draw, or that
-# have tests of their own (tests/training/test_best.py, tests/rewards).
+# Keys that change no number (which reference is computed when, checkpoints, lines of a log), whose values are no one's
+# to draw, or that have tests of their own (tests/training/test_best.py, tests/rewards).
 ELSEWHERE = {
     f"trainer.{name}"
     for name in (
-        "algorithm", "epochs", "max_steps", "save_steps", "save_total_limit", "args", "keep", "keep_metric",
-        "patience", "precompute_reference", "reward_run",
+        "algorithm", "epochs", "max_steps", "save_steps", "save_total_limit", "logging_steps", "args", "keep",
+        "keep_metric", "patience", "precompute_reference", "reward_run",
     )
 }  # fmt: skip
 TRAINED, DIVERGED = "trained, and it changed something", "trained, diverged and said so"
