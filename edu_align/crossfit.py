@@ -16,6 +16,7 @@ edu_align: python -m edu_align.crossfit [folds=5] [key=value ...]
                        selection_score and context_use of mrbench, diagnosis of cogtutorbugs
   run_name             name of the results, and with -0, -1 ... of the folds' runs
   outputs_root         where runs lie (outputs); the results lie in outputs_root/crossfit/<name>: table.md, results.json
+                       and sources.json, which holds the data, runs and code that they rest on
   --config-dir         a folder of options of your own, as of train
 
 Finished folds and stored measurements are found again: the same command goes on where it was cut off.

@@ -25,6 +25,14 @@ class Message:
             raise ValueError(f"`train` may be set on assistant turns only, got it on a {self.role!r} turn")
 
 
+def without_dialogue(prompt: Iterable[Message]) -> tuple[Message, ...]:
+    """The prompt of a reply to nothing: system turns as they are, then one empty user turn.
+
+    The chat template stays, so the model is asked for a reply in its usual form and told nothing about what to.
+    """
+    return (*(message for message in prompt if message.role == "system"), Message("user", ""))
+
+
 @dataclass(frozen=True)
 class Conversation:
     """Turns of one dialogue.

@@ -27,7 +27,8 @@ edu_align: python -m edu_align.report runs=[<run>,<run>,...] [key=value ...]
   runs           evaluated runs: names under outputs_root/runs, folders or ids. Each is shown beside the base model and
                  the run that it started from, and beside the first run named: every number of the suite with its
                  interval, paired differences with marks, baselines, pictures, replies side by side, the pairs that are
-                 ordered wrongly, limits. Writes report.md and report.html
+                 ordered wrongly, limits. Writes report.md, report.html and sources.json: the data, runs and code that
+                 the numbers rest on
   split          test | validation, where runs were evaluated on both (test)
   sweep          a sweep, finished or not: its name under outputs_root/sweeps, or its folder. Writes results.csv,
                  report.md and report.html there: every job with its settings, metrics, intervals, time and memory;
@@ -74,14 +75,17 @@ def main() -> None:
 def _compare(names: str, outputs: Path, split: str | None, folder: Path | None, accept: bool = False) -> None:
     from edu_align.reports.comparison.reading import read_comparison
     from edu_align.reports.comparison.write import print_comparison, write_comparison
+    from edu_align.reports.provenance import NAME, write_sources
 
     runs = _runs(names, outputs, accept)
     comparison = read_comparison(runs, outputs, split)
     name = runs[0].name if len(runs) == 1 else f"{runs[-1].name}-and-{len(runs) - 1}-{_digest(runs)}"
     command = " ".join(["python -m edu_align.report", *map(shlex.quote, sys.argv[1:])])
-    written, limits = write_comparison(comparison, folder or outputs / REPORTS / name, command)
+    place = folder or outputs / REPORTS / name
+    written, limits = write_comparison(comparison, place, command)
+    write_sources(place, ["python", "-m", "edu_align.report", *sys.argv[1:]], runs, comparison.split)
     print_comparison(comparison, limits)
-    print(f"edu_align: report {written}, with report.md")
+    print(f"edu_align: report {written}, with report.md and {NAME}")
 
 
 def _sweep(words: dict[str, str], outputs: Path, folder: Path | None) -> None:

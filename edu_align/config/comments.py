@@ -3,7 +3,7 @@
 `--help` and the reference of all keys are made from it. Neither Hydra nor OmegaConf is imported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,11 +33,22 @@ def conf_dir() -> Path:
     return package / "conf"
 
 
-def folders_after_flag(argv: list[str]) -> list[Path]:
+def folders_after_flag(argv: Sequence[str]) -> list[Path]:
     """Existing folders given with --config-dir (or -cd), in either spelling."""
-    found = [argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("--config-dir", "-cd")]
-    found += [word.partition("=")[2] for word in argv if word.startswith("--config-dir=")]
-    return [Path(folder) for folder in found if Path(folder).is_dir()]
+    return parted_by_flag(argv)[0]
+
+
+def parted_by_flag(argv: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The existing folders given with --config-dir (or -cd), in either spelling, and the other words."""
+    folders, rest, words = list[str](), list[str](), iter(argv)
+    for word in words:
+        if word in ("--config-dir", "-cd"):
+            folders.append(next(words, ""))
+        elif word.startswith("--config-dir="):
+            folders.append(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return [Path(folder) for folder in folders if folder and Path(folder).is_dir()], rest
 
 
 def groups(folders: list[Path]) -> list[str]:

@@ -41,7 +41,7 @@ def problems_of_loss(values: Values) -> Iterator[str]:
     if loss in COMPARING_LOSSES:
         yield from _comparing(values, f"`trainer.loss_type={loss}` compares all pairs of a step")
     yield from _terms(values, loss)
-    yield from _debias(values, loss)
+    yield from _own(values, loss)
     if loss in REFERENCE_FREE_LOSSES:
         yield from _reference_free(values, loss)
     args = values.get("trainer.args") or {}
@@ -52,21 +52,29 @@ def problems_of_loss(values: Values) -> Iterator[str]:
         )
 
 
-def _debias(values: Values, loss: str) -> Iterator[str]:
-    """The losses whose pairs can be weighed one by one, without what TRL would put in their place."""
-    how = values.get("trainer.debias")
-    if how not in ("reweight", "product"):
-        return
-    if loss not in DEBIASED_LOSSES:
-        yield (
-            f"`trainer.debias={how}` needs a loss of each pair by itself: {' | '.join(DEBIASED_LOSSES)}, got "
-            f"trainer.loss_type={loss}. Set trainer.loss_type=sigmoid or trainer.debias=none."
-        )
-    elif loss == "sigmoid":
-        given = values.get("trainer.args") or {}
-        for name in ("ld_alpha", "f_divergence_type", "use_weighting"):
-            if given.get(name) not in (None, False, "reverse_kl"):
-                yield f"`trainer.args.{name}` does nothing with trainer.debias={how}. Drop one of them."
+def _own(values: Values, loss: str) -> Iterator[str]:
+    """The losses whose pairs can be weighed one by one, and whose reward can be another one, without what TRL would put
+    in their place.
+    """
+    how, weight, beside = values.get("trainer.debias"), values.get("trainer.pmi_weight"), ""
+    if how in ("reweight", "product"):
+        beside = f"trainer.debias={how}"
+        if loss not in DEBIASED_LOSSES:
+            yield (
+                f"`{beside}` needs a loss of each pair by itself: {' | '.join(DEBIASED_LOSSES)}, got "
+                f"trainer.loss_type={loss}. Set trainer.loss_type=sigmoid or trainer.debias=none."
+            )
+    if weight:
+        beside = f"trainer.pmi_weight={weight}"
+        if loss != "sigmoid":
+            yield (
+                f"`{beside}` is a reward of DPO's own loss, got trainer.loss_type={loss}. Set "
+                "trainer.loss_type=sigmoid or trainer.pmi_weight=0."
+            )
+    given = values.get("trainer.args") or {}
+    for name in ("ld_alpha", "f_divergence_type", "use_weighting") if beside and loss == "sigmoid" else ():
+        if given.get(name) not in (None, False, "reverse_kl"):
+            yield f"`trainer.args.{name}` does nothing with {beside}. Drop one of them."
 
 
 def _comparing(values: Values, why: str) -> Iterator[str]:

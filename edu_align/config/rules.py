@@ -22,11 +22,13 @@ from edu_align.config.schema import (
     LOCAL_JUDGE,
     METRICS,
     PREFERENCE_SOURCES,
+    GRPOTrainerConfig,
     TrainerConfig,
 )
 from edu_align.config.split_rules import problems_of_split
 from edu_align.config.sweep_rules import problems_of_sweep
 from edu_align.config.trl_args import (
+    UNWARMED,
     enumeration,
     problems_of_args,
     problems_of_optimizer,
@@ -119,6 +121,12 @@ def _trainer(values: Values) -> Iterator[str]:
         if scheduler not in words:
             yield not_a_word("trainer.lr_scheduler", scheduler, words)
         yield from problems_of_schedule(scheduler, args, values.get("trainer.eval_steps"))
+    warmup = values.get("trainer.warmup_ratio")
+    if scheduler in UNWARMED and warmup not in (None, 0.0, TrainerConfig.warmup_ratio):
+        yield (
+            f"`trainer.warmup_ratio={warmup}` does nothing with trainer.lr_scheduler={scheduler}. Set "
+            "trainer.lr_scheduler=constant_with_warmup, or drop it."
+        )
     optimizer = values.get("hardware.optimizer")
     if optimizer is not None and optimizer not in COMMON_OPTIMIZERS:
         words = enumeration("training_args.py", "OptimizerNames") or COMMON_OPTIMIZERS
@@ -153,15 +161,25 @@ def _labels(values: Values) -> Iterator[str]:
         if values.get("dataset.format") == "labels":
             yield f"`dataset.format=labels` is for trainer=kto, got trainer={algorithm}. Set trainer=kto."
         return
-    for key, off in (("dataset.balance_authors", "false"), ("dataset.contrast_per_prompt", "0")):
-        if value := values.get(key):
-            yield f"`{key}={value}` makes pairs, and trainer={algorithm} reads single replies. Set {key}={off}."
     batch, share = values.get("trainer.batch_size", 2), values.get("trainer.batch_size", 2) // count()
     if values.get("trainer.loss_type") == "kto" and share < 2:
         yield (
             "`trainer.loss_type=kto` sets each reply beside one to another prompt of its step: `trainer.batch_size` "
             f"must be >= {2 * count()}, got {batch}. Set trainer.batch_size=16."
         )
+
+
+def _pairs(values: Values) -> Iterator[str]:
+    """Keys that make training pairs, where single replies are trained on."""
+    algorithm, loss = values.get("trainer.algorithm", ""), values.get("trainer.reward_loss")
+    schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
+    if schema.reads != "labels" and loss not in GRADED_LOSSES:
+        return
+    asked = f"trainer={algorithm}" if loss is None else f"trainer.reward_loss={loss}"
+    offs = {"dataset.balance_authors": "false", "dataset.contrast_per_prompt": "0", "dataset.training_margin": "null"}
+    for key, off in offs.items():
+        if value := values.get(key):
+            yield f"`{key}={value}` makes pairs, and {asked} reads single replies. Set {key}={off}."
 
 
 def _mixing(values: Values) -> Iterator[str]:
@@ -209,6 +227,12 @@ def _replies(values: Values) -> Iterator[str]:
     rewards = values.get("trainer.rewards") or {}
     yield from problems_of_rewards("trainer.rewards", rewards)
     yield from problems_of_models(values)
+    epsilon, usual = values.get("trainer.epsilon"), GRPOTrainerConfig.epsilon
+    if values.get("trainer.num_iterations") == 1 and epsilon not in (None, usual):
+        yield (
+            f"`trainer.epsilon={epsilon}` does nothing with trainer.num_iterations=1, where every ratio is 1. Set "
+            "trainer.num_iterations=2, or drop it."
+        )
     group, batch = values.get("trainer.num_generations"), values.get("trainer.batch_size", 0)
     if group is None or group < 2 or batch < 1:
         return
@@ -425,7 +449,7 @@ def _places(values: Values) -> Iterator[str]:
 
 
 _RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
-    _steps, _trainer, _sources, _mixing, _labels, _reward, _replies, _contrast, _local_file, problems_of_split,
+    _steps, _trainer, _sources, _mixing, _labels, _pairs, _reward, _replies, _contrast, _local_file, problems_of_split,
     _model, _hardware, problems_of_adapter, sharding, _export, problems_of_sweep, _judge, _places, _metrics, _tracking,
     problems_of_rounds,
 )  # fmt: skip

@@ -243,6 +243,7 @@ class DPOTrainerConfig(TrainerConfig):
     sft_weight: float = key(0.0, ">= 0", trl="loss_weights")
     simpo_gamma: float | None = key(None, ">= 0", usual="1.0", later=True)
     debias: str = key("none", words=("none", "reweight", "product"), later=True)
+    pmi_weight: float = key(0.0, ">= 0 and <= 1", usual="1.0", later=True)
     precompute_reference: bool = key(True, trl="precompute_ref_log_probs")
     max_prompt_length: int | None = key(None, ">= 8")
     batching: str = key("prompts", words=("prompts", "pairs"))

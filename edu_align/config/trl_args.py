@@ -18,6 +18,7 @@ SCHEDULES = {
     "cosine_with_min_lr": ("min_lr_rate", "0.1"), "cosine_warmup_with_min_lr": ("min_lr_rate", "0.1"),
     "warmup_stable_decay": ("num_decay_steps", "100"),
 }  # fmt: skip
+UNWARMED = ("constant", "reduce_lr_on_plateau", "greedy")  # schedules that read no warm-up
 # Optimizers of packages of their own, by the start of the name: what is imported, what is installed.
 PACKAGES = {
     "schedule_free": ("schedulefree", "schedulefree"), "stable_adamw": ("optimi", "torch-optimi"),

@@ -19,7 +19,9 @@ from edu_align.data.datamodule import TrainingData
 from edu_align.data.sources.load import SOURCES
 from edu_align.data.sources.source import Query
 from edu_align.utils.files import write_json
-from edu_align.utils.hashing import digest, file_digest, records_in, sha256
+from edu_align.utils.hashing import digest, file_digest, file_digests, files_digest, records_in, sha256
+
+MOST_FILES = 20  # that are listed one by one
 
 
 def known_fingerprints(config: Config) -> dict[str, str] | None:
@@ -44,6 +46,30 @@ def fingerprints(config: Config, data: TrainingData) -> dict[str, str]:
     return found
 
 
+def files_read(config: Config) -> dict[str, dict[str, str]]:
+    """sha256 of every file that the sources of a run are read from, by source: {"mrbench/devset.json": "..."}. Of many
+    files in folders one digest stands for all; a source on the hub, or one that is generated, has none.
+    """
+    found: dict[str, dict[str, str]] = {}
+    records = records_in(config.outputs_root)
+    for name, files in _files(config):
+        if files and len(files) <= MOST_FILES:
+            digests = file_digests(files, records)
+            found[name] = {f"{file.parent.name}/{file.name}": one for file, one in digests.items()}
+        elif files:
+            found[name] = {f"{len(files)} files": files_digest(files, records)}
+    if "local" in found:  # the folder that it lies in is nobody's business
+        found["local"] = {name.partition("/")[2]: one for name, one in found["local"].items()}
+    return found
+
+
+def _files(config: Config) -> Iterator[tuple[str, list[Path] | None]]:
+    dataset = config.dataset
+    query = Query("", dataset, config.data_root, config.outputs_root, dataset.generation_seed)
+    for name in (*dataset.sources, *dataset.contrast_sources, *dataset.leave_out):
+        yield name, SOURCES[name].files(name, query)
+
+
 def _place(config: Config) -> Path | None:
     signatures = list(_signatures(config))
     if None in signatures:
@@ -56,10 +82,7 @@ def _place(config: Config) -> Path | None:
 def _signatures(config: Config) -> Iterator[str | None]:
     """One text a file that the records depend on: its name and what it holds; None for what has no file."""
     yield _code()
-    dataset = config.dataset
-    query = Query("", dataset, config.data_root, config.outputs_root, dataset.generation_seed)
-    for name in (*dataset.sources, *dataset.contrast_sources, *dataset.leave_out):
-        files = SOURCES[name].files(name, query)
+    for _, files in _files(config):
         yield from [None] if files is None else (_signature(file, records_in(config.outputs_root)) for file in files)
 
 

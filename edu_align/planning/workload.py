@@ -22,7 +22,7 @@ from edu_align.models.template_choice import check_choice, chosen_template, stor
 from edu_align.models.trained_turns import answered, check_dialogue
 from edu_align.packing.budget import cut
 from edu_align.planning.replies import ASSUMED, replies_work
-from edu_align.records import Graded, LabelledReply, Message, Pair, trained_replies
+from edu_align.records import Graded, LabelledReply, Message, Pair, trained_replies, without_dialogue
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
@@ -36,8 +36,9 @@ GENERATED = 200  # groups of the built-in corpus that are drawn to plan; counts 
 @dataclass(frozen=True)
 class Rows:
     """Token lengths. `rows`: one tuple an example, in the order of training: (prompt's key, prompt, chosen's key,
-    chosen, rejected's key, rejected) for pairs, (prompt's key, prompt, reply's key, reply) for labelled replies,
-    (length,) for conversations and for dialogues to answer. `examples` is None where nobody knows.
+    chosen, rejected's key, rejected) for pairs, both replies once more where they are scored without the dialogue, too;
+    (prompt's key, prompt, reply's key, reply) for labelled replies, (length,) for conversations and for dialogues to
+    answer. `examples` is None where nobody knows.
     """
 
     rows: list[Row]
@@ -228,7 +229,8 @@ def read_rows(config: Config) -> Rows:
         _check_template(lengths.template, data.train)
     trainer = config.trainer
     limit = trainer.max_prompt_length if isinstance(trainer, REFERENCED) else None
-    rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit)]
+    blind = getattr(trainer, "pmi_weight", 0.0) > 0
+    rows = [row for example in data.train for row in _lengths(example, lengths, trainer.max_length, limit, blind)]
     if isinstance(trainer, GRPOTrainerConfig):
         longest = trainer.max_length - trainer.max_completion_length
         asked = (talk.messages[:place] for talk in data.train for place in trained_replies(talk))
@@ -248,8 +250,8 @@ def _is_local(config: Config, names: set[str]) -> bool:
     return all(any(part.startswith(name.split("_")[0]) for part in known) for name in names - LOCAL)
 
 
-def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None) -> list[Row]:
-    """The rows of an example."""
+def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int | None, blind: bool) -> list[Row]:
+    """The rows of an example; `blind`: each reply is scored without its dialogue, too (`trainer.pmi_weight`)."""
     if not _sides(example):
         turns = example.messages
         ends = [i + 1 for i, turn in enumerate(turns) if turn.train] if lengths.apart else [len(turns)]
@@ -262,6 +264,10 @@ def _lengths(example: Any, lengths: Lengths, longest: int, longest_prompt: int |
         sides += [hash((group.id, index)), min(reply, longest)]
     longest_reply = max(sides[1::2])
     prompt = max(min(prompt, longest - longest_reply), 0)  # TRL keeps the end of what is too long
+    if blind:
+        empty, room = lengths.messages(without_dialogue(group.prompt)), longest - prompt
+        for key, reply in list(zip(sides[::2], sides[1::2], strict=True)):
+            sides += [hash((key, "")), min(reply + empty, room)]
     return [(hash(group.id), prompt, *sides)]
 
 
@@ -363,6 +369,7 @@ def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) 
         prompt = min(getattr(trainer, "max_prompt_length", None) or longest // 2, longest)
     reply = longest - prompt
     sides = (1, reply, 2, reply) if trainer.reads == "preferences" else (1, reply)
+    sides += (3, reply, 4, reply) if getattr(trainer, "pmi_weight", 0.0) else ()
     one = (0, prompt, *sides) if pairs else (longest,)
     rows = [(i, *one[1:]) if pairs else one for i in range(share)]
     batch = _batches(config, rows, share, packed)[0]

@@ -12,12 +12,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from edu_align.config.arguments import key_of
-from edu_align.config.comments import PRIMARY, conf_dir, folders_after_flag
+from edu_align.config.comments import PRIMARY, conf_dir, parted_by_flag
 from edu_align.config.compose import compose, of_this_machine
 from edu_align.config.schema import PREFERENCE_SOURCES, Config
 from edu_align.config.text import hydra_words
 from edu_align.recipes.crossfit_table import Results, json_of, rows_of, table
-from edu_align.runs.folder import RunFolder, find_run
+from edu_align.reports.provenance import NAME, write_sources
+from edu_align.runs.folder import RunFolder, StoredRun, find_run
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import disk_errors, write_json, write_text
@@ -40,11 +41,12 @@ OWN = "pair_accuracy_own"  # of any other source with scored replies
 
 @dataclass(frozen=True)
 class Plan:
-    """`composed`: the config of fold 0 but for its name. `config`: the same as dataclasses."""
+    """`composed`: the config of fold 0 but for its name. `config`: the same as dataclasses. `words`: as given."""
 
     composed: DictConfig
     config: Config
     folds: int
+    words: tuple[str, ...] = ()
 
     def fold(self, number: int) -> DictConfig:
         """The config of one fold's run. It measures nothing itself: the suite does, when all folds are there."""
@@ -77,8 +79,9 @@ class Measured:
 def read_plan(words: Sequence[str]) -> Plan:
     """The plan of a command line. Errors, before anything is read: keys that the folds decide, a choice by the fold."""
     given = [word.partition("=")[2] for word in words if word.startswith("folds=")]
-    folders = [folder.resolve() for folder in folders_after_flag(list(words))]
-    rest = [word for word in _without_flag(words) if not word.startswith("folds=")]
+    found, rest = parted_by_flag(words)
+    folders = [folder.resolve() for folder in found]
+    rest = [word for word in rest if not word.startswith("folds=")]
     if flags := [word for word in rest if word.startswith("-")]:
         raise UserError(f"`{flags[0]}` belongs to `edu_align.train`. Leave it out.")
     for word in rest:
@@ -103,7 +106,7 @@ def read_plan(words: Sequence[str]) -> Plan:
                 f"`trainer.{key}={value}` chooses by the validation part, which is the fold that is measured here: the "
                 f"model would have seen it. Set trainer.{key}={off}, and choose the number of steps beforehand."
             )
-    plan = Plan(composed, config, folds)
+    plan = Plan(composed, config, folds, tuple(words))
     if not plan.metrics:
         raise UserError(
             f"`dataset={config.dataset.name}` has no scored replies. Name what is to be measured: "
@@ -116,13 +119,6 @@ def _number(value: str) -> int:
     if not value.isdigit() or int(value) < LEAST:
         raise UserError(f"`folds` must be a whole number >= {LEAST}, got {value!r}. Example: folds={FOLDS}.")
     return int(value)
-
-
-def _without_flag(words: Sequence[str]) -> list[str]:
-    """The words without --config-dir and its value."""
-    flags = ("--config-dir", "-cd")
-    pairs = zip(["", *words], words, strict=False)
-    return [w for before, w in pairs if w not in flags and before not in flags and not w.startswith("--config-dir=")]
 
 
 def run_crossfit(plan: Plan) -> Path:
@@ -143,8 +139,10 @@ def run_crossfit(plan: Plan) -> Path:
         title = f"# {labels[-1]} over {plan.folds} folds"
         lines = [title, "", *markdown(cells), "", *(f"- {note}" for note in notes), "", f"Runs: {', '.join(names)}."]
         write_text(folder / "table.md", "\n".join(lines) + "\n")
+        stored = [StoredRun(run.path, run.record) for run in runs]
+        write_sources(folder, ["python", "-m", "edu_align.crossfit", *plan.words], stored, given.split)
     print("\n".join([*text(cells), "", *(f"edu_align: {note}" for note in notes)]))
-    print(f"edu_align: {folder / 'table.md'}, with results.json", flush=True)
+    print(f"edu_align: {folder / 'table.md'}, with results.json and {NAME}", flush=True)
     return folder
 
 

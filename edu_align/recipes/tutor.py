@@ -125,12 +125,16 @@ def report_runs(runs: Sequence[Path], name: str) -> Path:
     from edu_align.reports import REPORTS
     from edu_align.reports.comparison.reading import read_comparison
     from edu_align.reports.comparison.write import write_comparison
+    from edu_align.reports.provenance import write_sources
     from edu_align.runs.folder import find_stored
 
     outputs = runs[0].parents[1]
-    comparison = read_comparison(find_stored("runs", [str(run) for run in runs], outputs), outputs)
+    stored = find_stored("runs", [str(run) for run in runs], outputs)
+    comparison = read_comparison(stored, outputs)
     command = f"python -m edu_align.report runs=[{','.join(run.name for run in runs)}]"
-    return write_comparison(comparison, outputs / REPORTS / name, command)[0].parent
+    folder = write_comparison(comparison, outputs / REPORTS / name, command)[0].parent
+    write_sources(folder, command.split(" "), stored, comparison.split)
+    return folder
 
 
 def _kept_form(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ steps out: only a loss, or many such steps in a row, is a divergence there.
 import math
 from typing import Any
 
+from edu_align.config.trl_args import UNWARMED
 from edu_align.models.trainable import trainable_parameters
 from edu_align.runs.checkpoints import checkpoints
 from edu_align.training.micro_batches import MicroBatching
@@ -159,7 +160,8 @@ def _message(trainer: StopOnDivergence, facts: dict[str, Any]) -> str:
     tries = [f"trainer.learning_rate={min(config.trainer.learning_rate / 10, 1e-4):g}"]
     tries += ["hardware.dtype=float32"] if trainer.args.fp16 or trainer.args.bf16 else []
     tries += ["trainer.max_grad_norm=1.0"] if config.trainer.max_grad_norm > 1 else []
-    tries += ["trainer.warmup_ratio=0.1"] if not config.trainer.warmup_ratio else []
+    warmed = config.trainer.lr_scheduler not in UNWARMED
+    tries += ["trainer.warmup_ratio=0.1"] if warmed and not config.trainer.warmup_ratio else []
     data = " Look at these rows first: the others are finite." if narrow else ""
     return (
         f"training diverged at step {facts['step']}: {facts['what']}, {where}. The learning rate was "

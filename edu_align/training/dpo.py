@@ -13,6 +13,7 @@ model under a new adapter, or the frozen copy of the adapter that `init_from` br
 import copy
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,17 +25,20 @@ from edu_align.cache.run_cache import RunCache
 from edu_align.config.batch import cuts_by_tokens, reference_batch
 from edu_align.config.losses import has_reference
 from edu_align.config.schema import Config, DPOTrainerConfig
+from edu_align.models.chat_template import IGNORED
 from edu_align.models.device import Device
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.decoder import is_packed
 from edu_align.training.arguments import common_arguments
 from edu_align.training.debias import REWEIGHT
 from edu_align.training.divergence import StopOnDivergence
-from edu_align.training.dpo_rows import BIAS, COLUMNS, PairCollator
+from edu_align.training.dpo_rows import BIAS, BLIND, COLUMNS, PairCollator
 from edu_align.training.lora_plus import LoraPlus
 from edu_align.training.losses import BY_TOKEN, LOSSES, PairScores, sigmoid
 from edu_align.training.means import Numbers
 from edu_align.training.micro_batches import MicroBatches
+from edu_align.training.pmi import SIDES as PMI_SIDES
+from edu_align.training.pmi import informed
 from edu_align.training.reference import BaseReference, SyncedReference, hashed_as
 from edu_align.training.reference_cache import CachedReference
 from edu_align.training.resume import ResumableTraining
@@ -60,7 +64,7 @@ class ReadyRows(trl.DPOTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS, BIAS]))
+        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS, *BLIND, BIAS]))
 
 
 class NoReference(trl.DPOTrainer):
@@ -83,12 +87,20 @@ class OwnLoss(trl.DPOTrainer):
     Without a reference model TRL is given one that finds every reply certain: then its rewards are beta times the
     log-probability of a reply. Options of TRL's that change a loss (`ld_alpha`, `use_weighting`, `f_divergence_type`)
     do not reach it.
+
+    With `pmi_weight` a batch has each reply without its dialogue, too (`pmi`): TRL sees the other rows, and reference
+    log-probabilities are `informed` ones (overrides `compute_ref_log_probs`, which gets a part of a batch).
     """
 
     own_loss = ""
     debias = "none"
     simpo_gamma = 0.0
+    pmi_weight = 0.0
     reference_free = False
+
+    def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
+        found = super().compute_ref_log_probs(model, inputs)
+        return informed(torch.cat(found), self.pmi_weight).chunk(2) if self.pmi_weight else found
 
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
         if not self.own_loss:
@@ -102,24 +114,36 @@ class OwnLoss(trl.DPOTrainer):
         elif live:
             chosen, rejected = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
             inputs = {**inputs, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-        hook = model.register_forward_hook(lambda module, given, output: outputs.append(output))
+        shown = inputs if not self.pmi_weight else first_half(inputs, inputs["input_ids"])
+
+        def scored(**given: Any) -> Any:
+            """The model, which is given every row; TRL gets the outputs of those that it gave."""
+            outputs.append(model(**given | ({} if shown is inputs else _labelled(inputs))))
+            return outputs[0] if shown is inputs else SimpleNamespace(**first_half(outputs[0], inputs["input_ids"]))
+
         self.precompute_ref_logps = True
         try:
-            found = super()._compute_loss(model, inputs, return_outputs)
+            found = super()._compute_loss(scored, shown, return_outputs)
         finally:
             self.precompute_ref_logps = not live
-            hook.remove()
         weights, odds = (1.0, 0.0) if bias is None else (bias, 0.0) if self.debias == REWEIGHT else (1.0, bias)
         scores = self._scores(outputs[0], inputs, odds)
         if self.own_loss in BY_TOKEN:
-            self._note_rewards(scores)
+            self._note_rewards(*scores.means())
+        elif self.pmi_weight:
+            self._note_rewards(
+                scores.chosen_logps - scores.ref_chosen_logps, scores.rejected_logps - scores.ref_rejected_logps
+            )
         own = (weights * LOSSES.get(self.own_loss, sigmoid)(scores)).mean()
         return (found[0] + own, found[1]) if return_outputs else found + own
 
     def _scores(self, output: Any, inputs: Any, odds: Any) -> PairScores:
         mask = inputs["completion_mask"][:, 1:]
-        chosen, rejected = output.log_probs[:, -mask.size(1) :].sum(dim=1).chunk(2)
-        chosen_tokens, rejected_tokens = mask.sum(dim=1).chunk(2)
+        sums, tokens = output.log_probs[:, -mask.size(1) :].sum(dim=1), mask.sum(dim=1)
+        if self.pmi_weight:
+            sums, tokens = informed(sums, self.pmi_weight), tokens.chunk(2)[0]
+        chosen, rejected = sums.chunk(2)
+        chosen_tokens, rejected_tokens = tokens.chunk(2)
         return PairScores(
             chosen,
             rejected,
@@ -133,11 +157,11 @@ class OwnLoss(trl.DPOTrainer):
             odds,
         )
 
-    def _note_rewards(self, scores: PairScores) -> None:
-        """beta times nats a token in the place of TRL's numbers on rewards, which are beta times nats a reply."""
+    def _note_rewards(self, *rewards: Any) -> None:
+        """beta times nats a token, or informed nats, in the place of TRL's rewards: beta times nats a reply."""
         model: Any = self.model
         noted = self._metrics["train" if model.training else "eval"]
-        chosen, rejected = (self.accelerator.gather(self.beta * mean.detach()) for mean in scores.means())
+        chosen, rejected = (self.accelerator.gather(self.beta * reward.detach()) for reward in rewards)
         better = (chosen > rejected).float()
         numbers = {"chosen": chosen, "rejected": rejected, "accuracies": better, "margins": chosen - rejected}
         for name, values in numbers.items():
@@ -179,6 +203,8 @@ class DPOTrainer(
         self.debias = keys.debias
         self.own_loss = keys.loss_type if is_own(keys) else ""
         self.simpo_gamma = keys.simpo_gamma or 0.0
+        self.pmi_weight = keys.pmi_weight
+        self.row_columns = (*COLUMNS, *BLIND) if keys.pmi_weight else COLUMNS
         super().__init__(*args, **options)  # TRL scores the reference in here, so ours must be set before
 
     def loss_terms(self, loss: float, numbers: Numbers, weights: Numbers) -> list[tuple[str, float, float]]:
@@ -191,9 +217,24 @@ class DPOTrainer(
         return [("loss", loss - term, pairs), ("sft", term, tokens)]
 
 
+def first_half(tensors: Any, rows: Any) -> dict[str, Any]:
+    """The mapping with the first half of each tensor that has as many rows as `rows`."""
+    many = len(rows)
+    return {
+        name: value[: many // 2] if hasattr(value, "dim") and value.dim() and len(value) == many else value
+        for name, value in tensors.items()
+    }
+
+
+def _labelled(inputs: Any) -> dict[str, Any]:
+    """What TRL gives the model of all rows."""
+    labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
+    return {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"], "labels": labels}
+
+
 def is_own(trainer: DPOTrainerConfig) -> bool:
-    """Whether the loss is computed here. DPO's own is where its pairs are weighed one by one."""
-    return trainer.loss_type in LOSSES or trainer.debias != "none"
+    """Whether the loss is computed here. DPO's own is where its pairs are weighed one by one, or its reward differs."""
+    return trainer.loss_type in LOSSES or trainer.debias != "none" or trainer.pmi_weight > 0
 
 
 def build_dpo(
@@ -227,7 +268,7 @@ def build_dpo(
             train_dataset=as_dataset(train.rows, "train", folder),
             eval_dataset=as_dataset(valid.rows, "validation", folder) if valid.rows else None,
             processing_class=tokenizer,
-            passes=MicroBatches(config, by_tokens, sides=2),
+            passes=MicroBatches(config, by_tokens, sides=PMI_SIDES if trainer.pmi_weight else 2),
             cache=cache if count() == 1 else None,
             model_key=key,
             base_is_reference=isinstance(model, PeftModel) and config.init_from is None,

@@ -23,6 +23,7 @@ Row = dict[str, list[int]]
 KIND = "tokenized pairs"
 # TRL's names, with a prompt for each reply: `prompt_ids` stands before `chosen_ids`.
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_prompt_ids", "rejected_ids")
+BLIND = tuple(f"blind_{name}" for name in COLUMNS)  # the same without the dialogue, where `trainer.pmi_weight` asks
 BIAS = "bias"  # a number of each training pair, where `trainer.debias` has one
 
 
@@ -142,10 +143,11 @@ def _shared_length(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 class PairCollator:
-    """Rows of `dpo_rows` as a batch of TRL's: the chosen sequences, then the rejected ones, padded on the right.
+    """Rows of `dpo_rows` as a batch of TRL's: the chosen sequences, then the rejected ones, padded on the right; then
+    both without the dialogue, where the rows have them (`BLIND`).
 
-    input_ids, attention_mask, completion_mask (1 on the reply): (2 * B, L). ref_chosen_logps, ref_rejected_logps and
-    bias (B,), where the rows have them.
+    input_ids, attention_mask, completion_mask (1 on the reply): (2 * B, L), or (4 * B, L). ref_chosen_logps,
+    ref_rejected_logps and bias (B,), where the rows have them.
     """
 
     def __init__(self, pad_token_id: int, multiple: Any = None) -> None:
@@ -161,15 +163,16 @@ class PairCollator:
             tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
             return pad(tensors, padding_value=value, padding_side="right", pad_to_multiple_of=self.multiple)
 
-        sequences = [(each["prompt_ids"], each["chosen_ids"]) for each in examples]
-        sequences += [(each["rejected_prompt_ids"], each["rejected_ids"]) for each in examples]
+        names = [*COLUMNS, *(BLIND if BLIND[0] in examples[0] else ())]
+        sides = zip(names[::2], names[1::2], strict=True)
+        sequences = [(each[prompt], each[reply]) for prompt, reply in sides for each in examples]
         batch = {
             "input_ids": padded([prompt + reply for prompt, reply in sequences], self.pad_token_id),
             "attention_mask": padded([[1] * len(prompt + reply) for prompt, reply in sequences], 0),
             "completion_mask": padded([[0] * len(prompt) + [1] * len(reply) for prompt, reply in sequences], 0),
         }
-        names = [name for name in ("ref_chosen_logps", "ref_rejected_logps", BIAS) if name in examples[0]]
-        return batch | {name: torch.tensor([each[name] for each in examples]) for name in names}
+        numbers = [name for name in ("ref_chosen_logps", "ref_rejected_logps", BIAS) if name in examples[0]]
+        return batch | {name: torch.tensor([each[name] for each in examples]) for name in numbers}
 
 
 @dataclass

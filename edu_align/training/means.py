@@ -35,7 +35,7 @@ class Means:
 def weights_of(batch: Batch, sides: int) -> Numbers:
     """What TRL's numbers of a pass are means over, by their names: trained tokens (SFT), pairs (DPO) or replies (KTO)
     as `loss`, which stands for those that are not named, and tokens of the replies. `sides`: rows of an example, 2 for
-    DPO.
+    DPO, 4 where each reply stands without its dialogue too (`pmi`).
     """
     if "label" in batch:
         return _weights_of_labels(batch)
@@ -46,7 +46,7 @@ def weights_of(batch: Batch, sides: int) -> Numbers:
         return {"loss": float((batch["labels"][:, 1:] != IGNORED).sum()) if "labels" in batch else examples}
     if "completion_mask" not in batch:  # a method of somebody's own
         return {"loss": examples}
-    chosen, rejected = (float(side.sum()) for side in batch["completion_mask"][:, 1:].chunk(2))
+    chosen, rejected = (float(side.sum()) for side in batch["completion_mask"][: round(2 * examples), 1:].chunk(2))
     return {
         "loss": examples,
         "entropy": chosen + rejected,

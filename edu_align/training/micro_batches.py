@@ -41,7 +41,8 @@ TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward p
 class MicroBatches:
     """What a forward pass of training takes at most: `limit` examples, or computed tokens where `by_tokens`.
 
-    `sides`: rows of an example in a batch, 1 for SFT and KTO, 2 for DPO: it holds the chosen rows, then the rejected.
+    `sides`: rows of an example in a batch, 1 for SFT and KTO, 2 for DPO: it holds the chosen rows, then the rejected;
+    4 with those of `trainer.pmi_weight` after them.
     `known`: what was found so far, by earlier attempts too, [{step, unit, from, to, error}].
     """
 
@@ -290,7 +291,7 @@ class MicroBatching(Trainer):
         one = super().compute_ref_log_probs  # type: ignore[misc] # TRL's DPOTrainer has it
         passes = self.passes
         parts = passes.parts(inputs) if passes.by_tokens else [list(range(passes.examples(inputs)))]
-        return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference)
+        return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference, passes.sides)
 
 
 def select_examples(batch: Batch, part: Sequence[int], sides: int, trim: bool = False) -> Batch:
@@ -328,8 +329,8 @@ def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
 def reference_in_parts(
     one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches, sides: int = 2
 ) -> Any:
-    """TRL's reference log-probabilities of the `sides` rows of each example (chosen and rejected), (B,) each: `one` of
-    a part at a time, and of less where memory runs out.
+    """TRL's reference log-probabilities of each example (of its chosen and of its rejected reply, or of its `sides`
+    rows), (B,) each: `one` of a part at a time, and of less where memory runs out.
     """
     import torch
 

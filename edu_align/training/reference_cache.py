@@ -63,6 +63,7 @@ class CachedReference(Trainer):
 
         passes = [batch_size, token_budget(config)]
         batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
+        batch += [weight] if (weight := getattr(config.trainer, "pmi_weight", 0.0)) else []
         key = digest(self.model_key, content(token_arrays(dataset, self.row_columns)), passes, batch)
         arrays, _ = self.cache.get_or_extend(REFERENCES, key, TENSORS, enough, extend)
         unread = (0, len(dataset) - len(arrays[self.logps[0]]))

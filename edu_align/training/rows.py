@@ -25,6 +25,7 @@ from edu_align.training.debias import bias_of
 from edu_align.training.dpo_rows import cached_dpo_rows, shorten_prompts
 from edu_align.training.grpo_rows import asked_of, check_rewards, check_step, grpo_rows, longest_prompt, with_words
 from edu_align.training.kto_rows import cached_kto_rows, has_kl
+from edu_align.training.pmi import with_blind_rows
 from edu_align.training.reward_rows import Grades, reward_rows
 from edu_align.training.sft_rows import cached_sft_rows
 from edu_align.utils.errors import UserError
@@ -100,6 +101,8 @@ def _pair_rows(
     rows, counts = cached_dpo_rows(cache, tokenizer, pairs, trainer.max_length)
     kept = [pairs[i] for i in counts.kept]
     notes = [*notes, *counts.lines(trainer.max_length)]
+    if isinstance(trainer, DPOTrainerConfig) and trainer.pmi_weight:
+        rows = with_blind_rows(cache, tokenizer, rows, kept, trainer.max_length)
     bias: list[float] | None = None
     if trained and kept and isinstance(trainer, DPOTrainerConfig) and trainer.debias != "none":
         bias, line = bias_of(trainer.debias, kept, config.seed)

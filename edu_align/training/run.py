@@ -15,7 +15,7 @@ from edu_align.config.machine_settings import used
 from edu_align.config.metrics import check_objective, comparable
 from edu_align.config.schema import Config, GRPOTrainerConfig
 from edu_align.data.datamodule import TrainingData, trained_groups, training_data
-from edu_align.data.fingerprint import fingerprints, known_fingerprints
+from edu_align.data.fingerprint import files_read, fingerprints, known_fingerprints
 from edu_align.models.content import trained_content
 from edu_align.models.locate import Location, is_at_hand, locate
 from edu_align.models.sizes import check_length
@@ -39,7 +39,7 @@ from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.seal import run_files, seal
 from edu_align.runs.start import AdapterFolder, find_start, settled_adapter
 from edu_align.tracking import is_off, mode_of
-from edu_align.training.trial import check_synced_reference, try_arguments
+from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -144,8 +144,8 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     if not config.trainer.writes:
         check_head(config.model, location)
     carrying = check_targets(config.model, location, config.adapter)
-    if carrying:
-        print(carrying, flush=True)
+    for line in filter(None, (carrying, dropout_note(config))):
+        print(line, flush=True)
     if isinstance(start, AdapterFolder):
         check_tensors(f"init_from={config.init_from}", config.model, location, start.path)
     tokenizer = shared_tokenizer(config.model, location)
@@ -156,6 +156,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     cache = RunCache(config, weights_of(config, location, start.path if start else None), device)
     rows = make_rows(config, tokenizer, data, cache)
     check_synced_reference(config, rows[0].examples)
+    check_warm_up(config, rows[0].examples)
     check_choice(config, data, rows)
     print("".join(f"{note}\n" for note in rows[0].notes), end="", flush=True)
     if config.preview > 0:
@@ -292,7 +293,7 @@ def _facts(
         "dataset": config.dataset.name,
         "seed": config.seed,
         "init_from": str(start.path) if start else None,
-        "data": {**data.facts(), "train_examples": examples},
+        "data": {**data.facts(), "train_examples": examples, "files": files_read(config)},
         "machine": machine(),
         **({"machine_settings": taken} if (taken := used()) else {}),
         "processes": processes.count(),

@@ -32,7 +32,7 @@ class SFTTerm(MicroBatching, trl.DPOTrainer):
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
         kept, step = self.loss_weights, self.step.sizes
         if model.training and SFT in self.loss_types and step:
-            here = weights_of(inputs, 2)
+            here = weights_of(inputs, self.passes.sides)
             share = (here[REPLIES] / here["loss"]) / (step[REPLIES] / step["loss"])
             self.loss_weights = [
                 weight * share if name == SFT else weight for name, weight in zip(self.loss_types, kept, strict=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,6 +87,31 @@ def check_synced_reference(config: Config, examples: int) -> None:
             f"steps (trainer.args.ref_model_sync_steps), and the run has {steps}. {smaller} "
             "trainer.args.sync_ref_model."
         )
+
+
+def check_warm_up(config: Config, examples: int) -> None:
+    """Errors: a warm-up of all steps of a run, after which transformers' polynomial schedule divides by no step."""
+    trainer, steps = config.trainer, training_steps(config, examples)
+    if trainer.lr_scheduler == "polynomial" and math.ceil(trainer.warmup_ratio * steps) >= steps:
+        most = math.floor(100 * (steps - 1) / steps) / 100
+        raise UserError(
+            f"`trainer.warmup_ratio={trainer.warmup_ratio}` takes all steps of this run, which has {steps}, and "
+            f"trainer.lr_scheduler=polynomial needs one after them. Set trainer.warmup_ratio={most:g} or "
+            "less, or trainer.lr_scheduler=linear."
+        )
+
+
+def dropout_note(config: Config) -> str:
+    """A line where `adapter.dropout` draws nothing, because this trainer of TRL's turns it off; else ""."""
+    adapter, place = config.adapter, config.trainer.trl_config
+    option = passed(place[1]).get("disable_dropout") if place else None
+    off = option is not None and config.trainer.args.get("disable_dropout", option.default)
+    if adapter.name != "lora" or not adapter.dropout or not off:
+        return ""
+    return (
+        f"edu_align: adapter.dropout={adapter.dropout} does nothing with trainer={config.trainer.algorithm}, whose "
+        "scores are taken without dropout. ++trainer.args.disable_dropout=false has it drawn."
+    )
 
 
 def _given(trainer: TrainerConfig, what: str, options: tuple[str, ...]) -> str:

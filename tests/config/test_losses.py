@@ -12,7 +12,8 @@ CPO = "trainer=dpo trainer.loss_type=cpo trainer.sft_weight=1"
 
 @pytest.mark.parametrize(
     "words", [f"{SIMPO} trainer.beta=2 trainer.simpo_gamma=0", f"{SIMPO} trainer.simpo_gamma=1 trainer.sft_weight=1",
-              ORPO, CPO, f"{CPO} adapter=full", "trainer=dpo trainer.debias=product", f"{ORPO} trainer.debias=reweight"]
+              ORPO, CPO, f"{CPO} adapter=full", "trainer=dpo trainer.debias=product", f"{ORPO} trainer.debias=reweight",
+              "trainer=dpo trainer.pmi_weight=1 trainer.debias=product trainer.sft_weight=1"]
 )  # fmt: skip
 def test_losses_without_a_reference(problems: Problems, words: str) -> None:
     assert problems(*words.split()) == []
@@ -35,6 +36,16 @@ REFUSED = [
         "needs a loss of each pair by itself: sigmoid | simpo | orpo",
     ),
     ("trainer=dpo trainer.debias=reweight +trainer.args.ld_alpha=0.5", "`trainer.args.ld_alpha` does nothing with"),
+    (
+        f"{SIMPO} trainer.simpo_gamma=1 trainer.pmi_weight=1",
+        "is a reward of DPO's own loss, got trainer.loss_type=simpo",
+    ),
+    (
+        "trainer=dpo trainer.pmi_weight=0.5 trainer.loss_type=ipo",
+        "Set trainer.loss_type=sigmoid or trainer.pmi_weight=0.",
+    ),
+    ("trainer=dpo trainer.pmi_weight=2", "must be >= 0 and <= 1, got 2.0. A common value is trainer.pmi_weight=1.0."),
+    ("trainer=dpo trainer.pmi_weight=1 +trainer.args.use_weighting=true", "does nothing with trainer.pmi_weight=1.0."),
     (f"{CPO} +trainer.args.f_divergence_type=forward_kl", "does nothing with trainer.loss_type=cpo. Set"),
 ]
 

@@ -15,6 +15,7 @@ from edu_align.recipes import crossfit
 from edu_align.recipes.crossfit import measure_folds, read_plan, run_crossfit, train_folds
 from edu_align.recipes.crossfit_table import rows_of, table
 from edu_align.utils.errors import Interrupted, UserError
+from edu_align.utils.hashing import sha256
 from tests.conftest import TINY
 
 FOLDS = 3
@@ -112,6 +113,15 @@ def test_what_is_written(words: list[str], done: Path) -> None:
     assert "| minus base | minus SFT | minus no dialogue |" in page
     assert "scored by the one of 3 models that never saw its question" in page
     assert "measured in no fold" not in page
+    rests_on = json.loads((done / "sources.json").read_text())
+    assert [run["name"] for run in rests_on["runs"]] == [*found["runs"], "start"]
+    assert all(run["id"] for run in rests_on["runs"])
+    files = {name: digest for data in rests_on["data"] for name, digest in data["files"].items()}
+    root = done.parents[1]
+    assert files == {name: sha256((root / name).read_bytes()) for name in ("own.jsonl", "other.jsonl")}
+    assert rests_on["command"].startswith("python -m edu_align.crossfit trainer=dpo init_from=start folds=3 ")
+    assert str(root) not in (done / "sources.json").read_text()
+    assert len(rests_on["measured"]["own"]) == FOLDS
 
 
 def test_the_same_command_trains_and_measures_nothing_again(words: list[str], done: Path, capsys: Any) -> None:

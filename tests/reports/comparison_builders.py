@@ -123,3 +123,18 @@ def store(outputs: Path, run: Path, models: list[Model], split: str = "test", **
             append_read(folder / "test_reads.jsonl", list(model.results))
     (run / "evaluation").mkdir(exist_ok=True)
     write_json(run / "evaluation" / f"{split}.json", {"files": files, "notes": ["retention left out: no gsm8k"]})
+
+
+def row(number: int, says: str, right: bool = False, told: bool = False, turns: int = 1) -> dict[str, Any]:
+    """A student's talk as the metric stores it."""
+    said = [("user", f"Problem {number}. I got 7."), *[("assistant", says), ("user", "So it is 8.")] * turns]
+    talk = [{"role": role, "content": content} for role, content in said]
+    return {
+        "item": f"student {number}", "talk": talk, "opening": 1, "right": right, "told": told, "tutor_turns": turns,
+    }  # fmt: skip
+
+
+def student(says: str, numbers: range) -> MetricResult:
+    """The metric of a tutor that says the same to each of these students."""
+    rows = tuple(row(number, says, right=True) for number in numbers)
+    return MetricResult("student", "Talks.", {"student_found": series(0.5, 1)}, examples=rows)

@@ -1,27 +1,16 @@
 """A simulated student beside every tutor, on the page and in the Markdown."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from edu_align.evaluation.suite.results import MetricResult
+from edu_align.evaluation.suite.prompts import Prompt
+from edu_align.evaluation.suite.talks import Talk, Try, saying, talks, talks_metric
+from edu_align.records import Message
 from edu_align.reports.comparison.talks import COUNT, outcome, shared_talks
 from edu_align.reports.comparison.write import write_comparison
-from tests.reports.comparison_builders import EVIL, compared, series, three
+from tests.reports.comparison_builders import EVIL, compared, row, student, three
 from tests.reports.pages import Page
-
-
-def row(number: int, says: str, right: bool = False, told: bool = False, turns: int = 1) -> dict[str, Any]:
-    said = [("user", f"Problem {number}. I got 7."), *[("assistant", says), ("user", "So it is 8.")] * turns]
-    talk = [{"role": role, "content": content} for role, content in said]
-    return {
-        "item": f"student {number}", "talk": talk, "opening": 1, "right": right, "told": told, "tutor_turns": turns,
-    }  # fmt: skip
-
-
-def student(says: str, numbers: range) -> MetricResult:
-    rows = tuple(row(number, says, right=True) for number in numbers)
-    return MetricResult("student", "Talks.", {"student_found": series(0.5, 1)}, examples=rows)
 
 
 def test_each_student_stands_beside_every_tutor(tmp_path: Path) -> None:
@@ -52,3 +41,23 @@ def test_each_student_stands_beside_every_tutor(tmp_path: Path) -> None:
 def test_what_came_of_a_talk_in_words() -> None:
     assert outcome(row(1, "", turns=4)) == "not right after 4 turns"
     assert outcome(row(1, "", right=True, told=True)) == "right after 1 turn, and was told the answer"
+
+
+def test_what_the_metric_stores_is_what_the_page_shows(tmp_path: Path) -> None:
+    """Talks of a trained tutor and of its base with one pupil, who gets it right once the tutor asks."""
+    prompts = [Prompt(f"s{n}", f"g{n}", "edu_tutor", (Message("user", f"Problem {n}: I got 7."),)) for n in range(5)]
+
+    def pupil(heard: Sequence[Talk]) -> list[Try]:
+        return [Try("So it is 8.", "?" in talk.reply) for talk in heard]
+
+    said = {"base": "Look again.", "SFT": "Look again.", "DPO": "What is 3 + 5?"}
+    models = [
+        replace(model, results={"student": talks_metric("student", "", talks(prompts, saying(tutor), pupil), {})})
+        for model in three(tmp_path)
+        for tutor in [lambda asked, text=said[model.label]: text]
+    ]
+    page = write_comparison(compared(models), tmp_path / "report", "python -m edu_align.report runs=[tutor-dpo]")[0]
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert text.count("DPO: right after 1 turn") == COUNT
+    assert text.count("base: not right after 4 turns") == COUNT
+    assert "What is 3 + 5?" in text

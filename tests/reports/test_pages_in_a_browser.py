@@ -14,7 +14,7 @@ from edu_align.reports.comparison.write import write_comparison
 from edu_align.reports.rounds.write import write_rounds
 from edu_align.reports.sweep.write import write_report
 from tests.browser import broken
-from tests.reports.comparison_builders import compared, results, run_folder, three
+from tests.reports.comparison_builders import compared, results, run_folder, student, three
 from tests.reports.rounds_builders import rounds_folder
 from tests.reports.sweep_builders import grid_sweep, job_file
 
@@ -32,6 +32,16 @@ EMPTY = """[...document.querySelectorAll('h2, h3, h4')].filter(head => {
 
 def one(place: Path) -> Path:
     return write_comparison(compared(three(place, prompts=5)), place / "report", "python -m edu_align.report")[0]
+
+
+def talking(place: Path) -> Path:
+    """Students beside every tutor: a word without a space, a tutor that says nothing, and one that asks."""
+    said = {"base": "x" * 200, "SFT": "", "DPO": "What is 3 + 5?"}
+    models = [
+        replace(model, results={**model.results, "student": student(said[model.label], range(4))})
+        for model in three(place, prompts=5)
+    ]
+    return write_comparison(compared(models), place / "report", "python -m edu_align.report")[0]
 
 
 def alone(place: Path) -> Path:
@@ -87,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Path],
     return address
 
 
-@pytest.mark.parametrize("build", [one, alone, eight, sweep, many, rounds])
+@pytest.mark.parametrize("build", [one, talking, alone, eight, sweep, many, rounds])
 def test_nothing_is_cut_off_and_no_heading_stands_over_nothing(build: Any, made: Any, chromium: Any) -> None:
     def look(page: Any) -> list[Any]:
         page.goto(made(build))
@@ -115,6 +125,23 @@ def test_the_trained_model_is_in_sight_on_a_phone(made: Any, chromium: Any) -> N
     assert len(found) > len(replies) >= 3
     assert all(right <= PHONE for _, right, _ in found)
     assert all(is_first for _, _, is_first in replies)
+
+
+def test_each_tutor_stands_beside_the_base_with_one_student(made: Any, chromium: Any) -> None:
+    """At a desk side by side: the columns of a student begin at one height, the trained tutor's first."""
+
+    def look(page: Any) -> Any:
+        page.goto(made(talking))
+        return page.evaluate(
+            "[...document.querySelectorAll('#students article')].map(each => [...each.querySelectorAll('.reply')].map("
+            "one => [one.querySelector('h4').innerText, one.getBoundingClientRect().top]))"
+        )
+
+    found = chromium(look, DESK)
+    assert len(found) == 3
+    for columns in found:
+        assert [name.partition(":")[0] for name, _ in columns] == ["DPO", "base", "SFT"]
+        assert len({top for _, top in columns}) == 1
 
 
 def test_pictures_show_their_lines_in_both_schemes(made: Any, chromium: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from edu_align.config.schema import COMPARING_LOSSES
+from edu_align.config.schema import COMPARING_LOSSES, KTO_LOSSES, REWARD_LOSSES
 from edu_align.config.trl_args import owned, trl_fields
 from edu_align.config.trl_options import PASSED, refused
 from edu_align.training.run import check_settings, run
@@ -20,7 +20,13 @@ from tests.training.objectives import TRL_LOSSES
 
 MANY = 500
 ARGS = "trainer.args."
-CLASSES = {"sft": "SFTConfig", "dpo": "DPOConfig"}
+CLASSES = {
+    "sft": "SFTConfig", "dpo": "DPOConfig", "kto": "KTOConfig", "reward": "RewardConfig", "grpo": "GRPOConfig",
+}  # fmt: skip
+# Two short replies to a dialogue make a step of GRPO.
+REPLIES = {
+    "trainer.num_generations": "2", "trainer.max_completion_length": "8", "trainer.rewards": "{human_length: 1}",
+}  # fmt: skip
 ANY = ("null", "x", "[1]", "{a: 1}", "true", "-1", "nan", "1e400", "0.5")
 SMALL = [
     "evaluation.enabled=false", "trainer.max_steps=2", "trainer.batch_size=2",
@@ -61,6 +67,19 @@ COMMON = {
     "eval_delay": Option(("0", "0.5", "1"), (*NO_NUMBER, "null"), VALIDATED),
     "eval_on_start": Option(("true", "false"), ("null", "x", "[1]", "1"), VALIDATED),
 }  # fmt: skip
+DROPOUT = {
+    "disable_dropout": Option(("true", "false"), ("null", "x", "0"), {"adapter": "lora", "adapter.dropout": "0.1"}),
+}
+REFERENCE = {
+    "sync_ref_model": Option(("true", "false"), ("null", "x", "1"), LIVE | {f"{ARGS}ref_model_sync_steps": "1"}),
+    "ref_model_mixup_alpha": Option(
+        ("1e-12", "0.5", "1"), (*NO_NUMBER, "null", "0", "2"),
+        {f"{ARGS}sync_ref_model": "true", f"{ARGS}ref_model_sync_steps": "1", **LIVE},
+    ),
+    "ref_model_sync_steps": Option(
+        ("1",), (*NO_NUMBER, "null", "0", "0.5"), {f"{ARGS}sync_ref_model": "true", **LIVE}
+    ),
+}  # fmt: skip
 OPTIONS: dict[str, dict[str, Option]] = {
     "sft": {
         **COMMON,
@@ -70,7 +89,7 @@ OPTIONS: dict[str, dict[str, Option]] = {
     },
     "dpo": {
         **COMMON,
-        "disable_dropout": Option(("true", "false"), ("null", "x", "0"), {"adapter": "lora", "adapter.dropout": "0.1"}),
+        **DROPOUT,
         "ld_alpha": Option(("0", "0.5", "1", "null"), (*NO_NUMBER, "2"), SIGMOID),
         "f_divergence_type": Option(
             ("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"), ("null", "x", "kl", "0.5"), SIGMOID
@@ -81,15 +100,17 @@ OPTIONS: dict[str, dict[str, Option]] = {
         ),
         "use_weighting": Option(("true", "false"), ("null", "x", "1"), SIGMOID),
         "discopop_tau": Option(("1e-12", "0.5", "1"), (*NO_NUMBER, "null", "0"), {"trainer.loss_type": "discopop"}),
-        "sync_ref_model": Option(("true", "false"), ("null", "x", "1"), LIVE | {f"{ARGS}ref_model_sync_steps": "1"}),
-        "ref_model_mixup_alpha": Option(
-            ("1e-12", "0.5", "1"), (*NO_NUMBER, "null", "0", "2"),
-            {f"{ARGS}sync_ref_model": "true", f"{ARGS}ref_model_sync_steps": "1", **LIVE},
-        ),
-        "ref_model_sync_steps": Option(
-            ("1",), (*NO_NUMBER, "null", "0", "0.5"), {f"{ARGS}sync_ref_model": "true", **LIVE}
+        **REFERENCE,
+    },
+    "kto": {**COMMON, **DROPOUT, **REFERENCE},
+    "reward": {
+        **COMMON,
+        **DROPOUT,
+        "center_rewards_coefficient": Option(
+            ("1e-12", "0.5", "null"), (*NO_NUMBER, "0"), {"trainer.reward_loss": "bradley_terry"}
         ),
     },
+    "grpo": COMMON,
 }  # fmt: skip
 # Why a line of an error refuses an option.
 OURS, UNKNOWN, REFUSED = "set by a key of edu_align's", "no option of TRL's", "refused with every value"
@@ -137,6 +158,12 @@ def draw(seed: int) -> Drawn:
     words["trainer.lr_scheduler"] = dice.choice(["constant", "cosine", "cosine_with_restarts", "polynomial"])
     if algorithm == "dpo":
         words["trainer.loss_type"] = dice.choice([loss for loss in TRL_LOSSES if loss not in COMPARING_LOSSES])
+    if algorithm == "kto":
+        words["trainer.loss_type"] = dice.choice(KTO_LOSSES)
+    if algorithm == "reward":
+        words["trainer.reward_loss"] = dice.choice(REWARD_LOSSES)
+    if algorithm == "grpo":
+        words |= REPLIES
     found, passed_alone = Drawn(algorithm, words), dice.random() < 0.33
     for _ in range(dice.randint(1, 4)):
         name, kind = dice.choice(list(known)), dice.random()
@@ -217,9 +244,8 @@ def why(drawn: Drawn, message: str) -> dict[str, str]:
 
 
 def test_every_option_that_is_passed_is_drawn() -> None:
-    """Of the trainers that sets are drawn for; tests/training/test_honoured.py has those of all."""
     drawn = {CLASSES[name]: set(options) for name, options in OPTIONS.items()}
-    assert drawn == {name: set(PASSED[name]) for name in CLASSES.values()}
+    assert drawn == {name: set(options) for name, options in PASSED.items()}
 
 
 def test_drawn_sets_are_refused_or_accepted(tiny: Any, tmp_path: Path) -> None:

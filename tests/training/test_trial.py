@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from edu_align.config.compose import compose
 from edu_align.training.run import run
-from edu_align.training.trial import check_synced_reference, try_arguments
+from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, try_arguments
 from edu_align.utils.errors import UserError
 
 
@@ -89,3 +89,30 @@ def test_a_reference_that_never_follows_in_a_run_is_refused() -> None:
     with pytest.raises(UserError, match=r"the run has 1\. Drop trainer"):
         check_synced_reference(typed(*words, "trainer.max_steps=1", "+trainer.args.ref_model_sync_steps=1"), 9)
     check_synced_reference(typed("trainer=dpo", "trainer.max_steps=10"), 1000)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trainer=kto adapter.dropout=0.1", "adapter.dropout=0.1 does nothing with trainer=kto"),
+        ("trainer=reward adapter.dropout=0.1", "adapter.dropout=0.1 does nothing with trainer=reward"),
+        ("trainer=dpo adapter.dropout=0.1 +trainer.args.disable_dropout=false", ""),
+        ("trainer=dpo", ""),
+        ("trainer=grpo adapter.dropout=0.1", ""),
+        ("trainer=sft adapter.dropout=0.1", ""),
+    ],
+)
+def test_dropout_that_is_not_drawn_is_said(words: str, said: str) -> None:
+    note = dropout_note(typed(*words.split()))
+    assert said in note
+    assert bool(note) == bool(said)
+
+
+@pytest.mark.parametrize(("steps", "ratio", "instead"), [(2, 0.9, "0.5"), (1, 0.1, "0"), (10, 0.95, "0.9")])
+def test_a_polynomial_schedule_has_a_step_after_its_warm_up(steps: int, ratio: float, instead: str) -> None:
+    """What the message says works: transformers' schedule is asked for the step after the last one."""
+    words = [f"trainer.max_steps={steps}", "trainer.lr_scheduler=polynomial"]
+    with pytest.raises(UserError, match=f"which has {steps}, and .* Set trainer.warmup_ratio={instead} or less"):
+        check_warm_up(typed(*words, f"trainer.warmup_ratio={ratio}"), 8)
+    check_warm_up(typed(*words, f"trainer.warmup_ratio={instead}"), 8)
+    check_warm_up(typed(words[0], "trainer.lr_scheduler=linear", f"trainer.warmup_ratio={ratio}"), 8)

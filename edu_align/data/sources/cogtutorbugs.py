@@ -5,13 +5,11 @@ One program wrote all of the feedback, so two of its sentences on one equation d
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from edu_align.data.download import GitHubSource
 from edu_align.data.questions import clean, opening, problem_key
 from edu_align.data.readers import Row
 from edu_align.data.rows.words import LeftOut
-from edu_align.data.sources.one_author import right_and_wrong
+from edu_align.data.sources.one_author import ComparedRows, right_and_wrong
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 
 AUTHOR = "tutoring program"
@@ -87,20 +85,13 @@ def on_one_equation(steps: Iterable[Record | LeftOut]) -> Iterator[Record | Left
             yield ResponseGroup(own.messages[:-1], replies, own.id, own.source, own.group, own.meta)
 
 
-class Steps(GitHubSource):
-    """Steps, of which the preference view compares those of one equation."""
-
-    def read(self, name: str, file: Path, view: str) -> Iterator[Record | LeftOut]:
-        steps = super().read(name, file, "conversation")
-        return steps if view == "conversation" else on_one_equation(steps)
-
-
-SOURCE = Steps(
+SOURCE = ComparedRows(
     folder="cogtutorbugs",
     repository="umass-ml4ed/CogTutorBugs",
     revision="518930ecc399beee668b54234478fe2bb94484d2",
     paths={"bug_full.json": "data/bug_full_5339.json"},
     conversation=to_conversation,
     preference=to_conversation,  # a row is one step in both views
+    compared=on_one_equation,
     threshold=4.0,  # between right and wrong
 )

@@ -5,13 +5,11 @@ Each misconception is described in one sentence, so the descriptions of one topi
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from edu_align.data.download import GitHubSource
 from edu_align.data.questions import clean, problem_key
 from edu_align.data.readers import Row
 from edu_align.data.rows.words import LeftOut
-from edu_align.data.sources.one_author import right_and_wrong
+from edu_align.data.sources.one_author import ComparedRows, right_and_wrong
 from edu_align.records import Conversation, Message, Record, ResponseGroup
 from edu_align.utils.hashing import sha256
 
@@ -73,20 +71,13 @@ def within_topics(talks: Iterable[Record | LeftOut]) -> Iterator[Record | LeftOu
         yield ResponseGroup(talk.messages[:-1], replies, talk.id, talk.source, talk.group, talk.meta)
 
 
-class Misconceptions(GitHubSource):
-    """Examples, of which the preference view compares the misconceptions of one topic."""
-
-    def read(self, name: str, file: Path, view: str) -> Iterator[Record | LeftOut]:
-        talks = super().read(name, file, "conversation")
-        return talks if view == "conversation" else within_topics(talks)
-
-
-SOURCE = Misconceptions(
+SOURCE = ComparedRows(
     folder="mae",
     repository="nancyotero-projects/math-misconceptions",
     revision="12bee142d49dfb3c874149035cfbad28547a818b",
     paths={"data.json": "data/data.json"},
     conversation=to_conversation,
     preference=to_conversation,  # a row is one example in both views
+    compared=within_topics,
     threshold=4.0,  # between right and wrong
 )

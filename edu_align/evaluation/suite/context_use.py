@@ -9,10 +9,10 @@ from edu_align.evaluation import baselines
 from edu_align.evaluation.baselines import idf_overlap
 from edu_align.evaluation.preference import Scores, first_place
 from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteData
-from edu_align.evaluation.suite.pair_accuracy import group_series, without_dialogue
+from edu_align.evaluation.suite.pair_accuracy import group_series
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Scored, Series, Subject
-from edu_align.records import Message, Response, ResponseGroup
+from edu_align.records import Message, Response, ResponseGroup, without_dialogue
 from edu_align.utils.hashing import sha256
 
 Score = Callable[[Sequence[tuple[Sequence[Message], Sequence[str]]]], list[list[Scored]] | None]

@@ -3,7 +3,8 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from edu_align.data.datamodule import AUTHOR_IS_QUALITY
@@ -16,7 +17,7 @@ from edu_align.evaluation.suite.data import Settings, SourceAbsentError, SuiteDa
 from edu_align.evaluation.suite.prompts import EXPERT
 from edu_align.evaluation.suite.results import MetricResult, Series, Subject
 from edu_align.models.chat_template import as_chat
-from edu_align.records import Message, Pair, ResponseGroup, pairs_of
+from edu_align.records import Pair, ResponseGroup, pairs_of, without_dialogue
 
 AllScores = dict[str, list[Scores]]  # scorer or rule -> one tuple a group
 
@@ -86,14 +87,6 @@ def group_series(groups: Sequence[ResponseGroup], values: Iterable[float]) -> Se
     """One value of weight 1 for each group of replies."""
     rows = [(f"{g.source}:{g.id}", g.group, value, 1.0) for g, value in zip(groups, values, strict=True)]
     return Series.of(rows)
-
-
-def without_dialogue(prompt: Sequence[Message]) -> tuple[Message, ...]:
-    """The prompt of a reply to nothing: system turns as they are, then one empty user turn.
-
-    The chat template stays, so the model is asked for a reply in its usual form and told nothing about what to.
-    """
-    return (*(message for message in prompt if message.role == "system"), Message("user", ""))
 
 
 def model_scores(subject: Subject, groups: Sequence[ResponseGroup], dialogue: bool = True) -> AllScores:
@@ -246,19 +239,24 @@ def mrbench_rules(data: SuiteData, settings: Settings) -> Rules:
     return rules | _fitted(data, settings.margin, "mrbench_training")
 
 
-_kept: dict[tuple[str, float], Rules] = {}  # by the fingerprint of what they were fitted on, and the margin
-MOST_KEPT = 8
+@dataclass(frozen=True)
+class FittedOn:
+    """What rules are fitted on; equal where it holds the same records."""
+
+    fingerprint: str
+    margin: float
+    groups: Sequence[ResponseGroup] = field(compare=False)
 
 
 def _fitted(data: SuiteData, margin: float, part: str) -> Rules:
-    """The rules that are fitted on a part, once for all runs whose data holds the same."""
     training = getattr(data, part)
-    key = (fingerprint_of(training), margin)
-    if key not in _kept:
-        _kept[key] = fitted_rules(training, margin)
-        if len(_kept) > MOST_KEPT:
-            del _kept[next(iter(_kept))]
-    return _kept[key]
+    return _rules(FittedOn(fingerprint_of(training), margin, training))
+
+
+@lru_cache(maxsize=8)
+def _rules(known: FittedOn) -> Rules:
+    """The rules that are fitted on a part, once for all runs whose data holds the same."""
+    return fitted_rules(known.groups, known.margin)
 
 
 def with_and_without(
