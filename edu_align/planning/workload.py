@@ -368,7 +368,7 @@ def _unknown(config: Config, read: Rows, share: int, packed: bool, pairs: bool) 
     if pairs:
         prompt = min(getattr(trainer, "max_prompt_length", None) or longest // 2, longest)
     reply = longest - prompt
-    sides = (1, reply, 2, reply) if trainer.reads == "preferences" else (1, reply)
+    sides: tuple[int, ...] = (1, reply, 2, reply) if trainer.reads == "preferences" else (1, reply)
     sides += (3, reply, 4, reply) if getattr(trainer, "pmi_weight", 0.0) else ()
     one = (0, prompt, *sides) if pairs else (longest,)
     rows = [(i, *one[1:]) if pairs else one for i in range(share)]

@@ -65,7 +65,9 @@ def _with_starts(runs: Iterable[StoredRun]) -> Iterable[StoredRun]:
         known.add(run.path.resolve())
         yield run
         start = run.record.get("init_from")
-        record = read_json(Path(start) / "run.json") if start else None
+        if not start:
+            continue
+        record = read_json(Path(start) / "run.json")
         if record is not None and record.get("id") == run.record.get("parent"):
             waiting.append(StoredRun(Path(start), record))
 

@@ -47,8 +47,8 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
     else:
         drafts = ((base, each) for each in combinations)
     failing = islice(filter(None, (_check_one(made, each, files) for made, each in drafts)), MOST_FAILING)
-    every = list(chain(found, wrong, apart, *failing))
-    if every and next(combinations, None):  # each job of a larger sweep is checked as it starts
+    every = [*found, *wrong, *apart, *chain(*failing)]
+    if every and any(True for _ in combinations):  # each job of a larger sweep is checked as it starts
         every.append("Further combinations of the swept options were not looked at: mend these first.")
     return list(dict.fromkeys([*files.problems, *every]))
 
