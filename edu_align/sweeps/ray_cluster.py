@@ -30,7 +30,9 @@ def submit(jobs: list[RemoteJob], params: dict[str, Any]) -> None:
     """Run the jobs as tasks, and return when the last one has ended. Errors: no Ray at the address, what it refuses."""
     import ray
 
-    settings: dict[str, Any] = {key: OmegaConf.to_container(one) if OmegaConf.is_config(one) else one for key, one in params.items()}
+    settings: dict[str, Any] = {
+        key: OmegaConf.to_container(one) if OmegaConf.is_config(one) else one for key, one in params.items()
+    }
     _join(settings)
     task = ray.remote(**_options(settings))(_run)
     waiting, running = list(reversed(jobs)), dict[Any, Any]()
