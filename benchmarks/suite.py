@@ -94,7 +94,8 @@ def sides(words: list[str]) -> dict[str, str]:
     from edu_align.config.compose import compose
     from edu_align.evaluation.suite.data import Settings, SuiteData
 
-    config: Any = OmegaConf.to_object(compose([word for word in words if not word.startswith(("evaluation.", "adapter="))]))
+    of_evaluate = ("evaluation.", "adapter=")
+    config: Any = OmegaConf.to_object(compose([word for word in words if not word.startswith(of_evaluate)]))
     data = SuiteData(config.dataset, config.data_root, config.outputs_root, Settings(split="validation"))
     return {
         f"{record.source} {record.id}": data._hashed(record)
