@@ -147,7 +147,7 @@ def tagged(tag: str, log: Path | None) -> Iterator[None]:
 def _replaced(made: Callable[[Any], Copied]) -> Iterator[None]:
     before = sys.stdout, sys.stderr
     now = [made(stream) if stream is not None else None for stream in before]
-    sys.stdout, sys.stderr = now  # type: ignore[assignment]
+    sys.stdout, sys.stderr = now
     try:
         yield
     finally:
