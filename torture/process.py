@@ -130,6 +130,7 @@ class _Group:
         self.living = set(children)
         self.code = 0
         self._due: tuple[float, int | None] | None = None
+        self._aimed: set[int] = set()
         self._told: float | None = None  # when those who are left were told to end
 
     def kill_at(self, moment: float, rank: int | None) -> None:
@@ -146,19 +147,23 @@ class _Group:
             _, rank = self._due
             self._due = None
             aimed = self.children if rank is None else [self.children[rank % len(self.children)]]
-            self._send(signal.SIGKILL, {pid for pid in aimed if pid in self.living})
+            self._aimed = self.living.intersection(aimed)
+            self._send(signal.SIGKILL, self._aimed)
         for pid in list(self.living):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self.living.remove(pid)
-                self._ended(os.waitstatus_to_exitcode(status))
+                self._ended(pid, os.waitstatus_to_exitcode(status))
         if self._told is not None and time.monotonic() > self._told + PATIENCE:
             self._send(signal.SIGKILL, self.living)
 
-    def _ended(self, code: int) -> None:
-        if code and not self.code:
-            self.code, self._told = code, time.monotonic()
+    def _ended(self, pid: int, code: int) -> None:
+        if code and self._told is None:
+            self._told = time.monotonic()
             self._send(signal.SIGTERM, self.living)
+        if pid in self._aimed and code == -signal.SIGKILL:
+            self.code = code  # whatever became of the others
+        self.code = self.code or code
 
     def _send(self, number: int, to: set[int]) -> None:
         for pid in to:

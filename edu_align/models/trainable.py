@@ -9,6 +9,7 @@ from typing import Any
 from edu_align.data.datamodule import GROUPS_FILE
 from edu_align.models.principal import as_ordinary_lora, starts
 from edu_align.models.reward import FACTS, facts_of
+from edu_align.models.sharding import is_sharded, release_gathered_weights
 from edu_align.models.shards import any_part, cut_like, local, part_like, read_parts, write_parts
 from edu_align.models.template_choice import TEMPLATE_FILE, unpinned
 from edu_align.utils.distributed import is_first
@@ -21,12 +22,14 @@ WEIGHTS = "trained.safetensors"  # in a checkpoint; of a sharded model the folde
 def trainable_parameters(model: Any) -> dict[str, Any]:
     """The trained parameters by name, detached, over the model's own storage: what is copied into one is in the model.
 
-    Of a sharded model they are this process's part of each.
+    Of a sharded model they are this process's part of each; what an evaluation has left gathered is freed first.
     """
     return {name: local(value) for name, value in _trained(model).items()}
 
 
 def _trained(model: Any) -> dict[str, Any]:
+    if is_sharded(model):
+        release_gathered_weights(model)
     return {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
 
 

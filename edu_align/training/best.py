@@ -19,7 +19,6 @@ from edu_align.config.batch import training_steps
 from edu_align.config.metrics import direction_of
 from edu_align.config.schema import BEST, Config, TrainerConfig
 from edu_align.data.datamodule import TrainingData
-from edu_align.models.sharding import release_gathered_weights
 from edu_align.models.trainable import is_saved, load_beside, save_beside, trainable_parameters
 from edu_align.training.rows import Rows
 from edu_align.utils.distributed import first, is_first
@@ -105,7 +104,6 @@ class BestStep(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.ended = True
-        release_gathered_weights(self.trainer.model)  # the last validation has left weights gathered
         for name, value in trainable_parameters(self.trainer.model).items() if self.weights else ():
             value.copy_(self.weights[name])
 

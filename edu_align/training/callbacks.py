@@ -9,7 +9,6 @@ from torch.optim.swa_utils import get_swa_multi_avg_fn
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from edu_align.models.sharding import release_gathered_weights
 from edu_align.models.trainable import load_beside, save_beside, trainable_parameters
 from edu_align.runs.folder import RunFolder, RunListener
 from edu_align.tracking import Tracker
@@ -102,7 +101,6 @@ class Averaging(TrainerCallback):
             self.update([self.mean[name] for name in now], list(now.values()), count - 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        release_gathered_weights(self.trainer.model)  # the last step's evaluation has left weights gathered
         for name, value in trainable_parameters(self.trainer.model).items():
             value.copy_(self.mean[name])
 

@@ -19,7 +19,6 @@ import torch
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
-from edu_align.models.sharding import release_gathered_weights
 from edu_align.models.shards import OPTIMIZER, any_part, complete_optimizer, save_optimizer
 from edu_align.models.trainable import load_trainable, save_trainable
 from edu_align.packing.decoder import TokenCounts
@@ -133,7 +132,6 @@ class ResumableTraining(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if output_dir is None:
             return
-        release_gathered_weights(self.model)  # the step's evaluation has left weights gathered
         save_trainable(self.model, Path(output_dir))
         if self.averaging is not None:
             self.averaging.save(Path(output_dir))
