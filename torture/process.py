@@ -179,6 +179,7 @@ def _child(program: str, words: Sequence[str], log: Path, marks: int | None) -> 
         output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
         sys.argv = [f"edu_align.{program}", *words]
         if marks is not None:
             _mark_phases(marks)

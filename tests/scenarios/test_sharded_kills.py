@@ -18,7 +18,7 @@ from torture.outcome import apart
 from torture.process import Attempt, Kill, attempt, preload
 
 SHORT = [
-    *WORDS, NAMED, "trainer=sft", "adapter=full", "evaluation.enabled=false", "trainer.max_steps=4",
+    *WORDS, NAMED, "trainer=sft", "adapter=full", "evaluation.enabled=false", "trainer.max_steps=3",
     "trainer.save_steps=1", "trainer.average_last=0.75", "trainer.eval_steps=1", "trainer.keep=best",
 ]  # fmt: skip
 FSDP = "hardware.sharding=fsdp"
@@ -44,16 +44,16 @@ def test_one_of_two_is_killed_while_a_checkpoint_is_written(tmp_path: Path) -> N
     """The one before is whole. Two processes go on with it to the same bytes; one process to the same numbers."""
     words = [word for word in SHORT if word != "trainer.average_last=0.75"]
     trained(tmp_path / "whole", *words)
-    trained(tmp_path / "cut", *words, kill=Kill("checkpoint", 3, 0.0, rank=1))
+    trained(tmp_path / "cut", *words, kill=Kill("checkpoint", 2, 0.0, rank=1))
     folder = tmp_path / "cut/runs/it"
-    assert sorted(checkpoints(folder / "checkpoints")) == [1, 2]
+    assert sorted(checkpoints(folder / "checkpoints")) == [1]
     for name in ("trained", "optimizer", "best"):
-        assert len(list((folder / "checkpoints/checkpoint-2" / name).glob("*.safetensors"))) == 2
+        assert len(list((folder / "checkpoints/checkpoint-1" / name).glob("*.safetensors"))) == 2
     shutil.copytree(tmp_path / "cut", tmp_path / "alone")
-    assert went_on(trained(tmp_path / "cut", *words)) == 2
+    assert went_on(trained(tmp_path / "cut", *words)) == 1
     assert outcome(folder) == outcome(tmp_path / "whole/runs/it")
     assert not (folder / "checkpoints").exists()
-    assert went_on(trained(tmp_path / "alone", *words, processes=1)) == 2
+    assert went_on(trained(tmp_path / "alone", *words, processes=1)) == 1
     far = apart(tmp_path / "alone/runs/it", tmp_path / "whole/runs/it")
     assert far.loss < 1e-5
     assert far.weight < 1e-4
@@ -64,8 +64,8 @@ def test_one_of_two_is_killed_while_a_checkpoint_is_written(tmp_path: Path) -> N
 def test_one_process_is_killed_and_two_share_what_it_left(tmp_path: Path, kept: str) -> None:
     words = [word for word in SHORT if not word.startswith(("trainer.average", "trainer.keep"))] + [kept]
     trained(tmp_path / "whole", *words)
-    trained(tmp_path / "cut", *words, processes=1, kill=Kill("checkpoint", 4, 0.0))
-    assert went_on(trained(tmp_path / "cut", *words)) == 3
+    trained(tmp_path / "cut", *words, processes=1, kill=Kill("checkpoint", 3, 0.0))
+    assert went_on(trained(tmp_path / "cut", *words)) == 2
     far = apart(tmp_path / "cut/runs/it", tmp_path / "whole/runs/it")
     assert far.loss < 1e-5
     assert far.weight < 1e-4
