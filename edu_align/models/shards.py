@@ -7,7 +7,8 @@
 Both are read by any number of processes, sharded or not. Neither holds a pickle: DCP's own format would.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,12 @@ def cut_like(whole: Any, other: Any) -> Any:
 
 
 def write_parts(tensors: dict[str, Any], folder: Path) -> None:
-    """The tensors into `folder`, which all processes call. What is whole, one of them writes."""
+    """The tensors into `folder`; all processes call it. What is whole, one of them writes."""
     import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 
-    dcp.save(tensors, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    with _own_errors():
+        dcp.save(tensors, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
 
 
 def read_parts(folder: Path, beside: Callable[[str], Any], device: Any) -> dict[str, Any]:
@@ -77,8 +79,20 @@ def read_parts(folder: Path, beside: Callable[[str], Any], device: Any) -> dict[
             found[name] = torch.empty_like(other, dtype=dtype)
         else:
             found[name] = torch.empty(known.size, dtype=dtype, device=device)
-    dcp.load(found, storage_reader=reader)
+    with _own_errors():
+        dcp.load(found, storage_reader=reader)
     return found
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """DCP tells every process of an error in one of them, by one that is no `Exception`: raise what it was about."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    try:
+        yield
+    except CheckpointException as error:
+        raise next(iter(error.failures.values()))[0] from None
 
 
 def save_optimizer(optimizer: Any, folder: Path) -> dict[str, Any]:

@@ -111,6 +111,16 @@ def test_an_optimizer_goes_on(tmp_path: Path, before: int, after: int) -> None:
     together(after, read)
 
 
+def test_a_disk_that_refuses_is_an_os_error_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "trained").write_text("a file where the folder belongs", encoding="utf-8")
+
+    def write(mesh: Any) -> None:
+        with pytest.raises(OSError, match="trained"):
+            write_parts(parts(mesh), tmp_path / "trained")
+
+    together(2, write)
+
+
 def test_what_is_whole_everywhere_stays_so() -> None:
     def work(mesh: Any) -> None:
         value = whole("wide")
