@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
+from edu_align.models.device import Device
+from edu_align.models.locate import Location
+from edu_align.models.sharding import init_fsdp_root, release_gathered_weights
 from edu_align.models.shards import complete_optimizer, cut_like, local, read_parts, save_optimizer, write_parts
+from edu_align.models.weights import add_adapter, load_model
+from edu_align.utils.distributed import join
 from torture.process import environment
 
 # Over four processes 5 rows are 2, 2, 1 and none; of 1 and 2 rows some have none at all.
@@ -33,8 +37,7 @@ def together(processes: int, work: Callable[[Any], None]) -> None:
             code = 1
             try:
                 os.environ.update({**given, "RANK": str(rank)} if given else {})
-                if processes > 1:
-                    distributed.init_process_group("gloo")
+                join("cpu")
                 work(init_device_mesh("cpu", (processes,)) if processes > 1 else None)
                 code = 0
             except BaseException:
@@ -129,5 +132,44 @@ def test_what_is_whole_everywhere_stays_so() -> None:
         copied = distribute_tensor(torch.zeros(8, 3), mesh, [Replicate()])
         assert torch.equal(local(cut_like(value, copied)), value)
         assert cut_like(value, distribute_tensor(torch.zeros(4, 3), mesh, [Shard(0)])) is value
+
+    together(2, work)
+
+
+def test_4_bit_weights_under_an_adapter_are_shared(typed: Callable[..., Any]) -> None:
+    """Half of them in each of two processes, also after steps; loss and gradients are those of one process."""
+    config = typed("trainer=sft", "hardware.quantization=nf4", "model.architecture.tie_word_embeddings=true")
+    ids = torch.arange(24).view(2, 12)
+
+    def adapted(sharding: str) -> Any:
+        device = Device("cpu", "float32", "sdpa", "nf4", (), sharding)
+        model = load_model(config.model, Location(None, "random:tiny"), device, 0, double_quantization=True)
+        return add_adapter(model, config.adapter, 0)
+
+    def step(model: Any) -> list[Any]:
+        """Loss, and the gradients of all adapters after two passes that are added up."""
+        model.zero_grad()
+        for _ in range(2):
+            loss = model(input_ids=ids, labels=ids).loss
+            loss.backward()
+        return [loss.detach(), *(each.grad for each in model.parameters() if each.requires_grad)]
+
+    def packed(model: Any) -> list[int]:
+        """Bytes of each layer's 4-bit weights in this process."""
+        kept = {name: local(each) for name, each in model.named_parameters() if name.endswith("base_layer.weight")}
+        assert {each.dtype for each in kept.values()} == {torch.uint8}
+        return [each.numel() for each in kept.values()]
+
+    alone = adapted("none")
+    expected, whole = step(alone), packed(alone)
+
+    def work(mesh: Any) -> None:
+        model = adapted("fsdp")
+        init_fsdp_root(model)
+        for _ in range(2):
+            for found, value in zip(step(model), expected, strict=True):
+                torch.testing.assert_close(found, value)
+            release_gathered_weights(model)
+            assert packed(model) == [size // 2 for size in whole]
 
     together(2, work)
