@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install doctor test test-slow test-gpu test-slurm lint audit format docs docs-pictures bench bench-gpu reproduce torture clean distclean
+.PHONY: help install doctor test test-slow test-gpu test-slurm lint audit format docs docs-pictures bench bench-gpu reproduce torture torture-sharded clean distclean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY) ## Make .venv with exactly the packages in constraints.txt
 
@@ -60,6 +60,9 @@ docs-pictures: $(READY) ## Take the documentation's pictures anew: a small run's
 
 torture: $(READY) ## Kill runs at KILLS (50) random moments, drawn by SEED, and compare every byte with runs never killed
 	$(PY) -m torture
+
+torture-sharded: $(READY) ## The same with runs of two processes that share the weights, resumed by 1, 2 or 4
+	$(PY) -m torture sharded
 
 bench: $(READY) ## Measure beside other tools, into outputs/bench/results.json; DATA=<folder> for the training speed
 	$(if $(DATA),EDU_ALIGN_DATA=$(DATA)) $(PY) -m benchmarks

@@ -1,4 +1,7 @@
-"""Kill commands on the tiny model at random moments, give them again, and compare what they leave."""
+"""Kill commands on the tiny model at random moments, give them again, and compare what they leave.
+
+Sharded runs are killed in one of their processes or in all, and go on with as many or with another number of them.
+"""
 
 import re
 import shutil
@@ -9,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-from torture.outcome import differing, outcome_of
+from torture.outcome import Apart, apart, differing, outcome_of
 from torture.process import NAMES, START, Attempt, Kill, attempt
 
 WORDS = (
@@ -35,18 +38,23 @@ STEP = re.compile(r'"step": (\d+)')
 class Tally:
     """What happened to one configuration. `lost`: steps that were computed and had to be computed again.
 
-    `program` is what is killed, with `words`; the run that it works on is trained with `before`.
+    `program` is what is killed, with `words`; the run that it works on is trained with `before`. `processes`: how many
+    begin a run, and how many go on with it after a kill. Where those are not the same, its numbers agree and not its
+    bytes: `apart` says how far.
     """
 
     name: str
     words: tuple[str, ...]
     program: str = "train"
     before: tuple[str, ...] = ()
+    processes: tuple[int, int] = (1, 1)
     kills: int = 0
+    together: int = 0  # of them, those of all processes
     resumes: int = 0
     damaged: int = 0
     lost: int = 0
     differing: int = 0
+    apart: Apart = field(default_factory=Apart)
     runs: int = 0
     hit: Counter[str] = field(default_factory=Counter)
 
@@ -65,6 +73,22 @@ def configurations() -> list[Tally]:
         Tally("evaluate", ("run=it", "evaluation.metrics=[pair_accuracy_own,corpus]"), "evaluate", run),
         Tally("export", ("run=it", "export.gguf=f32"), "export", run),
     ]
+
+
+CHANGES = ((2, 2), (2, 1), (1, 2), (2, 4))  # processes of sharded runs, before and after a kill
+
+
+def sharded_configurations() -> list[Tally]:
+    """SFT and DPO x LoRA and full fine-tuning in two processes, and resumed by another number of them. Dropout draws
+    other numbers there, and is left out.
+    """
+    found = []
+    for processes, trainer, adapter in product(CHANGES, ("sft", "dpo"), ("lora", "full")):
+        words = (*WORDS, NAMED, f"trainer={trainer}", f"adapter={adapter}", "trainer.average_last=0.5")
+        if adapter == "lora":
+            words += LORA if processes[0] == processes[1] else LORA[:-1]
+        found.append(Tally(f"{trainer} {adapter}", words, processes=processes))
+    return found
 
 
 def torture(
@@ -92,18 +116,22 @@ def _one(tally: Tally, kills: int, draw: Random, place: Path) -> None:
     if tally.before:
         trained = attempt("train", _with(tally.before, ready), place / "log", None)
         assert trained.code == 0, trained.said
-    whole = attempt(tally.program, _with(tally.words, _copy(ready, place / "whole")), place / "log", None)
+    root, many = _copy(ready, place / "whole"), tally.processes[0]
+    whole = attempt(tally.program, _with(_sharded(tally, many), root), place / "log", None, many)
     assert whole.code == 0, whole.said
     expected = outcome_of(place / "whole")
     names = list(dict.fromkeys([START, *(name for name, _ in whole.phases)]))
     order = [phase for _ in range(-(-kills // len(names))) for phase in draw.sample(names, len(names))]
-    pending = [_moment(phase, whole, draw) for phase in order[:kills]]
+    pending = [_moment(phase, whole, draw, many) for phase in order[:kills]]
     while pending:
         tally.runs += 1
         root = _copy(ready, place / f"killed-{tally.runs}")
         while not _ended(tally, root, place / "log", pending):
             pass
         found = outcome_of(root)
+        if tally.processes[0] != tally.processes[1]:
+            tally.apart = tally.apart.wider(apart(root / "runs/it", place / "whole/runs/it"))
+            continue
         tally.differing += differing(found, expected)
         if found != expected:
             print(f"torture: {root} differs in {[name for name in expected if found.get(name) != expected[name]]}")
@@ -121,7 +149,8 @@ def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
     pending, for a little earlier.
     """
     before = _last_step(root / "runs" / "it" / "metrics.jsonl") if tally.program == "train" else 0
-    made = attempt(tally.program, _with(tally.words, root), log, pending[0] if pending else None)
+    many = tally.processes[(root / "runs" / "it").exists()]
+    made = attempt(tally.program, _with(_sharded(tally, many), root), log, pending[0] if pending else None, many)
     assert made.killed or made.code == 0, f"exit code {made.code} of {tally.name}:\n{made.said}"
     found = GONE_ON.search(made.said)
     reached = not made.killed or any(name == "step" for name, _ in made.phases)  # far enough to have said so
@@ -132,24 +161,32 @@ def _ended(tally: Tally, root: Path, log: Path, pending: list[Kill]) -> bool:
     if made.killed:
         tally.kills += 1
         tally.hit[made.phases[-1][0]] += 1
-        pending.pop(0)
+        tally.together += pending.pop(0).rank is None
     elif pending:  # it would come too late each time where the first run was the slowest
         pending[0] = replace(pending[0], delay=0.9 * pending[0].delay)
     return not made.killed
 
 
-def _moment(phase: str, whole: Attempt, draw: Random) -> Kill:
-    """A random moment in a random one of the phases called so, as long as they took in the run that was not killed."""
+def _moment(phase: str, whole: Attempt, draw: Random, many: int) -> Kill:
+    """A random moment in a random one of the phases called so, as long as they took in the run that was not killed; of
+    `many` processes, for one of them or for all.
+    """
     ends = [at for _, at in whole.phases[1:]] + [whole.seconds]
     times = [end - at for (name, at), end in zip(whole.phases, ends, strict=True) if name == phase]
     nth = 1 if phase == START else draw.randint(1, len(times))
-    return Kill(phase, nth, draw.uniform(0, times[nth - 1]))
+    delay = draw.uniform(0, times[nth - 1])
+    return Kill(phase, nth, delay, draw.choice([None, *range(many)]) if many > 1 else None)
 
 
 def _last_step(metrics: Path) -> int:
     """The last optimizer step that was logged; 0 before there was one."""
     text = metrics.read_text(encoding="utf-8") if metrics.is_file() else ""
     return max((int(step) for step in STEP.findall(text)), default=0)
+
+
+def _sharded(tally: Tally, many: int) -> tuple[str, ...]:
+    """The words of the tally for so many processes: one of them has all weights."""
+    return tally.words if tally.processes == (1, 1) or many == 1 else (*tally.words, "hardware.sharding=fsdp")
 
 
 def _with(words: tuple[str, ...], root: Path) -> tuple[str, ...]:

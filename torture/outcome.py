@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from edu_align.utils.jsonl import read_rows
 
 _TIMES = re.compile(rb"(?<=seconds\": )[0-9.]+|in [0-9.]+ (s|seconds|minutes)|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:+]+")
 _NUMBERS = re.compile(rb"[0-9.]+(e[+-][0-9]+)?")  # a card says how long it took, and what it took
+LOSSES = {"loss", "eval_loss"}
 TIMED = ("runtime", "per_second", "peak_memory_gib")  # endings of names whose values are times or depend on them
 
 
@@ -47,6 +49,36 @@ def differing(one: dict[str, bytes], other: dict[str, bytes]) -> int:
         a, b = one.get(name, b""), other.get(name, b"")
         total += sum(x != y for x, y in zip(a, b, strict=False)) + abs(len(a) - len(b))
     return total
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How far two runs are apart: the largest difference of a loss, relative to it, and of a weight."""
+
+    loss: float = 0.0
+    weight: float = 0.0
+
+    def wider(self, other: "Apart") -> "Apart":
+        return Apart(max(self.loss, other.loss), max(self.weight, other.weight))
+
+
+def apart(one: Path, other: Path) -> Apart:
+    """How far two finished runs of the same steps are apart. Errors: ValueError where they logged other steps."""
+    from safetensors.torch import load_file
+
+    losses = [
+        [(row["step"], name, row[name]) for row in read_rows(folder / "metrics.jsonl") for name in LOSSES & row.keys()]
+        for folder in (one, other)
+    ]
+    found = Apart()
+    for (*place, a), (*same, b) in zip(*losses, strict=True):
+        if place != same:
+            raise ValueError(f"{one} and {other} logged other steps: {place} and {same}")
+        found = found.wider(Apart(abs(a - b) / abs(b)))
+    weights = [load_file(next(folder.glob("*/*model.safetensors"))) for folder in (one, other)]
+    for name, value in weights[0].items():
+        found = found.wider(Apart(0.0, float((value - weights[1][name]).abs().max())))
+    return found
 
 
 def _timeless(numbers: dict[str, Any]) -> dict[str, Any]:

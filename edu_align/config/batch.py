@@ -63,11 +63,6 @@ def reference_batch(config: Config, by_tokens: bool) -> int:
     return -(-fits // step) * step if by_tokens else fits
 
 
-def keeps_checkpoints(config: Config) -> bool:
-    """Whether training is kept on the way. Sharded weights are not: no process has them whole."""
-    return config.trainer.save_steps is not None and config.hardware.sharding == "none"
-
-
 def check_batch(config: Config) -> None:
     """Errors: `trainer.batch_size` cannot be divided evenly among the processes, or a share of it to forward passes."""
     batch, processes = config.trainer.batch_size, count()

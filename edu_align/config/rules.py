@@ -330,12 +330,6 @@ def sharding(values: Values) -> Iterator[str]:
             "--nproc-per-node=<GPUs> -m edu_align.train ...` (for a plan: WORLD_SIZE=<GPUs> before python), or set "
             "hardware.sharding=none."
         )
-    if values.get("hardware.quantization") == "nf4":
-        yield (
-            "`hardware.sharding` fsdp cannot shard `hardware.quantization` nf4: adapters are not attached to sharded "
-            "4-bit weights. Set hardware.sharding=none (every GPU then holds the 4-bit model) or "
-            "hardware.quantization=none."
-        )
     if values.get("adapter.name") != "full":
         return
     optimizer = values.get("hardware.optimizer")

@@ -1,8 +1,9 @@
 """Weights spread over the processes of a run: fully sharded data parallelism (FSDP2, arXiv:2304.11277).
 
-Transformers shards while it loads, so that no process ever holds the whole model: each keeps a part of every weight,
-gathers one decoder layer at a time for its forward and backward pass, and frees it again. Adapters are small and stay
-whole in every process. Forward passes are collective: all processes must run the same number of them.
+Transformers shards while it loads, so that no process ever holds the whole of a model in 16 or 32 bits: each keeps a
+part of every weight, gathers one decoder layer at a time for its forward and backward pass, and frees it again. 4-bit
+weights are whole in every process while they are read, and shared afterwards. Adapters are small and stay whole in
+every process. Forward passes are collective: all processes must run the same number of them.
 """
 
 import shutil
@@ -25,6 +26,31 @@ def layout(mixed: bool) -> Any:
     from transformers.distributed import DistributedConfig
 
     return DistributedConfig(fsdp_size=count(), fsdp_mixed_precision=mixed)
+
+
+def shard_quantized(model: Any) -> None:
+    """Spread the weights of a 4-bit model that every process has read whole; bitsandbytes' constants stay so.
+
+    Transformers would cut the weights before bitsandbytes makes 4 bits of them, which no forward pass survives. What
+    is not quantized becomes float32 first, as PEFT makes it under an adapter: it cannot once the parts are taken.
+    """
+    import torch
+
+    model.requires_grad_(False)
+    read_by_peft = {}
+    for name, weight in model.named_parameters():
+        if hasattr(weight, "quant_state"):
+            read_by_peft[name] = weight.compress_statistics, weight.quant_type
+        elif weight.dtype in (torch.float16, torch.bfloat16):
+            weight.data = weight.data.float()
+    head = model.get_output_embeddings()
+    if head.weight is model.get_input_embeddings().weight:  # a weight has one place among the parts
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    settings, _, mesh = model.prepare_distribute_model(layout(mixed=False))
+    model.maybe_distribute_model(model, settings, mesh)
+    for name, weight in model.named_parameters():
+        if name in read_by_peft:
+            weight.compress_statistics, weight.quant_type = read_by_peft[name]
 
 
 @contextmanager

@@ -9,29 +9,68 @@ from typing import Any
 from edu_align.data.datamodule import GROUPS_FILE
 from edu_align.models.principal import as_ordinary_lora, starts
 from edu_align.models.reward import FACTS, facts_of
+from edu_align.models.sharding import is_sharded, release_gathered_weights
+from edu_align.models.shards import any_part, cut_like, local, part_like, read_parts, write_parts
 from edu_align.models.template_choice import TEMPLATE_FILE, unpinned
 from edu_align.utils.distributed import is_first
 from edu_align.utils.errors import UserError, first_line
 from edu_align.utils.files import whole_folder, write_json, write_text
 
-WEIGHTS = "trained.safetensors"
+WEIGHTS = "trained.safetensors"  # in a checkpoint; of a sharded model the folder `trained`
 
 
 def trainable_parameters(model: Any) -> dict[str, Any]:
     """The trained parameters by name, detached, over the model's own storage: what is copied into one is in the model.
 
-    Of a sharded model they are this process's part of each.
+    Of a sharded model they are this process's part of each; what an evaluation has left gathered is freed first.
     """
-    found = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
-    return {name: value.to_local() if hasattr(value, "to_local") else value for name, value in found.items()}
+    return {name: local(value) for name, value in _trained(model).items()}
+
+
+def _trained(model: Any) -> dict[str, Any]:
+    if is_sharded(model):
+        release_gathered_weights(model)
+    return {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
 
 
 def save_trainable(model: Any, folder: Path) -> None:
-    """The trained parameters of the model, by name, in a safetensors file; and what an adapter began with, if that
-    counts (see models/principal.py).
+    """The trained parameters of the model, by name; and what an adapter began with, if that counts (see
+    models/principal.py). All processes call it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(trainable_parameters(model) | starts(model), folder / WEIGHTS)
+    save_beside(model, trainable_parameters(model) | starts(model), folder / WEIGHTS)
+
+
+def save_beside(model: Any, tensors: dict[str, Any], file: Path) -> None:
+    """Tensors by the names of trained parameters: whole in a safetensors file that the first process writes, or each
+    process's part of them in a folder of that name (see models/shards.py). All processes call it.
+    """
+    trained = _trained(model)
+    if any_part(trained.values()):
+        write_parts({name: part_like(value, trained.get(name)) for name, value in tensors.items()}, _parts(file))
+    elif is_first():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(tensors, file)
+
+
+def load_beside(model: Any, file: Path) -> dict[str, Any]:
+    """What `save_beside` saved, whole or in other parts, as `trainable_parameters` has it."""
+    from safetensors.torch import load_file
+
+    trained = _trained(model)
+    if _parts(file).is_dir():
+        found = read_parts(_parts(file), trained.get, model.device)
+    else:
+        found = {name: cut_like(value, trained.get(name)) for name, value in load_file(file).items()}
+    return {name: local(value).to(model.device) for name, value in found.items()}
+
+
+def is_saved(file: Path) -> bool:
+    """Whether `save_beside` saved something there."""
+    return file.is_file() or _parts(file).is_dir()
+
+
+def _parts(file: Path) -> Path:
+    return file.with_suffix("")
 
 
 def save_tensors(tensors: dict[str, Any], file: Path) -> None:
@@ -96,9 +135,7 @@ def try_saving(model: Any, tokenizer: Any) -> None:
 
 def load_trainable(model: Any, folder: Path) -> None:
     """Put the saved parameters into a model that trains the same ones. Errors: it trains others."""
-    from safetensors.torch import load_file
-
-    saved, own = load_file(folder / WEIGHTS), trainable_parameters(model) | starts(model)
+    saved, own = load_beside(model, folder / WEIGHTS), trainable_parameters(model) | starts(model)
     if saved.keys() != own.keys():
         raise UserError(f"{folder} holds other parameters than this run trains. Set force=true to start over.")
     for name, value in own.items():

@@ -13,7 +13,7 @@ from edu_align.models.gguf_base import absent_weights
 from edu_align.models.language_model import OWN_NAMES, SAID, keep_own_names
 from edu_align.models.locate import Location, architecture, check_whole, is_part, require_adapter, shape_in
 from edu_align.models.principal import begin_principal
-from edu_align.models.sharding import layout, saved_random_model
+from edu_align.models.sharding import layout, saved_random_model, shard_quantized
 from edu_align.models.targets import HEAD, lora_options
 from edu_align.utils.errors import UserError
 from edu_align.utils.memory import forget_peak, freeze_imported_objects
@@ -59,7 +59,7 @@ def load_model(
     if device.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype, double_quantization)
         options["device_map"] = {"": device.device}
-    if sharded:
+    if sharded and device.quantization == "none":
         options["distributed_config"] = layout(mixed=read != dtype)
     part = _of_part(location.folder)
     if part:
@@ -81,6 +81,8 @@ def load_model(
         loaded.config._name_or_path = loaded.name_or_path = ""  # the folder is gone
     if device.quantization == "nf4":
         _keep_packing(loaded)
+        if sharded:
+            shard_quantized(loaded)
         return loaded
     return loaded if sharded else loaded.to(device.device)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edu_align.config.batch import keeps_checkpoints
 from edu_align.config.losses import has_reference
 from edu_align.config.schema import BEST, Config, GRPOTrainerConfig, KTOTrainerConfig
 from edu_align.planning.machine import Machine
@@ -80,7 +79,7 @@ def checkpoint_bytes(config: Config) -> float:
 
     Random states, numbers and the manifest are some 30 KB besides, whatever the number of steps.
     """
-    if not keeps_checkpoints(config):
+    if config.trainer.save_steps is None:
         return 0.0
     kept = TRAINED_WIDTH * (2 if config.trainer.average_last or config.trainer.keep == BEST else 1)
     return _trained(config) * (kept + optimizer_bytes(config.hardware.optimizer))

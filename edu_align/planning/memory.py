@@ -39,7 +39,7 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
     lora = config.adapter.name == "lora"
     parts = shares(config)
     held = trained if lora else trained / parts  # adapters stay whole in every process
-    return {
+    found = {
         "weights": weights / parts,
         **_gathered(config, machine, counts),
         **_copies(config, machine, counts),
@@ -55,6 +55,9 @@ def memory_parts(config: Config, machine: Machine, work: Work) -> Parts:
         "logits": _logits(config, machine, work),
         "framework": FRAMEWORK[machine.device],
     }
+    reading = weights + state + FRAMEWORK[machine.device] - sum(found.values())
+    whole = parts > 1 and config.hardware.quantization == "nf4" and reading > 0  # every process reads all 4-bit weights
+    return {**found, **({"weights while they are read": reading} if whole else {})}
 
 
 def _logits(config: Config, machine: Machine, work: Work) -> float:
@@ -82,7 +85,9 @@ def _gathered(config: Config, machine: Machine, counts: ParameterCounts) -> Part
     shape = config.model.architecture
     layer, head = counts.linear / shape.num_hidden_layers, shape.vocab_size * shape.hidden_size
     gradients = (layer + head) * TRAINED_WIDTH if config.adapter.name == "full" else 0.0
-    return {"gathered layers": (2 * layer + head) * WIDTH[machine.dtype] + gradients}
+    width = WIDTH[machine.dtype]
+    of_layer, of_head = (0.5, 4.0) if config.hardware.quantization == "nf4" else (width, width)
+    return {"gathered layers": 2 * layer * of_layer + head * of_head + gradients}
 
 
 def _copies(config: Config, machine: Machine, counts: ParameterCounts) -> Parts:

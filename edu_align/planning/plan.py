@@ -228,7 +228,7 @@ def alternatives(config: Config) -> Iterator[tuple[str, Config]]:
         yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
     if full:
         yield "adapter=lora", replace(config, adapter=LORA)
-    elif hardware.quantization == "none" and not sharded:
+    elif hardware.quantization == "none":
         yield "hardware.quantization=nf4", _with(config, quantization="nf4")
     if not sharded and _shardable(config):
         yield "hardware.sharding=fsdp", _with(config, sharding="fsdp")

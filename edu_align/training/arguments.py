@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from edu_align.config.batch import accumulation, device_batch, keeps_checkpoints
+from edu_align.config.batch import accumulation, device_batch
 from edu_align.config.schema import Config
 from edu_align.config.trl_options import typed
 from edu_align.models.device import Device
@@ -41,8 +41,10 @@ def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bo
         "logging_nan_inf_filter": False,  # it would put the average of earlier losses in place of one that is NaN
         "eval_strategy": "no" if trainer.eval_steps is None else "steps",
         "eval_steps": trainer.eval_steps,
-        "save_strategy": "steps" if keeps_checkpoints(config) else "no",
+        "save_strategy": "no" if trainer.save_steps is None else "steps",
         "save_steps": trainer.save_steps or 1,
+        # transformers refuses to be built for more with sharded weights; `ResumableTraining` does the rest.
+        "save_only_model": device.sharding != "none",
         "report_to": [],
         "disable_tqdm": True,  # the recorder draws one bar of its own
         "dataloader_pin_memory": device.device == "cuda",

@@ -19,10 +19,9 @@ from edu_align.config.batch import training_steps
 from edu_align.config.metrics import direction_of
 from edu_align.config.schema import BEST, Config, TrainerConfig
 from edu_align.data.datamodule import TrainingData
-from edu_align.models.sharding import release_gathered_weights
-from edu_align.models.trainable import save_tensors, trainable_parameters
+from edu_align.models.trainable import is_saved, load_beside, save_beside, trainable_parameters
 from edu_align.training.rows import Rows
-from edu_align.utils.distributed import first
+from edu_align.utils.distributed import first, is_first
 from edu_align.utils.errors import UserError
 from edu_align.utils.files import write_json
 
@@ -81,7 +80,7 @@ class BestStep(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         kept = self.trainer.checkpoint_state
         if kept is not None and kept.resumed_from is not None:
-            self._load(kept.resumed_from, args.device)
+            self._load(kept.resumed_from)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step >= state.max_steps:
@@ -105,22 +104,20 @@ class BestStep(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.ended = True
-        release_gathered_weights(self.trainer.model)  # the last validation has left weights gathered
         for name, value in trainable_parameters(self.trainer.model).items() if self.weights else ():
             value.copy_(self.weights[name])
 
     def save(self, folder: Path) -> None:
-        """Write the choice so far into a checkpoint's folder."""
-        write_json(folder / CHOICE, asdict(self.choice))
+        """Write the choice so far into a checkpoint's folder. All processes call it."""
+        if is_first():
+            write_json(folder / CHOICE, asdict(self.choice))
         if self.weights:
-            save_tensors(self.weights, folder / WEIGHTS)
+            save_beside(self.trainer.model, self.weights, folder / WEIGHTS)
 
-    def _load(self, folder: Path, device: Any) -> None:
-        from safetensors.torch import load_file
-
+    def _load(self, folder: Path) -> None:
         self.choice = Choice(**json.loads((folder / CHOICE).read_text(encoding="utf-8")))
-        if (folder / WEIGHTS).is_file():
-            self.weights = {name: value.to(device) for name, value in load_file(folder / WEIGHTS).items()}
+        if is_saved(folder / WEIGHTS):
+            self.weights = load_beside(self.trainer.model, folder / WEIGHTS)
 
 
 def check_choice(config: Config, data: TrainingData, rows: tuple[Rows, Rows]) -> None:

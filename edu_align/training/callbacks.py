@@ -9,8 +9,7 @@ from torch.optim.swa_utils import get_swa_multi_avg_fn
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from edu_align.models.sharding import release_gathered_weights
-from edu_align.models.trainable import save_tensors, trainable_parameters
+from edu_align.models.trainable import load_beside, save_beside, trainable_parameters
 from edu_align.runs.folder import RunFolder, RunListener
 from edu_align.tracking import Tracker
 from edu_align.utils.output import say
@@ -87,12 +86,9 @@ class Averaging(TrainerCallback):
         return max(0, state.global_step - (state.max_steps - last))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        from safetensors.torch import load_file
-
         kept = self.trainer.checkpoint_state
         if kept is not None and kept.resumed_from is not None and self.counted(state):
-            found = load_file(kept.resumed_from / AVERAGE)
-            self.mean = {name: value.to(args.device) for name, value in found.items()}
+            self.mean = load_beside(self.trainer.model, kept.resumed_from / AVERAGE)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         count = self.counted(state)
@@ -105,11 +101,10 @@ class Averaging(TrainerCallback):
             self.update([self.mean[name] for name in now], list(now.values()), count - 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        release_gathered_weights(self.trainer.model)  # the last step's evaluation has left weights gathered
         for name, value in trainable_parameters(self.trainer.model).items():
             value.copy_(self.mean[name])
 
     def save(self, folder: Path) -> None:
-        """Write the mean into a checkpoint's folder; nothing before the first step that counts."""
+        """Write the mean into a checkpoint's folder; nothing before the first step that counts. All processes do it."""
         if self.mean:
-            save_tensors(self.mean, folder / AVERAGE)
+            save_beside(self.trainer.model, self.mean, folder / AVERAGE)

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import Trainer, TrainerCallback
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
+from edu_align.models.shards import OPTIMIZER, any_part, complete_optimizer, save_optimizer
 from edu_align.models.trainable import load_trainable, save_trainable
 from edu_align.packing.decoder import TokenCounts
 from edu_align.runs.attempts import ActiveRun
@@ -51,9 +54,7 @@ class CheckpointState:
     def begin(self) -> None:
         """Start the clock and the counts, at what they were in the checkpoint."""
         if self.resumed_from is not None:
-            own = self.resumed_from / f"numbers_{rank()}.json"
-            file = own if own.is_file() else self.resumed_from / "numbers_0.json"  # it was made by fewer processes
-            self.numbers = json.loads(file.read_text(encoding="utf-8"))
+            self.numbers = read_numbers(self.resumed_from)
         self.began = time.monotonic()
         self._start = (self.sharing.asked, self.sharing.computed)
 
@@ -109,7 +110,8 @@ class ResumableTraining(Trainer):
     """Checkpoints that hold all that the training depends on.
 
     Overrides where transformers writes a checkpoint, what is in it and how it is read (`_get_output_dir`,
-    `_save_checkpoint`, `_save`, `_load_from_checkpoint`), `_run_epoch` (a finished training takes no step more) and
+    `_save_checkpoint`, `_save`, `_load_from_checkpoint`; of sharded weights `_save_optimizer_and_scheduler` and
+    `_load_optimizer_and_scheduler`), `_run_epoch` (a finished training takes no step more) and
     `_finalize_training` (the seconds are those of all attempts). Without a `checkpoint_state` it keeps none.
     """
 
@@ -128,15 +130,30 @@ class ResumableTraining(Trainer):
             _write(self, self.checkpoint_state, lambda: Trainer._save_checkpoint(self, model, trial))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        if self.args.should_save and output_dir is not None:
-            save_trainable(self.model, Path(output_dir))
-            if self.averaging is not None:
-                self.averaging.save(Path(output_dir))
-            if self.best is not None:
-                self.best.save(Path(output_dir))
+        if output_dir is None:
+            return
+        save_trainable(self.model, Path(output_dir))
+        if self.averaging is not None:
+            self.averaging.save(Path(output_dir))
+        if self.best is not None:
+            self.best.save(Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trainable(self.model, Path(resume_from_checkpoint))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not any_part(each for group in self.optimizer.param_groups for each in group["params"]):
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        rest = save_optimizer(self.optimizer, Path(output_dir) / OPTIMIZER)
+        if self.args.should_save:
+            torch.save(rest, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and (Path(checkpoint) / OPTIMIZER_NAME).is_file():
+            complete_optimizer(self.optimizer, Path(checkpoint) / OPTIMIZER, self.args.device)
 
     def _run_epoch(self, *args: Any, **options: Any) -> None:
         stopped = self.best is not None and self.best.stopped
@@ -158,6 +175,23 @@ def numbers_of(trainer: Any) -> dict[str, Any]:
         "_metrics": trainer._metrics["train"],
         **trainer.checkpoint_state.so_far(),
     }
+
+
+def read_numbers(checkpoint: Path) -> dict[str, Any]:
+    """The numbers that this process goes on with.
+
+    Of a checkpoint that another number of processes wrote, the loss since the last line of the log is their mean, as it
+    will be logged, and the first process has all tokens; the rest is equal in all of them.
+    """
+    every = [
+        json.loads((checkpoint / f"numbers_{number}.json").read_text(encoding="utf-8"))
+        for number in range(len(list(checkpoint.glob("numbers_*.json"))))
+    ]
+    if len(every) == count():
+        own: dict[str, Any] = every[rank()]
+        return own
+    counted = {name: sum(each[name] for each in every) if is_first() else 0 for name in ("asked", "computed")}
+    return {**every[0], "_tr_loss": sum(each["_tr_loss"] for each in every) / len(every), **counted}
 
 
 def restore(trainer: Any, numbers: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import datasets
 from transformers import PrinterCallback
 
 from edu_align.cache.run_cache import RunCache
-from edu_align.config.batch import keeps_checkpoints, token_budget
+from edu_align.config.batch import token_budget
 from edu_align.config.schema import BEST, Config, RewardTrainerConfig
 from edu_align.data.datamodule import TrainingData
 from edu_align.evaluation.held_out import (
@@ -234,8 +234,8 @@ class Session:
         trainer.add_callback(Resume(trainer, self.work))  # last: what the others keep of a step belongs to it
         if is_packed(self.model):
             print(packing_summary(config, trainer), flush=True)
-        if line := resume_message(config, checkpoint):
-            print(line, flush=True)
+        if checkpoint is not None:
+            print(f"edu_align: going on from {checkpoint}", flush=True)
         with self.work.stop.at_step_ends():
             metrics = trained_metrics(trainer)
         trainer.measured = None  # run.json has our numbers of `evaluation.split`
@@ -339,15 +339,6 @@ def packing_summary(config: Config, trainer: Any) -> str:
         f"edu_align: packing: {many} {len(rows)} examples ask for {asked} tokens, {computed} are computed "
         f"({asked / computed:.1f} times fewer)"
     )
-
-
-def resume_message(config: Config, checkpoint: Path | None) -> str:
-    """One line on the checkpoint that training goes on from, or on there being none to come; "" where neither is so."""
-    if checkpoint is not None:
-        return f"edu_align: going on from {checkpoint}"
-    if config.trainer.save_steps is not None and not keeps_checkpoints(config):
-        return "edu_align: no checkpoints are kept of sharded weights: a run that is cut off starts over"
-    return ""
 
 
 def trained_metrics(trainer: Any) -> dict[str, float]:

@@ -153,7 +153,6 @@ CASES = [
 ]  # fmt: skip
 SHARDED = [
     (1, [], "`hardware.sharding` fsdp spreads the weights over several processes, and this is one."),
-    (2, ["hardware.quantization=nf4"], "`hardware.sharding` fsdp cannot shard `hardware.quantization` nf4"),
     (2, ["adapter=full", "hardware.optimizer=adamw_8bit"], "`hardware.optimizer` must be one of adamw_torch | "),
     (2, ["adapter=full", "hardware=t4", "hardware.quantization=none", "hardware.optimizer=sgd"], "`hardware.dtype` "),
     (2, ["trainer=dpo", "adapter=full", "trainer.precompute_reference=false"], "`trainer.precompute_reference` must"),

@@ -32,6 +32,7 @@ CASES = [
     # A reward is beta times a difference of log-probabilities of hundreds; a float32 there has steps of 3e-5.
     pytest.param("dpo", "lora", [*HARD, "trainer.beta=0.02"]),
     pytest.param("dpo", "full", HARD, marks=pytest.mark.slow),
+    pytest.param("dpo", "lora", [*HARD, "trainer.beta=0.02", "hardware.quantization=nf4"], marks=pytest.mark.slow),
 ]
 
 
@@ -124,6 +125,17 @@ def test_the_plan_divides_what_is_sharded(config: Callable[..., Any]) -> None:
     lora = memory_parts(config(4, *LARGE[:-1], "hardware.sharding=fsdp"), plan.machine, plan.work)
     assert lora["weights"] == parameters(shape) * 2 / 4
     assert lora["optimizer"] == lora["adapter"] * 2  # whole in every process
+
+
+def test_4_bit_weights_are_read_whole_and_then_divided(config: Callable[..., Any]) -> None:
+    words = [*LARGE[:-1], "hardware.quantization=nf4"]
+    alone = make_plan(config(1, *words))
+    plan = make_plan(config(8, *words, "hardware.sharding=fsdp"))
+    assert plan.parts["weights"] == alone.parts["weights"] / 8
+    assert plan.parts["quantization state"] == alone.parts["quantization state"]
+    whole = sum(alone.parts[part] for part in ("weights", "quantization state", "framework"))
+    assert sum(plan.parts.values()) >= whole
+    assert "weights while they are read" not in alone.parts
 
 
 def test_sharding_is_advised_where_several_processes_would_fit(config: Callable[..., Any]) -> None:
