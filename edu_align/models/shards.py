@@ -102,7 +102,7 @@ def save_optimizer(optimizer: Any, folder: Path) -> dict[str, Any]:
     import torch
 
     kept = optimizer.state_dict()
-    tensors, rest = {}, {}
+    tensors, rest = dict[str, Any](), dict[int, Any]()
     for number, state in kept["state"].items():
         tensors |= {f"{number}.{name}": value for name, value in state.items() if isinstance(value, torch.Tensor)}
         rest[number] = {name: value for name, value in state.items() if not isinstance(value, torch.Tensor)}

@@ -118,6 +118,8 @@ class ResumableTraining(Trainer):
     checkpoint_state: CheckpointState | None = None
     averaging: Averaging | None = None  # its mean is kept, too
     best: BestStep | None = None  # its choice is kept, too
+    optimizer: Any
+    lr_scheduler: Any
 
     def _get_output_dir(self, trial: Any) -> str:
         aside = self.checkpoint_state and self.checkpoint_state.aside
