@@ -170,13 +170,13 @@ def _labels(values: Values) -> Iterator[str]:
 
 
 def _pairs(values: Values) -> Iterator[str]:
-    """Keys that make training pairs, where single replies are trained on."""
+    """Keys that make training pairs, where single replies are trained on; presets set the margins, which go unread."""
     algorithm, loss = values.get("trainer.algorithm", ""), values.get("trainer.reward_loss")
     schema: Any = GROUP_SCHEMAS["trainer"].get(f"{algorithm}_schema", TrainerConfig)
     if schema.reads != "labels" and loss not in GRADED_LOSSES:
         return
     asked = f"trainer={algorithm}" if loss is None else f"trainer.reward_loss={loss}"
-    offs = {"dataset.balance_authors": "false", "dataset.contrast_per_prompt": "0", "dataset.training_margin": "null"}
+    offs = {"dataset.balance_authors": "false", "dataset.contrast_per_prompt": "0"}
     for key, off in offs.items():
         if value := values.get(key):
             yield f"`{key}={value}` makes pairs, and {asked} reads single replies. Set {key}={off}."

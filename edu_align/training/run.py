@@ -39,7 +39,7 @@ from edu_align.runs.identity import Identity, settings_of
 from edu_align.runs.seal import run_files, seal
 from edu_align.runs.start import AdapterFolder, find_start, settled_adapter
 from edu_align.tracking import is_off, mode_of
-from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, try_arguments
+from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, margin_note, try_arguments
 from edu_align.utils import distributed as processes
 from edu_align.utils.errors import Interrupted, RunFailed, UserError
 from edu_align.utils.files import disk_errors
@@ -144,7 +144,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     if not config.trainer.writes:
         check_head(config.model, location)
     carrying = check_targets(config.model, location, config.adapter)
-    for line in filter(None, (carrying, dropout_note(config))):
+    for line in filter(None, (carrying, dropout_note(config), margin_note(config))):
         print(line, flush=True)
     if isinstance(start, AdapterFolder):
         check_tensors(f"init_from={config.init_from}", config.model, location, start.path)

@@ -11,6 +11,7 @@ from typing import Any
 from edu_align.config.batch import training_steps
 from edu_align.config.rules import COMMON_OPTIMIZERS, COMMON_SCHEDULERS
 from edu_align.config.schema import (
+    GRADED_LOSSES,
     Config,
     DPOTrainerConfig,
     GRPOTrainerConfig,
@@ -99,6 +100,18 @@ def check_warm_up(config: Config, examples: int) -> None:
             f"trainer.lr_scheduler=polynomial needs one after them. Set trainer.warmup_ratio={most:g} or "
             "less, or trainer.lr_scheduler=linear."
         )
+
+
+def margin_note(config: Config) -> str:
+    """A line where `dataset.training_margin`, which presets set, makes no pair, because single replies are read."""
+    trainer, margin = config.trainer, config.dataset.training_margin
+    single = trainer.reads == "labels" or getattr(trainer, "reward_loss", "") in GRADED_LOSSES
+    if margin is None or not single:
+        return ""
+    return (
+        f"edu_align: dataset.training_margin={margin} does nothing with trainer={trainer.algorithm}, which reads single "
+        "replies here."
+    )
 
 
 def dropout_note(config: Config) -> str:

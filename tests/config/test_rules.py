@@ -246,9 +246,7 @@ def test_what_a_reward_model_does_not_read(problems: Problems, words: str, meant
 DOES_NOTHING = [
     ("trainer=sft trainer.lr_scheduler=constant trainer.warmup_ratio=0.2", "Set trainer.lr_scheduler=constant_with_"),
     ("trainer=grpo trainer.epsilon=0.3", "does nothing with trainer.num_iterations=1, where every ratio is 1. Set"),
-    ("trainer=kto dataset.training_margin=1", "makes pairs, and trainer=kto reads single replies. Set dataset.train"),
     ("trainer=kto dataset.contrast_per_prompt=2", "makes pairs, and trainer=kto reads single replies."),
-    ("trainer=reward trainer.reward_loss=ordinal dataset.training_margin=1", "trainer.reward_loss=ordinal reads"),
     ("trainer=reward trainer.reward_loss=regression dataset.contrast_per_prompt=1", "and trainer.reward_loss=regress"),
     ("trainer=dpo trainer.debias=product trainer.label_smoothing=0.1", "does nothing with trainer.loss_type=sigmoid."),
 ]

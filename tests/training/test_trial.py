@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from edu_align.config.compose import compose
 from edu_align.training.run import run
-from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, try_arguments
+from edu_align.training.trial import check_synced_reference, check_warm_up, dropout_note, margin_note, try_arguments
 from edu_align.utils.errors import UserError
 
 
@@ -104,6 +104,22 @@ def test_a_reference_that_never_follows_in_a_run_is_refused() -> None:
 )
 def test_dropout_that_is_not_drawn_is_said(words: str, said: str) -> None:
     note = dropout_note(typed(*words.split()))
+    assert said in note
+    assert bool(note) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trainer=kto dataset=mrbench", "dataset.training_margin=3.0 does nothing with trainer=kto"),
+        ("trainer=reward trainer.reward_loss=ordinal dataset=mrbench", "does nothing with trainer=reward"),
+        ("trainer=reward dataset=mrbench", ""),
+        ("trainer=dpo dataset=mrbench", ""),
+        ("trainer=kto", ""),
+    ],
+)
+def test_a_margin_of_pairs_that_are_not_made_is_said(words: str, said: str) -> None:
+    note = margin_note(typed(*words.split()))
     assert said in note
     assert bool(note) == bool(said)
 
