@@ -109,8 +109,8 @@ def margin_note(config: Config) -> str:
     if margin is None or not single:
         return ""
     return (
-        f"edu_align: dataset.training_margin={margin} does nothing with trainer={trainer.algorithm}, which reads single "
-        "replies here."
+        f"edu_align: dataset.training_margin={margin} does nothing with trainer={trainer.algorithm}, which reads "
+        "single replies here."
     )
 
 
