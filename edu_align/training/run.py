@@ -171,9 +171,12 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     from edu_align.planning.plan import with_memory_advice
     from edu_align.training.session import Session
 
+    files = files_read(config)  # by all processes: a source may wait for the others where it looks for its files
+
     def facts() -> dict[str, Any]:
         known_text = {"tokenizer": vocabulary_content(tokenizer), **_text_facts(launch.identity)}
-        return _facts(config, location, start, data, rows[0].examples) | known_text
+        of_data = {**data.facts(), "train_examples": rows[0].examples, "files": files}
+        return _facts(config, location, start, of_data) | known_text
 
     with claim_run(launch, composed, facts) as work:
         listener.run_started(work.folder)
@@ -278,13 +281,8 @@ def _parent(start: RunFolder | None) -> str | None:
     return str(start.record.get("id") or f"{start.path.resolve().name} {start.record.get('started')}")
 
 
-def _facts(
-    config: Config, location: Location, start: RunFolder | None, data: TrainingData, examples: int
-) -> dict[str, Any]:
-    """What run.json says of a run besides its id, its state and the code that makes it.
-
-    `examples`: training examples that are trained on.
-    """
+def _facts(config: Config, location: Location, start: RunFolder | None, data: dict[str, Any]) -> dict[str, Any]:
+    """What run.json says of a run besides its id, its state and the code that makes it."""
     return {
         "model": config.model.name,
         "base_model": location.identity,
@@ -293,7 +291,7 @@ def _facts(
         "dataset": config.dataset.name,
         "seed": config.seed,
         "init_from": str(start.path) if start else None,
-        "data": {**data.facts(), "train_examples": examples, "files": files_read(config)},
+        "data": data,
         "machine": machine(),
         **({"machine_settings": taken} if (taken := used()) else {}),
         "processes": processes.count(),

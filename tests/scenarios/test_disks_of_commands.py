@@ -51,7 +51,7 @@ def prompts(tmp_path: Path) -> Path:
 @pytest.fixture
 def disk(runs: Any, tmp_path: Path) -> Iterator[Path]:
     with mounted(tmp_path / "disk") as place:
-        shutil.copytree(runs("sft").path, place / "runs" / "sft")
+        shutil.copytree(runs("sft").path, place / "runs" / "sft", ignore=shutil.ignore_patterns("export"))
         yield place
 
 
