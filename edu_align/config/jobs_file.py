@@ -28,7 +28,7 @@ def read_jobs(path: str, folders: Sequence[Path], given: Collection[str] = ()) -
     """
     file = Path(path).expanduser()
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UserError(

@@ -36,7 +36,7 @@ def visible() -> list[str]:
         answer = subprocess.run(QUESTION, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    every = [line.strip() for line in answer.splitlines() if line.strip().isdecimal()]
+    every = [line.strip() for line in answer.split("\n") if line.strip().isdecimal()]
     asked = os.environ.get(VISIBLE)
     if asked is None:
         return every
