@@ -18,7 +18,7 @@ from edu_align.training.run import check_settings, run
 from edu_align.utils.errors import UserError
 from tests.training.objectives import TRL_LOSSES
 
-MANY = 500
+MANY = 150
 ARGS = "trainer.args."
 CLASSES = {
     "sft": "SFTConfig", "dpo": "DPOConfig", "kto": "KTOConfig", "reward": "RewardConfig", "grpo": "GRPOConfig",
@@ -253,7 +253,7 @@ def test_drawn_sets_are_refused_or_accepted(tiny: Any, tmp_path: Path) -> None:
     assert len({fate for each in found for fate in each.values()}) > 3
 
 
-@pytest.mark.parametrize("seed", [9, 20])
+@pytest.mark.parametrize("seed", [77, 94])  # of KTO and of GRPO
 def test_a_drawn_set_trains(tiny: Any, tmp_path: Path, seed: int) -> None:
     assert set(fates(draw(seed), tiny, tmp_path).values()) == {TRAINED}
 
