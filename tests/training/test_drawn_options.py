@@ -253,7 +253,7 @@ def test_drawn_sets_are_refused_or_accepted(tiny: Any, tmp_path: Path) -> None:
     assert len({fate for each in found for fate in each.values()}) > 3
 
 
-@pytest.mark.parametrize("seed", [2, 15, 35, 44])
+@pytest.mark.parametrize("seed", [2, 15, 44, 77, 94])  # of SFT, DPO, a reward model, KTO and GRPO
 def test_a_drawn_set_trains(tiny: Any, tmp_path: Path, seed: int) -> None:
     assert set(fates(draw(seed), tiny, tmp_path).values()) == {TRAINED}
 
