@@ -43,14 +43,27 @@ class Lines:
 
 
 class Copied:
-    """`stream`, whose lines are also handed to `take`."""
+    """`stream`, whose lines are also handed to `take`, until `end`. Who holds it after that, as the logging of a library
+    does that was imported in between, writes to what stands in its place by then: sys.stdout or sys.stderr, by `name`.
+    """
 
-    def __init__(self, stream: Any, take: Take) -> None:
-        self.stream, self.lines = stream, Lines(take)
+    def __init__(self, stream: Any, take: Take, name: str) -> None:
+        self.stream, self.lines, self.name = stream, Lines(take), name
+        self.ended = False
+
+    def end(self) -> None:
+        self.lines.end()
+        self.ended = True
+
+    def now(self) -> Any:
+        """Where it writes to."""
+        other = getattr(sys, self.name)
+        return other if self.ended and other not in (None, self) else self.stream
 
     def write(self, text: str) -> int:
-        self.stream.write(text)
-        self.lines.write(text)
+        self.now().write(text)
+        if not self.ended:
+            self.lines.write(text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -58,14 +71,14 @@ class Copied:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
+        return getattr(self.now(), name)
 
 
 class Tagged(Copied):
     """`stream`, on which each line begins with a tag. Lines are written whole, and bars are not drawn."""
 
-    def __init__(self, stream: Any, tag: str, take: Take) -> None:
-        super().__init__(stream, lambda line: self._say(f"{tag}{line}"))
+    def __init__(self, stream: Any, tag: str, take: Take, name: str) -> None:
+        super().__init__(stream, lambda line: self._say(f"{tag}{line}"), name)
         self.also = take
 
     def _say(self, line: str) -> None:
@@ -74,6 +87,8 @@ class Tagged(Copied):
         self.also(line)
 
     def write(self, text: str) -> int:
+        if self.ended:
+            return super().write(text)
         self.lines.write(text)
         return len(text)
 
@@ -119,7 +134,7 @@ def append(path: Path, line: str) -> None:
 def kept() -> Iterator[Log]:
     """Copy what this process prints inside the block to a `Log`; also the error that ends it."""
     log = Log()
-    with _replaced(lambda stream: Copied(stream, log.take)):
+    with _replaced(lambda stream, name: Copied(stream, log.take, name)):
         try:
             yield log
         except BaseException as error:
@@ -139,22 +154,20 @@ def tagged(tag: str, log: Path | None) -> Iterator[None]:
             with suppress(OSError):
                 append(log, line)
 
-    with _replaced(lambda stream: Tagged(stream, tag, take)):
+    with _replaced(lambda stream, name: Tagged(stream, tag, take, name)):
         yield
 
 
 @contextmanager
-def _replaced(made: Callable[[Any], Copied]) -> Iterator[None]:
-    before = sys.stdout, sys.stderr
-    now = [made(stream) if stream is not None else None for stream in before]
-    sys.stdout, sys.stderr = now
+def _replaced(made: Callable[[Any, str], Copied]) -> Iterator[None]:
+    before = {name: stream for name in ("stdout", "stderr") if (stream := getattr(sys, name)) is not None}
+    copies = {name: made(stream, name) for name, stream in before.items()}
+    for name, copy in copies.items():
+        setattr(sys, name, copy)
     try:
         yield
     finally:
-        for stream in now:
-            if stream is not None:
-                stream.lines.end()
-        if sys.stdout is now[0]:
-            sys.stdout = before[0]
-        if sys.stderr is now[1]:
-            sys.stderr = before[1]
+        for name, copy in copies.items():
+            if getattr(sys, name) is copy:
+                setattr(sys, name, before[name])
+            copy.end()

@@ -1,8 +1,11 @@
 """What is printed is kept in a file besides, and lines of several jobs say whose they are."""
 
+import io
+import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +65,24 @@ def test_what_cannot_be_written_takes_nothing_from_the_work(tmp_path: Path, caps
     with tagged("[job 1] ", tmp_path / "gone" / "log.txt"):
         print("and on")
     assert capsys.readouterr().out == "goes on\n[job 1] and on\n"
+
+
+@pytest.mark.parametrize("place", [lambda: kept(), lambda: tagged("[1] ", None)])
+def test_who_holds_a_copy_writes_to_what_stands_there_later(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the logging of a library does that is first imported by a run: the stream of that time may be closed."""
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    with place():
+        handler = logging.StreamHandler()
+        print("inside", file=sys.stderr)
+    assert sys.stderr is first
+    first.close()
+    monkeypatch.setattr(sys, "stderr", second)
+    handler.stream.write("later\n")
+    assert second.getvalue() == "later\n"
+    with tagged("[2] ", None):
+        handler.stream.write("of another job\n")
+    assert second.getvalue() == "later\n[2] of another job\n"
 
 
 def test_a_secret_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
