@@ -44,7 +44,7 @@ class Lines:
 
 class Copied:
     """`stream`, whose lines are also handed to `take`, until `end`. Who holds it after that, as the logging of a library
-    does that was imported in between, writes to what stands in its place by then: sys.stdout or sys.stderr, by `name`.
+    that was imported in between, writes to what stands in its place then: sys.stdout or sys.stderr, by `name`.
     """
 
     def __init__(self, stream: Any, take: Take, name: str) -> None:
