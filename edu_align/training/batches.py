@@ -1,12 +1,13 @@
 """A batch as TRL collates it: the rows of its examples, all first sides before all second ones, padded on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edu_align.models.chat_template import IGNORED
 from edu_align.packing.budget import Tokens
 from edu_align.training.means import Batch
 from edu_align.utils.distributed import count, every, rank
+from edu_align.utils.memory import HalvingBatches
 
 
 def select_examples(batch: Batch, part: Sequence[int], sides: int, trim: bool = False) -> Batch:
@@ -65,3 +66,18 @@ def _joined(name: str, values: list[Any], sides: int) -> Any:
     filling = IGNORED if name == "labels" else 0
     padded = [torch.nn.functional.pad(value, (0, width - value.shape[1]), value=filling) for value in values]
     return torch.cat([part for side in zip(*(value.chunk(sides) for value in padded), strict=True) for part in side])
+
+
+def reference_in_parts(
+    one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches, sides: int = 2
+) -> Any:
+    """TRL's reference log-probabilities of the `sides` rows of each example (chosen and rejected), (B,) each: `one` of
+    a part at a time, and of less where memory runs out.
+    """
+    import torch
+
+    def work(part: Sequence[int]) -> list[Any]:
+        return list(zip(*one(select_examples(batch, part, sides)), strict=True))
+
+    every = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
+    return tuple(torch.stack(side) for side in every)

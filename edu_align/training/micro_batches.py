@@ -31,7 +31,7 @@ from edu_align.packing.budget import split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
-from edu_align.training.batches import real_examples, select_examples, sequences, whole_step
+from edu_align.training.batches import real_examples, reference_in_parts, select_examples, sequences, whole_step
 from edu_align.training.means import COUNTER, Batch, Means, Numbers, weights_of
 from edu_align.training.shares import average_gradients, deal, in_step, kept_apart
 from edu_align.training.snapshot import StepSnapshot
@@ -258,8 +258,8 @@ class MicroBatching(Trainer):
     """Training steps in passes that fit, for one GPU or CPU a process.
 
     Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `floating_point_ops`, `log` (what an
-    epoch is) and TRL's `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
-    score the reference model.
+    epoch is) and TRL's `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's
+    `__init__`, which may score the reference model.
     """
 
     passes: MicroBatches
@@ -340,18 +340,3 @@ class MicroBatching(Trainer):
 def passes_are_summed_apart(trainer: Any) -> bool:
     """Whether DDP would sum up gradients; of sharded weights every layer is gathered, and its gradient is summed."""
     return hasattr(trainer.model_wrapped, "no_sync")
-
-
-def reference_in_parts(
-    one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches, sides: int = 2
-) -> Any:
-    """TRL's reference log-probabilities of the `sides` rows of each example (chosen and rejected), (B,) each: `one` of
-    a part at a time, and of less where memory runs out.
-    """
-    import torch
-
-    def work(part: Sequence[int]) -> list[Any]:
-        return list(zip(*one(select_examples(batch, part, sides)), strict=True))
-
-    every = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
-    return tuple(torch.stack(side) for side in every)

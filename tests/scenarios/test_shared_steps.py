@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edu_align.utils.distributed import rank
-from tests.models.test_shards import together
 from tests.scenarios.memory import holds
+from tests.together import together
 from torture.outcome import apart
 
 # Of eleven rows the last step of an epoch has three, so that one of two processes has a pass of one and one of two.

@@ -12,7 +12,7 @@ from edu_align.packing.budget import Prefixes
 from edu_align.training.batches import whole_step
 from edu_align.training.shares import deal
 from edu_align.utils.distributed import rank
-from tests.models.test_shards import together
+from tests.together import together
 
 
 def tokens(part: list[int], examples: Any) -> int:
