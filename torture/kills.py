@@ -75,19 +75,21 @@ def configurations() -> list[Tally]:
     ]
 
 
-CHANGES = ((2, 2), (2, 1), (1, 2), (2, 4))  # processes of sharded runs, before and after a kill
+CHANGES = ((2, 1), (1, 2), (2, 4))  # processes of sharded runs, before and after a kill
+CHANGING = (("sft", "full"), ("dpo", "lora"), ("dpo", "full"))  # what goes on with another number
 
 
 def sharded_configurations() -> list[Tally]:
-    """SFT and DPO x LoRA and full fine-tuning in two processes, and resumed by another number of them. Dropout draws
-    other numbers there, and is left out.
+    """SFT and DPO x LoRA and full fine-tuning in two processes; of those, an adapter, which is whole everywhere, and
+    sharded weights resumed by another number. Dropout draws other numbers there, and is left out.
     """
     found = []
-    for processes, trainer, adapter in product(CHANGES, ("sft", "dpo"), ("lora", "full")):
+    for trainer, adapter in product(("sft", "dpo"), ("lora", "full")):
         words = (*WORDS, NAMED, f"trainer={trainer}", f"adapter={adapter}", "trainer.average_last=0.5")
-        if adapter == "lora":
-            words += LORA if processes[0] == processes[1] else LORA[:-1]
-        found.append(Tally(f"{trainer} {adapter}", words, processes=processes))
+        found.append(Tally(f"{trainer} {adapter}", words + (LORA if adapter == "lora" else ()), processes=(2, 2)))
+        if (trainer, adapter) in CHANGING:
+            words += LORA[:-1] if adapter == "lora" else ()
+            found += [Tally(f"{trainer} {adapter}", words, processes=change) for change in CHANGES]
     return found
 
 

@@ -88,7 +88,7 @@ def attempt(program: str, words: Sequence[str], log: Path, kill: Kill | None, pr
         pid = os.fork()
         if pid == 0:
             os.close(read)
-            os.environ.update({**given, "RANK": str(rank), "LOCAL_RANK": str(rank)} if given else {})
+            join_others(given, rank)
             _child(program, words, own, write if rank == 0 else None)
         children.append(pid)
     os.close(write)
@@ -120,6 +120,14 @@ def environment(processes: int) -> dict[str, str]:
         port = str(free.getsockname()[1])
     many = str(processes)
     return {"WORLD_SIZE": many, "LOCAL_WORLD_SIZE": many, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+
+
+def join_others(given: dict[str, str], rank: int) -> None:
+    """Make a forked child the process `rank` of those that `given` tells of, whatever its parent has trained alone."""
+    from accelerate.state import AcceleratorState
+
+    os.environ.update({**given, "RANK": str(rank), "LOCAL_RANK": str(rank)} if given else {})
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 class _Group:

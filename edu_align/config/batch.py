@@ -6,13 +6,14 @@ from edu_align.config.schema import COMPARING_LOSSES, Config, GRPOTrainerConfig
 from edu_align.utils.distributed import count
 from edu_align.utils.errors import UserError
 
+SHARED = ("sft", "dpo")  # methods whose steps several processes share by tokens, see training/shares.py
 
-def cuts_by_tokens(packed: bool) -> bool:
-    """Whether a step's examples are cut by `token_budget`: in a packed model, trained by one process.
 
-    Several processes must make the same number of forward passes, because they gather numbers in each.
+def cuts_by_tokens(packed: bool, algorithm: str) -> bool:
+    """Whether a step's examples are cut by `token_budget`: in a packed model, trained by one process, or by several
+    that share the step by what its examples cost.
     """
-    return packed and count() == 1
+    return packed and (count() == 1 or algorithm in SHARED)
 
 
 def device_batch(config: Config, by_tokens: bool) -> int:

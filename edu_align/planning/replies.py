@@ -46,7 +46,7 @@ def _passes(config: Config, prompts: Sequence[int], packed: bool) -> Iterator[Pa
     trainer = _trainer(config)
     reply = trainer.max_completion_length
     every = [(i, prompt) for i, prompt in enumerate(prompts) for _ in range(trainer.num_generations)]
-    if not cuts_by_tokens(packed):
+    if not cuts_by_tokens(packed, config.trainer.algorithm):
         size = device_batch(config, False)
         for start in range(0, len(every), size):
             part = every[start : start + size]

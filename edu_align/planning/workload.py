@@ -299,7 +299,7 @@ def work_of(config: Config, read: Rows, packed: bool) -> Work:
 def _batches(config: Config, rows: list[Row], share: int, packed: bool) -> list[list[Row]]:
     """The examples of each forward pass: a fixed number, or as many as the token budget holds (packing.budget)."""
     device_batch = min(config.hardware.per_device_batch_size, share)
-    if not cuts_by_tokens(packed):
+    if not cuts_by_tokens(packed, config.trainer.algorithm):
         return [rows[i : i + device_batch] for i in range(0, len(rows), device_batch)]
     steps = (rows[start : start + share] for start in range(0, len(rows), share))
     return [[step[i] for i in part] for step in steps for part, _ in cut(step, token_budget(config), _Computed)]

@@ -72,7 +72,7 @@ def build_grpo(
     cache: RunCache | None = None,
 ) -> GRPOTrainer:
     """The trainer over the dialogues in the order given. Nothing of it is taken from `cache`: its replies are new."""
-    trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
+    trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model), config.trainer.algorithm)
     assert isinstance(trainer, GRPOTrainerConfig)
     adapted = isinstance(model, PeftModel)
     reference = None if adapted or not trainer.beta else copy.deepcopy(model).eval().requires_grad_(False)

@@ -101,7 +101,7 @@ def build_kto(
 
     Reference log-probabilities that an earlier run computed are taken from `cache`.
     """
-    trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model))
+    trainer, by_tokens = config.trainer, cuts_by_tokens(is_packed(model), config.trainer.algorithm)
     assert isinstance(trainer, KTOTrainerConfig)
     arguments = kto_arguments(config, device, folder, by_tokens)
     live_full = not isinstance(model, PeftModel) and not trainer.precompute_reference

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from edu_align.models.chat_template import IGNORED
+from edu_align.utils.distributed import every
 
 Numbers = dict[str, float]
 Batch = dict[str, Any]  # as TRL collates it
@@ -22,6 +23,15 @@ class Means:
         if weight:
             self._sums[name][0] += value * weight
             self._sums[name][1] += weight
+
+    def join(self) -> None:
+        """Take in what was added in the other processes."""
+        found = every({name: list(sums) for name, sums in self._sums.items()})
+        self._sums.clear()
+        for sums in found:
+            for name, (total, weight) in sums.items():
+                self._sums[name][0] += total
+                self._sums[name][1] += weight
 
     def all(self) -> Numbers:
         """The means. A margin that no pass has a weight for (labelled replies) is that of the two means."""

@@ -10,28 +10,33 @@ step is computed again, from the random numbers that it began with.
 However a step is cut, by examples or by tokens (packed models), its gradient and what is logged of it are those of the
 step in one pass: a pass counts by its share of the step's pairs (DPO; its SFT term by tokens, see `sft_term`), of its
 replies (KTO; its KL term is the step's, see `step_kl`) or of the trained tokens (SFT, where TRL does it). A loss that
-compares the pairs of a step is not cut (`COMPARING_LOSSES`).
+compares the pairs of a step is not cut (`COMPARING_LOSSES`). Several processes share what is cut by tokens (`shares`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from typing import Any
 
+import torch
 from transformers import Trainer
 
 from edu_align.config.batch import device_batch, token_budget
 from edu_align.config.schema import COMPARING_LOSSES, Config
 from edu_align.models.chat_template import IGNORED
-from edu_align.packing.budget import Tokens, split_by_tokens
+from edu_align.models.sharding import is_sharded
+from edu_align.packing.budget import split_by_tokens
 from edu_align.packing.decoder import TokenCounts
 from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
+from edu_align.training.batches import real_examples, reference_in_parts, select_examples, sequences, whole_step
 from edu_align.training.means import COUNTER, Batch, Means, Numbers, weights_of
+from edu_align.training.shares import average_gradients, deal, in_step, kept_apart
 from edu_align.training.snapshot import StepSnapshot
 from edu_align.training.trl_dataset import ROW, record_ids
-from edu_align.utils.distributed import count, rank, total, totals
+from edu_align.utils.distributed import count, every, rank, total, totals
 from edu_align.utils.memory import HalvingBatches, OutOfMemory, free_memory, is_out_of_memory, release_traceback
 
 TrainingStep = Callable[..., Any]  # TRL's training_step: forward and backward pass of `inputs`
@@ -50,6 +55,7 @@ class MicroBatches:
     by_tokens: bool
     sides: int
     known: list[dict[str, Any]] = field(default_factory=list)
+    agrees: bool = False  # several processes hear of memory that runs out in one of them
     folder: RunFolder | None = None
     limit: int = 0
     validation: HalvingBatches = field(default_factory=lambda: HalvingBatches("validating"))
@@ -61,6 +67,11 @@ class MicroBatches:
     def kept_in(self, folder: RunFolder) -> None:
         """Go by what the run's record says of earlier attempts, and write there what is found."""
         self.folder, self.known = folder, list(folder.record.get("out_of_memory", []))
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes share a step's examples by what they cost."""
+        return self.by_tokens and count() > 1
 
     @property
     def unit(self) -> str:
@@ -75,7 +86,7 @@ class MicroBatches:
         return len(batch["input_ids"]) // self.sides
 
     def parts(self, batch: Batch) -> list[list[int]]:
-        """Indices of the batch's examples, a list for each pass."""
+        """Indices of the batch's examples, a list for each pass; of a shared step in all processes."""
         many = self.examples(batch)
         if self.by_tokens:
             return split_by_tokens(sequences(batch, self.sides), self.limit)
@@ -85,7 +96,7 @@ class MicroBatches:
         """Halve the limit, as often as it takes for this batch to come in more passes. `names`: of its examples.
 
         Errors: `OutOfMemory` where every pass is one example already, the loss compares the pairs of a step, or several
-        processes would have to agree.
+        processes cannot agree.
         """
         old, passes = self.limit, len(self.parts(batch))
         loss, size = getattr(self.config.trainer, "loss_type", ""), self.config.trainer.batch_size
@@ -95,7 +106,7 @@ class MicroBatches:
                 f"which is one forward pass. Use trainer.batch_size={max(2, size // 2)}, another loss_type, or: "
                 f"{memory_advice(self.config)}"
             )
-        if count() > 1:
+        if count() > 1 and not self.agrees:
             raise OutOfMemory(
                 f"out of memory at step {step} in one of {count()} processes, which cannot change to smaller passes "
                 f"alone ({error}). Use hardware.per_device_batch_size={max(1, device_batch(self.config, False) // 2)}."
@@ -133,17 +144,19 @@ class StepState:
 
     accelerate fills the last step of an epoch up with rows that were seen, so that all processes get as many. Those
     (`filled`, in the last batches) count nothing; passes are of one example there, because TRL takes means of a pass.
+    `shared`: the one batch holds the examples of all processes, and each computes its passes of it.
     """
 
-    def __init__(self, batches: list[Batch], sides: int, examples: int, filled: int = 0) -> None:
-        self.batches, self.examples, self.filled = batches, examples, filled
+    def __init__(self, batches: list[Batch], sides: int, examples: int, filled: int = 0, shared: bool = False) -> None:
+        self.batches, self.examples, self.filled, self.shared = batches, examples, filled, shared
         self.real = real_examples(len(batches[-1]["input_ids"]) // sides, filled) if batches else 0
         self.done = 0
         self.losses: list[tuple[Any, Any]] = []
         self.means = Means()
         self.before: StepSnapshot | None = None
-        every = [weights_of(self._real(batch, sides), sides) for batch in batches]
-        self.sizes = totals({name: sum(size[name] for size in every) for name in every[0]}) if every else {}
+        each = [weights_of(self._real(batch, sides), sides) for batch in batches]
+        own = {name: sum(size[name] for size in each) for name in each[0]} if each else {}
+        self.sizes = totals(own) if each and not shared else own
 
     def _real(self, batch: Batch, sides: int) -> Batch:
         last = self.filled and batch is self.batches[-1]
@@ -157,19 +170,23 @@ class StepState:
             passes.begin(number)
         at = self.done
         while True:
+            reason, loss = "", 0.0
             try:
-                loss = 0.0
                 while at <= self.done:
                     loss += self._passes(trainer, one, self.batches[at])
                     at += 1
-                self.done += 1
-                if self.done == len(self.batches):
-                    self._note(trainer)
-                return loss
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 reason = release_traceback(error)
+            if passes.agrees:
+                reason = next(filter(None, every(reason)), "")
+            if not reason:
+                self.done += 1
+                if self.done == len(self.batches):
+                    self._note(trainer)
+                return loss
+            at = min(at, self.done)
             trainer.model.zero_grad()
             free_memory()
             passes.shrink(number, self.batches[at], reason, record_ids(trainer, self.batches[at].get(ROW)))
@@ -183,18 +200,26 @@ class StepState:
         filled = self.filled > 0 and batch is self.batches[-1]
         batch, many = dict(batch), limits.examples(batch)
         parts = [[i] for i in range(many)] if filled and "labels" not in batch else limits.parts(batch)
+        if self.shared:
+            dealt = deal(sequences(batch, limits.sides), limits.limit, count())
+            parts = dealt[rank()] + [[]] * (max(map(len, dealt)) - len(dealt[rank()]))
         rows = batch.pop(ROW, None)
         loss = 0.0
-        for part in parts:
+        for mine in parts:
+            part = mine or [0]  # an example that counts nothing, where others have one more
             chosen = select_examples(batch, part, limits.sides, trim=not limits.by_tokens)
-            real = [i for i in part if not filled or i < self.real]
+            real = [i for i in mine if not filled or i < self.real]
+            if not mine and "labels" in chosen:
+                chosen["labels"] = torch.full_like(chosen["labels"], IGNORED)
             weights = weights_of(chosen, limits.sides)
-            weights = totals(weights if real else dict.fromkeys(weights, 0.0))
+            weights = weights if real else dict.fromkeys(weights, 0.0)
+            weights = weights if self.shared else totals(weights)
             # TRL divides the loss of a pass by it, but for SFT's; gradients are means over the processes.
             share: Any = self.examples / (count() * len(real)) if real else inf
             trainer.current_gradient_accumulation_steps = share
             try:
-                own = one(inputs=chosen)
+                with trainer.apart() if self.shared else nullcontext():
+                    own = one(inputs=chosen)
             finally:
                 trainer.current_gradient_accumulation_steps = whole
             self.losses.append((own, rows if rows is None or len(part) == many else rows[part]))
@@ -214,29 +239,28 @@ class StepState:
     def _note(self, trainer: "MicroBatching") -> None:
         """Note the numbers of the step: TRL logs their mean over steps, as transformers does with the loss."""
         noted = trainer._metrics["train"]
+        if self.shared:
+            self.means.join()
+            if passes_are_summed_apart(trainer):
+                average_gradients(trainer.model)
         for name, value in self.means.all().items():
             noted[name].append(value)
-        if self.filled and self.before is not None:
+        if (self.filled or self.shared) and self.before is not None:
             trainer._total_train_tokens = self.before.tokens + self._tokens(trainer.passes.sides)
             noted[COUNTER] = [trainer._total_train_tokens]
 
     def _tokens(self, sides: int) -> int:
         """Tokens of the step in all processes, without what is filled up."""
         mine = sum(float(self._real(batch, sides)["attention_mask"].sum()) for batch in self.batches)
-        return int(total(mine))
-
-
-def real_examples(last: int, filled: int) -> int:
-    """How many of this process's last batch of `last` examples are no repetition: processes are dealt out in order."""
-    return min(max(last - filled + (count() - 1 - rank()) * last, 0), last)
+        return int(mine if self.shared else total(mine))
 
 
 class MicroBatching(Trainer):
     """Training steps in passes that fit, for one GPU or CPU a process.
 
-    Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `log` (what an epoch is) and TRL's
-    `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's `__init__`, which may
-    score the reference model.
+    Overrides `get_batch_samples` (a step begins), `training_step` (its passes), `floating_point_ops`, `log` (what an
+    epoch is) and TRL's `compute_ref_log_probs` (in halves where memory runs out). `passes` must be set before TRL's
+    `__init__`, which may score the reference model.
     """
 
     passes: MicroBatches
@@ -244,6 +268,7 @@ class MicroBatching(Trainer):
     token_counts: TokenCounts | None = None  # counts that a step which is computed again must not count twice
     step = StepState([], 1, 0)
     model: Any
+    model_wrapped: Any
     _metrics: Any  # {"train": {name: numbers}}; TRL's, as is the next
     _total_train_tokens: Any
 
@@ -256,7 +281,20 @@ class MicroBatching(Trainer):
             labels = batches[-1]["labels"][self.step.real :]
             items -= total(float((labels[:, 1:] != IGNORED).sum()))
             labels.fill_(IGNORED)
+        if self.passes.shared and batches:
+            (mine,) = batches
+            dealt = select_examples(mine, range(self.step.real), self.passes.sides)
+            batches = [whole_step(dealt, self.passes.sides)]
+            self.step = StepState(batches, self.passes.sides, self.step.examples, shared=True)
+            self.passes.agrees = passes_are_summed_apart(self)
         return batches, items
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Inside the block a pass is this process's own: its numbers and, where DDP would sum it, its gradient."""
+        alone = self.model_wrapped.no_sync() if passes_are_summed_apart(self) else nullcontext()
+        with kept_apart(self.accelerator), alone:
+            yield
 
     def _dealt(self, all_processes: int) -> tuple[int, int]:
         """The examples of this step, and how many were dealt out beyond them."""
@@ -269,6 +307,11 @@ class MicroBatching(Trainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         return self.step.next(self, partial(super().training_step, model, num_items_in_batch=num_items_in_batch))
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Of a shared step every process has all examples, and transformers adds up what all have."""
+        found: int = super().floating_point_ops(inputs)
+        return found // count() if self.step.shared else found
 
     def steps_an_epoch(self) -> int:
         return -(-len(self.row_ids) // self.passes.config.trainer.batch_size)
@@ -291,51 +334,11 @@ class MicroBatching(Trainer):
         one = super().compute_ref_log_probs  # type: ignore[misc] # TRL's DPOTrainer has it
         passes = self.passes
         parts = passes.parts(inputs) if passes.by_tokens else [list(range(passes.examples(inputs)))]
+        if passes.shared and is_sharded(model) and self.step.before is None:  # before training; in a pass it is one
+            parts = in_step(parts, sequences(inputs, passes.sides))
         return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference, passes.sides)
 
 
-def select_examples(batch: Batch, part: Sequence[int], sides: int, trim: bool = False) -> Batch:
-    """The batch with the examples in `part` only: tensors with a row a side, or a row an example.
-
-    `trim`: without the columns that are padding now, on the right, as a collator would have made it of these examples.
-    """
-    many = len(batch["input_ids"]) // sides
-    if len(part) == many:
-        return dict(batch)
-    rows = [side * many + i for side in range(sides) for i in part]
-
-    def select(value: Any) -> Any:
-        length = len(value) if hasattr(value, "shape") and value.dim() else 0
-        return value[rows] if length == sides * many else value[list(part)] if length == many else value
-
-    found = {name: select(value) for name, value in batch.items()}
-    if not trim:
-        return found
-    padded = found["attention_mask"].shape
-    width = int(found["attention_mask"].any(0).nonzero().max()) + 1
-    return {
-        name: value[:, :width] if getattr(value, "shape", None) == padded else value for name, value in found.items()
-    }
-
-
-def sequences(batch: Batch, sides: int) -> list[list[Tokens]]:
-    """The sequences of each example, without padding."""
-    keep = batch["attention_mask"].bool()
-    rows = [row[real].tolist() for row, real in zip(batch["input_ids"], keep, strict=True)]
-    many = len(rows) // sides
-    return [rows[i::many] for i in range(many)]
-
-
-def reference_in_parts(
-    one: Callable[[Batch], Any], batch: Batch, parts: Sequence[Sequence[int]], halving: HalvingBatches, sides: int = 2
-) -> Any:
-    """TRL's reference log-probabilities of each example (of its chosen and of its rejected reply, or of its `sides`
-    rows), (B,) each: `one` of a part at a time, and of less where memory runs out.
-    """
-    import torch
-
-    def work(part: Sequence[int]) -> list[Any]:
-        return list(zip(*one(select_examples(batch, part, sides)), strict=True))
-
-    every = zip(*(scores for part in parts for scores in halving.run(work, part)), strict=True)
-    return tuple(torch.stack(side) for side in every)
+def passes_are_summed_apart(trainer: Any) -> bool:
+    """Whether DDP would sum up gradients; of sharded weights every layer is gathered, and its gradient is summed."""
+    return hasattr(trainer.model_wrapped, "no_sync")

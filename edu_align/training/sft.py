@@ -48,7 +48,7 @@ def build_sft(
     cache: RunCache | None = None,
 ) -> SFTTrainer:
     """The trainer over pre-tokenized rows, so that the loss lies exactly on the flagged turns."""
-    by_tokens = cuts_by_tokens(is_packed(model))
+    by_tokens = cuts_by_tokens(is_packed(model), config.trainer.algorithm)
     made = SFTTrainer(
         model=model,
         args=trl.SFTConfig(**common_arguments(config, device, folder, by_tokens), router_aux_loss_coef=0.0),

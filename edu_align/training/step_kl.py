@@ -11,8 +11,9 @@ from typing import Any
 import trl
 
 from edu_align.packing.budget import split_by_tokens
+from edu_align.training.batches import reference_in_parts, select_examples, sequences
 from edu_align.training.means import Batch
-from edu_align.training.micro_batches import MicroBatching, reference_in_parts, select_examples, sequences
+from edu_align.training.micro_batches import MicroBatching
 from edu_align.utils.distributed import totals
 from edu_align.utils.memory import HalvingBatches
 

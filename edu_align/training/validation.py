@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from edu_align.config.schema import COMPARING_LOSSES, Config, DPOTrainerConfig
+from edu_align.training.batches import select_examples
 from edu_align.training.means import COUNTER, Means, Numbers, weights_of
-from edu_align.training.micro_batches import MicroBatches, select_examples
+from edu_align.training.micro_batches import MicroBatches
 from edu_align.training.sft_term import has_sft_term
 from edu_align.utils.distributed import count
 

@@ -132,18 +132,22 @@ def any_process(mine: bool) -> bool:
 
 def total(value: float) -> float:
     """The sum of `value` over all processes."""
+    return value if count() == 1 else float(sum(every(value)))
+
+
+def every(value: T) -> list[T]:
+    """`value` of each process, in their order."""
     if count() == 1:
-        return value
+        return [value]
     from accelerate.utils import gather_object
 
-    return float(sum(gather_object([value])))
+    found: list[T] = gather_object([value])
+    return found
 
 
 def totals(values: dict[str, float]) -> dict[str, float]:
     """The sum of each value over all processes, which have the same names."""
     if count() == 1:
         return values
-    from accelerate.utils import gather_object
-
-    every: list[dict[str, float]] = gather_object([values])
-    return {name: sum(each[name] for each in every) for name in values}
+    found = every(values)
+    return {name: sum(each[name] for each in found) for name in values}

@@ -43,8 +43,8 @@ class Lines:
 
 
 class Copied:
-    """`stream`, whose lines are also handed to `take`, until `end`. Who holds it after that, as the logging of a library
-    that was imported in between, writes to what stands in its place then: sys.stdout or sys.stderr, by `name`.
+    """`stream`, whose lines are also handed to `take`, until `end`. Who holds it after that, as a library's logging
+    that was set up in between, writes to what stands in its place then: sys.stdout or sys.stderr, by `name`.
     """
 
     def __init__(self, stream: Any, take: Take, name: str) -> None:

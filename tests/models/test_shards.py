@@ -1,14 +1,11 @@
 """Sharded tensors in a checkpoint: written by one number of processes, read by any."""
 
-import os
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
 from edu_align.models.device import Device
@@ -16,8 +13,7 @@ from edu_align.models.locate import Location
 from edu_align.models.sharding import init_fsdp_root, release_gathered_weights
 from edu_align.models.shards import complete_optimizer, cut_like, local, read_parts, save_optimizer, write_parts
 from edu_align.models.weights import add_adapter, load_model
-from edu_align.utils.distributed import join
-from torture.process import environment
+from tests.together import together
 
 # Over four processes 5 rows are 2, 2, 1 and none; of 1 and 2 rows some have none at all.
 SHAPES = {"wide": (8, 3), "odd": (5, 3), "few": (2,), "one": (1, 4)}
@@ -26,26 +22,6 @@ SHAPES = {"wide": (8, 3), "odd": (5, 3), "few": (2,), "one": (1, 4)}
 def whole(name: str) -> torch.Tensor:
     shape = SHAPES[name]
     return torch.arange(torch.Size(shape).numel(), dtype=torch.float32).view(shape) / 7 + len(name)
-
-
-def together(processes: int, work: Callable[[Any], None]) -> None:
-    """`work` in so many processes over gloo; it gets their mesh, None where there is one. Errors: one of them fails."""
-    given, children = environment(processes), []
-    for rank in range(processes):
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                os.environ.update({**given, "RANK": str(rank)} if given else {})
-                join("cpu")
-                work(init_device_mesh("cpu", (processes,)) if processes > 1 else None)
-                code = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(code)
-        children.append(pid)
-    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * processes
 
 
 def parts(mesh: Any) -> dict[str, Any]:

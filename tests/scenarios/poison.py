@@ -26,7 +26,8 @@ def poisoned(what: str, number: float, from_step: int = 0, place: int = 2) -> It
     """In the block the loss (or only its gradient) of one row becomes `number`: the one at `place` (from 0) of
     the step after `from_step`. Yields a list with the row's id, once it is known.
     """
-    from edu_align.training.micro_batches import StepState, sequences
+    from edu_align.training.batches import sequences
+    from edu_align.training.micro_batches import StepState
 
     ids: list[list[list[int]]] = []
     names: list[str] = []
