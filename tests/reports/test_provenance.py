@@ -69,13 +69,13 @@ def test_what_an_older_record_does_not_say_is_null(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "shown"),
     [
-        ("model=/home/me/models/own.gguf", "model=<own.gguf>"),
+        ("model=/srv/me/models/own.gguf", "model=<own.gguf>"),
         ("data_root=~/data", "data_root=<data>"),
-        ("/home/me/conf", "<conf>"),
+        ("/srv/me/conf", "<conf>"),
         ("trainer.beta=0.3", "trainer.beta=0.3"),
         ("trainer.rewards={asks_question: 1}", "'trainer.rewards={asks_question: 1}'"),
         ("runs=[a,b]", "'runs=[a,b]'"),
-        ("runs=[/home/me/outputs/runs/a,b]", "'runs=[<a>,b]'"),
+        ("runs=[/srv/me/outputs/runs/a,b]", "'runs=[<a>,b]'"),
         ("evaluation.judge=http://localhost:8000/v1", "evaluation.judge=http://localhost:8000/v1"),
     ],
 )
