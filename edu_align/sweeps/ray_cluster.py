@@ -9,6 +9,7 @@ exclude a current joblib, and it gives up a sweep at the first task that dies.
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -23,16 +24,20 @@ from edu_align.utils.files import read_json
 LOCAL = "local"  # Ray's word for one of its own on this machine
 GRACE = 60.0  # seconds that tasks have for their checkpoints where the sweep is interrupted
 LOOK = 1.0  # seconds between two looks at the tasks
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing of a sweep is reported to anyone
+# Nothing of a sweep is reported to anyone, and no line of a job is left out for being like another job's.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # other places of the token
 
 
 def submit(jobs: list[RemoteJob], params: dict[str, Any]) -> None:
     """Run the jobs as tasks, and return when the last one has ended. Errors: no Ray at the address, what it refuses."""
-    import ray
-
     settings: dict[str, Any] = {
         key: OmegaConf.to_container(one) if OmegaConf.is_config(one) else one for key, one in params.items()
     }
+    _environment(settings.get("address"))
+    import ray
+
     _join(settings)
     task = ray.remote(**_options(settings))(_run)
     waiting, running = list(reversed(jobs)), dict[Any, Any]()
@@ -52,14 +57,23 @@ def submit(jobs: list[RemoteJob], params: dict[str, Any]) -> None:
         raise
 
 
+def _environment(address: str | None) -> None:
+    """What Ray reads as it is imported. `ray start` asks for the token in the home folder where there is one, which any
+    local Ray writes; who joins has to be told to show it.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    known = Path.home() / ".ray" / "auth_token"
+    if address is not None and (known.is_file() or any(name in os.environ for name in TOKENS)):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 def _join(settings: dict[str, Any]) -> None:
     """Join the cluster, or start one on this machine, once a process. Errors: there is none, or it cannot be joined."""
     import ray
 
     if ray.is_initialized():
         return
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     address = settings.get("address") or LOCAL
     more: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     more |= settings.get("init") or {}

@@ -61,7 +61,8 @@ class Sweeps:
 
     def environment(self, **variables: str) -> dict[str, str]:
         plain = {key: value for key, value in os.environ.items() if key not in ("EDU_ALIGN_DATA", "HYDRA_FULL_ERROR")}
-        return {**plain, "PYTHONPATH": str(ROOT), **variables}
+        path = os.pathsep.join(filter(None, [str(ROOT), plain.get("PYTHONPATH")]))
+        return {**plain, "PYTHONPATH": path, **variables}
 
     def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -64,6 +64,8 @@ def test_each_job_has_the_gpus_that_it_asks_for(sweep: Any) -> None:
     done = sweep(*RAY, LOCAL, "hydra.launcher.num_gpus=1", "trainer.beta=0.1,0.2,0.3,0.4", JOB_SECONDS="1")
     assert done.returncode == 0, done.stderr
     assert {note.split()[0] for note in sweep.notes("gpu")} == {"0", "1"}
+    said = [line.rpartition("[job ")[2] for line in done.stdout.splitlines() if "trained" in line]
+    assert sorted(said) == ["0] trained 0.1", "1] trained 0.2", "2] trained 0.3", "3] trained 0.4"]
 
 
 @pytest.fixture
