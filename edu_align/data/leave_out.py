@@ -45,9 +45,13 @@ def _tied(records: Sequence[Record], others: Sequence[Record]) -> set[str]:
 def _all_of(
     name: str, dataset: DatasetConfig, data_root: str | Path | None, outputs_root: str | Path
 ) -> Iterator[Record]:
-    """Every record of a source in each of its views, whatever side its own split has it on: only its keys count."""
+    """Every record of a source in each of its views, whatever side its own split has it on: only its keys count.
+
+    Of a source that is itself trained on, those that are measured: its replies that are compared.
+    """
     whole = replace(dataset, streaming=False)
-    for view in ("conversation", *(["preference"] if name in PREFERENCE_SOURCES else [])):
+    views = ["conversation"] if name not in PREFERENCE_SOURCES or name not in dataset.sources else []
+    for view in (*views, *(["preference"] if name in PREFERENCE_SOURCES else [])):
         try:
             found = load_source(name, whole, data_root, outputs_root, dataset.generation_seed, view)
         except UserError as error:

@@ -116,12 +116,12 @@ def _end(ray: Any, task: Any, job: RemoteJob) -> None:
         ray.get(task)
         return
     except ray.exceptions.RayError as error:
-        told = first_line(error)
+        reason = first_line(error)
     known = read_json(job.file)
     if known is None:
         raise UserError(
-            f"Ray's worker does not see {job.file} ({told}). outputs_root must lie on a disk that all machines see."
+            f"Ray's worker does not see {job.file} ({reason}). outputs_root must lie on a disk that all machines see."
         )
     if known["state"] in ("running", "waiting"):
-        text = f"Ray's task ended in mid-run: {told}"
+        text = f"Ray's task ended in mid-run: {reason}"
         update(job.file, known, state="failed", error=text, user_error=False)

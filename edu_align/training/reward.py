@@ -151,11 +151,8 @@ def build_reward(
     cache: RunCache | None = None,
 ) -> RewardTrainer:
     """The trainer over the rows in the order given: those of one prompt are neighbours."""
-    by_tokens, grades, pad = (
-        cuts_by_tokens(is_packed(model), config.trainer.algorithm),
-        train.grades,
-        tokenizer.pad_token_id,
-    )
+    by_tokens = cuts_by_tokens(is_packed(model), config.trainer.algorithm)
+    grades, pad = train.grades, tokenizer.pad_token_id
     if grades is not None:
         facts = facts_of(model)
         assert facts is not None

@@ -96,6 +96,21 @@ def test_cogtutorbugs_pairs_differ_in_the_diagnosis_only(made: Path) -> None:
     assert words_decide(groups) == 0
 
 
+def test_a_source_is_trained_on_where_it_is_not_measured(tmp_path: Path) -> None:
+    """Left out of its own conversations are the equations on which feedback is compared."""
+    path, rows = next(iter(MADE["cogtutorbugs"]().items()))
+    write(tmp_path, {path: [row for n, row in enumerate(rows) if n % 4 != 3]})  # of two equations one has one mistake
+    alone = {row["eq1"] for row in rows[2::4]}
+    whole = load(tmp_path, "conversation", "cogtutorbugs")
+    kept = load(tmp_path, "conversation", "cogtutorbugs", leave_out=["cogtutorbugs"])
+    for part in ("train", "validation"):
+        asked, left = ({record.meta["problem"] for record in data.splits[part]} for data in (whole, kept))
+        assert left == asked & alone
+        assert asked - alone
+    compared = {group.meta["problem"] for group in every(load(tmp_path, "preference", "cogtutorbugs"))}
+    assert compared == {row["eq1"] for row in rows} - alone
+
+
 def test_cogtutorbugs_pairs_need_another_mistake_of_the_same_equation() -> None:
     rows = MADE["cogtutorbugs"]()["cogtutorbugs/bug_full.json"]
     talks = [cogtutorbugs.to_conversation(Row(row, "x.json", i), f"x:{i}") for i, row in enumerate(rows[:3])]

@@ -10,7 +10,7 @@ from edu_align.config.keys import every_key, opened_by, unknown_key
 from edu_align.config.precheck.draft import Draft, assign, draft
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change, read_all
-from edu_align.config.precheck.rows import factors, told_of_sweep
+from edu_align.config.precheck.rows import factors, sweep_keys
 from edu_align.config.rules import problems as rule_problems
 from edu_align.config.schema import GROUP_SCHEMAS, Config
 from edu_align.utils.secrets import problems_of_secrets
@@ -38,9 +38,9 @@ def check(texts: list[str], files: Files, multirun: bool = False, primary: str =
         swept, wrong = read_all([f"{key}={value}" for key, value in params.items() if key_of(key) not in given], files)
         changes, found = [*swept, *changes], [*found, *wrong]
     sweep: Any = OmegaConf.to_container(base.root.sweep)
-    told = told_of_sweep(changes, sweep)
-    changes, wrong = _for_us(changes, files, several, str(told["sampler"]))
-    parts, apart = factors(changes, told, files, several)
+    asked = sweep_keys(changes, sweep)
+    changes, wrong = _for_us(changes, files, several, str(asked["sampler"]))
+    parts, apart = factors(changes, asked, files, several)
     combinations = (list(chain(*each)) for each in product(*parts))
     if several or any(len(rows) > 1 for rows in parts):
         drafts = ((draft(files, primary, each), each) for each in islice(combinations, MOST_COMBINATIONS))

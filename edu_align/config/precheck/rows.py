@@ -12,32 +12,32 @@ from edu_align.utils.errors import UserError
 Row = list[Change]
 
 
-def told_of_sweep(changes: list[Change], files_say: dict[str, Any]) -> dict[str, Any]:
+def sweep_keys(changes: list[Change], files_say: dict[str, Any]) -> dict[str, Any]:
     """The keys of `sweep`, those of the command line above those of the files."""
     typed = {change.key.partition(".")[2]: change for change in changes if change.key.startswith("sweep.")}
     return files_say | {key: change.values[0] for key, change in typed.items() if change.values}
 
 
 def factors(
-    changes: list[Change], told: dict[str, Any], files: Files, several: bool
+    changes: list[Change], asked: dict[str, Any], files: Files, several: bool
 ) -> tuple[list[list[Row]], list[str]]:
     """What jobs are combinations of, each a list of rows of one value a group or zipped key; and what is wrong.
 
     The swept values of a key that is no group and in no row stay together, to be tried by whoever checks a row.
     """
-    zipped, path = told.get("zip"), told.get("jobs_file")
+    zipped, path = asked.get("zip"), asked.get("jobs_file")
     zipped = [str(key) for key in zipped] if isinstance(zipped, list) else []
-    wrong = _without_sweep(zipped, path, told.get("dry_run")) if not several else []
+    wrong = _without_sweep(zipped, path, asked.get("dry_run")) if not several else []
     swept = {change.key: change for change in changes if change.sweep}
     rows: list[Row] = []
     if several and zipped:
         counts = {key: None if change.endless else len(change.values) for key, change in swept.items()}
-        wrong += problems_of_zip(zipped, counts, str(told.get("sampler")))
+        wrong += problems_of_zip(zipped, counts, str(asked.get("sampler")))
         if not wrong:
             one = [[swept[key]._replace(values=(value,)) for value in swept[key].values] for key in zipped]
             rows = [list(row) for row in zip(*one, strict=True)]
     elif several and isinstance(path, str):
-        rows, wrong = _of_file(path, changes, told, files)
+        rows, wrong = _of_file(path, changes, asked, files)
     inside = {change.key for row in rows[:1] for change in row} if zipped else set()
     found = [_apart(change, files) for change in changes if change.key not in inside]
     return [*found, *([rows] if rows else [])], wrong
@@ -56,8 +56,8 @@ def _without_sweep(zipped: list[str], path: Any, dry_run: Any) -> list[str]:
     return [f"`{word}` is of a sweep, and this is one run. Add -m, or drop it." for word in given]
 
 
-def _of_file(path: str, changes: list[Change], told: dict[str, Any], files: Files) -> tuple[list[Row], list[str]]:
-    if problem := problem_of_jobs_file(path, str(told.get("sampler")), told.get("zip") or []):
+def _of_file(path: str, changes: list[Change], asked: dict[str, Any], files: Files) -> tuple[list[Row], list[str]]:
+    if problem := problem_of_jobs_file(path, str(asked.get("sampler")), asked.get("zip") or []):
         return [], [problem]
     folders = [Path(source.path) for source in files.sources]
     try:
