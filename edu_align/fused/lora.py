@@ -11,8 +11,8 @@ everywhere, is mostly lost, and training is slower for it. One product over both
 
     [x, A x] [W, s B]^T,
 
-keeps the sum in float32 and rounds once. Where nothing is learned and autocast is off, as when replies are scored, W x
-is rounded as in PEFT, the second product is added to it in place, and no weight is copied.
+keeps the sum in float32 and rounds once. Replies are scored so too, and a model that only reads keeps no second copy of
+its weights.
 """
 
 from types import MethodType
@@ -22,7 +22,7 @@ import torch
 from torch.nn.functional import linear
 
 START = "start"  # buffer beside an adapter's matrix: what that was at first
-MANY_ROWS = 128  # from which products of 16 bits with an adapter's narrow matrices are faster than PEFT's of float32
+MANY_ROWS = 128  # that are read at once, from which this is faster than PEFT's products in float32
 
 
 def _concatenated(layer: Any, weight: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -59,24 +59,8 @@ def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.T
         return type(layer).forward(layer, x, *args, **options)
     base = layer.base_layer
     down, up = factors(layer, adapter)
-    if not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"):
-        return _read(x, base.weight, base.bias, down, up, layer.scaling[adapter])
-    return _LoraProduct.apply(x, base.weight, base.bias, down, up, layer.scaling[adapter], layer)
-
-
-def _read(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    down: torch.Tensor,
-    up: torch.Tensor,
-    scaling: float,
-) -> torch.Tensor:
-    """As `_LoraProduct`, of inputs in the weight's dtype that nothing is learned from."""
-    rows = x.reshape(-1, x.shape[-1])
-    inner = rows @ down.to(weight.dtype).t()
-    out = linear(rows, weight, bias).addmm_(inner, (up * scaling).to(weight.dtype).t())
-    return out.view(*x.shape[:-1], -1)
+    keeper = layer if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") else None
+    return _LoraProduct.apply(x, base.weight, base.bias, down, up, layer.scaling[adapter], keeper)
 
 
 def factors(layer: Any, adapter: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,7 +100,10 @@ def _is_supported(layer: Any, adapter: str, x: torch.Tensor) -> bool:
 
 
 class _LoraProduct(torch.autograd.Function):
-    """x (..., in), weight (out, in), bias (out), down (r, in), up (out, r) -> (..., out) in the weight's dtype."""
+    """x (..., in), weight (out, in), bias (out), down (r, in), up (out, r) -> (..., out) in the weight's dtype.
+
+    `keeper`: the layer that keeps the copy of its weight which 16 bits need; None makes one in each call.
+    """
 
     @staticmethod
     def forward(
@@ -127,7 +114,7 @@ class _LoraProduct(torch.autograd.Function):
         down: torch.Tensor,
         up: torch.Tensor,
         scaling: float,
-        layer: Any,
+        keeper: Any,
     ) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
             first, second = down.to(weight.dtype), (up * scaling).to(weight.dtype)
@@ -136,7 +123,8 @@ class _LoraProduct(torch.autograd.Function):
             if weight.dtype == torch.float32:
                 out = linear(rows, weight, bias).addmm_(inner, second.t())
             else:
-                out = linear(torch.cat([rows, inner], dim=1), _concatenated(layer, weight, second), bias)
+                wide = _concatenated(keeper, weight, second) if keeper else torch.cat([weight, second], dim=1)
+                out = linear(torch.cat([rows, inner], dim=1), wide, bias)
         ctx.save_for_backward(rows, inner, weight, first, second)
         ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, down.dtype, up.dtype)
         return out.view(*x.shape[:-1], -1)
