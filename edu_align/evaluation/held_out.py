@@ -86,9 +86,7 @@ def held_out(config: Config, data: TrainingData) -> HeldOut:
 
 def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measurement:
     """One pass of the model over everything held out."""
-    if not held.encoded:
-        held.encoded.append(_encoded(tokenizer, held, config.trainer.max_length))
-    groups, talks = held.encoded[0]
+    groups, talks = encoded(config, tokenizer, held)
     found, samples = _answered(config, model, tokenizer, [*groups, *(rows for _, rows in talks)], held.samples)
     scores = [columns(scored) for scored in found.scores]
     told = zip(talks, scores[len(groups) :], strict=True)
@@ -96,9 +94,14 @@ def measure(config: Config, model: Any, tokenizer: Any, held: HeldOut) -> Measur
     return Measurement(scores[: len(groups)], nll, samples)
 
 
-def _encoded(tokenizer: Any, held: HeldOut, length: int) -> Encoded:
-    groups = [reply_rows(tokenizer, group, length) for group in held.groups]
-    return groups, conversation_rows(tokenizer, held.conversations, length) if held.conversations else []
+def encoded(config: Config, tokenizer: Any, held: HeldOut) -> Encoded:
+    """The rows of `held`, cut to `trainer.max_length` tokens; made once."""
+    if not held.encoded:
+        length = config.trainer.max_length
+        groups = [reply_rows(tokenizer, group, length) for group in held.groups]
+        talks = conversation_rows(tokenizer, held.conversations, length) if held.conversations else []
+        held.encoded.append((groups, talks))
+    return held.encoded[0]
 
 
 def sample(config: Config, model: Any, tokenizer: Any, records: Sequence[Record]) -> list[dict[str, Any]]:

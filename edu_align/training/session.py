@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 from transformers import PrinterCallback
 
-from edu_align.cache.run_cache import RunCache
+from edu_align.cache.run_cache import RunCache, adapter_content
 from edu_align.config.batch import token_budget
 from edu_align.config.schema import BEST, Config, RewardTrainerConfig
 from edu_align.data.datamodule import TrainingData
@@ -25,6 +25,8 @@ from edu_align.evaluation.held_out import (
     values,
 )
 from edu_align.evaluation.samples import Row, with_metrics
+from edu_align.evaluation.suite.handover import hand_over
+from edu_align.evaluation.suite.subject import Weights
 from edu_align.models.base_model import build_model
 from edu_align.models.device import Device
 from edu_align.models.locate import Location, published, tensors_only
@@ -42,6 +44,7 @@ from edu_align.runs.attempts import ActiveRun
 from edu_align.runs.checkpoints import CheckpointStore
 from edu_align.runs.environment import peak_memory_gib
 from edu_align.runs.folder import RunFolder, RunListener, ancestors, records
+from edu_align.runs.start import AdapterFolder
 from edu_align.tracking import Tracker, tracking
 from edu_align.training.best import BestStep
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
@@ -123,6 +126,7 @@ class Session:
             self.folder.save(metrics=trained)
             step = int((self.folder.record.get("choice") or {}).get("kept_step", trained["train/steps"]))
             after = self._measure("after", step, held, tracker)
+            self._hand_over(lambda: Weights(self.config, self.folder.path), held, after)
             self._evaluation(held, base, before, after)
             if line := measuring_line(self.speed.seconds, trained["train/runtime"]):
                 print(line, flush=True)
@@ -147,6 +151,8 @@ class Session:
         before = self._measure("before", 0, held, tracker)
         if before is not None:
             self.progress.keep_before({"base": base and asdict(base), "before": asdict(before)})
+        self._hand_over(lambda: Weights(self.config), held, base)
+        self._hand_over(self._start_weights, held, before)
         return base, before
 
     def _measure(self, when: str, step: int, held: HeldOut | None, tracker: Tracker) -> Measurement | None:
@@ -182,6 +188,27 @@ class Session:
         if when == "before":
             return cached_measurement(self.cache, self.model, self.tokenizer, held)
         return measure(self.config, self.model, self.tokenizer, held)
+
+    def _hand_over(
+        self, weights: Callable[[], Weights | None], held: HeldOut | None, measured: Measurement | None
+    ) -> None:
+        """Spare the suite what was measured just now, of an adapter: a full model is trained in another number format
+        than it is loaded in.
+        """
+        adapts = self.config.adapter.name == "lora" and self.config.trainer.writes
+        if held is None or measured is None or not adapts or not self.cache.on or is_sharded(self.model):
+            return
+        found = weights()
+        if found is not None:
+            hand_over(found, self.tokenizer, held, measured)
+
+    def _start_weights(self) -> Weights | None:
+        """What training begins from, as the suite loads it; None for a new adapter that adds something already."""
+        if isinstance(self.start, AdapterFolder):
+            return Weights(self.config, adapter=self.start.path)
+        if self.start is not None:
+            return Weights(self.config, self.start.path)
+        return Weights(self.config) if adapter_content(self.model) is None else None
 
     def _computes(self) -> bool:
         """Whether this process takes part where one could do it alone: with sharded weights no one can."""

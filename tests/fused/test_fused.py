@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 
 from edu_align.fused import fuse
 from edu_align.fused.decoder import _Norm, _Rotation
-from edu_align.fused.lora import _LoraProduct, fuse_lora
+from edu_align.fused.lora import MANY_ROWS, _LoraProduct, fuse_lora
 from edu_align.packing.families import FAMILIES
 from tests.networks import NETWORKS, SHAPE, network
 
@@ -136,8 +136,11 @@ def test_an_adapter_that_is_off_or_merged_is_not_applied() -> None:
     assert torch.allclose(model(IDS).logits, plain(IDS).logits, atol=1e-5)
 
 
-def test_in_bfloat16_a_young_adapter_is_not_rounded_away() -> None:
-    """PEFT rounds the frozen product before it adds the adapter's; of a small adapter's part most is lost there."""
+@pytest.mark.parametrize("trains", [True, False])
+def test_in_bfloat16_a_young_adapter_is_not_rounded_away(trains: bool) -> None:
+    """PEFT rounds the frozen product before it adds the adapter's; of a small adapter's part most is lost there. What
+    only reads keeps no copy of a weight, and of few rows leaves the product to PEFT.
+    """
     model = adapted()
     layer = next(module for name, module in model.named_modules() if name.endswith("q_proj"))
     layer.base_layer.weight.data = layer.base_layer.weight.data.bfloat16()
@@ -149,12 +152,15 @@ def test_in_bfloat16_a_young_adapter_is_not_rounded_away() -> None:
 
     def kept(forward: Any) -> float:
         """Share of the adapter's part that is in the output, over all rows and features."""
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=trains):
             out = forward(x).float() - x.float() @ layer.base_layer.weight.float().t()
         return float((out * added).sum() / added.square().sum())
 
     assert kept(lambda x: type(layer).forward(layer, x)) < 0.5
     assert 0.8 < kept(fuse_lora(layer)) < 1.2
+    assert ("_wide" in layer.__dict__) == trains
+    with torch.no_grad():
+        assert torch.equal(layer(x[: MANY_ROWS - 1]), type(layer).forward(layer, x[: MANY_ROWS - 1]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

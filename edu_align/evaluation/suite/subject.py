@@ -158,6 +158,12 @@ class LoadedSubject:
             found = self._shared.get_or_extend(KIND, self._cache_key, JSON, wanted.issubset, compute)
             self._said |= found
 
+    def keep(self, said: Said) -> None:
+        """Lay what this model is known to have said where every subject of the same model finds it."""
+        self._shared.get_or_extend(
+            KIND, self._cache_key, JSON, lambda known: said.keys() <= known.keys(), lambda known: said | (known or {})
+        )
+
     def score(self, rows: Rows) -> list[list[Scored]]:
         """Log-probabilities (nats) and tokens of every reply."""
         self.prepare(rows, [])
