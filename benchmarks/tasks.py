@@ -23,10 +23,20 @@ CPU = ("hardware=cpu",)
 # Random weights in the shape of the 7B models and a token a byte: no download, and prompts of several hundred tokens.
 SHAPE = ("model=mistral", "model.weights=random", "model.tokenizer=bytes", "hardware.quantization=nf4")
 LONG = (*SHAPE, "trainer.max_length=1024", "hardware.gradient_checkpointing=true", "hardware.packing=on")
+# Replies are given (`given_replies`): a step is one dialogue and eight of them, in one pass on every side.
+GRPO = (
+    "trainer=grpo",
+    "dataset=mrbench",
+    "trainer.num_generations=8",
+    "trainer.beta=0",
+    "trainer.rewards={human_length: 1}",
+    *CPU,
+)
 CPU_TASKS = {
     "dpo_mrbench": Task(("trainer=dpo", "dataset=mrbench", "dataset.training_margin=2", *CPU), (64, 4), (8, 4)),
     "kto_mrbench": Task(("trainer=kto", "dataset=mrbench", *CPU), (64, 8), (4, 4)),
     "reward_mrbench": Task(("trainer=reward", "dataset=mrbench", "dataset.training_margin=2", *CPU), (64, 4), (8, 4)),
+    "grpo_mrbench": Task(GRPO, (8, 8), (6, 6), 1),
     "dpo_bridge": Task(("trainer=dpo", "dataset=bridge", *CPU), (8, 8), (6, 3)),
     "sft_mathdial": Task(("trainer=sft", "dataset=mathdial", *CPU), (8, 8), (5, 2)),
 }

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.given_replies import give_replies
 from benchmarks.tasks import SIDES, TASKS, words_of
 from edu_align.config.compose import compose
-from edu_align.config.schema import Config, RewardTrainerConfig
+from edu_align.config.schema import Config, GRPOTrainerConfig, RewardTrainerConfig
 from edu_align.data.datamodule import TrainingData, training_data
 from edu_align.models.device import Device, resolve
 from edu_align.models.locate import locate
@@ -40,7 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config, device, trainer = build(side, words, Path(folder))
         result = timed(trainer, config.trainer.batch_size)
-    result["share_of_matrix_rate"] = operations_a_token(config) * result["tokens_per_second"] / matrix_rate(device)
+    if "tokens_per_second" in result:
+        share = operations_a_token(config) * result["tokens_per_second"] / matrix_rate(device)
+        result["share_of_matrix_rate"] = share
     Path(target).write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -64,7 +67,10 @@ def build(side: str, words: list[str], folder: Path) -> tuple[Config, Device, An
     data = training_data(config, set())
     model = load_model(config.model, location, device, config.seed, config.hardware.double_quantization)
     make = _ours if side == "ours" else _trl
-    return config, device, make(config, model, device, tokenizer, data, folder)
+    trainer = make(config, model, device, tokenizer, data, folder)
+    if config.trainer.algorithm == "grpo":
+        give_replies(trainer, tokenizer, data.train, config.trainer.max_completion_length)
+    return config, device, trainer
 
 
 def _ours(config: Config, base: Any, device: Device, tokenizer: Any, data: TrainingData, folder: Path) -> Any:
@@ -125,10 +131,36 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, data: Traini
         lora.task_type = "SEQ_CLS"  # so that the head is trained, too
         shared["model"] = with_head(base)
         return trl.RewardTrainer(args=trl.RewardConfig(**common), train_dataset=rows, **shared)
+    if trainer.algorithm == "grpo":
+        return _trl_grpo(config, common, shared, data)
     from edu_align.training.sft_rows import sft_rows
 
     rows = Dataset.from_list(sft_rows(tokenizer, data.train, trainer.max_length, "window")[0])
     return trl.SFTTrainer(args=trl.SFTConfig(**common), train_dataset=rows, **shared)
+
+
+def _trl_grpo(config: Config, common: dict[str, Any], shared: dict[str, Any], data: TrainingData) -> Any:
+    """TRL's GRPOTrainer over the dialogues in the order of ours; a reply's reward is its length."""
+    import trl
+    from datasets import Dataset
+
+    from edu_align.training.rows import make_rows
+
+    trainer = config.trainer
+    assert isinstance(trainer, GRPOTrainerConfig)
+    rows, _ = make_rows(config, shared["processing_class"], replace(data, validation=[]), None)
+    turns = [[{"role": turn.role, "content": turn.content} for turn in row["asked"].turns] for row in rows.rows]
+    own = {name: value for name, value in common.items() if name not in ("max_length", "train_sampling_strategy")}
+    own |= {
+        "beta": trainer.beta, "loss_type": trainer.loss_type, "num_generations": trainer.num_generations,
+        "max_completion_length": trainer.max_completion_length, "shuffle_dataset": False,
+    }  # fmt: skip
+
+    def length(completions: list[Any], **_: Any) -> list[float]:
+        return [float(len(messages[0]["content"])) for messages in completions]
+
+    dialogues = Dataset.from_list([{"prompt": prompt} for prompt in turns])
+    return trl.GRPOTrainer(args=trl.GRPOConfig(**own), reward_funcs=length, train_dataset=dialogues, **shared)
 
 
 def _messages(pairs: list[Any]) -> list[dict[str, Any]]:
@@ -156,7 +188,9 @@ def _labelled(replies: list[Any]) -> list[dict[str, Any]]:
 
 
 def timed(trainer: Any, batch: int) -> dict[str, float]:
-    """Examples and real tokens (padding and sharing not counted) a second over the steps after the first."""
+    """Examples and real tokens (padding and sharing not counted; none of GRPO's) a second over the steps after the
+    first.
+    """
     from transformers import TrainerCallback
 
     times: list[float] = []
@@ -165,7 +199,8 @@ def timed(trainer: Any, batch: int) -> dict[str, float]:
 
     def counted(examples: Any) -> Any:
         made = collate(examples)
-        tokens.append(int(made["attention_mask"].sum()))
+        if isinstance(made, dict):  # GRPO's are dialogues, whose replies are still to be written
+            tokens.append(int(made["attention_mask"].sum()))
         return made
 
     def now() -> None:
@@ -186,11 +221,10 @@ def timed(trainer: Any, batch: int) -> dict[str, float]:
     trainer.add_callback(Clock())
     trainer.train()
     spans = [end - start for start, end in zip(times[::2], times[1::2], strict=True)][1:]
-    return {
-        "examples_per_second": batch * len(spans) / sum(spans),
-        "tokens_per_second": sum(tokens[1 : len(spans) + 1]) / sum(spans),
-        "peak_memory_gib": peak_memory_gib(),
-    }
+    found = {"examples_per_second": batch * len(spans) / sum(spans), "peak_memory_gib": peak_memory_gib()}
+    if tokens:
+        found["tokens_per_second"] = sum(tokens[1 : len(spans) + 1]) / sum(spans)
+    return found
 
 
 def operations_a_token(config: Config) -> float:

@@ -93,6 +93,21 @@ def test_either_side_is_timed_on_the_same_rows(side: str, trainer: str, tmp_path
     assert hasattr(trained.model.get_base_model().base_model, "unpacked_forward") is (side == "ours")
 
 
+def test_both_sides_of_grpo_train_on_the_same_given_replies(tmp_path: Path) -> None:
+    from benchmarks.trainer_process import build, timed
+    from tests.conftest import TINY
+
+    words = [*TINY, "trainer=grpo", "trainer.num_generations=4", "trainer.beta=0", "trainer.max_steps=2"]
+    words += ["trainer.rewards={human_length: 1}", "evaluation.enabled=false", "data_root=null"]
+    tokens = []
+    for side in ("ours", "trl"):
+        config, _, trained = build(side, [*words, f"outputs_root={tmp_path}"], tmp_path / side)
+        found = timed(trained, config.trainer.batch_size)
+        assert found.keys() == {"examples_per_second", "peak_memory_gib"}, "its dialogues have no replies yet"
+        tokens.append(trained.state.num_input_tokens_seen)
+    assert tokens[0] == tokens[1] > 100
+
+
 def test_the_gpu_benchmark_is_run_on_request_only() -> None:
     import torch
 

@@ -147,9 +147,13 @@ def pooled(hidden: Any, mask: Any, pooling: str) -> Any:
 
 
 def rewards_of(model: Any, ids: Any, mask: Any, replies: Any) -> Sequence[float]:
-    """The reward of each row, (B, L) tensors as in `read_replies`; without gradients."""
+    """The reward of each row, (B, L) tensors as in `read_replies`; without gradients. Under a head of zeros, as one
+    begins, it is 0 whatever the decoder says, which is not asked.
+    """
     import torch
 
+    if not any(bool(weight.any()) for weight in causal_model(model).score.parameters()):
+        return [0.0] * len(ids)
     with torch.no_grad():
         found: list[float] = (
             model(input_ids=ids, attention_mask=mask, completion_mask=replies).logits.squeeze(-1).tolist()

@@ -7,6 +7,8 @@ in the processor's cache. The backward pass takes the first logits from the forw
 the others again. The outputs are TRL's, and the tests hold them against TRL's.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -111,6 +113,8 @@ def score_labels_once() -> None:
 class _ScoreDistinctRows:
     """Stands in for TRL's autograd function; `apply` has its arguments and its results."""
 
+    wanted: Outputs | None = None  # what is computed whatever TRL asks for, see `log_probs_only`
+
     def __init__(self, function: Any) -> None:
         self.function = function
 
@@ -124,11 +128,25 @@ class _ScoreDistinctRows:
 
     def _scored(self, hidden: Any, weight: Any, bias: Any, labels: Any, *options: Any) -> Any:
         """Our own head where it does the same in less time: on a CPU, frozen, with logits as they are."""
-        temperature, _, softcap, scale, wanted = options
+        *how, asked = options
+        temperature, _, softcap, scale = how
+        wanted = asked if self.wanted is None else self.wanted
         plain = bias is None and softcap is None and temperature == 1 and scale == 1
         if len(labels) and hidden.device.type == "cpu" and plain and not weight.requires_grad:
             return label_scores(hidden, weight, labels, wanted)
-        return self.function.apply(hidden, weight, bias, labels, *options)
+        return self.function.apply(hidden, weight, bias, labels, *how, wanted)
+
+
+@contextmanager
+def log_probs_only() -> Iterator[None]:
+    """Inside the block TRL's head computes log-probabilities and nothing else, which is all that is read of a reference
+    model: an entropy takes two passes more over the logits, a mean another one.
+    """
+    before, _ScoreDistinctRows.wanted = _ScoreDistinctRows.wanted, ("log_probs",)
+    try:
+        yield
+    finally:
+        _ScoreDistinctRows.wanted = before
 
 
 def distinct_rows(hidden: Any, labels: Any) -> tuple[Any, Any]:

@@ -29,6 +29,7 @@ from edu_align.models.chat_template import IGNORED
 from edu_align.models.sharding import is_sharded
 from edu_align.packing.budget import split_by_tokens
 from edu_align.packing.decoder import TokenCounts
+from edu_align.packing.scores import log_probs_only
 from edu_align.planning.plan import memory_advice
 from edu_align.runs.folder import RunFolder
 from edu_align.training.batches import real_examples, reference_in_parts, select_examples, sequences, whole_step
@@ -336,7 +337,8 @@ class MicroBatching(Trainer):
         parts = passes.parts(inputs) if passes.by_tokens else [list(range(passes.examples(inputs)))]
         if passes.shared and is_sharded(model) and self.step.before is None:  # before training; in a pass it is one
             parts = in_step(parts, sequences(inputs, passes.sides))
-        return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference, passes.sides)
+        with log_probs_only():
+            return reference_in_parts(lambda part: one(model, part), inputs, parts, passes.reference, passes.sides)
 
 
 def passes_are_summed_apart(trainer: Any) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import trl
 
-from edu_align.packing.budget import split_by_tokens
+from edu_align.packing.budget import SCORED, split_by_tokens
+from edu_align.packing.scores import log_probs_only
 from edu_align.training.batches import reference_in_parts, select_examples, sequences
 from edu_align.training.means import Batch
 from edu_align.training.micro_batches import MicroBatching
@@ -73,17 +74,19 @@ class StepKL(MicroBatching, trl.KTOTrainer):
 
         def work(part: Sequence[int]) -> list[Any]:
             some = select_examples(mine, part, 1, trim=not self.passes.by_tokens)
-            with self.compute_loss_context_manager():
+            with self.compute_loss_context_manager(), log_probs_only():
                 found = super(StepKL, self)._compute_kl_logps(model, {f"KL_{name}": some[name] for name in NAMES})
             return list(found - some["ref"])
 
         return [gain for part in self._parts(mine, 1) for gain in self.estimating.run(work, part)]
 
     def _parts(self, batch: Batch, sides: int) -> list[list[int]]:
-        """Indices of the examples of each pass, as `MicroBatches.parts` cuts those of a training step."""
+        """Indices of the examples of each pass, as `MicroBatches.parts` cuts those of a training step, but `SCORED`
+        times as long where that is counted in tokens: no gradients are asked for.
+        """
         many, limit = len(batch["input_ids"]) // sides, self.passes.limit
         if self.passes.by_tokens:
-            return split_by_tokens(sequences(batch, sides), limit)
+            return split_by_tokens(sequences(batch, sides), SCORED * limit)
         return [list(range(start, min(start + limit, many))) for start in range(0, many, limit)]
 
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
@@ -111,7 +114,8 @@ class StepKL(MicroBatching, trl.KTOTrainer):
         def one(part: Batch) -> Any:
             kept, self.calculate_KL = self.calculate_KL, False
             try:
-                logps, _ = trl.KTOTrainer.compute_ref_log_probs(self, model, part)
+                with log_probs_only():
+                    logps, _ = trl.KTOTrainer.compute_ref_log_probs(self, model, part)
             finally:
                 self.calculate_KL = kept
             return logps.chunk(sides)

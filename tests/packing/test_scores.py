@@ -16,6 +16,18 @@ def inputs(rows: int, vocabulary: int, dtype: torch.dtype) -> tuple[torch.Tensor
     return hidden, weight, torch.randint(0, vocabulary, (rows,), generator=draw)
 
 
+def test_log_probabilities_alone_where_nothing_else_is_read() -> None:
+    head, (hidden, weight, labels) = _ScoreDistinctRows(ChunkedLogProbFunction), inputs(6, 30, torch.float32)
+    given = (hidden, weight, None, labels, 1.0, 128, None, 1.0, OPTIONAL_OUTPUTS)
+    whole = head.apply(*given)
+    assert all(output is not None for output in whole)
+    with scores.log_probs_only():
+        logps, *others = head.apply(*given)
+    assert torch.equal(logps, whole[0])
+    assert others == [None] * len(OPTIONAL_OUTPUTS)
+    assert all(output is not None for output in head.apply(*given)), "behind the block as before it"
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kept", [0, 4 * 300 * 4, 2**27])  # none, one product's in float32, all
 @pytest.mark.parametrize(("rows", "product", "tile"), [(1, 4, 2), (4, 4, 2), (11, 4, 3), (30, 64, 64)])

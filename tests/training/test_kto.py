@@ -62,6 +62,22 @@ def test_the_trainer_gets_steps_of_both_kinds(go: Any, monkeypatch: pytest.Monke
     assert order == list(range(40)), "TRL takes the rows as they stand"
 
 
+def test_what_is_only_scored_comes_in_longer_passes(typed: Any) -> None:
+    """Of twelve tokens each, with room for two in a pass that keeps activations."""
+    from torch import arange, ones_like
+
+    from edu_align.training.micro_batches import MicroBatches
+    from edu_align.training.step_kl import StepKL
+
+    config = typed("trainer=kto", "trainer.max_length=24", "hardware.per_device_batch_size=1")
+    trainer: Any = StepKL.__new__(StepKL)
+    trainer.passes = MicroBatches(config, by_tokens=True, sides=1)
+    ids = arange(10 * 12).view(10, 12)
+    batch = {"input_ids": ids, "attention_mask": ones_like(ids)}
+    assert [len(part) for part in trainer.passes.parts(batch)] == [2] * 5
+    assert [len(part) for part in trainer._parts(batch, 1)] == [8, 2]
+
+
 @pytest.mark.parametrize("words", [[], pytest.param(["trainer.precompute_reference=false"], marks=pytest.mark.slow)])
 def test_a_killed_run_ends_as_one_that_was_not(go: Any, words: list[str]) -> None:
     every = [*SHORT, "trainer.max_steps=4", "trainer.save_steps=2", "trainer.batch_size=4", *words]

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import PrinterCallback
 
-from edu_align.models.reward import FACTS, facts_in, pooled, read_replies, with_head
+from edu_align.models.reward import FACTS, facts_in, pooled, read_replies, rewards_of, with_head
 from edu_align.packing.decoder import install_packing
 from edu_align.records import Graded, Message, Pair, Response, ResponseGroup
 from edu_align.training.reward import build_reward, graded_loss
@@ -152,6 +153,21 @@ def test_pooling_reads_the_reply_alone() -> None:
     mask = torch.tensor([[0, 1, 1, 0], [0, 0, 0, 1]])
     assert torch.equal(pooled(hidden, mask, "mean"), torch.stack([hidden[0, 1:3].mean(0), hidden[1, 3]]))
     assert torch.equal(pooled(hidden, mask, "last"), torch.stack([hidden[0, 2], hidden[1, 3]]))
+
+
+def test_a_head_of_zeros_asks_no_decoder() -> None:
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.score = torch.nn.Linear(4, 1, bias=False)
+
+        def forward(self, **_: Any) -> Any:
+            return SimpleNamespace(logits=torch.full((3, 1), 2.0))
+
+    network, rows = Network(), torch.ones(3, 5, dtype=torch.long)
+    assert rewards_of(network, rows, rows, rows) == [2.0] * 3
+    torch.nn.init.zeros_(network.score.weight)
+    assert rewards_of(network, rows, rows, rows) == [0.0] * 3
 
 
 def test_grades_are_proportional_odds() -> None:
