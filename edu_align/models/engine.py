@@ -30,7 +30,8 @@ ROWS = 96  # that are written at once: a step of more takes longer in proportion
 PASS_TOKENS = 4096  # that one forward pass computes of the rows that enter
 REFILL = 8  # prompts enter once at least this share (an eighth) of the slots is free
 LENGTHS = 128  # slots grow by so many tokens
-HEAD_ROWS, HEAD_TILE = 512, 32  # labelled positions of one product with the head, and of one pass over its logits
+HEAD_ROWS = 512  # labelled positions of one product with the head
+HEAD_TILE, HEAD_LOGITS = 32, 2**20  # of one pass over its logits: at least so many positions, or as few logits as that
 
 
 def writes_exactly(model: Any) -> bool:
@@ -356,7 +357,8 @@ def label_logps(causal: Any, hidden: Any, labels: Any) -> Any:
     found = []
     for rows, wanted in zip(hidden.split(HEAD_ROWS), labels.split(HEAD_ROWS), strict=True):
         logits = head_logits(causal, rows)
-        for tile, part in zip(logits.split(HEAD_TILE), wanted.split(HEAD_TILE), strict=True):
+        size = max(HEAD_TILE, HEAD_LOGITS // logits.shape[1])
+        for tile, part in zip(logits.split(size), wanted.split(size), strict=True):
             exact = tile.float()
             found.append(exact.gather(1, part[:, None])[:, 0] - torch.logsumexp(exact, dim=1))
     return torch.cat(found) if found else torch.zeros(0)
