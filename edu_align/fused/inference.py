@@ -127,7 +127,7 @@ def _part(layer: Any) -> Part | None:
     if type(layer) is Linear:
         base, adapter = layer.base_layer, active_adapter(layer)
         own = adapter is None or (adapter in layer.lora_variant and not hasattr(layer.lora_A[adapter], START))
-        if own and not layer.disable_adapters:
+        if layer.merged or (own and not layer.disable_adapters):
             return None
     if type(base) is not torch.nn.Linear or base.weight.dtype != torch.bfloat16 or base._forward_hooks:
         return None

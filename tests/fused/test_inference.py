@@ -96,6 +96,11 @@ def test_an_adapter_is_part_of_the_product_where_it_is_on() -> None:
     with model.disable_adapter():
         found, *_ = inferred(inner)
         assert error(found, without) < 0.02
+    model.merge_adapter()
+    with model.disable_adapter():  # whose layers take it out of their weights
+        found, _, made = inferred(inner)
+        assert made.layers[0].read.weight is None
+        assert error(found, without) < 0.02
 
 
 def test_an_adapter_that_is_more_is_computed_by_its_own_layers() -> None:
