@@ -80,10 +80,9 @@ class _Layer:
         turned, value = heads.split([heads.shape[1] - shared, shared], dim=1)
         turned = (turned * cos).addcmul_(turned.roll(module.head_dim // 2, -1), sin)
         query, key = turned.split([turned.shape[1] - shared, shared], dim=1)
-        found, _ = forest_attention(
-            module, *(each.transpose(0, 1)[None] for each in (query, key, value)), None, scaling=module.scaling,
-            sliding_window=self.window, **seen,
-        )  # fmt: skip
+        query, key, value = (each.transpose(0, 1)[None] for each in (query, key, value))
+        options = {"scaling": module.scaling, "sliding_window": self.window, **seen}
+        found, _ = forest_attention(module, query, key, value, None, **options)
         x = x + self.attended(found.reshape(len(x), -1))
         gate, up = self.gate_and_up(_normed(self.norms[1], x)).chunk(2, dim=-1)
         return x + self.down(self.activation(gate).mul_(up))
@@ -91,7 +90,7 @@ class _Layer:
 
 def _normed(module: Any, x: torch.Tensor) -> torch.Tensor:
     if not type(module).__name__.endswith(NORM):  # one that PEFT trains in full
-        return module(x)  # type: ignore[no-any-return]
+        return module(x)
     return rms_norm(x, *NORMS["after rounding"](module.weight), module.variance_epsilon)[0]
 
 

@@ -184,8 +184,8 @@ class Engine:
         from edu_align.fused.inference import Inference, can_infer
 
         fused = Inference(self.causal, memory) if can_infer(self.causal) else None
-        self.forward = fused or getattr(self.backbone, "unpacked_forward", self.backbone.forward)
-        self.head = fused and fused.head
+        self.forward: Any = fused or getattr(self.backbone, "unpacked_forward", self.backbone.forward)
+        self.head = fused.head if fused else None
         self.reading = self.writing = 0.0
 
     def write(self, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, int | None]]:
