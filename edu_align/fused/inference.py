@@ -36,6 +36,7 @@ class Inference:
     `room`: bytes that the packed weights may take; where they are more, or not in bfloat16, none are packed.
     """
 
+    @torch.no_grad()
     def __init__(self, network: Any, room: int) -> None:
         backbone, head = network.base_model, network.get_output_embeddings()
         read = [*backbone.layers.parameters(), *head.parameters()]

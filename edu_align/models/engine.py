@@ -31,7 +31,7 @@ PASS_TOKENS = 4096  # that one forward pass computes of the rows that enter
 REFILL = 8  # prompts enter once at least this share (an eighth) of the slots is free
 LENGTHS = 128  # slots grow by so many tokens
 HEAD_ROWS = 512  # labelled positions of one product with the head
-HEAD_TILE, HEAD_LOGITS = 32, 2**20  # of one pass over its logits: at least so many positions, or as few logits as that
+HEAD_TILE, HEAD_LOGITS = 32, 2**20  # positions of one pass over its logits; more of them where these are so many logits
 
 
 def writes_exactly(model: Any) -> bool:
@@ -177,12 +177,12 @@ class Engine:
     """
 
     def __init__(self, model: Any, settings: GenerationConfig, ends: Sequence[int], memory: int = REPLIES) -> None:
+        from edu_align.fused.inference import Inference, can_infer
+
         self.model, self.settings, self.ends, self.memory = model, settings, frozenset(ends), memory
         self.causal = causal_model(model)
         self.backbone = self.causal.base_model
         enable_forest_attention(self.causal)
-        from edu_align.fused.inference import Inference, can_infer
-
         fused = Inference(self.causal, memory) if can_infer(self.causal) else None
         self.forward: Any = fused or getattr(self.backbone, "unpacked_forward", self.backbone.forward)
         self.head = fused.head if fused else None

@@ -38,8 +38,8 @@ def inferred(network: Any, room: int = ROOM) -> tuple[torch.Tensor, torch.Tensor
     """The same by `Inference`, on the rows as one tree."""
     enable_forest_attention(network)
     forest = build_forest(IDS, np.ones_like(IDS), one_row=True)
+    made = Inference(network, room)
     with torch.no_grad():
-        made = Inference(network, room)
         memory = Memory(set(layer_windows(network.config).values()))
         given = attend_to_ancestors(forest, "blocks", network.config, "cpu")
         ids, positions = torch.from_numpy(forest.tokens), torch.from_numpy(forest.positions)
