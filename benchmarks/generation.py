@@ -1,10 +1,10 @@
 """Replies to the suite's dialogues: our engine beside transformers' `generate` in batches; bfloat16 on this CPU.
 
-The first 96 dialogues of `evaluation.suite.replies` are answered greedily with at most 80 tokens, by the engine, in
-batches of 16 as the suite asked before there was one, and in static batches of 8, 32 and 96 of like length; and eight
-of them one at a time, as chat does. `ours` counts reply tokens a second, prompts included in the time; every side runs
-in a process of its own. The data is read from the folder that EDU_ALIGN_DATA names, the model is that of
-EDU_ALIGN_MODEL (smollm2).
+The first 96 dialogues of `evaluation.suite.replies` (EDU_ALIGN_DIALOGUES) are answered greedily with at most 80
+tokens, by the engine, in batches of 16 as the suite asked before there was one, and in static batches of 8, 32 and 96
+of like length; and eight of them one at a time, as chat does. `ours` counts reply tokens a second, prompts included in
+the time; every side runs in a process of its own. The data is read from the folder that EDU_ALIGN_DATA names, the model
+is that of EDU_ALIGN_MODEL (smollm2): an option, a folder or a GGUF.
 """
 
 import json
@@ -23,7 +23,7 @@ from edu_align.utils.memory import prepare
 from edu_align.utils.program import program
 
 ON_REQUEST = True
-PROMPTS, ALONE, NEW = 96, 8, 80
+PROMPTS, ALONE, NEW = int(os.environ.get("EDU_ALIGN_DIALOGUES", "96")), 8, 80
 SIZES = {"batches_of_16": 16, "static_8": 8, "static_32": 32, "static_96": 96}
 WAYS = ("engine", *SIZES, "chat", "chat_transformers")
 

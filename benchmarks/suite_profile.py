@@ -42,24 +42,31 @@ def measure() -> list[dict[str, Any]]:
 
 
 class Clock:
-    """Seconds by part; time inside a part that begins in another counts for both, under `outer_inner`."""
+    """Seconds by part; time inside a part that begins in another counts for both, under `outer_inner`, and inside one
+    of the same name once.
+    """
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.phase = ""
+        self.running: set[str] = set()
 
     def watch(self, owner: Any, name: str, part: str, phase: bool = False) -> None:
         """Time every call of `owner.name`."""
         work: Callable[..., Any] = getattr(owner, name)
 
         def timed(*given: Any, **options: Any) -> Any:
+            if part in self.running:
+                return work(*given, **options)
             before = self.phase
             if phase:
                 self.phase = part
+            self.running.add(part)
             began = time.perf_counter()
             try:
                 return work(*given, **options)
             finally:
+                self.running.remove(part)
                 label = part if phase or not before else f"{before}_{part}"
                 self.seconds[label] += time.perf_counter() - began
                 self.phase = before
@@ -73,6 +80,7 @@ def main() -> None:
 
     from edu_align.evaluate import evaluate_model
     from edu_align.evaluation.suite import asking, run, subject
+    from edu_align.fused.inference import Product
     from edu_align.models import engine
     from edu_align.packing import attention
 
@@ -83,7 +91,9 @@ def main() -> None:
     clock.watch(engine.Memory, "attend", "attention")
     clock.watch(engine.Memory, "write", "memory")
     clock.watch(engine, "head_logits", "head")
+    clock.watch(engine.Engine, "_logits", "head")
     clock.watch(torch.nn.functional, "linear", "products")
+    clock.watch(Product, "__call__", "products")
     clock.watch(asking, "dialogues", "asking")
     clock.watch(run, "prepare", "prepare")
     clock.watch(subject, "reply_rows", "encoding")

@@ -49,17 +49,25 @@ def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
     return _Norm.apply(x, *module.factor(module.weight), epsilon)
 
 
+def rms_norm(x: torch.Tensor, factor: torch.Tensor, rounded: bool, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """factor * x / sqrt(mean(x^2) + epsilon) over the last axis of x (..., H), see NORMS; and (..., 1), what x was
+    multiplied with.
+    """
+    wide = x.float()
+    size = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    inverse = size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+    wide = wide.mul_(inverse) if wide is not x else wide * inverse
+    return (wide.to(x.dtype) * factor if rounded else wide.mul_(factor).to(x.dtype)), inverse
+
+
 class _Norm(torch.autograd.Function):
-    """factor * x / sqrt(mean(x^2) + epsilon) over the last axis of x (..., H); see NORMS."""
+    """`rms_norm` of a weight that is not trained."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, factor: torch.Tensor, rounded: bool, epsilon: float) -> torch.Tensor:
-        wide = x.float()
-        size = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        inverse = size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        out, inverse = rms_norm(x, factor, rounded, epsilon)
         ctx.save_for_backward(x, factor, inverse)
-        wide = wide.mul_(inverse) if wide is not x else wide * inverse
-        return wide.to(x.dtype) * factor if rounded else wide.mul_(factor).to(x.dtype)
+        return out
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:

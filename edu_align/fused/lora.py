@@ -54,7 +54,7 @@ def fuse_lora(model: Any) -> Any:
 
 
 def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
-    adapter = _adapter(layer)
+    adapter = active_adapter(layer)
     if args or options or adapter is None or not _is_supported(layer, adapter, x):
         return type(layer).forward(layer, x, *args, **options)
     base = layer.base_layer
@@ -73,7 +73,7 @@ def factors(layer: Any, adapter: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([down.weight, getattr(down, START)]), torch.cat([up.weight, -getattr(up, START)], dim=1)
 
 
-def _adapter(layer: Any) -> str | None:
+def active_adapter(layer: Any) -> str | None:
     """The one adapter that the layer applies, or None."""
     if layer.disable_adapters or layer.merged:
         return None

@@ -18,7 +18,7 @@ from edu_align.config.schema import GenerationConfig
 from edu_align.models.chat_template import IGNORED
 from edu_align.models.drawing import drawn, generator, warped
 from edu_align.models.queue import Queue, Work
-from edu_align.models.sharding import head_logits, is_sharded
+from edu_align.models.sharding import head_logits, is_sharded, scaled_logits
 from edu_align.packing.backends import attend_to_ancestors, enable_forest_attention, unpackable_reason, unread_masks
 from edu_align.packing.budget import REPLIES
 from edu_align.packing.decoder import causal_model
@@ -30,7 +30,8 @@ ROWS = 96  # that are written at once: a step of more takes longer in proportion
 PASS_TOKENS = 4096  # that one forward pass computes of the rows that enter
 REFILL = 8  # prompts enter once at least this share (an eighth) of the slots is free
 LENGTHS = 128  # slots grow by so many tokens
-HEAD_ROWS, HEAD_TILE = 512, 32  # labelled positions of one product with the head, and of one pass over its logits
+HEAD_ROWS = 512  # labelled positions of one product with the head
+HEAD_TILE, HEAD_LOGITS = 32, 2**20  # positions of one pass over its logits; more of them where these are so many logits
 
 
 def writes_exactly(model: Any) -> bool:
@@ -77,7 +78,7 @@ class Memory:
 
     `entering`: (slot, places of its prompt's tokens in the packed row) while prompts enter. `lengths` (N,): tokens of
     each reply that lie in memory when a step begins; `hidden`: for each window a bias (N, 1, 1, width), 0 where the
-    reply's new token may attend to the key.
+    reply's new token may attend to the key, or None where it may to all.
     """
 
     def __init__(self, windows: set[int | None]) -> None:
@@ -86,6 +87,7 @@ class Memory:
         self.layers: dict[int, tuple[Any, Any]] = {}
         self.entering: list[tuple[int, Any]] = []
         self.lengths: Any = None
+        self.places: dict[int, Any] = {}
         self.hidden: dict[int | None, Any] = {}
 
     def resize(self, slots: int, length: int, kept: int) -> None:
@@ -105,12 +107,12 @@ class Memory:
         import torch
 
         self.lengths = torch.tensor(lengths)
-        self.rows, self.width = torch.arange(len(lengths)), max(lengths) + 1
+        self.places, self.width = dict[int, Any](), max(lengths) + 1
         behind = self.lengths[:, None] - torch.arange(self.width)  # (N, width): how far a key lies behind its token
         for window in self.windows:
             seen = (behind >= 0) if window is None else (behind >= 0) & (behind < window)
             bias = torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
-            self.hidden[window] = bias[:, None, None]
+            self.hidden[window] = None if seen.all() else bias[:, None, None]
 
     def _layer(self, number: int, key: Any, value: Any) -> tuple[Any, Any]:
         if number not in self.layers:
@@ -128,7 +130,17 @@ class Memory:
             for slot, place in self.entering:
                 kept[slot, :, : len(place)] = new[0][:, place]
             if self.lengths is not None:
-                kept[self.rows, :, self.lengths] = new[0].transpose(0, 1)
+                many, depth = new.shape[1::2]
+                kept.view(-1, depth).index_copy_(0, self._places(many), new[0].transpose(0, 1).reshape(-1, depth))
+
+    def _places(self, heads: int) -> Any:
+        """Where the step's tokens go in a layer of so many key heads, seen as (slots * heads * length) rows."""
+        import torch
+
+        if heads not in self.places:
+            head = torch.arange(len(self.lengths) * heads)  # of all replies
+            self.places[heads] = head * self.length + self.lengths.repeat_interleave(heads)
+        return self.places[heads]
 
     def attend(self, number: int, query: Any, scale: float, window: int | None) -> Any:
         """`query` (1, H, N, D) of one token a reply -> (1, N, H, D)."""
@@ -139,7 +151,9 @@ class Memory:
         shared = keys.shape[1]
         # The query heads of a key head stand where SDPA expects the tokens of a row, so that no key is repeated.
         asking = query[0].transpose(0, 1).reshape(many, shared, heads // shared, depth)
-        bias = self.hidden[window] = self.hidden[window].to(query.dtype)  # once a step
+        bias = self.hidden[window]
+        if bias is not None and bias.dtype != query.dtype:  # once a step
+            bias = self.hidden[window] = bias.to(query.dtype)
         found = torch.nn.functional.scaled_dot_product_attention(asking, keys, values, attn_mask=bias, scale=scale)
         return found.reshape(1, many, heads, -1)
 
@@ -158,15 +172,20 @@ class Engine:
     """Writes replies with `model`, in eval mode, by the sampling `settings`, and scores rows.
 
     `ends`: the tokens that end a reply. `memory`: bytes of keys and values; what does not fit waits, but one reply.
+    Packed weights (`fused.inference`) may take as many again.
     `reading`, `writing`: seconds in passes of rows that entered, scores included, and in steps of replies.
     """
 
     def __init__(self, model: Any, settings: GenerationConfig, ends: Sequence[int], memory: int = REPLIES) -> None:
+        from edu_align.fused.inference import Inference, can_infer
+
         self.model, self.settings, self.ends, self.memory = model, settings, frozenset(ends), memory
         self.causal = causal_model(model)
         self.backbone = self.causal.base_model
         enable_forest_attention(self.causal)
-        self.forward = getattr(self.backbone, "unpacked_forward", self.backbone.forward)
+        fused = Inference(self.causal, memory) if can_infer(self.causal) else None
+        self.forward: Any = fused or getattr(self.backbone, "unpacked_forward", self.backbone.forward)
+        self.head = fused.head if fused else None
         self.reading = self.writing = 0.0
 
     def write(self, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, int | None]]:
@@ -253,7 +272,7 @@ class Engine:
             **attend_to_ancestors(forest, "blocks", self.causal.config, "cpu"),
         ).last_hidden_state[0]
         memory.entering = []
-        logits = head_logits(self.causal, hidden[[place[-1] for place in asked]]) if asked else None
+        logits = self._logits(hidden[[place[-1] for place in asked]]) if asked else None
         return logits, self._scores(rows, forest, hidden)
 
     def _scores(self, rows: Sequence[Work], forest: Forest, hidden: Any) -> list[Score]:
@@ -296,7 +315,13 @@ class Engine:
             memory=memory,
             attention_mask=unread_masks(self.causal.config, "cpu"),
         ).last_hidden_state
-        return head_logits(self.causal, hidden[0])
+        return self._logits(hidden[0])
+
+    def _logits(self, hidden: Any) -> Any:
+        """Logits (N, V) of hidden states (N, H)."""
+        if self.head is None:
+            return head_logits(self.causal, hidden)
+        return scaled_logits(self.causal.config, self.head(hidden))
 
     def _draw(self, replies: Sequence[Reply], logits: Any) -> list[int]:
         """The next token of each reply: the likeliest, or one by the settings, as transformers would draw it."""
@@ -332,7 +357,8 @@ def label_logps(causal: Any, hidden: Any, labels: Any) -> Any:
     found = []
     for rows, wanted in zip(hidden.split(HEAD_ROWS), labels.split(HEAD_ROWS), strict=True):
         logits = head_logits(causal, rows)
-        for tile, part in zip(logits.split(HEAD_TILE), wanted.split(HEAD_TILE), strict=True):
+        size = max(HEAD_TILE, HEAD_LOGITS // logits.shape[1])
+        for tile, part in zip(logits.split(size), wanted.split(size), strict=True):
             exact = tile.float()
             found.append(exact.gather(1, part[:, None])[:, 0] - torch.logsumexp(exact, dim=1))
     return torch.cat(found) if found else torch.zeros(0)

@@ -43,7 +43,7 @@ def enable_forest_attention(model: Any) -> None:
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-    AttentionInterface.register(NAME, _attention)
+    AttentionInterface.register(NAME, forest_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     model.config._attn_implementation = NAME
 
@@ -83,7 +83,9 @@ def _blocks(forest: Forest, device: Any) -> Any:
     return blocks_of(forest.trees)
 
 
-def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any) -> tuple[Any, None]:
+def forest_attention(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
+) -> tuple[Any, None]:
     """transformers' attention function: `query` (R, H, W, D), `key` and `value` (R, K, W, D) -> (R, W, H, D).
 
     The option `forest` holds what to attend to for each window; the option `sliding_window` is the layer's. The option

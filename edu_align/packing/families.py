@@ -18,19 +18,21 @@ class Family:
     is set (WINDOW); or each does as `config.layer_types` says, and the decoder takes a mask for each type (BY_TYPE).
 
     `norm`: where the weight of its root-mean-square norms stands, a key of `fused.decoder.NORMS`. `keeps_dtype`: a
-    rotation gives queries and keys back in their own dtype, whatever that of the angles is.
+    rotation gives queries and keys back in their own dtype, whatever that of the angles is. `plain`: a layer adds
+    attention, then a gated feed-forward part, each of its norm, to what it reads, and does nothing else.
     """
 
     attends: str = EVERY
     norm: str = "after rounding"
     keeps_dtype: bool = False
+    plain: bool = False
 
 
 # Decoders of transformers by model_type, which take position ids and masks and compute nothing else across positions.
 FAMILIES = {
-    "llama": Family(),
-    "mistral": Family(WINDOW),
-    "qwen2": Family(BY_TYPE),
+    "llama": Family(plain=True),
+    "mistral": Family(WINDOW, plain=True),
+    "qwen2": Family(BY_TYPE, plain=True),
     "qwen3": Family(BY_TYPE),
     "gemma": Family(norm="plus one"),
     "gemma3_text": Family(BY_TYPE, norm="plus one"),

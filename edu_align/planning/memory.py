@@ -11,6 +11,7 @@ from edu_align.config.schema import BEST, REFERENCED, Config, GRPOTrainerConfig
 from edu_align.models.sizes import attention_width, head_width
 from edu_align.packing.budget import BLOCK as ATTENTION_BLOCK
 from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
+from edu_align.packing.families import FAMILIES
 from edu_align.planning.machine import Machine
 from edu_align.planning.packed import unpacked_reason
 from edu_align.planning.parameters import HEAD_NORMS, Linear, ParameterCounts, block_norms, count_parameters
@@ -230,12 +231,23 @@ def _cells_bytes(config: Config, work: Work, width: int, blocks: bool) -> float:
 
 
 def _without_gradient(config: Config, machine: Machine, work: Work, counts: ParameterCounts) -> float:
-    """Bytes of a forward pass in evaluation batches (the reference model's, for one): one block and the mask; and of
-    the keys and values of the sample replies.
+    """Bytes of a forward pass in evaluation batches (the reference model's, for one): one block and the mask; of the
+    keys and values of the sample replies; and of the weights that are packed to write them (`fused/inference.py`).
     """
     shape, width = config.model.architecture, WIDTH[machine.dtype]
     inside = sum(outputs for _, outputs in counts.layers.values()) + 4 * shape.hidden_size
     length = config.trainer.max_length + config.evaluation.max_new_tokens
     a_reply = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_width(shape) * width * length
-    replies = min(reply_memory(config.hardware.memory_gb), config.evaluation.samples * a_reply)
-    return work.eval_tokens * (inside * width + float(work.width) * (width + 1)) + replies
+    room = reply_memory(config.hardware.memory_gb)
+    replies = min(room, config.evaluation.samples * a_reply)
+    packed = (counts.linear + shape.vocab_size * shape.hidden_size) * width
+    packed = packed if packed <= room and _packs(config, machine) else 0
+    return work.eval_tokens * (inside * width + float(work.width) * (width + 1)) + replies + packed
+
+
+def _packs(config: Config, machine: Machine) -> bool:
+    """Whether frozen weights are packed to write replies, where there is room."""
+    frozen_in_16_bits = config.adapter.name == "lora" and config.hardware.quantization == "none"
+    if machine.device != "cpu" or machine.dtype != "bfloat16" or not frozen_in_16_bits:
+        return False
+    return unpacked_reason(config) is None and FAMILIES[config.model.architecture.model_type].plain

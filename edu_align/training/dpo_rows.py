@@ -12,8 +12,8 @@ from typing import Any
 from edu_align.cache.run_cache import RunCache, code_content, tokenizer_content
 from edu_align.cache.store import TENSORS, Arrays, ragged, rows_of
 from edu_align.models.chat_template import IGNORED, TemplateError, chat_ids
+from edu_align.models.trained_turns import Encoded, answered, encode_dialogue
 from edu_align.models.trained_turns import Row as TrainedRow
-from edu_align.models.trained_turns import answered, encode_dialogue
 from edu_align.records import LabelledReply, Message, Pair, turn_values
 from edu_align.training.template_notes import TemplateNotes
 from edu_align.utils.errors import UserError
@@ -88,10 +88,16 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> tuple[li
     """
     rows, counts = [], PairCounts(len(pairs))
     openings: dict[tuple[Message, ...], list[int] | None] = {}
+    prompt, known = tuple[Message, ...](), dict[str, Encoded]()  # of neighbours, which share their replies
     for number, pair in enumerate(pairs):
         replies = [pair.group.responses[i].text for i in (pair.chosen, pair.rejected)]
+        if pair.group.prompt != prompt:
+            prompt, known = pair.group.prompt, {}
         try:
-            encoded = [encode_dialogue(tokenizer, answered(pair.group.prompt, text)) for text in replies]
+            for text in replies:
+                if text not in known:
+                    known[text] = encode_dialogue(tokenizer, answered(prompt, text))
+            encoded = [known[text] for text in replies]
         except TemplateError as error:
             counts.template.refuse(error, pair.group.id)
             continue

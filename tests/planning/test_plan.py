@@ -10,10 +10,10 @@ import pytest
 
 from edu_align.models.sizes import KNOWN, _read
 from edu_align.planning.machine import Machine
-from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width
-from edu_align.planning.parameters import adapter_parameters, linear_parameters, parameters, targets
+from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width, _without_gradient
+from edu_align.planning.parameters import adapter_parameters, count_parameters, linear_parameters, parameters, targets
 from edu_align.planning.plan import make_plan
-from edu_align.planning.workload import _size
+from edu_align.planning.workload import Work, _size
 from edu_align.utils.errors import UserError
 from tests.composing import config_of
 
@@ -216,3 +216,19 @@ def test_a_chain_plans_each_stage() -> None:
     done = plan("experiment=tutor", "hardware=t4", "model=zephyr")
     assert "trainer=sft model=zephyr" in done.stdout
     assert "trainer=dpo model=zephyr" in done.stdout
+
+
+def test_the_weights_that_are_packed_to_write_replies_are_counted(typed: Any) -> None:
+    """As many bytes as `fused.inference` packs: in bfloat16, where there is room for them."""
+    work = Work(100, 100, 50, 10, 1, 1, 100, "given")
+
+    def measuring(dtype: str, *words: str) -> float:
+        config = typed("trainer=sft", "evaluation.samples=0", *words)
+        counts = count_parameters(config.model.architecture, config.adapter)
+        return _without_gradient(config, Machine("cpu", dtype, None, "", None), work, counts)
+
+    config = typed("trainer=sft")
+    shape, linear = config.model.architecture, count_parameters(config.model.architecture, config.adapter).linear
+    packed = (linear + shape.vocab_size * shape.hidden_size) * 2
+    assert measuring("bfloat16") - measuring("bfloat16", "hardware.packing=off") == packed
+    assert measuring("bfloat16") - measuring("bfloat16", f"hardware.memory_gb={8 * (packed - 2) / 2**30}") == packed
