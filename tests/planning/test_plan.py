@@ -179,6 +179,7 @@ def test_the_16_bit_copies_of_weights_that_are_all_trained_are_counted() -> None
 
 def test_on_a_cpu_adapted_layers_keep_a_wider_copy_of_their_weight() -> None:
     words = ["model=zephyr", "hardware=cpu", "hardware.dtype=bfloat16", "dataset.size=40", "adapter.rank=1"]
+    words.append("hardware.adapted_copies=on")
     whole = linear_parameters(config_of("model=zephyr").model.architecture)
     parts = make_plan(config_of(*words)).parts
     assert 2 * whole < parts["16-bit copies"] < 2.002 * whole
