@@ -24,6 +24,7 @@ DATA = "EDU_ALIGN_DATA"
 BASE = [
     "trainer=dpo", "dataset=mrbench", "hardware=cpu", "hardware.dtype=bfloat16", "trainer.max_steps=2",
     "trainer.batch_size=32", "dataset.max_eval_records=1", "tracking=off", "evaluation.enabled=false", "cache_gb=0",
+    "force=true",
 ]  # fmt: skip
 KEPT, LEFT_OUT = "hardware.adapted_copies=on", "hardware.adapted_copies=off"
 PEER = ["hardware.gradient_checkpointing=false", KEPT]
@@ -55,12 +56,11 @@ def measure() -> list[dict[str, Any]]:
     chosen = os.environ.get("EDU_ALIGN_WAYS", " ".join(WAYS)).split()
     if unknown := [way for way in chosen if way not in WAYS]:
         raise UserError(f"EDU_ALIGN_WAYS must name some of {listed(list(WAYS))}, got {listed(unknown)}.")
-    peer = found(PEER)
-    print(f"memory: everything kept: {peer}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        peer = found(PEER, Path(folder))
+        every = {way: found(WAYS[way], Path(folder)) for way in chosen}
     rows = []
-    for way in chosen:
-        ours = found(WAYS[way])
-        print(f"memory: {way}: {ours}", flush=True)
+    for way, ours in every.items():
         for name, key, unit in (("memory", "peak_memory_gib", "GiB"), ("memory_time", "runtime", "s")):
             rows.append({
                 "name": f"{name}_{way}", "ours": ours[key], "peer": peer[key], "peer_name": "everything kept",
@@ -69,13 +69,13 @@ def measure() -> list[dict[str, Any]]:
     return rows
 
 
-def found(words: list[str]) -> dict[str, float]:
-    """Peak memory, seconds, mean loss and planned peak of a run of BASE and `words`."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "found.json"
-        more = [f"data_root={os.environ[DATA]}", f"outputs_root={folder}/outputs"]
-        more += [f"model={name}"] if (name := os.environ.get("EDU_ALIGN_MODEL")) else []
-        more += os.environ.get("EDU_ALIGN_WORDS", "").split()
-        subprocess.run([sys.executable, "-c", CODE, str(file), *BASE, *words, *more], check=True)
-        read: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+def found(words: list[str], folder: Path) -> dict[str, float]:
+    """Peak memory, seconds, mean loss and planned peak of a run of BASE and `words`, whose outputs go to `folder`."""
+    file = folder / "found.json"
+    more = [f"data_root={os.environ[DATA]}", f"outputs_root={folder}/outputs"]
+    more += [f"model={name}"] if (name := os.environ.get("EDU_ALIGN_MODEL")) else []
+    more += os.environ.get("EDU_ALIGN_WORDS", "").split()
+    subprocess.run([sys.executable, "-c", CODE, str(file), *BASE, *words, *more], check=True)
+    read: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+    print(f"memory: {' '.join(words)}: {read}", flush=True)
     return read

@@ -168,7 +168,7 @@ def test_memory_compares_each_way_with_everything_kept(monkeypatch: pytest.Monke
     monkeypatch.setenv("EDU_ALIGN_WAYS", "selective")
     taken = {tuple(memory.PEER): 10.0, tuple(memory.WAYS["selective"]): 6.0}
     monkeypatch.setattr(
-        memory, "found", lambda words: dict.fromkeys(("peak_memory_gib", "runtime"), taken[tuple(words)])
+        memory, "found", lambda words, folder: dict.fromkeys(("peak_memory_gib", "runtime"), taken[tuple(words)])
     )
     rows = {row["name"]: row["ratio"] for row in memory.measure()}
     assert rows == {"memory_selective": 0.6, "memory_time_selective": 0.6}

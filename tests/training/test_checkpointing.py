@@ -105,14 +105,31 @@ def test_selective_computes_no_product_of_a_forward_pass_again(backend: str) -> 
     assert many["full"] >= many["false"] + 4 * 7  # four layers of seven
 
 
+SHORT_RUN = ["trainer.max_steps=3", "evaluation.enabled=false"]
+
+
+def losses_of(train: Any, mode: str, name: str, *words: str) -> list[float]:
+    """The losses of the steps of a tiny run."""
+    done = train(*SHORT_RUN, *words, f"hardware.gradient_checkpointing={mode}", f"run_name={name}-{mode}")
+    return [row["loss"] for row in done.folder.rows("metrics.jsonl") if "loss" in row]
+
+
+def test_in_4_bits_the_losses_are_the_same(train: Any, mistral_folder: Any) -> None:
+    pytest.importorskip("bitsandbytes")
+    words = [f"model.path={mistral_folder}", "model.weights=pretrained", "model.tokenizer=null"]
+    words += ["trainer=sft", "hardware.quantization=nf4"]
+    expected, found = (losses_of(train, mode, "nf4", *words, "force=true") for mode in ("false", "selective"))
+    assert len(expected) == 3
+    assert found == expected
+
+
 def test_the_reference_model_between_the_passes_leaves_the_mode_as_it_is(train: Any) -> None:
     """TRL turns checkpointing off and on again around it."""
-    words = ["trainer=dpo", "trainer.precompute_reference=false", "trainer.max_steps=3", "evaluation.enabled=false"]
     seen = []
 
     def losses(mode: str) -> list[float]:
-        done = train(*words, f"hardware.gradient_checkpointing={mode}", f"run_name=checkpointing-{mode}")
-        return [row["loss"] for row in done.folder.rows("metrics.jsonl") if "loss" in row]
+        live = ["trainer=dpo", "trainer.precompute_reference=false", "force=true"]
+        return losses_of(train, mode, "live", *live)
 
     with pytest.MonkeyPatch.context() as patch:
         original = checkpointing.policy
