@@ -32,7 +32,6 @@ CASES = [
     # A reward is beta times a difference of log-probabilities of hundreds; a float32 there has steps of 3e-5.
     pytest.param("dpo", "lora", [*HARD, "trainer.beta=0.02"]),
     pytest.param("dpo", "full", HARD, marks=pytest.mark.slow),
-    pytest.param("dpo", "full", [HARD[0], "hardware.gradient_checkpointing=selective"], marks=pytest.mark.slow),
     pytest.param("dpo", "lora", [*HARD, "trainer.beta=0.02", "hardware.quantization=nf4"], marks=pytest.mark.slow),
 ]
 
