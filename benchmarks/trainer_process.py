@@ -113,7 +113,7 @@ def _trl(config: Config, base: Any, device: Device, tokenizer: Any, data: Traini
         "output_dir": str(folder), "per_device_train_batch_size": trainer.batch_size, "report_to": [],
         "max_steps": trainer.max_steps, "max_length": trainer.max_length, "use_cpu": device.device == "cpu",
         "bf16": device.dtype == "bfloat16", "fp16": device.dtype == "float16", "save_strategy": "no",
-        "activation_checkpointing": hardware.gradient_checkpointing, "seed": config.seed,
+        "activation_checkpointing": hardware.gradient_checkpointing != "false", "seed": config.seed,
         "learning_rate": trainer.learning_rate, "lr_scheduler_type": trainer.lr_scheduler,
         "warmup_steps": trainer.warmup_ratio, "train_sampling_strategy": "sequential", "disable_tqdm": True,
     }  # fmt: skip

@@ -13,6 +13,7 @@ import benchmarks.plan_error_7b
 from benchmarks.__main__ import RESULTS, keep, main, table
 from benchmarks.side_by_side import Line
 from benchmarks.side_by_side import row as row_of
+from edu_align.config.compose import compose
 from edu_align.runs.environment import machine
 from edu_align.utils.errors import UserError
 
@@ -166,3 +167,25 @@ def test_a_7b_shape_is_not_drawn_where_it_has_no_room(monkeypatch: pytest.Monkey
     monkeypatch.setattr(benchmarks.plan_error_7b, "free_bytes", lambda folder: 2**30)
     with pytest.raises(UserError, match=r"take 16 GiB in .*, and 1.0 are free. Set TMPDIR"):
         benchmarks.plan_error_7b.measure()
+
+
+def test_memory_compares_each_way_with_everything_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    import benchmarks.memory as memory
+
+    assert memory.ON_REQUEST
+    monkeypatch.delenv(memory.DATA, raising=False)
+    with pytest.raises(UserError, match=memory.DATA):
+        memory.measure()
+    monkeypatch.setenv(memory.DATA, ".")
+    monkeypatch.setenv("EDU_ALIGN_WAYS", "selective nothing")
+    with pytest.raises(UserError, match="EDU_ALIGN_WAYS must name some of"):
+        memory.measure()
+    monkeypatch.setenv("EDU_ALIGN_WAYS", "selective")
+    taken = {tuple(memory.PEER): 10.0, tuple(memory.WAYS["selective"]): 6.0}
+    monkeypatch.setattr(
+        memory, "found", lambda words, folder: dict.fromkeys(("peak_memory_gib", "runtime"), taken[tuple(words)])
+    )
+    rows = {row["name"]: row["ratio"] for row in memory.measure()}
+    assert rows == {"memory_selective": 0.6, "memory_time_selective": 0.6}
+    for words in [memory.PEER, *memory.WAYS.values()]:
+        assert compose([*memory.BASE, *words]).hardware.adapted_copies in ("on", "off")

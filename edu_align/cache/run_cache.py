@@ -22,7 +22,7 @@ CODE = ("cache", "data", "fused", "models", "packing", "records.py", "training",
 # Keys of `hardware` that change no number: how it is called, what fits, and how training steps.
 NOT_IN_KEY = (
     "name", "memory_gb", "memory_check", "min_compute_capability", "per_device_batch_size", "eval_batch_size",
-    "gradient_checkpointing", "optimizer", "threads",
+    "gradient_checkpointing", "adapted_copies", "optimizer", "threads",
 )  # fmt: skip
 
 

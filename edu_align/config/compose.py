@@ -132,10 +132,10 @@ def settled(cfg: "DictConfig", made: Made | None = None) -> "DictConfig":
     from omegaconf.errors import OmegaConfBaseException
 
     from edu_align.config.rules import problems
-    from edu_align.config.text import homes
+    from edu_align.config.text import as_meant
 
     copy = deepcopy(cfg)
-    homes(copy)
+    as_meant(copy)
     made = made or _made()
     own_model(copy, made.preset, [conf_dir(), *made.folders], made.words, partial(_model_of, made.folders))
     _refuse(problems(copy))

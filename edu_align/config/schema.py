@@ -62,6 +62,7 @@ METRICS = (
     "mistake_correction", "leak_check", "graded", "socratic_questioning", "student", "student_played",
 )  # fmt: skip
 BEST = "best"  # of `trainer.keep`
+CHECKPOINTING = ("false", "selective", "full", "offload")  # each takes less memory than the one before
 TEMPLATE_FILE = "chat_template.jinja"  # beside the weights that a run leaves, and in a tokenizer's folder
 DTYPES = ("float32", "bfloat16", "float16")
 BLOCK_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0")  # numbers of a GGUF in blocks of 32 with a scale each
@@ -76,6 +77,7 @@ def key(
     *,
     usual: str = "",
     words: Sequence[str] | Callable[[], Sequence[str]] = (),
+    also: dict[str, str] | None = None,
     trl: str = "",
     peft: str = "",
     later: bool = False,
@@ -86,6 +88,8 @@ def key(
 
     `bounds`: what a number must be, such as ">= 0 and < 1"; null is allowed wherever the type allows it. `usual`: a
     value that an error suggests, the default unless given. `words`: what a text, or each text of a list, may be.
+    `also`: earlier spellings of some of them, {spelling: word}.
+
     `trl`: options of TRL's config, parted by spaces, that this key decides and `trainer.args` therefore cannot.
 
     `peft`: fields of PEFT's LoraConfig, likewise, that `adapter.args` cannot.
@@ -96,7 +100,7 @@ def key(
     """
     usual = usual or ("null" if default is None else str(default))
     metadata = {
-        "bounds": (bounds, usual) if bounds else None, "words": words, "trl": trl.split(),
+        "bounds": (bounds, usual) if bounds else None, "words": words, "also": also, "trl": trl.split(),
         "peft": peft.split(), "later": (default,) if later else (),
         "outside_run_id": not in_run_id, "outside_sweep_name": not in_sweep_name,
     }  # fmt: skip
@@ -328,7 +332,11 @@ class HardwareConfig:
     eval_batch_size: int = key(
         bounds=">= 1", usual="8", trl="per_device_eval_batch_size precompute_ref_batch_size", in_run_id=False
     )
-    gradient_checkpointing: bool = key(False, trl="gradient_checkpointing activation_checkpointing", in_run_id=False)
+    gradient_checkpointing: str = key(
+        "false", words=CHECKPOINTING, also={"true": "full"},
+        trl="gradient_checkpointing activation_checkpointing", in_run_id=False,
+    )  # fmt: skip
+    adapted_copies: str = key("auto", words=("auto", "on", "off"), in_run_id=False)
     optimizer: str = key("adamw_torch", trl="optim")
     memory_gb: float | None = key(None, "> 0", in_run_id=False)
     memory_check: bool = key(True, in_run_id=False)

@@ -10,7 +10,7 @@ from yaml import YAMLError
 from edu_align.config.keys import branches, opened_by, root_leaves, unknown_key
 from edu_align.config.rules import problems
 from edu_align.config.schema import GROUP_SCHEMAS, TEMPLATE_FILE, Config
-from edu_align.config.text import is_text, text_of
+from edu_align.config.text import as_meant, is_text, text_of
 from edu_align.utils.errors import UserError, first_line
 
 
@@ -53,6 +53,7 @@ def stored_config(path: Path, overrides: dict[str, str]) -> Config:
         for key in (key for key, value in overrides.items() if is_text(key, value)):
             OmegaConf.update(words, key, text_of(key, overrides[key]))
         merged = OmegaConf.merge(schema, stored, words)
+        as_meant(merged)
     except OmegaConfBaseException as error:
         raise UserError(f"{' '.join(f'{k}={v}' for k, v in overrides.items())}: {first_line(error)}") from error
     found = problems(merged, {"run_name"})  # its folder is what it is by now

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from edu_align.config.arguments import at_home, quoted
 from edu_align.config.bounds import enumerations
-from edu_align.config.keys import opened_by, root_leaves, typed_keys
+from edu_align.config.keys import opened_by, root_leaves, stated, typed_keys
 from edu_align.config.machine_settings import as_word
 from edu_align.utils.errors import UserError
 
@@ -25,6 +25,7 @@ _QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
 _WHOLE = ("sweep.gpus",)  # texts whose commas part no values of a sweep
 _NAMES = ("hardware.optimizer", "trainer.lr_scheduler")  # enumerations of another library
+_SWITCHES = {"true": ("true", "on"), "false": ("false", "off")}  # YAML reads on and off as true and false
 
 
 def is_text(key: str, typed: str = "") -> bool:
@@ -46,19 +47,28 @@ def text_of(key: str, typed: str) -> str | None:
             f"`{key}={typed}`: only null is no value. Write {key}=null for that, or for this very text "
             f"{as_argument(key, typed)}."
         )
-    return at_home(typed)
+    return str(meant(key, typed))
 
 
-def homes(config: Any) -> None:
-    """`at_home` for every text of an OmegaConf config, in place."""
+def meant(key: str, value: Any) -> Any:
+    """`value` as a text key means it: a word of its enumeration for another spelling, a path of the user's home."""
+    words, also = _words(key), _also().get(key, {})
+    if not words or not isinstance(value, str | bool):
+        return at_home(value)
+    spellings = _SWITCHES.get(str(value).lower(), (str(value),))
+    return next((also.get(each, each) for each in spellings if each in words or each in also), value)
+
+
+def as_meant(config: Any) -> None:
+    """`meant` for every text of an OmegaConf config, in place."""
     from omegaconf import OmegaConf
 
     for key, kind in typed_keys().items():
         group, _, name = key.rpartition(".")
         node = OmegaConf.select(config, group, throw_on_missing=False) if group else config
         value = node._get_node(name) if kind in (str, str | None) and node is not None and name in node else None
-        if value is not None and value._value() != at_home(value._value()):
-            OmegaConf.update(config, key, at_home(value._value()))
+        if value is not None and value._value() != meant(key, value._value()):
+            OmegaConf.update(config, key, meant(key, value._value()))
 
 
 def as_argument(key: str, text: str) -> str:
@@ -156,3 +166,8 @@ def _all_words() -> dict[str, Sequence[str]]:
 
 def _words(key: str) -> Sequence[str]:
     return _all_words().get(key, ())
+
+
+@cache
+def _also() -> dict[str, dict[str, str]]:
+    return stated("also")

@@ -15,22 +15,27 @@ keeps the sum in float32 and rounds once. Replies are scored so too, and a model
 its weights.
 """
 
+from collections.abc import Iterator
 from types import MethodType
 from typing import Any
 
 import torch
+from peft.tuners.lora import Linear
 from torch.nn.functional import linear
 
 START = "start"  # buffer beside an adapter's matrix: what that was at first
 MANY_ROWS = 128  # that are read at once, from which this is faster than PEFT's products in float32
+COPY = "keeps_copy"  # of a layer: whether it keeps the copy that `_concatenated` makes of its weight (`copies`)
 
 
 def _concatenated(layer: Any, weight: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """[weight, second], (out, in + r) for weight (out, in) and second (out, r), in the weight's dtype.
 
-    The copy of the weight is cached on `layer` and made again where the weight changed; the second matrix is written
-    anew in every call, so autograd must not keep what is returned.
+    The copy of the weight is cached on `layer`, if any, and made again where the weight changed; the second matrix is
+    written anew in every call, so autograd must not keep what is returned. See `copies`.
     """
+    if layer is None or not getattr(layer, COPY, True):
+        return torch.cat([weight, second], dim=1)
     width = weight.shape[1]
     made_from = (weight.data_ptr(), weight._version, weight.shape[0], width + second.shape[1])
     cached = layer.__dict__.get("_wide")
@@ -44,13 +49,23 @@ def _concatenated(layer: Any, weight: torch.Tensor, second: torch.Tensor) -> tor
 
 def fuse_lora(model: Any) -> Any:
     """Let every plain LoRA layer of `model` use the fused product where `_is_supported`, and PEFT's code elsewhere."""
-    from peft.tuners.lora import Linear
-
     for module in model.modules():
         if type(module) is Linear and type(module.base_layer) is torch.nn.Linear:
             # Bound to its module, so that a deep copy runs its own weights.
             module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
     return model
+
+
+def copied_weights(model: Any) -> Iterator[tuple[Any, int]]:
+    """The fused layers that copy their weight beside their adapter, and the bytes of the copy."""
+    for layer in model.modules():
+        if type(layer) is Linear and "forward" in vars(layer):
+            adapter = active_adapter(layer)
+            weight: Any = layer.base_layer.weight
+            narrow = weight.device.type == "cpu" and weight.dtype != torch.float32
+            if narrow and adapter is not None and _is_plain(layer, adapter):
+                rank = factors(layer, adapter)[1].shape[1]
+                yield layer, len(weight) * (weight.shape[1] + rank) * weight.element_size()
 
 
 def _forward(layer: Any, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
@@ -93,10 +108,15 @@ def _is_supported(layer: Any, adapter: str, x: torch.Tensor) -> bool:
         and adapted
         and not weight.requires_grad
         and (bias is None or not bias.requires_grad)
-        and (adapter not in layer.lora_variant or hasattr(layer.lora_A[adapter], START))
-        and layer.lora_B[adapter].bias is None
+        and _is_plain(layer, adapter)
         and (not layer.training or type(layer.lora_dropout[adapter]) is torch.nn.Identity)
     )
+
+
+def _is_plain(layer: Any, adapter: str) -> bool:
+    """Whether the adapter is two matrices and nothing else (DoRA's lengths, a bias)."""
+    variant = adapter in layer.lora_variant and not hasattr(layer.lora_A[adapter], START)
+    return not variant and layer.lora_B[adapter].bias is None
 
 
 class _LoraProduct(torch.autograd.Function):
@@ -121,10 +141,10 @@ class _LoraProduct(torch.autograd.Function):
             rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
             inner = rows @ first.t()
             if weight.dtype == torch.float32:
-                out = linear(rows, weight, bias).addmm_(inner, second.t())
+                added = inner @ second.t() if bias is None else torch.addmm(bias, inner, second.t())
+                out = torch.addmm(added, rows, weight.t())  # not in place: checkpointing may keep it
             else:
-                wide = _concatenated(keeper, weight, second) if keeper else torch.cat([weight, second], dim=1)
-                out = linear(torch.cat([rows, inner], dim=1), wide, bias)
+                out = linear(torch.cat([rows, inner], dim=1), _concatenated(keeper, weight, second), bias)
         ctx.save_for_backward(rows, inner, weight, first, second)
         ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, down.dtype, up.dtype)
         return out.view(*x.shape[:-1], -1)

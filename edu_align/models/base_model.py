@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edu_align.config.schema import Config, ModelConfig
+from edu_align.fused.copies import settle_copies
 from edu_align.models.device import Device
 from edu_align.models.locate import Location, weights_content
 from edu_align.models.sharding import init_fsdp_root, is_sharded
@@ -134,6 +135,7 @@ def build_model(
     model.config.use_cache = False
     if not full:
         model = continue_adapter(model, adapter_in(start)) if start else add_adapter(model, config.adapter, config.seed)
+        settle_copies(model, config.hardware)
     if is_sharded(model):
         init_fsdp_root(model)
     return model

@@ -17,6 +17,7 @@ from types import MethodType
 from typing import Any
 
 from edu_align.config.schema import Config, ModelConfig
+from edu_align.fused.copies import settle_copies
 from edu_align.models.base_model import adapter_in, base_model, forget, weights_of
 from edu_align.models.device import Device
 from edu_align.models.locate import Location, architecture, shape_in
@@ -82,8 +83,11 @@ def build_reward_model(
     if config.adapter.name == "full":
         return network
     if start is None:
-        return add_adapter(network, config.adapter, config.seed)
-    return (continue_adapter if scored else add_text_adapter)(network, adapter_in(start))
+        adapted = add_adapter(network, config.adapter, config.seed)
+    else:
+        adapted = (continue_adapter if scored else add_text_adapter)(network, adapter_in(start))
+    settle_copies(adapted, config.hardware)
+    return adapted
 
 
 def with_head(model: Any) -> Any:

@@ -27,7 +27,9 @@ def operations(config: Config, work: Work) -> float | None:
     """
     if work.total_tokens is None:
         return None
-    passes = 4 + 2 * (config.adapter.name == "full") + 2 * config.hardware.gradient_checkpointing
+    passes = (
+        4 + 2 * (config.adapter.name == "full") + 2 * (config.hardware.gradient_checkpointing in ("full", "offload"))
+    )
     passes += 2 * has_reference(config.trainer)
     if isinstance(config.trainer, KTOTrainerConfig):
         passes += 4 * (config.trainer.loss_type == "kto")

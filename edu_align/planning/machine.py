@@ -3,11 +3,11 @@
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from edu_align.config.schema import Config
 from edu_align.models.device import CPU_BF16_FLAGS, NATIVE_BF16_CAPABILITY, cpu_flags, is_small
-from edu_align.utils.files import first_value
+from edu_align.utils.errors import UserError
+from edu_align.utils.memory import available_memory
 
 # Peak of dense 16-bit matrix products in TFLOP/s, from NVIDIA's data sheets (T4, A100, H100 SXM, H200 SXM).
 PEAKS = {"t4": 65.0, "a100": 312.0, "h100": 989.0, "h200": 989.0}
@@ -40,10 +40,18 @@ def machine_of(config: Config) -> Machine:
         return Machine(device, dtype, int(hardware.memory_gb * 2**30), "hardware.memory_gb", peak)
     if gpu:
         return Machine(device, dtype, gpu[1] << 20, gpu[0], peak)
-    # what a new process can take without swapping, on Linux
-    if device == "cpu" and (free := first_value(Path("/proc/meminfo"), "MemAvailable")):
-        return Machine(device, dtype, int(free.split()[0]) << 10, "memory that is available now", peak)
+    if device == "cpu" and (free := available_memory()):
+        return Machine(device, dtype, free, "memory that is available now", peak)
     return Machine(device, dtype, None, "", peak)
+
+
+def check_offload(config: Config, device: str) -> None:
+    """Errors: activations would wait in the host's memory, and are there already."""
+    if config.hardware.gradient_checkpointing == "offload" and device == "cpu":
+        raise UserError(
+            "`hardware.gradient_checkpointing=offload` moves activations from a GPU to the host's memory, and this run "
+            "is on a CPU, where it frees nothing. Set hardware.gradient_checkpointing=selective or full."
+        )
 
 
 def _dtype(device: str, gpu: tuple[str, int, float] | None, config: Config) -> str:

@@ -14,7 +14,14 @@ from edu_align.packing.budget import KEPT_LOGITS, KEPT_WEIGHTS, reply_memory
 from edu_align.packing.families import FAMILIES
 from edu_align.planning.machine import Machine
 from edu_align.planning.packed import unpacked_reason
-from edu_align.planning.parameters import HEAD_NORMS, Linear, ParameterCounts, block_norms, count_parameters
+from edu_align.planning.parameters import (
+    HEAD_NORMS,
+    Linear,
+    ParameterCounts,
+    block_norms,
+    count_parameters,
+    linear_layers,
+)
 from edu_align.planning.workload import Work
 from edu_align.utils.distributed import count
 
@@ -95,7 +102,7 @@ def _copies(config: Config, machine: Machine, counts: ParameterCounts) -> Parts:
     """Bytes of 16-bit copies of weights. Under full fine-tuning autocast makes one of every linear layer and keeps it
     until the backward pass (not of sharded weights, which are gathered in 16 bits), and on CPU the 16 bits that the
     weights had when they were read, before they became float32, stay with glibc as well. Under LoRA on a CPU every
-    adapted layer keeps its weight beside the adapter's second matrix (`fused/lora.py`).
+    adapted layer has its weight beside the adapter's second matrix (`fused/lora.py`), all at once or one at a time.
     """
     if machine.dtype == "float32" or shares(config) > 1:
         return {}
@@ -105,8 +112,10 @@ def _copies(config: Config, machine: Machine, counts: ParameterCounts) -> Parts:
         if config.adapter.args.get("use_dora"):  # such layers run PEFT's own code
             return {}
         rank = config.adapter.rank * (2 if counts.frozen else 1)
-        wide = sum(outputs * (inputs + rank) for inputs, outputs in counts.adapted.values())
-        return {"16-bit copies": float(config.model.architecture.num_hidden_layers * wide * WIDTH[machine.dtype])}
+        wide = [outputs * (inputs + rank) for inputs, outputs in counts.adapted.values()]
+        every = config.model.architecture.num_hidden_layers * sum(wide)
+        held = max(wide, default=0) if config.hardware.adapted_copies == "off" else every
+        return {"16-bit copies": float(held * WIDTH[machine.dtype])}
     copied = counts.linear + (counts.every if machine.device == "cpu" else 0)
     return {"16-bit copies": float(copied * WIDTH[machine.dtype])}
 
@@ -136,7 +145,9 @@ def optimizer_bytes(name: str) -> float:
 
 
 def activations(config: Config, machine: Machine, work: Work, adapted: dict[str, Linear]) -> float:
-    """Bytes that wait for the backward pass; with gradient checkpointing every block's input and one block whole."""
+    """Bytes that wait for the backward pass; with gradient checkpointing every block's input and one block whole, with
+    selective checkpointing the outputs of every block's products and kernels as well.
+    """
     shape = config.model.architecture
     width = WIDTH[machine.dtype]
     layers, hidden = shape.num_hidden_layers, shape.hidden_size
@@ -148,9 +159,12 @@ def activations(config: Config, machine: Machine, work: Work, adapted: dict[str,
         GAPS["blocks" if blocks and machine.device == "cpu" else machine.device] * hidden * width * layers * work.tokens
     )
     last = _last_bytes(config, width, norm) * work.tokens
-    if config.hardware.gradient_checkpointing:
-        return layers * hidden * width * work.tokens + block + last + gaps
-    return layers * block + last + gaps
+    mode = config.hardware.gradient_checkpointing
+    if mode == "false":
+        return layers * block + last + gaps
+    inputs = 0 if mode == "offload" else layers * hidden * width * work.tokens
+    products = (layers - 1) * _product_bytes(config, adapted, width, blocks) * work.tokens
+    return inputs + (products if mode == "selective" else 0) + block + last + gaps
 
 
 def _attends_in_blocks(config: Config, machine: Machine) -> bool:
@@ -188,6 +202,15 @@ def _block_bytes(config: Config, adapted: dict[str, Linear], width: int, norm: i
     inner = len(adapted) * adapter.rank * width * (2 if is_principal(adapter.args) else 1)
     dropped = sum(size[0] for size in adapted.values()) * (width + 1) if adapter.dropout else 0
     return norms + gated + heads + inputs + attention + dropped + scaled + inner
+
+
+def _product_bytes(config: Config, adapted: dict[str, Linear], width: int, blocks: bool) -> float:
+    """Bytes a token of what selective checkpointing keeps of a layer beside its input (`training/checkpointing.py`)."""
+    shape = config.model.architecture
+    outputs = sum(size[1] for size in linear_layers(shape).values())
+    rank = config.adapter.rank * (2 if is_principal(config.adapter.args) else 1)
+    kernel = 0 if blocks else attention_width(shape) * width + 4 * shape.num_attention_heads
+    return (outputs + rank * len(adapted)) * width + kernel
 
 
 def _unrotated_bytes(config: Config, width: int, norm: int) -> float:

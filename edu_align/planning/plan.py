@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from edu_align.config.rules import sharding
 from edu_align.config.schema import (
+    CHECKPOINTING,
     GRADED_LOSSES,
     REFERENCED,
     AdapterConfig,
@@ -17,7 +18,7 @@ from edu_align.config.schema import (
 from edu_align.models.language_model import SAID
 from edu_align.models.sizes import check_length, is_part, sizes_of
 from edu_align.planning.duration import GB, describe_disk, seconds
-from edu_align.planning.machine import Machine, machine_of
+from edu_align.planning.machine import Machine, check_offload, machine_of
 from edu_align.planning.memory import Parts, memory_parts, shares
 from edu_align.planning.packed import unpacked_reason
 from edu_align.planning.parameters import count_parameters
@@ -41,7 +42,8 @@ class Change:
 class Plan:
     """`parts` is empty where the model's sizes are not known, which `unknown` gives the reason for.
 
-    `together`: overrides that fit together where no single one does; empty where none do.
+    `together`: overrides that fit together where no single one does; empty where none do. `left_out`: bytes of second
+    copies of adapted weights that would not fit, so that none are kept (`hardware.adapted_copies=auto`).
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Plan:
     changes: tuple[Change, ...]
     together: tuple[str, ...]
     unknown: str = ""
+    left_out: float = 0.0
 
     @property
     def peak(self) -> float:
@@ -88,6 +91,8 @@ class Plan:
         )
         for name, size in self.parts.items():
             yield f"  {name:<19}{size / GB:8.2f}"
+        if self.left_out:
+            yield f"  ({self.left_out / GB:.2f} more would keep a copy of all adapted weights: left out)"
         total = f"  {'in all':<19}{self.peak / GB:8.2f}"
         if self.machine.budget is None:
             yield f"{total}  (no budget known: set hardware.memory_gb)"
@@ -142,11 +147,13 @@ def make_plan(config: Config) -> Plan:
     """The plan of one run. Errors: a model's folder that is not there, rows longer than its input, unusable data."""
     check_length(config)
     config, unknown = _with_sizes(config)
-    machine, rows = machine_of(config), read_rows(config)
+    machine = machine_of(config)
+    check_offload(config, machine.device)
+    rows = read_rows(config)
     if unknown:
         return Plan(config, machine, work_of(config, rows, False), {}, (), (), unknown)
-    parts, work = _estimate(config, machine, rows)
-    plan = Plan(config, machine, work, parts, (), ())
+    parts, work, left_out = _estimate(config, machine, rows)
+    plan = Plan(config, machine, work, parts, (), (), left_out=left_out)
     if plan.fits:
         return plan
     budget = machine.budget or 0
@@ -187,10 +194,13 @@ def savings(config: Config) -> list[tuple[str, float]]:
     return sorted(((name, size if size >= WORTH else 0.0) for name, size in found), key=lambda pair: -pair[1])
 
 
-def refuse_too_big(config: Config) -> None:
-    """Errors: the planned peak exceeds the budget, unless `hardware.memory_check=false`."""
+def planned(config: Config) -> Config:
+    """The config with what the plan decides: whether copies of adapted weights are kept (`hardware.adapted_copies`).
+
+    Errors: the planned peak exceeds the budget, unless `hardware.memory_check=false`.
+    """
     if not config.hardware.memory_check:
-        return
+        return config
     plan = make_plan(config)
     if not plan.fits:
         raise UserError(
@@ -198,11 +208,20 @@ def refuse_too_big(config: Config) -> None:
             f"{(plan.machine.budget or 0) / GB:.1f} GB ({plan.machine.source}). Change what the plan names, or set "
             f"hardware.memory_check=false to try it.\n{plan.describe()}"
         )
+    if config.hardware.adapted_copies != "auto" or plan.unknown:
+        return config
+    return _with(config, adapted_copies="off" if plan.left_out else "on")
 
 
-def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work]:
+def _estimate(config: Config, machine: Machine, rows: Rows) -> tuple[Parts, Work, float]:
+    """Memory by part, the work, and the bytes that were left out so that it fits, or nearly."""
     work = work_of(config, rows, packed=unpacked_reason(config) is None)
-    return memory_parts(config, machine, work), work
+    parts = memory_parts(config, machine, work)
+    peak = sum(parts.values())
+    if config.hardware.adapted_copies != "auto" or machine.budget is None or peak <= machine.budget:
+        return parts, work, 0.0
+    less = memory_parts(_with(config, adapted_copies="off"), machine, work)
+    return less, work, peak - sum(less.values())
 
 
 def _peak(config: Config, rows: Rows) -> float:
@@ -224,8 +243,11 @@ def alternatives(config: Config) -> Iterator[tuple[str, Config]]:
     sharded, full = hardware.sharding == "fsdp", config.adapter.name == "full"
     if hardware.per_device_batch_size > 1 and trainer.batch_size > 1:
         yield "hardware.per_device_batch_size=1", _with(config, per_device_batch_size=1)
-    if not hardware.gradient_checkpointing:
-        yield "hardware.gradient_checkpointing=true", _with(config, gradient_checkpointing=True)
+    for mode in CHECKPOINTING[CHECKPOINTING.index(hardware.gradient_checkpointing) + 1 :]:
+        if mode != "offload" or hardware.device == "cuda":
+            yield f"hardware.gradient_checkpointing={mode}", _with(config, gradient_checkpointing=mode)
+    if hardware.adapted_copies != "off" and hardware.device != "cuda" and not full and _narrow_on_cpu(config):
+        yield "hardware.adapted_copies=off", _with(config, adapted_copies="off")
     if full:
         yield "adapter=lora", replace(config, adapter=LORA)
     elif hardware.quantization == "none":
@@ -239,6 +261,11 @@ def alternatives(config: Config) -> Iterator[tuple[str, Config]]:
         yield f"trainer.max_length={shorter.max_length}", replace(config, trainer=shorter)
     if isinstance(trainer, REFERENCED) and not trainer.precompute_reference and full:
         yield "trainer.precompute_reference=true", replace(config, trainer=replace(trainer, precompute_reference=True))
+
+
+def _narrow_on_cpu(config: Config) -> bool:
+    machine = machine_of(config)
+    return machine.device == "cpu" and machine.dtype != "float32"
 
 
 def _shardable(config: Config) -> bool:

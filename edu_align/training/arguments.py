@@ -26,7 +26,7 @@ def common_arguments(config: Config, device: Device, folder: Path, by_tokens: bo
         "per_device_train_batch_size": device_batch(config, by_tokens),
         "per_device_eval_batch_size": validation_batch(config),
         "gradient_accumulation_steps": accumulation(config, by_tokens),
-        "activation_checkpointing": hardware.gradient_checkpointing,
+        "activation_checkpointing": hardware.gradient_checkpointing != "false",
         "optim": hardware.optimizer,
         "lr_scheduler_type": trainer.lr_scheduler,
         "warmup_steps": trainer.warmup_ratio,  # transformers reads a number below 1 as a share of the steps

@@ -26,7 +26,8 @@ from edu_align.models.tokenizer import (
     tokenizer_identity,
     vocabulary_content,
 )
-from edu_align.planning.plan import refuse_too_big
+from edu_align.planning.machine import check_offload, machine_of
+from edu_align.planning.plan import planned
 from edu_align.reports.run_end import outcome
 from edu_align.rewards.asked import Sources
 from edu_align.rewards.registry import MODELS, identities
@@ -85,7 +86,7 @@ def check_ahead(composed: DictConfig) -> None:
     config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
     check_settings(config)
     if processes.is_first() and not config.preview:
-        refuse_too_big(config)
+        planned(config)
         training_data(config, set())
 
 
@@ -94,6 +95,7 @@ def check_settings(config: Config) -> None:
     check_batch(config)
     check_choice(config.model)
     check_length(config)
+    check_offload(config, machine_of(config).device)
     if config.objective is not None:
         check_objective(config.objective)
     if not is_off(config.tracking):
@@ -108,7 +110,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     known = None if config.preview else processes.first(lambda: known_fingerprints(config))
     maybe_finished = known is not None and is_at_hand(config.model)  # then a look for the run is cheaper than a plan
     if not config.preview and not maybe_finished:
-        refuse_too_big(config)
+        config = planned(config)
     # Files that were never read are read before weights, which may have to be downloaded.
     first = _data(config, start) if known is None else None
     location = processes.first_then_others(lambda: locate(config.model, outputs, config.seed))
@@ -117,7 +119,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     if known is not None and (done := _found(_launch(config, known, location, start), listener)):
         return done
     if maybe_finished:
-        refuse_too_big(config)
+        config = planned(config)
     data = first or _data(config, start)
     read = processes.first(lambda: fingerprints(config, data))
     launch = _launch(config, read, location, start)
@@ -138,6 +140,7 @@ def _run(config: Config, composed: DictConfig, listener: RunListener, log: Log) 
     from edu_align.training.rows import make_rows, measurable
 
     device = resolve(config)
+    check_offload(config, device.device)
     prepare(device.device, quantized=device.quantization != "none")
     check_optimizer(config.hardware)
     check_sharding(config, device)

@@ -48,6 +48,7 @@ from edu_align.runs.start import AdapterFolder
 from edu_align.tracking import Tracker, tracking
 from edu_align.training.best import BestStep
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
+from edu_align.training.checkpointing import checkpoint_by
 from edu_align.training.dpo import build_dpo
 from edu_align.training.grpo import build_grpo
 from edu_align.training.kto import build_kto
@@ -240,6 +241,7 @@ class Session:
         self.model = trainer.model
         release_gathered_weights(self.model)  # TRL may have measured the reference model
         trainable_in_float32(self.model)
+        checkpoint_by(self.model, config.hardware.gradient_checkpointing)
         trainer.passes.kept_in(self.folder)
         trainer.token_counts = self.sharing
         trainer.lora_plus_ratio = config.adapter.lora_plus_ratio

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edu_align.utils.errors import UserError, first_line
+from edu_align.utils.files import first_value
 
 # mallopt's parameters (glibc's malloc.h), and what it begins with.
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
@@ -96,6 +97,12 @@ def forget_peak() -> None:
     """Let the peak of resident memory count from now on, where this is Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def available_memory() -> int | None:
+    """Bytes that a new process can take without swapping, on Linux; None elsewhere."""
+    free = first_value(Path("/proc/meminfo"), "MemAvailable")
+    return int(free.split()[0]) << 10 if free else None
 
 
 def zeros_on_own_pages(shape: Sequence[int], dtype: Any) -> Any:

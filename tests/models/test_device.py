@@ -74,7 +74,7 @@ def test_a_t4_computes_in_float16_on_4_bits(machine: Any, tmp_path: Any) -> None
     assert found == Device("cuda", "float16", "sdpa", "nf4", ())
     arguments = common_arguments(config, found, tmp_path, by_tokens=False)
     assert (arguments["fp16"], arguments["bf16"], arguments["optim"]) == (True, False, "paged_adamw_8bit")
-    assert (config.hardware.double_quantization, config.hardware.gradient_checkpointing) == (True, True)
+    assert (config.hardware.double_quantization, config.hardware.gradient_checkpointing) == (True, "full")
     with pytest.raises(UserError, match=r"`hardware\.dtype=bfloat16` needs compute capability 8\.0, got 7\.5"):
         resolved("hardware=t4", "hardware.dtype=bfloat16")
 

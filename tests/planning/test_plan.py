@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from edu_align.config.schema import CHECKPOINTING
 from edu_align.models.sizes import KNOWN, _read
 from edu_align.planning.machine import Machine
-from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width, _without_gradient
+from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width, _product_bytes, _without_gradient
 from edu_align.planning.parameters import adapter_parameters, count_parameters, linear_parameters, parameters, targets
 from edu_align.planning.plan import make_plan
 from edu_align.planning.workload import Work, _size
@@ -134,6 +135,68 @@ def test_activations_are_what_autograd_keeps(
     assert kept[128] - kept[64] - cells == pytest.approx(planned, rel=0.06)
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_selective_checkpointing_keeps_is_planned(
+    dtype: str, blocks: bool, typed: Any, random_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes that torch's contexts hold after a forward pass, of each layer; within 2 %."""
+    import torch
+
+    import edu_align.training.checkpointing as checkpointing
+    from edu_align.models.weights import add_adapter
+    from edu_align.packing.decoder import causal_model, share_prefixes
+
+    stores, create = [], checkpointing.create_selective_checkpoint_contexts
+
+    def watched(*given: Any) -> Any:
+        contexts = create(*given)
+        stores.append(contexts[0].storage)
+        return contexts
+
+    monkeypatch.setattr(checkpointing, "create_selective_checkpoint_contexts", watched)
+    monkeypatch.setattr(checkpointing, "SHORT", 8)
+    config = typed("trainer=sft", "adapter.rank=4")
+    model = add_adapter(random_model().to(getattr(torch, dtype)), config.adapter, 0).train()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
+    if blocks:
+        share_prefixes(model, "blocks")
+    checkpointing.checkpoint_by(model, "selective")
+    model.activation_checkpointing_enable()
+    mask = None if blocks else torch.ones(64, 64, dtype=torch.bool).tril()[None, None]
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+        causal_model(model).model(torch.arange(64)[None] % 100, attention_mask=mask, use_cache=False)
+    held = [[value.get_val(True) for entry in store.values() for value in _kept(entry.values())] for store in stores]
+    shape, width = config.model.architecture, 4 if dtype == "float32" else 2
+    planned = 64 * _product_bytes(config, targets(shape, config.adapter), width, blocks)
+    assert len(held) == shape.num_hidden_layers
+    for layer in held:
+        assert sum(value.nbytes for value in layer) == pytest.approx(planned, rel=0.02)
+
+
+def _kept(values: Any) -> Any:
+    """torch's wrappers of kept tensors among the entries of a store."""
+    from torch.utils._pytree import tree_leaves
+
+    return [leaf for value in values for leaf in tree_leaves(value) if hasattr(leaf, "get_val")]
+
+
+def test_each_mode_is_planned_to_take_less_than_the_one_before() -> None:
+    words = ["trainer=dpo", "model=smollm2", "hardware=cpu", "dataset.size=40", "hardware.memory_gb=100"]
+    words.append("hardware.eval_batch_size=1")  # else the reference model's pass is the largest moment
+
+    def peak(mode: str, *more: str) -> float:
+        return make_plan(config_of(*words, *more, f"hardware.gradient_checkpointing={mode}")).peak
+
+    on_gpu = ["hardware.device=cuda", "hardware.dtype=bfloat16"]
+    for modes, more in ((CHECKPOINTING[:3], []), (CHECKPOINTING, on_gpu)):
+        peaks = [peak(mode, *more) for mode in modes]
+        assert peaks == sorted(peaks, reverse=True)
+        assert len(set(peaks)) == len(peaks)
+    assert peak("true") == peak("full")
+
+
 def test_a_shared_prompt_counts_once() -> None:
     batch = [(1, 100, 11, 10, 12, 20), (1, 100, 11, 10, 13, 30), (2, 50, 21, 5, 22, 5)]
     assert _size(batch, packed=True, pairs=True) == (320, 160, 70)  # two rows of 160
@@ -179,6 +242,7 @@ def test_the_16_bit_copies_of_weights_that_are_all_trained_are_counted() -> None
 
 def test_on_a_cpu_adapted_layers_keep_a_wider_copy_of_their_weight() -> None:
     words = ["model=zephyr", "hardware=cpu", "hardware.dtype=bfloat16", "dataset.size=40", "adapter.rank=1"]
+    words.append("hardware.adapted_copies=on")
     whole = linear_parameters(config_of("model=zephyr").model.architecture)
     parts = make_plan(config_of(*words)).parts
     assert 2 * whole < parts["16-bit copies"] < 2.002 * whole

@@ -21,7 +21,8 @@ OUTSIDE = {
         f"hardware.{key}"
         for key in (
             "name", "device", "attention", "per_device_batch_size", "eval_batch_size", "gradient_checkpointing",
-            "memory_gb", "memory_check", "min_compute_capability", "threads", "packing", "packing_backend", "sharding",
+            "adapted_copies", "memory_gb", "memory_check", "min_compute_capability", "threads", "packing",
+            "packing_backend", "sharding",
         )
     ),
     *(

@@ -119,7 +119,7 @@ def test_one_example_that_does_not_fit_is_the_end(packing: str, go: Any, tmp_pat
     message = str(caught.value)
     assert caught.value.exit_code == 2
     assert "at step 1 with one example in a pass" in message
-    for way in ("trainer.max_length=", "hardware.gradient_checkpointing=true", "hardware.quantization=nf4"):
+    for way in ("trainer.max_length=", "hardware.gradient_checkpointing=selective", "hardware.quantization=nf4"):
         assert way in message
     assert "per_device_batch_size" not in message, "there is nothing left to lower"
     record = read_record(tmp_path / "runs" / "nothing")

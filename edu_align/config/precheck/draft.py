@@ -17,11 +17,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from edu_align.config import keys
-from edu_align.config.arguments import at_home, quoted
+from edu_align.config.arguments import quoted
 from edu_align.config.precheck.files import Files
 from edu_align.config.precheck.overrides import Change
 from edu_align.config.schema import GROUP_SCHEMAS, Config
-from edu_align.config.text import no_text
+from edu_align.config.text import meant, no_text
 from edu_align.utils.errors import first_line
 from edu_align.utils.words import listed, nearest
 
@@ -168,7 +168,7 @@ def assign(made: Draft, key: str, value: Any, where: str = "", sign: str = "") -
             return False
         try:
             if not problem:
-                _set(made, key, at_home(value), opened)
+                _set(made, key, meant(key, value), opened)
                 return True
         except OmegaConfBaseException:
             problem = keys.wrong_type(key, made.known[opened or key], value)

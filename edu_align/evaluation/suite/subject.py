@@ -55,6 +55,7 @@ def load_weights(weights: Weights, location: Location, device: Any, longest: int
     `longest`: the most tokens of a row that is scored. Raises UserError for an adapter of another base model.
     """
     quiet()
+    from edu_align.fused.copies import settle_copies
     from edu_align.models.base_model import base_model, build_model
     from edu_align.models.reward import build_reward_model, facts_in
     from edu_align.packing.decoder import install_packing
@@ -64,6 +65,7 @@ def load_weights(weights: Weights, location: Location, device: Any, longest: int
         model, _ = base_model(config, location, device)
     elif weights.adapter is not None:
         model = _adapted(base_model(config, location, device)[0], weights.adapter)
+        settle_copies(model, config.hardware)
     elif facts := facts_in(weights.folder):
         model = build_reward_model(config, location, device, weights.folder, facts["pooling"])
     else:
