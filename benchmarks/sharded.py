@@ -1,4 +1,4 @@
-"""DPO in two processes that share the weights (FSDP2 over gloo) beside one process: pairs a second, smollm2 on this CPU.
+"""DPO in two processes that share the weights (FSDP2 over gloo) beside one: pairs a second, smollm2 on this CPU.
 
 Each process has one thread, so two of them on two cores can be twice as fast at most. Both sides train LoRA of rank 32
 on MRBench, 64 pairs a step, with the reference model scored in each step; the first step is not timed. The sides come

@@ -57,7 +57,7 @@ def eight_jobs() -> list[dict[str, Any]]:
 
 
 def many_jobs(name: str = "sweep_tiny_job_seconds", *launcher: str, workers: int = 1) -> dict[str, Any]:
-    """Seconds of a worker a job of a grid of tiny jobs, start included; the peer is the training in it, as the jobs say.
+    """Seconds of a worker a job of a grid of tiny jobs, start included; the peer is the training in it.
 
     `launcher`: words that choose one, which runs `workers` jobs at once.
     """

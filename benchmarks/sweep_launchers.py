@@ -1,5 +1,5 @@
-"""What a job of a sweep costs beside its training where it runs in a process of its own: two workers of joblib, and a Ray
-of this machine with two cores, for the 200 tiny jobs of `sweep`.
+"""What a job of a sweep costs beside its training in a process of its own: two workers of joblib, and a Ray of this
+machine with two cores, for the 200 tiny jobs of `sweep`.
 
 Counted are seconds of a worker, twice those of the sweep: the start of the sweep, of the workers and of Ray is in them.
 """

@@ -1,4 +1,4 @@
-"""A worker of a sweep of real runs that is killed in mid-run: its job goes on from its checkpoint, to the same bytes."""
+"""A worker of a sweep of real runs that is killed in mid-run: its job goes on from its checkpoint, to equal bytes."""
 
 import json
 import os
