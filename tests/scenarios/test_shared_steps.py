@@ -48,7 +48,7 @@ def test_a_step_is_shared_by_its_tokens(
 
 
 def test_the_reference_scores_the_rows_that_the_steps_read(go: Callable[..., Any], tmp_path: Path) -> None:
-    """Two steps of four pairs, of the twelve that there are: four in each process."""
+    """Two steps of four pairs, of the twelve that there are, are four in each process; and validation's, filled up."""
     words = [*WORDS, "trainer=dpo", "trainer.max_steps=2", "dataset.max_train_records=12"]
     one = go(*words, root="one").path
 
@@ -64,7 +64,7 @@ def test_the_reference_scores_the_rows_that_the_steps_read(go: Callable[..., Any
 
         DPOTrainer.compute_ref_log_probs = counted
         go(*words, root="shared")
-        assert scored == [4]
+        assert scored == [4, 4]
 
     together(2, work)
     far = apart(tmp_path / "shared/runs/it", one)
