@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ def outcome(folder: Path) -> dict[str, Any]:
     return files_of(folder) | {"id": json.loads((folder / "run.json").read_text())["id"]}
 
 
-def in_child(work: Callable[[], Any]) -> int:
-    """Run `work` in a forked process and return how it ended: minus the signal that killed it, or its exit code."""
+def in_child(work: Callable[[], Any], within: float = inf) -> int:
+    """Run `work` in a forked process and return how it ended: minus the signal that killed it, or its exit code.
+
+    After `within` seconds it is killed.
+    """
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -31,8 +35,13 @@ def in_child(work: Callable[[], Any]) -> int:
             code = error.code if isinstance(error.code, int) else 1
         finally:
             os._exit(code)
-    status = os.waitpid(pid, 0)[1]
-    return os.waitstatus_to_exitcode(status)
+    end = time.monotonic() + within
+    wait = 0 if within == inf else os.WNOHANG
+    while not (found := os.waitpid(pid, wait))[0]:
+        if time.monotonic() >= end:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    return os.waitstatus_to_exitcode(found[1])
 
 
 def until(met: Callable[[], object], seconds: float = 300) -> None:

@@ -235,7 +235,7 @@ def test_twenty_kills_change_no_byte(done: Path, plan: Make, outputs: Path) -> N
             shutil.rmtree(folder)
             for name in names:
                 shutil.rmtree(outputs / "runs" / name)
-        code = killed_within(lambda: run_rounds(plan(*words)), random.uniform(0.1, 0.6) * whole)
+        code = in_child(lambda: run_rounds(plan(*words)), random.uniform(0.1, 0.6) * whole)
         assert code in (0, -signal.SIGKILL)
         if code:
             hits += 1
@@ -247,23 +247,3 @@ def test_twenty_kills_change_no_byte(done: Path, plan: Make, outputs: Path) -> N
     assert [outcome(outputs / "runs" / name) for name in names] == trained
     print(f"files there at each kill: {stages}")
     assert len(set(stages)) >= 5
-
-
-def killed_within(work: Callable[[], Any], seconds: float) -> int:
-    """How a forked process ended that is killed after so many seconds: 0 where it was done before."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
