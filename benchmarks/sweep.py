@@ -56,15 +56,17 @@ def eight_jobs() -> list[dict[str, Any]]:
     return [_row("sweep_8_jobs_seconds", first, theirs), _row("sweep_8_jobs_again_seconds", again, theirs)]
 
 
-def many_jobs() -> dict[str, Any]:
-    """Seconds a job of a grid of tiny jobs, start included; the peer is the training in it, as the jobs say."""
+def many_jobs(name: str = "sweep_tiny_job_seconds", *launcher: str, workers: int = 1) -> dict[str, Any]:
+    """Seconds of a worker a job of a grid of tiny jobs, start included; the peer is the training in it.
+
+    `launcher`: words that choose one, which runs `workers` jobs at once.
+    """
     with tempfile.TemporaryDirectory() as folder:
         rates = ",".join(f"{rate}e-6" for rate in range(1, TINY_JOBS + 1))
-        seconds = _train(folder, *TINY, f"trainer.learning_rate={rates}")
+        seconds = workers * _train(folder, *TINY, *launcher, f"trainer.learning_rate={rates}")
         trained = [_run(folder, job)["metrics"]["train/runtime"] for job in _jobs(folder)]
     assert len(trained) == TINY_JOBS
-    row = _row("sweep_tiny_job_seconds", seconds / TINY_JOBS, sum(trained) / TINY_JOBS)
-    return row | {"peer_name": "its training alone"}
+    return _row(name, seconds / TINY_JOBS, sum(trained) / TINY_JOBS) | {"peer_name": "its training alone"}
 
 
 def _sweep(folder: str) -> tuple[float, list[float]]:

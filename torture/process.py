@@ -34,6 +34,8 @@ PHASES = {
     "edu_align.exporting.write:written_aside": "export",
     "edu_align.exporting.write:describe": "export",
 }
+# What a run imports as it goes, beside the modules above.
+IMPORTED = ("hydra.main", "edu_align.train", "edu_align.evaluate", "edu_align.export")
 NAMES = (START, *dict.fromkeys(PHASES.values()))
 TICK = 0.02  # seconds between two looks at the children
 PATIENCE = 30  # seconds until those who do not heed SIGTERM are killed; torchrun's number
@@ -69,12 +71,14 @@ class Attempt:
 
 
 def preload() -> None:
-    """Import what a run imports, so that the children need not."""
+    """Import what the programs import, so that the children need not."""
+    from importlib import import_module
+
     import torch
     import transformers
-    import trl.trainer.dpo_trainer
-    import trl.trainer.sft_trainer  # noqa: F401
 
+    for name in (*IMPORTED, *(place.partition(":")[0] for place in PHASES)):
+        import_module(name)
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
     transformers.logging.set_verbosity_error()
 

@@ -27,12 +27,15 @@ LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
 class CachedReference(Trainer):
-    """Reference log-probabilities from the cache where they are there. For one process; inert without a `cache`.
+    """Reference log-probabilities of the rows that the run's steps read; of one process from the `cache`, where they
+    are there.
 
-    Overrides `_precompute_ref_logps`. `cache` and `model_key` (`RunCache.model_key` of the model that the trainer is
-    built with: TRL takes it for the reference) must be set before TRL's `__init__`. `row_columns`: token ids of a row;
-    `logps`: the columns that TRL adds.
+    Overrides `_precompute_ref_logps`. `passes`, `cache` and `model_key` (`RunCache.model_key` of the model that the
+    trainer is built with: TRL takes it for the reference) must be set before TRL's `__init__`. `row_columns`: token ids
+    of a row; `logps`: the columns that TRL adds.
     """
+
+    passes: Any
 
     row_columns: tuple[str, ...] = COLUMNS
     logps: tuple[str, ...] = LOGPS
@@ -43,32 +46,35 @@ class CachedReference(Trainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         original = super()._precompute_ref_logps  # type: ignore[misc] # TRL's trainers have it
-        if self.cache is None:
-            return original(dataset, name, batch_size)
-        config = self.cache.config
-        read = len(dataset)
+        config, read = self.passes.config, len(dataset)
         if name == "train" and config.trainer.max_steps > 0:
             read = min(read, config.trainer.max_steps * config.trainer.batch_size)
+        end = min(len(dataset), -(-read // batch_size) * batch_size)
+
+        def columns(rows: Any) -> Arrays:
+            done = original(rows, name, batch_size).with_format("arrow")[:]
+            return {column: done[column].to_numpy().copy() for column in self.logps}
 
         def enough(known: Entry) -> bool:
             return _rows(known) >= read
 
         def extend(known: Entry | None) -> Entry:
-            first = _rows(known) if known else 0
-            rows = dataset.select(range(first, min(len(dataset), -(-read // batch_size) * batch_size)))
+            rows = dataset.select(range(_rows(known) if known else 0, end))
             with _own_file(rows):
-                done = original(rows, name, batch_size).with_format("arrow")[:]
-            new = {column: done[column].to_numpy().copy() for column in self.logps}
+                new = columns(rows)
             return ({column: np.concatenate([known[0][column], new[column]]) for column in new} if known else new), {}
 
-        passes = [batch_size, token_budget(config)]
-        batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
-        batch += [weight] if (weight := getattr(config.trainer, "pmi_weight", 0.0)) else []
-        key = digest(self.model_key, content(token_arrays(dataset, self.row_columns)), passes, batch)
-        arrays, _ = self.cache.get_or_extend(REFERENCES, key, TENSORS, enough, extend)
-        unread = (0, len(dataset) - len(arrays[self.logps[0]]))
+        if self.cache is None:
+            found = columns(dataset.select(range(end)))
+        else:
+            passes = [batch_size, token_budget(config)]
+            batch = [config.trainer.max_length, config.trainer.args, self.data_collator.pad_token_id]
+            batch += [weight] if (weight := getattr(config.trainer, "pmi_weight", 0.0)) else []
+            key = digest(self.model_key, content(token_arrays(dataset, self.row_columns)), passes, batch)
+            found, _ = self.cache.get_or_extend(REFERENCES, key, TENSORS, enough, extend)
+        unread = (0, len(dataset) - len(found[self.logps[0]]))
         return _with_columns(
-            dataset, {column: np.pad(values, unread, constant_values=np.nan) for column, values in arrays.items()}
+            dataset, {column: np.pad(values, unread, constant_values=np.nan) for column, values in found.items()}
         )
 
 

@@ -47,6 +47,31 @@ def test_a_step_is_shared_by_its_tokens(
     assert len(counted[0]) >= 4
 
 
+def test_the_reference_scores_the_rows_that_the_steps_read(go: Callable[..., Any], tmp_path: Path) -> None:
+    """Two steps of four pairs, of the twelve that there are, are four in each process; and validation's, filled up."""
+    words = [*WORDS, "trainer=dpo", "trainer.max_steps=2", "dataset.max_train_records=12"]
+    one = go(*words, root="one").path
+
+    def work(mesh: Any) -> None:
+        from edu_align.training.dpo import DPOTrainer
+
+        scored: list[int] = []
+        original = DPOTrainer.compute_ref_log_probs
+
+        def counted(trainer: Any, model: Any, inputs: Any) -> Any:
+            scored.append(len(inputs["input_ids"]) // 2)
+            return original(trainer, model, inputs)
+
+        DPOTrainer.compute_ref_log_probs = counted
+        go(*words, root="shared")
+        assert scored == [4, 4]
+
+    together(2, work)
+    far = apart(tmp_path / "shared/runs/it", one)
+    assert far.loss < 1e-5
+    assert far.weight < 1e-4
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
