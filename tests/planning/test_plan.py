@@ -10,6 +10,7 @@ import pytest
 
 from edu_align.config.schema import CHECKPOINTING
 from edu_align.models.sizes import KNOWN, _read
+from edu_align.packing.budget import BLOCK
 from edu_align.planning.machine import Machine
 from edu_align.planning.memory import _block_bytes, _last_bytes, _norm_width, _product_bytes, _without_gradient
 from edu_align.planning.parameters import adapter_parameters, count_parameters, linear_parameters, parameters, targets
@@ -79,6 +80,12 @@ def kept_by_autograd(model: Any, dtype: str, own_mask: bool = False) -> dict[int
     return {tokens: kept(tokens) for tokens in (64, 128)}
 
 
+def cells_of(tokens: int) -> int:
+    """Cells of the matrix of one head that block attention keeps of a row: each block sees what ends with it."""
+    stops = [min(start + BLOCK, tokens) for start in range(0, tokens, BLOCK)]
+    return sum((stop - start) * stop for start, stop in zip([0, *stops], stops, strict=False))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", sorted(KNOWN))
 def test_activations_of_every_family_are_what_autograd_keeps(kind: str, dtype: str, typed: Any) -> None:
@@ -99,7 +106,7 @@ def test_activations_of_every_family_are_what_autograd_keeps(kind: str, dtype: s
     kept, shape, width = kept_by_autograd(model, dtype), config.model.architecture, 4 if dtype == "float32" else 2
     norm = shape.hidden_size * _norm_width(config, Machine("cpu", dtype, None, "", None))
     layers = shape.num_hidden_layers * _block_bytes(config, targets(shape, config.adapter), width, norm, True)
-    cells = shape.num_hidden_layers * width * (128**2 - 64**2) * shape.num_attention_heads
+    cells = shape.num_hidden_layers * width * (cells_of(128) - cells_of(64)) * shape.num_attention_heads
     planned = 64 * (layers + _last_bytes(config, width, norm))
     assert kept[128] - kept[64] - cells == pytest.approx(planned, rel=0.06)
 
@@ -127,8 +134,9 @@ def test_activations_are_what_autograd_keeps(
     # As packing with SDPA does: a mask of its own, so that attention repeats the keys.
     kept = kept_by_autograd(model, dtype, own_mask=not blocks)
     shape, width = config.model.architecture, 4 if dtype == "float32" else 2
-    cells = shape.num_hidden_layers * width * (128**2 - 64**2)  # of attention's matrix: a mask, or all heads' weights
-    cells *= shape.num_attention_heads if blocks else 1
+    # Of attention's matrix: a mask, or all heads' weights.
+    cells = (cells_of(128) - cells_of(64)) * shape.num_attention_heads if blocks else 128**2 - 64**2
+    cells *= shape.num_hidden_layers * width
     norm = shape.hidden_size * _norm_width(config, Machine("cpu", dtype, None, "", None))
     layers = shape.num_hidden_layers * _block_bytes(config, targets(shape, config.adapter), width, norm, blocks)
     planned = 64 * (layers + _last_bytes(config, width, norm))
