@@ -21,7 +21,6 @@ from edu_align.runs.environment import machine
 from edu_align.runs.folder import RunListener
 from edu_align.utils.program import program
 
-ON_REQUEST = True  # six minutes
 REPEATS = 2
 STEPS = 3  # that are timed, after the first
 TASK = TASKS["dpo_mrbench"]
