@@ -129,7 +129,7 @@ def _part(layer: Any) -> Part | None:
         own = adapter is None or (adapter in layer.lora_variant and not hasattr(layer.lora_A[adapter], START))
         if layer.merged or (own and not layer.disable_adapters):
             return None
-    if type(base) is not torch.nn.Linear or base.weight.dtype != torch.bfloat16 or base._forward_hooks:
+    if type(base) is not torch.nn.Linear or base.weight.dtype != torch.bfloat16:
         return None
     if adapter is None:
         return base.weight, base.bias, None, None

@@ -82,5 +82,10 @@ INTERNALS: dict[str, Members] = {
         "_cast_input_dtype": "replaced: autocast casts the inputs of adapters, where it is on"
     },
     "torch.Tensor": {"_version": "read: whether a shared weight was written to"},
+    "torch.ops.mkldnn": {
+        "_is_mkldnn_bf16_supported": "asked: whether weights can be packed for oneDNN",
+        "_reorder_linear_weight": "called: a weight in oneDNN's own order, once",
+        "_linear_pointwise": "called: a product with such a weight",
+    },
     "torch": {"_softmax_backward_data": "called: the gradient of a softmax from its result"},
 }

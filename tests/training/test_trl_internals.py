@@ -31,13 +31,15 @@ def owner_of(name: str) -> Any:
 @pytest.mark.parametrize(("owner", "member"), [(o, m) for o, members in INTERNALS.items() for m in members])
 def test_it_is_still_there(owner: str, member: str) -> None:
     found = owner_of(owner)
+    if hasattr(found, member):
+        return
     set_by_a_method = inspect.isclass(found) and any(
         f"self.{member} =" in inspect.getsource(each) or f"self.{member}:" in inspect.getsource(each)
         for each in found.__mro__
         if each.__module__.partition(".")[0] in ("trl", "transformers")
     )
     set_by_a_module = inspect.ismodule(found) and f"model.{member} =" in inspect.getsource(found)
-    assert hasattr(found, member) or set_by_a_method or set_by_a_module, f"{owner} has no {member} any more"
+    assert set_by_a_method or set_by_a_module, f"{owner} has no {member} any more"
 
 
 def private(tree: ast.AST) -> Iterator[str]:
