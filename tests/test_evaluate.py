@@ -276,7 +276,7 @@ def test_runs_of_two_bases_load_each_once(
     """In whatever order they are named; the base is told apart in the table."""
     for name in ("sft", "dpo_on_sft"):
         moved(runs(name).path, tmp_path, name)
-    go("trainer=sft", "model.architecture.hidden_size=48", "run_name=wide")
+    go("trainer=sft", "model.architecture.hidden_size=48", "run_name=wide", "cache_gb=0")  # nothing is handed over
     forget()
     loaded_bases.clear()
     quick = QUICK | {"evaluation.metrics": "[human_turn_nll]"}
