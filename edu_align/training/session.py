@@ -49,6 +49,7 @@ from edu_align.tracking import Tracker, tracking
 from edu_align.training.best import BestStep
 from edu_align.training.callbacks import Averaging, Recorder, Sampler
 from edu_align.training.checkpointing import checkpoint_by
+from edu_align.training.deterministic import sums_in_order
 from edu_align.training.dpo import build_dpo
 from edu_align.training.grpo import build_grpo
 from edu_align.training.kto import build_kto
@@ -265,7 +266,7 @@ class Session:
             print(packing_summary(config, trainer), flush=True)
         if checkpoint is not None:
             print(f"edu_align: going on from {checkpoint}", flush=True)
-        with self.work.stop.at_step_ends():
+        with self.work.stop.at_step_ends(), sums_in_order(self.device.device):
             metrics = trained_metrics(trainer)
         trainer.measured = None  # run.json has our numbers of `evaluation.split`
         metrics |= validation_metrics(trainer)
