@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from edu_align.config.comments import conf_dir
 from edu_align.config.compose import compose
+from edu_align.config.text import meant
 from edu_align.runs.folder import read_record
 from edu_align.utils.jsonl import read_rows
 from tests.children import program
@@ -118,7 +119,7 @@ def test_the_settings_are_the_ones_in_the_readme(name: str) -> None:
         expected = OmegaConf.to_container(OmegaConf.create(f"value: {text}"))["value"]  # type: ignore[index, call-overload]
         value = OmegaConf.select(composed, key)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        assert value == expected, f"{key}: the README says {text}, the experiment has {value}"
+        assert value == meant(key, expected), f"{key}: the README says {text}, the experiment has {value}"
     untold = own_keys(name) - set(told)
     assert not untold, f"not in the README's table: {sorted(untold)}"
 
