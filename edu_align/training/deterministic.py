@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -12,15 +13,15 @@ def sums_in_order(device: str) -> Iterator[None]:
     x in whatever order the threads come. On a GPU nothing is changed: there the mode is slower, and the user's choice.
     """
     import torch
-    from torch.utils import deterministic
 
+    fills: Any = torch.utils.deterministic
     if device != "cpu" or torch.are_deterministic_algorithms_enabled():
         yield
         return
-    filled, deterministic.fill_uninitialized_memory = deterministic.fill_uninitialized_memory, False
+    filled, fills.fill_uninitialized_memory = fills.fill_uninitialized_memory, False
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(False)
-        deterministic.fill_uninitialized_memory = filled
+        fills.fill_uninitialized_memory = filled
